@@ -1,0 +1,37 @@
+"""The table of prices: overload name to a pure function from its signature to an exact integer."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from haet_eval.counting.signature import Signature
+
+Price: TypeAlias = Callable[[Signature], int]
+
+_PRICES: dict[str, Price] = {}
+
+
+def price(*operators: str) -> Callable[[Price], Price]:
+    """Bind a price to overloads, as in `@price("aten.relu.default", "aten.relu_.default")`.
+
+    Raises:
+        ValueError: one of them has a price already.
+    """
+
+    def bind(function: Price) -> Price:
+        for operator in operators:
+            if operator in _PRICES:
+                raise ValueError(f"{operator} is priced twice")
+            _PRICES[operator] = function
+        return function
+
+    return bind
+
+
+def lookup(operator: str) -> Price | None:
+    """The price of an overload, or None where the standard has none."""
+    return _PRICES.get(operator)
+
+
+def priced_operators() -> frozenset[str]:
+    """Every overload that has a price."""
+    return frozenset(_PRICES)

@@ -1,0 +1,87 @@
+"""Two kinds of bad news: a verdict on a submission, and an error that kept us from judging."""
+
+from enum import IntEnum, StrEnum
+
+
+class ExitCode(IntEnum):
+    """What the process says to the shell."""
+
+    QUALIFIED = 0
+    NOT_QUALIFIED = 1
+    USAGE = 2
+    INVALID_SUBMISSION = 3
+    ENVIRONMENT = 4
+    LIMIT = 5
+    INTERRUPTED = 130
+
+
+class Verdict(StrEnum):
+    """What a record says of a submission."""
+
+    QUALIFIED = "qualified"
+    BELOW_THRESHOLD = "below_threshold"
+    INVALID_SUBMISSION = "invalid_submission"
+    UNCOUNTABLE = "uncountable"
+    FAILED = "failed"
+    LIMIT_TIME = "limit:time"
+    LIMIT_MEMORY = "limit:memory"
+    LIMIT_PROCESSES = "limit:processes"
+    LIMIT_OUTPUT = "limit:output"
+    LIMIT_READBACK = "limit:readback"
+    LIMIT_UPLOAD = "limit:upload"
+    LIMIT_OPERATIONS = "limit:operations"
+    LIMIT_MESSAGES = "limit:messages"
+    LIMIT_PREDICTION = "limit:prediction"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit status that goes with this verdict."""
+        if self is Verdict.QUALIFIED:
+            return ExitCode.QUALIFIED
+        if self is Verdict.INVALID_SUBMISSION:
+            return ExitCode.INVALID_SUBMISSION
+        return ExitCode.LIMIT if self.value.startswith("limit:") else ExitCode.NOT_QUALIFIED
+
+
+class SubmissionFailure(Exception):
+    """The contestant's failure: it ends the run and becomes a record with a verdict.
+
+    Attributes:
+        verdict: what the record will say.
+        reason: one sentence on what happened, to what, and what to do instead.
+    """
+
+    def __init__(self, verdict: Verdict, reason: str) -> None:
+        super().__init__(reason)
+        self.verdict = verdict
+        self.reason = reason
+
+
+class InvalidSubmission(SubmissionFailure):
+    """The archive or its manifest breaks a rule."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Verdict.INVALID_SUBMISSION, reason)
+
+
+class HaetError(Exception):
+    """We could not judge. Says what happened and what to do next; carries the exit code."""
+
+    exit_code: ExitCode = ExitCode.ENVIRONMENT
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageProblem(HaetError):
+    """The command line, a competition file or another input of the user's is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class EnvironmentProblem(HaetError):
+    """Docker, the data, the disk or the machine failed. Only these may be retried."""
+
+    exit_code = ExitCode.ENVIRONMENT

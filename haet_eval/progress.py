@@ -1,0 +1,44 @@
+"""What an evaluation tells whoever watches. The core never imports the terminal library."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A look at a running stage. Times in seconds; `budget_seconds` is None where there is none."""
+
+    stage: str
+    elapsed_seconds: float
+    budget_seconds: float | None
+    operations: int
+
+
+class Observer(Protocol):
+    """Receives events of one evaluation, always from one thread at a time."""
+
+    def stage(self, name: str, detail: str = "") -> None:
+        """A stage begins: `unpack`, `train`, `predict`, `score` or `record`."""
+
+    def tick(self, tick: Tick) -> None:
+        """The running stage is alive; comes a few times a second."""
+
+    def report(self, values: Mapping[str, str]) -> None:
+        """The submission called `task.report`. Values are untrusted text."""
+
+    def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
+        """A download or an upload goes on."""
+
+    def note(self, text: str) -> None:
+        """Something worth knowing happened."""
+
+
+class Silent:
+    """An observer that looks away."""
+
+    def stage(self, name: str, detail: str = "") -> None: ...
+    def tick(self, tick: Tick) -> None: ...
+    def report(self, values: Mapping[str, str]) -> None: ...
+    def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None: ...
+    def note(self, text: str) -> None: ...
