@@ -40,7 +40,7 @@ class TensorMeta:
 
 
 Argument: TypeAlias = (
-    None | bool | int | float | complex | str | AnyFloat | TensorMeta | tuple["Argument", ...]
+    bool | int | float | complex | str | AnyFloat | TensorMeta | tuple["Argument", ...] | None
 )
 """A value by schema. Dtypes, memory formats and generators are strings."""
 
