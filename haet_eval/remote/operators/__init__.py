@@ -1,0 +1,1 @@
+"""Which operators a submission may call, and with which arguments. No torch in here."""
