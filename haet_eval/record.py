@@ -1,0 +1,363 @@
+"""The record of one evaluation: what was run, what it cost, how it scored, and a digest of all that."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+
+from haet_eval.errors import Verdict
+
+SCHEMA_VERSION: Final = 1
+
+_DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,99}")
+
+
+def _read_count(value: object, info: ValidationInfo) -> object:
+    if info.mode != "json":
+        return value
+    if not isinstance(value, str) or _DECIMAL.fullmatch(value) is None:
+        raise ValueError("a count is a decimal string")
+    return int(value)
+
+
+Count: TypeAlias = Annotated[
+    int,
+    Field(ge=0),
+    BeforeValidator(_read_count),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": f"^({_DECIMAL.pattern})$"}),
+]
+"""An exact integer of any size: a Python int in code, a decimal string in JSON."""
+
+Size: TypeAlias = Annotated[int, Field(ge=0)]
+"""A number of bytes or of things that stays far below 2⁵³: a number in JSON."""
+
+Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+Sha256: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+
+Stage: TypeAlias = Literal["unpack", "train", "predict", "score", "record"]
+
+Sandbox: TypeAlias = Literal["docker", "process"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Status(_Part):
+    """The verdict, the last stage that was reached, and one sentence on why ("" when qualified)."""
+
+    verdict: Verdict
+    stage: Stage
+    reason: str
+
+
+class SourceFile(_Part):
+    """One file of the submission; the path is relative, with forward slashes."""
+
+    path: str
+    bytes: Size
+    sha256: Sha256
+
+
+class SubmissionInfo(_Part):
+    """Who handed in what. Names and texts are the contestant's: untrusted.
+
+    `name` and `team` are None, and `files` empty, where the archive or its manifest could not be read.
+    `archive_bytes` is the size of the zip, `source_bytes` that of the unpacked files.
+    """
+
+    name: str | None
+    team: str | None
+    task: str
+    sha256: Sha256
+    files: tuple[SourceFile, ...]
+    archive_bytes: Size
+    source_bytes: Size
+    description: str | None
+    paper: str | None
+
+
+class CompetitionInfo(_Part):
+    """The rules that were applied; the digest is that of the competition file."""
+
+    name: str
+    digest: Sha256
+
+
+class DatasetInfo(_Part):
+    """The data that was used; `official` says that its digest is the published one."""
+
+    name: str
+    digest: Sha256
+    official: bool
+
+
+class Environment(_Part):
+    """Where it ran. None stands for what was not used or not reached."""
+
+    sandbox: Sandbox
+    image_digest: str | None
+    torch: str | None
+    python: str
+    device: str
+    accelerator: str | None
+    seed: int
+    haet_eval: str
+    platform: str
+    cpu: str
+    threads: int | None
+
+
+class Artifact(_Part):
+    """A file `artifacts/<sha256>.<suffix>` beside the record."""
+
+    sha256: Sha256
+    bytes: Size
+
+
+class HistogramArtifact(Artifact):
+    """The operation histogram; `entries` is its number of distinct signatures."""
+
+    entries: Size
+
+
+class OperatorCost(_Part):
+    """What one overload (`aten.add.Tensor`) cost in all."""
+
+    operator: str
+    calls: Count
+    operations: Count
+
+
+class Uncounted(_Part):
+    """An overload that the standard has no price for, with a few of the shapes it ran with."""
+
+    operator: str
+    calls: Count
+    shapes: tuple[str, ...]
+    hint: str
+
+
+class Operations(_Part):
+    """The operations of the training, priced under version `standard` of the counting standard.
+
+    Where `uncounted` is not empty, `total` covers the priced operators only.
+    """
+
+    standard: int
+    total: Count
+    by_phase: dict[str, Count]
+    by_operator: tuple[OperatorCost, ...]
+    uncounted: tuple[Uncounted, ...]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if sum(self.by_phase.values()) != self.total:
+            raise ValueError("by_phase does not add up to total")
+        if sum(line.operations for line in self.by_operator) != self.total:
+            raise ValueError("by_operator does not add up to total")
+        return self
+
+
+class Parameters(_Part):
+    """Every number the trained model stores, each distinct storage once."""
+
+    total: Count
+    trainable: Count
+    frozen: Count
+    buffers: Count
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.trainable + self.frozen + self.buffers != self.total:
+            raise ValueError("trainable, frozen and buffers do not add up to total")
+        return self
+
+
+class Training(_Part):
+    """The train stage, as far as it came. `parameters` and `model` are None where no model came back."""
+
+    operations: Operations
+    histogram: HistogramArtifact
+    parameters: Parameters | None
+    model: Artifact | None
+    wall_seconds: Seconds
+    readback_bytes: Size
+    upload_bytes: Size
+    peak_memory_bytes: Size | None
+    messages: Size
+
+
+class Evaluation(_Part):
+    """Accuracy as a fraction of `total` images, and what predicting them cost (not ranked)."""
+
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    correct: Size
+    total: Annotated[int, Field(ge=1)]
+    operations: Count
+    predictions: Artifact
+
+    @model_validator(mode="after")
+    def _is_the_quotient(self) -> Self:
+        if self.accuracy != self.correct / self.total:
+            raise ValueError("accuracy is not correct / total")
+        return self
+
+
+class Energy(_Part):
+    """Energy of the training in joules, and the meter that measured it."""
+
+    joules: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    meter: str
+
+
+class Log(_Part):
+    """The beginning and the end of what the submission printed: untrusted text."""
+
+    head: str
+    tail: str
+    dropped_bytes: Size
+
+
+class Integrity(_Part):
+    """`record_sha256` is `document_digest` of the record."""
+
+    record_sha256: Sha256
+
+
+class Rank(_Part):
+    """The place among the qualified records that were there when this one was written.
+
+    Records compete where competition, task, sandbox and data are the same. `official` says that these
+    were the Docker sandbox and the published data.
+    """
+
+    position: Annotated[int, Field(ge=1)]
+    of: Annotated[int, Field(ge=1)]
+    task: str
+    official: bool
+
+
+class Content(_Part):
+    """All that a record says of an evaluation, before it is sealed. Stages not reached are None.
+
+    `complexity` is parameters + operations, None where either is not known. `reports` are the values
+    given to `task.report`, in order: untrusted text.
+    """
+
+    schema_version: Literal[1] = 1
+    created_at: Moment
+    status: Status
+    submission: SubmissionInfo
+    competition: CompetitionInfo
+    dataset: DatasetInfo | None
+    environment: Environment
+    trace: Artifact | None
+    training: Training | None
+    complexity: Count | None
+    evaluation: Evaluation | None
+    energy: Energy | None = None
+    reports: tuple[dict[str, str], ...]
+    log: Log
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.complexity != complexity(self.training):
+            raise ValueError("complexity is not parameters + operations")
+        if self.status.verdict is Verdict.QUALIFIED and None in (
+            self.complexity,
+            self.evaluation,
+            self.dataset,
+        ):
+            raise ValueError("a qualified record has a complexity, an evaluation and a dataset")
+        return self
+
+
+class Record(Content):
+    """A sealed record: its content, named by the content's digest. Made by `seal`."""
+
+    record_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    integrity: Integrity
+    rank: Rank | None
+
+    @property
+    def official(self) -> bool:
+        """Whether it ran in Docker on the published data."""
+        return self.environment.sandbox == "docker" and self.dataset is not None and self.dataset.official
+
+
+def complexity(training: Training | None) -> int | None:
+    """Parameters + operations of a training; None without a model or with operators left uncounted."""
+    if training is None or training.parameters is None or training.operations.uncounted:
+        return None
+    return training.parameters.total + training.operations.total
+
+
+_OUTSIDE_THE_DIGEST: Final = frozenset({"record_id", "integrity", "rank"})
+
+
+def document_digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 of a record's JSON document in canonical form, as hexadecimal digits.
+
+    Canonical: without `record_id`, `integrity` and `rank`; keys sorted, no white space, ASCII only,
+    floats in their shortest form.
+    """
+    content = {key: value for key, value in document.items() if key not in _OUTSIDE_THE_DIGEST}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def seal(content: Content) -> Record:
+    """Give the content its digest and the id made of the digest's first 16 digits. Not ranked yet."""
+    digest = document_digest(content.model_dump(mode="json"))
+    return Record(
+        **dict(content),
+        record_id=digest[:16],
+        integrity=Integrity(record_sha256=digest),
+        rank=None,
+    )
+
+
+def to_json(record: Record) -> str:
+    """The record as a JSON document, ASCII only, with a newline at its end."""
+    document = record.model_dump(mode="json")
+    first = {key: document[key] for key in ("schema_version", "record_id")}
+    return json.dumps(first | document, indent=2, allow_nan=False) + "\n"
+
+
+def from_json(text: str | bytes) -> Record:
+    """Read a record and check it against its own digest.
+
+    Raises:
+        ValueError: it is no record of this schema, or was changed after it was sealed.
+    """
+    record = Record.model_validate_json(text)
+    digest = document_digest(json.loads(text))
+    if record.integrity.record_sha256 != digest or record.record_id != digest[:16]:
+        raise ValueError("the record does not match its digest: it was changed after it was written")
+    return record
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a record."""
+    return Record.model_json_schema(mode="serialization")
