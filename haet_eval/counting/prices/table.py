@@ -7,6 +7,11 @@ from haet_eval.counting.signature import Signature
 
 Price: TypeAlias = Callable[[Signature], int]
 
+
+class NoPrice(Exception):
+    """Raised by a price for a case that the standard leaves open: the call is then uncountable."""
+
+
 _PRICES: dict[str, Price] = {}
 
 

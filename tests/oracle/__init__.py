@@ -1,0 +1,1 @@
+"""Textbook implementations on a scalar that counts its operations: they arbitrate every price."""
