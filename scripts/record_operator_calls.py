@@ -2,8 +2,8 @@
 
 Usage: python scripts/record_operator_calls.py OUTPUT.json.gz [CALLS_PER_OVERLOAD]
 
-Writes a JSON list of calls: {"operator", "arguments", "origins", "storage"}; what the fields mean is written in
-tests/attacks/recorded_calls.py, which reads the file. No values are kept, but for small integer tensors.
+Writes a JSON list of calls: {"operator", "arguments", "origins", "storage"}; what the fields mean is written
+in tests/attacks/recorded_calls.py, which reads the file. Values are kept of small integer tensors only.
 """
 
 import gzip

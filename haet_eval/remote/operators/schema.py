@@ -44,9 +44,9 @@ _OPERATOR = re.compile(r"(?P<space>\w+)::(?P<base>\w+)(?:\.(?P<overload>\w+))?\(
 class Parameter:
     """One parameter of an operator.
 
-    `type` is one of KINDS. For lists, `list_size` is the length that a lone value is repeated to (`int[2]`), and
-    `optional_items` says that entries may be None. `alias` names the set of aliases the tensor belongs to;
-    `written` says that the kernel changes it. `default` means something only where `has_default`.
+    `type` is one of KINDS. For lists, `list_size` is the length that a lone value is repeated to (`int[2]`),
+    and `optional_items` says that entries may be None. `alias` names the set of aliases the tensor belongs
+    to; `written` says that the kernel changes it. `default` means something only where `has_default`.
     """
 
     name: str
