@@ -1,0 +1,182 @@
+"""Competitions: the built-in ones, an organizer's own file, and what a wrong one is told."""
+
+import pickle
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from haet_eval.competition import (
+    Budgets,
+    Competition,
+    Limits,
+    builtin_competitions,
+    competition_for_task,
+    load_competition,
+    schema_text,
+)
+from haet_eval.errors import InvalidSubmission, UsageProblem
+
+OWN = """
+name = "own"
+title = "Our own"
+description = "Least complexity."
+ranking = "complexity"
+awards = 1
+[budgets]
+wall_seconds = 100
+processes = 7
+[tasks.quick]
+dataset = "digits"
+threshold = 0.9
+[tasks.quick.budgets]
+wall_seconds = 10
+[tasks.long]
+dataset = "digits"
+threshold = 0.95
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    file = folder / "own.toml"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def fault(folder: Path, text: str) -> str:
+    with pytest.raises(UsageProblem) as caught:
+        load_competition(write(folder, text))
+    assert caught.value.hint
+    return caught.value.message
+
+
+def test_haet2021_has_the_published_rules() -> None:
+    competition = load_competition("haet2021")
+    assert {name: task.threshold for name, task in competition.tasks.items()} == {
+        "cifar10": 0.93,
+        "cifar100": 0.78,
+    }
+    assert competition.ranking == "complexity"
+    assert competition.awards == 3
+    assert "http" not in competition.description
+    assert competition.limits == Limits()
+
+
+def test_digits_is_bounded_tighter_than_cifar() -> None:
+    digits = load_competition("digits").budgets_for("digits")
+    cifar = load_competition("haet2021").budgets_for("cifar10")
+    assert load_competition("digits").task("digits").threshold == 0.93
+    assert digits.wall_seconds < cifar.wall_seconds
+    assert digits.memory_bytes < cifar.memory_bytes
+    assert digits.prediction_operations_per_image < cifar.prediction_operations_per_image
+
+
+@pytest.mark.parametrize("name", builtin_competitions())
+def test_every_built_in_competition_loads_under_its_own_name(name: str) -> None:
+    assert load_competition(name).name == name
+
+
+def test_every_task_of_a_built_in_competition_finds_it() -> None:
+    assert [competition_for_task(task) for task in ("digits", "cifar10", "cifar100")] == [
+        "digits",
+        "haet2021",
+        "haet2021",
+    ]
+
+
+def test_a_task_that_no_competition_has_names_those_there_are() -> None:
+    with pytest.raises(InvalidSubmission, match=r"'imagenet' is no task of .* cifar10, cifar100, digits"):
+        competition_for_task("imagenet")
+    with pytest.raises(InvalidSubmission, match=r"'digits' is no task of competition haet2021; .* cifar100"):
+        load_competition("haet2021").task("digits")
+
+
+def test_a_task_takes_the_budgets_of_the_competition_but_for_its_own(tmp_path: Path) -> None:
+    competition = load_competition(write(tmp_path, OWN))
+    assert competition.budgets_for("long") == Budgets(wall_seconds=100, processes=7)
+    assert competition.budgets_for("quick") == Budgets(wall_seconds=10, processes=7)
+
+
+def test_a_competition_survives_json_and_pickle(tmp_path: Path) -> None:
+    competition = load_competition(write(tmp_path, OWN))
+    for copy in (
+        Competition.model_validate_json(competition.model_dump_json()),
+        pickle.loads(pickle.dumps(competition)),
+    ):
+        assert copy == competition
+        assert copy.digest == competition.digest
+
+
+def test_the_digest_ignores_layout_and_spelled_out_defaults(tmp_path: Path) -> None:
+    digest = load_competition(write(tmp_path, OWN)).digest
+    assert load_competition(write(tmp_path, "# a comment\n" + OWN)).digest == digest
+    assert load_competition(write(tmp_path, OWN + "[limits]\nentries = 200\n")).digest == digest
+
+
+@given(threshold=st.floats(0, 1), wall_seconds=st.integers(1, 10**6), entries=st.integers(1, 10**6))
+def test_the_digest_changes_with_any_rule(threshold: float, wall_seconds: int, entries: int) -> None:
+    def rules(threshold: float, wall_seconds: int, entries: int) -> Competition:
+        return Competition.model_validate(
+            {
+                "name": "own",
+                "title": "Own",
+                "description": "x",
+                "ranking": "complexity",
+                "awards": 1,
+                "limits": {"entries": entries},
+                "tasks": {
+                    "a": {
+                        "dataset": "digits",
+                        "threshold": threshold,
+                        "budgets": {"wall_seconds": wall_seconds},
+                    }
+                },
+            }
+        )
+
+    one, other = rules(threshold, wall_seconds, entries), rules(0.5, 60, 200)
+    assert (one.digest == other.digest) == ((threshold, wall_seconds, entries) == (0.5, 60, 200))
+
+
+def test_a_misspelt_name_is_told_the_right_one() -> None:
+    with pytest.raises(UsageProblem, match="did you mean haet2021") as caught:
+        load_competition("haet2012")
+    assert "digits, haet2021" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("threshold = 0.95", "threshold = 95", "`tasks.long.threshold` should be less than or equal to 1"),
+        ("threshold = 0.95", 'threshold = "0.95"', "`tasks.long.threshold` should be a valid number"),
+        ("awards = 1", "", "`awards` is missing"),
+        ("awards = 1", "award = 1", "`award` is no key of a competition; did you mean awards?"),
+        ("processes = 7", "processes = 0", "`budgets.processes` should be greater than 0"),
+        ("processes = 7", "processes = true", "`budgets.processes` should be a valid integer"),
+        ("wall_seconds = 10\n", "wall_secs = 10\n", "`tasks.quick.budgets.wall_secs` is no key"),
+        ('"complexity"', '"beauty"', "`ranking` should be 'complexity', and is 'beauty'"),
+        ('name = "own"', 'name = "Our own"', "`name` "),
+        ("[tasks.long]", "[tasks.long", "is no valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_told_its_fault_by_its_key(tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert old in OWN
+    assert told in fault(tmp_path, OWN.replace(old, new, 1))
+
+
+def test_a_competition_without_a_task_is_refused(tmp_path: Path) -> None:
+    assert "`tasks` is missing" in fault(tmp_path, OWN[: OWN.index("[tasks")])
+    assert "`tasks` " in fault(tmp_path, OWN[: OWN.index("[tasks")] + "[tasks]\n")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageProblem, match="cannot be read"):
+        load_competition(str(tmp_path / "own.toml"))
+
+
+def test_the_stored_schema_is_current() -> None:
+    stored = (files("haet_eval") / "resources" / "competition.schema.json").read_text("utf-8")
+    assert stored == schema_text(), "write haet_eval.competition.schema_text() to the file"
