@@ -1,0 +1,21 @@
+"""The environment variables of a worker: a short list, whatever haet-eval's own are."""
+
+from collections.abc import Mapping
+
+from haet_eval.runtimes.interface import Role, WorkerLimits
+
+EVERY_WORKER = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+# With glibc's own thresholds the executor gives pages back to the kernel and faults them in again at each
+# training step, which costs 15 % of the time of a small ResNet.
+EXECUTOR = {
+    "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    "MALLOC_TRIM_THRESHOLD_": "4000000000",
+    "MALLOC_TOP_PAD_": "200000000",
+}
+
+
+def worker_environment(role: Role, limits: WorkerLimits, extra: Mapping[str, str]) -> dict[str, str]:
+    """Variables for a worker of this role; `extra` wins over the defaults."""
+    ours = EVERY_WORKER | {"HAET_DEADLINE_SECONDS": str(limits.deadline_seconds)}
+    return ours | (EXECUTOR if role is Role.EXECUTOR else {}) | dict(extra)

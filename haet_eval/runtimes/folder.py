@@ -1,0 +1,102 @@
+"""The private folder of one evaluation: its sockets, and the sign that its owner is alive.
+
+The owner holds a lock on the folder for as long as it lives. The kernel drops the lock with the process,
+however it ends, so another haet-eval can tell a dead run's leftovers from a live run.
+"""
+
+import fcntl
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes.interface import Role
+
+LONGEST_SOCKET_PATH = 107
+_PREFIX = "haet-eval.run-"
+_PREFIX_UNLOCKED = "haet-eval.new-"
+
+
+class RunFolder:
+    """A context manager; leaving it removes the folder.
+
+    Only its owner can enter the folder. The folder of one role inside it is what a container sees: others
+    may pass through it, as the container's user must, but not list it.
+    """
+
+    def __init__(self) -> None:
+        unlocked = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED))
+        self._lock = _lock(unlocked)
+        self.path = unlocked.rename(unlocked.with_name(unlocked.name.replace(_PREFIX_UNLOCKED, _PREFIX)))
+
+    def listen(self, role: Role) -> socket.socket:
+        """A listening socket for this role's worker; `socket_path(role)` is its address."""
+        path = self.socket_path(role)
+        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+            raise EnvironmentProblem(
+                f"the path {path} is too long for a unix socket ({LONGEST_SOCKET_PATH} bytes at most)",
+                "set TMPDIR to a folder with a shorter name",
+            )
+        path.parent.mkdir()
+        path.parent.chmod(0o711)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(os.fspath(path))
+        path.chmod(0o666)
+        listener.listen(1)
+        return listener
+
+    def socket_path(self, role: Role) -> Path:
+        """Where `listen` puts the socket of this role."""
+        return self.path / role.value / "meter.sock"
+
+    def close(self) -> None:
+        """Removes the folder and gives up the lock."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Whether the run that owned this folder is over. False where that cannot be known."""
+    try:
+        lock = _lock(folder)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    if lock is None:
+        return False
+    os.close(lock)
+    return True
+
+
+def abandoned_folders() -> Iterator[Path]:
+    """Folders of dead runs of this user on this machine."""
+    for folder in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")):
+        if is_abandoned(folder):
+            yield folder
+
+
+def _lock(folder: Path) -> int | None:
+    """A descriptor that holds the folder's lock, or None while another process holds it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

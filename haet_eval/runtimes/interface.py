@@ -1,0 +1,116 @@
+"""How the two worker processes of an evaluation are run: the contract that each runtime keeps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+
+class Role(StrEnum):
+    """Which of the two processes a worker is."""
+
+    SUBMISSION = "submission"
+    EXECUTOR = "executor"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """What one worker may use. The runtime ends it when it takes more.
+
+    Attributes:
+        memory_bytes: resident memory of all its processes, files in its /tmp and /dev/shm included.
+        processes: processes and threads alive at once.
+        cpus: processors' worth of time; None means all of the machine.
+        tmp_bytes: size of its /tmp, and of the largest file that it may write.
+        tmp_inodes: files and folders in its /tmp.
+        shm_bytes: size of its /dev/shm.
+        open_files: file descriptors of one process.
+        deadline_seconds: the worker ends itself after this time, even when haet-eval is no longer there to
+            end it. Longer than any budget that haet-eval itself watches.
+    """
+
+    memory_bytes: int
+    processes: int
+    deadline_seconds: int
+    cpus: float | None = None
+    tmp_bytes: int = 64 * 2**20
+    tmp_inodes: int = 4096
+    shm_bytes: int = 16 * 2**20
+    open_files: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a worker ended.
+
+    Attributes:
+        code: its exit status; None where a signal ended it.
+        signal: the signal that ended it; None where it exited.
+        out_of_memory: it was killed for passing `memory_bytes`.
+        processes_exhausted: it was refused a process, or killed for having too many.
+        detail: what else is known, for the reader of a record or an error. Untrusted text.
+    """
+
+    code: int | None
+    signal: int | None
+    out_of_memory: bool = False
+    processes_exhausted: bool = False
+    detail: str = ""
+
+
+class Worker(Protocol):
+    """One running worker. Every method raises EnvironmentProblem when the engine has stopped answering."""
+
+    def poll(self) -> Exit | None:
+        """How it ended, or None while it runs. After `kill` of a running worker: signal 9."""
+
+    def kill(self) -> None:
+        """Ends every process of the worker with SIGKILL, waits until it is gone and leaves nothing behind."""
+
+    def peak_memory_bytes(self) -> int | None:
+        """The most memory it has used so far; None where this is not known."""
+
+    def processes_exhausted(self) -> bool:
+        """Whether it has been refused a process so far. Often the worker itself lives on."""
+
+
+class Runtime(Protocol):
+    """Starts workers of one kind. A context manager: leaving it kills what still runs."""
+
+    @property
+    def name(self) -> Literal["docker", "process"]:
+        """What the record calls it; only `docker` is official."""
+
+    def check(self) -> None:
+        """Makes sure that workers can be started.
+
+        Raises:
+            EnvironmentProblem: they cannot; the hint says what to do about it.
+        """
+
+    def describe(self) -> Mapping[str, str]:
+        """Facts for the record, such as `image_digest` and `engine_version`. Call `check` first."""
+
+    def start(
+        self, role: Role, socket_path: Path, limits: WorkerLimits, environment: Mapping[str, str]
+    ) -> Worker:
+        """Starts a worker that connects to the unix socket at `socket_path`.
+
+        Args:
+            role: which of the two mains to run.
+            socket_path: a socket that listens already, from `RunFolder.listen`.
+            limits: what the worker may use.
+            environment: variables beside the few that every worker gets (see `environment.py`); nothing of
+                haet-eval's own environment is handed on.
+        """
+
+    def close(self) -> None:
+        """Kills the workers that still run."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
