@@ -1,0 +1,117 @@
+"""The histogram of a training: how often each distinct call was made, in each phase."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import isinf
+from typing import Any, Final
+
+from haet_eval.counting.signature import ANY, AnyFloat, Argument, Signature, TensorMeta
+
+PHASES: Final = ("initialisation", "input", "forward", "backward", "optimizer", "other")
+"""Where in a training a call happened. Informative: the submission's side says it, the total ranks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One distinct call and how often it was made in each of PHASES."""
+
+    signature: Signature
+    calls: tuple[int, ...]
+
+    @property
+    def total_calls(self) -> int:
+        return sum(self.calls)
+
+
+class Histogram:
+    """Entries in canonical order, equal signatures merged, so that equal trainings give equal bytes."""
+
+    def __init__(self, entries: Iterable[tuple[Signature, Sequence[int]]]) -> None:
+        merged: dict[str, Entry] = {}
+        for signature, calls in entries:
+            if not any(calls):
+                continue
+            key = json.dumps(_signature_to_json(signature), sort_keys=True)
+            known = merged.get(key)
+            before = known.calls if known else (0,) * len(PHASES)
+            merged[key] = Entry(signature, tuple(a + b for a, b in zip(before, calls, strict=True)))
+        self._entries = tuple(merged[key] for key in sorted(merged))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: the same histogram gives the same bytes."""
+        rows = [
+            _signature_to_json(entry.signature)
+            | {"calls": {phase: n for phase, n in zip(PHASES, entry.calls, strict=True) if n}}
+            for entry in self
+        ]
+        return json.dumps({"version": 1, "entries": rows}, sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Histogram":
+        """Inverse of `to_json`.
+
+        Raises:
+            ValueError: not a histogram of this version.
+        """
+        try:
+            document = json.loads(data)
+            if document["version"] != 1:
+                raise ValueError(f"a histogram of version {document['version']}")
+            return cls(_entry_from_json(row) for row in document["entries"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a histogram: {error}") from None
+
+
+def _entry_from_json(row: dict[str, Any]) -> tuple[Signature, tuple[int, ...]]:
+    arguments = {name: _argument_from_json(value) for name, value in row["arguments"].items()}
+    outputs = tuple(_argument_from_json(value) for value in row["outputs"])
+    calls = tuple(int(row["calls"].get(phase, 0)) for phase in PHASES)
+    return Signature(row["operator"], arguments, outputs), calls
+
+
+def _signature_to_json(signature: Signature) -> dict[str, Any]:
+    return {
+        "operator": signature.operator,
+        "arguments": {name: _argument_to_json(value) for name, value in signature.arguments.items()},
+        "outputs": [_argument_to_json(value) for value in signature.outputs],
+    }
+
+
+def _argument_to_json(value: Argument) -> Any:
+    match value:
+        case TensorMeta():
+            return {
+                "dtype": value.dtype,
+                "offset": value.offset,
+                "shape": value.shape,
+                "stride": value.stride,
+            }
+        case AnyFloat():
+            return {"float": "any"}
+        case tuple():
+            return [_argument_to_json(item) for item in value]
+        case complex():
+            return {"complex": [value.real, value.imag]}
+        case float() if isinf(value):
+            return {"float": "inf" if value > 0 else "-inf"}
+        case _:
+            return value
+
+
+def _argument_from_json(value: Any) -> Argument:
+    if isinstance(value, list):
+        return tuple(_argument_from_json(item) for item in value)
+    if not isinstance(value, dict):
+        return value  # type: ignore[no-any-return]  # null, boolean, number or text
+    if "float" in value:
+        return ANY if value["float"] == "any" else float(value["float"])
+    if "complex" in value:
+        return complex(*value["complex"])
+    return TensorMeta(tuple(value["shape"]), tuple(value["stride"]), value["offset"], value["dtype"])

@@ -1,0 +1,110 @@
+"""What a submission has used of its budgets. Going over one ends the run with its own verdict."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from haet_eval.errors import SubmissionFailure, Verdict
+from haet_eval.remote.wire import float_class
+
+NUMBER_BYTES: Final = 8
+"""What a scalar literal sent up, or a number learned from data, is charged."""
+
+MAX_HANDLES: Final = 1 << 22
+MAX_TEMPLATES: Final = 1 << 18
+MAX_STATES: Final = 1 << 12
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What a submission may use: bytes, records, scalar operations."""
+
+    readback_bytes: int
+    upload_bytes: int
+    messages: int
+    prediction_operations_per_image: int
+
+
+@dataclass(slots=True)
+class Charges:
+    """Running totals. Every method raises `SubmissionFailure` once its budget is used up."""
+
+    budgets: Budgets
+    readback_bytes: int = 0
+    upload_bytes: int = 0
+    messages: int = 0
+    _literals: dict[float, int] = field(default_factory=dict)
+
+    def upload(self, count: int) -> None:
+        self.upload_bytes += count
+        if self.upload_bytes > self.budgets.upload_bytes:
+            raise SubmissionFailure(
+                Verdict.LIMIT_UPLOAD,
+                f"The submission sent up more than {self.budgets.upload_bytes:,} bytes of constants. Make "
+                "tensors with torch's factories and random functions, not from Python or NumPy values.",
+            )
+
+    def literal(self, number: float) -> int:
+        """Charge a scalar literal, once for each distinct value; returns its class among the floats."""
+        known = self._literals.get(number)
+        if known is not None:
+            return known
+        self.upload(NUMBER_BYTES)
+        # A NaN never equals itself: it is charged each time and not kept.
+        known = float_class(number)
+        if number == number:
+            self._literals[number] = known
+        return known
+
+    def readback(self, count: int) -> None:
+        self.readback_bytes += count
+        if self.readback_bytes > self.budgets.readback_bytes:
+            raise SubmissionFailure(
+                Verdict.LIMIT_READBACK,
+                f"The submission read back more than {self.budgets.readback_bytes:,} bytes of data. Keep "
+                "values in tensors; read a loss or an accuracy now and then, not at every step.",
+            )
+
+    def message(self, count: int) -> None:
+        self.messages += count
+        if self.messages > self.budgets.messages:
+            raise SubmissionFailure(
+                Verdict.LIMIT_MESSAGES,
+                f"The submission called operators more than {self.budgets.messages:,} times. Larger tensors "
+                "and fewer calls do the same work.",
+            )
+
+    def prediction(self, operations: int, images: int) -> None:
+        allowed = self.budgets.prediction_operations_per_image
+        if operations > allowed * images:
+            raise SubmissionFailure(
+                Verdict.LIMIT_PREDICTION,
+                f"Prediction took more than {allowed:,} operations per image. A model may not go on training "
+                "while it predicts; use a smaller model or fewer augmented views.",
+            )
+
+
+def check_living(count: int) -> None:
+    """Raises SubmissionFailure when too many tensors are alive."""
+    if count > MAX_HANDLES:
+        raise SubmissionFailure(
+            Verdict.LIMIT_MEMORY,
+            f"More than {MAX_HANDLES:,} tensors are alive at once. Drop those that are no longer needed.",
+        )
+
+
+def check_templates(count: int) -> None:
+    """Raises SubmissionFailure when there are too many distinct calls."""
+    if count >= MAX_TEMPLATES:
+        raise SubmissionFailure(
+            Verdict.LIMIT_MESSAGES,
+            f"The submission used more than {MAX_TEMPLATES:,} combinations of operator, shapes and integers. "
+            "Keep shapes fixed, and put numbers that change into tensors.",
+        )
+
+
+def check_states(count: int) -> None:
+    """Raises SubmissionFailure when too many states of generators were saved."""
+    if count > MAX_STATES:
+        raise SubmissionFailure(
+            Verdict.LIMIT_MEMORY, f"More than {MAX_STATES:,} states of random generators were saved."
+        )

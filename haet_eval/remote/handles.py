@@ -1,0 +1,78 @@
+"""What the meter knows of each tensor: everything but its values."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from haet_eval.counting.signature import TensorMeta
+from haet_eval.remote.wire import ITEM_BYTES
+
+_LAYOUTS: Final[dict[TensorMeta, TensorMeta]] = {}
+
+
+def intern_layout(meta: TensorMeta) -> TensorMeta:
+    """The one object for this shape, stride and dtype (offset 0), so that layouts compare by identity."""
+    layout = TensorMeta(meta.shape, meta.stride, 0, meta.dtype) if meta.offset else meta
+    return _LAYOUTS.setdefault(layout, layout)
+
+
+def span_elements(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
+    """From the first element of a strided tensor to its last, in elements."""
+    if 0 in shape:
+        return 0
+    return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+
+
+@dataclass(slots=True, eq=False)
+class Storage:
+    """Memory that tensors share.
+
+    `tainted`: it depends on data, so reading it back is charged. `writes` goes up with every write.
+    `sealed`: it belongs to the returned model and may no longer be written. `maker` is the template that
+    made it, as its n-th `output`, and `made` the layout and offset it had then.
+    """
+
+    size_bytes: int
+    tainted: bool
+    writes: int = 0
+    sealed: bool = False
+    maker: object = None
+    output: int = 0
+    made: tuple[TensorMeta, int] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Handle:
+    """A tensor that the executor holds. `offset` in elements."""
+
+    layout: TensorMeta
+    offset: int
+    storage: Storage
+
+    @property
+    def meta(self) -> TensorMeta:
+        layout = self.layout
+        return TensorMeta(layout.shape, layout.stride, self.offset, layout.dtype)
+
+
+def size_bytes(layout: TensorMeta, offset: int) -> int:
+    """Bytes of a storage that just holds a tensor of that layout at that offset (in elements)."""
+    return (offset + span_elements(layout.shape, layout.stride)) * ITEM_BYTES[layout.dtype]
+
+
+@dataclass(slots=True)
+class HandleTable:
+    """All living tensors by number. Numbers are given in order and never again."""
+
+    living: dict[int, Handle] = field(default_factory=dict)
+    next: int = 1
+
+    def add(self, handle: Handle) -> int:
+        number = self.next
+        self.living[number] = handle
+        self.next += 1
+        return number
+
+    def keep_only(self, numbers: Iterable[int]) -> None:
+        kept = set(numbers)
+        self.living = {number: handle for number, handle in self.living.items() if number in kept}

@@ -1,0 +1,145 @@
+"""The JSON messages beside the stream: small, rare, and checked field by field."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from haet_eval.remote.wire import WireError
+
+_SHORT = 200
+_LONG = 100_000
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def encode(self) -> bytes:
+        return self.model_dump_json().encode()
+
+
+class Ready(Message):
+    """The submission's process is up and asks for its job."""
+
+    kind: Literal["ready"] = "ready"
+    torch: str = Field(max_length=_SHORT)
+    python: str = Field(max_length=_SHORT)
+
+
+class Report(Message):
+    """The submission called `task.report`."""
+
+    kind: Literal["report"] = "report"
+    values: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=_SHORT)]] = Field(
+        max_length=32
+    )
+
+
+class ModelTensor(Message):
+    """A tensor that the returned module registers."""
+
+    name: str = Field(max_length=1000)
+    handle: int = Field(ge=1)
+    role: Literal["trainable", "frozen", "buffer"]
+
+
+class Returned(Message):
+    """`train` has returned a module; these are its tensors."""
+
+    kind: Literal["returned"] = "returned"
+    tensors: tuple[ModelTensor, ...] = Field(max_length=100_000)
+
+
+class Failed(Message):
+    """The submission's code has raised. `reason` is one line, `traceback` the frames of its own code."""
+
+    kind: Literal["failed"] = "failed"
+    reason: str = Field(max_length=_LONG)
+    traceback: str = Field(max_length=_LONG)
+
+
+class Predicted(Message):
+    """The logits of the batch before (None at first); asks for the next batch."""
+
+    kind: Literal["predicted"] = "predicted"
+    logits: int | None
+
+
+class Job(Message):
+    """What the submission's process is to do. Times in seconds; `files` are the submission's own."""
+
+    files: dict[str, str]
+    module: str
+    function: str
+    images: tuple[int, ...]
+    num_classes: int
+    seed: int
+    device: str
+    threads: int
+    time_budget_seconds: float
+
+
+class Batch(Message):
+    """Images to predict: their handle and shape, uint8. No handle: there are no more."""
+
+    handle: int | None
+    shape: tuple[int, ...] = ()
+
+
+class Load(Message):
+    """To the executor: a tensor follows in BLOCK frames."""
+
+    kind: Literal["load"] = "load"
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Start(Message):
+    """To the executor: how to run."""
+
+    kind: Literal["start"] = "start"
+    device: str
+    threads: int
+
+
+class Seal(Message):
+    """To the executor: keep these tensors, drop all others, answer with the weights as safetensors."""
+
+    kind: Literal["seal"] = "seal"
+    tensors: tuple[ModelTensor, ...]
+
+
+class Argmax(Message):
+    """To the executor: answer with the arg max over the last dimension, as int64."""
+
+    kind: Literal["argmax"] = "argmax"
+    handle: int
+
+
+class Drop(Message):
+    """To the executor: forget these tensors."""
+
+    kind: Literal["drop"] = "drop"
+    handles: tuple[int, ...]
+
+
+FromSubmission = Annotated[Ready | Report | Returned | Failed | Predicted, Field(discriminator="kind")]
+ToExecutor = Annotated[Start | Load | Seal | Argmax | Drop, Field(discriminator="kind")]
+_FROM_SUBMISSION: TypeAdapter[Ready | Report | Returned | Failed | Predicted] = TypeAdapter(FromSubmission)
+_TO_EXECUTOR: TypeAdapter[Start | Load | Seal | Argmax | Drop] = TypeAdapter(ToExecutor)
+
+
+def from_submission(payload: bytes) -> Ready | Report | Returned | Failed | Predicted:
+    """Decode what a submission said.
+
+    Raises:
+        WireError: it is no such message.
+    """
+    try:
+        return _FROM_SUBMISSION.validate_json(payload)
+    except ValidationError as error:
+        raise WireError(f"a control message that breaks its schema: {error.errors()[0]['msg']}") from None
+
+
+def to_executor(payload: bytes) -> Start | Load | Seal | Argmax | Drop:
+    """Decode what the host asks of the executor."""
+    return _TO_EXECUTOR.validate_json(payload)

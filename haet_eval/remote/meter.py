@@ -1,0 +1,607 @@
+"""The meter: every record of the submission is parsed, checked, charged and counted here.
+
+It is the trusted part, and a pure state machine: bytes in, decisions out. It holds no tensor, runs no
+kernel, imports no torch and opens no socket. `relay` connects it to the two workers; `recount` drives it
+from a trace.
+"""
+
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from haet_eval.counting.histogram import PHASES, Histogram
+from haet_eval.counting.parameters import ParameterCount, StoredTensor, count_parameters
+from haet_eval.counting.prices.evaluate import price_of
+from haet_eval.counting.signature import Argument, Signature, TensorMeta
+from haet_eval.errors import SubmissionFailure, Verdict
+from haet_eval.remote import wire
+from haet_eval.remote.charges import (
+    NUMBER_BYTES,
+    Budgets,
+    Charges,
+    check_living,
+    check_states,
+    check_templates,
+)
+from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
+from haet_eval.remote.messages import ModelTensor, Seal
+from haet_eval.remote.operators.allowed import lookup, refusal
+from haet_eval.remote.operators.origins import needs_origins
+from haet_eval.remote.operators.schema import Operator
+from haet_eval.remote.operators.validation import (
+    MAX_ELEMENTS,
+    Origin,
+    Refused,
+    bind,
+    is_dynamic,
+    validate,
+    written_parameters,
+)
+from haet_eval.remote.template import (
+    PREDICTION,
+    NewTensor,
+    Template,
+    arguments_of,
+    changed_inputs,
+    new_calls,
+    new_tensors,
+    normalized,
+    outputs_of,
+    record_of,
+    single_tensors,
+    written_inputs,
+)
+from haet_eval.remote.trace import Kind
+from haet_eval.remote.wire import Code, Outcome, Reader, WireError
+
+MAX_READ_BYTES: Final = 32 << 20
+_EXACT: Final = frozenset({"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_real"})
+
+
+class Sink(Protocol):
+    """Where accepted records go: a trace, or nowhere."""
+
+    def add(self, kind: Kind, body: bytes) -> None: ...
+
+
+class Nowhere:
+    """A sink that forgets."""
+
+    def add(self, kind: Kind, body: bytes) -> None: ...
+
+
+@dataclass(slots=True)
+class Question:
+    """A record that waits for the executor's answer."""
+
+    code: Code
+    record: bytes
+    inputs: list[Handle] = field(default_factory=list)
+    template: Template | None = None
+    answer_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What to do with a frame: pass `forward` on; then ask `question`, or tell the submission `refused`."""
+
+    forward: bytes
+    question: Question | None = None
+    refused: str | None = None
+
+
+class Meter:
+    """Counts one run. Feed it with `accept` and `answer`; read the totals from it at any time."""
+
+    def __init__(self, budgets: Budgets, sink: Sink | None = None) -> None:
+        self.charges = Charges(budgets)
+        self.refused: Counter[str] = Counter()
+        self._sink: Sink = sink or Nowhere()
+        self._handles = HandleTable()
+        self._templates: list[Template] = []
+        self._view_calls: dict[tuple[Code, TensorMeta, TensorMeta], list[int]] = {}
+        self._dynamic_calls: dict[tuple[Template, bytes], tuple[Signature, int | None, list[int]]] = {}
+        self._left_by_training: dict[int, TensorMeta] = {}
+        self._dropped: dict[int, TensorMeta] = {}
+        self._states = 0
+        self._phase = 0
+        self._images = 0
+        self._handlers: dict[int, Callable[[bytes, int], int]] = {
+            Code.CALL: self._call,
+            Code.SELECT: self._select,
+            Code.SLICE: self._slice,
+            Code.FREE: self._free,
+            Code.UPLOAD: self._upload,
+            Code.SEED: self._seed,
+            Code.SAVE_STATE: self._save_state,
+            Code.LOAD_STATE: self._load_state,
+            Code.PHASE: self._set_phase,
+        }
+
+    # The stream.
+
+    def accept(self, payload: bytes) -> Accepted:
+        """Check, charge and count the records of one frame.
+
+        Raises:
+            WireError: bytes that no honest client sends.
+            SubmissionFailure: a budget is used up, or the model uses what it may not.
+        """
+        position = records = 0
+        handlers = self._handlers
+        while position < len(payload):
+            records += 1
+            handler = handlers.get(payload[position])
+            if handler is None:
+                break
+            position = handler(payload, position)
+        self.charges.message(records)
+        check_living(len(self._handles.living))
+        forward = payload[:position]
+        if forward and not self._predicting:
+            self._sink.add(Kind.PASSED, forward)
+        return Accepted(forward) if position == len(payload) else self._ask(forward, payload[position:])
+
+    def _ask(self, forward: bytes, record: bytes) -> Accepted:
+        try:
+            match record[0]:
+                case Code.DEFINE:
+                    return Accepted(forward, self._define(record))
+                case Code.DYNAMIC:
+                    return Accepted(forward, self._dynamic(record))
+                case Code.READ:
+                    return Accepted(forward, self._read(record))
+                case unknown:
+                    raise WireError(f"a record of the unknown kind {unknown}")
+        except Refused as refused:
+            return Accepted(forward, refused=str(refused))
+
+    def _handle(self, number: int) -> Handle:
+        handle = self._handles.living.get(number)
+        if handle is not None:
+            return handle
+        layout = self._dropped.get(number)
+        if layout is None:
+            raise WireError(f"tensor {number} does not exist")
+        raise SubmissionFailure(
+            Verdict.FAILED,
+            f"The model used a tensor of shape {list(layout.shape)} and dtype {layout.dtype} that was not "
+            "part of it when train() returned, or that was left from an earlier batch. Only registered "
+            "parameters and buffers outlive training: register it with self.register_buffer(name, tensor).",
+        )
+
+    def _call(self, payload: bytes, position: int) -> int:
+        template, inputs, end = self._open_call(payload, position)
+        if template.dynamic:
+            raise WireError("a call whose answer was not waited for")
+        self._apply(template, inputs, template.new)
+        template.calls[self._phase] += 1
+        return end
+
+    def _open_call(self, payload: bytes, position: int) -> tuple[Template, list[Handle], int]:
+        try:
+            _, number = wire.COUNTED.unpack_from(payload, position)
+            template = self._templates[number]
+            _, _, *values = template.record.unpack_from(payload, position)
+        except (struct.error, IndexError):
+            raise WireError("a call that is cut short or of no template") from None
+        tensors = len(template.layouts)
+        inputs = self._inputs(template, values[:tensors])
+        for number, expected in zip(values[tensors:], template.definition.floats, strict=True):
+            if self.charges.literal(number) != expected:
+                raise WireError(f"{template.operator.name} called with a float of another class")
+        return template, inputs, position + template.record.size
+
+    def _inputs(self, template: Template, numbers: Sequence[int]) -> list[Handle]:
+        living = self._handles.living
+        try:
+            inputs = [living[number] for number in numbers]
+        except KeyError:
+            inputs = [self._handle(number) for number in numbers]
+        if [handle.layout for handle in inputs] != template.layouts:
+            raise WireError(f"{template.operator.name} called with other shapes than it was defined with")
+        if template.exact and [handle.offset for handle in inputs] != template.offsets:
+            raise WireError(f"{template.operator.name} called with other offsets than it was defined with")
+        if template.guarded:
+            self._guard(template, inputs)
+        return inputs
+
+    def _guard(self, template: Template, inputs: list[Handle]) -> None:
+        """Validate a repeated call anew if its inputs come from elsewhere than those before."""
+        key = tuple(
+            (storage.maker, storage.output, storage.made, storage.writes == 0, storage.size_bytes)
+            for storage in (handle.storage for handle in inputs)
+        )
+        if key in template.accepted:
+            return
+        try:
+            self._validate(template.operator, template.definition, inputs)
+        except Refused as refused:
+            raise WireError(str(refused)) from None
+        template.accepted.add(key)
+
+    def _apply(self, template: Template, inputs: list[Handle], new: tuple[NewTensor, ...]) -> None:
+        """What a call does to the handles: taint, writes, new tensors, changed metadata."""
+        tainted = False
+        for handle in inputs:
+            if handle.storage.tainted:
+                tainted = True
+                break
+        for position in template.written:
+            self._write(inputs[position].storage, tainted, template)
+        add = self._handles.add
+        for tensor in new:
+            if tensor.alias < 0:
+                made = (tensor.layout, tensor.offset)
+                storage = Storage(tensor.size_bytes, tainted, maker=template, output=tensor.output, made=made)
+                add(Handle(tensor.layout, tensor.offset, storage))
+            else:
+                source = inputs[tensor.alias]
+                offset = tensor.offset if template.exact else tensor.offset + source.offset
+                add(Handle(tensor.layout, offset, source.storage))
+        for position, layout, offset in template.changed:
+            handle = inputs[position]
+            handle.layout = layout
+            handle.offset = offset if template.exact else offset + handle.offset
+        if template.operator.base == "set_":
+            inputs[0].storage = inputs[1].storage
+
+    def _write(self, storage: Storage, tainted: bool, template: Template) -> None:
+        if storage.sealed:
+            raise SubmissionFailure(
+                Verdict.FAILED,
+                f"{template.operator.name} tried to change the model while it predicts. What train() returned "
+                "is final: change no parameter and no buffer in forward() in eval mode.",
+            )
+        storage.tainted = storage.tainted or tainted
+        storage.writes += 1
+
+    def _select(self, payload: bytes, position: int) -> int:
+        reader = Reader(payload, position)
+        _, number, dimension, index = reader.unpack(wire.SELECT)
+        handle = self._handle(number)
+        shape, stride = handle.layout.shape, handle.layout.stride
+        if dimension >= len(shape) or not 0 <= index < shape[dimension]:
+            raise WireError("select outside the tensor")
+        shift = index * stride[dimension]
+        shape = shape[:dimension] + shape[dimension + 1 :]
+        stride = stride[:dimension] + stride[dimension + 1 :]
+        self._view(Code.SELECT, handle, shape, stride, shift)
+        return reader.position
+
+    def _slice(self, payload: bytes, position: int) -> int:
+        reader = Reader(payload, position)
+        _, number, dimension, start, end, step = reader.unpack(wire.SLICE)
+        handle = self._handle(number)
+        shape, stride = handle.layout.shape, handle.layout.stride
+        if dimension >= len(shape) or not 0 <= start <= end <= shape[dimension] or step < 1:
+            raise WireError("slice outside the tensor")
+        shift = start * stride[dimension]
+        shape = (*shape[:dimension], -(-(end - start) // step), *shape[dimension + 1 :])
+        stride = (*stride[:dimension], stride[dimension] * step, *stride[dimension + 1 :])
+        self._view(Code.SLICE, handle, shape, stride, shift)
+        return reader.position
+
+    def _view(
+        self, code: Code, base: Handle, shape: tuple[int, ...], stride: tuple[int, ...], shift: int
+    ) -> None:
+        layout = intern_layout(TensorMeta(shape, stride, 0, base.layout.dtype))
+        self._handles.add(Handle(layout, base.offset + shift, base.storage))
+        self._view_calls.setdefault((code, base.layout, layout), new_calls())[self._phase] += 1
+
+    def _free(self, payload: bytes, position: int) -> int:
+        reader = Reader(payload, position)
+        count = reader.unpack(wire.COUNTED)[1]
+        for (number,) in struct.iter_unpack("<Q", reader.raw(8 * count)):
+            known = self._handles.living.pop(number, None) or self._dropped.pop(number, None)
+            if known is None and not (self._predicting and number < self._handles.next):
+                raise WireError(f"tensor {number} is freed twice, or never was")
+        return reader.position
+
+    def _upload(self, payload: bytes, position: int) -> int:
+        meta, raw, end = wire.decode_upload(payload, position)
+        self.charges.upload(len(raw))
+        layout = intern_layout(meta)
+        self._handles.add(Handle(layout, 0, Storage(size_bytes(layout, 0), tainted=False)))
+        return end
+
+    def _seed(self, payload: bytes, position: int) -> int:
+        reader = Reader(payload, position)
+        _check_generator(reader.unpack(wire.SEED)[1])
+        return reader.position
+
+    def _save_state(self, payload: bytes, position: int) -> int:
+        reader = Reader(payload, position)
+        _, generator, number = reader.unpack(wire.STATE)
+        _check_generator(generator)
+        if number != self._states:
+            raise WireError("a state saved out of order")
+        self._states += 1
+        check_states(self._states)
+        return reader.position
+
+    def _load_state(self, payload: bytes, position: int) -> int:
+        reader = Reader(payload, position)
+        _, generator, number = reader.unpack(wire.STATE)
+        _check_generator(generator)
+        if number >= self._states:
+            raise WireError("a state that was never saved")
+        return reader.position
+
+    def _set_phase(self, payload: bytes, position: int) -> int:
+        reader = Reader(payload, position)
+        phase = reader.unpack(wire.PHASE)[1]
+        if phase >= len(PHASES):
+            raise WireError("an unknown phase")
+        if not self._predicting:
+            self._phase = phase
+        return reader.position
+
+    # Questions.
+
+    def _define(self, record: bytes) -> Question:
+        reader = Reader(record)
+        definition = wire.decode_definition(reader.raw(reader.unpack(wire.COUNTED)[1]))
+        try:
+            _, _, *values = record_of(definition).unpack(bytes(wire.COUNTED.size) + reader.rest())
+        except struct.error:
+            raise WireError("a definition that is cut short, or followed by something") from None
+        inputs = [self._handle(number) for number in values[: definition.tensors]]
+        operator = lookup(definition.operator)
+        if operator is None:
+            self.refused[definition.operator] += 1
+            raise Refused(refusal(definition.operator))
+        check_templates(len(self._templates))
+        for number, expected in zip(values[definition.tensors :], definition.floats, strict=True):
+            if self.charges.literal(number) != expected:
+                raise WireError(f"{operator.name} defined with a float of another class")
+        for value in wire.flatten(tuple(definition.arguments.values())):
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                self.charges.literal(value)
+            elif isinstance(value, complex):
+                self.charges.upload(2 * NUMBER_BYTES)
+        return Question(Code.DEFINE, record, inputs, self._template(operator, definition, inputs))
+
+    def _template(self, operator: Operator, definition: wire.Definition, inputs: list[Handle]) -> Template:
+        arguments = self._validate(operator, definition, inputs)
+        return Template(
+            operator=operator,
+            definition=definition,
+            layouts=[handle.layout for handle in inputs],
+            offsets=[handle.offset for handle in inputs],
+            exact=operator.base in _EXACT or operator.name == "aten.view.dtype",
+            dynamic=is_dynamic(operator, arguments),
+            guarded=needs_origins(operator),
+            written=written_inputs(definition, written_parameters(operator)),
+            record=record_of(definition),
+        )
+
+    def _validate(
+        self, operator: Operator, definition: wire.Definition, inputs: list[Handle]
+    ) -> dict[str, Argument]:
+        arguments = bind(operator, arguments_of(definition, [handle.meta for handle in inputs]))
+        named = {name: inputs[position] for name, position in single_tensors(definition).items()}
+        origins = {name: _origin(handle) for name, handle in named.items()}
+        validate(operator, arguments, origins, {name: h.storage.size_bytes for name, h in named.items()})
+        return arguments
+
+    def _dynamic(self, record: bytes) -> Question:
+        call = bytes([Code.CALL]) + record[1:]
+        template, inputs, end = self._open_call(call, 0)
+        if not template.dynamic or end != len(record):
+            raise WireError("a question that is none")
+        return Question(Code.DYNAMIC, record, inputs, template)
+
+    def _read(self, record: bytes) -> Question:
+        reader = Reader(record)
+        handle = self._handle(reader.unpack(wire.READ)[1])
+        reader.end()
+        count = handle.layout.numel * wire.ITEM_BYTES[handle.layout.dtype]
+        if count > MAX_READ_BYTES:
+            raise Refused(f"A tensor of {count:,} bytes is too large to be read back; work on it with torch.")
+        if handle.storage.tainted:
+            self.charges.readback(count)
+        return Question(Code.READ, record, [handle], answer_bytes=count)
+
+    def answer(self, question: Question, payload: bytes) -> None:
+        """Take the executor's answer to a question that it did not refuse.
+
+        Raises:
+            WireError: the executor answered nonsense.
+            SubmissionFailure: learning this value used up the budget.
+        """
+        if question.code is Code.READ:
+            if len(payload) != question.answer_bytes:
+                raise WireError("a value of another size than its tensor")
+            self._record(Kind.QUESTION, question.record)
+            return
+        template = question.template
+        assert template is not None
+        outcome = wire.decode_outcome(payload, len(question.inputs))
+        _check_outcome(outcome, template.operator)
+        if question.code is Code.DEFINE:
+            self._settle(template, outcome, question.inputs)
+        self._record(Kind.QUESTION, question.record)
+        self._record(Kind.OUTCOME, payload)
+        new = new_tensors(outcome, question.inputs, template.exact) if template.dynamic else template.new
+        if template.dynamic:
+            self._learn(outcome, question.inputs)
+        self._apply(template, question.inputs, new)
+        self._count(template, outcome, payload)
+
+    def _record(self, kind: Kind, body: bytes) -> None:
+        if not self._predicting:
+            self._sink.add(kind, body)
+
+    def _settle(self, template: Template, outcome: Outcome, inputs: list[Handle]) -> None:
+        template.new = new_tensors(outcome, inputs, template.exact)
+        template.changed = changed_inputs(outcome, inputs, template.exact)
+        if not template.dynamic:
+            template.signature = self._signature(template, outcome)
+            template.price = price_of(template.signature)
+        self._templates.append(template)
+
+    @staticmethod
+    def _signature(template: Template, outcome: Outcome) -> Signature:
+        after = list(template.layouts)
+        for position, meta in outcome.changed:
+            after[position] = intern_layout(meta)
+        arguments = bind(template.operator, arguments_of(template.definition, template.layouts))
+        outputs = outputs_of(outcome, after)
+        return Signature(
+            template.operator.name,
+            {name: normalized(value) for name, value in arguments.items()},
+            tuple(normalized(value) for value in outputs),
+        )
+
+    def _learn(self, outcome: Outcome, inputs: list[Handle]) -> None:
+        """A shape or a number that depends on data is a value read back."""
+        if any(handle.storage.tainted for handle in inputs):
+            self.charges.readback(NUMBER_BYTES * sum(1 for _ in wire.flatten(outcome.outputs)))
+
+    def _count(self, template: Template, outcome: Outcome, payload: bytes) -> None:
+        if not template.dynamic:
+            template.calls[self._phase] += 1
+            return
+        key = (template, payload)
+        if key not in self._dynamic_calls:
+            check_templates(len(self._dynamic_calls))
+            signature = self._signature(template, outcome)
+            self._dynamic_calls[key] = (signature, price_of(signature), new_calls())
+        self._dynamic_calls[key][2][self._phase] += 1
+
+    # Data, seal and prediction.
+
+    def load(self, shape: tuple[int, ...], dtype: str) -> int:
+        """A data tensor is put into the executor; returns its handle."""
+        layout = intern_layout(TensorMeta(shape, wire.contiguous_stride(shape), 0, dtype))
+        return self._handles.add(Handle(layout, 0, Storage(size_bytes(layout, 0), tainted=True)))
+
+    def seal(self, tensors: Sequence[ModelTensor]) -> ParameterCount:
+        """End the training: only these tensors live on, and nothing may write them any more.
+
+        Raises:
+            WireError: one of them does not exist.
+        """
+        handles = [self._handle(tensor.handle) for tensor in tensors]
+        self._record(Kind.SEAL, Seal(tensors=tuple(tensors)).encode())
+        for handle in handles:
+            handle.storage.sealed = True
+            handle.storage.tainted = True
+        kept = {tensor.handle for tensor in tensors}
+        self._left_by_training = {n: h.layout for n, h in self._handles.living.items() if n not in kept}
+        self._dropped = dict(self._left_by_training)
+        self._handles.keep_only(kept)
+        self._phase = PREDICTION
+        return count_parameters(
+            _stored(tensor, handle) for tensor, handle in zip(tensors, handles, strict=True)
+        )
+
+    @property
+    def _predicting(self) -> bool:
+        return self._phase == PREDICTION
+
+    def begin_batch(self, shape: tuple[int, ...]) -> int:
+        """Images to predict (uint8) are put into the executor; returns their handle."""
+        self._images += shape[0]
+        return self.load(shape, "uint8")
+
+    def check_logits(self, number: int, images: int, classes: int) -> None:
+        """Check that a tensor can be the prediction for a batch.
+
+        Raises:
+            SubmissionFailure: it has another shape or dtype.
+        """
+        layout = self._handle(number).layout
+        if layout.shape != (images, classes) or "float" not in layout.dtype:
+            raise SubmissionFailure(
+                Verdict.FAILED,
+                f"The model returned a tensor of shape {list(layout.shape)} and dtype {layout.dtype} for a "
+                f"batch of {images} images; logits of shape {[images, classes]} and a float dtype are needed.",
+            )
+
+    def end_batch(self) -> tuple[int, ...]:
+        """Forget what depends on data but is not the model; returns the handles that were dropped."""
+        self.check_prediction()
+        gone = [n for n, h in self._handles.living.items() if h.storage.tainted and not h.storage.sealed]
+        self._dropped = self._left_by_training | {n: self._handles.living.pop(n).layout for n in gone}
+        return tuple(gone)
+
+    def check_prediction(self) -> None:
+        """Raises SubmissionFailure when prediction has used more operations than it may."""
+        if self._predicting:
+            self.charges.prediction(self.prediction_operations, self._images)
+
+    # Totals.
+
+    @property
+    def next_handle(self) -> int:
+        """The number that the next new tensor gets."""
+        return self._handles.next
+
+    def histogram(self) -> Histogram:
+        """The calls of the training."""
+        return Histogram((signature, calls[:PREDICTION]) for signature, _, calls in self._counted())
+
+    def prediction_histogram(self) -> Histogram:
+        """The calls of prediction, all under the phase `forward`."""
+        forward = PHASES.index("forward")
+        return Histogram(
+            (signature, [calls[PREDICTION] if phase == forward else 0 for phase in range(len(PHASES))])
+            for signature, _, calls in self._counted()
+        )
+
+    @property
+    def operations(self) -> int:
+        """Priced operations of the training so far."""
+        return sum((price or 0) * sum(calls[:PREDICTION]) for _, price, calls in self._priced())
+
+    @property
+    def prediction_operations(self) -> int:
+        """Priced operations of prediction so far."""
+        return sum((price or 0) * calls[PREDICTION] for _, price, calls in self._priced())
+
+    def _priced(self) -> Iterator[tuple[Signature, int | None, list[int]]]:
+        for template in self._templates:
+            if template.signature is not None:
+                yield template.signature, template.price, template.calls
+        yield from self._dynamic_calls.values()
+
+    def _counted(self) -> Iterator[tuple[Signature, int | None, list[int]]]:
+        yield from self._priced()
+        for (code, base, layout), calls in self._view_calls.items():
+            name = "aten.select.int" if code is Code.SELECT else "aten.slice.Tensor"
+            yield Signature(name, {"self": base}, (layout,)), 0, calls
+
+
+def _check_generator(number: int) -> None:
+    if not wire.DEFAULT_GENERATOR <= number <= 0xFFFF:
+        raise WireError("a generator out of range")
+
+
+def _origin(handle: Handle) -> Origin | None:
+    storage = handle.storage
+    maker = storage.maker
+    if not isinstance(maker, Template) or maker.signature is None:
+        return None
+    if storage.made != (handle.layout, handle.offset):
+        return None
+    return Origin(maker.operator.name, storage.output, maker.signature.arguments, storage.writes == 0)
+
+
+def _check_outcome(outcome: Outcome, operator: Operator) -> None:
+    for value in wire.flatten(outcome.outputs):
+        if isinstance(value, wire.Fresh) and value.meta.numel > MAX_ELEMENTS:
+            raise WireError("an output larger than any tensor may be")
+    if outcome.changed and not operator.inplace_view and operator.base != "set_":
+        raise WireError(f"{operator.name} has changed the shape of an argument")
+
+
+def _stored(tensor: ModelTensor, handle: Handle) -> StoredTensor:
+    layout = handle.layout
+    item = wire.ITEM_BYTES[layout.dtype]
+    start = handle.offset * item
+    end = start + span_elements(layout.shape, layout.stride) * item
+    return StoredTensor(id(handle.storage), start, end, item, tensor.role)

@@ -1,0 +1,115 @@
+"""The trace: everything the meter let pass, from which anyone can recompute the count.
+
+A file of zlib-compressed entries, each a kind (one byte), a length (four) and a body. The first entry is the
+header. What a call returned (shapes, never values) is part of the trace; what was read back is not, so a
+trace can be published without the data.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import IO, Any, Final
+
+_ENTRY: Final = struct.Struct("<BI")
+_MAX_ENTRY_BYTES: Final = 80 << 20
+_MAGIC: Final = b"haet-trace-1\n"
+_CHUNK_BYTES: Final = 1 << 16
+_INFLATED_BYTES: Final = 1 << 20
+_LEVEL: Final = 1
+
+
+class Kind(IntEnum):
+    """What an entry holds."""
+
+    HEADER = 0  # JSON
+    PASSED = 1  # records that were passed on without a question
+    QUESTION = 2  # one record that was answered
+    OUTCOME = 3  # the answer to the question before, where it was an outcome
+    SEAL = 4  # JSON: the tensors of the returned model
+
+
+class BrokenTrace(Exception):
+    """The file is no trace, or was cut short or changed."""
+
+
+class TraceWriter:
+    """Writes a trace to a file that the caller owns."""
+
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        self._file: IO[bytes] = path.open("wb")
+        self._file.write(_MAGIC)
+        self._compressor = zlib.compressobj(_LEVEL)
+        self._pending = bytearray()
+        self.add(Kind.HEADER, json.dumps(header, sort_keys=True).encode())
+
+    def add(self, kind: Kind, body: bytes) -> None:
+        self._pending += _ENTRY.pack(kind, len(body))
+        self._pending += body
+        if len(self._pending) >= _CHUNK_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._file.write(self._compressor.compress(self._pending))
+        self._pending.clear()
+
+    def close(self) -> None:
+        """Finish the file. Further calls do nothing."""
+        if self._file.closed:
+            return
+        self._flush()
+        self._file.write(self._compressor.flush())
+        self._file.close()
+
+
+def read_trace(path: Path) -> Iterator[tuple[Kind, bytes]]:
+    """Entries of a trace, decompressed as they are asked for.
+
+    Raises:
+        BrokenTrace: see there.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise BrokenTrace(f"{path} is no trace of this version")
+        stream = _Inflated(file)
+        while head := stream.read(_ENTRY.size):
+            if len(head) < _ENTRY.size:
+                raise BrokenTrace("the trace is cut short")
+            number, length = _ENTRY.unpack(head)
+            if length > _MAX_ENTRY_BYTES or number > max(Kind):
+                raise BrokenTrace("the trace holds an entry that no meter writes")
+            body = stream.read(length)
+            if len(body) < length:
+                raise BrokenTrace("the trace is cut short")
+            yield Kind(number), body
+
+
+class _Inflated:
+    """Reads from a zlib stream in bounded memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._inflate = zlib.decompressobj()
+        self._ready = bytearray()
+
+    def read(self, length: int) -> bytes:
+        try:
+            while len(self._ready) < length and self._more():
+                pass
+        except zlib.error as error:
+            raise BrokenTrace(f"the trace does not decompress: {error}") from None
+        part = bytes(self._ready[:length])
+        del self._ready[:length]
+        return part
+
+    def _more(self) -> bool:
+        raw = self._inflate.unconsumed_tail or self._file.read(_CHUNK_BYTES)
+        if raw and self._inflate.eof:
+            raise BrokenTrace("bytes left over after the trace")
+        part = self._inflate.decompress(raw, _INFLATED_BYTES)
+        if not raw and not part and not self._inflate.eof:
+            raise BrokenTrace("the trace is cut short")
+        self._ready += part
+        return bool(raw or part)
