@@ -1,0 +1,160 @@
+"""What lies in a results directory: a summary of each record, read once and then remembered.
+
+The summaries are remembered in the user's cache directory, keyed by each file's size and times, so the
+results directory itself holds records and artefacts only. The cache may be deleted at any time.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from platformdirs import user_cache_path
+from pydantic import ValidationError
+
+from haet_eval.atomic import Draft
+from haet_eval.errors import Verdict
+from haet_eval.ranking import Entry, summarize
+from haet_eval.record import from_json
+
+RECORD_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{16}\.json")
+"""Names that the store gives. A file of such a name that is no sound record is a problem."""
+
+MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
+
+_CACHE_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that should be a record and is not, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The records of a directory, each once, by path in the order of names; and what is broken."""
+
+    records: dict[Path, Entry]
+    problems: tuple[Problem, ...]
+
+    @property
+    def entries(self) -> list[Entry]:
+        return list(self.records.values())
+
+
+_Found: TypeAlias = Entry | str | None
+"""A record's summary, what is wrong with it, or None for a file that is none of ours."""
+
+_Stamp: TypeAlias = tuple[int, ...]
+
+_Known: TypeAlias = dict[str, tuple[_Stamp, _Found]]
+
+
+def list_records(directory: Path) -> Listing:
+    """Summaries of all records in the directory; other files are passed over, broken ones reported."""
+    cache = _cache_file(directory)
+    known = _load(cache)
+    seen = {name: _look(directory / name, stamp, known.get(name)) for name, stamp in _files(directory)}
+    if seen != known:
+        _save(cache, seen)
+    records: dict[str, tuple[Path, Entry]] = {}
+    problems = []
+    for name, (_, found) in sorted(seen.items()):
+        if isinstance(found, str):
+            problems.append(Problem(directory / name, found))
+        elif found is not None:
+            records.setdefault(found.record_id, (directory / name, found))
+    return Listing(dict(records.values()), tuple(problems))
+
+
+def _files(directory: Path) -> Iterator[tuple[str, _Stamp]]:
+    with os.scandir(directory) as files:
+        for file in files:
+            if file.name.endswith(".json") and not file.name.startswith(".") and file.is_file():
+                facts = file.stat()
+                yield file.name, (facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
+
+
+def _look(path: Path, stamp: _Stamp, known: tuple[_Stamp, _Found] | None) -> tuple[_Stamp, _Found]:
+    return known if known is not None and known[0] == stamp else (stamp, _read(path, stamp[0]))
+
+
+def _read(path: Path, size: int) -> _Found:
+    ours = RECORD_NAME.fullmatch(path.name) is not None
+    if size > MAX_RECORD_BYTES:
+        return f"larger than {MAX_RECORD_BYTES} bytes" if ours else None
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}" if ours else None
+    try:
+        return summarize(from_json(data))
+    except ValueError as error:
+        return explain_fault(error) if ours or _claims_to_be_a_record(data) else None
+
+
+def _claims_to_be_a_record(data: bytes) -> bool:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and {"record_id", "schema_version"} <= document.keys()
+
+
+def explain_fault(error: ValueError) -> str:
+    """One line on why a text is no record."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first, *more = error.errors(include_url=False)
+    place = ".".join(str(part) for part in first["loc"])
+    others = f" (and {len(more)} more)" if more else ""
+    return f"{place}: {first['msg']}{others}" if place else f"{first['msg']}{others}"
+
+
+def _cache_file(directory: Path) -> Path:
+    key = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
+    return user_cache_path("haet-eval") / f"records-{key}.json"
+
+
+def _load(cache: Path) -> _Known:
+    try:
+        document = json.loads(cache.read_bytes())
+        if document["version"] != _CACHE_VERSION:
+            return {}
+        return {name: (tuple(stamp), _unpack(found)) for name, (stamp, found) in document["files"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _save(cache: Path, known: _Known) -> None:
+    files = {name: (stamp, _pack(found)) for name, (stamp, found) in known.items()}
+    text = json.dumps({"version": _CACHE_VERSION, "files": files}, separators=(",", ":"))
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with Draft(cache.parent) as draft:
+            draft.write(text.encode())
+            draft.replace(cache)
+    except OSError:
+        return  # without a cache the next listing reads the records again
+
+
+def _pack(found: _Found) -> Any:
+    if not isinstance(found, Entry):
+        return found
+    return dataclasses.asdict(found) | {"created_at": found.created_at.isoformat()}
+
+
+def _unpack(found: Any) -> _Found:
+    if found is None or isinstance(found, str):
+        return found
+    moment, verdict = datetime.fromisoformat(found["created_at"]), Verdict(found["verdict"])
+    return Entry(**found | {"created_at": moment, "verdict": verdict})

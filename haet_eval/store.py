@@ -1,0 +1,154 @@
+"""A results directory: one file a record, never changed, and artefacts named by their digest."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from haet_eval.atomic import Draft, remove_leftovers
+from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.listing import Listing, explain_fault, list_records
+from haet_eval.record import Artifact, Record, from_json, to_json
+
+_CHUNK_BYTES: Final = 1024 * 1024
+
+
+class Store:
+    """A results directory, which many processes on many machines may write to at once.
+
+    Attributes:
+        directory: where the records lie.
+        artifacts: where the artefacts lie.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.artifacts = directory / "artifacts"
+
+    def prepare(self) -> None:
+        """Make the directory, see that it can be written, remove what killed writers left there.
+
+        Raises:
+            EnvironmentProblem: it cannot be made or written.
+        """
+        with self._writing():
+            for directory in (self.directory, self.artifacts):
+                directory.mkdir(parents=True, exist_ok=True)
+                remove_leftovers(directory)
+                with Draft(directory):
+                    pass
+
+    def add(self, record: Record) -> Path:
+        """Write a record. Adding it a second time changes nothing.
+
+        Returns:
+            Its file.
+
+        Raises:
+            EnvironmentProblem: it cannot be written.
+        """
+        target = self.directory / _file_name(record)
+        with self._writing():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with Draft(self.directory) as draft:
+                draft.write(to_json(record).encode("ascii"))
+                try:
+                    draft.create(target)
+                except FileExistsError:
+                    return target
+        return target
+
+    def put_artifact(self, data: bytes | Path, suffix: str) -> Artifact:
+        """Keep bytes, or a copy of a file, as `artifacts/<sha256>.<suffix>`.
+
+        Raises:
+            EnvironmentProblem: it cannot be written.
+        """
+        digest, size = hashlib.sha256(), 0
+        with self._writing():
+            self.artifacts.mkdir(parents=True, exist_ok=True)
+            with Draft(self.artifacts) as draft:
+                for chunk in _chunks(data):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    draft.write(chunk)
+                draft.replace(self.artifacts / f"{digest.hexdigest()}.{suffix}")
+        return Artifact(sha256=digest.hexdigest(), bytes=size)
+
+    def artifact_path(self, artifact: Artifact) -> Path | None:
+        """The file of an artefact, None where it is not there. Its content is not checked."""
+        return next(iter(sorted(self.artifacts.glob(f"{artifact.sha256}.*"))), None)
+
+    def listing(self) -> Listing:
+        """Summaries of all records, and the files that are broken.
+
+        Raises:
+            UsageProblem: there is no such directory, or it cannot be read.
+        """
+        try:
+            return list_records(self.directory)
+        except OSError as error:
+            raise UsageProblem(
+                f"{self.directory} cannot be read: {error.strerror}",
+                "Name a results directory; `haet-eval SUBMISSION --results DIR` makes one.",
+            ) from None
+
+    def find(self, beginning: str) -> Path:
+        """The file of the record whose id begins like this.
+
+        Raises:
+            UsageProblem: there is none, or more than one.
+        """
+        matches = [
+            path for path, entry in self.listing().records.items() if entry.record_id.startswith(beginning)
+        ]
+        if len(matches) == 1:
+            return matches[0]
+        found = f"{len(matches)} records" if matches else "no record"
+        raise UsageProblem(
+            f"{found} in {self.directory} with an id that begins with {beginning!r}",
+            f"`haet-eval leaderboard --all {self.directory}` lists them.",
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"the results directory {self.directory} cannot be written: {error.strerror}",
+                "Check its owner and the free space, or choose another one with --results.",
+            ) from error
+
+
+def read_record(path: Path) -> Record:
+    """Read one record and check it against its digest.
+
+    Raises:
+        UsageProblem: there is no such file, or it is no sound record.
+    """
+    try:
+        return from_json(path.read_bytes())
+    except OSError as error:
+        raise UsageProblem(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageProblem(f"{path} is no sound record: {explain_fault(error)}") from None
+
+
+def _file_name(record: Record) -> str:
+    words = f"{record.submission.team or ''} {record.submission.name or ''}"
+    ascii_words = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_words).strip("-")[:40].strip("-") or "record"
+    return f"{record.created_at:%Y%m%dT%H%M%SZ}-{slug}-{record.record_id}.json"
+
+
+def _chunks(data: bytes | Path) -> Iterator[bytes]:
+    if isinstance(data, bytes):
+        yield data
+        return
+    with data.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk

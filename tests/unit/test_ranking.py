@@ -1,0 +1,202 @@
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from haet_eval.errors import Verdict
+from haet_eval.ranking import Entry, Ranked, place, rank, summarize
+from haet_eval.record import Sandbox
+from tests.fixtures.records import digest, make_record, make_training
+
+EARLY = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def make_entry(
+    record_id: str = "a",
+    *,
+    complexity: int = 100,
+    accuracy: float = 0.94,
+    source_bytes: int = 1000,
+    created_at: datetime = EARLY,
+    verdict: Verdict = Verdict.QUALIFIED,
+    task: str = "cifar10",
+    sandbox: Sandbox = "docker",
+    data: str = "published",
+    team: str | None = None,
+    submission: str | None = None,
+) -> Entry:
+    counted = verdict in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
+    return Entry(
+        record_id=record_id,
+        created_at=created_at,
+        verdict=verdict,
+        competition="haet2021",
+        task=task,
+        sandbox=sandbox,
+        dataset_digest=digest(data),
+        official=sandbox == "docker" and data == "published",
+        submission_sha256=digest(submission or record_id),
+        team=team or record_id,
+        name="a method",
+        source_bytes=source_bytes,
+        complexity=complexity if counted else None,
+        operations=complexity if counted else None,
+        parameters=0 if counted else None,
+        accuracy=accuracy if counted else None,
+        wall_seconds=1.0,
+    )
+
+
+def ids(ranked: list[Ranked]) -> list[str]:
+    return [row.entry.record_id for row in ranked]
+
+
+def test_least_complexity_wins_whatever_the_accuracy() -> None:
+    big = make_entry("big", complexity=2**60 + 1, accuracy=0.99)
+    small = make_entry("small", complexity=2**60, accuracy=0.93)
+    assert ids(rank([big, small])) == ["small", "big"]
+
+
+@pytest.mark.parametrize(
+    ("winner", "loser"),
+    [
+        (make_entry("b", accuracy=0.95), make_entry("a", accuracy=0.94, source_bytes=1)),
+        (make_entry("b", source_bytes=900), make_entry("a", created_at=EARLY - timedelta(days=1))),
+        (make_entry("b", created_at=EARLY - timedelta(seconds=1)), make_entry("a")),
+        (make_entry("a"), make_entry("b")),
+    ],
+    ids=["accuracy", "smaller source", "earlier", "record id"],
+)
+def test_ties_are_broken_in_the_published_order(winner: Entry, loser: Entry) -> None:
+    assert rank([loser, winner])[0].entry is winner
+
+
+@pytest.mark.parametrize("verdict", set(Verdict) - {Verdict.QUALIFIED})
+def test_only_the_qualified_are_ranked(verdict: Verdict) -> None:
+    assert rank([make_entry(verdict=verdict)], unofficial=True) == []
+
+
+def test_unofficial_runs_are_ranked_apart_and_only_when_asked_for() -> None:
+    official = make_entry("official", complexity=300)
+    process = make_entry("process", complexity=100, sandbox="process")
+    homemade = make_entry("home-made", complexity=200, data="home-made")
+    entries = [process, homemade, official]
+    assert ids(rank(entries)) == ["official"]
+    ranked = rank(entries, unofficial=True)
+    assert ids(ranked) == ["official", "home-made", "process"]
+    assert {(row.position, row.of) for row in ranked} == {(1, 1)}
+    assert [row.awarded for row in ranked] == [True, False, False]
+
+
+def test_each_task_has_its_own_places() -> None:
+    entries = [make_entry("a", task="cifar10"), make_entry("b", task="cifar100", complexity=1)]
+    assert [(row.entry.task, row.position) for row in rank(entries)] == [("cifar10", 1), ("cifar100", 1)]
+
+
+def test_the_three_least_complex_submissions_are_awarded() -> None:
+    entries = [make_entry(name, complexity=n) for n, name in enumerate("abcde")]
+    assert [row.awarded for row in rank(entries)] == [True, True, True, False, False]
+
+
+def test_a_second_run_of_a_submission_wins_no_second_award() -> None:
+    runs = [make_entry(f"run{n}", complexity=n, submission="same") for n in range(3)]
+    others = [make_entry(name, complexity=10) for name in "abc"]
+    awarded = [row.entry.record_id for row in rank([*runs, *others]) if row.awarded]
+    assert awarded == ["run0", "a", "b"]
+
+
+def test_the_best_of_each_team_can_be_asked_for() -> None:
+    entries = [
+        make_entry("a", complexity=3, team="Lovelace"),
+        make_entry("b", complexity=1, team="LOVELACE"),
+        make_entry("c", complexity=2, team="Babbage"),
+    ]
+    best = rank(entries, best_of_team=True)
+    assert ids(best) == ["b", "c"]
+    assert [row.of for row in best] == [2, 2]
+
+
+def test_a_record_is_placed_among_those_that_were_there() -> None:
+    better = summarize(make_record(name="better", training=make_training(10)))
+    worse = summarize(make_record(name="worse", training=make_training(1000)))
+    elsewhere = summarize(make_record(name="cifar100", task="cifar100", training=make_training(1)))
+    placed = place(make_record(training=make_training(100)), [worse, elsewhere, better])
+    assert placed.rank is not None
+    assert placed.rank.model_dump() == {"position": 2, "of": 3, "task": "cifar10", "official": True}
+
+
+def test_a_run_without_docker_is_placed_among_its_like() -> None:
+    official = summarize(make_record(training=make_training(1)))
+    placed = place(make_record(sandbox="process"), [official])
+    assert placed.rank is not None
+    assert placed.rank.model_dump() == {"position": 1, "of": 1, "task": "cifar10", "official": False}
+
+
+def test_what_did_not_qualify_has_no_place() -> None:
+    assert place(make_record(verdict=Verdict.BELOW_THRESHOLD), []).rank is None
+
+
+def test_placing_a_record_that_is_there_already_does_not_count_it_twice() -> None:
+    record = make_record()
+    placed = place(record, [summarize(record)])
+    assert placed.rank is not None
+    assert placed.rank.of == 1
+
+
+small = st.integers(0, 3)
+entries_of_everything = st.lists(
+    st.builds(
+        make_entry,
+        st.text("abcdef", min_size=1, max_size=4),
+        complexity=small,
+        accuracy=small.map(lambda n: n / 4),
+        source_bytes=small,
+        created_at=small.map(lambda n: EARLY + timedelta(hours=n)),
+        verdict=st.sampled_from(Verdict),
+        task=st.sampled_from(["cifar10", "cifar100"]),
+        sandbox=st.sampled_from(["docker", "process"]),
+        data=st.sampled_from(["published", "home-made"]),
+        team=st.sampled_from(["Lovelace", "Babbage", "Hopper"]),
+    ),
+    unique_by=lambda entry: entry.record_id,
+    max_size=12,
+)
+
+
+@given(entries_of_everything, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
+def test_the_order_of_files_never_matters(
+    entries: list[Entry], unofficial: bool, best_of_team: bool, random: Random
+) -> None:
+    shuffled = list(entries)
+    random.shuffle(shuffled)
+    first, second = (rank(e, unofficial=unofficial, best_of_team=best_of_team) for e in (entries, shuffled))
+    assert first == second
+
+
+@given(entries_of_everything)
+def test_every_qualified_entry_has_one_place_of_its_own(entries: list[Entry]) -> None:
+    ranked = rank(entries, unofficial=True)
+    qualified = [entry for entry in entries if entry.verdict is Verdict.QUALIFIED]
+    assert sorted(ids(ranked)) == sorted(entry.record_id for entry in qualified)
+    for before, after in pairwise(ranked):
+        assert after.position in (1, before.position + 1)
+        if after.position > 1:
+            assert (before.entry.complexity or 0) <= (after.entry.complexity or 0)
+            assert before.of == after.of
+        else:
+            assert before.position == before.of
+
+
+@given(entries_of_everything, entries_of_everything)
+def test_the_unqualified_never_change_a_place(entries: list[Entry], others: list[Entry]) -> None:
+    losers = [entry for entry in others if entry.verdict is not Verdict.QUALIFIED]
+    assert rank([*entries, *losers], unofficial=True) == rank(entries, unofficial=True)
+
+
+@given(entries_of_everything)
+def test_officials_stand_the_same_with_and_without_the_unofficial(entries: list[Entry]) -> None:
+    everyone = rank(entries, unofficial=True)
+    assert rank(entries) == [row for row in everyone if row.entry.official]
