@@ -17,7 +17,6 @@ from haet_eval.record import Record, to_json
 from haet_eval.store import Store, read_record
 from tests.fixtures.records import make_record, make_training
 
-
 REPOSITORY = Path(__file__).parents[2]
 
 
