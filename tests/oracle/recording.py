@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from haet_eval.counting.prices.table import lookup
 from haet_eval.counting.signature import ANY, SPECIAL_FLOATS, Argument, Signature, TensorMeta
 
 
 class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A context in which every ATen overload below autograd is kept as a Signature, in order.
 
-    Composites (CompositeImplicitAutograd) that reach this level are decomposed first.
+    Composites (CompositeImplicitAutograd) that reach this level and have no price are decomposed.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         keywords = dict(kwargs or {})
-        if is_composite(func):
+        if lookup(str(func)) is None and is_composite(func):
             with self:
                 decomposed = func.decompose(*args, **keywords)
             if decomposed is not NotImplemented:

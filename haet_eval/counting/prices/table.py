@@ -40,3 +40,8 @@ def lookup(operator: str) -> Price | None:
 def priced_operators() -> frozenset[str]:
     """Every overload that has a price."""
     return frozenset(_PRICES)
+
+
+def overloads(operators: str, suffixes: str) -> tuple[str, ...]:
+    """Full names of every operator with every suffix, as in `overloads("relu abs", ".default _.default")`."""
+    return tuple(f"aten.{name}{suffix}" for name in operators.split() for suffix in suffixes.split())

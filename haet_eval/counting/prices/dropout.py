@@ -1,0 +1,23 @@
+"""Dropout: draw, mask, scale."""
+
+from haet_eval.counting.prices.table import overloads, price
+from haet_eval.counting.signature import Signature
+
+_FUNCTION = ".default .out"
+
+
+@price(*overloads("native_dropout", _FUNCTION))
+def _dropout(signature: Signature) -> int:
+    """A draw, the scaling of the mask and the product for each element; a copy out of training."""
+    return 0 if signature["train"] is False else 3 * signature.out.numel
+
+
+@price(*overloads("_fused_dropout", _FUNCTION))
+def _fused_dropout(signature: Signature) -> int:
+    return 3 * signature.out.numel
+
+
+@price(*overloads("native_dropout_backward _masked_scale", _FUNCTION))
+def _backward(signature: Signature) -> int:
+    """A product with the scaled mask."""
+    return signature.out.numel

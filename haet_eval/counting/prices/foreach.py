@@ -1,0 +1,96 @@
+"""Operators on lists of tensors: the sum over the list of the operator on one tensor."""
+
+from collections.abc import Iterator, Mapping
+
+from haet_eval.counting.prices import (  # noqa: F401  (bound before they are looked up)
+    activations,
+    matmul,
+    movement,
+    pointwise,
+    reductions,
+)
+from haet_eval.counting.prices.reductions import norm_operations
+from haet_eval.counting.prices.table import Price, lookup, overloads, price
+from haet_eval.counting.signature import Argument, Signature, tensors_in
+
+_UNARY = (
+    "abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 neg "
+    "reciprocal round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc"
+)
+
+LISTS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
+    # operators, suffix, the overload on one tensor, its names for the arguments
+    (_UNARY, ".default", "aten.{}.default", {}),
+    ("add sub mul div", ".List", "aten.{}.Tensor", {}),
+    ("add mul div", ".Tensor", "aten.{}.Tensor", {}),
+    ("add sub mul div", ".Scalar", "aten.{}.Scalar", {"scalar": "other"}),
+    ("add sub mul div", ".ScalarList", "aten.{}.Scalar", {"scalars": "other"}),
+    ("maximum minimum clamp_max clamp_min", ".List", "aten.{}.default", {}),
+    ("maximum minimum clamp_max clamp_min", ".Scalar", "aten.{}.default", {"scalar": "other"}),
+    ("maximum minimum clamp_max clamp_min", ".ScalarList", "aten.{}.default", {"scalars": "other"}),
+    ("pow", ".List", "aten.{}.Tensor_Tensor", {}),
+    ("pow", ".Scalar", "aten.{}.Tensor_Scalar", {}),
+    ("pow", ".ScalarList", "aten.{}.Tensor_Scalar", {}),
+    ("lerp", ".List", "aten.{}.Tensor", {"tensors1": "end", "weights": "weight"}),
+    ("lerp", ".Scalar", "aten.{}.Scalar", {"tensors1": "end"}),
+    ("lerp", ".ScalarList", "aten.{}.Scalar", {"tensors1": "end"}),
+    ("addcmul addcdiv", ".Scalar", "aten.{}.default", {}),
+    ("addcmul addcdiv", ".ScalarList", "aten.{}.default", {"scalars": "value"}),
+    ("addcmul addcdiv", ".Tensor", "aten.{}.default", {"scalars": "value"}),
+    ("max", ".default", "aten.{}.default", {}),
+    ("mm", ".default", "aten.{}.default", {}),
+    ("clone", ".default", "aten.{}.default", {}),
+    ("copy", ".default", "aten.{}.default", {}),
+    ("zero", ".default", "aten.{}.default", {}),
+)
+_OUT_OF_PLACE_ONLY = ("max", "mm", "clone")
+
+
+def _singles(signature: Signature, operator: str, names: Mapping[str, str]) -> Iterator[Signature]:
+    """The operator on one tensor, for each tensor of the list; numbers that are no list are repeated."""
+    results = tuple(tensors_in(signature.outputs)) or signature.tensors("self")
+    for position, result in enumerate(results):
+        arguments: dict[str, Argument] = {"alpha": 1} | {
+            names.get(name, name): value[position] if isinstance(value, tuple) else value
+            for name, value in signature.arguments.items()
+        }
+        yield Signature(operator, arguments, (result,))
+
+
+def _over_list(operator: str, names: Mapping[str, str]) -> Price:
+    single = lookup(operator)
+    if single is None:
+        raise KeyError(operator)
+    return lambda signature: sum(single(one) for one in _singles(signature, operator, names))
+
+
+def _variants(operator: str, suffix: str) -> Iterator[str]:
+    """The overload, in place and with an `out` argument."""
+    yield f"aten._foreach_{operator}{suffix}"
+    if operator != "mm":
+        yield f"aten._foreach_{operator}{'.out' if suffix == '.default' else f'{suffix}_out'}"
+    if operator not in _OUT_OF_PLACE_ONLY:
+        yield f"aten._foreach_{operator}_{suffix}"
+
+
+for _operators, _suffix, _single, _names in LISTS:
+    for _operator in _operators.split():
+        price(*_variants(_operator, _suffix))(_over_list(_single.format(_operator), _names))
+
+
+@price("aten._foreach_pow.ScalarAndTensor")
+def _power(signature: Signature) -> int:
+    return sum(meta.numel for meta in signature.tensors("exponent"))
+
+
+@price(*overloads("_foreach_norm", ".Scalar .Scalar_out"))
+def _norm(signature: Signature) -> int:
+    return sum(norm_operations(meta.numel, 1, signature["ord"]) for meta in signature.tensors("self"))
+
+
+@price(*overloads("_foreach_powsum", ".Scalar .Scalar_out"))
+def _sum_of_powers(signature: Signature) -> int:
+    """Σ|x|ᵖ: a norm without its root."""
+    order = signature["ord"]
+    rooted = order not in (0, 1, float("inf"), float("-inf"))
+    return sum(norm_operations(meta.numel, 1, order) - rooted for meta in signature.tensors("self"))

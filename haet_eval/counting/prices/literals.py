@@ -1,0 +1,8 @@
+"""Coefficients written as numbers: multiplying by a literal 1 or −1 is free."""
+
+from haet_eval.counting.signature import Argument
+
+
+def multiplies(coefficient: Argument) -> int:
+    """1 where multiplying by this coefficient is an operation, 0 where it is a literal 1 or −1."""
+    return int(coefficient not in (1, -1))

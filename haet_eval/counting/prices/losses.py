@@ -1,0 +1,136 @@
+"""Losses and their backward. n = elements of the broadcast input; a mean divides, a sum does not."""
+
+from haet_eval.counting.prices.literals import multiplies
+from haet_eval.counting.prices.reductions import folding
+from haet_eval.counting.prices.table import overloads, price
+from haet_eval.counting.signature import Signature
+
+_FUNCTION = ".default .out"
+_BACKWARD = ".default .grad_input"
+MEAN = 1
+
+
+def _reduction(signature: Signature, elements: int) -> int:
+    """The sum of the elements and, for a mean, one division."""
+    match signature["reduction"]:
+        case 0:
+            return 0
+        case 1:
+            return folding(elements, 1) + 1
+        case _:
+            return folding(elements, 1)
+
+
+def _incoming(signature: Signature) -> int:
+    """The incoming gradient is one number for a mean or a sum; a mean divides it by the count."""
+    return int(signature["reduction"] == MEAN)
+
+
+def _elements(signature: Signature) -> int:
+    """Elements of the loss before its reduction."""
+    return max(signature.tensor("self").numel, signature.tensor("target").numel)
+
+
+@price(*overloads("nll_loss_forward nll_loss2d_forward", ".default .output"))
+def _nll(signature: Signature) -> int:
+    """For each sample read and negate; with class weights read the weight and multiply. Σw for a mean."""
+    samples = signature.tensor("target").numel
+    if signature["weight"] is None:
+        return 2 * samples + _reduction(signature, samples)
+    total_weight = folding(samples, 1) if signature["reduction"] == MEAN else 0
+    return 4 * samples + total_weight + _reduction(signature, samples)
+
+
+@price(*overloads("nll_loss_backward nll_loss2d_backward", _BACKWARD))
+def _nll_backward(signature: Signature) -> int:
+    """For each sample negate the gradient and write it; with class weights read and multiply."""
+    samples = signature.tensor("target").numel
+    return samples * (2 if signature["weight"] is None else 4) + _incoming(signature)
+
+
+@price(*overloads("mse_loss", _FUNCTION))
+def _mse(signature: Signature) -> int:
+    """(x − y)²."""
+    elements = _elements(signature)
+    return 2 * elements + _reduction(signature, elements)
+
+
+@price(*overloads("mse_loss_backward", _BACKWARD))
+def _mse_backward(signature: Signature) -> int:
+    """(x − y) · 2g, with 2g/n formed once where g is one number."""
+    elements = signature.out.numel
+    return 3 * elements if signature["reduction"] == 0 else 2 * elements + 1 + _incoming(signature)
+
+
+@price(*overloads("smooth_l1_loss", _FUNCTION))
+def _smooth_l1(signature: Signature) -> int:
+    """|z| < β ? z² · 0.5/β : |z| − β/2, with z = x − y; |z| for β = 0."""
+    elements = _elements(signature)
+    each = 2 if signature["beta"] == 0 else 6
+    return each * elements + _reduction(signature, elements)
+
+
+@price(*overloads("smooth_l1_loss_backward", _BACKWARD))
+def _smooth_l1_backward(signature: Signature) -> int:
+    """g · clamp(z/β, −1, 1), with z = x − y."""
+    return signature.out.numel * (4 + multiplies(signature["beta"])) + _incoming(signature)
+
+
+@price(*overloads("huber_loss", _FUNCTION))
+def _huber(signature: Signature) -> int:
+    """|z| < δ ? z²/2 : δ · (|z| − δ/2), with z = x − y."""
+    elements = _elements(signature)
+    return elements * (6 + multiplies(signature["delta"])) + _reduction(signature, elements)
+
+
+@price(*overloads("huber_loss_backward", _FUNCTION))
+def _huber_backward(signature: Signature) -> int:
+    """g · clamp(z, −δ, δ), with z = x − y."""
+    return 4 * signature.tensor("self").numel + _incoming(signature)
+
+
+@price(*overloads("binary_cross_entropy", _FUNCTION))
+def _binary_cross_entropy(signature: Signature) -> int:
+    """−(y · log p + (1 − y) · log(1 − p)), times the weight."""
+    elements = _elements(signature)
+    weighted = signature["weight"] is not None
+    return elements * (8 + weighted) + _reduction(signature, elements)
+
+
+@price(*overloads("binary_cross_entropy_backward", _BACKWARD))
+def _binary_cross_entropy_backward(signature: Signature) -> int:
+    """g · (p − y) / (p · (1 − p)), times the weight."""
+    weighted = signature["weight"] is not None
+    return signature.out.numel * (5 + weighted) + _incoming(signature)
+
+
+@price(*overloads("binary_cross_entropy_with_logits", _FUNCTION))
+def _binary_cross_entropy_with_logits(signature: Signature) -> int:
+    """(1 − y) · x + l · log(1 + exp(−x)), l = 1 + (pos_weight − 1) · y; times the weight."""
+    elements = _elements(signature)
+    weighted = signature["weight"] is not None
+    positive = signature.optional_tensor("pos_weight")
+    balance = 0 if positive is None else 3 * elements + positive.numel
+    return elements * (7 + weighted) + balance + _reduction(signature, elements)
+
+
+@price(*overloads("soft_margin_loss", _FUNCTION))
+def _soft_margin(signature: Signature) -> int:
+    """log(1 + exp(−y · x))."""
+    elements = _elements(signature)
+    return 5 * elements + _reduction(signature, elements)
+
+
+@price(*overloads("soft_margin_loss_backward", _BACKWARD))
+def _soft_margin_backward(signature: Signature) -> int:
+    """−y · g · z / (1 + z), with z = exp(−y · x)."""
+    return 7 * signature.out.numel + _incoming(signature)
+
+
+@price(*overloads("multi_margin_loss", _FUNCTION))
+def _multi_margin(signature: Signature) -> int:
+    """Σ max(0, margin − x[y] + x[c])ᵖ / C over the other classes c of each sample."""
+    samples, classes = signature.tensor("target").numel, signature.tensor("self").shape[-1]
+    weighted = signature["weight"] is not None
+    terms = (classes - 1) * (2 + (signature["p"] == 2) + weighted)
+    return samples * (3 + weighted + terms + folding(classes - 1, 1)) + _reduction(signature, samples)
