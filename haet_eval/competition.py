@@ -169,7 +169,7 @@ def _fault(details: ErrorDetails) -> str:
         case "extra_forbidden":
             return f"`{key}` is no key of a competition{_suggestion(str(details['loc'][-1]), _keys())}"
         case _:
-            wanted = details["msg"].removeprefix("Input ")
+            wanted = details["msg"].removeprefix("Input ").removeprefix("String ")
             note = " (a fraction: 0.93 for 93 %)" if details["loc"][-1] == "threshold" else ""
             return f"`{key}` {wanted}{note}, and is {_shown(details['input'])}"
 

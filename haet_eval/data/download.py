@@ -1,0 +1,91 @@
+"""Fetches one file over HTTP: verified, resumable, from the first mirror that has it."""
+
+import logging
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pooch
+import requests
+
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.progress import Observer
+
+_CHUNK_BYTES = 2**16
+_TIMEOUT_SECONDS = (10, 60)  # to connect, and between two chunks
+_DROPPED = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+
+def download(urls: Sequence[str], target: Path, md5: str, observer: Observer) -> Path:
+    """Puts the file at `target`, in one step and only with the right checksum. Does nothing if it is there.
+
+    What came before an interruption stays beside it as `*.part`, and the next call goes on from there.
+
+    Raises:
+        EnvironmentProblem: no URL gave it, or it cannot be written.
+    """
+    pooch.get_logger().setLevel(logging.WARNING)  # the observer tells what happens
+    faults = []
+    for url in urls:
+        try:
+            pooch.retrieve(
+                url, f"md5:{md5}", target.name, target.parent, downloader=_Resuming(target, observer)
+            )
+        except (requests.RequestException, ValueError) as error:
+            faults.append(f"{url}: {error}")
+            observer.note(f"Could not fetch {faults[-1]}")
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"{target} cannot be written: {error}", "Choose another folder."
+            ) from error
+        else:
+            return target
+    hint = f"Try again (it goes on where it stopped), name a mirror, or put the file at {target} yourself."
+    raise EnvironmentProblem(f"{target.name} could not be fetched. {'; '.join(faults)}", hint)
+
+
+class _Resuming:
+    """A downloader for pooch, which itself begins from zero whenever a connection drops."""
+
+    def __init__(self, target: Path, observer: Observer) -> None:
+        self._target = target
+        self._observer = observer
+
+    def __call__(self, url: str, output_file: str, _: Any) -> None:
+        """Fills `output_file`; reconnects for as long as each connection brings something."""
+        part = self._target.with_name(f"{self._target.name}.{sha256(url.encode()).hexdigest()[:8]}.part")
+        while True:
+            before = _size(part)
+            try:
+                self._go_on(url, part)
+                break
+            except _DROPPED:
+                if _size(part) <= before:
+                    raise
+        part.replace(output_file)
+
+    def _go_on(self, url: str, part: Path) -> None:
+        start = _size(part)
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as response:
+            if start and response.status_code == requests.codes.requested_range_not_satisfiable:
+                part.unlink()
+                self._go_on(url, part)
+                return
+            response.raise_for_status()
+            resumed = response.status_code == requests.codes.partial_content
+            self._receive(response, part, start if resumed else 0)
+
+    def _receive(self, response: requests.Response, part: Path, done: int) -> None:
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length else None
+        with part.open("ab" if done else "wb") as file:
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                file.write(chunk)
+                done += len(chunk)
+                self._observer.transfer(self._target.name, done, total)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
