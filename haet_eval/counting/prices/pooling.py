@@ -1,0 +1,109 @@
+"""Pooling over windows of k elements; padding is dense, so every window is full."""
+
+from collections.abc import Sequence
+from math import prod
+
+from haet_eval.counting.prices.integers import ceiling_division
+from haet_eval.counting.prices.table import overloads, price
+from haet_eval.counting.signature import Signature, TensorMeta
+
+
+@price(*overloads("max_pool2d_with_indices max_pool3d_with_indices", ".default .out"))
+def _max_pool(s: Signature) -> int:
+    """k − 1 comparisons per output."""
+    return s.out.numel * (_window(s) - 1)
+
+
+@price(
+    *overloads(
+        "adaptive_max_pool2d_backward adaptive_max_pool3d_backward fractional_max_pool2d_backward "
+        "fractional_max_pool3d_backward max_pool2d_with_indices_backward max_pool3d_with_indices_backward",
+        ".default .grad_input",
+    )
+)
+def _max_pool_backward(s: Signature) -> int:
+    """Each gradient goes to the place of its maximum."""
+    return s.tensor("grad_output").numel
+
+
+@price(*overloads("avg_pool1d", ".out"), *overloads("avg_pool2d avg_pool3d", ".default .out"))
+def _avg_pool(s: Signature) -> int:
+    """k − 1 additions and a division per output."""
+    return s.out.numel * (_window(s) - 1 + _divides(s))
+
+
+@price(*overloads("avg_pool2d_backward avg_pool3d_backward", ".default .grad_input"))
+def _avg_pool_backward(s: Signature) -> int:
+    """Divide each gradient and add it to k places."""
+    return s.tensor("grad_output").numel * (_window(s) + _divides(s))
+
+
+def _divides(s: Signature) -> bool:
+    return s.arguments.get("divisor_override") != 1
+
+
+def _window(s: Signature) -> int:
+    """Elements of a window; one kernel size stands for all dimensions."""
+    kernel = s.integers("kernel_size")
+    dimensions = next(d for d in (1, 2, 3) if f"pool{d}d" in s.operator)
+    return kernel[0] ** dimensions if len(kernel) == 1 else prod(kernel)
+
+
+@price(*overloads("adaptive_max_pool2d adaptive_max_pool3d", ".default .out"))
+def _adaptive_max_pool(s: Signature) -> int:
+    """k − 1 comparisons per output, k being the size of its own window."""
+    return _adaptive_elements(s, s.tensor("self"), s.out) - s.out.numel
+
+
+@price(
+    *overloads("_adaptive_avg_pool2d _adaptive_avg_pool3d", ".default .out"),
+    *overloads("adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d", ".out"),
+)
+def _adaptive_avg_pool(s: Signature) -> int:
+    """k − 1 additions and a division per output, k being the size of its own window."""
+    return _adaptive_elements(s, s.tensor("self"), s.out)
+
+
+@price(
+    *overloads("_adaptive_avg_pool2d_backward _adaptive_avg_pool3d_backward", ".default .out"),
+    *overloads("adaptive_avg_pool3d_backward", ".grad_input"),
+)
+def _adaptive_avg_pool_backward(s: Signature) -> int:
+    """Divide each gradient and add it to every place of its window."""
+    gradient = s.tensor("grad_output")
+    return gradient.numel + _adaptive_elements(s, s.tensor("self"), gradient)
+
+
+def _adaptive_elements(s: Signature, larger: TensorMeta, smaller: TensorMeta) -> int:
+    """Elements in all windows together; window i of n spans ⌊i·L/n⌋ to ⌈(i + 1)·L/n⌉."""
+    dimensions = next(d for d in (1, 2, 3) if f"pool{d}d" in s.operator)
+    planes = prod(larger.shape[:-dimensions])
+    return planes * prod(
+        _spans(length, count)
+        for length, count in zip(larger.shape[-dimensions:], smaller.shape[-dimensions:], strict=True)
+    )
+
+
+def _spans(length: int, count: int) -> int:
+    return sum(ceiling_division((i + 1) * length, count) - i * length // count for i in range(count))
+
+
+@price(*overloads("fractional_max_pool2d fractional_max_pool3d", ".default .output"))
+def _fractional_max_pool(s: Signature) -> int:
+    """Windows begin at random places: k indexed reads and k − 1 comparisons per output, and the places.
+
+    The i-th of n places is ⌊(i + u)·α⌋ − ⌊u·α⌋ (Graham 2014, Fractional Max-Pooling), the last is fixed.
+    """
+    window = _window(s)
+    planes = prod(s.tensor("random_samples").shape[:2])
+    return s.out.numel * (2 * window - 1) + planes * _places(s.integers("output_size"))
+
+
+def _places(counts: Sequence[int]) -> int:
+    return sum(2 + 4 * (count - 1) for count in counts if count > 1)
+
+
+@price(*overloads("max_unpool2d max_unpool3d", ".default .out"))
+def _max_unpool(s: Signature) -> int:
+    """One indexed write per input."""
+    return s.tensor("self").numel

@@ -1,0 +1,99 @@
+"""Recurrent cells and layers. H hidden units, B rows; σ is 4 operations, tanh 1.
+
+The plain cells are decomposed by torch itself; these are the fused ones.
+"""
+
+from haet_eval.counting.prices.table import NoPrice, overloads, price
+from haet_eval.counting.signature import Signature
+
+_FUNCTION = ".default .out"
+
+LSTM_CELL = 3 * 4 + 1 + 3 + 2
+"""σ of three gates, tanh of one; c' = f·c + i·g; h' = o·tanh(c')."""
+
+LSTM_CELL_BACKWARD = 1 + 1 + 4 + 4 + 9 + 3
+"""tanh(c'); do; dc from dh (o, 1 − tanh², product: 4); di, df, dg, dc; σ' of three gates, tanh' of one."""
+
+GRU_CELL = 2 * 4 + 2 + 1 + 4
+"""σ of two gates; n + r·h before the tanh; (1 − z)·n + z·h."""
+
+GRU_CELL_BACKWARD = 17
+"""dz = dh·(h − n), dn = dh·(1 − z), dh·z: 5; tanh' 3; dr, d(r·h): 2; σ' of two gates 6; sum into dh: 1."""
+
+
+@price(*overloads("_thnn_fused_lstm_cell", _FUNCTION))
+def _lstm_cell(s: Signature) -> int:
+    """Sum of the gates and of their biases, then 18 per unit."""
+    cell = s.tensor("cx").numel
+    return cell * (4 * _summands(s) + LSTM_CELL)
+
+
+@price(*overloads("_thnn_fused_gru_cell", _FUNCTION))
+def _gru_cell(s: Signature) -> int:
+    """Sum of two gates, biases of three on each side, then 15 per unit."""
+    biases = 3 * (_summands(s) - 1)
+    return s.tensor("hx").numel * (2 + biases + GRU_CELL)
+
+
+def _summands(s: Signature) -> int:
+    """Additions per gate: input and hidden part, and each bias that is given."""
+    return 1 + sum(s[name] is not None for name in ("input_bias", "hidden_bias"))
+
+
+@price(*overloads("_thnn_fused_lstm_cell_backward_impl", _FUNCTION))
+def _lstm_cell_backward(s: Signature) -> int:
+    """22 per unit, one more where both the output and the cell have a gradient; biases sum over rows."""
+    cell = s.tensor("cx")
+    both = s["grad_hy"] is not None and s["grad_cy"] is not None
+    return cell.numel * (LSTM_CELL_BACKWARD + both) + _bias_gradient(s, cell.numel, cell.shape[-1], 4)
+
+
+@price(*overloads("_thnn_fused_gru_cell_backward", _FUNCTION))
+def _gru_cell_backward(s: Signature) -> int:
+    """17 per unit; biases sum over rows, those of input and of hidden parts apart."""
+    gradient = s.tensor("grad_hy")
+    return gradient.numel * GRU_CELL_BACKWARD + _bias_gradient(s, gradient.numel, gradient.shape[-1], 6)
+
+
+def _bias_gradient(s: Signature, elements: int, width: int, gates: int) -> int:
+    return gates * max(elements - width, 0) if s["has_bias"] else 0
+
+
+_LSTM_MODE = 2
+
+
+@price(*overloads("mkldnn_rnn_layer", _FUNCTION))
+def _lstm_layer(s: Signature) -> int:
+    """Per step: two linear maps to the gates with their biases, the sum of both, the cell."""
+    _only_lstm(s)
+    steps, inputs, hidden = _layer(s)
+    biases = 2 if s["has_biases"] else 0
+    gates = 4 * hidden * (2 * inputs - 1 + 2 * hidden - 1 + biases + 1)
+    return steps * (gates + hidden * LSTM_CELL)
+
+
+@price(*overloads("mkldnn_rnn_layer_backward", _FUNCTION))
+def _lstm_layer_backward(s: Signature) -> int:
+    """Per step: recomputation of the gates, the cell backward, the gradients of both linear maps.
+
+    Weights' gradients sum over all steps: a product and a sum for each element of a step.
+    """
+    steps, inputs, hidden = _layer(s)
+    _only_lstm(s)
+    biases = 2 if s["has_biases"] else 0
+    into_states = inputs * (8 * hidden - 1) + hidden * (8 * hidden - 1)
+    into_weights = 2 * 4 * hidden * (inputs + hidden) + biases * 4 * hidden
+    cell = hidden * (LSTM_CELL_BACKWARD + 2)
+    return steps * (into_states + into_weights + cell) - 4 * hidden * (inputs + hidden + biases)
+
+
+def _only_lstm(s: Signature) -> None:
+    if s["mode"] != _LSTM_MODE:
+        raise NoPrice(s.operator)
+
+
+def _layer(s: Signature) -> tuple[int, int, int]:
+    """Rows times steps, input width, hidden width."""
+    values = s.tensor("input")
+    (hidden,) = s.integers("hidden_size")
+    return values.numel // max(values.shape[-1], 1), values.shape[-1], hidden
