@@ -150,7 +150,8 @@ def _save(cache: Path, known: _Known) -> None:
 def _pack(found: _Found) -> Any:
     if not isinstance(found, Entry):
         return found
-    return dataclasses.asdict(found) | {"created_at": found.created_at.isoformat()}
+    facts = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    return facts | {"created_at": found.created_at.isoformat()}
 
 
 def _unpack(found: Any) -> _Found:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
@@ -11,38 +10,42 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     StringConstraints,
-    ValidationInfo,
-    WithJsonSchema,
     model_validator,
 )
+from pydantic_core import CoreSchema, core_schema
 
 from haet_eval.errors import Verdict
 
 SCHEMA_VERSION: Final = 1
 
-_DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,99}")
+_DECIMAL: Final = r"^(0|[1-9][0-9]{0,99})$"
 
 
-def _read_count(value: object, info: ValidationInfo) -> object:
-    if info.mode != "json":
-        return value
-    if not isinstance(value, str) or _DECIMAL.fullmatch(value) is None:
-        raise ValueError("a count is a decimal string")
-    return int(value)
+class _CountSchema:
+    """Validation in compiled code: a record holds hundreds of counts, a leaderboard thousands of records."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        digits = core_schema.str_schema(pattern=_DECIMAL, strict=True)
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.chain_schema([digits, core_schema.int_schema(strict=False)]),
+            python_schema=core_schema.int_schema(ge=0, strict=True),
+            serialization=core_schema.to_string_ser_schema(when_used="json"),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, str]:
+        return {"type": "string", "pattern": _DECIMAL}
 
 
-Count: TypeAlias = Annotated[
-    int,
-    Field(ge=0),
-    BeforeValidator(_read_count),
-    PlainSerializer(str, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": f"^({_DECIMAL.pattern})$"}),
-]
+Count: TypeAlias = Annotated[int, _CountSchema]
 """An exact integer of any size: a Python int in code, a decimal string in JSON."""
 
 Size: TypeAlias = Annotated[int, Field(ge=0)]
