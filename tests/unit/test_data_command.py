@@ -1,0 +1,52 @@
+"""`haet-eval data`, with real files."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from haet_eval.cli.data import data
+from haet_eval.errors import EnvironmentProblem
+from tests.fixtures.cifar import write_cifar10
+from tests.fixtures.file_server import FileServer, serving
+
+
+def test_list_tells_what_is_there_and_how_to_get_the_rest(tmp_path: Path) -> None:
+    write_cifar10(tmp_path, train_per_class=5, test_per_class=1)
+    result = CliRunner().invoke(data, ["list", "--json"], env={"HAET_DATA_DIR": str(tmp_path)})
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    assert {name: row["ready"] for name, row in rows.items()} == {
+        "cifar10": True,
+        "cifar100": False,
+        "digits": True,
+    }
+    assert "not the official" in rows["cifar10"]["state"]
+    assert "haet-eval data fetch cifar100" in rows["cifar100"]["state"]
+    assert "digits     ready\n" in CliRunner().invoke(data, ["list", "--data-dir", str(tmp_path)]).stdout
+
+
+@pytest.mark.parametrize(("name", "official"), [("digits", True), ("cifar10", False)])
+def test_verify_says_by_its_status_whether_the_data_is_official(
+    tmp_path: Path, name: str, official: bool
+) -> None:
+    write_cifar10(tmp_path, train_per_class=5, test_per_class=1)
+    result = CliRunner().invoke(data, ["verify", name, "--json", "--data-dir", str(tmp_path)])
+    assert result.exit_code == (0 if official else 1)
+    assert json.loads(result.stdout)["official"] is official
+
+
+def test_fetch_reports_a_false_mirror_on_stderr_only(tmp_path: Path) -> None:
+    with serving(FileServer({"/cifar-10-python.tar.gz": b"[red]false[/red]"})) as server:
+        result = CliRunner().invoke(
+            data, ["fetch", "cifar10", "--data-dir", str(tmp_path), "--mirror", server.address]
+        )
+    assert isinstance(result.exception, EnvironmentProblem)
+    assert "Could not fetch" in result.stderr
+    assert result.stdout == ""
+
+
+def test_fetching_digits_is_done_at_once(tmp_path: Path) -> None:
+    result = CliRunner().invoke(data, ["fetch", "digits", "--data-dir", str(tmp_path)])
+    assert result.exit_code == 0
+    assert result.stdout == f"{tmp_path}\n"
