@@ -9,8 +9,6 @@ from typing import NamedTuple, TypeAlias
 from haet_eval.errors import Verdict
 from haet_eval.record import Rank, Record, Sandbox
 
-AWARDS_OF_A_TASK = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -19,8 +17,8 @@ class Entry:
     record_id: str
     created_at: datetime
     verdict: Verdict
-    competition: str
-    task: str
+    competition: str | None
+    task: str | None
     sandbox: Sandbox
     dataset_digest: str | None
     official: bool
@@ -50,6 +48,7 @@ class Ranked:
     """An entry at its place, 1 being the first of `of`."""
 
     entry: Entry
+    pool: Pool
     position: int
     of: int
     awarded: bool
@@ -62,7 +61,7 @@ def summarize(record: Record) -> Entry:
         record_id=record.record_id,
         created_at=record.created_at,
         verdict=record.status.verdict,
-        competition=record.competition.name,
+        competition=record.competition.name if record.competition else None,
         task=record.submission.task,
         sandbox=record.environment.sandbox,
         dataset_digest=record.dataset.digest if record.dataset else None,
@@ -79,22 +78,32 @@ def summarize(record: Record) -> Entry:
     )
 
 
-def rank(entries: Iterable[Entry], *, unofficial: bool = False, best_of_team: bool = False) -> list[Ranked]:
+def rank(
+    entries: Iterable[Entry], *, unofficial: bool = False, best_of_team: bool = False, awards: int = 3
+) -> list[Ranked]:
     """Rank the qualified entries, each in its pool: official pools first, the best first in each.
 
     Least complexity wins; ties go to the higher accuracy, then the smaller source, then the earlier
-    record, then the record's id. The first three submissions of an official pool are awarded.
+    record, then the record's id. The first submissions of an official pool are awarded.
 
     Args:
         entries: of any number of competitions and tasks, no record twice.
         unofficial: also rank what ran without Docker or on other data, in pools of their own.
         best_of_team: rank only the best entry of each team.
+        awards: how many submissions of each official pool are awarded.
     """
     pools: defaultdict[Pool, list[_Standing]] = defaultdict(list)
     for standing in filter(None, map(_standing, entries)):
         if standing.entry.official or unofficial:
             pools[standing.pool].append(standing)
-    return [ranked for pool in sorted(pools) for ranked in _rank_pool(pools[pool], best_of_team)]
+    return [
+        ranked for pool in sorted(pools) for ranked in _rank_pool(pool, pools[pool], best_of_team, awards)
+    ]
+
+
+def unranked(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries that did not qualify, by competition, task, time and id."""
+    return sorted((entry for entry in entries if _standing(entry) is None), key=_unranked_order)
 
 
 def place(record: Record, entries: Iterable[Entry]) -> Record:
@@ -103,7 +112,9 @@ def place(record: Record, entries: Iterable[Entry]) -> Record:
     others = (other for other in entries if other.record_id != entry.record_id)
     for ranked in rank([entry, *others], unofficial=True):
         if ranked.entry is entry:
-            found = Rank(position=ranked.position, of=ranked.of, task=entry.task, official=entry.official)
+            found = Rank(
+                position=ranked.position, of=ranked.of, task=ranked.pool.task, official=entry.official
+            )
             return record.model_copy(update={"rank": found})
     return record
 
@@ -122,6 +133,8 @@ def _standing(entry: Entry) -> _Standing | None:
         entry.verdict is not Verdict.QUALIFIED
         or entry.complexity is None
         or entry.accuracy is None
+        or entry.competition is None
+        or entry.task is None
         or entry.dataset_digest is None
     ):
         return None
@@ -130,13 +143,13 @@ def _standing(entry: Entry) -> _Standing | None:
     return _Standing(key, pool, entry)
 
 
-def _rank_pool(standings: list[_Standing], best_of_team: bool) -> list[Ranked]:
+def _rank_pool(pool: Pool, standings: list[_Standing], best_of_team: bool, awards: int) -> list[Ranked]:
     entries = [standing.entry for standing in sorted(standings, key=lambda standing: standing.key)]
     if best_of_team:
         entries = _first_of_each_team(entries)
-    winners = _winners(entries)
+    winners = _winners(entries, awards)
     return [
-        Ranked(entry, position, len(entries), entry.record_id in winners)
+        Ranked(entry, pool, position, len(entries), entry.record_id in winners)
         for position, entry in enumerate(entries, start=1)
     ]
 
@@ -148,10 +161,14 @@ def _first_of_each_team(entries: list[Entry]) -> list[Entry]:
     return list(first.values())
 
 
-def _winners(entries: list[Entry]) -> set[str]:
-    """Records of the first three submissions; another run of the same submission wins nothing more."""
+def _winners(entries: list[Entry], awards: int) -> set[str]:
+    """Records of the first submissions; another run of the same submission wins nothing more."""
     first: dict[str, str] = {}
     for entry in entries:
         if entry.official:
             first.setdefault(entry.submission_sha256, entry.record_id)
-    return set(list(first.values())[:AWARDS_OF_A_TASK])
+    return set(list(first.values())[:awards])
+
+
+def _unranked_order(entry: Entry) -> tuple[str, str, datetime, str]:
+    return (entry.competition or "", entry.task or "", entry.created_at, entry.record_id)

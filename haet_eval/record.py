@@ -87,13 +87,14 @@ class SourceFile(_Part):
 class SubmissionInfo(_Part):
     """Who handed in what. Names and texts are the contestant's: untrusted.
 
-    `name` and `team` are None, and `files` empty, where the archive or its manifest could not be read.
+    `name`, `team` and `task` are None, and `files` empty, where the archive or its manifest could not
+    be read.
     `archive_bytes` is the size of the zip, `source_bytes` that of the unpacked files.
     """
 
     name: str | None
     team: str | None
-    task: str
+    task: str | None
     sha256: Sha256
     files: tuple[SourceFile, ...]
     archive_bytes: Size
@@ -274,7 +275,7 @@ class Content(_Part):
     created_at: Moment
     status: Status
     submission: SubmissionInfo
-    competition: CompetitionInfo
+    competition: CompetitionInfo | None
     dataset: DatasetInfo | None
     environment: Environment
     trace: Artifact | None
@@ -289,12 +290,9 @@ class Content(_Part):
     def _is_consistent(self) -> Self:
         if self.complexity != complexity(self.training):
             raise ValueError("complexity is not parameters + operations")
-        if self.status.verdict is Verdict.QUALIFIED and None in (
-            self.complexity,
-            self.evaluation,
-            self.dataset,
-        ):
-            raise ValueError("a qualified record has a complexity, an evaluation and a dataset")
+        reached = (self.competition, self.submission.task, self.dataset, self.complexity, self.evaluation)
+        if self.status.verdict is Verdict.QUALIFIED and None in reached:
+            raise ValueError("a qualified record has a competition, task, dataset, complexity and evaluation")
         return self
 
 

@@ -47,6 +47,17 @@ def test_stages_that_were_not_reached_are_null() -> None:
         assert document[stage] is None
 
 
+def test_what_an_unreadable_manifest_did_not_say_is_null() -> None:
+    record = make_record(
+        verdict=Verdict.INVALID_SUBMISSION, reason="no haet.toml", competition=None, task=None
+    )
+    document = as_document(record)
+    assert document["competition"] is None
+    assert document["submission"]["task"] is None
+    with pytest.raises(ValidationError, match="a qualified record has"):
+        make_record(competition=None)
+
+
 def test_an_uncountable_run_has_no_complexity() -> None:
     lstm = Uncounted(operator="aten.lstm.input", calls=3, shapes=("[8, 4] float32",), hint="unroll it")
     operations = make_operations().model_copy(update={"uncounted": (lstm,)})
