@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.testing._internal.common_methods_invocations import op_db
+from torch.testing._internal.common_modules import module_db
+from torch.testing._internal.common_methods_invocations import (
+    foreach_binary_op_db,
+    foreach_other_op_db,
+    foreach_pointwise_op_db,
+    foreach_reduce_op_db,
+    foreach_unary_op_db,
+    op_db,
+)
+from torch.testing._internal.common_optimizers import optim_db
 from torch.testing._internal.opinfo.core import OpInfo, SampleInput
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -158,11 +167,7 @@ def call_forms(info: OpInfo, sample: SampleInput, recorder: Recorder) -> None:
             continue
 
 
-def main() -> None:
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    recorder = Recorder(int(sys.argv[2]) if len(sys.argv) > 2 else 12)
+def record_operators(recorder: Recorder) -> None:
     for info in op_db:
         for dtype in DTYPES:
             if not info.supports_dtype(dtype, "cpu"):
@@ -173,6 +178,72 @@ def main() -> None:
             except Exception as problem:
                 print(f"{info.name} {dtype}: {type(problem).__name__}: {str(problem)[:80]}", file=sys.stderr)
             recorder.made.clear()
+
+
+def record_lists(recorder: Recorder) -> None:
+    """The operators on lists of tensors, that the optimizers use."""
+    lists = foreach_unary_op_db + foreach_binary_op_db + foreach_pointwise_op_db
+    for info in lists + foreach_reduce_op_db + foreach_other_op_db:
+        for form in (info.method_variant, info.inplace_variant):
+            for sample in islice(info.sample_inputs("cpu", torch.float32, noncontiguous=False), 0, 40, 4):
+                attempt(recorder, form, sample)
+        recorder.made.clear()
+
+
+def attempt(recorder: Recorder, form: Any, sample: SampleInput) -> None:
+    if form is None:
+        return
+    try:
+        with recorder, torch.no_grad():
+            form(sample.input, *sample.args, **sample.kwargs)
+    except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError):
+        return
+
+
+def record_modules(recorder: Recorder) -> None:
+    """Every module of torch.nn, in training and in evaluation."""
+    for info in module_db:
+        for training in (True, False):
+            for given in info.module_inputs_func(info, "cpu", torch.float32, True, training):
+                if given.forward_input is None:
+                    continue
+                try:
+                    made = info.module_cls(*given.constructor_input.args, **given.constructor_input.kwargs)
+                    with recorder:
+                        made.train(training)
+                        backward(made(*given.forward_input.args, **given.forward_input.kwargs))
+                except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError):
+                    continue
+            recorder.made.clear()
+
+
+def record_optimizers(recorder: Recorder) -> None:
+    """Three steps of every optimizer, for-loop, foreach and fused, on tensors of several ranks."""
+    for info in optim_db:
+        for given in info.optim_inputs_func("cpu", torch.float32):
+            for way in ({"foreach": False}, {"foreach": True}, {"fused": True}):
+                parameters = [
+                    torch.nn.Parameter(torch.randn(shape)) for shape in ((3, 5), (7,), (2, 3, 3, 3))
+                ]
+                for parameter in parameters:
+                    parameter.grad = torch.randn_like(parameter)
+                try:
+                    with recorder:
+                        optimizer = info.optim_cls(parameters, **{**given.kwargs, **way})
+                        for _ in range(3):
+                            optimizer.step(lambda: torch.tensor(1.0))
+                except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError):
+                    continue
+            recorder.made.clear()
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    recorder = Recorder(int(sys.argv[2]) if len(sys.argv) > 2 else 12)
+    for record in (record_operators, record_lists, record_modules, record_optimizers):
+        record(recorder)
     calls = [call for name in sorted(recorder.calls) for call in recorder.calls[name].values()]
     Path(sys.argv[1]).write_bytes(gzip.compress(json.dumps(calls, separators=(",", ":")).encode(), mtime=0))
     print(f"{len(calls)} calls of {len(recorder.calls)} overloads")

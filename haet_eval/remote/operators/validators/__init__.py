@@ -1,5 +1,50 @@
 """One small check per operator, by family: what its kernel takes for granted."""
 
-from haet_eval.remote.operators.validators.table import validator, validators_of
+from haet_eval.remote.operators.schema import Operator
+from haet_eval.remote.operators.validators import (
+    attention,
+    convolution,
+    factories,
+    fourier,
+    general,
+    indexing,
+    losses,
+    norms,
+    optimizers,
+    pointwise,
+    pooling,
+    resampling,
+    table,
+    views,
+)
+from haet_eval.remote.operators.validators.table import Validator
 
-__all__ = ["validator", "validators_of"]
+__all__ = ["FAMILIES", "validators_of"]
+
+FAMILIES = (
+    attention,
+    convolution,
+    factories,
+    fourier,
+    indexing,
+    losses,
+    norms,
+    optimizers,
+    pointwise,
+    pooling,
+    resampling,
+    views,
+)
+"""Importing them fills the table."""
+
+_GENERAL: tuple[Validator, ...] = (
+    general.dimensions_exist,
+    general.reduction_exists,
+    general.memory_is_ordinary,
+)
+
+
+def validators_of(operator: Operator) -> tuple[Validator, ...]:
+    """The checks of an operator, those that hold for many first."""
+    shared = (*_GENERAL, pointwise.broadcasts) if "pointwise" in operator.tags else _GENERAL
+    return (*shared, *table.validators_of(operator))

@@ -1,0 +1,99 @@
+"""Checks of values, where a CPU kernel trusts them: the meter knows shapes only.
+
+The kernels of a GPU check these values themselves, so nothing is done there.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import torch
+
+LARGEST_TOTAL: Final = 2**33
+Guard: TypeAlias = Callable[[Mapping[str, Any]], None]
+
+
+class BadValue(Exception):
+    """A tensor holds a value that the kernel would take for an address. The message names no value."""
+
+
+def guard_of(operator: str) -> Guard | None:
+    """The check to run on the arguments, by schema name, before an operator such as `aten.add.Tensor`."""
+    return _GUARDS.get(operator.split(".")[1])
+
+
+def _class_numbers(arguments: Mapping[str, Any]) -> None:
+    scores, target = arguments["self"], arguments["target"]
+    classes = scores.shape[1] if scores.ndim in {2, 4} else scores.numel()
+    ignored = arguments.get("ignore_index")
+    within = _within(target, 0, classes)
+    _require(within if ignored is None else within | (target == ignored), "target")
+
+
+def _label_numbers(arguments: Mapping[str, Any]) -> None:
+    scores, target = arguments["self"], arguments["target"]
+    _require(_within(target, -1, scores.shape[-1] if scores.ndim else 1), "target")
+
+
+def _embedded(arguments: Mapping[str, Any]) -> None:
+    indices = arguments["indices"]
+    within = _within(indices, 0, arguments["num_weights"])
+    _require(within | (indices == arguments["padding_idx"]), "indices")
+
+
+def _pivots(arguments: Mapping[str, Any]) -> None:
+    _require(_within(arguments["pivots"], 1, arguments["LU"].shape[-2] + 1), "pivots")
+
+
+def _repeats(arguments: Mapping[str, Any]) -> None:
+    repeats = arguments["repeats"]
+    _require(_within(repeats, 0, LARGEST_TOTAL), "repeats")
+    _require(repeats.double().sum() <= LARGEST_TOTAL, "repeats")
+
+
+def _quotients(arguments: Mapping[str, Any]) -> None:
+    """The least integer divided by -1 is a trap of the processor."""
+    numbers = [arguments.get(name) for name in ("self", "other")]
+    tensors = [number for number in numbers if isinstance(number, torch.Tensor)]
+    if any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
+        return
+    dividend, divisor = (torch.as_tensor(number) for number in numbers)
+    if dividend.is_floating_point() or divisor.is_floating_point():
+        return
+    dtype = torch.result_type(*numbers)  # type: ignore[call-overload]
+    if dtype.is_signed:
+        _require(~((dividend == torch.iinfo(dtype).min).any() & (divisor == -1).any()), "self")
+
+
+def _within(values: torch.Tensor, low: int, high: int) -> torch.Tensor:
+    return (values >= low) & (values < high)
+
+
+def _require(holds: torch.Tensor, name: str) -> None:
+    if holds.device.type == "cpu" and not bool(holds.all()):
+        raise BadValue(f"{name} holds a value that is out of range")
+
+
+_GUARDS: Final[dict[str, Guard]] = {
+    "nll_loss_backward": _class_numbers,
+    "nll_loss2d_backward": _class_numbers,
+    "multi_margin_loss_backward": _class_numbers,
+    "multilabel_margin_loss_backward": _label_numbers,
+    "embedding_dense_backward": _embedded,
+    "linalg_lu_solve": _pivots,
+    "repeat_interleave": _repeats,
+    **dict.fromkeys(
+        (
+            "div",
+            "div_",
+            "floor_divide",
+            "floor_divide_",
+            "remainder",
+            "remainder_",
+            "fmod",
+            "fmod_",
+            "gcd",
+            "lcm",
+        ),
+        _quotients,
+    ),
+}

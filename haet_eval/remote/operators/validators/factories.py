@@ -1,0 +1,78 @@
+"""New tensors: of a size that can be."""
+
+from math import isfinite
+
+from haet_eval.remote.operators.call import MAX_ELEMENTS, Call
+from haet_eval.remote.operators.validators.shapes import fits
+from haet_eval.remote.operators.validators.table import validator
+
+
+@validator(
+    "empty",
+    "empty_permuted",
+    "full",
+    "ones",
+    "zeros",
+    "rand",
+    "randn",
+    "randint",
+    "new_empty",
+    "new_full",
+    "new_ones",
+    "new_zeros",
+    "_efficientzerotensor",
+    "normal",
+)
+def of_size(call: Call) -> None:
+    fits(call, call.integers("size"))
+
+
+@validator("empty_strided", "new_empty_strided")
+def of_strides(call: Call) -> None:
+    sizes, strides = call.integers("size"), call.integers("stride")
+    call.require(len(sizes) == len(strides), "size and stride must have as many entries")
+    fits(call, sizes)
+    call.require(all(stride >= 0 for stride in strides), "a stride is negative")
+    span = 1 + sum(max(size - 1, 0) * stride for size, stride in zip(sizes, strides, strict=True))
+    fits(call, (span,))
+
+
+@validator("eye", "randperm", "tril_indices", "triu_indices")
+def of_sides(call: Call) -> None:
+    sides = [call.integer(name) for name in ("n", "m", "row", "col") if name in call.arguments]
+    if call.operator.name == "aten.eye.default":
+        sides *= 2
+    fits(call, sides)
+    if "offset" in call.arguments:
+        call.require(abs(call.integer("offset")) <= MAX_ELEMENTS, "the offset is out of range")
+
+
+@validator("arange")
+def arange(call: Call) -> None:
+    start, end, step = (call.arguments.get(name, default) for name, default in _RANGE)
+    numbers = [value for value in (start, end, step) if isinstance(value, int | float)]
+    call.require(
+        len(numbers) == 3 and all(isfinite(value) for value in numbers), "start, end and step must be finite"
+    )
+    first, last, stride = numbers
+    call.require(stride != 0 and abs(last - first) <= abs(stride) * MAX_ELEMENTS, "the range is too long")
+
+
+_RANGE = (("start", 0), ("end", None), ("step", 1))
+
+
+@validator("linspace", "logspace")
+def steps(call: Call) -> None:
+    fits(call, (call.integer("steps"),))
+
+
+@validator("multinomial", "nonzero_static", "bincount")
+def counted(call: Call) -> None:
+    for name in ("num_samples", "size", "minlength"):
+        if name in call.arguments:
+            fits(call, (call.integer(name),))
+
+
+@validator("narrow_copy")
+def narrow(call: Call) -> None:
+    fits(call, (call.integer("length"),))

@@ -1,0 +1,44 @@
+"""What holds for every operator: dimensions in range, a reduction that exists, no pinned memory."""
+
+from haet_eval.remote.operators.call import Call
+from haet_eval.remote.operators.validators.shapes import dimension
+
+_ONE_MORE = frozenset({"unsqueeze", "unsqueeze_", "unsqueeze_copy", "stack", "diag_embed"})
+_ELSEWHERE = frozenset({"unfold_backward", "select_backward", "slice_backward", "diagonal_backward"})
+
+
+def dimensions_exist(call: Call) -> None:
+    """Parameters named dim, dims, dim0, dim1 and dimension."""
+    if call.operator.base in _ELSEWHERE:
+        return
+    rank = _rank(call)
+    if rank is None:
+        return
+    if call.operator.base in _ONE_MORE:
+        rank += 1
+    for name in ("dim", "dims", "dim0", "dim1", "dim2", "dimension"):
+        value = call.arguments.get(name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, int) and call.operator.parameter(name).type == "int":
+                dimension(call, item, rank)
+
+
+def _rank(call: Call) -> int | None:
+    for parameter in call.operator.parameters:
+        if parameter.type != "Tensor":
+            continue
+        if not parameter.is_list:
+            return call.tensor(parameter.name).ndim
+        return max((tensor.ndim for tensor in call.tensors(parameter.name)), default=None)
+    return None
+
+
+def reduction_exists(call: Call) -> None:
+    """0, 1 and 2 stand for none, mean and sum."""
+    value = call.arguments.get("reduction")
+    call.require(not isinstance(value, int) or 0 <= value <= 2, "an unknown reduction")
+
+
+def memory_is_ordinary(call: Call) -> None:
+    """Pinned memory is the machine's."""
+    call.require(call.arguments.get("pin_memory") is not True, "pinned memory is not allowed")
