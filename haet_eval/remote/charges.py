@@ -33,6 +33,7 @@ class Charges:
     upload_bytes: int = 0
     messages: int = 0
     _literals: dict[float, int] = field(default_factory=dict)
+    _numbers: set[tuple[str, bytes]] = field(default_factory=set)
 
     def upload(self, count: int) -> None:
         self.upload_bytes += count
@@ -54,6 +55,12 @@ class Charges:
         if number == number:
             self._literals[number] = known
         return known
+
+    def number(self, dtype: str, raw: bytes) -> None:
+        """Charge a constant of one element, once for each distinct value."""
+        if (dtype, raw) not in self._numbers:
+            self.upload(NUMBER_BYTES)
+            self._numbers.add((dtype, raw))
 
     def readback(self, count: int) -> None:
         self.readback_bytes += count

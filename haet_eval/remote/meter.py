@@ -252,8 +252,8 @@ class Meter:
         if storage.sealed:
             raise SubmissionFailure(
                 Verdict.FAILED,
-                f"{template.operator.name} tried to change the model while it predicts. What train() returned "
-                "is final: change no parameter and no buffer in forward() in eval mode.",
+                f"{template.operator.name} tried to change the model while it predicts. What "
+                "train() returned is final: change no parameter and no buffer in forward() in eval mode.",
             )
         storage.tainted = storage.tainted or tainted
         storage.writes += 1
@@ -302,7 +302,10 @@ class Meter:
 
     def _upload(self, payload: bytes, position: int) -> int:
         meta, raw, end = wire.decode_upload(payload, position)
-        self.charges.upload(len(raw))
+        if meta.numel == 1:
+            self.charges.number(meta.dtype, raw)
+        else:
+            self.charges.upload(len(raw))
         layout = intern_layout(meta)
         self._handles.add(Handle(layout, 0, Storage(size_bytes(layout, 0), tainted=False)))
         return end
@@ -518,8 +521,8 @@ class Meter:
         if layout.shape != (images, classes) or "float" not in layout.dtype:
             raise SubmissionFailure(
                 Verdict.FAILED,
-                f"The model returned a tensor of shape {list(layout.shape)} and dtype {layout.dtype} for a "
-                f"batch of {images} images; logits of shape {[images, classes]} and a float dtype are needed.",
+                f"The model returned a tensor of shape {list(layout.shape)} and dtype {layout.dtype} for "
+                f"a batch of {images} images; logits must be floats of shape {[images, classes]}.",
             )
 
     def end_batch(self) -> tuple[int, ...]:

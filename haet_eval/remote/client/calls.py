@@ -1,0 +1,167 @@
+"""Calls whose metadata is known: the client's side of a template."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import torch
+
+from haet_eval.counting.signature import SPECIAL_FLOATS, TensorMeta
+from haet_eval.remote.client.link import Refusal
+from haet_eval.remote.handles import intern_layout
+from haet_eval.remote.operators.allowed import lookup
+from haet_eval.remote.operators.validation import literal_parameters
+from haet_eval.remote.wire import ANY_FLOAT, Atom, Definition, Fresh, Outcome, Tag, Value
+
+_FORMATS: Final = {
+    torch.contiguous_format: "contiguous_format",
+    torch.preserve_format: "preserve_format",
+    torch.channels_last: "channels_last",
+    torch.channels_last_3d: "channels_last_3d",
+}
+SPECIAL: Final = {number: index for index, number in enumerate(SPECIAL_FLOATS)}
+
+
+@dataclass(frozen=True, slots=True)
+class NewTensor:
+    """An output that is a new tensor; `offset` is relative to that of input `alias` if that is not -1."""
+
+    layout: TensorMeta
+    dtype: torch.dtype
+    offset: int
+    alias: int
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An output that is the n-th input itself."""
+
+    position: int
+
+
+Result: TypeAlias = NewTensor | Input | bool | int | float | complex | list[Any] | None
+
+
+class KnownCall:
+    """What a call returns, and how its record is written.
+
+    `mirror`: True if it can be done on mirrors, False if it never touches any, None if it may write tensors
+    that have one.
+    """
+
+    __slots__ = (
+        "dynamic",
+        "exact",
+        "mirror",
+        "new",
+        "number",
+        "pack",
+        "random",
+        "results",
+        "returns",
+        "single",
+        "view",
+    )
+
+    number: int
+    pack: Any
+    new: int
+    results: list[Result]
+    returns: str  # "nothing", "one" or "tuple"
+    single: NewTensor | None
+    dynamic: bool
+    random: bool
+    view: bool
+    exact: bool
+    mirror: bool | None
+
+
+def results_of(outcome: Outcome, inputs: Sequence[Any], exact: bool) -> list[Result]:
+    """The outputs as this side builds them."""
+    return [_result(value, inputs, exact) for value in outcome.outputs]
+
+
+def _result(value: Value, inputs: Sequence[Any], exact: bool) -> Result:
+    match value:
+        case tuple():
+            return [_result(item, inputs, exact) for item in value]
+        case Fresh():
+            relative = value.alias >= 0 and not exact
+            offset = value.meta.offset - (inputs[value.alias].storage_offset() if relative else 0)
+            alias = value.alias if relative else -1
+            return NewTensor(intern_layout(value.meta), getattr(torch, value.meta.dtype), offset, alias)
+        case Atom():
+            return Input(int(value.value))
+        case str():
+            raise TypeError("an operator returned text")
+        case _:
+            return value
+
+
+def count_new(results: Sequence[Result]) -> int:
+    """How many new tensors there are among results."""
+    return sum(
+        count_new(result) if isinstance(result, list) else isinstance(result, NewTensor) for result in results
+    )
+
+
+class DefinitionWriter:
+    """Writes a call in the words of the wire."""
+
+    def __init__(self, func: Any, generator_number: Any) -> None:
+        self._func = func
+        self._generator_number = generator_number
+        self._tensors = 0
+        self._floats: list[int] = []
+        operator = lookup(str(func))
+        self._literal = literal_parameters(operator) if operator else frozenset()
+
+    def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Definition:
+        """The definition of this call.
+
+        Raises:
+            Refusal: an argument that cannot be sent.
+        """
+        names = [argument.name for argument in self._func._schema.arguments]
+        given = dict(zip(names, args, strict=False)) | kwargs
+        arguments = {
+            name: self._value(value, name in self._literal)
+            for name, value in given.items()
+            if name not in _LOCAL
+        }
+        return Definition(str(self._func), arguments, self._tensors, tuple(self._floats))
+
+    def _value(self, value: Any, literal: bool) -> Value:
+        match value:
+            case None | bool() | int() | str() | complex():
+                return value
+            case float():
+                return value if literal else self._float(value)
+            case torch.Tensor():
+                self._tensors += 1
+                return Atom(Tag.TENSOR, self._tensors - 1)
+            case list() | tuple():
+                return tuple(self._value(item, literal) for item in value)
+            case torch.dtype():
+                return Atom(Tag.DTYPE, str(value).removeprefix("torch."))
+            case torch.memory_format():
+                return Atom(Tag.FORMAT, _FORMATS[value])
+            case torch.device() if value.type == "cpu":
+                return Atom(Tag.DEVICE)
+            case torch.layout() if value is torch.strided:
+                return Atom(Tag.LAYOUT)
+            case torch.Generator():
+                return Atom(Tag.GENERATOR, self._generator_number(value) & 0xFFFF)
+            case _:
+                raise Refusal(
+                    f"{self._func} was given {value!r}, which the executor cannot take. Tensors live on the "
+                    "device `task.device`, are dense, and of torch's ordinary dtypes."
+                )
+
+    def _float(self, value: float) -> Atom:
+        special = SPECIAL.get(value, ANY_FLOAT)
+        self._floats.append(special)
+        return Atom(Tag.FLOAT, special)
+
+
+_LOCAL: Final = frozenset({"pin_memory", "non_blocking"})

@@ -1,0 +1,415 @@
+"""The path of an operator call: from PyTorch's dispatcher to a record on the wire.
+
+A call that was made before with the same metadata costs no answer: what it returns is known. The first call
+of its kind defines a template, and asks.
+"""
+
+from typing import Any, Final
+
+import torch
+from torch.utils._mode_utils import no_dispatch
+
+from haet_eval.counting.signature import TensorMeta
+from haet_eval.remote import wire
+from haet_eval.remote.client import mirror
+from haet_eval.remote.client.calls import (
+    SPECIAL,
+    DefinitionWriter,
+    Input,
+    KnownCall,
+    NewTensor,
+    Result,
+    count_new,
+    results_of,
+)
+from haet_eval.remote.client.link import FLUSH_RECORDS, Link, Refusal
+from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
+from haet_eval.remote.client.random import Randomness
+from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast
+from haet_eval.remote.handles import intern_layout
+from haet_eval.remote.operators.allowed import lookup
+from haet_eval.remote.operators.validation import literal_parameters
+from haet_eval.remote.wire import ANY_FLOAT, Code
+
+_aten: Final = torch.ops.aten
+_NUMBER: Final = _aten._local_scalar_dense.default
+_DETACH: Final = _aten.detach.default
+_LIFT: Final = _aten.lift_fresh.default
+_SELECT: Final = _aten.select.int
+_SLICE: Final = _aten.slice.Tensor
+_SET: Final = _aten.set_.source_Tensor
+_EXACT: Final = frozenset({"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_real"})
+_MASKS: Final = (torch.bool, torch.uint8)
+
+_FLOATS: Final = {special: ("float", special) for special in (*SPECIAL.values(), ANY_FLOAT)}
+_TRUE, _FALSE, _END = ("true",), ("false",), ("end",)
+
+
+class Dispatcher:
+    """Turns calls into records. One for each process; safe for threads."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.random = Randomness(link)
+        self.phases = PhaseTracker()
+        self._known: dict[tuple[Any, ...], KnownCall] = {}
+        self._defined = 0
+        self._kinds: dict[Any, str] = {}
+        self._phase = INITIALISATION
+
+    def dispatch(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one overload below autograd on the executor."""
+        with self.link.lock:
+            if func is _SELECT or func is _SLICE:
+                return self._cut(func, *args, **kwargs)
+            if func is _DETACH and type(args[0]) is RemoteTensor:
+                return self._detach(args[0])
+            if func is _NUMBER:
+                return self.fetch(args[0]).item()
+            if func is _LIFT:
+                return args[0] if isinstance(args[0], RemoteTensor) else self.upload(args[0])
+            return self._call(func, args, kwargs)
+
+    # Calls.
+
+    def _call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        key: list[Any] = [func]
+        tensors: list[RemoteTensor] = []
+        floats: list[float] = []
+        for value in args:
+            if type(value) is RemoteTensor:
+                tensors.append(value)
+                key.append(value._layout)
+            else:
+                self._walk(value, key, tensors, floats)
+        for name, value in kwargs.items():
+            key.append(name)
+            self._walk(value, key, tensors, floats)
+        kind = self._kinds.get(func)
+        if kind is not None:
+            self._extend_key(kind, key, tensors, floats)
+        if not tensors:
+            key.append(torch.get_default_dtype())
+        known = self._known.get(tuple(key))
+        if known is None:
+            return self._first(func, args, kwargs, tuple(key), tensors, floats)
+        return self._again(known, func, args, kwargs, tensors, floats)
+
+    def _walk(self, value: Any, key: list[Any], tensors: list[RemoteTensor], floats: list[float]) -> None:
+        kind = type(value)
+        if kind is float:
+            floats.append(value)
+            key.append(_FLOATS[SPECIAL.get(value, ANY_FLOAT)])
+        elif kind is bool:
+            key.append(_TRUE if value else _FALSE)
+        elif kind is list or kind is tuple or kind is torch.Size:
+            for item in value:
+                if type(item) is RemoteTensor:
+                    tensors.append(item)
+                    key.append(item._layout)
+                else:
+                    self._walk(item, key, tensors, floats)
+            key.append(_END)
+        elif isinstance(value, torch.Tensor):
+            tensor = value if isinstance(value, RemoteTensor) else self.upload(value)
+            tensors.append(tensor)
+            key.append(tensor._layout)
+        elif isinstance(value, torch.Generator):
+            key.append(("generator", id(value)))
+        else:
+            key.append(value)
+
+    def _extend_key(
+        self, kind: str, key: list[Any], tensors: list[RemoteTensor], floats: list[float]
+    ) -> None:
+        """For some operators more is part of the template: absolute offsets, or the value of floats."""
+        if kind == "exact":
+            key.extend(int(tensor.storage_offset()) for tensor in tensors)
+        elif kind == "literal":
+            key.extend(float(value).hex() for value in floats)
+            floats.clear()
+
+    def _again(
+        self,
+        known: KnownCall,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        tensors: list[RemoteTensor],
+        floats: list[float],
+    ) -> Any:
+        link = self.link
+        if known.random:
+            self.random.before_draw(_generator(args, kwargs))
+        if known.view:
+            self._unshare(tensors[0])
+        self._tell_phase()
+        if known.dynamic:
+            return self._ask_again(known, tensors, floats)
+        link.buffer += known.pack(Code.CALL, known.number, *[t._handle.number for t in tensors], *floats)
+        link.records += 1
+        first = link.next
+        link.next = first + known.new
+        value = None
+        if known.mirror:
+            value = mirror.run(func, args, kwargs, tensors)
+        elif known.mirror is None:
+            mirror.forget(tensors)
+        single = known.single
+        if single is not None:
+            offset = single.offset
+            if single.alias >= 0:
+                offset += int(tensors[single.alias].storage_offset())
+            result: Any = make_fast(single.layout, single.dtype, offset, Handle(first, link.freed), value)
+        else:
+            result = self._build(known, first, tensors)
+            if known.view:
+                _change_metadata(func, args, kwargs, tensors)
+        if link.records >= FLUSH_RECORDS:
+            link.flush()
+        return result
+
+    def _ask_again(self, known: KnownCall, tensors: list[RemoteTensor], floats: list[float]) -> Any:
+        record = known.pack(Code.DYNAMIC, known.number, *[t._handle.number for t in tensors], *floats)
+        outcome = wire.decode_outcome(self.link.ask(record), len(tensors))
+        known.results = results_of(outcome, tensors, known.exact)
+        return self._adopt(known, tensors)
+
+    def _adopt(self, known: KnownCall, tensors: list[RemoteTensor]) -> Any:
+        first = self.link.next
+        self.link.next = first + count_new(known.results)
+        return self._build(known, first, tensors)
+
+    def _build(self, known: KnownCall, first: int, tensors: list[RemoteTensor]) -> Any:
+        numbers = iter(range(first, first + count_new(known.results)))
+
+        def build(result: Result) -> Any:
+            if isinstance(result, NewTensor):
+                base = int(tensors[result.alias].storage_offset()) if result.alias >= 0 else 0
+                handle = Handle(next(numbers), self.link.freed)
+                return make_fast(result.layout, result.dtype, base + result.offset, handle, None)
+            if isinstance(result, Input):
+                return tensors[result.position]
+            if isinstance(result, list):
+                return [build(item) for item in result]
+            return result
+
+        values = [build(result) for result in known.results]
+        if known.returns == "nothing":
+            return None
+        return values[0] if known.returns == "one" else tuple(values)
+
+    # The first call of its kind.
+
+    def _first(
+        self,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        key: tuple[Any, ...],
+        tensors: list[RemoteTensor],
+        floats: list[float],
+    ) -> Any:
+        if _is_composite(func):
+            return self._decompose(func, args, kwargs)
+        kind = _kind_of(func)
+        if kind and func not in self._kinds:
+            self._kinds[func] = kind
+            return self._call(func, args, kwargs)
+        known = self._classify(func, args, kind)
+        if known.random:
+            self.random.before_draw(_generator(args, kwargs))
+        if known.view:
+            self._unshare(tensors[0])
+        self._tell_phase()
+        definition = DefinitionWriter(func, self.random.number).write(
+            args, _with_dtype(func, kwargs, tensors)
+        )
+        head = wire.encode_definition(definition)
+        layout = wire.call_layout(len(tensors), len(floats))
+        values = layout.pack(0, 0, *[t._handle.number for t in tensors], *floats)[wire.COUNTED.size :]
+        answer = self.link.ask(wire.COUNTED.pack(Code.DEFINE, len(head)) + head + values)
+        outcome = wire.decode_outcome(answer, len(tensors))
+        known.number, known.pack = self._defined, layout.pack
+        self._defined += 1
+        known.results = results_of(outcome, tensors, known.exact)
+        known.new = count_new(known.results)
+        first_result = known.results[0] if known.results else None
+        if known.returns == "one" and isinstance(first_result, NewTensor) and not known.dynamic:
+            known.single = first_result
+        known.mirror = mirror.policy(func, known, tensors)
+        self._known[key] = known
+        value = mirror.run(func, args, kwargs, tensors) if known.mirror else None
+        if known.mirror is None:
+            mirror.forget(tensors)
+        result = self._adopt(known, tensors)
+        if known.view:
+            _change_metadata(func, args, kwargs, tensors)
+        if known.single is not None:
+            result._mirror = value
+        return result
+
+    @staticmethod
+    def _classify(func: Any, args: tuple[Any, ...], kind: str) -> KnownCall:
+        known = KnownCall()
+        tags = func.tags
+        known.random = torch.Tag.nondeterministic_seeded in tags
+        known.view = torch.Tag.inplace_view in tags or func is _SET
+        known.dynamic = torch.Tag.dynamic_output_shape in tags or torch.Tag.data_dependent_output in tags
+        if func is _aten.index.Tensor:
+            known.dynamic = any(index is not None and index.dtype in _MASKS for index in args[1])
+        known.exact = kind == "exact"
+        count = len(func._schema.returns)
+        known.returns = "nothing" if count == 0 else "one" if count == 1 else "tuple"
+        known.single = None
+        return known
+
+    def _decompose(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        from haet_eval.remote.client.mode import RemoteMode
+
+        with RemoteMode(self):
+            return func.decompose(*args, **kwargs)
+
+    # Metadata and data.
+
+    def _tell_phase(self) -> None:
+        phase = self.phases.current()
+        if phase != self._phase:
+            self._phase = phase
+            self.link.buffer += wire.PHASE.pack(Code.PHASE, phase)
+
+    def _detach(self, tensor: RemoteTensor) -> RemoteTensor:
+        """A second wrapper of the same handle: no call is needed."""
+        tensor._mirror = None
+        tensor._handle.shared = True
+        return make_fast(tensor._layout, tensor.dtype, int(tensor.storage_offset()), tensor._handle, None)
+
+    def _unshare(self, tensor: RemoteTensor) -> None:
+        """Give a wrapper a tensor of its own before its metadata changes in place."""
+        if tensor._handle.shared:
+            alias = self._call(_aten.alias.default, (tensor,), {})
+            tensor._handle = alias._handle
+
+    def _cut(
+        self,
+        func: Any,
+        tensor: RemoteTensor,
+        dim: int = 0,
+        start: int | None = None,
+        end: int | None = None,
+        step: int = 1,
+    ) -> RemoteTensor:
+        """`select` and `slice`: their integers travel along, and the metadata is arithmetic."""
+        layout = tensor._layout
+        axis = dim + layout.ndim if dim < 0 else dim
+        if not 0 <= axis < layout.ndim:
+            raise IndexError(f"Dimension out of range (got {dim} for a tensor of {layout.ndim} dimensions)")
+        tensor._mirror = None
+        self._tell_phase()
+        size, stride = layout.shape[axis], layout.stride[axis]
+        number = tensor._handle.number
+        if func is _SELECT:
+            assert start is not None
+            if not -size <= start < size:
+                raise IndexError(f"select(): index {start} out of range for a dimension of size {size}")
+            low = start % size
+            self.link.buffer += wire.SELECT.pack(Code.SELECT, number, axis, low)
+            shape = layout.shape[:axis] + layout.shape[axis + 1 :]
+            strides = layout.stride[:axis] + layout.stride[axis + 1 :]
+        else:
+            low, high, _ = slice(start, end).indices(size)
+            high = max(low, high)
+            self.link.buffer += wire.SLICE.pack(Code.SLICE, number, axis, low, high, step)
+            shape = (*layout.shape[:axis], -(-(high - low) // step), *layout.shape[axis + 1 :])
+            strides = (*layout.stride[:axis], stride * step, *layout.stride[axis + 1 :])
+        self.link.records += 1
+        cut = intern_layout(TensorMeta(shape, strides, 0, layout.dtype))
+        offset = int(tensor.storage_offset()) + low * stride
+        handle = Handle(self.link.next, self.link.freed)
+        self.link.next += 1
+        return make_fast(cut, tensor.dtype, offset, handle, None)
+
+    def upload(self, tensor: torch.Tensor) -> RemoteTensor:
+        """Send a local tensor up; its bytes are charged."""
+        with self.link.lock, no_dispatch():
+            local = tensor.detach().resolve_conj().resolve_neg().contiguous()
+            layout = layout_of(local)
+            raw = local.reshape(-1).view(torch.uint8).numpy().tobytes() if local.numel() else b""
+            if len(raw) > wire.MAX_FRAME_BYTES // 4:
+                raise Refusal(
+                    f"A constant of {len(raw):,} bytes is too large to be sent up. Make tensors with torch's "
+                    "factories and random functions."
+                )
+            self.link.buffer += wire.encode_upload(layout, raw)
+            self.link.records += 1
+            handle = Handle(self.link.next, self.link.freed)
+            self.link.next += 1
+            copy = local.clone() if local.dim() == 0 else None
+            remote = make_fast(layout, local.dtype, 0, handle, copy)
+        if tensor.requires_grad:
+            remote.requires_grad_()
+        return remote
+
+    def fetch(self, tensor: RemoteTensor) -> torch.Tensor:
+        """A local copy of a tensor's values; bytes that depend on data are charged."""
+        if tensor._mirror is not None:
+            return tensor._mirror
+        with self.link.lock:
+            raw = self.link.ask(wire.READ.pack(Code.READ, tensor._handle.number))
+        with no_dispatch():
+            if not raw:
+                return torch.empty(tensor.shape, dtype=tensor.dtype)
+            return torch.frombuffer(bytearray(raw), dtype=tensor.dtype).reshape(tensor.shape)
+
+    def adopt(self, shape: tuple[int, ...], dtype: torch.dtype) -> RemoteTensor:
+        """The next tensor is one that the host has put into the executor."""
+        meta = TensorMeta(shape, wire.contiguous_stride(shape), 0, str(dtype).removeprefix("torch."))
+        handle = Handle(self.link.next, self.link.freed)
+        self.link.next += 1
+        return make_fast(intern_layout(meta), dtype, 0, handle, None)
+
+
+def _generator(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Generator | None:
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, torch.Generator):
+            return value
+    return None
+
+
+def _change_metadata(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[RemoteTensor]
+) -> None:
+    """Do to the wrapper what the call did to the tensor: `t_`, `squeeze_`, `set_` and the like."""
+    with no_dispatch():
+        func(*args, **kwargs)
+    tensors[0]._layout = layout_of(tensors[0])
+
+
+def _is_composite(func: Any) -> bool:
+    composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    return bool(composite) and lookup(str(func)) is None
+
+
+def _kind_of(func: Any) -> str:
+    """`exact` where absolute offsets are part of the template, `literal` where the value of floats is."""
+    base = func._schema.name.removeprefix("aten::")
+    if base in _EXACT or str(func) == "aten.view.dtype":
+        return "exact"
+    operator = lookup(str(func))
+    return "literal" if operator is not None and literal_parameters(operator) else ""
+
+
+def _with_dtype(func: Any, kwargs: dict[str, Any], tensors: list[RemoteTensor]) -> dict[str, Any]:
+    """Factories use the default dtype of this side."""
+    default = torch.get_default_dtype()
+    if tensors or default is torch.float32 or kwargs.get("dtype") is not None:
+        return kwargs
+    if all(argument.name != "dtype" for argument in func._schema.arguments) or func in _INTEGER_FACTORIES:
+        return kwargs
+    return kwargs | {"dtype": default}
+
+
+_INTEGER_FACTORIES: Final = frozenset(
+    {_aten.randperm.default, _aten.randperm.generator, _aten.randint.default, _aten.randint.low}
+    | {_aten.arange.default, _aten.arange.start, _aten.arange.start_step}
+)

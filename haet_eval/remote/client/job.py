@@ -1,0 +1,146 @@
+"""One job of the submission's process: run `train`, hand in the model, predict."""
+
+import os
+import random
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+
+from haet_eval.remote.client.dispatch import Dispatcher
+from haet_eval.remote.client.link import Link, RemoteError
+from haet_eval.remote.client.mode import RemoteMode
+from haet_eval.remote.client.output import OutputCapture
+from haet_eval.remote.client.source import explain, install_source, load_function
+from haet_eval.remote.client.task import Task
+from haet_eval.remote.client.tensor import RemoteTensor
+from haet_eval.remote.messages import (
+    Batch,
+    Failed,
+    Job,
+    ModelTensor,
+    Predicted,
+    Ready,
+    Report,
+    Returned,
+)
+
+
+def run_job(sock: socket.socket) -> None:
+    """Ask for a job over a connected socket and do it. Returns when all is said."""
+    link = Link(sock)
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    job = Job.model_validate_json(link.request(Ready(torch=torch.__version__, python=python).encode()))
+    with tempfile.TemporaryDirectory() as folder:
+        output = OutputCapture(link)
+        dispatcher = Dispatcher(link)
+        RemoteTensor.dispatcher = dispatcher
+        try:
+            with RemoteMode(dispatcher):
+                _work(dispatcher, job, Path(folder))
+        except BaseException as error:  # SystemExit too: a submission may not end the run by itself
+            output.close()
+            reason, trace = explain(error, Path(folder))
+            link.tell(Failed(reason=reason, traceback=trace).encode())
+        else:
+            output.close()
+
+
+def connect(dispatcher: Dispatcher, job: Job) -> Task:
+    """Prepare this process for a job: threads, seeds, and torch's functions that need replacing."""
+    torch.set_num_threads(1)
+    dispatcher.random.install()
+    dispatcher.phases.install()
+    images = dispatcher.adopt(job.images, torch.uint8)
+    labels = dispatcher.adopt(job.images[:1], torch.int64)
+    seed_all(job.seed)
+    return Task(
+        images=images,
+        labels=labels,
+        num_classes=job.num_classes,
+        seed=job.seed,
+        device=torch.device("cpu"),
+        time_budget_seconds=job.time_budget_seconds,
+        _tell=lambda values: dispatcher.link.tell(Report(values=values).encode()),
+    )
+
+
+def seed_all(seed: int) -> None:
+    """Seed every generator that a submission is likely to draw from."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _work(dispatcher: Dispatcher, job: Job, folder: Path) -> None:
+    install_source(folder, job.files)
+    os.chdir(folder)
+    task = connect(dispatcher, job)
+    model = load_function(job.module, job.function)(task)
+    del task
+    hand_in(dispatcher, model)
+    model.eval()
+    _predict(dispatcher, model)
+
+
+def hand_in(dispatcher: Dispatcher, model: Any) -> None:
+    """Tell the host which tensors the returned module registers.
+
+    Raises:
+        TypeError: it is no module, or holds a tensor that is not in the executor.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"train() returned {type(model).__name__}; it must return a torch.nn.Module")
+    tensors = [
+        *_model_tensors(model.named_parameters(remove_duplicate=False), _parameter_role),
+        *_model_tensors(model.named_buffers(remove_duplicate=False), lambda _: "buffer"),
+    ]
+    dispatcher.link.request(Returned(tensors=tuple(tensors)).encode())
+
+
+def _parameter_role(parameter: torch.Tensor) -> str:
+    return "trainable" if parameter.requires_grad else "frozen"
+
+
+def _model_tensors(named: Any, role: Callable[[torch.Tensor], str]) -> list[ModelTensor]:
+    found = []
+    for name, tensor in named:
+        if not isinstance(tensor, RemoteTensor):
+            raise TypeError(
+                f"{name} of the returned module is not a tensor of the task's device; make it in the thread "
+                "that train() runs in, and only while train() runs"
+            )
+        found.append(
+            ModelTensor.model_validate(
+                {"name": name, "handle": tensor._handle.number, "role": role(tensor)}, strict=True
+            )
+        )
+    return found
+
+
+def _predict(dispatcher: Dispatcher, model: torch.nn.Module) -> None:
+    logits: Any = None
+    while True:
+        number = None if logits is None else _number(logits)
+        answer = dispatcher.link.request(Predicted(logits=number).encode())
+        batch = Batch.model_validate_json(answer)
+        del logits
+        if batch.handle is None:
+            return
+        with torch.no_grad():
+            logits = model(dispatcher.adopt(batch.shape, torch.uint8))
+
+
+def _number(logits: Any) -> int:
+    if not isinstance(logits, RemoteTensor):
+        _no_logits(logits)
+    return logits._handle.number
+
+
+def _no_logits(value: Any) -> NoReturn:
+    raise RemoteError(f"the model returned {type(value).__name__}; it must return a tensor of logits")

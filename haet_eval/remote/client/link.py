@@ -1,0 +1,105 @@
+"""The client's end of the wire: gathers records, and waits only when it must."""
+
+import os
+import socket
+import struct
+import threading
+from typing import Final
+
+from haet_eval.remote import wire
+from haet_eval.remote.wire import Channel, Code, Status
+
+FLUSH_RECORDS: Final = 64
+_RECEIVE_BYTES: Final = 1 << 20
+
+
+class RemoteError(RuntimeError):
+    """What the evaluator answered instead of a result."""
+
+
+class Refusal(RemoteError):
+    """This one call is not possible; the message says why and what to write instead."""
+
+
+class Link:
+    """Sends records in frames of many. `lock` serialises the threads of the submission."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._process = os.getpid()
+        self.buffer = bytearray()
+        self.records = 0
+        self.freed: list[int] = []
+        self.next = 1
+        self.lock = threading.RLock()
+
+    def flush(self) -> None:
+        """Send what has been gathered, and which tensors are no longer needed."""
+        self._check_process()
+        if self.freed:
+            numbers = self.freed[:]
+            del self.freed[: len(numbers)]
+            self.buffer += struct.pack(f"<BI{len(numbers)}Q", Code.FREE, len(numbers), *numbers)
+        if self.buffer:
+            self._socket.sendall(wire.frame(Channel.STREAM, self.buffer))
+            self.buffer.clear()
+        self.records = 0
+
+    def ask(self, record: bytes) -> bytes:
+        """Send a record and wait for its answer.
+
+        Raises:
+            Refusal: the call is not possible, and nothing has happened.
+            RemoteError: the run is over.
+        """
+        if self.freed or len(self.buffer) > wire.MAX_FRAME_BYTES // 4:
+            self.flush()
+        self._check_process()
+        self.buffer += record
+        self._socket.sendall(wire.frame(Channel.STREAM, self.buffer))
+        self.buffer.clear()
+        self.records = 0
+        return self._answer()
+
+    def tell(self, message: bytes) -> None:
+        """Send a control message."""
+        with self.lock:
+            self.flush()
+            self._socket.sendall(wire.frame(Channel.CONTROL, message))
+
+    def request(self, message: bytes) -> bytes:
+        """Send a control message and wait for its answer; raises as `ask` does."""
+        with self.lock:
+            self.tell(message)
+            return self._answer()
+
+    def output(self, text: bytes) -> None:
+        """Send what the submission printed."""
+        with self.lock:
+            self._socket.sendall(wire.frame(Channel.OUTPUT, text))
+
+    def _answer(self) -> bytes:
+        length, _ = wire.FRAME.unpack(self._receive(wire.FRAME.size))
+        payload = self._receive(length)
+        status, body = Status(payload[0]), payload[1:]
+        if status is Status.OK:
+            return body
+        text = body.decode(errors="replace")
+        raise Refusal(text) if status is Status.REFUSED else RemoteError(text)
+
+    def _receive(self, length: int) -> bytes:
+        data = bytearray()
+        while len(data) < length:
+            part = self._socket.recv(min(length - len(data), _RECEIVE_BYTES))
+            if not part:
+                raise RemoteError("the evaluator has closed the connection")
+            data += part
+        return bytes(data)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise Refusal(
+                "Tensors of the task cannot be used in another process: the data is in the executor, and "
+                "only the process that train() runs in is connected to it. Use num_workers=0 and no "
+                "multiprocessing."
+            )

@@ -1,0 +1,62 @@
+"""Mirrors: local copies of 0-dimensional tensors that depend on no data.
+
+Optimizers keep step counters in such tensors and read them at every step; with a mirror that costs no answer.
+The executor does the same arithmetic all the same, and the meter counts it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils._mode_utils import no_dispatch
+
+from haet_eval.remote.client.calls import Input, KnownCall, NewTensor, Result
+from haet_eval.remote.client.tensor import RemoteTensor
+
+
+def policy(func: Any, known: KnownCall, tensors: Sequence[RemoteTensor]) -> bool | None:
+    """See `KnownCall.mirror`."""
+    aliases = any(argument.alias_info is not None for argument in func._schema.arguments)
+    if (
+        not (known.random or known.dynamic or known.view)
+        and known.returns in ("one", "nothing")
+        and bool(tensors)
+        and all(not tensor._layout.shape for tensor in tensors)
+        and all(_is_scalar(result, tensors) for result in known.results)
+        and (not aliases or func._schema.is_mutable)
+    ):
+        return True
+    return None if aliases else False
+
+
+def _is_scalar(result: Result, tensors: Sequence[RemoteTensor]) -> bool:
+    if isinstance(result, NewTensor):
+        return not result.layout.shape
+    return isinstance(result, Input) and not tensors[result.position]._layout.shape
+
+
+def run(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: Sequence[RemoteTensor]
+) -> torch.Tensor | None:
+    """Do a call on the mirrors, in place where it is in place. None, and no mirrors, if one is missing."""
+    if any(tensor._mirror is None for tensor in tensors):
+        if func._schema.is_mutable:
+            forget(tensors)
+        return None
+    with no_dispatch():
+        result = func(*[_mirrored(value) for value in args], **{k: _mirrored(v) for k, v in kwargs.items()})
+    return result if isinstance(result, torch.Tensor) and not func._schema.is_mutable else None
+
+
+def forget(tensors: Sequence[RemoteTensor]) -> None:
+    """A call may have written to these tensors."""
+    for tensor in tensors:
+        tensor._mirror = None
+
+
+def _mirrored(value: Any) -> Any:
+    if isinstance(value, RemoteTensor):
+        return value._mirror
+    if isinstance(value, list | tuple):
+        return [_mirrored(item) for item in value]
+    return value

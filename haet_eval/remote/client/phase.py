@@ -1,0 +1,58 @@
+"""Which part of a training is running. It is told along with the calls and decides nothing."""
+
+from typing import Any, Final
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from haet_eval.counting.histogram import PHASES
+
+INITIALISATION: Final = PHASES.index("initialisation")
+INPUT: Final = PHASES.index("input")
+FORWARD: Final = PHASES.index("forward")
+BACKWARD: Final = PHASES.index("backward")
+OPTIMIZER: Final = PHASES.index("optimizer")
+OTHER: Final = PHASES.index("other")
+
+_graph_task: Any = torch._C._current_graph_task_id
+_NO_GRAPH_TASK: Final = -1
+
+
+class PhaseTracker:
+    """Initialisation until a module is first called; then what the last event began.
+
+    Calling a module begins `forward`, which the loss belongs to as well; autograd is `backward`, what
+    follows it (clipping, say) `other`; `Optimizer.step` is `optimizer`, what follows it `input`.
+    """
+
+    def __init__(self) -> None:
+        self._phase = INITIALISATION
+        self._depth = 0
+
+    def current(self) -> int:
+        """The phase of a call that is made now, as an index into PHASES."""
+        if _graph_task() != _NO_GRAPH_TASK:
+            self._phase = OTHER
+            return BACKWARD
+        return self._phase
+
+    def install(self) -> None:
+        """Watch modules and optimizers of this process from now on."""
+        register_optimizer_step_pre_hook(lambda *_: self._enter(OPTIMIZER))
+        register_optimizer_step_post_hook(lambda *_: self._enter(INPUT))
+        call = torch.nn.Module.__call__
+
+        def watched(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if self._depth:
+                return call(module, *args, **kwargs)
+            self._enter(FORWARD)
+            self._depth = 1
+            try:
+                return call(module, *args, **kwargs)
+            finally:
+                self._depth = 0
+
+        torch.nn.Module.__call__ = watched  # type: ignore[method-assign]
+
+    def _enter(self, phase: int) -> None:
+        self._phase = phase

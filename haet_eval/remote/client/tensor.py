@@ -1,0 +1,153 @@
+"""RemoteTensor: a handle that PyTorch takes for an ordinary CPU tensor."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+from torch.utils._mode_utils import no_dispatch
+
+from haet_eval.counting.signature import TensorMeta
+from haet_eval.remote.client.link import Refusal
+from haet_eval.remote.handles import intern_layout
+
+if TYPE_CHECKING:
+    from haet_eval.remote.client.dispatch import Dispatcher
+
+_CPU = torch.device("cpu")
+_wrap: Any = torch.Tensor._make_wrapper_subclass
+_data: Any = torch.Tensor.data
+
+
+class Handle:
+    """Keeps one tensor of the executor alive. Several RemoteTensors share it after `detach`."""
+
+    __slots__ = ("freed", "number", "shared")
+
+    def __init__(self, number: int, freed: list[int]) -> None:
+        self.number = number
+        self.freed = freed
+        self.shared = False
+
+    def __del__(self) -> None:
+        self.freed.append(self.number)
+
+
+class RemoteTensor(torch.Tensor):
+    """A tensor without data.
+
+    `_layout` is its interned shape, stride and dtype; `_mirror` a local copy of its value where that is known
+    because it depends on no data (the step counter of an optimizer).
+    """
+
+    _layout: TensorMeta
+    _handle: Handle
+    _mirror: torch.Tensor | None
+    dispatcher: Dispatcher
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return cls.dispatcher.dispatch(func, args, kwargs or {})
+
+    def tolist(self) -> Any:
+        """The values, read back from the executor."""
+        return self._value().tolist()
+
+    def _value(self) -> torch.Tensor:
+        return self.dispatcher.fetch(self)
+
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+        if self.numel() > _SHOWN_ELEMENTS:
+            return f"tensor(..., size={tuple(self.shape)}, dtype={self.dtype})"
+        with no_dispatch():
+            return repr(self._value())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.dim() == 0 else object.__format__(self, spec)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RemoteTensor:
+        if id(self) in memo:
+            known: RemoteTensor = memo[id(self)]
+            return known
+        with torch.no_grad():
+            copy: Any = self.detach().clone()
+        copy.requires_grad_(self.requires_grad)
+        if getattr(self, "_is_param", False):
+            copy._is_param = True
+        if self.grad is not None:
+            copy.grad = deepcopy(self.grad, memo)
+        memo[id(self)] = copy
+        return copy  # type: ignore[no-any-return]
+
+    @property
+    def data(self) -> Any:
+        """As `torch.Tensor.data`."""
+        return _data.__get__(self)
+
+    @data.setter
+    def data(self, value: torch.Tensor) -> None:
+        remote = value if isinstance(value, RemoteTensor) else self.dispatcher.upload(value)
+        _data.__set__(self, remote)
+        self._handle, self._layout, self._mirror = remote._handle, remote._layout, None
+        remote._handle.shared = True
+
+    def numpy(self, **_: Any) -> NoReturn:
+        raise Refusal(
+            "This tensor's data is in the executor, so there is no NumPy array of it. Do the work with "
+            "torch's operators; read single values with .item() or .tolist(), within the read-back budget."
+        )
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        self.numpy()
+
+    def data_ptr(self) -> NoReturn:
+        raise Refusal(
+            "This tensor's data is in the executor, so it has no address here. Extensions in C++, CUDA or "
+            "Triton cannot be used; write the computation with torch's operators."
+        )
+
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise Refusal(
+            "This tensor's data is in the executor, so it cannot be given to another library by DLPack. Do "
+            "the work with torch's operators."
+        )
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise Refusal(
+            "This tensor's data is in the executor, so it cannot be pickled or saved with torch.save. Keep a "
+            "copy with copy.deepcopy(model) or {k: v.clone() for k, v in model.state_dict().items()}; the "
+            "evaluator keeps the weights of the model that train() returns."
+        )
+
+
+_SHOWN_ELEMENTS = 32
+
+
+def make(meta: TensorMeta, offset: int, handle: Handle, mirror: torch.Tensor | None = None) -> RemoteTensor:
+    """A RemoteTensor of that layout at that offset (in elements)."""
+    dtype = getattr(torch, meta.dtype)
+    return make_fast(meta, dtype, offset, handle, mirror)
+
+
+def make_fast(
+    layout: TensorMeta, dtype: torch.dtype, offset: int, handle: Handle, mirror: torch.Tensor | None
+) -> RemoteTensor:
+    """As `make`, for callers that know the torch dtype and an interned layout."""
+    tensor: RemoteTensor = _wrap(
+        RemoteTensor, layout.shape, layout.stride, offset, None, dtype, torch.strided, _CPU, False, False
+    )
+    tensor._layout = layout
+    tensor._handle = handle
+    tensor._mirror = mirror
+    return tensor
+
+
+def layout_of(tensor: torch.Tensor) -> TensorMeta:
+    """The interned layout of any tensor."""
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return intern_layout(TensorMeta(tuple(tensor.shape), tuple(tensor.stride()), 0, dtype))

@@ -1,0 +1,346 @@
+"""Runs what the meter passes on, on real tensors."""
+
+import json
+import re
+import resource
+import socket
+import struct
+from typing import Any, Final
+
+import torch
+
+from haet_eval.counting.signature import TensorMeta
+from haet_eval.remote import wire
+from haet_eval.remote.executor.kernel import Run, compile_kernel, overload
+from haet_eval.remote.executor.model import export_weights, keep_model
+from haet_eval.remote.executor.outcome import describe, fresh_tensors, meta_of, returned_values
+from haet_eval.remote.messages import Argmax, Drop, Load, Seal, Start, to_executor
+from haet_eval.remote.wire import Channel, Code, Status
+
+_aten: Final = torch.ops.aten
+_CHUNK_BYTES: Final = 1 << 20
+_BLOCK_BYTES: Final = 16 << 20
+
+
+class Template:
+    """A settled call: how its record is laid out, how it runs, and where its new tensors go."""
+
+    __slots__ = ("fresh", "name", "operator", "run", "sizes", "tensors", "unpack", "width")
+
+    def __init__(self, definition: wire.Definition, run: Run) -> None:
+        layout = wire.call_layout(definition.tensors, len(definition.floats))
+        self.name = definition.operator
+        self.operator = overload(definition.operator)
+        self.run = run
+        self.tensors = 2 + definition.tensors
+        self.unpack = layout.unpack_from
+        self.width = layout.size
+        self.sizes: list[torch.Size] = []
+        self.fresh = "many"
+
+
+class Failure(Exception):
+    """A call failed: the text is for the contestant and holds no value of any tensor."""
+
+    def __init__(self, status: Status, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class Executor:
+    """Serves one run over a connected socket, until the socket is closed."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer = bytearray()
+        self._tensors: dict[int, torch.Tensor] = {}
+        self._next = 1
+        self._templates: list[Template] = []
+        self._generators: dict[int, torch.Generator] = {}
+        self._states: list[torch.Tensor] = []
+        self._device = torch.device("cpu")
+        self._failure: Failure | None = None
+
+    def serve(self) -> None:
+        """Work until the other side is gone."""
+        try:
+            while True:
+                channel, payload = self._receive()
+                if channel is Channel.HOST:
+                    self._command(payload)
+                else:
+                    self._stream(payload)
+        except ConnectionError:
+            return
+
+    # Transport.
+
+    def _receive(self) -> tuple[Channel, bytes]:
+        self._fill(wire.FRAME.size)
+        length, channel = wire.FRAME.unpack_from(self._buffer)
+        end = wire.FRAME.size + length
+        self._fill(end)
+        payload = bytes(memoryview(self._buffer)[wire.FRAME.size : end])
+        del self._buffer[:end]
+        return Channel(channel), payload
+
+    def _fill(self, length: int) -> None:
+        while len(self._buffer) < length:
+            part = self._socket.recv(_CHUNK_BYTES)
+            if not part:
+                raise ConnectionResetError
+            self._buffer += part
+
+    def _answer(self, payload: bytes, status: Status = Status.OK) -> None:
+        self._socket.sendall(wire.frame(Channel.STREAM, bytes([status]) + payload))
+
+    # Commands of the host.
+
+    def _command(self, payload: bytes) -> None:
+        match to_executor(payload):
+            case Start() as start:
+                torch.set_num_threads(start.threads)
+                self._device = torch.device(start.device)
+                self._answer(self._description())
+            case Load() as load:
+                self._load(load)
+            case Seal() as seal:
+                self._seal(seal)
+            case Argmax() as argmax:
+                self._argmax(argmax.handle)
+            case Drop() as drop:
+                for number in drop.handles:
+                    self._tensors.pop(number, None)
+
+    def _description(self) -> bytes:
+        accelerator = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else None
+        return json.dumps({"torch": torch.__version__, "accelerator": accelerator}).encode()
+
+    def _load(self, load: Load) -> None:
+        dtype = getattr(torch, load.dtype)
+        tensor = torch.empty(load.shape, dtype=dtype)
+        raw = tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")
+        place = 0
+        while place < len(raw):
+            _, block = self._receive()
+            raw[place : place + len(block)] = block
+            place += len(block)
+        self._put(tensor.to(self._device))
+
+    def _put(self, tensor: torch.Tensor) -> None:
+        self._tensors[self._next] = tensor
+        self._next += 1
+
+    def _seal(self, seal: Seal) -> None:
+        if self._failure:
+            self._answer(self._failure.text.encode(), self._failure.status)
+            return
+        self._tensors = keep_model(self._tensors, seal.tensors)
+        weights = export_weights(self._tensors, seal.tensors)
+        facts = {"weights_bytes": len(weights), "peak_memory_bytes": self._peak_memory_bytes()}
+        self._answer(json.dumps(facts).encode())
+        for start in range(0, len(weights), _BLOCK_BYTES):
+            self._socket.sendall(wire.frame(Channel.BLOCK, weights[start : start + _BLOCK_BYTES]))
+
+    def _peak_memory_bytes(self) -> int:
+        if self._device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self._device))
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def _argmax(self, number: int) -> None:
+        if self._failure:
+            self._answer(self._failure.text.encode(), self._failure.status)
+            return
+        labels = self._tensors[number].argmax(-1).to(torch.int64).cpu()
+        self._answer(labels.numpy().tobytes())
+
+    # The stream.
+
+    def _stream(self, payload: bytes) -> None:
+        position = 0
+        templates = self._templates
+        tensors = self._tensors
+        while position < len(payload):
+            if payload[position] != Code.CALL:
+                position = self._other(payload, position)
+                continue
+            (number,) = _NUMBER.unpack_from(payload, position + 1)
+            template = templates[number]
+            values = template.unpack(payload, position)
+            position += template.width
+            if self._failure is None:
+                try:
+                    inputs = [tensors[handle] for handle in values[2 : template.tensors]]
+                    result = template.run(inputs, values[template.tensors :])
+                    self._keep(template, result, inputs)
+                except Exception as error:
+                    self._failure = Failure(Status.FATAL, f"{template.name} failed: {_without_values(error)}")
+
+    def _keep(self, template: Template, result: Any, inputs: list[torch.Tensor]) -> None:
+        if template.fresh == "one":
+            if result.size() != template.sizes[0]:
+                raise ValueError("its output has another shape than before")
+            self._tensors[self._next] = result
+            self._next += 1
+        elif template.fresh == "many":
+            fresh = fresh_tensors(returned_values(template.operator, result), inputs)
+            if [tensor.size() for tensor in fresh] != template.sizes:
+                raise ValueError("its outputs have other shapes than before")
+            for tensor in fresh:
+                self._put(tensor)
+
+    def _other(self, payload: bytes, position: int) -> int:
+        match payload[position]:
+            case Code.SELECT:
+                _, number, dimension, index = wire.SELECT.unpack_from(payload, position)
+                if self._failure is None:
+                    self._put(_aten.select.int(self._tensors[number], dimension, index))
+                return position + wire.SELECT.size
+            case Code.SLICE:
+                _, number, dimension, start, end, step = wire.SLICE.unpack_from(payload, position)
+                if self._failure is None:
+                    self._put(_aten.slice.Tensor(self._tensors[number], dimension, start, end, step))
+                return position + wire.SLICE.size
+            case Code.FREE:
+                _, count = wire.COUNTED.unpack_from(payload, position)
+                for handle in struct.unpack_from(f"<{count}Q", payload, position + wire.COUNTED.size):
+                    self._tensors.pop(handle, None)
+                return int(position + wire.COUNTED.size + 8 * count)
+            case Code.UPLOAD:
+                meta, raw, end = wire.decode_upload(payload, position)
+                self._put(_from_bytes(meta, raw).to(self._device))
+                return end
+            case Code.PHASE:
+                return position + wire.PHASE.size
+            case Code.SEED | Code.SAVE_STATE | Code.LOAD_STATE as code:
+                return self._random(Code(code), payload, position)
+            case _:
+                self._question(payload[position:])
+                return len(payload)
+
+    def _random(self, code: Code, payload: bytes, position: int) -> int:
+        layout = wire.SEED if code is Code.SEED else wire.STATE
+        _, number, value = layout.unpack_from(payload, position)
+        generator = self._generator(number)
+        if code is Code.SEED:
+            generator.manual_seed(value)
+        elif code is Code.SAVE_STATE:
+            self._states.append(generator.get_state())
+        else:
+            generator.set_state(self._states[value])
+        return position + layout.size
+
+    def _generator(self, number: int) -> torch.Generator:
+        if number not in self._generators:
+            self._generators[number] = (
+                self._default_generator()
+                if number == wire.DEFAULT_GENERATOR
+                else torch.Generator(device=self._device)
+            )
+        return self._generators[number]
+
+    def _default_generator(self) -> torch.Generator:
+        if self._device.type == "cuda":
+            torch.cuda.init()  # type: ignore[no-untyped-call]
+            return torch.cuda.default_generators[self._device.index or 0]
+        return torch.default_generator
+
+    # Questions.
+
+    def _question(self, record: bytes) -> None:
+        try:
+            if self._failure:
+                raise self._failure
+            if record[0] == Code.READ:
+                self._answer(self._read(record))
+            elif record[0] == Code.DEFINE:
+                self._answer(self._define(record))
+            else:
+                self._answer(self._dynamic(record))
+        except Failure as failure:
+            if failure.status is Status.FATAL:
+                self._failure = failure
+            self._answer(failure.text.encode(), failure.status)
+
+    def _read(self, record: bytes) -> bytes:
+        _, number = wire.READ.unpack(record)
+        tensor = self._tensors[number].detach().cpu().resolve_conj().resolve_neg().contiguous()
+        if not tensor.numel():
+            return b""
+        return bytes(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+
+    def _define(self, record: bytes) -> bytes:
+        _, length = wire.COUNTED.unpack_from(record)
+        start = wire.COUNTED.size
+        definition = wire.decode_definition(record[start : start + length])
+        template = Template(definition, compile_kernel(definition, self._device, self._generator))
+        padded = bytes(wire.COUNTED.size) + record[start + length :]
+        result, inputs, before = self._run(template, definition, template.unpack(padded))
+        values = returned_values(template.operator, result)
+        fresh = fresh_tensors(values, inputs)
+        template.sizes = [tensor.size() for tensor in fresh]
+        if not fresh:
+            template.fresh = "none"
+        elif len(fresh) == 1 and result is fresh[0]:
+            template.fresh = "one"
+        self._templates.append(template)
+        for tensor in fresh:
+            self._put(tensor)
+        return wire.encode_outcome(describe(values, inputs, before))
+
+    def _dynamic(self, record: bytes) -> bytes:
+        template = self._templates[wire.COUNTED.unpack_from(record)[1]]
+        result, inputs, before = self._run(template, None, template.unpack(record))
+        values = returned_values(template.operator, result)
+        for tensor in fresh_tensors(values, inputs):
+            self._put(tensor)
+        return wire.encode_outcome(describe(values, inputs, before))
+
+    def _run(
+        self, template: Template, definition: wire.Definition | None, values: tuple[Any, ...]
+    ) -> tuple[Any, list[torch.Tensor], list[TensorMeta]]:
+        inputs = [self._tensors[handle] for handle in values[2 : template.tensors]]
+        floats = values[template.tensors :]
+        before = [meta_of(tensor) for tensor in inputs]
+        try:
+            return template.run(inputs, floats), inputs, before
+        except Exception as error:
+            raise self._explain(template, definition, inputs, floats, error) from None
+
+    def _explain(
+        self,
+        template: Template,
+        definition: wire.Definition | None,
+        inputs: list[torch.Tensor],
+        floats: tuple[float, ...],
+        error: Exception,
+    ) -> Failure:
+        """A failure that does not depend on values is the submission's to handle, and may be told whole."""
+        if definition is not None:
+            meta = torch.device("meta")
+            shapes = [torch.empty_strided(t.size(), t.stride(), dtype=t.dtype, device=meta) for t in inputs]
+            try:
+                compile_kernel(definition, meta, lambda _: torch.Generator())(shapes, floats)
+            except NotImplementedError:
+                pass
+            except Exception as shape_error:
+                return Failure(Status.REFUSED, f"{template.name}: {shape_error}")
+        return Failure(Status.FATAL, f"{template.name} failed: {_without_values(error)}")
+
+
+_NUMBER: Final = struct.Struct("<I")
+_DIGITS: Final = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+
+
+def _without_values(error: Exception) -> str:
+    """The text of a kernel's error with every number blanked: it may be a value of a tensor."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return _DIGITS.sub("#", first)
+
+
+def _from_bytes(meta: TensorMeta, raw: bytes) -> torch.Tensor:
+    dtype = getattr(torch, meta.dtype)
+    if not raw:
+        return torch.empty(meta.shape, dtype=dtype)
+    return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(meta.shape).clone()

@@ -1,0 +1,96 @@
+"""From a definition on the wire to a function on real tensors."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import torch
+
+from haet_eval.remote.wire import Atom, Definition, Tag, Value
+
+Run: TypeAlias = Callable[[Sequence[torch.Tensor], Sequence[float]], Any]
+
+_UNINITIALISED: Final = frozenset(
+    {"empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided"}
+)
+_FORMATS: Final = {
+    "contiguous_format": torch.contiguous_format,
+    "preserve_format": torch.preserve_format,
+    "channels_last": torch.channels_last,
+    "channels_last_3d": torch.channels_last_3d,
+}
+
+
+def overload(name: str) -> Any:
+    """The operator of a name such as `aten.add.Tensor`; the meter has checked that it is allowed."""
+    _, base, variant = name.split(".")
+    return getattr(getattr(torch.ops.aten, base), variant)
+
+
+def compile_kernel(
+    definition: Definition, device: torch.device, generator: Callable[[int], torch.Generator]
+) -> Run:
+    """A function of (tensors, floats) that runs the definition.
+
+    Memory that no kernel has written is never shown: what `empty` and its kin return is filled with zeros.
+    """
+    operator = overload(definition.operator)
+    source = _Source(device, generator)
+    arguments = source.arguments(definition, operator)
+    # The source holds generated names only (t[i], f[i], c[i]) and parameter names of PyTorch's own schema.
+    run: Run = eval(f"lambda t, f: operator({arguments})", {"operator": operator, "c": source.constants})  # noqa: S307
+    if definition.operator.split(".")[1] in _UNINITIALISED:
+        return lambda tensors, floats: run(tensors, floats).zero_()
+    return run
+
+
+class _Source:
+    """Writes the arguments of a call as Python source; what is constant goes into `constants`."""
+
+    def __init__(self, device: torch.device, generator: Callable[[int], torch.Generator]) -> None:
+        self.constants: list[Any] = []
+        self._device = device
+        self._generator = generator
+        self._floats = 0
+
+    def arguments(self, definition: Definition, operator: Any) -> str:
+        names = [(argument.name, argument.kwarg_only) for argument in operator._schema.arguments]
+        sources = {name: self._value(value) for name, value in definition.arguments.items()}
+        parts = []
+        positional = True
+        for name, keyword_only in names:
+            if name not in sources:
+                positional = False
+            elif positional and not keyword_only:
+                parts.append(sources[name])
+            else:
+                parts.append(f"{name}={sources[name]}")
+        return ", ".join(parts)
+
+    def _value(self, value: Value) -> str:
+        if isinstance(value, tuple):
+            return "[" + ", ".join(self._value(item) for item in value) + "]"
+        if isinstance(value, Atom):
+            return self._atom(value)
+        return self._constant(value)
+
+    def _atom(self, atom: Atom) -> str:
+        match atom.tag:
+            case Tag.TENSOR:
+                return f"t[{int(atom.value)}]"
+            case Tag.FLOAT:
+                self._floats += 1
+                return f"f[{self._floats - 1}]"
+            case Tag.DTYPE:
+                return self._constant(getattr(torch, str(atom.value)))
+            case Tag.FORMAT:
+                return self._constant(_FORMATS[str(atom.value)])
+            case Tag.DEVICE:
+                return self._constant(self._device)
+            case Tag.GENERATOR:
+                return self._constant(self._generator(int(atom.value)))
+            case _:
+                return self._constant(torch.strided)
+
+    def _constant(self, value: Any) -> str:
+        self.constants.append(value)
+        return f"c[{len(self.constants) - 1}]"

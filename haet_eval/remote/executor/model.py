@@ -1,0 +1,63 @@
+"""The returned model: what is left when the training is over."""
+
+from collections.abc import Mapping
+
+import safetensors.torch
+import torch
+
+from haet_eval.remote.messages import ModelTensor
+
+
+def keep_model(tensors: dict[int, torch.Tensor], model: tuple[ModelTensor, ...]) -> dict[int, torch.Tensor]:
+    """Copies of the model's tensors, and nothing else that their storages held.
+
+    Tensors that share memory go on sharing it, and every offset stays, but memory that the model's tensors do
+    not span is zero in the copy: a small view cannot smuggle a large storage past the end of the training.
+    """
+    spans: dict[int, tuple[int, int]] = {}
+    for entry in model:
+        tensor = tensors[entry.handle]
+        low, high = _span_bytes(tensor)
+        known = spans.get(_storage(tensor), (low, high))
+        spans[_storage(tensor)] = (min(low, known[0]), max(high, known[1]))
+    copies: dict[int, torch.UntypedStorage] = {}
+    kept = {}
+    for entry in model:
+        tensor = tensors[entry.handle]
+        if _storage(tensor) not in copies:
+            copies[_storage(tensor)] = _copy(tensor.untyped_storage(), *spans[_storage(tensor)])
+        empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        kept[entry.handle] = empty.set_(
+            copies[_storage(tensor)], tensor.storage_offset(), tensor.size(), tensor.stride()
+        )
+    return kept
+
+
+def export_weights(tensors: Mapping[int, torch.Tensor], model: tuple[ModelTensor, ...]) -> bytes:
+    """The model's tensors by name, as safetensors. A complex tensor is stored as pairs of reals."""
+    return safetensors.torch.save({entry.name: _plain(tensors[entry.handle]) for entry in model})
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+    return real.detach().cpu().contiguous().clone()
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _span_bytes(tensor: torch.Tensor) -> tuple[int, int]:
+    start = int(tensor.storage_offset())
+    length = 0
+    if tensor.numel():
+        steps = zip(tensor.size(), tensor.stride(), strict=True)
+        length = 1 + sum((int(size) - 1) * int(step) for size, step in steps)
+    return start * tensor.element_size(), (start + length) * tensor.element_size()
+
+
+def _copy(storage: torch.UntypedStorage, low: int, high: int) -> torch.UntypedStorage:
+    source = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+    copy = torch.zeros(high, dtype=torch.uint8, device=storage.device)
+    copy[low:high] = source[low:high]
+    return copy.untyped_storage()

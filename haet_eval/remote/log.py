@@ -1,0 +1,34 @@
+"""What a submission printed: the beginning and the end are kept, the middle is counted."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+KEPT_BYTES: Final = 16 << 10
+
+
+@dataclass(slots=True)
+class OutputLog:
+    """Takes any amount of bytes and keeps KEPT_BYTES from each end."""
+
+    total_bytes: int = 0
+    _head: bytearray = field(default_factory=bytearray)
+    _tail: bytearray = field(default_factory=bytearray)
+
+    def add(self, part: bytes) -> None:
+        self.total_bytes += len(part)
+        room = KEPT_BYTES - len(self._head)
+        self._head += part[:room]
+        self._tail += part[max(room, 0) :]
+        del self._tail[:-KEPT_BYTES]
+
+    @property
+    def head(self) -> str:
+        return self._head.decode(errors="replace")
+
+    @property
+    def tail(self) -> str:
+        return self._tail.decode(errors="replace")
+
+    @property
+    def dropped_bytes(self) -> int:
+        return self.total_bytes - len(self._head) - len(self._tail)

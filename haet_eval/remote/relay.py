@@ -1,0 +1,284 @@
+"""Between the two workers: every frame of the submission goes through the meter, and only then on."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.remote.connection import Connection, Disconnected
+from haet_eval.remote.log import OutputLog
+from haet_eval.remote.messages import (
+    Argmax,
+    Batch,
+    Drop,
+    Failed,
+    Job,
+    Load,
+    ModelTensor,
+    Predicted,
+    Ready,
+    Report,
+    Returned,
+    Seal,
+    Start,
+    from_submission,
+)
+from haet_eval.remote.meter import Meter, Question
+from haet_eval.remote.wire import Channel, Status, WireError
+
+_BLOCK_BYTES: Final = 4 << 20
+_WATCH_SECONDS: Final = 0.2
+_GRACE_SECONDS: Final = 3.0
+
+_Message = TypeVar("_Message", Ready, Returned, Predicted)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The training as it ended: the weights as safetensors, and what the executor used."""
+
+    weights: bytes
+    peak_memory_bytes: int
+
+
+class ExecutorLost(Exception):
+    """The executor has closed its connection."""
+
+
+class SubmissionLost(Exception):
+    """The submission's process has closed its connection."""
+
+
+@dataclass
+class Relay:
+    """Runs one evaluation over two connections.
+
+    `watch` is called a few times a second; it raises to end the run. `report` receives what the submission
+    told through `task.report`.
+    """
+
+    submission: Connection
+    executor: Connection
+    meter: Meter
+    watch: Callable[[], None]
+    report: Callable[[Mapping[str, str]], None]
+    output_bytes: int
+    log: OutputLog = field(default_factory=OutputLog)
+    _watched: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.submission.idle = self.watch
+        self.executor.idle = self.watch
+
+    # The stages.
+
+    def start(self, start: Start, arrays: Sequence[npt.NDArray[Any]]) -> dict[str, Any]:
+        """Put the training data into the executor; returns facts about it (`torch`, `accelerator`)."""
+        self._command(start.encode())
+        facts: dict[str, Any] = json.loads(self._executor_answer())
+        for array in arrays:
+            self._load(array)
+            self.meter.load(array.shape, str(array.dtype))
+        return facts
+
+    def train(self, job: Job) -> tuple[ModelTensor, ...]:
+        """Let the submission do its job until `train` has returned; returns the tensors of its module.
+
+        Raises:
+            SubmissionFailure: it failed, or used up a budget.
+            ExecutorLost, SubmissionLost: a worker is gone.
+        """
+        self._expect(Ready)
+        self._reply(Status.OK, job.encode())
+        return self._expect(Returned).tensors
+
+    def seal(self, tensors: tuple[ModelTensor, ...]) -> Sealed:
+        """Close the training in the executor and fetch the weights; the meter must be sealed as well."""
+        self._command(Seal(tensors=tensors).encode())
+        facts = json.loads(self._executor_answer())
+        weights = bytearray()
+        while len(weights) < facts["weights_bytes"]:
+            channel, block = self._from_executor()
+            if channel is not Channel.BLOCK or not block:
+                raise EnvironmentProblem("The executor did not hand out the weights.")
+            weights += block
+        self._reply(Status.OK, b"")
+        return Sealed(bytes(weights), int(facts["peak_memory_bytes"]))
+
+    def predict(
+        self, images: npt.NDArray[np.uint8], num_classes: int, batch_size: int
+    ) -> npt.NDArray[np.int64]:
+        """One label for each image. Between batches nothing lives on but the model."""
+        labels: list[npt.NDArray[np.int64]] = []
+        self._expect(Predicted)
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            self._load(batch)
+            handle = self.meter.begin_batch(batch.shape)
+            self._reply(Status.OK, Batch(handle=handle, shape=batch.shape).encode())
+            logits = self._expect(Predicted).logits
+            self.meter.check_logits(logits or 0, len(batch), num_classes)
+            labels.append(self._argmax(logits or 0, len(batch)))
+            self._command(Drop(handles=self.meter.end_batch()).encode())
+        self._reply(Status.OK, Batch(handle=None).encode())
+        return np.concatenate(labels)
+
+    # Talking to the executor.
+
+    def _command(self, message: bytes) -> None:
+        self._to_executor(Channel.HOST, message)
+
+    def _to_executor(self, channel: Channel, payload: bytes | memoryview) -> None:
+        try:
+            self.executor.send(channel, payload)
+        except Disconnected:
+            raise ExecutorLost from None
+
+    def _from_executor(self) -> tuple[Channel, bytes]:
+        try:
+            return self.executor.receive()
+        except Disconnected:
+            raise ExecutorLost from None
+        except WireError as error:
+            raise EnvironmentProblem(f"The executor sent something that is no frame: {error}.") from None
+
+    def _executor_answer(self) -> bytes:
+        status, body = self._executor_status()
+        if status is not Status.OK:
+            raise SubmissionFailure(Verdict.FAILED, body.decode(errors="replace"))
+        return body
+
+    def _executor_status(self) -> tuple[Status, bytes]:
+        _, payload = self._from_executor()
+        if not payload or payload[0] > max(Status):
+            raise EnvironmentProblem("The executor sent an answer without a status.")
+        return Status(payload[0]), payload[1:]
+
+    def _load(self, array: npt.NDArray[Any]) -> None:
+        self._command(Load(dtype=str(array.dtype), shape=array.shape).encode())
+        raw = memoryview(np.ascontiguousarray(array).data).cast("B")
+        for start in range(0, len(raw), _BLOCK_BYTES):
+            self._to_executor(Channel.BLOCK, raw[start : start + _BLOCK_BYTES])
+
+    def _argmax(self, handle: int, count: int) -> npt.NDArray[np.int64]:
+        self._command(Argmax(handle=handle).encode())
+        labels = np.frombuffer(self._executor_answer(), dtype=np.int64)
+        if len(labels) != count:
+            raise EnvironmentProblem("The executor answered with another number of labels than images.")
+        return labels
+
+    # Talking to the submission.
+
+    def _reply(self, status: Status, body: bytes) -> None:
+        try:
+            self.submission.send(Channel.STREAM, bytes([status]) + body)
+        except Disconnected:
+            raise SubmissionLost from None
+
+    def _expect(self, kind: type[_Message]) -> _Message:
+        """Serve the submission until it sends a message, which must be of this kind."""
+        try:
+            message = self._serve()
+            if not isinstance(message, kind):
+                raise WireError(f"{message.kind!r} at the wrong time")
+            return message
+        except WireError as error:
+            raise SubmissionFailure(
+                Verdict.FAILED,
+                f"The submission's process broke the protocol: {error}. A submission must not talk to the "
+                "evaluator's socket itself.",
+            ) from None
+        except Disconnected:
+            raise SubmissionLost from None
+
+    def _serve(self) -> Ready | Returned | Predicted:
+        while True:
+            self._look()
+            channel, payload = self.submission.receive()
+            if channel is Channel.STREAM:
+                self._stream(payload)
+            elif channel is Channel.OUTPUT:
+                self._take_output(payload)
+            elif channel is Channel.CONTROL:
+                message = from_submission(payload)
+                if isinstance(message, Report):
+                    self.report(message.values)
+                elif isinstance(message, Failed):
+                    self._take_failure(message)
+                else:
+                    return message
+            else:
+                raise WireError(f"a frame of channel {channel.name}")
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._watched > _WATCH_SECONDS:
+            self._watched = now
+            self.watch()
+
+    def _stream(self, payload: bytes) -> None:
+        try:
+            accepted = self.meter.accept(payload)
+        except SubmissionFailure as failure:
+            self._end(failure)
+        if accepted.question is not None:
+            self._to_executor(Channel.STREAM, accepted.forward + accepted.question.record)
+            self._ask(accepted.question)
+        elif accepted.forward:
+            self._to_executor(Channel.STREAM, accepted.forward)
+        if accepted.refused is not None:
+            self._reply(Status.REFUSED, accepted.refused.encode())
+
+    def _ask(self, question: Question) -> None:
+        status, body = self._executor_status()
+        if status is Status.FATAL:
+            self._end(SubmissionFailure(Verdict.FAILED, body.decode(errors="replace")))
+        if status is Status.OK:
+            try:
+                self.meter.answer(question, body)
+            except WireError as error:
+                raise EnvironmentProblem(f"The executor's answer makes no sense: {error}.") from None
+            except SubmissionFailure as failure:
+                self._end(failure)
+        self._reply(status, body)
+
+    def _end(self, failure: SubmissionFailure) -> NoReturn:
+        """Tell the submission that the run is over, and wait a moment to hear where in its code that was."""
+        deadline = time.monotonic() + _GRACE_SECONDS
+        self.submission.idle = lambda: _stop_after(deadline)
+        try:
+            self._reply(Status.FATAL, failure.reason.encode())
+            while True:
+                _stop_after(deadline)
+                channel, payload = self.submission.receive()
+                message = from_submission(payload) if channel is Channel.CONTROL else None
+                if isinstance(message, Failed):
+                    self.log.add(message.traceback.encode())
+                    break
+        except (TimeoutError, Disconnected, WireError, SubmissionLost):
+            pass
+        raise failure
+
+    def _take_output(self, part: bytes) -> None:
+        self.log.add(part)
+        if self.log.total_bytes > self.output_bytes:
+            raise SubmissionFailure(
+                Verdict.LIMIT_OUTPUT,
+                f"The submission printed more than {self.output_bytes:,} bytes. Print less, or use "
+                "task.report.",
+            )
+
+    def _take_failure(self, message: Failed) -> NoReturn:
+        self.log.add(message.traceback.encode())
+        uncounted = [operator for operator in self.meter.refused if operator in message.reason]
+        raise SubmissionFailure(Verdict.UNCOUNTABLE if uncounted else Verdict.FAILED, message.reason)
+
+
+def _stop_after(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError
