@@ -7,7 +7,7 @@ from a trace.
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -377,7 +377,7 @@ class Meter:
             exact=operator.base in _EXACT or operator.name == "aten.view.dtype",
             dynamic=is_dynamic(operator, arguments),
             guarded=needs_origins(operator),
-            written=written_inputs(definition, written_parameters(operator)),
+            written=written_inputs(definition, _written(operator, arguments)),
             record=record_of(definition),
         )
 
@@ -577,6 +577,11 @@ class Meter:
         for (code, base, layout), calls in self._view_calls.items():
             name = "aten.select.int" if code is Code.SELECT else "aten.slice.Tensor"
             yield Signature(name, {"self": base}, (layout,)), 0, calls
+
+
+def _written(operator: Operator, arguments: Mapping[str, Argument]) -> frozenset[str]:
+    """Parameters that this call writes: with `training=False` a norm only reads its running statistics."""
+    return frozenset() if arguments.get("training") is False else written_parameters(operator)
 
 
 def _check_generator(number: int) -> None:
