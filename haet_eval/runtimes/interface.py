@@ -50,6 +50,8 @@ class Exit:
         signal: the signal that ended it; None where it exited.
         out_of_memory: it was killed for passing `memory_bytes`.
         processes_exhausted: it was refused a process, or killed for having too many.
+        from_outside: someone or something beside haet-eval and the worker ended it: `docker kill`, a machine
+            out of memory.
         detail: what else is known, for the reader of a record or an error. Untrusted text.
     """
 
@@ -57,6 +59,7 @@ class Exit:
     signal: int | None
     out_of_memory: bool = False
     processes_exhausted: bool = False
+    from_outside: bool = False
     detail: str = ""
 
 

@@ -1,0 +1,62 @@
+"""What the kernel counts for a container, read from its control group while it lives (versions 1 and 2)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_MOUNT = Path("/sys/fs/cgroup")
+_VMSTAT = Path("/proc/vmstat")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlGroup:
+    """The files of one container's control group; None where this machine does not show them."""
+
+    peak_memory: Path | None
+    process_events: Path | None
+
+    @classmethod
+    def of(cls, pid: int) -> "ControlGroup":
+        """The group of a process, by its number on this machine."""
+        try:
+            lines = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines()
+        except OSError:
+            return cls(None, None)
+        paths: dict[str, str] = {}
+        for line in lines:
+            _, controllers, path = line.split(":", 2)
+            paths |= dict.fromkeys(controllers.split(","), path.lstrip("/"))
+        if "memory" in paths:  # version 1: one tree for each controller
+            memory = _MOUNT / "memory" / paths["memory"] / "memory.max_usage_in_bytes"
+            return cls(memory, _MOUNT / "pids" / paths.get("pids", "") / "pids.events")
+        group = _MOUNT / paths.get("", "")
+        return cls(group / "memory.peak", group / "pids.events")
+
+    def peak_memory_bytes(self) -> int | None:
+        """The most memory the container has had at once."""
+        text = _read(self.peak_memory)
+        return int(text) if text.strip().isdigit() else None
+
+    def refused_processes(self) -> int:
+        """How often a process or thread was refused to the container."""
+        return _counter(_read(self.process_events), "max")
+
+
+def machine_oom_kills() -> int:
+    """How many processes the kernel has killed on this machine for want of memory, since it started."""
+    return _counter(_read(_VMSTAT), "oom_kill")
+
+
+def _counter(text: str, name: str) -> int:
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.isdigit():
+            return int(value)
+    return 0
+
+
+def _read(path: Path | None) -> str:
+    """The file's text, or nothing where it is not there (any more)."""
+    try:
+        return path.read_text(encoding="ascii") if path else ""
+    except OSError:
+        return ""

@@ -1,0 +1,77 @@
+"""What a worker's container is allowed: the options of its creation, in the engine's own terms."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from haet_eval.runtimes.image_files import sandbox_folder
+from haet_eval.runtimes.interface import Role, WorkerLimits
+
+NOBODY = "65534:65534"
+SOCKET_FOLDER = "/run/haet"
+
+_TMPFS = "rw,nosuid,nodev,noexec"
+_MASKED_TMPFS = "ro,nosuid,nodev,noexec,size=4k,nr_inodes=2,mode=0555"
+
+
+def confinement(
+    role: Role, limits: WorkerLimits, *, oci_runtime: str | None, cuda: bool
+) -> dict[str, object]:
+    """Options for every worker: no network, no rights, no writable storage but two small tmpfs, no log."""
+    options: dict[str, object] = {
+        "network_mode": "none",
+        "read_only": True,
+        "user": NOBODY,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true", f"seccomp={_seccomp_profile()}"],
+        "ipc_mode": "private",
+        "tmpfs": {
+            "/tmp": f"{_TMPFS},mode=1777,size={limits.tmp_bytes},nr_inodes={limits.tmp_inodes}",  # noqa: S108 inside the container
+            "/dev/shm": f"{_TMPFS},mode=1777,size={limits.shm_bytes},nr_inodes={limits.tmp_inodes}",  # noqa: S108 likewise
+            "/dev/mqueue": _MASKED_TMPFS,
+        },
+        "working_dir": "/tmp",  # noqa: S108 inside the container
+        "mem_limit": limits.memory_bytes,
+        "memswap_limit": limits.memory_bytes,
+        "pids_limit": limits.processes,
+        "ulimits": [
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "fsize", "Soft": limits.tmp_bytes, "Hard": limits.tmp_bytes},
+            {"Name": "msgqueue", "Soft": 0, "Hard": 0},
+            {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
+        ],
+        "log_config": {"Type": "none", "Config": {}},
+        "hostname": role.value,
+    }
+    if limits.cpus is not None:
+        options["nano_cpus"] = int(limits.cpus * 1e9)
+    if oci_runtime is not None:
+        options["runtime"] = oci_runtime
+    if cuda and role is Role.EXECUTOR:
+        options["device_requests"] = [{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}]
+    return options
+
+
+def socket_mount(socket_path: Path) -> dict[str, dict[str, str]]:
+    """The one mount: the folder of the worker's own socket. Connecting works on a read-only mount."""
+    return {str(socket_path.parent): {"bind": SOCKET_FOLDER, "mode": "ro"}}
+
+
+def deadline_command(limits: WorkerLimits, command: list[str]) -> list[str]:
+    """The command under coreutils' `timeout`, which as process 1 cannot be killed from inside.
+
+    It ends the container when haet-eval is no longer there to do so; the kernel ends the rest with it.
+    """
+    return ["timeout", "--signal=KILL", str(limits.deadline_seconds), *command]
+
+
+def labels(run_folder: Path, host: str) -> Mapping[str, str]:
+    """By these a later haet-eval knows whose container this is."""
+    return {LABEL_FOLDER: str(run_folder), LABEL_HOST: host}
+
+
+LABEL_FOLDER = "haet-eval.run-folder"
+LABEL_HOST = "haet-eval.host"
+
+
+def _seccomp_profile() -> str:
+    return (sandbox_folder() / "seccomp.json").read_text(encoding="utf-8")

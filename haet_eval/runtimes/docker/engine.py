@@ -1,0 +1,68 @@
+"""The connection to the Docker engine, and its errors as ours."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, NotFound
+
+from haet_eval.errors import EnvironmentProblem
+
+_CALL_SECONDS = 60
+_REMOVAL_SECONDS = 60
+_CONFLICT = 409  # the container's removal is under way
+
+
+@contextlib.contextmanager
+def engine(doing: str) -> Iterator[None]:
+    """Turns the SDK's errors into an EnvironmentProblem that says what was being done."""
+    try:
+        yield
+    except (DockerException, requests.exceptions.RequestException) as error:
+        raise EnvironmentProblem(
+            f"the Docker engine failed while haet-eval was {doing}: {error}",
+            "see whether `docker info` answers; scripts/start-docker.sh starts an engine. `haet-eval clean` "
+            "removes what an interrupted run left",
+        ) from error
+
+
+def connect() -> docker.DockerClient:
+    """A client of this machine's engine.
+
+    Raises:
+        EnvironmentProblem: no engine answers, or it runs on another machine, where sockets cannot be shared.
+    """
+    with engine("connecting"):
+        client = docker.from_env(timeout=_CALL_SECONDS)
+        client.ping()
+    address = os.environ.get("DOCKER_HOST", "")
+    if address and not address.startswith("unix://"):
+        client.close()
+        raise EnvironmentProblem(
+            f"DOCKER_HOST is {address}, an engine elsewhere; containers must share sockets with this machine",
+            "unset DOCKER_HOST and use an engine on this machine",
+        )
+    return client
+
+
+def remove_container(api: Any, container_id: str) -> None:
+    """Kills and removes a container and waits until it is gone. SIGKILL: a worker may ignore the rest."""
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    with engine("removing a worker"):
+        while time.monotonic() < deadline:
+            try:
+                api.remove_container(container_id, force=True, v=True)
+            except NotFound:
+                return
+            except APIError as error:
+                if error.status_code != _CONFLICT:
+                    raise
+            time.sleep(0.02)
+    raise EnvironmentProblem(
+        f"the container {container_id[:12]} could not be removed within {_REMOVAL_SECONDS} s",
+        "restart the Docker engine, then run `haet-eval clean`",
+    )

@@ -1,0 +1,80 @@
+"""The sandbox image: how it is built, found and told from a stale one."""
+
+import contextlib
+import io
+from collections.abc import Callable
+from typing import Any
+
+import docker
+from docker.errors import ImageNotFound
+
+from haet_eval import __version__
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes import image_files
+from haet_eval.runtimes.docker.engine import connect, engine
+
+IMAGE = f"haet-eval-sandbox:{__version__}"
+SOURCE_LABEL = "haet-eval.source"
+
+_BUILD_SECONDS = 1800
+
+
+def image_digest(client: docker.DockerClient) -> str:
+    """The digest of the sandbox image.
+
+    Raises:
+        EnvironmentProblem: there is none.
+    """
+    return str(_find(client).id)
+
+
+def check_image(client: docker.DockerClient) -> None:
+    """Raises EnvironmentProblem where the sandbox image is missing or not of this haet-eval."""
+    if _find(client).labels.get(SOURCE_LABEL) != image_files.source_digest():
+        raise EnvironmentProblem(
+            f"the sandbox image {IMAGE} was built from other sources than this haet-eval",
+            "run `haet-eval image` to build it again",
+        )
+
+
+def build_image(report: Callable[[str], None]) -> str:
+    """Builds the sandbox image and gives its digest.
+
+    Args:
+        report: receives the builder's lines as they come.
+
+    Raises:
+        EnvironmentProblem: the engine does not answer or the build failed.
+    """
+    client = connect()
+    with contextlib.closing(client), engine("building the sandbox image"):
+        lines = client.api.build(
+            fileobj=io.BytesIO(image_files.build_context()),
+            custom_context=True,
+            tag=IMAGE,
+            labels={SOURCE_LABEL: image_files.source_digest()},
+            network_mode="host",
+            rm=True,
+            forcerm=True,
+            decode=True,
+            timeout=_BUILD_SECONDS,
+        )
+        for line in lines:
+            if "error" in line:
+                raise EnvironmentProblem(
+                    f"the sandbox image could not be built: {line['error']}",
+                    "the lines above say why; scripts/base-image.sh makes the base image without a registry",
+                )
+            if text := (line.get("stream") or line.get("status") or "").strip():
+                report(text)
+        return image_digest(client)
+
+
+def _find(client: docker.DockerClient) -> Any:
+    with engine("looking for the sandbox image"):
+        try:
+            return client.images.get(IMAGE)
+        except ImageNotFound:
+            raise EnvironmentProblem(
+                f"the sandbox image {IMAGE} is missing", "run `haet-eval image` to build it"
+            ) from None

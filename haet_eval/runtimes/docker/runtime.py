@@ -1,0 +1,127 @@
+"""Starts workers in containers of the sandbox image."""
+
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes.docker import container
+from haet_eval.runtimes.docker.engine import connect, engine, remove_container
+from haet_eval.runtimes.docker.image import IMAGE, check_image, image_digest
+from haet_eval.runtimes.docker.worker import DockerWorker
+from haet_eval.runtimes.environment import worker_environment
+from haet_eval.runtimes.interface import Role, WorkerLimits
+
+MAINS = {role: ("/opt/venv/bin/python", "-I", "-B", f"/opt/sandbox/{role}.py") for role in Role}
+
+
+class DockerRuntime:
+    """Starts workers in containers of the sandbox image.
+
+    Args:
+        oci_runtime: another OCI runtime that the engine knows, such as `runsc`; None for its default.
+        cuda: hand the machine's GPUs to the executor.
+        mains: the command of each role, to which the socket's path is added.
+    """
+
+    name: Literal["docker"] = "docker"
+
+    def __init__(
+        self,
+        *,
+        oci_runtime: str | None = None,
+        cuda: bool = False,
+        mains: Mapping[Role, Sequence[str]] = MAINS,
+    ) -> None:
+        self._client = connect()
+        self._oci_runtime = oci_runtime
+        self._cuda = cuda
+        self._mains = mains
+        self._workers: list[DockerWorker] = []
+
+    def check(self) -> None:
+        with engine("asking what it can do"):
+            facts = self._client.info()
+        _check_engine(facts, self._oci_runtime)
+        check_image(self._client)
+
+    def describe(self) -> Mapping[str, str]:
+        with engine("asking for its version"):
+            facts = self._client.info()
+        return {
+            "image": IMAGE,
+            "image_digest": image_digest(self._client),
+            "engine_version": facts["ServerVersion"],
+            "oci_runtime": self._oci_runtime or facts["DefaultRuntime"],
+            "cgroup_version": facts.get("CgroupVersion", "1"),
+        }
+
+    def start(
+        self, role: Role, socket_path: Path, limits: WorkerLimits, environment: Mapping[str, str]
+    ) -> DockerWorker:
+        command = [*self._mains[role], f"{container.SOCKET_FOLDER}/{socket_path.name}"]
+        options = container.confinement(role, limits, oci_runtime=self._oci_runtime, cuda=self._cuda)
+        started_at = int(time.time()) - 1
+        with engine(f"starting the {role} worker"):
+            created = self._client.containers.create(
+                image_digest(self._client),
+                container.deadline_command(limits, command),
+                environment=worker_environment(role, limits, environment),
+                volumes=container.socket_mount(socket_path),
+                labels=dict(container.labels(socket_path.parent.parent, socket.gethostname())),
+                **options,
+            )
+            try:
+                created.start()
+            except BaseException:
+                remove_container(self._client.api, created.id)
+                raise
+        worker = DockerWorker(self._client, created.id, started_at)
+        self._workers.append(worker)
+        return worker
+
+    def close(self) -> None:
+        try:
+            while self._workers:
+                self._workers[-1].kill()
+                self._workers.pop()
+        finally:
+            self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
+    """What the engine must be able to do for the limits and the confinement to hold."""
+    missing = [
+        what
+        for key, what in (
+            ("MemoryLimit", "limit memory"),
+            ("PidsLimit", "limit processes"),
+            ("CpuCfsQuota", "limit processor time"),
+        )
+        if not facts.get(key)
+    ]
+    if not any("seccomp" in option for option in facts.get("SecurityOptions") or ()):
+        missing.append("filter system calls (seccomp)")
+    if facts.get("OSType") != "linux":
+        missing.append("run Linux containers")
+    if missing:
+        raise EnvironmentProblem(
+            f"the Docker engine cannot {', '.join(missing)}",
+            "use Docker on a Linux machine whose kernel has control groups and seccomp",
+        )
+    if oci_runtime is not None and oci_runtime not in facts.get("Runtimes", {}):
+        raise EnvironmentProblem(
+            f"the Docker engine has no runtime {oci_runtime!r}, only {', '.join(facts.get('Runtimes', {}))}",
+            "install it and name it in the engine's daemon.json",
+        )

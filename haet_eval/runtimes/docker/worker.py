@@ -1,0 +1,87 @@
+"""One running container, and how it ended."""
+
+import time
+from typing import Any
+
+import docker
+
+from haet_eval.runtimes.docker.cgroup import ControlGroup, machine_oom_kills
+from haet_eval.runtimes.docker.engine import engine, remove_container
+from haet_eval.runtimes.interface import Exit
+
+_SIGKILL = 9
+
+
+class DockerWorker:
+    """One running container."""
+
+    def __init__(self, client: docker.DockerClient, container_id: str, started_at: int) -> None:
+        self._api = client.api
+        self._id = container_id
+        self._started_at = started_at
+        self._oom_kills_before = machine_oom_kills()
+        self._group = ControlGroup.of(self._inspect()["Pid"])
+        self._peak_memory_bytes: int | None = None
+        self._processes_exhausted = False
+        self._exit: Exit | None = None
+        self._removed = False
+
+    def poll(self) -> Exit | None:
+        if self._exit is None:
+            self._look_at_group()
+            state = self._inspect()
+            if not state["Running"]:
+                self._exit = self._ended(state)
+        return self._exit
+
+    def kill(self) -> None:
+        if self._removed:
+            return
+        if self.poll() is None:
+            self._exit = Exit(
+                None, _SIGKILL, processes_exhausted=self._processes_exhausted, detail="stopped by haet-eval"
+            )
+        remove_container(self._api, self._id)
+        self._removed = True
+
+    def peak_memory_bytes(self) -> int | None:
+        self._look_at_group()
+        return self._peak_memory_bytes
+
+    def processes_exhausted(self) -> bool:
+        self._look_at_group()
+        return self._processes_exhausted
+
+    def _inspect(self) -> dict[str, Any]:
+        with engine("looking at a worker"):
+            state: dict[str, Any] = self._api.inspect_container(self._id)["State"]
+        return state
+
+    def _look_at_group(self) -> None:
+        self._peak_memory_bytes = self._group.peak_memory_bytes() or self._peak_memory_bytes
+        self._processes_exhausted = self._processes_exhausted or self._group.refused_processes() > 0
+
+    def _ended(self, state: dict[str, Any]) -> Exit:
+        """Reads the end of the container from its state and the engine's events."""
+        status = int(state["ExitCode"])
+        signal = status - 128 if 128 < status < 128 + 65 else None
+        events = self._events()
+        out_of_memory = signal == _SIGKILL and (bool(state["OOMKilled"]) or "oom" in events)
+        killed_by_machine = signal == _SIGKILL and machine_oom_kills() > self._oom_kills_before
+        return Exit(
+            code=None if signal else status,
+            signal=signal,
+            out_of_memory=out_of_memory,
+            processes_exhausted=self._processes_exhausted,
+            from_outside="kill" in events or (killed_by_machine and not out_of_memory),
+            detail=str(state.get("Error") or ""),
+        )
+
+    def _events(self) -> set[str]:
+        """What the engine did to the container, or the kernel to its processes: `kill`, `oom`."""
+        wanted = {"container": self._id, "event": ["kill", "oom"]}
+        with engine("reading a worker's events"):
+            events = self._api.events(
+                since=self._started_at, until=int(time.time()) + 1, filters=wanted, decode=True
+            )
+            return {event["status"] for event in events}

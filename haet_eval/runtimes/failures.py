@@ -1,0 +1,126 @@
+"""The table that tells the contestant's failures from ours, when a worker has ended before its time."""
+
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, Signals
+
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.runtimes.interface import Exit, Role
+
+CRASHES = frozenset({SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP})
+
+
+class Cause(StrEnum):
+    """Why a worker ended, as far as its end shows."""
+
+    FROM_OUTSIDE = auto()
+    OUT_OF_MEMORY = auto()
+    PROCESSES_EXHAUSTED = auto()
+    CRASHED = auto()
+    KILLED = auto()
+    EXITED = auto()
+
+    @classmethod
+    def of(cls, end: Exit) -> "Cause":
+        """The first that applies."""
+        if end.from_outside:
+            return cls.FROM_OUTSIDE
+        if end.out_of_memory:
+            return cls.OUT_OF_MEMORY
+        if end.processes_exhausted:
+            return cls.PROCESSES_EXHAUSTED
+        if end.signal is None:
+            return cls.EXITED
+        return cls.CRASHED if end.signal in CRASHES else cls.KILLED
+
+
+@dataclass(frozen=True, slots=True)
+class Contestants:
+    """The contestant's: it becomes a record with this verdict."""
+
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """The machine's: nobody is judged, and the run may be tried again."""
+
+    message: str
+    hint: str
+
+
+TRY_AGAIN = "run it again; if it happens again, `haet-eval doctor` looks for the cause"
+LESS_MEMORY = "the memory limit is in the competition file"
+
+# Before any code of the submission has run, whatever goes wrong is ours.
+BEFORE_ITS_CODE: dict[Cause, Ours] = {
+    Cause.FROM_OUTSIDE: Ours("the {role} worker was stopped from outside while it started", TRY_AGAIN),
+    Cause.OUT_OF_MEMORY: Ours(
+        "the {role} worker ran out of memory while it started", f"its limit is too low; {LESS_MEMORY}"
+    ),
+    Cause.PROCESSES_EXHAUSTED: Ours(
+        "the {role} worker was refused a process while it started",
+        "its limit is too low; the limit on processes is in the competition file",
+    ),
+    Cause.CRASHED: Ours("the {role} worker crashed while it started ({how})", TRY_AGAIN),
+    Cause.KILLED: Ours("the {role} worker was killed while it started ({how})", TRY_AGAIN),
+    Cause.EXITED: Ours("the {role} worker ended while it started ({how})", TRY_AGAIN),
+}
+
+# The submission's own process: whatever happens in it is its doing, unless someone stopped it.
+IN_THE_SUBMISSION: dict[Cause, Contestants | Ours] = {
+    Cause.FROM_OUTSIDE: Ours("the submission's worker was stopped from outside", TRY_AGAIN),
+    Cause.OUT_OF_MEMORY: Contestants(
+        Verdict.LIMIT_MEMORY, "the submission's own process used more memory than it may"
+    ),
+    Cause.PROCESSES_EXHAUSTED: Contestants(
+        Verdict.LIMIT_PROCESSES, "the submission started more processes and threads than it may"
+    ),
+    Cause.CRASHED: Contestants(Verdict.FAILED, "the submission's process crashed ({how})"),
+    Cause.KILLED: Contestants(Verdict.FAILED, "the submission's process was killed ({how}), by itself"),
+    Cause.EXITED: Contestants(Verdict.FAILED, "the submission's process ended before train returned ({how})"),
+}
+
+# The executor runs no code of the submission, but the operators that it asks for, on the tensors it makes.
+IN_THE_EXECUTOR: dict[Cause, Contestants | Ours] = {
+    Cause.FROM_OUTSIDE: Ours("the executor was stopped from outside", TRY_AGAIN),
+    Cause.OUT_OF_MEMORY: Contestants(
+        Verdict.LIMIT_MEMORY, "the submission's tensors take more memory than they may"
+    ),
+    Cause.PROCESSES_EXHAUSTED: Ours(
+        "the executor was refused a thread",
+        "the limit on processes in the competition file is too low for this machine's processors",
+    ),
+    Cause.CRASHED: Contestants(Verdict.FAILED, "an operator that the submission asked for crashed ({how})"),
+    Cause.KILLED: Ours("the executor was killed ({how})", TRY_AGAIN),
+    Cause.EXITED: Ours("the executor ended before its work was done ({how})", TRY_AGAIN),
+}
+
+
+def judge_end(
+    role: Role, end: Exit, *, submission_started: bool, operator: str = ""
+) -> SubmissionFailure | EnvironmentProblem:
+    """What to raise when a worker has ended although its work was not done.
+
+    Args:
+        role: whose end it was. When both have ended, judge the executor first: the other ends with it.
+        end: how it ended.
+        submission_started: whether any code of the submission has been run.
+        operator: what the executor was last asked to do, where that is known.
+    """
+    table = IN_THE_SUBMISSION if role is Role.SUBMISSION else IN_THE_EXECUTOR
+    row = table[Cause.of(end)] if submission_started else BEFORE_ITS_CODE[Cause.of(end)]
+    facts = {"role": role.value, "how": _how(end, operator)}
+    if isinstance(row, Contestants):
+        return SubmissionFailure(row.verdict, row.reason.format(**facts))
+    said = f": {end.detail}" if end.detail else ""
+    return EnvironmentProblem(row.message.format(**facts) + said, row.hint)
+
+
+def _how(end: Exit, operator: str) -> str:
+    at = f" in {operator}" if operator else ""
+    if end.signal is None:
+        return f"exit status {end.code}{at}"
+    known = {one.value: one.name for one in Signals}
+    return f"{known.get(end.signal, f'signal {end.signal}')}{at}"

@@ -1,0 +1,36 @@
+"""Removes what dead runs left on this machine, and nothing of live ones."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes.folder import abandoned_folders
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was removed. `engine_problem` says why containers could not be looked for; empty if they could."""
+
+    containers: tuple[str, ...]
+    folders: tuple[Path, ...]
+    engine_problem: str = ""
+
+
+def remove_leftovers() -> Removed:
+    """Removes containers and folders of runs that are over. Works without a Docker engine, too.
+
+    Local worker processes need no cleaning: they end with the haet-eval that started them.
+    """
+    from haet_eval.runtimes.docker.leftovers import remove_abandoned_containers  # it imports the Docker SDK
+
+    containers: list[str] = []
+    problem = ""
+    try:
+        containers = remove_abandoned_containers()
+    except EnvironmentProblem as error:
+        problem = error.message
+    folders = tuple(abandoned_folders())
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Removed(tuple(containers), folders, problem)

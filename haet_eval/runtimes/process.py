@@ -1,0 +1,151 @@
+"""Workers as two processes of this machine, where there is no Docker.
+
+This keeps no stranger's code in: a worker runs as the user of haet-eval and may read that user's files. It
+is for one's own code: the self-check, tests, a first look on a laptop. The count is the same, for the code
+path is; the limits on memory and processes are watched a few times a second by a supervisor.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes.environment import worker_environment
+from haet_eval.runtimes.image_files import sandbox_folder
+from haet_eval.runtimes.interface import Exit, Role, WorkerLimits
+
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_END_SECONDS = 60
+_SIGKILL = 9
+
+
+class ProcessWorker:
+    """One supervisor with its worker. The supervisor's standard input is its leash: closed, it ends all."""
+
+    def __init__(self, supervisor: subprocess.Popen[bytes]) -> None:
+        self._supervisor = supervisor
+        self._unread = b""
+        self._report: dict[str, Any] = {}
+        self._killed = False
+        self._exit: Exit | None = None
+        assert supervisor.stdout is not None
+        os.set_blocking(supervisor.stdout.fileno(), False)
+
+    def poll(self) -> Exit | None:
+        ended = self._supervisor.poll() is not None
+        self._read()
+        if self._exit is None and ended:
+            self._close()
+            self._exit = self._ended()
+        return self._exit
+
+    def kill(self) -> None:
+        if self.poll() is not None:
+            return
+        self._killed = True
+        assert self._supervisor.stdin is not None
+        self._supervisor.stdin.close()
+        try:
+            self._supervisor.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise EnvironmentProblem(
+                f"a worker process did not end within {_END_SECONDS} s of SIGKILL",
+                f"look at the processes below {self._supervisor.pid}; the machine may hang on its disk",
+            ) from None
+        self.poll()
+
+    def peak_memory_bytes(self) -> int | None:
+        self._read()
+        return self._report.get("peak_memory_bytes") or None
+
+    def processes_exhausted(self) -> bool:
+        self._read()
+        return bool(self._report.get("processes_exhausted"))
+
+    def _read(self) -> None:
+        """Takes in what the supervisor has written."""
+        assert self._supervisor.stdout is not None
+        if self._supervisor.stdout.closed:
+            return
+        while chunk := self._supervisor.stdout.read(65536):
+            self._unread += chunk
+        *lines, self._unread = self._unread.split(b"\n")
+        if lines:
+            self._report = json.loads(lines[-1])
+
+    def _close(self) -> None:
+        for stream in (self._supervisor.stdin, self._supervisor.stdout):
+            assert stream is not None
+            stream.close()
+
+    def _ended(self) -> Exit:
+        report = {key: value for key, value in self._report.items() if key != "peak_memory_bytes"}
+        if self._killed and report.get("signal") == _SIGKILL and not report["out_of_memory"]:
+            return Exit(**report | {"detail": "stopped by haet-eval"})
+        if report.get("code") is None and report.get("signal") is None:
+            return Exit(None, _SIGKILL, from_outside=True, detail="its supervisor was killed")
+        return Exit(**report)
+
+
+class ProcessRuntime:
+    """Starts workers as local processes.
+
+    Args:
+        mains: the command of each role, to which the socket's path is added; None for the sandbox's own.
+    """
+
+    name: Literal["process"] = "process"
+
+    def __init__(self, *, mains: Mapping[Role, Sequence[str]] | None = None) -> None:
+        self._mains = mains if mains is not None else _sandbox_mains()
+        self._workers: list[ProcessWorker] = []
+
+    def check(self) -> None:
+        """Nothing to do: what this needs was installed with haet-eval."""
+
+    def describe(self) -> Mapping[str, str]:
+        return {}
+
+    def start(
+        self, role: Role, socket_path: Path, limits: WorkerLimits, environment: Mapping[str, str]
+    ) -> ProcessWorker:
+        home = socket_path.parent.parent / f"{role}-home"
+        home.mkdir(exist_ok=True)
+        variables = worker_environment(role, limits, {"HOME": str(home), "TMPDIR": str(home), **environment})
+        command = [*self._mains[role], str(socket_path)]
+        worker = ProcessWorker(
+            subprocess.Popen(  # noqa: S603 our own program, our own command
+                [sys.executable, "-I", "-B", str(_SUPERVISOR), json.dumps(asdict(limits)), *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=home,
+                env=variables,
+                start_new_session=True,
+            )
+        )
+        self._workers.append(worker)
+        return worker
+
+    def close(self) -> None:
+        while self._workers:
+            self._workers[-1].kill()
+            self._workers.pop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _sandbox_mains() -> dict[Role, Sequence[str]]:
+    folder = sandbox_folder()
+    return {role: (sys.executable, "-I", "-B", str(folder / f"{role}.py")) for role in Role}

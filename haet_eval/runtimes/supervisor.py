@@ -1,0 +1,145 @@
+"""Runs one worker of the process runtime and watches it; a program of its own, started by its path.
+
+Usage: python -I supervisor.py LIMITS-AS-JSON COMMAND…
+
+It ends the worker and all that descends from it when its standard input ends (haet-eval said so, or died),
+when they take more than the limits, or when the worker itself exits. On its standard output it writes lines
+of JSON: the fields of a report, the last one complete.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from typing import IO
+
+import psutil
+
+_LOOK_SECONDS = 0.2
+_TAIL_BYTES = 4096
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(slots=True)
+class Report:
+    """What is known of the worker: how it ended, when it has, and what it took."""
+
+    code: int | None = None
+    signal: int | None = None
+    out_of_memory: bool = False
+    processes_exhausted: bool = False
+    peak_memory_bytes: int = 0
+    detail: str = ""
+
+
+def main() -> None:
+    limits = json.loads(sys.argv[1])
+    report = Report()
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # daemonised descendants come to us instead of to process 1
+    with tempfile.TemporaryFile() as errors:
+        worker = subprocess.Popen(  # noqa: S603 the command comes from haet-eval
+            sys.argv[2:],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=lambda: _confine(limits),
+        )
+        _watch(worker, limits, report)
+        _end_all(worker)
+        report.detail = report.detail or _tail(errors)
+    report.code, report.signal = _status(worker.returncode)
+    os.set_blocking(sys.stdout.fileno(), True)
+    _write(report)
+
+
+def _watch(worker: subprocess.Popen[bytes], limits: dict[str, int], report: Report) -> None:
+    """Returns when the worker has ended or must end."""
+    os.set_blocking(sys.stdout.fileno(), False)
+    deadline = time.monotonic() + limits["deadline_seconds"]
+    while worker.poll() is None:
+        if select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
+            return
+        memory_bytes, threads = _usage()
+        if memory_bytes > report.peak_memory_bytes:
+            report.peak_memory_bytes = memory_bytes
+            _write(report)
+        report.out_of_memory = memory_bytes > limits["memory_bytes"]
+        report.processes_exhausted = threads > limits["processes"]
+        if report.out_of_memory or report.processes_exhausted:
+            return
+        if time.monotonic() > deadline:
+            report.detail = "ended at its own deadline"
+            return
+
+
+def _usage() -> tuple[int, int]:
+    """Resident bytes and threads of everything that descends from us."""
+    memory_bytes = threads = 0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            with process.oneshot():
+                memory_bytes += process.memory_info().rss
+                threads += process.num_threads()
+        except psutil.Error:
+            continue
+    return memory_bytes, threads
+
+
+def _end_all(worker: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the worker's process group at once, which a fork bomb cannot outrun, then to the others."""
+    if worker.poll() is None:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+    while others := psutil.Process().children(recursive=True):
+        for process in others:
+            try:
+                process.kill()
+                process.wait(timeout=1)
+            except (psutil.Error, ChildProcessError):
+                continue
+
+
+def _confine(limits: dict[str, int]) -> None:
+    """In the worker, before its program starts."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits["tmp_bytes"], limits["tmp_bytes"]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
+
+
+def _prctl(option: int, value: int) -> None:
+    """Linux only; elsewhere a daemonised descendant may outlive the worker."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _status(returncode: int) -> tuple[int | None, int | None]:
+    return (None, -returncode) if returncode < 0 else (returncode, None)
+
+
+def _tail(errors: IO[bytes]) -> str:
+    """The end of what the worker wrote to its standard error."""
+    size = errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, size - _TAIL_BYTES))
+    return errors.read(_TAIL_BYTES).decode("utf-8", "replace").strip()
+
+
+def _write(report: Report) -> None:
+    """A line on standard output; dropped where nobody reads, or nobody is left to read."""
+    try:
+        os.write(sys.stdout.fileno(), (json.dumps(asdict(report)) + "\n").encode())
+    except (BlockingIOError, BrokenPipeError):
+        return
+
+
+if __name__ == "__main__":
+    main()
