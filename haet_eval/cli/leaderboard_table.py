@@ -1,0 +1,83 @@
+"""A leaderboard in the terminal."""
+
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from haet_eval.cli.text import safe
+from haet_eval.ranking import Entry, Pool, Ranked
+from haet_eval.reports.rows import Leaderboard, by_pool, pool_title
+from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
+
+_WIDTH_OF_A_PIPE: Final = 160
+_ID_DIGITS: Final = 8
+
+
+def print_leaderboard(leaderboard: Leaderboard) -> None:
+    """Print a table for each pool on stdout, and one for entries without a place."""
+    console = result_console()
+    for pool, places in by_pool(leaderboard):
+        console.print(_pool_table(pool, places), "")
+    if leaderboard.unranked:
+        console.print(_unranked_table(leaderboard.unranked), "")
+    if not leaderboard.ranked:
+        console.print("No qualified submission yet.")
+
+
+def result_console() -> Console:
+    """A console on stdout, wide enough for whole lines where that is no terminal."""
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+    return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)
+
+
+def _pool_table(pool: Pool, places: Iterable[Ranked]) -> Table:
+    table = _table(safe(pool_title(pool), "bold"))
+    table.add_column("#", justify="right", no_wrap=True)
+    _add_name_columns(table)
+    for name in ("complexity", "parameters", "accuracy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("record", no_wrap=True)
+    for place in places:
+        entry = place.entry
+        table.add_row(
+            Text(str(place.position), "bold green" if place.awarded else ""),
+            safe(entry.team or NOTHING),
+            safe(entry.name or NOTHING),
+            readable_count(entry.complexity),
+            readable_count(entry.parameters),
+            readable_accuracy(entry.accuracy),
+            entry.record_id[:_ID_DIGITS],
+        )
+    return table
+
+
+def _unranked_table(entries: Iterable[Entry]) -> Table:
+    table = _table(Text("Not qualified", "bold"))
+    _add_name_columns(table)
+    table.add_column("task", max_width=20, no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("record", no_wrap=True)
+    for entry in entries:
+        table.add_row(
+            safe(entry.team or NOTHING),
+            safe(entry.name or NOTHING),
+            safe(entry.task or NOTHING),
+            entry.verdict.value,
+            readable_accuracy(entry.accuracy),
+            entry.record_id[:_ID_DIGITS],
+        )
+    return table
+
+
+def _table(title: Text) -> Table:
+    return Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+
+
+def _add_name_columns(table: Table) -> None:
+    table.add_column("team", max_width=24)
+    table.add_column("submission", max_width=48)
