@@ -26,4 +26,5 @@ from haet_eval.counting.prices import (  # noqa: F401  (importing a family binds
     softmax,
     sorting,
     special,
+    transformer,
 )

@@ -50,3 +50,9 @@ def _row_count(values: TensorMeta, dim: int) -> int:
 def _normalization(s: Signature) -> int:
     """A real factor for each number returned, unless the mode is 0 (none)."""
     return real_scalars(s.out) if s["normalization"] else 0
+
+
+@price(*overloads("fft_fftfreq fft_rfftfreq", ".default .out"))
+def _frequencies(_: Signature) -> int:
+    """Constants that follow from the length: free, as every factory."""
+    return 0

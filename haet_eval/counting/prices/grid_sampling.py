@@ -26,6 +26,13 @@ def _affine_grid(s: Signature) -> int:
     return s.out.numel * (2 * s.tensor("theta").shape[-1] - 1)
 
 
+@price(*overloads("cudnn_affine_grid_generator_backward", _FUNCTION))
+def _affine_grid_backward(s: Signature) -> int:
+    """The transposed product: sums over all locations."""
+    locations = prod(s.tensor("grad").shape[1:-1])
+    return s.out.numel * max(2 * locations - 1, 0)
+
+
 @price(
     *overloads("grid_sampler_2d grid_sampler_3d _grid_sampler_2d_cpu_fallback cudnn_grid_sampler", _FUNCTION)
 )

@@ -18,7 +18,8 @@ _BACKWARD = ".default .grad_input"
         "upsample_nearest1d upsample_nearest2d upsample_nearest3d "
         "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d",
         _FUNCTION,
-    )
+    ),
+    "aten.upsample_nearest2d.vec_out",
 )
 def _nearest(_: Signature) -> int:
     """Copies elements: free."""
@@ -45,7 +46,10 @@ SPREAD_OPERATIONS = {"linear1d": 4, "bilinear2d": 10, "trilinear3d": 22, "bicubi
 """Per gradient: k products for each of the partial ones 1 + k + …, and kᵈ additions."""
 
 
-@price(*overloads("upsample_linear1d upsample_bilinear2d upsample_trilinear3d upsample_bicubic2d", _FUNCTION))
+@price(
+    *overloads("upsample_linear1d upsample_bilinear2d upsample_trilinear3d upsample_bicubic2d", _FUNCTION),
+    "aten.upsample_bilinear2d.vec_out",
+)
 def _blend(s: Signature) -> int:
     """3n linear, 9n bilinear, 21n trilinear, 35n bicubic."""
     return s.out.numel * BLEND_OPERATIONS[_method(s)]
