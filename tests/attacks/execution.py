@@ -1,75 +1,93 @@
 """Runs a recorded or mutated call on PyTorch's kernels, with tensors made up on the spot."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
+from types import MappingProxyType
 
 import torch
 
 from haet_eval.counting.signature import Argument, TensorMeta
+from haet_eval.remote.executor.guards import BadValue, guarded
+from haet_eval.remote.operators.allowed import lookup
+from haet_eval.remote.operators.origins import needs_origins
 from haet_eval.remote.operators.schema import Parameter
-from haet_eval.remote.operators.validation import Origin
+from haet_eval.remote.operators.validation import Origin, Refused
 from tests.attacks.recorded_calls import RecordedCall
 
 ALIGNMENT_BYTES = 64
 STRIDED = ("aten.as_strided", "aten.set_")
 
 
-def run(call: RecordedCall, chance: Random) -> object:
-    """Execute one call.
+def with_real_origins(call: RecordedCall, chance: Random) -> tuple[RecordedCall, dict[str, torch.Tensor]]:
+    """The call with those origins only that hold, and the tensors that they have really made."""
+    tensors: dict[str, torch.Tensor] = {}
+    if needs_origins(call.schema()):
+        for name, origin in call.origins.items():
+            meta = call.arguments.get(name)
+            made = _made(origin, meta, chance) if isinstance(meta, TensorMeta) else None
+            if made is not None:
+                tensors[name] = made
+    return replace(call, origins={name: call.origins[name] for name in tensors}), tensors
+
+
+def run(
+    call: RecordedCall, chance: Random, made: Mapping[str, torch.Tensor] = MappingProxyType({})
+) -> object:
+    """Execute one call; `made` are tensor arguments that are there already.
 
     Raises:
         Exception: whatever the kernel says; memory errors end the process.
     """
-    overload = overload_of(call.operator)
-    flush = not call.operator.startswith(STRIDED)
     positional: list[object] = []
     named: dict[str, object] = {}
     for parameter in call.schema().parameters:
-        if parameter.name in call.arguments:
-            value = _argument(call, parameter, chance, flush)
-            if parameter.keyword_only:
-                named[parameter.name] = value
-            else:
-                positional.append(value)
-        elif not parameter.keyword_only:
-            positional.append(parameter.default)
+        if parameter.name in made:
+            value: object = made[parameter.name]
+        elif parameter.name in call.arguments:
+            value = _argument(call, parameter, chance)
+        elif parameter.keyword_only:
+            continue
+        else:
+            value = parameter.default
+        if parameter.keyword_only:
+            named[parameter.name] = value
+        else:
+            positional.append(value)
     with torch.no_grad():
-        return overload(*positional, **named)
+        return guarded(overload_of(call.operator))(*positional, **named)
 
 
-def overload_of(name: str) -> Callable[..., object]:
+def overload_of(name: str) -> object:
     _, base, overload = name.split(".")
-    found = getattr(getattr(torch.ops.aten, base), overload)
-    assert callable(found)
-    return found  # type: ignore[no-any-return]
+    return getattr(getattr(torch.ops.aten, base), overload)
 
 
-def _argument(call: RecordedCall, parameter: Parameter, chance: Random, flush: bool) -> object:
+def _argument(call: RecordedCall, parameter: Parameter, chance: Random) -> object:
     value = call.arguments[parameter.name]
-    origin = call.origins.get(parameter.name)
-    if isinstance(value, TensorMeta) and origin is not None:
-        made = _made(origin, value, chance)
-        if made is not None:
-            return made
     known = call.values.get(parameter.name)
     if isinstance(value, TensorMeta) and known is not None and chance.random() < 0.7:
         flat = torch.tensor(known, dtype=torch.int64).to(getattr(torch, value.dtype))
         return flat.reshape(value.shape)
+    flush = not call.operator.startswith(STRIDED)
     return _native(value, parameter, chance, flush, call.storage_bytes.get(parameter.name))
 
 
 def _made(origin: Origin, meta: TensorMeta, chance: Random) -> torch.Tensor | None:
     """What the origin really makes, if that has the metadata asked for."""
+    if lookup(origin.operator) is None:
+        return None
+    call = RecordedCall(origin.operator, origin.arguments)
     try:
-        result = run(RecordedCall(origin.operator, origin.arguments), chance)
-    except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError, AssertionError):
+        call.check()
+        result = run(call, chance)
+    except (Refused, BadValue, RuntimeError, TypeError, ValueError, NotImplementedError, IndexError):
         return None
     outputs = result if isinstance(result, (tuple, list)) else (result,)
     output = outputs[origin.output] if origin.output < len(outputs) else None
-    if (
-        isinstance(output, torch.Tensor)
-        and tuple(output.shape) == meta.shape
-        and output.stride() == meta.stride
+    if isinstance(output, torch.Tensor) and (tuple(output.shape), output.stride()) == (
+        meta.shape,
+        meta.stride,
     ):
         return output
     return None
@@ -98,7 +116,7 @@ def _word(value: str, kind: str) -> object:
 def tensor_of(
     meta: TensorMeta, chance: Random, flush: bool, storage_bytes: int | None = None
 ) -> torch.Tensor:
-    """A tensor of this metadata, made-up values, whose last element is the last of its memory where `flush`."""
+    """A tensor of this metadata, made-up values; its last element ends its memory where `flush`."""
     dtype: torch.dtype = getattr(torch, meta.dtype)
     span = (
         0 if 0 in meta.shape else 1 + sum((s - 1) * t for s, t in zip(meta.shape, meta.stride, strict=True))
@@ -124,10 +142,11 @@ def _filled(length: int, dtype: torch.dtype, chance: Random) -> torch.Tensor:
         return torch.randn(length, dtype=torch.float64).to(dtype)
     if dtype is torch.bool:
         return torch.rand(length) < 0.5
-    low, high = ((0, 2), (0, 2), (0, 2), (-5, 5), (0, 100), (-(2**30), 2**30), (-(2**62), 2**62), (0, 1))[
-        kind
-    ]
-    return torch.randint(low, high, (length,)).to(dtype)
+    if kind == 0:
+        lowest = torch.iinfo(dtype).min
+        return torch.full((length,), chance.choice((lowest, -1)), dtype=torch.int64).to(dtype)
+    return torch.randint(*_RANGES[kind], (length,)).to(dtype)
 
 
+_RANGES = ((0, 1), (0, 2), (0, 2), (0, 2), (-5, 5), (0, 100), (-(2**30), 2**30), (-(2**62), 2**62))
 _EXTREMES = (float("nan"), float("inf"), float("-inf"), 1e30, -1e30, 1e-30, -1.0)

@@ -45,16 +45,18 @@ EDGE_FLOATS = (
 )
 EDGE_SIZES = (0, 0, 1, 1, 2, 3, 5, 7, 8, 16, 17, 33, 64, 100, 257, 4097)
 DTYPES = (
-    "float32", "float64", "bfloat16", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64",
-    "complex128",
+    "float32", "float64", "bfloat16", "float16", "int64", "int32", "int16", "int8", "uint8", "bool",
+    "complex64", "complex128",
 )  # fmt: skip
 FORMATS = ("contiguous_format", "preserve_format", "channels_last", "channels_last_3d")
-WORDS = ("none", "tanh", "mean", "sum", "prod", "amax", "amin", "add", "multiply", "floor", "trunc", "L", "U", "V", "N",
-         "reduced", "complete", "r", "reflect", "linear", "x")  # fmt: skip
+WORDS = (
+    "none", "tanh", "mean", "sum", "prod", "amax", "amin", "add", "multiply", "floor", "trunc", "L", "U", "V", "N",
+    "reduced", "complete", "r", "reflect", "linear", "x",
+)  # fmt: skip
 
 
 def mutated(call: RecordedCall, chance: Random) -> RecordedCall:
-    """The call with a few things changed, in the arguments and, where sizes change everywhere, in the origins."""
+    """The call with a few things changed; sizes that change everywhere change in the origins too."""
     for _ in range(chance.choice((1, 1, 1, 2, 2, 3))):
         call = chance.choice(_MUTATIONS)(call, chance)
     return call
@@ -189,7 +191,7 @@ def change_size_everywhere(call: RecordedCall, chance: Random) -> RecordedCall:
 
 
 def change_strides(call: RecordedCall, chance: Random) -> RecordedCall:
-    places = [place for place in _places(call, _is_tensor)]
+    places = _places(call, _is_tensor)
     if not places:
         return call
     place = chance.choice(places)
@@ -319,6 +321,6 @@ def copy_argument(call: RecordedCall, chance: Random) -> RecordedCall:
 
 _MUTATIONS = (
     change_shape, change_shape, change_shape, change_size_everywhere, change_size_everywhere, change_strides,
-    change_dtype, change_number, change_number, change_number, change_list, leave_out, give_optional, change_word,
-    copy_argument,
+    change_dtype, change_number, change_number, change_number, change_list, leave_out, give_optional,
+    change_word, copy_argument,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Throws mutated calls at the kernels, those that the validators let through, and tells which ones kill a process.
+"""Throws mutated calls at the kernels, if the validators let them through, and tells which kill a process.
 
 Usage: python -m tests.attacks.operator_fuzzer --seed N --seconds N [--corpus FILE] [--only WORD]
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from haet_eval.remote.operators.validation import Refused
-from tests.attacks.execution import run
+from tests.attacks.execution import run, with_real_origins
 from tests.attacks.mutation import mutated
 from tests.attacks.recorded_calls import CORPUS, RecordedCall, recorded_calls
 
@@ -53,7 +53,7 @@ def attack(calls: list[RecordedCall], seed: int, notes: Notes) -> None:
     torch.manual_seed(seed)
     passed = refused = succeeded = 0
     for _ in range(CALLS_PER_CHILD):
-        call = mutated(chance.choice(calls), chance)
+        call, made = with_real_origins(mutated(chance.choice(calls), chance), chance)
         try:
             call.check()
         except Refused:
@@ -62,9 +62,9 @@ def attack(calls: list[RecordedCall], seed: int, notes: Notes) -> None:
         passed += 1
         notes.write((passed, refused, succeeded), f"{call}")
         try:
-            run(call, chance)
+            run(call, chance, made)
             succeeded += 1
-        except Exception:  # noqa: BLE001, S112 - an error is the kernel's own check
+        except Exception:
             continue
     notes.write((passed, refused, succeeded), "done")
 
@@ -81,7 +81,7 @@ def fork(calls: list[RecordedCall], seed: int, notes: Notes) -> int:
         code = 0
         try:
             attack(calls, seed, notes)
-        except BaseException as problem:  # noqa: BLE001
+        except BaseException as problem:
             notes.write((0, 0, 0), f"{type(problem).__name__}: {problem} in {notes.read()[1]}")
             code = 70
         os._exit(code)

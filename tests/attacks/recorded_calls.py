@@ -1,8 +1,8 @@
 """Real operator calls, recorded by scripts/record_operator_calls.py, as the meter would see them.
 
-A recorded call has the operator, the arguments by name, for tensor arguments their origin, and the bytes of the storage
-they lie in. A tensor is written {"tensor": {shape, stride, offset, dtype, values?}}; dtypes and other words of
-PyTorch's are {"word": name}; a complex number is {"complex": [real, imaginary]}.
+A recorded call has the operator, the arguments by name, for tensor arguments their origin, and the bytes of
+the storage they lie in. A tensor is written {"tensor": {shape, stride, offset, dtype, values?}}; dtypes and other
+words of PyTorch's are {"word": name}; a complex number is {"complex": [real, imaginary]}.
 """
 
 import gzip
@@ -23,7 +23,7 @@ CORPUS = Path(__file__).parent.parent / "fixtures" / "operator_calls.json.gz"
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """`arguments` hold floats by value; `values` holds the elements of small integer tensors, by parameter."""
+    """`arguments` has floats by value; `values` the elements of small integer tensors, by parameter."""
 
     operator: str
     arguments: Mapping[str, Argument]

@@ -16,9 +16,23 @@ class BadValue(Exception):
     """A tensor holds a value that the kernel would take for an address. The message names no value."""
 
 
-def guard_of(operator: str) -> Guard | None:
-    """The check to run on the arguments, by schema name, before an operator such as `aten.add.Tensor`."""
-    return _GUARDS.get(operator.split(".")[1])
+def guarded(operator: Any) -> Callable[..., Any]:
+    """An overload of `torch.ops.aten` that checks values first, or the overload itself where none need be.
+
+    Calling it raises BadValue, or what the operator raises.
+    """
+    schema = operator._schema
+    guard = _GUARDS.get(schema.name.removeprefix("aten::"))
+    if guard is None:
+        return operator  # type: ignore[no-any-return]
+    names = [argument.name for argument in schema.arguments]
+    defaults = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
+
+    def run(*positional: Any, **named: Any) -> Any:
+        guard({**defaults, **dict(zip(names, positional, strict=False)), **named})
+        return operator(*positional, **named)
+
+    return run
 
 
 def _class_numbers(arguments: Mapping[str, Any]) -> None:
@@ -48,6 +62,10 @@ def _repeats(arguments: Mapping[str, Any]) -> None:
     repeats = arguments["repeats"]
     _require(_within(repeats, 0, LARGEST_TOTAL), "repeats")
     _require(repeats.double().sum() <= LARGEST_TOTAL, "repeats")
+
+
+def _grid(arguments: Mapping[str, Any]) -> None:
+    _require(~arguments["grid"].isnan(), "grid")
 
 
 def _quotients(arguments: Mapping[str, Any]) -> None:
@@ -80,6 +98,8 @@ _GUARDS: Final[dict[str, Guard]] = {
     "multilabel_margin_loss_backward": _label_numbers,
     "embedding_dense_backward": _embedded,
     "linalg_lu_solve": _pivots,
+    "grid_sampler_2d_backward": _grid,
+    "grid_sampler_3d_backward": _grid,
     "repeat_interleave": _repeats,
     **dict.fromkeys(
         (

@@ -4,9 +4,17 @@ from typing import Final
 
 from haet_eval.remote.operators.schema import Operator
 
-_PARTS: Final = ("pool", "as_strided", "_backward", "_fused_", "unpool")
+_BY_ORIGIN: Final = frozenset(
+    {
+        "max_pool2d_with_indices_backward",
+        "max_pool3d_with_indices_backward",
+        "adaptive_max_pool2d_backward",
+        "adaptive_max_pool3d_backward",
+    }
+)
+_BY_STORAGE: Final = frozenset({"as_strided", "as_strided_", "as_strided_copy", "as_strided_scatter"})
 
 
 def needs_origins(operator: Operator) -> bool:
     """Whether validating a call of this operator asks for origins or for sizes of storages."""
-    return any(part in operator.base for part in _PARTS)
+    return operator.base in _BY_ORIGIN | _BY_STORAGE

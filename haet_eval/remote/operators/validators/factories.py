@@ -2,8 +2,9 @@
 
 from math import isfinite
 
+from haet_eval.counting.signature import TensorMeta
 from haet_eval.remote.operators.call import MAX_ELEMENTS, Call
-from haet_eval.remote.operators.validators.shapes import fits
+from haet_eval.remote.operators.validators.shapes import fits, is_dense
 from haet_eval.remote.operators.validators.table import validator
 
 
@@ -33,8 +34,8 @@ def of_strides(call: Call) -> None:
     call.require(len(sizes) == len(strides), "size and stride must have as many entries")
     fits(call, sizes)
     call.require(all(stride >= 0 for stride in strides), "a stride is negative")
-    span = 1 + sum(max(size - 1, 0) * stride for size, stride in zip(sizes, strides, strict=True))
-    fits(call, (span,))
+    made = TensorMeta(sizes, strides, 0, "float32")
+    call.require(0 in sizes or is_dense(made), "the strides leave gaps or overlap; make a view instead")
 
 
 @validator("eye", "randperm", "tril_indices", "triu_indices")

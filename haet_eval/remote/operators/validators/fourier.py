@@ -9,6 +9,9 @@ from haet_eval.remote.operators.validators.table import validator
 def transform(call: Call) -> None:
     shown = call.tensor("self")
     dims = dimensions(call, call.integers("dim"), shown.ndim)
+    call.require(
+        min(call.integers("dim"), default=0) >= 0, "its kernel counts dimensions from the front only"
+    )
     call.require(shown.ndim > 0 and bool(dims), "there is no dimension to transform")
     call.require(all(shown.shape[dim] > 0 for dim in dims), "a dimension to transform is empty")
     call.require(0 <= call.integer("normalization") <= 2, "an unknown normalization")
@@ -16,5 +19,5 @@ def transform(call: Call) -> None:
     call.require(shown.dtype in kinds, f"self must be one of {sorted(kinds)}")
     if "last_dim_size" in call.arguments:
         last = call.integer("last_dim_size")
-        call.require(last > 0 and last // 2 + 1 <= shown.shape[dims[-1]], "last_dim_size does not fit")
+        call.require(last > 0 and last // 2 + 1 == shown.shape[dims[-1]], "last_dim_size does not fit")
         fits(call, [last if place == dims[-1] else size for place, size in enumerate(shown.shape)])

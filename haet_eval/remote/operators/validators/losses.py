@@ -99,6 +99,6 @@ def pdist(call: Call) -> None:
     rows = call.tensor("self")
     call.require(rows.ndim == 2, "self must be a matrix")
     pairs = rows.shape[0] * (rows.shape[0] - 1) // 2
-    same_dtype(call, "self", "grad", "pdist")
-    for name in ("grad", "pdist"):
+    same_dtype(call, "self", "grad", "grad_output", "pdist")
+    for name in ("grad", "grad_output", "pdist"):
         has_shape(call, name, (pairs,))

@@ -29,6 +29,7 @@ def batch_norm_backward(call: Call) -> None:
     _batch_norm_vectors(call)
     same_shape(call, "grad_out", "input")
     same_dtype(call, "grad_out", "input")
+    call.require(call.tensor("input").numel > 0, "input is empty")
     training = bool(call.arguments.get("train", call.arguments.get("update")))
     saved = [name for name in _SAVED if name in call.arguments]
     channels = call.tensor("input").shape[1]
