@@ -1,0 +1,234 @@
+"""The structure of a zip file: its central directory, checked against every byte of the file.
+
+Python's zipfile is made to open what it is given: it renames entries, skips what stands before the archive
+and lets entries overlap. This reader is made to refuse. Entries must fill the file from the first byte to
+the central directory, without gap or overlap, and both descriptions of an entry must agree.
+
+Layout of the structures: PKWARE, APPNOTE.TXT, .ZIP File Format Specification, 4.3.
+"""
+
+import stat
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from haet_eval.archive.names import shown
+from haet_eval.errors import InvalidSubmission
+
+STORED: Final = 0
+DEFLATED: Final = 8
+
+_LOCAL = struct.Struct("<4s5H3I2H")
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
+_END = struct.Struct("<4s4H2IH")
+_SIZES = struct.Struct("<3I")
+_LOCAL_MAGIC = b"PK\x03\x04"
+_CENTRAL_MAGIC = b"PK\x01\x02"
+_END_MAGIC = b"PK\x05\x06"
+_DESCRIPTOR_MAGIC = b"PK\x07\x08"
+_LONGEST_COMMENT = 0xFFFF
+
+_ENCRYPTED = 0x0001
+_SIZES_FOLLOW = 0x0008
+_UTF8_NAME = 0x0800
+_KNOWN_FLAGS = _ENCRYPTED | 0x0006 | _SIZES_FOLLOW | _UTF8_NAME  # 0x0006: how hard deflate tried
+_ZIP64_16 = 0xFFFF
+_ZIP64_32 = 0xFFFFFFFF
+
+_SPECIAL_KINDS: Final = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file or folder as the central directory describes it; sizes in bytes, `data` still compressed."""
+
+    name: str
+    is_folder: bool
+    method: int
+    crc: int
+    size: int
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    raw_name: bytes
+    flags: int
+    method: int
+    crc: int
+    packed_size: int
+    size: int
+    mode: int
+    offset: int
+
+    @property
+    def label(self) -> str:
+        return shown(self.raw_name)
+
+
+def read_directory(archive: bytes, max_entries: int) -> list[Entry]:
+    """Every entry, in the order in which they lie in the file.
+
+    Raises:
+        InvalidSubmission: the file is no zip, or a damaged or a cunning one.
+    """
+    start, count, end = _find_directory(archive)
+    if count > max_entries:
+        raise InvalidSubmission(f"The zip has {count} entries; {max_entries} are allowed.")
+    headers = sorted(_read_headers(archive, start, count, end), key=lambda header: header.offset)
+    entries = []
+    position = 0
+    previous = ""
+    for header in headers:
+        _check_start(header, position, previous)
+        entry, position = _read_entry(archive, header, start)
+        entries.append(entry)
+        previous = header.label
+    if position != start:
+        raise InvalidSubmission(
+            f"{start - position} bytes between the last entry and the zip's directory belong to no entry."
+        )
+    return entries
+
+
+def _find_directory(archive: bytes) -> tuple[int, int, int]:
+    """Where the central directory starts, how many entries it has, where it ends."""
+    end = archive.rfind(_END_MAGIC, max(0, len(archive) - _END.size - _LONGEST_COMMENT))
+    if end < 0 or end + _END.size > len(archive):
+        raise InvalidSubmission("The file is not a zip archive, is cut short, or has data after its end.")
+    _, disk, start_disk, on_disk, count, size, start, comment = _END.unpack_from(archive, end)
+    if _ZIP64_16 in (on_disk, count) or _ZIP64_32 in (size, start):
+        raise InvalidSubmission(_zip64("The zip"))
+    if disk or start_disk or on_disk != count:
+        raise InvalidSubmission("The zip is one part of a split archive; submit it in one piece.")
+    if end + _END.size + comment != len(archive):
+        raise InvalidSubmission("Data stands after the end of the zip.")
+    if start + size < end:
+        raise InvalidSubmission(
+            "Data stands before the zip, or between its directory and its end: "
+            "a self-extracting or otherwise prefixed archive is not accepted."
+        )
+    if start + size > end:
+        raise InvalidSubmission("The zip's directory reaches past its own end.")
+    return start, count, end
+
+
+def _read_headers(archive: bytes, start: int, count: int, end: int) -> list[_Header]:
+    headers = []
+    position = start
+    for _ in range(count):
+        if position + _CENTRAL.size > end or not archive.startswith(_CENTRAL_MAGIC, position):
+            raise InvalidSubmission(f"The zip's directory lists fewer entries than the {count} it announces.")
+        fields = _CENTRAL.unpack_from(archive, position)
+        name_size, extra_size, comment_size = fields[10:13]
+        name_at = position + _CENTRAL.size
+        position = name_at + name_size + extra_size + comment_size
+        if position > end:
+            raise InvalidSubmission("An entry of the zip's directory reaches past the directory's end.")
+        header = _Header(
+            raw_name=archive[name_at : name_at + name_size],
+            flags=fields[3],
+            method=fields[4],
+            crc=fields[7],
+            packed_size=fields[8],
+            size=fields[9],
+            mode=fields[15] >> 16,
+            offset=fields[16],
+        )
+        _check_header(header)
+        headers.append(header)
+    if position != end:
+        raise InvalidSubmission(f"The zip's directory lists more entries than the {count} it announces.")
+    return headers
+
+
+def _check_header(header: _Header) -> None:
+    label = header.label
+    if header.flags & _ENCRYPTED:
+        raise InvalidSubmission(f"{label} is encrypted; zip it without a password.")
+    if header.flags & ~_KNOWN_FLAGS:
+        raise InvalidSubmission(f"{label} uses a rare zip feature (flags {header.flags:#06x}).")
+    if header.method not in (STORED, DEFLATED):
+        raise InvalidSubmission(
+            f"{label} is compressed with method {header.method}; only 'stored' and 'deflate' are accepted."
+        )
+    if _ZIP64_32 in (header.packed_size, header.size, header.offset):
+        raise InvalidSubmission(_zip64(label))
+    kind = stat.S_IFMT(header.mode)
+    if kind in _SPECIAL_KINDS:
+        raise InvalidSubmission(f"{label} is {_SPECIAL_KINDS[kind]}; only files and folders are accepted.")
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise InvalidSubmission(f"{label} is of an unknown kind (mode {header.mode:#o}).")
+    is_folder = header.raw_name.endswith(b"/")
+    if kind and is_folder != (kind == stat.S_IFDIR):
+        raise InvalidSubmission(f"{label} is called a file in one place and a folder in another.")
+    if is_folder and header.size:
+        raise InvalidSubmission(f"{label} is a folder and yet has content.")
+
+
+def _check_start(header: _Header, position: int, previous: str) -> None:
+    """An entry must begin exactly where the one before it ended."""
+    if header.offset < position:
+        raise InvalidSubmission(f"{header.label} overlaps {previous}: two entries share the same bytes.")
+    if header.offset > position and not previous:
+        raise InvalidSubmission(f"{header.offset} bytes of data stand before the first entry of the zip.")
+    if header.offset > position:
+        raise InvalidSubmission(
+            f"{header.offset - position} bytes between {previous} and {header.label} belong to no entry."
+        )
+
+
+def _read_entry(archive: bytes, header: _Header, limit: int) -> tuple[Entry, int]:
+    """The entry, and the position of the first byte after it; `limit` is where the entries must end."""
+    label = header.label
+    if header.offset + _LOCAL.size > limit or not archive.startswith(_LOCAL_MAGIC, header.offset):
+        raise InvalidSubmission(f"{label} is not where the zip's directory says it is.")
+    fields = _LOCAL.unpack_from(archive, header.offset)
+    flags, method, sizes = fields[2], fields[3], fields[6:9]
+    name_at = header.offset + _LOCAL.size
+    data_at = name_at + fields[9] + fields[10]
+    after = data_at + header.packed_size
+    if after > limit:
+        raise InvalidSubmission(f"{label} reaches into the zip's directory or past its end: a size is a lie.")
+    expected = (header.crc, header.packed_size, header.size)
+    agreed = sizes == expected or flags & _SIZES_FOLLOW
+    same_name = archive[name_at : name_at + fields[9]] == header.raw_name
+    if not same_name or method != header.method or (flags ^ header.flags) & _ENCRYPTED or not agreed:
+        raise InvalidSubmission(f"{label} is described in two ways that contradict each other.")
+    if flags & _SIZES_FOLLOW:
+        after = _skip_descriptor(archive, after, limit, expected, label)
+    data = memoryview(archive)[data_at : data_at + header.packed_size]
+    name = _decode_name(header)
+    return Entry(name, name.endswith("/"), method, header.crc, header.size, data), after
+
+
+def _skip_descriptor(
+    archive: bytes, position: int, limit: int, expected: tuple[int, int, int], label: str
+) -> int:
+    """The position after the sizes that some tools write behind an entry."""
+    if archive.startswith(_DESCRIPTOR_MAGIC, position):
+        position += len(_DESCRIPTOR_MAGIC)
+    after = position + _SIZES.size
+    if after > limit or _SIZES.unpack_from(archive, position) != expected:
+        raise InvalidSubmission(f"{label} is followed by sizes that contradict the zip's directory.")
+    return after
+
+
+def _decode_name(header: _Header) -> str:
+    """Entry names are read as UTF-8 with or without the flag: macOS writes UTF-8 and sets none."""
+    try:
+        return header.raw_name.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidSubmission(
+            f"The entry name {header.label} is not UTF-8; rename the file with plain letters."
+        ) from None
+
+
+def _zip64(what: str) -> str:
+    return f"{what} uses the zip64 format, meant for archives above 4 GiB; zip it again without."

@@ -1,0 +1,53 @@
+"""A submission that is still a folder, packed to be judged as its zip would be."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from haet_eval.archive.limits import ArchiveLimits
+from haet_eval.archive.names import check_path, is_litter, shown
+from haet_eval.archive.pack import pack
+from haet_eval.errors import InvalidSubmission
+
+
+def pack_folder(folder: Path, limits: ArchiveLimits) -> bytes:
+    """The canonical zip of a folder, without what tools leave behind (`is_litter`).
+
+    Reads no more than the limits allow, and follows no symbolic link.
+
+    Raises:
+        InvalidSubmission: something in the folder is no plain file, or it holds too much.
+    """
+    files: dict[str, bytes] = {}
+    left = limits.archive_bytes
+    for path, file in _walk(folder, ""):
+        check_path(path, limits)
+        if len(files) == limits.entries:
+            raise InvalidSubmission(f"The folder has more than {limits.entries} files.")
+        with file.open("rb") as stream:
+            files[path] = stream.read(left + 1)
+        left -= len(files[path])
+        if left < 0:
+            raise InvalidSubmission(
+                f"With {shown(path)} the folder is larger than {limits.archive_bytes} bytes. "
+                "A submission is code: leave out data, weights and notebooks."
+            )
+    return pack(files)
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    """Plain files below `folder` with their relative posix paths, in a fixed order."""
+    with os.scandir(folder) as listing:
+        items = sorted(listing, key=lambda item: item.name)
+    for item in items:
+        path = prefix + item.name
+        if is_litter(path):
+            continue
+        if item.is_symlink():
+            raise InvalidSubmission(f"{shown(path)} is a symbolic link; put the file itself in its place.")
+        if item.is_dir():
+            yield from _walk(Path(item.path), f"{path}/")
+        elif item.is_file():
+            yield path, Path(item.path)
+        else:
+            raise InvalidSubmission(f"{shown(path)} is neither a file nor a folder.")

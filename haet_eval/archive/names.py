@@ -1,0 +1,142 @@
+"""The names that files in a submission may have."""
+
+import sys
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import Final
+
+from haet_eval.archive.limits import ArchiveLimits
+from haet_eval.errors import InvalidSubmission
+
+TEXT_SUFFIXES: Final = frozenset(
+    {".bib", ".cfg", ".csv", ".ini", ".json", ".md", ".py", ".rst", ".toml", ".tsv", ".txt", ".yaml", ".yml"}
+)
+TEXT_NAMES: Final = frozenset({"authors", "citation", "copying", "license", "notice", "readme"})
+FORBIDDEN_MODULES: Final = sys.stdlib_module_names | {"haet_eval", "numpy", "torch", "torchvision"}
+
+_LITTER_NAMES: Final = frozenset({"__macosx", "__pycache__", "desktop.ini", "thumbs.db", "venv"})
+_STARTUP_MODULES: Final = frozenset({"sitecustomize", "usercustomize"})
+_WINDOWS_DEVICES: Final = frozenset(
+    {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
+)
+_WINDOWS_FORBIDDEN: Final = frozenset('<>:"|?*')
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+_LONGEST_SHOWN = 80
+
+
+def shown(name: str | bytes) -> str:
+    """A name from a stranger as it may stand in a message: quoted, escaped, bounded in length."""
+    text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
+    return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
+
+
+def is_litter(path: str) -> bool:
+    """Whether a file is what tools leave behind, and no part of a submission.
+
+    These are hidden files and folders (`.git`, `.DS_Store`, `.venv`), `__MACOSX`, `__pycache__`, `venv`,
+    `Thumbs.db` and `desktop.ini`. They are left out of a folder and of an archive alike.
+    """
+    return any(part.startswith(".") or part.casefold() in _LITTER_NAMES for part in path.split("/"))
+
+
+def check_path(path: str, limits: ArchiveLimits) -> None:
+    """Reject a name that could leave the folder or that some machine cannot store.
+
+    Raises:
+        InvalidSubmission: names the entry and what is wrong with it.
+    """
+    label = shown(path)
+    if not path:
+        raise InvalidSubmission("An entry of the zip has no name.")
+    if any(unicodedata.category(character) in _INVISIBLE for character in path):
+        raise InvalidSubmission(f"The entry name {label} has an invisible or control character in it.")
+    if "\\" in path:
+        raise InvalidSubmission(
+            f"The entry name {label} has a backslash: the zip was made by an old Windows tool. "
+            "Zip it with another one, or with `haet-eval pack`."
+        )
+    if path.startswith("/") or (path[1:2] == ":" and path[0].isascii()):
+        raise InvalidSubmission(f"The entry name {label} is absolute; names must be relative.")
+    if len(path) > limits.path_characters:
+        raise InvalidSubmission(
+            f"The entry name {label} has {len(path)} characters; {limits.path_characters} are allowed."
+        )
+    parts = path.removesuffix("/").split("/")
+    if len(parts) > limits.path_depth:
+        raise InvalidSubmission(
+            f"The entry {label} lies {len(parts)} folders deep; {limits.path_depth} are allowed."
+        )
+    for part in parts:
+        _check_part(part, label)
+
+
+def _check_part(part: str, label: str) -> None:
+    if part == "..":
+        raise InvalidSubmission(f"The entry name {label} climbs out of the submission with '..'.")
+    if part in ("", "."):
+        raise InvalidSubmission(f"The entry name {label} has an empty or '.' part.")
+    if part.endswith((" ", ".")) or part.startswith(" "):
+        raise InvalidSubmission(f"In the entry name {label}, a part begins or ends with a space or a dot.")
+    if _WINDOWS_FORBIDDEN.intersection(part):
+        raise InvalidSubmission(f'The entry name {label} has one of the characters < > : " | ? * in it.')
+    if part.split(".")[0].rstrip().casefold() in _WINDOWS_DEVICES:
+        raise InvalidSubmission(f"The entry name {label} is reserved: it means a device on some machines.")
+
+
+def check_distinct(paths: Iterable[str]) -> None:
+    """Reject names that are equal, or equal on some file system, and files that are folders too.
+
+    Raises:
+        InvalidSubmission: names the entries that collide.
+    """
+    files: set[str] = set()
+    folders: set[str] = set()
+    for path in paths:
+        name = path.removesuffix("/")
+        kind = folders if path.endswith("/") else files
+        if name in kind and kind is files:
+            raise InvalidSubmission(f"The name {shown(name)} occurs twice.")
+        kind.add(name)
+        folders.update(str(parent) for parent in PurePosixPath(name).parents if parent.name)
+    for name in sorted(files & folders):
+        raise InvalidSubmission(f"{shown(name)} is both a file and a folder.")
+    _check_spellings(files | folders)
+
+
+def _check_spellings(names: Iterable[str]) -> None:
+    spellings: dict[str, str] = {}
+    for name in sorted(names):
+        key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+        other = spellings.setdefault(key, name)
+        if other != name:
+            raise InvalidSubmission(
+                f"{shown(other)} and {shown(name)} differ only in case or in the form of a letter; "
+                "many file systems cannot tell them apart."
+            )
+
+
+def check_kind(path: str) -> None:
+    """Reject a file that is no text by its name, or that Python would run or import unasked.
+
+    Raises:
+        InvalidSubmission: names the file and what to do.
+    """
+    file = PurePosixPath(path)
+    stem, suffix = file.stem.casefold(), file.suffix.casefold()
+    label = shown(path)
+    if stem in _STARTUP_MODULES or suffix == ".pth":
+        raise InvalidSubmission(f"{label} would be run when Python starts; remove it.")
+    if suffix not in TEXT_SUFFIXES and (suffix or stem.split("-")[0] not in TEXT_NAMES):
+        raise InvalidSubmission(
+            f"{label} is not of a text type ({', '.join(sorted(TEXT_SUFFIXES))}, README, LICENSE, …); "
+            "only text is accepted."
+        )
+    if suffix == ".py":
+        _check_module(file, label)
+
+
+def _check_module(file: PurePosixPath, label: str) -> None:
+    module = file.parts[0].removesuffix(".py")
+    if module in FORBIDDEN_MODULES:
+        raise InvalidSubmission(f"{label} would take the place of the module {module!r}; rename it.")

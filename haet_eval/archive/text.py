@@ -1,0 +1,38 @@
+"""What may be in a file: text that reads the same to a person and to Python."""
+
+import codecs
+import tokenize
+
+from haet_eval.archive.names import shown
+from haet_eval.errors import InvalidSubmission
+
+
+def check_text(path: str, content: bytes) -> None:
+    """Reject what is not UTF-8 text, and Python source that says it is something else.
+
+    Raises:
+        InvalidSubmission: names the file and what is wrong in it.
+    """
+    label = shown(path)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidSubmission(
+            f"{label} is not UTF-8 text (byte {error.start}); only text is accepted."
+        ) from None
+    if "\0" in text:
+        raise InvalidSubmission(f"{label} has a NUL character in it; only text is accepted.")
+    if path.casefold().endswith(".py"):
+        _check_encoding(label, content)
+
+
+def _check_encoding(label: str, source: bytes) -> None:
+    """A comment like `# coding: utf-7` would make Python read other code than a reviewer sees."""
+    lines = iter(source.splitlines(keepends=True)[:2])
+    try:
+        declared, _ = tokenize.detect_encoding(lambda: next(lines, b""))
+    except SyntaxError as error:
+        raise InvalidSubmission(f"{label} declares an encoding that Python refuses: {error.msg}.") from None
+    encoding = codecs.lookup(declared).name
+    if encoding not in ("utf-8", "utf-8-sig", "ascii"):
+        raise InvalidSubmission(f"{label} declares the encoding {encoding}; only UTF-8 is accepted.")

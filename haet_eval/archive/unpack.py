@@ -1,0 +1,85 @@
+"""From the bytes of a zip to the files in it, all in memory, every cap enforced while reading."""
+
+import unicodedata
+import zlib
+from collections.abc import Iterable
+
+from haet_eval.archive.directory import STORED, Entry, read_directory
+from haet_eval.archive.limits import ArchiveLimits
+from haet_eval.archive.names import check_distinct, check_kind, check_path, is_litter, shown
+from haet_eval.archive.text import check_text
+from haet_eval.errors import InvalidSubmission
+
+
+def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
+    """The text files of a submission by relative posix path, sorted.
+
+    What tools leave behind (`is_litter`) is left out without being read; it must still be well-formed. One
+    folder that wraps everything, as zipping a folder gives, is taken off. Names come out in Unicode's
+    composed form (NFC), whatever form the zip has them in.
+
+    Raises:
+        InvalidSubmission: the archive or a file in it breaks a rule; names the entry and the rule.
+    """
+    if len(archive) > limits.archive_bytes:
+        raise InvalidSubmission(
+            f"The archive is larger than {limits.archive_bytes} bytes. "
+            "A submission is code: leave out data, weights and notebooks."
+        )
+    entries = read_directory(archive, limits.entries)
+    for entry in entries:
+        check_path(entry.name, limits)
+    check_distinct(entry.name for entry in entries)
+    files = [entry for entry in entries if not entry.is_folder and not is_litter(entry.name)]
+    if not files:
+        raise InvalidSubmission("The archive has no files in it.")
+    wrapper = _wrapping_folder(entry.name for entry in files)
+    contents: dict[str, bytes] = {}
+    left = limits.unpacked_bytes
+    for entry in files:
+        path = unicodedata.normalize("NFC", entry.name.removeprefix(wrapper))
+        check_kind(path)
+        contents[path] = _read(entry, min(left, limits.file_bytes), limits.expansion)
+        left -= len(contents[path])
+        check_text(path, contents[path])
+    return dict(sorted(contents.items()))
+
+
+def _wrapping_folder(paths: Iterable[str]) -> str:
+    """The one top-level folder that holds every file, with its slash, or nothing."""
+    tops = {path.partition("/")[:2] for path in paths}
+    if len(tops) != 1:
+        return ""
+    folder, slash = tops.pop()
+    return folder + slash if slash else ""
+
+
+def _read(entry: Entry, room: int, expansion: int) -> bytes:
+    """The content of a file: at most `room` bytes, and `expansion` times what is stored."""
+    label = shown(entry.name)
+    content = bytes(entry.data) if entry.method == STORED else _inflate(entry, min(room, entry.size) + 1)
+    if len(content) > room:
+        raise InvalidSubmission(f"{label} does not fit: the files are larger than a submission may be.")
+    if len(content) > expansion * len(entry.data):
+        raise InvalidSubmission(
+            f"{label} expands more than {expansion}-fold, which no ordinary text does; store it uncompressed."
+        )
+    if len(content) != entry.size:
+        raise InvalidSubmission(f"{label} is not of the {entry.size} bytes that the zip announces.")
+    if zlib.crc32(content) != entry.crc:
+        raise InvalidSubmission(f"{label} is damaged: its checksum (CRC-32) is wrong. Zip it again.")
+    return content
+
+
+def _inflate(entry: Entry, max_size: int) -> bytes:
+    label = shown(entry.name)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        content = inflater.decompress(entry.data, max_size)
+        if len(content) < max_size:
+            content += inflater.decompress(inflater.unconsumed_tail, max_size - len(content))
+    except zlib.error:
+        raise InvalidSubmission(f"{label} is damaged: its compressed data make no sense.") from None
+    if len(content) < max_size and (not inflater.eof or inflater.unused_data):
+        raise InvalidSubmission(f"The compressed data of {label} end too early or too late.")
+    return content

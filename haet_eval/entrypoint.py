@@ -1,0 +1,59 @@
+"""Finding the function to call in a submission's source, without running any of it."""
+
+import ast
+import warnings
+from collections.abc import Iterator, Mapping
+
+from haet_eval.errors import InvalidSubmission
+
+
+def check_entrypoint(files: Mapping[str, bytes], module: str, function: str) -> None:
+    """Make sure that `module` is among the files, is Python, and has `function` at its top level.
+
+    Raises:
+        InvalidSubmission: names the file, the line where there is one, and what is missing.
+    """
+    path = _module_path(files, module)
+    tree = _parse(path, files[path])
+    names = set(_top_level_names(tree))
+    if function not in names and "*" not in names:
+        raise InvalidSubmission(
+            f"{path} has no `{function}`: define `def {function}(task):` there, or name another function "
+            "in haet.toml as entrypoint."
+        )
+
+
+def _module_path(files: Mapping[str, bytes], module: str) -> str:
+    stem = module.replace(".", "/")
+    for path in (f"{stem}/__init__.py", f"{stem}.py"):
+        if path in files:
+            return path
+    found = ", ".join(sorted(path for path in files if path.endswith(".py"))[:10]) or "none"
+    raise InvalidSubmission(f"The entrypoint's module {stem}.py is not there. Python files found: {found}.")
+
+
+def _parse(path: str, source: bytes) -> ast.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source, filename=path)
+    except SyntaxError as error:
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise InvalidSubmission(f"{path}{line} is not valid Python: {error.msg}.") from None
+    except (RecursionError, MemoryError, ValueError):
+        raise InvalidSubmission(f"{path} is nested too deeply to be parsed.") from None
+
+
+def _top_level_names(tree: ast.Module) -> Iterator[str]:
+    """Names that running the module may bind at its top level; `*` for a star import."""
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif not isinstance(node, ast.Lambda):
+            pending.extend(ast.iter_child_nodes(node))

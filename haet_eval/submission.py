@@ -1,0 +1,93 @@
+"""A contestant's submission: its files, its digest, and what it says about itself."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from haet_eval.archive import ArchiveLimits, pack, pack_folder, unpack
+from haet_eval.entrypoint import check_entrypoint
+from haet_eval.errors import InvalidSubmission, UsageProblem
+from haet_eval.manifest import MANIFEST_NAME, Manifest, read_manifest
+
+__all__ = ["ArchiveLimits", "Submission", "load_submission", "pack"]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A submission that passed every check that needs no running of it.
+
+    Attributes:
+        module, function: what to import and what to call; from the entrypoint `submission:train`.
+        files: relative posix path -> content, sorted, `haet.toml` included.
+        sha256: of the canonical zip of `files`; the same for a folder and any zip of it.
+        archive_bytes: size of that zip.
+        source_bytes: sum of the files' sizes.
+    """
+
+    name: str
+    team: str
+    task: str
+    description: str
+    paper: str | None
+    module: str
+    function: str
+    files: Mapping[str, bytes]
+    sha256: str
+    archive_bytes: int
+    source_bytes: int
+
+
+def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Submission:  # noqa: B008 frozen
+    """Read a submission from a zip file or a folder. Nothing is written, imported or run.
+
+    Left out, and no part of the digest: hidden files, `__pycache__`, `__MACOSX`, `venv` and the like.
+
+    Raises:
+        InvalidSubmission: the archive, the manifest or the entrypoint breaks a rule.
+        UsageProblem: there is no such file or folder, or it may not be read.
+    """
+    try:
+        archive = _read(path, limits)
+    except OSError as error:
+        raise UsageProblem(
+            f"The submission {path} cannot be read: {error.strerror or error}.",
+            "Name a .zip file or a folder that exists and that you may read.",
+        ) from None
+    files = unpack(archive, limits)
+    manifest = _find_manifest(files)
+    module, _, function = manifest.entrypoint.partition(":")
+    check_entrypoint(files, module, function)
+    canonical = pack(files)
+    return Submission(
+        name=manifest.name,
+        team=manifest.team,
+        task=manifest.task,
+        description=manifest.description or "",
+        paper=manifest.paper,
+        module=module,
+        function=function,
+        files=MappingProxyType(files),
+        sha256=hashlib.sha256(canonical).hexdigest(),
+        archive_bytes=len(canonical),
+        source_bytes=sum(map(len, files.values())),
+    )
+
+
+def _read(path: Path, limits: ArchiveLimits) -> bytes:
+    """The zip as it is, or the one that the folder would be; a little more than the limit at most."""
+    if path.is_dir():
+        return pack_folder(path, limits)
+    if path.exists() and not path.is_file():
+        raise UsageProblem(f"{path} is neither a file nor a folder.", "Name a .zip file or a folder.")
+    with path.open("rb") as stream:
+        return stream.read(limits.archive_bytes + 1)
+
+
+def _find_manifest(files: Mapping[str, bytes]) -> Manifest:
+    if MANIFEST_NAME in files:
+        return read_manifest(files[MANIFEST_NAME])
+    similar = [path for path in files if path.lower().endswith((MANIFEST_NAME, ".toml"))]
+    hint = f" Found instead: {', '.join(similar[:5])}." if similar else ""
+    raise InvalidSubmission(f"There is no {MANIFEST_NAME} at the top of the submission.{hint}")
