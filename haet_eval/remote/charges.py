@@ -21,6 +21,7 @@ class Budgets:
     readback_bytes: int
     upload_bytes: int
     messages: int
+    operations: int | None
     prediction_operations_per_image: int
 
 
@@ -78,6 +79,13 @@ class Charges:
                 Verdict.LIMIT_MESSAGES,
                 f"The submission called operators more than {self.budgets.messages:,} times. Larger tensors "
                 "and fewer calls do the same work.",
+            )
+
+    def operations(self, operations: int) -> None:
+        allowed = self.budgets.operations
+        if allowed is not None and operations > allowed:
+            raise SubmissionFailure(
+                Verdict.LIMIT_OPERATIONS, f"The training took more than the {allowed:,} operations it may."
             )
 
     def prediction(self, operations: int, images: int) -> None:

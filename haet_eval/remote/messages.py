@@ -74,7 +74,6 @@ class Job(Message):
     num_classes: int
     seed: int
     device: str
-    threads: int
     time_budget_seconds: float
 
 

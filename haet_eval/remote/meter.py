@@ -527,15 +527,17 @@ class Meter:
 
     def end_batch(self) -> tuple[int, ...]:
         """Forget what depends on data but is not the model; returns the handles that were dropped."""
-        self.check_prediction()
+        self.check_operations()
         gone = [n for n, h in self._handles.living.items() if h.storage.tainted and not h.storage.sealed]
         self._dropped = self._left_by_training | {n: self._handles.living.pop(n).layout for n in gone}
         return tuple(gone)
 
-    def check_prediction(self) -> None:
-        """Raises SubmissionFailure when prediction has used more operations than it may."""
+    def check_operations(self) -> None:
+        """Raises SubmissionFailure when the stage has used more operations than it may."""
         if self._predicting:
             self.charges.prediction(self.prediction_operations, self._images)
+        else:
+            self.charges.operations(self.operations)
 
     # Totals.
 

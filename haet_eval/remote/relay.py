@@ -72,8 +72,12 @@ class Relay:
     _watched: float = 0.0
 
     def __post_init__(self) -> None:
-        self.submission.idle = self.watch
-        self.executor.idle = self.watch
+        self.use(self.watch, self.report)
+
+    def use(self, watch: Callable[[], None], report: Callable[[Mapping[str, str]], None]) -> None:
+        """Call these from now on."""
+        self.watch, self.report = watch, report
+        self.submission.idle = self.executor.idle = watch
 
     # The stages.
 

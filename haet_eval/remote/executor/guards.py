@@ -49,9 +49,7 @@ def _label_numbers(arguments: Mapping[str, Any]) -> None:
 
 
 def _embedded(arguments: Mapping[str, Any]) -> None:
-    indices = arguments["indices"]
-    within = _within(indices, 0, arguments["num_weights"])
-    _require(within | (indices == arguments["padding_idx"]), "indices")
+    _require(_within(arguments["indices"], 0, arguments["num_weights"]), "indices")
 
 
 def _pivots(arguments: Mapping[str, Any]) -> None:
@@ -77,7 +75,7 @@ def _quotients(arguments: Mapping[str, Any]) -> None:
     dividend, divisor = (torch.as_tensor(number) for number in numbers)
     if dividend.is_floating_point() or divisor.is_floating_point():
         return
-    dtype = torch.result_type(*numbers)  # type: ignore[call-overload]
+    dtype = torch.result_type(arguments["self"], arguments["other"])
     if dtype.is_signed:
         _require(~((dividend == torch.iinfo(dtype).min).any() & (divisor == -1).any()), "self")
 
@@ -112,6 +110,8 @@ _GUARDS: Final[dict[str, Guard]] = {
             "fmod",
             "fmod_",
             "gcd",
+            "gcd_",
+            "lcm_",
             "lcm",
         ),
         _quotients,

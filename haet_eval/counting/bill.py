@@ -1,0 +1,73 @@
+"""The bill of a training: its histogram, priced."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from haet_eval.counting.histogram import PHASES, Entry
+from haet_eval.counting.prices.evaluate import price_of
+from haet_eval.counting.prices.refusals import refusal
+from haet_eval.counting.signature import Signature, tensors_in
+
+STANDARD = 1
+"""Version of the counting standard that the prices follow."""
+
+_SHOWN_SHAPES = 5
+
+
+@dataclass(slots=True)
+class Line:
+    """What one overload cost in all: calls, and scalar operations."""
+
+    calls: int = 0
+    operations: int = 0
+
+
+@dataclass(slots=True)
+class UncountedLine:
+    """An overload without a price: calls, some of the shapes it ran with, and what to do about it."""
+
+    calls: int = 0
+    shapes: list[str] = field(default_factory=list)
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Scalar operations of a training, by phase and by overload; exact integers."""
+
+    total: int
+    by_phase: dict[str, int]
+    by_operator: dict[str, Line]
+    uncounted: dict[str, UncountedLine]
+
+
+def bill(entries: Iterable[Entry]) -> Bill:
+    """Price a histogram. An entry without a price is listed as uncounted, and never silently zero."""
+    by_phase = dict.fromkeys(PHASES, 0)
+    by_operator: dict[str, Line] = defaultdict(Line)
+    uncounted: dict[str, UncountedLine] = defaultdict(UncountedLine)
+    for entry in entries:
+        operator = entry.signature.operator
+        price = price_of(entry.signature)
+        if price is None:
+            _note(uncounted[operator], entry)
+            continue
+        by_operator[operator].calls += entry.total_calls
+        by_operator[operator].operations += price * entry.total_calls
+        for phase, calls in zip(PHASES, entry.calls, strict=True):
+            by_phase[phase] += price * calls
+    return Bill(sum(by_phase.values()), by_phase, dict(by_operator), dict(uncounted))
+
+
+def _note(line: UncountedLine, entry: Entry) -> None:
+    line.calls += entry.total_calls
+    line.hint = refusal(entry.signature.operator) or "The counting standard has no price for it yet."
+    shown = _shapes(entry.signature)
+    if shown not in line.shapes and len(line.shapes) < _SHOWN_SHAPES:
+        line.shapes.append(shown)
+
+
+def _shapes(signature: Signature) -> str:
+    tensors = tensors_in(tuple(signature.arguments.values()))
+    return ", ".join(f"{tensor.dtype}{list(tensor.shape)}" for tensor in tensors)

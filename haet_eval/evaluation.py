@@ -1,0 +1,243 @@
+"""One evaluation, from an archive to a ranked record: unpack, train, predict, score, record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from haet_eval.competition import (
+    Budgets,
+    Competition,
+    Task,
+    competition_for_task,
+    load_competition,
+)
+from haet_eval.dataset import Dataset, load_dataset
+from haet_eval.errors import InvalidSubmission, SubmissionFailure, Verdict
+from haet_eval.findings import Findings, unread_submission
+from haet_eval.progress import Observer, Silent, Tick
+from haet_eval.ranking import place
+from haet_eval.record import Record
+from haet_eval.remote.messages import Job, Start
+from haet_eval.remote.relay import ExecutorLost, SubmissionLost
+from haet_eval.runtimes.interface import Runtime
+from haet_eval.runtimes.leftovers import remove_leftovers
+from haet_eval.runtimes.process import ProcessRuntime
+from haet_eval.scoring import judge, score
+from haet_eval.store import Store
+from haet_eval.submission import ArchiveLimits, Submission, load_submission
+from haet_eval.workers import Run, executor_threads, open_run
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to evaluate, and how. `competition` and `task` are None where the manifest's task decides."""
+
+    submission: Path
+    data_dir: Path
+    results: Path
+    competition: str | None = None
+    task: str | None = None
+    sandbox: Literal["docker", "process"] = "docker"
+    seed: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The record, as it was written to `path`."""
+
+    record: Record
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A submission with the rules and the data that it is judged by."""
+
+    submission: Submission
+    competition: Competition
+    task: Task
+    budgets: Budgets
+    dataset: Dataset
+
+
+def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
+    """Judge one submission and write its record.
+
+    Raises:
+        HaetError: it could not be judged; no record is written.
+    """
+    watcher = observer or Silent()
+    store = Store(request.results)
+    store.prepare()
+    findings = Findings(store, request.sandbox, request.device, request.seed)
+    try:
+        assignment = unpack(request, findings, watcher)
+        runtime = choose_runtime(request)
+        remove_leftovers()
+        predictions = train_and_predict(assignment, runtime, findings, watcher)
+        verdict, reason = score_predictions(assignment, predictions, findings, watcher)
+    except SubmissionFailure as failure:
+        verdict, reason = failure.verdict, failure.reason
+    return write_record(findings, verdict, reason, watcher)
+
+
+def unpack(request: Request, findings: Findings, observer: Observer) -> Assignment:
+    """Read the archive, find its competition, load the data. Nothing of the submission is run."""
+    observer.stage("unpack", str(request.submission))
+    competition = load_competition(request.competition) if request.competition else None
+    limits = ArchiveLimits(**competition.limits.model_dump()) if competition else ArchiveLimits()
+    findings.competition = competition
+    findings.unread = unread_submission(request.submission)
+    submission = load_submission(request.submission, limits)
+    findings.submission = submission
+    name = request.task or submission.task
+    if competition is None:
+        competition = load_competition(competition_for_task(name))
+        findings.competition = competition
+    if request.task is not None and request.task != submission.task:
+        raise InvalidSubmission(
+            f'The submission is for the task "{submission.task}", not for "{request.task}" as was asked for.'
+        )
+    task = competition.task(name)
+    findings.dataset = load_dataset(task.dataset, request.data_dir)
+    return Assignment(submission, competition, task, competition.budgets_for(name), findings.dataset)
+
+
+def choose_runtime(request: Request) -> Runtime:
+    """The runtime that was asked for, checked.
+
+    Raises:
+        EnvironmentProblem: it cannot be used on this machine.
+    """
+    runtime: Runtime = ProcessRuntime() if request.sandbox == "process" else _docker(request)
+    runtime.check()
+    return runtime
+
+
+def _docker(request: Request) -> Runtime:
+    from haet_eval.runtimes.docker import DockerRuntime  # only now: the engine's SDK is slow to import
+
+    return DockerRuntime(cuda=request.device == "cuda")
+
+
+def train_and_predict(
+    assignment: Assignment, runtime: Runtime, findings: Findings, observer: Observer
+) -> npt.NDArray[np.int64]:
+    """Run the submission in a pair of workers; returns one label for each test image."""
+    findings.stage = "train"
+    findings.threads = executor_threads(assignment.budgets)
+    observer.stage("train", assignment.submission.name)
+    header = {
+        "version": 1,
+        "dataset": assignment.dataset.digest,
+        "seed": findings.seed,
+        "threads": findings.threads,
+        "device": findings.device,
+        "images": list(assignment.dataset.train_images.shape),
+    }
+    findings.runtime_facts = runtime.describe()
+    with open_run(runtime, assignment.budgets, header) as run:
+        findings.log = run.relay.log
+        _observe(run, findings, observer)
+        try:
+            _train(assignment, run, findings)
+            findings.stage = "predict"
+            observer.stage("predict", f"{len(assignment.dataset.test_images):,} images")
+            return _predict(assignment, run, findings)
+        except (ExecutorLost, SubmissionLost):
+            run.watch.wait_for_end()
+
+
+def _train(assignment: Assignment, run: Run, findings: Findings) -> None:
+    dataset, budgets, relay = assignment.dataset, assignment.budgets, run.relay
+    start = Start(device=findings.device, threads=findings.threads or 1)
+    findings.executor_facts = relay.start(start, [dataset.train_images, dataset.train_labels])
+    try:
+        run.watch.begin("train", budgets.wall_seconds)
+        tensors = relay.train(_job(assignment, findings))
+        parameters = run.meter.seal(tensors)
+    finally:
+        findings.take_training(run.meter, run.watch.elapsed_seconds)
+        run.trace.close()
+        findings.trace = findings.store.put_artifact(run.trace_path, "trace")
+    run.watch.begin("predict", budgets.prediction_seconds)
+    sealed = relay.seal(tensors)
+    findings.take_model(parameters, sealed.weights, sealed.peak_memory_bytes)
+
+
+def _job(assignment: Assignment, findings: Findings) -> Job:
+    submission, dataset = assignment.submission, assignment.dataset
+    return Job(
+        files={path: content.decode() for path, content in submission.files.items()},
+        module=submission.module,
+        function=submission.function,
+        images=dataset.train_images.shape,
+        num_classes=dataset.num_classes,
+        seed=findings.seed,
+        device="cpu",
+        time_budget_seconds=float(assignment.budgets.wall_seconds),
+    )
+
+
+def _predict(assignment: Assignment, run: Run, findings: Findings) -> npt.NDArray[np.int64]:
+    dataset = assignment.dataset
+    batch_size = assignment.budgets.prediction_batch_size
+    predictions = run.relay.predict(dataset.test_images, dataset.num_classes, batch_size)
+    findings.prediction_operations = run.meter.prediction_operations
+    return predictions
+
+
+def _observe(run: Run, findings: Findings, observer: Observer) -> None:
+    """Show what the meter counts and what the submission reports."""
+    look = run.watch.look
+
+    def watch() -> None:
+        look()
+        run.meter.check_operations()
+        watched = run.watch
+        observer.tick(
+            Tick(watched.stage, watched.elapsed_seconds, watched.budget_seconds, run.meter.operations)
+        )
+
+    def report(values: Mapping[str, str]) -> None:
+        findings.reports.append(dict(values))
+        observer.report(values)
+
+    run.relay.use(watch, report)
+
+
+def score_predictions(
+    assignment: Assignment, predictions: npt.NDArray[np.int64], findings: Findings, observer: Observer
+) -> tuple[Verdict, str]:
+    """Compare the predictions with the labels, which never left the host."""
+    findings.stage = "score"
+    observer.stage("score")
+    result = score(predictions, assignment.dataset.test_labels)
+    findings.take_evaluation(result, predictions)
+    assert findings.training is not None
+    uncounted = findings.training.operations.uncounted
+    verdict = judge(result, assignment.task.threshold, uncounted=bool(uncounted))
+    if verdict is Verdict.UNCOUNTABLE:
+        names = ", ".join(f"{line.operator} ({line.calls:,} calls)" for line in uncounted)
+        return verdict, f"The counting standard has no price for {names}."
+    if verdict is Verdict.BELOW_THRESHOLD:
+        return (
+            verdict,
+            f"Accuracy {result.accuracy:.2%} is below the {assignment.task.threshold:.2%} asked for.",
+        )
+    return verdict, ""
+
+
+def write_record(findings: Findings, verdict: Verdict, reason: str, observer: Observer) -> Outcome:
+    """Seal the record, rank it among those that are there, and write it."""
+    if verdict in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD, Verdict.UNCOUNTABLE):
+        findings.stage = "record"
+    observer.stage("record")
+    store = findings.store
+    record = place(findings.record(verdict, reason), store.listing().records.values())
+    return Outcome(record, store.add(record))

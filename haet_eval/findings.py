@@ -1,0 +1,215 @@
+"""What an evaluation has found out so far, and the record that it makes of it."""
+
+import hashlib
+import platform
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from haet_eval import __version__
+from haet_eval.competition import Competition
+from haet_eval.counting.bill import STANDARD, Bill, bill
+from haet_eval.counting.parameters import ParameterCount
+from haet_eval.dataset import Dataset
+from haet_eval.errors import Verdict
+from haet_eval.record import (
+    Artifact,
+    CompetitionInfo,
+    Content,
+    DatasetInfo,
+    Environment,
+    Evaluation,
+    HistogramArtifact,
+    Log,
+    Operations,
+    OperatorCost,
+    Parameters,
+    Record,
+    SourceFile,
+    Stage,
+    Status,
+    SubmissionInfo,
+    Training,
+    Uncounted,
+    complexity,
+    seal,
+)
+from haet_eval.remote.log import OutputLog
+from haet_eval.remote.meter import Meter
+from haet_eval.scoring import Score
+from haet_eval.store import Store
+from haet_eval.submission import Submission
+
+KEPT_REPORTS: Final = 200
+
+
+@dataclass
+class Findings:
+    """Filled in stage by stage; `None` is what was not reached."""
+
+    store: Store
+    sandbox: Literal["docker", "process"]
+    device: str
+    seed: int
+    stage: Stage = "unpack"
+    submission: Submission | None = None
+    unread: SubmissionInfo | None = None
+    competition: Competition | None = None
+    dataset: Dataset | None = None
+    threads: int | None = None
+    runtime_facts: Mapping[str, str] = field(default_factory=dict)
+    executor_facts: Mapping[str, Any] = field(default_factory=dict)
+    trace: Artifact | None = None
+    training: Training | None = None
+    prediction_operations: int = 0
+    evaluation: Evaluation | None = None
+    reports: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=KEPT_REPORTS))
+    log: OutputLog = field(default_factory=OutputLog)
+
+    def take_training(self, meter: Meter, wall_seconds: float) -> None:
+        """Price what the meter has counted and keep its histogram."""
+        histogram = meter.histogram()
+        kept = self.store.put_artifact(histogram.to_json(), "histogram.json")
+        self.training = Training(
+            operations=_operations(bill(histogram)),
+            histogram=HistogramArtifact(sha256=kept.sha256, bytes=kept.bytes, entries=len(histogram)),
+            parameters=None,
+            model=None,
+            wall_seconds=wall_seconds,
+            readback_bytes=meter.charges.readback_bytes,
+            upload_bytes=meter.charges.upload_bytes,
+            peak_memory_bytes=None,
+            messages=meter.charges.messages,
+        )
+
+    def take_model(self, parameters: ParameterCount, weights: bytes, peak_memory_bytes: int) -> None:
+        """Keep the weights of the returned model."""
+        assert self.training is not None
+        self.training = self.training.model_copy(
+            update={
+                "parameters": Parameters(
+                    total=parameters.total,
+                    trainable=parameters.trainable,
+                    frozen=parameters.frozen,
+                    buffers=parameters.buffers,
+                ),
+                "model": self.store.put_artifact(weights, "safetensors"),
+                "peak_memory_bytes": peak_memory_bytes,
+            }
+        )
+
+    def take_evaluation(self, score: Score, predictions: npt.NDArray[np.int64]) -> None:
+        """Keep the predictions: one label in each line, in the order of the test images."""
+        text = "".join(f"{label}\n" for label in predictions)
+        self.evaluation = Evaluation(
+            accuracy=score.accuracy,
+            correct=score.correct,
+            total=score.total,
+            operations=self.prediction_operations,
+            predictions=self.store.put_artifact(text.encode(), "predictions.txt"),
+        )
+
+    def record(self, verdict: Verdict, reason: str) -> Record:
+        """The sealed record of all this."""
+        return seal(
+            Content(
+                created_at=datetime.now(UTC),
+                status=Status(verdict=verdict, stage=self.stage, reason=reason),
+                submission=self._submission(),
+                competition=self.competition
+                and CompetitionInfo(name=self.competition.name, digest=self.competition.digest),
+                dataset=self.dataset
+                and DatasetInfo(
+                    name=self.dataset.name, digest=self.dataset.digest, official=self.dataset.official
+                ),
+                environment=self._environment(),
+                trace=self.trace,
+                training=self.training,
+                complexity=complexity(self.training),
+                evaluation=self.evaluation,
+                reports=tuple(self.reports),
+                log=Log(head=self.log.head, tail=self.log.tail, dropped_bytes=self.log.dropped_bytes),
+            )
+        )
+
+    def _submission(self) -> SubmissionInfo:
+        if self.submission is None:
+            assert self.unread is not None
+            return self.unread
+        source = self.submission
+        return SubmissionInfo(
+            name=source.name,
+            team=source.team,
+            task=source.task,
+            sha256=source.sha256,
+            files=tuple(
+                SourceFile(path=path, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+                for path, content in source.files.items()
+            ),
+            archive_bytes=source.archive_bytes,
+            source_bytes=source.source_bytes,
+            description=source.description or None,
+            paper=source.paper,
+        )
+
+    def _environment(self) -> Environment:
+        return Environment(
+            sandbox=self.sandbox,
+            image_digest=self.runtime_facts.get("image_digest"),
+            torch=self.executor_facts.get("torch"),
+            python=platform.python_version(),
+            device=self.device,
+            accelerator=self.executor_facts.get("accelerator"),
+            seed=self.seed,
+            haet_eval=__version__,
+            platform=platform.platform(),
+            cpu=_cpu_name(),
+            threads=self.threads,
+        )
+
+
+def unread_submission(path: Path) -> SubmissionInfo:
+    """What can be said of a submission whose archive or manifest could not be read."""
+    raw = path.read_bytes() if path.is_file() else b""
+    return SubmissionInfo(
+        name=None,
+        team=None,
+        task="",
+        sha256=hashlib.sha256(raw).hexdigest(),
+        files=(),
+        archive_bytes=len(raw),
+        source_bytes=0,
+        description=None,
+        paper=None,
+    )
+
+
+def _operations(priced: Bill) -> Operations:
+    lines = sorted(priced.by_operator.items(), key=lambda item: (-item[1].operations, item[0]))
+    return Operations(
+        standard=STANDARD,
+        total=priced.total,
+        by_phase=priced.by_phase,
+        by_operator=tuple(
+            OperatorCost(operator=name, calls=line.calls, operations=line.operations) for name, line in lines
+        ),
+        uncounted=tuple(
+            Uncounted(operator=name, calls=line.calls, shapes=tuple(line.shapes), hint=line.hint)
+            for name, line in sorted(priced.uncounted.items())
+        ),
+    )
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

@@ -1,0 +1,182 @@
+"""The two workers of an evaluation, started and connected: what a run happens in."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NoReturn
+
+from haet_eval.competition import Budgets
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.remote import charges
+from haet_eval.remote.connection import Connection
+from haet_eval.remote.meter import Meter
+from haet_eval.remote.relay import Relay
+from haet_eval.remote.trace import TraceWriter
+from haet_eval.runtimes.failures import judge_end
+from haet_eval.runtimes.folder import RunFolder
+from haet_eval.runtimes.interface import Role, Runtime, Worker, WorkerLimits
+
+_START_SECONDS: Final = 120
+_END_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 1.0
+_CLIENT_MEMORY_BYTES: Final = 4 << 30
+_SPARE_SECONDS: Final = 300
+
+
+@dataclass
+class Watch:
+    """Looks at a running stage a few times a second, and ends it when its time or a worker is over."""
+
+    workers: Mapping[Role, Worker]
+    stage: str = "train"
+    budget_seconds: float = float(_START_SECONDS)
+    started: float = field(default_factory=time.monotonic)
+    submission_started: bool = False
+    _polled: float = 0.0
+
+    def begin(self, stage: str, budget_seconds: float) -> None:
+        """A stage begins now and may take that long."""
+        self.stage, self.budget_seconds = stage, budget_seconds
+        self.started = time.monotonic()
+        self.submission_started = True
+
+    @property
+    def elapsed_seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def look(self) -> None:
+        """Raises SubmissionFailure or EnvironmentProblem when the stage must not go on."""
+        if self.elapsed_seconds > self.budget_seconds:
+            self._overdue()
+        if time.monotonic() - self._polled > _POLL_SECONDS:
+            self._polled = time.monotonic()
+            self.check_workers()
+
+    def _overdue(self) -> NoReturn:
+        if not self.submission_started:
+            raise EnvironmentProblem(
+                f"the workers did not start within {_START_SECONDS} s",
+                "the machine may be overloaded; try again",
+            )
+        what = "training" if self.stage == "train" else "prediction"
+        raise SubmissionFailure(
+            Verdict.LIMIT_TIME,
+            f"The {what} took longer than its budget of {self.budget_seconds:,.0f} s.",
+        )
+
+    def check_workers(self) -> None:
+        """Raises when a worker has ended; the executor is judged first, as the other ends with it."""
+        for role in (Role.EXECUTOR, Role.SUBMISSION):
+            end = self.workers[role].poll()
+            if end is not None:
+                raise judge_end(role, end, submission_started=self.submission_started)
+
+    def wait_for_end(self) -> NoReturn:
+        """A connection is lost: find out which worker ended, and how."""
+        deadline = time.monotonic() + _END_SECONDS
+        while time.monotonic() < deadline:
+            self.check_workers()
+            time.sleep(0.05)
+        raise EnvironmentProblem(
+            "a worker closed its connection and went on running",
+            "run it again; `haet-eval doctor` may know more",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Two connected workers, with the meter between them. `trace_path` is complete once `trace` is closed."""
+
+    relay: Relay
+    meter: Meter
+    watch: Watch
+    trace: TraceWriter
+    trace_path: Path
+
+
+def executor_threads(budgets: Budgets) -> int:
+    """Threads that kernels run on: what the budget allows and the machine has."""
+    return max(1, min(budgets.cpus, os.cpu_count() or 1))
+
+
+@contextmanager
+def open_run(runtime: Runtime, budgets: Budgets, header: Mapping[str, object]) -> Iterator[Run]:
+    """Start both workers and connect them; on leaving, nothing of them is left.
+
+    Args:
+        runtime: how the workers are run.
+        budgets: what they may use.
+        header: facts that the trace begins with.
+
+    Raises:
+        EnvironmentProblem: the workers cannot be started.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(RunFolder())
+        listeners = {role: stack.enter_context(folder.listen(role)) for role in Role}
+        stack.enter_context(runtime)
+        threads = executor_threads(budgets)
+        workers = {
+            Role.EXECUTOR: runtime.start(
+                Role.EXECUTOR,
+                folder.socket_path(Role.EXECUTOR),
+                _limits(budgets, budgets.memory_bytes, threads),
+                {"OMP_NUM_THREADS": str(threads)},
+            ),
+            Role.SUBMISSION: runtime.start(
+                Role.SUBMISSION,
+                folder.socket_path(Role.SUBMISSION),
+                _limits(budgets, min(_CLIENT_MEMORY_BYTES, budgets.memory_bytes), 1),
+                {"OMP_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1"},
+            ),
+        }
+        watch = Watch(workers)
+        connections = {role: Connection(_accept(listeners[role], watch)) for role in Role}
+        for connection in connections.values():
+            stack.callback(connection.close)
+        trace_path = folder.path / "trace"
+        trace = TraceWriter(trace_path, dict(header))
+        stack.callback(trace.close)
+        meter = Meter(_meter_budgets(budgets), trace)
+        relay = Relay(
+            submission=connections[Role.SUBMISSION],
+            executor=connections[Role.EXECUTOR],
+            meter=meter,
+            watch=watch.look,
+            report=lambda _: None,
+            output_bytes=budgets.output_bytes,
+        )
+        yield Run(relay, meter, watch, trace, trace_path)
+
+
+def _limits(budgets: Budgets, memory_bytes: int, cpus: int) -> WorkerLimits:
+    deadline = _START_SECONDS + budgets.wall_seconds + budgets.prediction_seconds + _SPARE_SECONDS
+    return WorkerLimits(
+        memory_bytes=memory_bytes,
+        processes=budgets.processes,
+        deadline_seconds=deadline,
+        cpus=float(cpus),
+    )
+
+
+def _meter_budgets(budgets: Budgets) -> charges.Budgets:
+    return charges.Budgets(
+        readback_bytes=budgets.readback_bytes,
+        upload_bytes=budgets.upload_bytes,
+        messages=budgets.messages,
+        operations=budgets.operations,
+        prediction_operations_per_image=budgets.prediction_operations_per_image,
+    )
+
+
+def _accept(listener: socket.socket, watch: Watch) -> socket.socket:
+    listener.settimeout(0.1)
+    while True:
+        try:
+            return listener.accept()[0]
+        except TimeoutError:
+            watch.look()
