@@ -38,27 +38,27 @@ def _distance(p: Argument, width: int) -> int:
 @price(*overloads("_cdist_backward", ".default .out"))
 def _cdist_backward(s: Signature) -> int:
     """For each pair its gradient by the elements of the row of x1, summed over the rows of x2."""
-    x1, x2 = s.tensor("x1"), s.tensor("x2")
+    width, others = s.tensor("x1").shape[-1], s.tensor("x2").shape[-2]
     pairs = s.tensor("cdist").numel
-    gradients = pairs * _gradient(s["p"], x1.shape[-1])
-    return gradients + max(pairs * x1.shape[-1] - pairs // max(x2.shape[-2], 1) * x1.shape[-1], 0)
+    if s["p"] == 0 or not pairs:
+        return 0
+    summed = (pairs - pairs // others) * width
+    return pairs * _gradient(s["p"], width) + summed
 
 
 @price(*overloads("_pdist_backward", ".default .out"))
 def _pdist_backward(s: Signature) -> int:
     """For each pair its gradient; it is added to one row and subtracted from the other."""
     pairs, width = s.tensor("pdist").numel, s.tensor("self").shape[-1]
-    return pairs * (_gradient(s["p"], width) + 2 * width if s["p"] != 0 else 0)
+    return 0 if s["p"] == 0 else pairs * (_gradient(s["p"], width) + 2 * width)
 
 
 def _gradient(p: Argument, width: int) -> int:
     """Operations for g · ∂‖d‖ₚ/∂d, where d is the difference of two rows of M.
 
-    p = 0: it is zero. 1: g·sign(d). 2: (g/‖d‖)·d. ∞: g·sign(d) where |d| is the norm. Else
-    (g/‖d‖ᵖ⁻¹) · sign(d)·|d|ᵖ⁻¹. A zero norm has zero gradient: one selection where it divides.
+    p = 1: g·sign(d). 2: (g/‖d‖)·d. ∞: g·sign(d) where |d| is the norm. Else (g/‖d‖ᵖ⁻¹)·sign(d)·|d|ᵖ⁻¹.
+    A zero norm has zero gradient: one selection where it divides.
     """
-    if p == 0:
-        return 0
     if p == 1:
         return 3 * width
     if p == 2:

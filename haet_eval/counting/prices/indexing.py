@@ -4,7 +4,7 @@ Accumulating at such a place is two. A complex element is two real numbers. A bo
 one operation per element of it, and then its reads; what a mask may write is priced as if all were set.
 """
 
-from math import prod
+from math import inf, prod
 
 from haet_eval.counting.prices.integers import ceiling_log2, real_scalars, row_length
 from haet_eval.counting.prices.literals import multiplies
@@ -193,16 +193,18 @@ def _embedding_backward(s: Signature) -> int:
 
 @price(*overloads("embedding_renorm", _IN_PLACE))
 def _embedding_renorm(s: Signature) -> int:
-    """Per index: read a row of D, its norm, compare, divide, scale, write; as if every row were too long.
+    """Per index: read a row of D, its norm, compare; add eps, divide, scale, write, as if it were too long.
 
-    The norm is D powers (absolute values for order 1 or ∞), D − 1 additions and a root.
+    The norm takes D powers (an absolute value first for an order other than 1, 2 or ∞), D − 1 additions
+    and a root (none for 1 and ∞).
     """
-    width = row_length(s.tensor("self"), -1)
-    root = 0 if s["norm_type"] in (1, float("inf")) else 1
-    return s.tensor("indices").numel * (5 * width - 1 + root + 2)
+    width, order = row_length(s.tensor("self"), -1), s["norm_type"]
+    powers = width if order in (1, 2, inf) else 2 * width
+    root = 0 if order in (1, inf) else 1
+    return s.tensor("indices").numel * (4 * width + powers + root + 2)
 
 
-_SUM, _MEAN, _MAX = 0, 1, 2
+_MEAN, _MAX = 1, 2
 
 
 @price(*overloads("_embedding_bag _embedding_bag_forward_only", _FUNCTION))
