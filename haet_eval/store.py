@@ -82,6 +82,23 @@ class Store:
         """The file of an artefact, None where it is not there. Its content is not checked."""
         return next(iter(sorted(self.artifacts.glob(f"{artifact.sha256}.*"))), None)
 
+    def read_artifact(self, artifact: Artifact) -> bytes | None:
+        """The content of an artefact, None where it is not there.
+
+        Raises:
+            UsageProblem: it cannot be read, or is not what the digest says.
+        """
+        path = self.artifact_path(artifact)
+        if path is None:
+            return None
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UsageProblem(f"{path} cannot be read: {error.strerror}") from None
+        if hashlib.sha256(data).hexdigest() != artifact.sha256:
+            raise UsageProblem(f"{path} was changed after it was written: its digest is another")
+        return data
+
     def listing(self) -> Listing:
         """Summaries of all records, and the files that are broken.
 

@@ -1,19 +1,16 @@
 """A leaderboard in the terminal."""
 
-import sys
 from collections.abc import Iterable
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from haet_eval.cli.text import safe
+from haet_eval.cli.text import result_console, safe
 from haet_eval.ranking import Entry, Pool, Ranked
 from haet_eval.reports.rows import Leaderboard, by_pool, pool_title
 from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
 
-_WIDTH_OF_A_PIPE: Final = 160
 _ID_DIGITS: Final = 8
 
 
@@ -26,12 +23,6 @@ def print_leaderboard(leaderboard: Leaderboard) -> None:
         console.print(_unranked_table(leaderboard.unranked), "")
     if not leaderboard.ranked:
         console.print("No qualified submission yet.")
-
-
-def result_console() -> Console:
-    """A console on stdout, wide enough for whole lines where that is no terminal."""
-    width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
-    return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)
 
 
 def _pool_table(pool: Pool, places: Iterable[Ranked]) -> Table:

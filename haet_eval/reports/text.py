@@ -36,6 +36,6 @@ def readable_accuracy(accuracy: float | None) -> str:
     return NOTHING if accuracy is None else f"{100 * accuracy:.2f} %"
 
 
-def readable_share(part: int, whole: int) -> str:
-    """A part of a whole in percent, as in `12.3 %`; a part of nothing is 0."""
-    return f"{100 * part / whole if whole else 0.0:.1f} %"
+def readable_share(share: float) -> str:
+    """A fraction as `12.3 %`."""
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,111 @@
+"""The cost of a training in the terminal."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from rich.bar import Bar
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from haet_eval.cli.text import result_console, safe
+from haet_eval.counting.costs import CallCost
+from haet_eval.record import Record, Training
+from haet_eval.reports.costs import Costs, OperatorShare, PhaseShare
+from haet_eval.reports.text import NOTHING, readable_count, readable_share
+
+_BAR_CELLS: Final = 16
+
+
+def print_costs(costs: Costs, lines: int) -> None:
+    """Print a summary and a table each for phases, operators and calls, `lines` long at most, on stdout."""
+    console = result_console()
+    _print_summary(console, costs.record)
+    training = costs.record.training
+    if training is None:
+        return
+    console.print(_phases(costs.phases), "")
+    console.print(_operators(costs.operators[:lines]), _more(costs.operators, lines), sep="\n")
+    if costs.calls:
+        console.print(_calls(costs.calls[:lines], training.operations.total), _more(costs.calls, lines))
+    if training.operations.uncounted:
+        console.print(_uncounted(training))
+
+
+def _print_summary(console: Console, record: Record) -> None:
+    who = f"{record.submission.team or NOTHING} · {record.submission.name or NOTHING} · {record.record_id}"
+    console.print(safe(who, "bold"))
+    console.print(safe(f"{record.status.verdict.value}. {record.status.reason}".strip()))
+    training = record.training
+    if training is None:
+        console.print("It never came to training, so there are no operations to explain.")
+        return
+    parameters = training.parameters.total if training.parameters else None
+    console.print(
+        f"complexity {readable_count(record.complexity)}"
+        f" = parameters {readable_count(parameters)}"
+        f" + operations {readable_count(training.operations.total)}\n"
+    )
+
+
+def _phases(lines: Iterable[PhaseShare]) -> Table:
+    table = _table("By phase", "phase")
+    _add_cost_columns(table)
+    for line in lines:
+        table.add_row(safe(line.phase), *_cost(line.operations, line.share))
+    return table
+
+
+def _operators(lines: Iterable[OperatorShare]) -> Table:
+    table = _table("By operator", "operator")
+    table.add_column("priced under")
+    table.add_column("calls", justify="right", no_wrap=True)
+    _add_cost_columns(table)
+    for line in lines:
+        cells = (safe(line.operator), safe(line.family or NOTHING), readable_count(line.calls))
+        table.add_row(*cells, *_cost(line.operations, line.share))
+    return table
+
+
+def _calls(lines: Iterable[CallCost], whole: int) -> Table:
+    table = _table("By call", "operator and tensors")
+    table.add_column("calls", justify="right", no_wrap=True)
+    _add_cost_columns(table)
+    for line in lines:
+        share = line.operations / whole if whole else 0.0
+        name = safe(f"{line.operator} {line.shapes}")
+        table.add_row(name, readable_count(line.calls), *_cost(line.operations, share))
+    return table
+
+
+def _uncounted(training: Training) -> Table:
+    table = _table("Not in the counting standard: these make the run uncountable", "operator")
+    table.add_column("calls", justify="right", no_wrap=True)
+    table.add_column("tensors")
+    table.add_column("what to do")
+    for line in training.operations.uncounted:
+        table.add_row(
+            safe(line.operator), readable_count(line.calls), safe("; ".join(line.shapes)), safe(line.hint)
+        )
+    return table
+
+
+def _table(title: str, first_column: str) -> Table:
+    heading = Text(title, "bold")
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table.add_column(first_column)
+    return table
+
+
+def _add_cost_columns(table: Table) -> None:
+    table.add_column("operations", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("", width=_BAR_CELLS)
+
+
+def _cost(operations: int, share: float) -> tuple[str, str, Bar]:
+    return readable_count(operations), readable_share(share), Bar(1.0, 0.0, share, width=_BAR_CELLS)
+
+
+def _more(lines: list[OperatorShare] | list[CallCost], shown: int) -> str:
+    return f"… and {len(lines) - shown} more; --lines shows them.\n" if len(lines) > shown else ""

@@ -1,0 +1,174 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import haet_eval.counting.prices  # noqa: F401  (binds the prices)
+from haet_eval.cli.explain import explain
+from haet_eval.counting.costs import CallCost, call_costs
+from haet_eval.counting.histogram import Histogram
+from haet_eval.counting.signature import Argument, Signature, TensorMeta
+from haet_eval.errors import UsageProblem, Verdict
+from haet_eval.record import HistogramArtifact, Operations, OperatorCost, Record, Uncounted
+from haet_eval.store import Store
+from tests.fixtures.records import make_record, make_training
+
+
+def matrix(rows: int, columns: int) -> TensorMeta:
+    return TensorMeta((rows, columns), (columns, 1), 0, "float32")
+
+
+def product(rows: int) -> Signature:
+    arguments: dict[str, Argument] = {"self": matrix(rows, 3), "mat2": matrix(3, 4)}
+    return Signature("aten.mm.default", arguments, (matrix(rows, 4),))
+
+
+def relu(rows: int) -> Signature:
+    return Signature("aten.relu.default", {"self": matrix(rows, 4)}, (matrix(rows, 4),))
+
+
+def view(rows: int) -> Signature:
+    arguments: dict[str, Argument] = {"self": matrix(rows, 4), "size": (rows * 4,)}
+    return Signature("aten.view.default", arguments, (TensorMeta((rows * 4,), (1,), 0, "float32"),))
+
+
+FORWARD = (0, 0, 10, 0, 0, 0)
+HISTOGRAM = Histogram([(product(8), FORWARD), (product(2), FORWARD), (relu(8), FORWARD), (view(8), FORWARD)])
+OPERATIONS = Operations(
+    standard=1,
+    total=2320,
+    by_phase={"backward": 320, "forward": 2000},
+    by_operator=(
+        OperatorCost(operator="aten.relu.default", calls=10, operations=320),
+        OperatorCost(operator="aten.mm.default", calls=20, operations=2000),
+        OperatorCost(operator="aten.view.default", calls=10, operations=0),
+    ),
+    uncounted=(),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Store(tmp_path / "results")
+
+
+def make_explained(operations: Operations = OPERATIONS, histogram: bytes = HISTOGRAM.to_json()) -> Record:
+    artifact = HistogramArtifact(
+        sha256=hashlib.sha256(histogram).hexdigest(), bytes=len(histogram), entries=4
+    )
+    return make_record(
+        training=make_training().model_copy(update={"operations": operations, "histogram": artifact})
+    )
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(explain, list(map(str, arguments)), catch_exceptions=False)
+
+
+def test_calls_are_priced_and_the_dearest_comes_first() -> None:
+    assert call_costs(HISTOGRAM) == [
+        CallCost(
+            "aten.mm.default",
+            "self float32[8, 3], mat2 float32[3, 4] → float32[8, 4]",
+            10,
+            10 * 32 * 5,
+        ),
+        CallCost("aten.mm.default", "self float32[2, 3], mat2 float32[3, 4] → float32[2, 4]", 10, 10 * 8 * 5),
+        CallCost("aten.relu.default", "self float32[8, 4] → float32[8, 4]", 10, 10 * 32),
+    ]
+
+
+def test_shows_where_the_operations_went(store: Store) -> None:
+    path = store.add(make_explained())
+    store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
+    shown = run(path).stdout
+    by_phase, by_operator, by_call = shown.split("By ")[1:]
+    assert by_phase.index("forward") < by_phase.index("backward")
+    assert "86.2 %" in by_phase
+    assert by_operator.index("aten.mm.default") < by_operator.index("aten.relu.default")
+    assert "matmul" in by_operator
+    assert "self float32[8, 3]" in by_call
+    assert "complexity 11,002,320 = parameters 11,000,000 + operations 2,320" in shown
+
+
+def test_without_the_histogram_the_record_alone_is_explained(store: Store) -> None:
+    path = store.add(make_explained())
+    assert "By call" not in run(path).stdout
+    assert json.loads(run(path, "--json").stdout)["by_call"] is None
+
+
+def test_json_has_every_line_and_exact_counts(store: Store) -> None:
+    path = store.add(make_explained())
+    store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
+    document = json.loads(run(path, "--json", "--lines", 1).stdout)
+    assert document["operations"] == "2320"
+    assert document["by_phase"][0] == {"phase": "forward", "operations": "2000", "share": 2000 / 2320}
+    assert [line["operations"] for line in document["by_operator"]] == ["2000", "320", "0"]
+    assert sum(int(line["operations"]) for line in document["by_call"]) == 2320
+
+
+def test_long_tables_are_cut_and_say_so(store: Store) -> None:
+    path = store.add(make_explained())
+    shown = run(path, "--lines", 1).stdout
+    assert "aten.relu.default" not in shown
+    assert "… and 2 more" in shown
+
+
+def test_a_record_can_be_named_by_its_id(store: Store) -> None:
+    record = make_explained()
+    store.add(record)
+    assert record.record_id in run(record.record_id[:6], "--results", store.directory).stdout
+
+
+def test_operators_without_a_price_are_named(store: Store) -> None:
+    lstm = Uncounted(
+        operator="aten.lstm[red].input", calls=3, shapes=("[8, 4] float32",), hint="unroll it\x1b[2J"
+    )
+    operations = OPERATIONS.model_copy(update={"uncounted": (lstm,)})
+    training = make_training().model_copy(update={"operations": operations})
+    path = store.add(make_record(verdict=Verdict.UNCOUNTABLE, reason="lstm", training=training))
+    shown = run(path).stdout
+    assert "aten.lstm[red].input" in shown
+    assert "unroll it" in shown
+    assert "\x1b" not in shown
+    assert "complexity –" in shown
+
+
+def test_what_never_trained_has_nothing_to_explain(store: Store) -> None:
+    path = store.add(make_record(verdict=Verdict.INVALID_SUBMISSION, reason="there is no haet.toml"))
+    shown = run(path).stdout
+    assert "invalid_submission. there is no haet.toml" in shown
+    assert "never came to training" in shown
+    assert json.loads(run(path, "--json").stdout)["operations"] is None
+
+
+def test_a_training_without_operations_has_no_shares(store: Store) -> None:
+    nothing = Operations(standard=1, total=0, by_phase={"forward": 0}, by_operator=(), uncounted=())
+    assert "0.0 %" in run(store.add(make_explained(nothing))).stdout
+
+
+def test_a_changed_histogram_is_refused(store: Store) -> None:
+    path = store.add(make_explained())
+    store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
+    (histogram,) = store.artifacts.iterdir()
+    histogram.write_bytes(b"{}")
+    with pytest.raises(UsageProblem, match="digest is another"):
+        run(path)
+
+
+def test_a_histogram_that_is_none_is_refused(store: Store) -> None:
+    path = store.add(make_explained(histogram=b"{}"))
+    store.put_artifact(b"{}", "histogram.json")
+    with pytest.raises(UsageProblem, match="cannot be read: not a histogram"):
+        run(path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "no json"])
+def test_a_file_that_is_no_record_is_the_users_problem(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "record.json"
+    file.write_text(content)
+    with pytest.raises(UsageProblem, match="no sound record"):
+        run(file)

@@ -1,0 +1,245 @@
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from haet_eval.cli.leaderboard import leaderboard
+from haet_eval.errors import UsageProblem, Verdict
+from haet_eval.record import Record
+from haet_eval.store import Store
+from tests.fixtures.records import make_record, make_training
+
+REPOSITORY = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from haet_eval.cli.leaderboard import leaderboard; leaderboard()"]
+
+ESCAPES = "\x1b[31m\x1b]0;owned\x07\x9b2J\r\n\b\u202egnp.exe\u2066"
+HOSTILE = [
+    ESCAPES,
+    "[bold red]markup[/] [link=file:///etc/passwd]x[/link] [/nothing",
+    ":bomb: :smiley:",
+    "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "{{ 7 * 7 }} {% raw %}",
+    "| a | b |\n|---|",
+    "[click](javascript:alert(1)) `code` **bold** \\",
+    '=HYPERLINK("http://x","y")',
+    "日本語 und Ümläute 👩‍💻",
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    store = Store(tmp_path / "results")
+    store.prepare()
+    return store
+
+
+def run(store: Store, *options: str) -> Result:
+    return CliRunner().invoke(leaderboard, [str(store.directory), *options], catch_exceptions=False)
+
+
+def rows(store: Store, *options: str) -> list[dict[str, object]]:
+    document = json.loads(run(store, "--json", *options).stdout)
+    entries: list[dict[str, object]] = document["entries"]
+    return entries
+
+
+def fill(store: Store) -> dict[str, Record]:
+    records = {
+        "big": make_record(name="big", training=make_training(2**60 + 1)),
+        "small": make_record(name="small", team="Babbage", training=make_training(2**60)),
+        "process": make_record(name="process", sandbox="process", training=make_training(5)),
+        "digits": make_record(name="digits", competition="digits", task="digits"),
+        "weak": make_record(name="weak", verdict=Verdict.BELOW_THRESHOLD, correct=9000),
+        "broken": make_record(
+            name="broken", competition=None, task=None, verdict=Verdict.INVALID_SUBMISSION, reason="no toml"
+        ),
+    }
+    for record in records.values():
+        store.add(record)
+    return records
+
+
+def test_ranks_the_official_and_qualified(store: Store) -> None:
+    fill(store)
+    result = run(store)
+    assert result.exit_code == 0
+    titles = [line.strip() for line in result.stdout.splitlines() if "·" in line]
+    assert titles == ["digits · digits", "haet2021 · cifar10"]
+    assert result.stdout.index("small") < result.stdout.index("big")
+    assert "process" not in result.stdout
+    assert "weak" not in result.stdout
+    assert "Not shown: 3" in result.stderr
+
+
+def test_all_shows_the_others_apart(store: Store) -> None:
+    fill(store)
+    result = run(store, "--all")
+    assert "haet2021 · cifar10 · unofficial (process, data" in result.stdout
+    assert "below_threshold" in result.stdout
+    assert "invalid_submission" in result.stdout
+    assert result.stderr == ""
+
+
+def test_json_is_one_document_with_exact_counts(store: Store) -> None:
+    records = fill(store)
+    entries = rows(store, "--competition", "haet2021")
+    assert [entry["name"] for entry in entries] == ["small", "big"]
+    assert [entry["complexity"] for entry in entries] == [str(2**60 + 11_000_000), str(2**60 + 11_000_001)]
+    assert [(entry["position"], entry["of"]) for entry in entries] == [(1, 2), (2, 2)]
+    assert entries[0]["record_id"] == records["small"].record_id
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--task", "digits"], ["digits"]),
+        (["--competition", "haet2021", "--task", "digits"], []),
+        (["--competition", "haet2021", "--all"], ["small", "big", "process", "weak"]),
+        (["--best", "--task", "cifar10"], ["small", "big"]),
+    ],
+)
+def test_options_choose_what_is_shown(store: Store, options: list[str], names: list[str]) -> None:
+    fill(store)
+    assert [entry["name"] for entry in rows(store, *options)] == names
+
+
+def test_best_keeps_one_entry_of_each_team(store: Store) -> None:
+    for size in (3, 1, 2):
+        store.add(make_record(name=f"size {size}", training=make_training(size)))
+    assert [(entry["name"], entry["of"]) for entry in rows(store, "--best")] == [("size 1", 1)]
+
+
+def test_an_empty_directory_has_no_leaderboard_yet(store: Store) -> None:
+    assert "No qualified submission yet." in run(store).stdout
+    assert rows(store) == []
+    assert run(store, "--csv").stdout.startswith("position,of,awarded,")
+    assert "No qualified submission yet." in run(store, "--markdown").stdout
+    assert "No qualified submission yet." in run(store, "--html").stdout
+
+
+def test_a_broken_record_is_named_on_stderr_and_the_rest_is_ranked(store: Store) -> None:
+    fill(store)
+    path = store.add(make_record(name="forged"))
+    path.write_text(path.read_text().replace("Lovelace", "Cheater"))
+    result = run(store)
+    assert f"Broken record {path.name}: the record does not match its digest" in result.stderr
+    assert "small" in result.stdout
+    assert json.loads(run(store, "--json").stdout)["problems"][0]["file"] == path.name
+
+
+def test_a_missing_directory_is_the_users_problem(tmp_path: Path) -> None:
+    result = CliRunner().invoke(leaderboard, [str(tmp_path / "nothing")])
+    assert isinstance(result.exception, UsageProblem)
+
+
+def has_no_control_characters(text: str) -> bool:
+    return not any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u202e\u2066" for c in text.replace("\n", ""))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("style", ["", "--csv", "--markdown", "--html"])
+def test_names_are_text_and_nothing_else(store: Store, name: str, style: str) -> None:
+    store.add(make_record(name=name, team=name))
+    result = run(store, *filter(None, [style]))
+    assert result.exit_code == 0
+    assert has_no_control_characters(result.stdout)
+    assert has_no_control_characters(result.stderr)
+
+
+def test_markup_and_emoji_codes_are_shown_as_they_are(store: Store) -> None:
+    store.add(make_record(name="[bold]x[/] :bomb:", team="[/]"))
+    assert "[bold]x[/] :bomb:" in run(store).stdout
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        assert not any(name.startswith("on") or name in ("src", "href") for name, _ in attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name != ESCAPES])
+def test_the_page_runs_and_fetches_nothing(store: Store, name: str) -> None:
+    store.add(make_record(name=name))
+    store.add(make_record(name=name, verdict=Verdict.BELOW_THRESHOLD))
+    tags = Tags()
+    tags.feed(run(store, "--html", "--all").stdout)
+    assert not tags.seen & {"script", "img", "a", "link", "iframe", "b"}
+    assert tags.text.count(" ".join(name.split())) == 2
+
+
+def test_csv_is_read_back_with_counts_in_full_and_formulas_disarmed(store: Store) -> None:
+    record = make_record(name='=1+1 "quoted", with comma', training=make_training(2**70))
+    store.add(record)
+    (row,) = csv.DictReader(io.StringIO(run(store, "--csv").stdout))
+    assert row["name"] == '\'=1+1 "quoted", with comma'
+    assert row["complexity"] == str(record.complexity)
+    assert row["awarded"] == "true"
+
+
+def test_markdown_keeps_its_columns_whatever_the_names_are(store: Store) -> None:
+    for name in HOSTILE:
+        store.add(make_record(name=name, team="a | b"))
+    lines = [line for line in run(store, "--markdown").stdout.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(HOSTILE)
+    assert {line.replace(r"\\", "").replace(r"\|", "").count("|") for line in lines} == {9}
+
+
+def test_a_pipe_gets_whole_lines_without_colours(store: Store) -> None:
+    record = make_record(
+        name="a rather long name of a method, of 48 characters", training=make_training(10**30)
+    )
+    store.add(record)
+    done = subprocess.run(
+        [*COMMAND, str(store.directory)], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert "\x1b" not in done.stdout
+    assert "a rather long name of a method, of 48 characters" in done.stdout
+    assert "1.000×10³⁰" in done.stdout
+
+
+def in_terminal(columns: int, *arguments: str) -> str:
+    """What the command writes to a terminal of that width."""
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"COLUMNS": str(columns), "TERM": "xterm-256color"}
+    command = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=REPOSITORY, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    written = b""
+    try:
+        while data := os.read(ours, 65536):
+            written += data
+    except OSError:
+        pass  # Linux reports the end of a terminal's output as an error
+    finally:
+        os.close(ours)
+    assert command.wait() == 0
+    return written.decode()
+
+
+def test_eighty_columns_crop_no_number(store: Store) -> None:
+    for name in HOSTILE:
+        store.add(make_record(name=name, training=make_training(123_456_789 * 10**9)))
+    shown = in_terminal(80, str(store.directory))
+    assert shown.count("1.235×10¹⁷") == len(HOSTILE)
+    assert shown.count("94.12 %") == len(HOSTILE)
+    assert "\x1b[1m" in shown
+    assert "\x1b]" not in shown
+    assert "\x07" not in shown
