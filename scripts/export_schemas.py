@@ -2,8 +2,8 @@
 
 Usage: python scripts/export_schemas.py [--check]
 
-The families below are kept by hand; everything else comes from the installed PyTorch. A name without an overload
-is its `default`. Each family has validators, or kernels that check their arguments themselves.
+The families below are kept by hand; everything else comes from the installed PyTorch. A name without an
+overload is its `default`. Each family has validators, or kernels that check their arguments themselves.
 """
 
 import sys

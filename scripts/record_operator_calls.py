@@ -12,13 +12,12 @@ import random
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.testing._internal.common_modules import module_db
 from torch.testing._internal.common_methods_invocations import (
     foreach_binary_op_db,
     foreach_other_op_db,
@@ -27,6 +26,7 @@ from torch.testing._internal.common_methods_invocations import (
     foreach_unary_op_db,
     op_db,
 )
+from torch.testing._internal.common_modules import module_db
 from torch.testing._internal.common_optimizers import optim_db
 from torch.testing._internal.opinfo.core import OpInfo, SampleInput
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -237,12 +237,124 @@ def record_optimizers(recorder: Recorder) -> None:
             recorder.made.clear()
 
 
+def each(
+    names: str, given: tuple[Any, ...], named: dict[str, Any]
+) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """The same arguments for several overloads; tensors are copied, since some of these write."""
+    for name in names.split():
+        yield name, tuple(x.clone() if isinstance(x, torch.Tensor) else x for x in given), named
+
+
+def rarities() -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    """Calls that no sample makes: overload, arguments, keywords."""
+    x, y, i = torch.randn(4, 6), torch.rand(4, 6), torch.randint(0, 6, (4, 6))
+    generator, scalar, flags = torch.Generator(), torch.tensor(0.5), torch.zeros(())
+    v, g = torch.randn(8, 3, 3, 3), torch.rand(8, 1, 1, 1)
+    norm = torch.rand(8, 1, 1, 1)
+    image, vector = torch.randn(2, 3, 8, 8), torch.rand(3)
+    adam = [[torch.randn(3, 5)] for _ in range(4)]
+    fused = {
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "weight_decay": 0.1,
+        "eps": 1e-8,
+        "amsgrad": False,
+        "maximize": False,
+    }
+    seeded = {"generator": generator}
+    size = [2, 3]
+    whole = (
+        "bitwise_and.Scalar bitwise_and_.Scalar bitwise_or.Scalar bitwise_or_.Scalar bitwise_xor.Scalar "
+        "bitwise_xor_.Scalar bitwise_left_shift.Tensor_Scalar bitwise_right_shift.Tensor_Scalar "
+        "floor_divide.Scalar floor_divide_.Scalar fmod.Scalar fmod_.Scalar remainder_.Scalar eq_.Scalar "
+        "ne_.Scalar ge_.Scalar gt_.Scalar le_.Scalar lt_.Scalar sub_.Scalar clamp_max clamp_max_ isin.Tensor_Scalar"
+    )
+    return [
+        *each(whole, (i, 3), {}),
+        *each("xlogy.Scalar_Other xlogy_.Scalar_Other sub_.Scalar", (x.clone(), 2.5), {}),
+        *each("div.Scalar_mode div_.Scalar_mode", (x.clone(), 2.5), {"rounding_mode": "floor"}),
+        *each("xlogy.Scalar_Self remainder.Scalar_Tensor", (2.5, y), {}),
+        *each("add.out sub.out minimum.out", (x, y), {"out": torch.empty(4, 6)}),
+        *each("gelu_ hardswish_ hardtanh_ detach_ lift _neg_view", (x,), {}),
+        *each("random_ poisson _standard_gamma _sample_dirichlet", (y,), seeded),
+        *each("rand.generator randn.generator", (size,), seeded),
+        *each("rand_like.generator randn_like.generator", (x,), seeded),
+        *each("_is_all_true _is_any_true", (x > 0,), {}),
+        *each("is_same_size _has_same_storage_numel set_.source_Tensor", (x, y), {}),
+        ("bmm.out", (torch.randn(2, 3, 4), torch.randn(2, 4, 5)), {"out": torch.empty(2, 3, 5)}),
+        ("pow.Tensor_Scalar_out", (y, 2.0), {"out": torch.empty(4, 6)}),
+        ("sqrt.out", (y,), {"out": torch.empty(4, 6)}),
+        ("fill.Tensor", (x, scalar), {}),
+        ("fill_.Tensor", (x.clone(), scalar), {}),
+        ("isin.Scalar_Tensor", (3, i), {}),
+        ("norm.Scalar", (x, 2.0), {}),
+        ("norm.ScalarOpt_dtype", (x, 2.0), {"dtype": torch.float64}),
+        ("norm.ScalarOpt_dim_dtype", (x, 2.0, [1], True), {"dtype": torch.float64}),
+        ("bernoulli.p", (x, 0.3), seeded),
+        ("bernoulli_.Tensor", (x.clone(), y), seeded),
+        ("binomial", (torch.full((4, 6), 5.0), y), seeded),
+        ("normal.float_Tensor", (0.5, y), seeded),
+        ("randint.generator", (9, size), seeded),
+        ("randint.low_generator", (2, 9, size), seeded),
+        ("random_.from", (i.clone(), 2, 9), seeded),
+        ("random_.to", (i.clone(), 9), seeded),
+        ("randperm", (12,), {}),
+        ("randperm.generator", (12,), seeded),
+        ("_dirichlet_grad", (y / y.sum(1, True), y, y.sum(1, True).expand_as(y)), {}),
+        ("_standard_gamma_grad", (y, y), {}),
+        ("native_dropout", (x, 0.3, True), {}),
+        ("bucketize.Scalar", (0.5, torch.arange(5.0)), {}),
+        ("searchsorted.Scalar", (torch.arange(5.0), 0.5), {}),
+        ("embedding_renorm_", (torch.randn(6, 4), torch.tensor([0, 3, 3]), 1.0, 2.0), {}),
+        ("unique_dim", (i, 0, True, True, True), {}),
+        ("select_copy.int", (x, 0, 1), {}),
+        ("slice_copy.Tensor", (x, 0, 1, 3), {}),
+        ("unsafe_split_with_sizes", (x, [1, 3]), {}),
+        ("view.dtype", (x, torch.int32), {}),
+        ("affine_grid_generator", (torch.randn(2, 2, 3), [2, 3, 4, 5], False), {}),
+        ("_upsample_bicubic2d_aa", (image, [4, 5], False), {}),
+        ("_upsample_bicubic2d_aa_backward", (torch.randn(2, 3, 4, 5), [4, 5], [2, 3, 8, 8], False), {}),
+        ("_weight_norm_interface", (v, g, 0), {}),
+        ("_weight_norm_interface", (torch.randn(4, 6), torch.rand(1, 6), 1), {}),
+        ("_weight_norm_interface_backward", (torch.randn_like(v), v, g, norm, 0), {}),
+        ("_native_batch_norm_legit_no_training", (image, vector, vector, vector, vector, 0.1, 1e-5), {}),
+        ("_batch_norm_no_update", (image, vector, vector, vector, vector, 0.1, 1e-5), {}),
+        ("_addmm_activation", (torch.randn(5), torch.randn(4, 6), torch.randn(6, 5)), {}),
+        ("_foreach_copy", ([x], [y]), {}),
+        ("_foreach_pow.ScalarAndTensor", (2.0, [x]), {}),
+        *((f"_foreach_{name}.Tensor", ([x, y], scalar), {}) for name in ("add", "mul", "div")),
+        *((f"_foreach_{name}_.Tensor", ([x.clone(), y.clone()], scalar), {}) for name in ("mul", "div")),
+        *(
+            (f"_foreach_{name}.Tensor", ([x.clone()], [y], [y + 1], torch.ones(1)), {})
+            for name in ("addcmul", "addcmul_", "addcdiv", "addcdiv_")
+        ),
+        *(
+            (f"{name}.tensor_lr", (*adam, [], [torch.ones(())]), {**fused, "lr": torch.tensor(0.1)})
+            for name in ("_fused_adam_", "_fused_adamw_")
+        ),
+        ("_amp_foreach_non_finite_check_and_unscale_", ([x.clone()], flags.clone(), scalar), {}),
+        (
+            "_amp_update_scale_",
+            (torch.tensor(8.0), torch.zeros((), dtype=torch.int32), flags.clone(), 2.0, 0.5, 2000),
+            {},
+        ),
+    ]  # fmt: skip
+
+
+def record_rarities(recorder: Recorder) -> None:
+    for name, arguments, named in rarities():
+        base, _, overload = name.partition(".")
+        operator = getattr(getattr(torch.ops.aten, base), overload or "default")
+        with recorder, torch.no_grad():
+            operator(*arguments, **named)
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     recorder = Recorder(int(sys.argv[2]) if len(sys.argv) > 2 else 12)
-    for record in (record_operators, record_lists, record_modules, record_optimizers):
+    for record in (record_operators, record_lists, record_modules, record_optimizers, record_rarities):
         record(recorder)
     calls = [call for name in sorted(recorder.calls) for call in recorder.calls[name].values()]
     Path(sys.argv[1]).write_bytes(gzip.compress(json.dumps(calls, separators=(",", ":")).encode(), mtime=0))

@@ -31,9 +31,10 @@ def with_real_origins(call: RecordedCall, chance: Random) -> tuple[RecordedCall,
     return replace(call, origins={name: call.origins[name] for name in tensors}), tensors
 
 
-def run(
-    call: RecordedCall, chance: Random, made: Mapping[str, torch.Tensor] = MappingProxyType({})
-) -> object:
+_NONE_MADE: Mapping[str, torch.Tensor] = MappingProxyType({})
+
+
+def run(call: RecordedCall, chance: Random, made: Mapping[str, torch.Tensor] = _NONE_MADE) -> object:
     """Execute one call; `made` are tensor arguments that are there already.
 
     Raises:
@@ -85,12 +86,9 @@ def _made(origin: Origin, meta: TensorMeta, chance: Random) -> torch.Tensor | No
         return None
     outputs = result if isinstance(result, (tuple, list)) else (result,)
     output = outputs[origin.output] if origin.output < len(outputs) else None
-    if isinstance(output, torch.Tensor) and (tuple(output.shape), output.stride()) == (
-        meta.shape,
-        meta.stride,
-    ):
-        return output
-    return None
+    if not isinstance(output, torch.Tensor):
+        return None
+    return output if (tuple(output.shape), output.stride()) == (meta.shape, meta.stride) else None
 
 
 def _native(

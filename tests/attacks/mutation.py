@@ -50,8 +50,8 @@ DTYPES = (
 )  # fmt: skip
 FORMATS = ("contiguous_format", "preserve_format", "channels_last", "channels_last_3d")
 WORDS = (
-    "none", "tanh", "mean", "sum", "prod", "amax", "amin", "add", "multiply", "floor", "trunc", "L", "U", "V", "N",
-    "reduced", "complete", "r", "reflect", "linear", "x",
+    "none", "tanh", "mean", "sum", "prod", "amax", "amin", "add", "multiply", "floor", "trunc", "L", "U", "V",
+    "N", "reduced", "complete", "r", "reflect", "linear", "x",
 )  # fmt: skip
 
 

@@ -114,21 +114,15 @@ def fuzz(seed: int, seconds: float, corpus: Path, only: str) -> None:
         visited.add(name)
         if number not in {0, signal.SIGALRM}:
             kind = signal.Signals(number).name if number > 0 else f"exit {-number}"
-            print(
-                json.dumps({"operator": name, "signal": kind, "seed": child_seed, "call": text}), flush=True
-            )
+            _tell({"operator": name, "signal": kind, "seed": child_seed, "call": text})
     passed, refused, succeeded = totals
-    print(
-        json.dumps(
-            {
-                "passed": passed,
-                "refused": refused,
-                "succeeded": succeeded,
-                "operators": len(visited),
-                "of": len(names),
-            }
-        )
-    )
+    done = {"passed": passed, "refused": refused, "succeeded": succeeded}
+    _tell({**done, "operators": len(visited), "of": len(names)})
+
+
+def _tell(facts: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Real operator calls, recorded by scripts/record_operator_calls.py, as the meter would see them.
 
 A recorded call has the operator, the arguments by name, for tensor arguments their origin, and the bytes of
-the storage they lie in. A tensor is written {"tensor": {shape, stride, offset, dtype, values?}}; dtypes and other
-words of PyTorch's are {"word": name}; a complex number is {"complex": [real, imaginary]}.
+the storage they lie in. A tensor is written {"tensor": {shape, stride, offset, dtype, values?}}; dtypes and
+other words of PyTorch's are {"word": name}; a complex number is {"complex": [real, imaginary]}.
 """
 
 import gzip
