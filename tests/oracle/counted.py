@@ -192,3 +192,10 @@ def dot(a: Sequence[Counted], b: Sequence[Counted]) -> Counted:
 def flat(nested: Nested) -> list[Counted]:
     """All scalars of nested lists, in order."""
     return [x for item in nested for x in flat(item)] if isinstance(nested, list) else [nested]
+
+
+def count(textbook: Callable[[Tally], object]) -> int:
+    """How many operations a textbook implementation takes."""
+    tally = Tally()
+    textbook(tally)
+    return tally.operations

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from haet_eval.counting.prices.evaluate import price_of
 from haet_eval.counting.prices.table import lookup
 from haet_eval.counting.signature import ANY, SPECIAL_FLOATS, Argument, Signature, TensorMeta
 
@@ -34,6 +35,8 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if decomposed is not NotImplemented:
                 return decomposed
         result = func(*args, **keywords)
+        if func.namespace == "profiler":  # marks the time of Optimizer.step, computes nothing
+            return result
         self.signatures.append(signature_of(func, args, keywords, result))
         return result
 
@@ -96,3 +99,19 @@ def record(program: Callable[[], object]) -> list[Signature]:
     with recording:
         program()
     return recording.signatures
+
+
+def operations(program: Callable[[], object]) -> int:
+    """The price of all that a program executes.
+
+    Raises:
+        LookupError: an operator has no price.
+    """
+    return sum(map(_price, record(program)))
+
+
+def _price(signature: Signature) -> int:
+    price = price_of(signature)
+    if price is None:
+        raise LookupError(f"{signature.operator} has no price")
+    return price

@@ -123,8 +123,8 @@ def _soft_margin(signature: Signature) -> int:
 
 @price(*overloads("soft_margin_loss_backward", _BACKWARD))
 def _soft_margin_backward(signature: Signature) -> int:
-    """−y · g · z / (1 + z), with z = exp(−y · x)."""
-    return 7 * signature.out.numel + _incoming(signature)
+    """−y · g / (1 + exp(y · x))."""
+    return 6 * signature.out.numel + _incoming(signature)
 
 
 @price(*overloads("multi_margin_loss", _FUNCTION))

@@ -20,7 +20,7 @@ VIEWS = (
     *overloads(
         "_fw_primal _make_dual _reshape_alias _sparse_broadcast_to _unsafe_view alias as_strided detach "
         "diagonal expand lift lift_fresh permute slice_inverse split_with_sizes squeeze t "
-        "unbind unfold unsqueeze view view_as_complex view_as_real",
+        "unfold unsqueeze view view_as_complex view_as_real",
         ".default",
     ),
     *overloads("as_strided_ detach_ squeeze_ t_ transpose_ unsqueeze_", ".default"),

@@ -134,9 +134,7 @@ def _gradients(inputs: int, statistics: int, parameters: int, mask: tuple[bool, 
         operations += inputs + folding(inputs, parameters)
     if of_bias:
         operations += folding(inputs, parameters)
-    # Without γ the product g · x̂ serves both sums.
-    shared = of_input and of_weight and not weighted
-    return operations - shared * inputs
+    return operations
 
 
 @price(*overloads("native_layer_norm_backward", _FUNCTION))

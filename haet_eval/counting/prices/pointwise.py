@@ -47,12 +47,12 @@ _SHIFT = (
 )
 _REAL_FUNCTIONS = (
     "acos acosh asin asinh atan atanh bitwise_not ceil cos cosh deg2rad digamma erf erfc erfinv exp2 "
-    "expm1 floor frac i0 lgamma log10 log1p log2 polygamma rad2deg relu rsqrt sign sin sinc sinh tan "
+    "expm1 floor frac i0 lgamma log10 log1p log2 polygamma rad2deg relu rsqrt sign sin sinh tan "
     "tanh trunc"
 )
 _SPECIAL_FUNCTIONS = (
     "special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1 "
-    "special_entr special_erfcx special_i0e special_i1 special_i1e special_log_ndtr "
+    "special_erfcx special_i0e special_i1 special_i1e special_log_ndtr "
     "special_modified_bessel_i0 special_modified_bessel_i1 special_modified_bessel_k0 "
     "special_modified_bessel_k1 special_ndtri special_scaled_modified_bessel_k0 "
     "special_scaled_modified_bessel_k1 special_spherical_bessel_j0"
@@ -123,12 +123,15 @@ ELEMENTWISE: tuple[tuple[int, int | None, str, str], ...] = (
         1,
         None,
         _UNARY,
-        "atan2 gcd heaviside hypot igamma igammac lcm logical_and logical_or logical_xor nextafter",
+        "atan2 gcd heaviside igamma igammac lcm logical_and logical_or logical_xor nextafter",
     ),
     (1, None, _FUNCTION, "fmax fmin maximum minimum"),
+    (4, None, _UNARY, "hypot"),
+    (3, None, _UNARY, "sinc"),
+    (3, None, _FUNCTION, "special_entr"),
     (8, None, _FUNCTION, "logaddexp logaddexp2"),
     (2, None, ".Tensor .out _.default", "ldexp"),
-    (4, None, _FUNCTION, "polar"),
+    (4, 4, _FUNCTION, "polar"),
     (
         2,
         None,
@@ -136,7 +139,7 @@ ELEMENTWISE: tuple[tuple[int, int | None, str, str], ...] = (
         "xlogy",
     ),
     (
-        3,
+        2,
         None,
         ".default .other_scalar .other_scalar_out .out .self_scalar .self_scalar_out",
         "special_xlog1py",

@@ -1,0 +1,160 @@
+"""Losses and their backward, with every reduction."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from torch.nn import functional as F  # noqa: N812
+
+from tests.oracle import losses as oracle
+from tests.oracle.counted import Counted, Tally, count
+from tests.oracle.recording import operations
+from tests.unit.prices.shapes import extents, few
+
+aten = torch.ops.aten
+REDUCTIONS = ("none", "mean", "sum")
+
+ELEMENTWISE: dict[str, tuple[Callable[..., Any], Callable[[Counted, Counted], Counted]]] = {
+    "mse": (F.mse_loss, oracle.squared),
+    "smooth l1": (
+        lambda x, y, reduction: F.smooth_l1_loss(x, y, reduction=reduction, beta=0.3),
+        oracle.smooth_l1,
+    ),
+    "huber": (lambda x, y, reduction: F.huber_loss(x, y, reduction, 0.5), oracle.huber),
+    "l1": (lambda x, y, reduction: F.l1_loss(x, y, reduction=reduction), lambda x, y: abs(x - y)),
+    "bce": (
+        lambda x, y, reduction: F.binary_cross_entropy(x, y, reduction=reduction),
+        oracle.binary_cross_entropy,
+    ),
+    "bce with logits": (
+        lambda x, y, reduction: F.binary_cross_entropy_with_logits(x, y, reduction=reduction),
+        oracle.binary_cross_entropy_with_logits,
+    ),
+    "soft margin": (
+        lambda x, y, reduction: F.soft_margin_loss(x, y, reduction=reduction),
+        oracle.soft_margin,
+    ),
+}
+
+BACKWARD: dict[str, tuple[Callable[..., Any], Callable[[Counted, Counted, Counted], Counted]]] = {
+    "smooth l1": (
+        lambda g, x, y, r: aten.smooth_l1_loss_backward(g, x, y, r, 0.5),
+        oracle.smooth_l1_backward,
+    ),
+    "huber": (lambda g, x, y, r: aten.huber_loss_backward(g, x, y, r, 0.5), oracle.huber_backward),
+    "bce": (
+        lambda g, x, y, r: aten.binary_cross_entropy_backward(g, x, y, None, r),
+        oracle.binary_cross_entropy_backward,
+    ),
+    "soft margin": (aten.soft_margin_loss_backward, oracle.soft_margin_backward),
+}
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@few
+@given(n=extents)
+def test_elementwise_losses(name: str, reduction: str, n: int) -> None:
+    program, textbook = ELEMENTWISE[name]
+    x, y = torch.rand(n), torch.rand(n)
+
+    def reduced(tally: Tally) -> object:
+        return oracle.reduced([textbook(tally.scalar(), tally.scalar()) for _ in range(n)], reduction)
+
+    assert operations(lambda: program(x, y, reduction=reduction)) == count(reduced)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("name", BACKWARD)
+@few
+@given(n=extents)
+def test_their_backward(name: str, reduction: str, n: int) -> None:
+    program, derivative = BACKWARD[name]
+    x, y = torch.rand(n), torch.rand(n)
+    g = torch.rand(n) if reduction == "none" else torch.tensor(1.0)
+
+    def textbook(tally: Tally) -> None:
+        incoming = tally.scalar() / n if reduction == "mean" else tally.scalar()
+        for _ in range(n):
+            derivative(incoming, tally.scalar(), tally.scalar())
+
+    assert operations(lambda: program(g, x, y, REDUCTIONS.index(reduction))) == count(textbook)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@few
+@given(n=extents)
+def test_mse_backward(reduction: str, n: int) -> None:
+    x, y = torch.rand(n), torch.rand(n)
+    g = torch.rand(n) if reduction == "none" else torch.tensor(1.0)
+    expected = count(
+        lambda tally: oracle.squared_backward(tally.scalar(), tally.tensor([n]), tally.tensor([n]), reduction)
+    )
+    assert operations(lambda: aten.mse_loss_backward(g, x, y, REDUCTIONS.index(reduction))) == expected
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@few
+@given(samples=extents, classes=extents)
+def test_nll(reduction: str, weighted: bool, samples: int, classes: int) -> None:
+    scores = torch.rand(samples, classes, requires_grad=True)
+    targets = torch.randint(classes, (samples,))
+    weight = torch.rand(classes) if weighted else None
+    expected = count(
+        lambda tally: oracle.nll(
+            tally.tensor([samples, classes]),
+            tally.tensor([samples]),
+            reduction,
+            tally.tensor([classes]) if weighted else None,
+        )
+    )
+    assert operations(lambda: F.nll_loss(scores, targets, weight, reduction=reduction)) == expected
+    loss = F.nll_loss(scores, targets, weight, reduction=reduction)
+    expected = count(
+        lambda tally: oracle.nll_backward(
+            tally.scalar(),
+            classes,
+            tally.tensor([samples]),
+            reduction,
+            tally.tensor([classes]) if weighted else None,
+        )
+    )
+    g = torch.ones_like(loss)
+    assert operations(lambda: torch.autograd.grad(loss, scores, g)) == expected
+
+
+@few
+@given(samples=extents, height=extents)
+def test_nll_of_images_is_nll_of_their_pixels(samples: int, height: int) -> None:
+    scores, targets = torch.rand(samples, 3, height, 2), torch.zeros(samples, height, 2, dtype=torch.long)
+    flat = torch.rand(samples * height * 2, 3)
+    assert operations(lambda: F.nll_loss(scores, targets)) == operations(
+        lambda: F.nll_loss(flat, targets.flatten())
+    )
+
+
+@few
+@given(n=extents, classes=extents)
+def test_positive_weights(n: int, classes: int) -> None:
+    x, y, positive = torch.rand(n, classes), torch.rand(n, classes), torch.rand(classes)
+
+    def textbook(tally: Tally) -> None:
+        excess = [tally.scalar() - 1 for _ in range(classes)]
+        losses = [
+            oracle.balanced_cross_entropy_with_logits(tally.scalar(), tally.scalar(), excess[column])
+            for _ in range(n)
+            for column in range(classes)
+        ]
+        oracle.reduced(losses, "mean")
+
+    assert operations(lambda: F.binary_cross_entropy_with_logits(x, y, pos_weight=positive)) == count(
+        textbook
+    )
+
+
+def test_cross_entropy_is_log_softmax_and_nll() -> None:
+    x, y = torch.rand(5, 10), torch.zeros(5, dtype=torch.long)
+    assert operations(lambda: F.cross_entropy(x, y)) == (5 * 50 - 5) + (2 * 5 + 5)

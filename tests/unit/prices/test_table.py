@@ -1,0 +1,32 @@
+"""The table itself: its names exist, and bind once."""
+
+import pytest
+import torch
+
+from haet_eval.counting.prices.evaluate import price_of
+from haet_eval.counting.prices.table import price, priced_operators
+from haet_eval.counting.signature import Signature
+
+
+def test_every_priced_overload_exists_in_torch() -> None:
+    missing = [name for name in priced_operators() if not exists(name)]
+    assert not missing
+
+
+def exists(name: str) -> bool:
+    _, operator, overload = name.split(".")
+    return overload in getattr(torch.ops.aten, operator).overloads()
+
+
+def test_an_overload_is_priced_once() -> None:
+    with pytest.raises(ValueError, match=r"aten\.mm\.default is priced twice"):
+        price("aten.mm.default")(lambda signature: 0)
+
+
+def test_an_unknown_operator_has_no_price() -> None:
+    assert price_of(Signature("aten.unheard_of.default", {}, ())) is None
+
+
+def test_a_broken_signature_is_not_taken_for_an_unknown_operator() -> None:
+    with pytest.raises(TypeError, match="argument 'self' is no tensor"):
+        price_of(Signature("aten.sum.default", {}, ()))
