@@ -8,6 +8,7 @@ from haet_eval.runtimes.interface import Role, WorkerLimits
 
 NOBODY = "65534:65534"
 SOCKET_FOLDER = "/run/haet"
+HOME = "/tmp"  # noqa: S108 inside the container
 
 _TMPFS = "rw,nosuid,nodev,noexec"
 _MASKED_TMPFS = "ro,nosuid,nodev,noexec,size=4k,nr_inodes=2,mode=0555"
@@ -25,11 +26,11 @@ def confinement(
         "security_opt": ["no-new-privileges:true", f"seccomp={_seccomp_profile()}"],
         "ipc_mode": "private",
         "tmpfs": {
-            "/tmp": f"{_TMPFS},mode=1777,size={limits.tmp_bytes},nr_inodes={limits.tmp_inodes}",  # noqa: S108 inside the container
+            HOME: f"{_TMPFS},mode=1777,size={limits.tmp_bytes},nr_inodes={limits.tmp_inodes}",
             "/dev/shm": f"{_TMPFS},mode=1777,size={limits.shm_bytes},nr_inodes={limits.tmp_inodes}",  # noqa: S108 likewise
             "/dev/mqueue": _MASKED_TMPFS,
         },
-        "working_dir": "/tmp",  # noqa: S108 inside the container
+        "working_dir": HOME,
         "mem_limit": limits.memory_bytes,
         "memswap_limit": limits.memory_bytes,
         "pids_limit": limits.processes,

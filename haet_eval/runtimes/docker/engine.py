@@ -36,16 +36,15 @@ def connect() -> docker.DockerClient:
     Raises:
         EnvironmentProblem: no engine answers, or it runs on another machine, where sockets cannot be shared.
     """
-    with engine("connecting"):
-        client = docker.from_env(timeout=_CALL_SECONDS)
-        client.ping()
     address = os.environ.get("DOCKER_HOST", "")
     if address and not address.startswith("unix://"):
-        client.close()
         raise EnvironmentProblem(
             f"DOCKER_HOST is {address}, an engine elsewhere; containers must share sockets with this machine",
             "unset DOCKER_HOST and use an engine on this machine",
         )
+    with engine("connecting"):
+        client = docker.from_env(timeout=_CALL_SECONDS)
+        client.ping()
     return client
 
 

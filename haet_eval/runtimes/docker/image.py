@@ -28,9 +28,9 @@ def image_digest(client: docker.DockerClient) -> str:
     return str(_find(client).id)
 
 
-def check_image(client: docker.DockerClient) -> None:
-    """Raises EnvironmentProblem where the sandbox image is missing or not of this haet-eval."""
-    if _find(client).labels.get(SOURCE_LABEL) != image_files.source_digest():
+def check_image(client: docker.DockerClient, source_digest: str) -> None:
+    """Raises EnvironmentProblem where the sandbox image is missing or was built from other sources."""
+    if _find(client).labels.get(SOURCE_LABEL) != source_digest:
         raise EnvironmentProblem(
             f"the sandbox image {IMAGE} was built from other sources than this haet-eval",
             "run `haet-eval image` to build it again",

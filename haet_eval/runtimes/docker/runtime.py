@@ -13,9 +13,11 @@ from haet_eval.runtimes.docker.engine import connect, engine, remove_container
 from haet_eval.runtimes.docker.image import IMAGE, check_image, image_digest
 from haet_eval.runtimes.docker.worker import DockerWorker
 from haet_eval.runtimes.environment import worker_environment
+from haet_eval.runtimes.image_files import source_digest
 from haet_eval.runtimes.interface import Role, WorkerLimits
 
-MAINS = {role: ("/opt/venv/bin/python", "-I", "-B", f"/opt/sandbox/{role}.py") for role in Role}
+PYTHON = "/opt/venv/bin/python"
+MAINS = {role: (PYTHON, "-I", "-B", f"/opt/sandbox/{role}.py") for role in Role}
 
 
 class DockerRuntime:
@@ -46,7 +48,7 @@ class DockerRuntime:
         with engine("asking what it can do"):
             facts = self._client.info()
         _check_engine(facts, self._oci_runtime)
-        check_image(self._client)
+        check_image(self._client, source_digest())
 
     def describe(self) -> Mapping[str, str]:
         with engine("asking for its version"):
@@ -69,17 +71,18 @@ class DockerRuntime:
             created = self._client.containers.create(
                 image_digest(self._client),
                 container.deadline_command(limits, command),
-                environment=worker_environment(role, limits, environment),
+                environment=worker_environment(role, limits, {"HOME": container.HOME, **environment}),
                 volumes=container.socket_mount(socket_path),
                 labels=dict(container.labels(socket_path.parent.parent, socket.gethostname())),
                 **options,
             )
             try:
                 created.start()
+                created.reload()
             except BaseException:
                 remove_container(self._client.api, created.id)
                 raise
-        worker = DockerWorker(self._client, created.id, started_at)
+        worker = DockerWorker(self._client, created.id, created.attrs["State"]["Pid"], started_at)
         self._workers.append(worker)
         return worker
 

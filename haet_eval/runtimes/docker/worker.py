@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import docker
+from docker.errors import NotFound
 
 from haet_eval.runtimes.docker.cgroup import ControlGroup, machine_oom_kills
 from haet_eval.runtimes.docker.engine import engine, remove_container
@@ -15,12 +16,12 @@ _SIGKILL = 9
 class DockerWorker:
     """One running container."""
 
-    def __init__(self, client: docker.DockerClient, container_id: str, started_at: int) -> None:
+    def __init__(self, client: docker.DockerClient, container_id: str, pid: int, started_at: int) -> None:
         self._api = client.api
-        self._id = container_id
+        self.container_id = container_id
         self._started_at = started_at
         self._oom_kills_before = machine_oom_kills()
-        self._group = ControlGroup.of(self._inspect()["Pid"])
+        self._group = ControlGroup.of(pid)
         self._peak_memory_bytes: int | None = None
         self._processes_exhausted = False
         self._exit: Exit | None = None
@@ -29,9 +30,7 @@ class DockerWorker:
     def poll(self) -> Exit | None:
         if self._exit is None:
             self._look_at_group()
-            state = self._inspect()
-            if not state["Running"]:
-                self._exit = self._ended(state)
+            self._exit = self._look_for_end()
         return self._exit
 
     def kill(self) -> None:
@@ -41,7 +40,7 @@ class DockerWorker:
             self._exit = Exit(
                 None, _SIGKILL, processes_exhausted=self._processes_exhausted, detail="stopped by haet-eval"
             )
-        remove_container(self._api, self._id)
+        remove_container(self._api, self.container_id)
         self._removed = True
 
     def peak_memory_bytes(self) -> int | None:
@@ -52,10 +51,13 @@ class DockerWorker:
         self._look_at_group()
         return self._processes_exhausted
 
-    def _inspect(self) -> dict[str, Any]:
+    def _look_for_end(self) -> Exit | None:
         with engine("looking at a worker"):
-            state: dict[str, Any] = self._api.inspect_container(self._id)["State"]
-        return state
+            try:
+                state = self._api.inspect_container(self.container_id)["State"]
+            except NotFound:
+                return Exit(None, _SIGKILL, from_outside=True, detail="its container was removed")
+        return None if state["Running"] else self._ended(state)
 
     def _look_at_group(self) -> None:
         self._peak_memory_bytes = self._group.peak_memory_bytes() or self._peak_memory_bytes
@@ -79,7 +81,7 @@ class DockerWorker:
 
     def _events(self) -> set[str]:
         """What the engine did to the container, or the kernel to its processes: `kill`, `oom`."""
-        wanted = {"container": self._id, "event": ["kill", "oom"]}
+        wanted = {"container": self.container_id, "event": ["kill", "oom"]}
         with engine("reading a worker's events"):
             events = self._api.events(
                 since=self._started_at, until=int(time.time()) + 1, filters=wanted, decode=True

@@ -1,0 +1,11 @@
+"""`haet-eval image`: build the image that the sandboxed workers run in."""
+
+import click
+
+
+@click.command()
+def image() -> None:
+    """Build the sandbox image, needed once for each version of haet-eval."""
+    from haet_eval.runtimes.docker.image import build_image
+
+    click.echo(build_image(lambda line: click.echo(line, err=True)))

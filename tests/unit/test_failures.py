@@ -1,0 +1,78 @@
+"""Which ends of a worker are the contestant's, and which are ours."""
+
+import signal
+
+import pytest
+
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.runtimes.failures import BEFORE_ITS_CODE, IN_THE_EXECUTOR, IN_THE_SUBMISSION, Cause, judge_end
+from haet_eval.runtimes.interface import Exit, Role
+
+OUT_OF_MEMORY = Exit(None, signal.SIGKILL, out_of_memory=True)
+REFUSED = Exit(1, None, processes_exhausted=True)
+SEGFAULT = Exit(None, signal.SIGSEGV)
+ABORT = Exit(None, signal.SIGABRT)
+KILLED = Exit(None, signal.SIGKILL)
+STOPPED_BY_AN_ADMINISTRATOR = Exit(None, signal.SIGKILL, from_outside=True)
+LEFT = Exit(0, None)
+
+
+@pytest.mark.parametrize(
+    ("role", "end", "verdict"),
+    [
+        (Role.SUBMISSION, OUT_OF_MEMORY, Verdict.LIMIT_MEMORY),
+        (Role.SUBMISSION, REFUSED, Verdict.LIMIT_PROCESSES),
+        (Role.SUBMISSION, SEGFAULT, Verdict.FAILED),
+        (Role.SUBMISSION, KILLED, Verdict.FAILED),
+        (Role.SUBMISSION, LEFT, Verdict.FAILED),
+        (Role.EXECUTOR, OUT_OF_MEMORY, Verdict.LIMIT_MEMORY),
+        (Role.EXECUTOR, SEGFAULT, Verdict.FAILED),
+        (Role.EXECUTOR, ABORT, Verdict.FAILED),
+    ],
+)
+def test_the_contestants_failures_get_a_verdict(role: Role, end: Exit, verdict: Verdict) -> None:
+    problem = judge_end(role, end, submission_started=True)
+    assert isinstance(problem, SubmissionFailure)
+    assert problem.verdict is verdict
+    assert problem.reason
+
+
+@pytest.mark.parametrize(
+    ("role", "end"),
+    [
+        (Role.SUBMISSION, STOPPED_BY_AN_ADMINISTRATOR),
+        (Role.EXECUTOR, STOPPED_BY_AN_ADMINISTRATOR),
+        (Role.EXECUTOR, KILLED),
+        (Role.EXECUTOR, LEFT),
+        (Role.EXECUTOR, REFUSED),
+    ],
+)
+def test_what_the_machine_did_judges_nobody(role: Role, end: Exit) -> None:
+    problem = judge_end(role, end, submission_started=True)
+    assert isinstance(problem, EnvironmentProblem)
+    assert problem.hint
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("end", [OUT_OF_MEMORY, REFUSED, SEGFAULT, KILLED, STOPPED_BY_AN_ADMINISTRATOR, LEFT])
+def test_nobody_is_judged_before_their_code_has_run(role: Role, end: Exit) -> None:
+    assert isinstance(judge_end(role, end, submission_started=False), EnvironmentProblem)
+
+
+def test_every_cause_has_a_row_in_each_table() -> None:
+    for table in (BEFORE_ITS_CODE, IN_THE_SUBMISSION, IN_THE_EXECUTOR):
+        assert set(table) == set(Cause)
+
+
+def test_a_crash_names_the_signal_and_the_operator() -> None:
+    problem = judge_end(Role.EXECUTOR, SEGFAULT, submission_started=True, operator="aten.conv2d.default")
+    assert isinstance(problem, SubmissionFailure)
+    assert "SIGSEGV in aten.conv2d.default" in problem.reason
+
+
+def test_our_problem_repeats_what_the_worker_said() -> None:
+    end = Exit(1, None, detail="ModuleNotFoundError: No module named 'torch'")
+    problem = judge_end(Role.EXECUTOR, end, submission_started=False)
+    assert isinstance(problem, EnvironmentProblem)
+    assert "exit status 1" in problem.message
+    assert "No module named 'torch'" in problem.message
