@@ -2,7 +2,7 @@
 
 import unicodedata
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from haet_eval.archive.directory import STORED, Entry, read_directory
 from haet_eval.archive.limits import ArchiveLimits
@@ -14,7 +14,7 @@ from haet_eval.errors import InvalidSubmission
 def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
     """The text files of a submission by relative posix path, sorted.
 
-    What tools leave behind (`is_litter`) is left out without being read; it must still be well-formed. One
+    What tools leave behind (`is_litter`) is left out without being read; it must still be well-formed. A
     folder that wraps everything, as zipping a folder gives, is taken off. Names come out in Unicode's
     composed form (NFC), whatever form the zip has them in.
 
@@ -33,7 +33,7 @@ def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
     files = [entry for entry in entries if not entry.is_folder and not is_litter(entry.name)]
     if not files:
         raise InvalidSubmission("The archive has no files in it.")
-    wrapper = _wrapping_folder(entry.name for entry in files)
+    wrapper = _wrapping_folders([entry.name for entry in files])
     contents: dict[str, bytes] = {}
     left = limits.unpacked_bytes
     for entry in files:
@@ -45,13 +45,15 @@ def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
     return dict(sorted(contents.items()))
 
 
-def _wrapping_folder(paths: Iterable[str]) -> str:
-    """The one top-level folder that holds every file, with its slash, or nothing."""
-    tops = {path.partition("/")[:2] for path in paths}
-    if len(tops) != 1:
-        return ""
-    folder, slash = tops.pop()
-    return folder + slash if slash else ""
+def _wrapping_folders(paths: Sequence[str]) -> str:
+    """The folders that hold every file, with their slashes, or nothing."""
+    wrapper = ""
+    while True:
+        tops = {path.removeprefix(wrapper).partition("/")[:2] for path in paths}
+        folder, slash = tops.pop()
+        if tops or not slash:
+            return wrapper
+        wrapper += folder + slash
 
 
 def _read(entry: Entry, room: int, expansion: int) -> bytes:
