@@ -3,14 +3,19 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from haet_eval.listing import Listing
-    from haet_eval.ranking import Entry
-    from haet_eval.reports.rows import Leaderboard
+from haet_eval.cli.leaderboard_table import print_leaderboard
+from haet_eval.competition import load_competition
+from haet_eval.listing import Listing
+from haet_eval.ranking import Entry
+from haet_eval.reports.csv import leaderboard_csv
+from haet_eval.reports.html import leaderboard_html
+from haet_eval.reports.markdown import leaderboard_markdown
+from haet_eval.reports.rows import Leaderboard, leaderboard_rows, make_leaderboard
+from haet_eval.reports.text import printable
+from haet_eval.store import Store
 
 
 @click.command()
@@ -35,68 +40,44 @@ def leaderboard(
 
     Ranked are qualified submissions that ran in Docker on the published data.
     """
-    from haet_eval.reports.rows import make_leaderboard
-    from haet_eval.store import Store
-
-    name, awards = _rules(competition)
+    rules = load_competition(competition) if competition else None
+    name = rules.name if rules else None
     listing = Store(directory).listing()
-    chosen = [entry for entry in listing.entries if _matches(entry, name, task)]
-    board = make_leaderboard(chosen, everything=everything, best_of_team=best_of_team, awards=awards)
+    board = make_leaderboard(
+        (entry for entry in listing.entries if _matches(entry, name, task)),
+        everything=everything,
+        best_of_team=best_of_team,
+        awards=rules.awards if rules else 3,
+    )
     _print(board, listing, style)
     _warn(board, listing)
 
 
-def _rules(competition: str | None) -> tuple[str | None, int]:
-    """Name of the competition to show, and how many submissions of a task are awarded."""
-    from haet_eval.competition import load_competition
-
-    if competition is None:
-        return None, 3
-    rules = load_competition(competition)
-    return rules.name, rules.awards
-
-
-def _matches(entry: "Entry", competition: str | None, task: str | None) -> bool:
+def _matches(entry: Entry, competition: str | None, task: str | None) -> bool:
     return competition in (None, entry.competition) and task in (None, entry.task)
 
 
-def _print(board: "Leaderboard", listing: "Listing", style: str | None) -> None:
+def _print(board: Leaderboard, listing: Listing, style: str | None) -> None:
     match style:
         case "json":
             click.echo(_as_json(board, listing))
         case "csv":
-            from haet_eval.reports.csv import leaderboard_csv
-
             click.echo(leaderboard_csv(board), nl=False)
         case "markdown":
-            from haet_eval.reports.markdown import leaderboard_markdown
-
             click.echo(leaderboard_markdown(board), nl=False)
         case "html":
-            from haet_eval.reports.html import leaderboard_html
-
             click.echo(leaderboard_html(board), nl=False)
         case _:
-            from haet_eval.cli.leaderboard_table import print_leaderboard
-
             print_leaderboard(board)
 
 
-def _as_json(board: "Leaderboard", listing: "Listing") -> str:
-    from haet_eval.reports.rows import leaderboard_rows
-
+def _as_json(board: Leaderboard, listing: Listing) -> str:
     problems = [{"file": problem.path.name, "reason": problem.reason} for problem in listing.problems]
-    document = {
-        "entries": list(map(asdict, leaderboard_rows(board))),
-        "hidden": board.hidden,
-        "problems": problems,
-    }
-    return json.dumps(document, indent=2)
+    entries = [asdict(row) for row in leaderboard_rows(board)]
+    return json.dumps({"entries": entries, "hidden": board.hidden, "problems": problems}, indent=2)
 
 
-def _warn(board: "Leaderboard", listing: "Listing") -> None:
-    from haet_eval.reports.text import printable
-
+def _warn(board: Leaderboard, listing: Listing) -> None:
     for problem in listing.problems:
         click.echo(printable(f"Broken record {problem.path.name}: {problem.reason}"), err=True)
     if board.hidden:
