@@ -231,21 +231,23 @@ class Meter:
                 break
         for position in template.written:
             self._write(inputs[position].storage, tainted, template)
-        add = self._handles.add
+        table = self._handles
         for tensor in new:
             if tensor.alias < 0:
-                made = (tensor.layout, tensor.offset)
-                storage = Storage(tensor.size_bytes, tainted, maker=template, output=tensor.output, made=made)
-                add(Handle(tensor.layout, tensor.offset, storage))
+                made = tensor.made
+                storage = Storage(tensor.size_bytes, tainted, 0, False, template, tensor.output, made)
+                table.living[table.next] = Handle(made[0], made[1], storage)
             else:
+                layout, offset = tensor.made
                 source = inputs[tensor.alias]
-                offset = tensor.offset if template.exact else tensor.offset + source.offset
-                add(Handle(tensor.layout, offset, source.storage))
+                offset = offset if template.exact else offset + source.offset
+                table.living[table.next] = Handle(layout, offset, source.storage)
+            table.next += 1
         for position, layout, offset in template.changed:
             handle = inputs[position]
             handle.layout = layout
             handle.offset = offset if template.exact else offset + handle.offset
-        if template.operator.base == "set_":
+        if template.moves:
             inputs[0].storage = inputs[1].storage
 
     def _write(self, storage: Storage, tainted: bool, template: Template) -> None:
@@ -377,6 +379,7 @@ class Meter:
             exact=operator.base in _EXACT or operator.name == "aten.view.dtype",
             dynamic=is_dynamic(operator, arguments),
             guarded=needs_origins(operator),
+            moves=operator.base == "set_",
             written=written_inputs(definition, _written(operator, arguments)),
             record=record_of(definition),
         )

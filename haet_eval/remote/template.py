@@ -34,12 +34,11 @@ def new_calls() -> list[int]:
 class NewTensor:
     """An output that is a new tensor. `alias`: index of the input whose storage it shares, or -1.
 
-    `offset` is relative to that input's; absolute where there is none, or where the template is exact.
-    `output` is its place among the outputs, lists flattened.
+    `made` is its layout and its offset, relative to that input's; absolute where there is none, or where the
+    template is exact. `output` is its place among the outputs, lists flattened.
     """
 
-    layout: TensorMeta
-    offset: int
+    made: tuple[TensorMeta, int]
     alias: int
     output: int
     size_bytes: int
@@ -51,6 +50,7 @@ class Template:
 
     `exact`: offsets of inputs are part of it (operators that name an absolute offset).
     `guarded`: where the inputs come from matters, so each call is validated anew.
+    `moves`: the first input gets the storage of the second (`set_`).
     `written`: which inputs the kernel writes. `changed`: inputs with new layout and offset (as in NewTensor).
     """
 
@@ -61,6 +61,7 @@ class Template:
     exact: bool
     dynamic: bool
     guarded: bool
+    moves: bool
     written: tuple[int, ...]
     record: struct.Struct
     new: tuple[NewTensor, ...] = ()
@@ -84,7 +85,7 @@ def _new_tensor(fresh: Fresh, output: int, inputs: list[Handle], exact: bool) ->
     relative = fresh.alias >= 0 and not exact
     offset = fresh.meta.offset - inputs[fresh.alias].offset if relative else fresh.meta.offset
     layout = intern_layout(fresh.meta)
-    return NewTensor(layout, offset, fresh.alias, output, size_bytes(layout, fresh.meta.offset))
+    return NewTensor((layout, offset), fresh.alias, output, size_bytes(layout, fresh.meta.offset))
 
 
 def changed_inputs(
