@@ -95,7 +95,6 @@ ELEMENTWISE: tuple[tuple[int, int | None, str, str], ...] = (
         _FUNCTION,
         _SPECIAL_FUNCTIONS,
     ),
-    (1, 2, _ARITHMETIC, "_add_relu"),
     (1, 6, _ARITHMETIC, "mul"),
     (1, None, _ARITHMETIC, "copysign"),
     (
@@ -163,6 +162,12 @@ def _add(signature: Signature) -> int:
     """self ± alpha · other."""
     scaled = multiplies(signature["alpha"])
     return signature.out.numel * real_or_complex(signature, 1 + scaled, 2 + 6 * scaled)
+
+
+@price(*overloads("_add_relu", _ARITHMETIC))
+def _add_relu(signature: Signature) -> int:
+    """The sum, then its maximum with 0."""
+    return _add(signature) + signature.out.numel
 
 
 @price(*overloads("clamp", ".Tensor .Tensor_out _.Tensor .default .out _.default"))
