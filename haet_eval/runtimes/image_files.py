@@ -10,6 +10,9 @@ import haet_eval
 from haet_eval.errors import EnvironmentProblem
 
 _PACKAGE = Path(haet_eval.__file__).parent
+# What the two workers import of the package. Changes of the rest leave the image as it is.
+WORKERS_NEED = ("__init__.py", "errors.py", "counting", "remote")
+
 _INSTALLED = _PACKAGE / "resources" / "image"
 
 
@@ -44,11 +47,17 @@ def _image_files() -> Iterator[tuple[str, Path]]:
     folder = _image_folder()
     for name in ("Dockerfile", "constraints.txt"):
         yield name, folder / name
-    for top, inside in (("haet_eval", _PACKAGE), ("sandbox", folder / "sandbox")):
-        for path in sorted(inside.rglob("*")):
-            hidden = any(part.startswith(".") for part in path.relative_to(inside).parts)
-            if path.is_file() and path.suffix != ".pyc" and not hidden and _INSTALLED not in path.parents:
-                yield f"{top}/{path.relative_to(inside).as_posix()}", path
+    for part in WORKERS_NEED:
+        for path in _files(_PACKAGE / part):
+            yield f"haet_eval/{path.relative_to(_PACKAGE).as_posix()}", path
+    for path in _files(folder / "sandbox"):
+        yield f"sandbox/{path.relative_to(folder / 'sandbox').as_posix()}", path
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """The file itself, or the files below a folder, in order, but for compiled ones."""
+    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return (one for one in inside if one.is_file() and "__pycache__" not in one.parts)
 
 
 def _image_folder() -> Path:

@@ -58,11 +58,13 @@ def socket_mount(socket_path: Path) -> dict[str, dict[str, str]]:
 
 
 def deadline_command(limits: WorkerLimits, command: list[str]) -> list[str]:
-    """The command under coreutils' `timeout`, which as process 1 cannot be killed from inside.
+    """The command under coreutils' `timeout`, which as process 1 cannot be killed or stopped from inside.
 
-    It ends the container when haet-eval is no longer there to do so; the kernel ends the rest with it.
+    It ends the container when haet-eval is no longer there to do so; the kernel ends the rest with it. No
+    process holds the streams that the engine made, which cost the engine time even where it keeps no log.
     """
-    return ["timeout", "--signal=KILL", str(limits.deadline_seconds), *command]
+    silent = 'exec timeout --signal=KILL "$@" </dev/null >/dev/null 2>&1'
+    return ["sh", "-c", silent, "sh", str(limits.deadline_seconds), *command]
 
 
 def labels(run_folder: Path, host: str) -> Mapping[str, str]:
