@@ -106,9 +106,9 @@ class _Inflated:
 
     def _more(self) -> bool:
         raw = self._inflate.unconsumed_tail or self._file.read(_CHUNK_BYTES)
-        if raw and self._inflate.eof:
+        part = b"" if self._inflate.eof else self._inflate.decompress(raw, _INFLATED_BYTES)
+        if self._inflate.eof and (self._inflate.unused_data or (raw and not part)):
             raise BrokenTrace("bytes left over after the trace")
-        part = self._inflate.decompress(raw, _INFLATED_BYTES)
         if not raw and not part and not self._inflate.eof:
             raise BrokenTrace("the trace is cut short")
         self._ready += part
