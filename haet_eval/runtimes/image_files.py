@@ -4,6 +4,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import haet_eval
@@ -21,16 +22,20 @@ def sandbox_folder() -> Path:
     return _image_folder() / "sandbox"
 
 
-def source_digest() -> str:
-    """SHA-256 over everything that the sandbox image is built from but its base and its packages."""
-    digest = hashlib.sha256()
-    for name, path in _image_files():
-        digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """A tar of the Dockerfile and what it copies. The same sources give the same bytes."""
+
+    tar: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, by which an image of other sources is known."""
+        return hashlib.sha256(self.tar).hexdigest()
 
 
-def build_context() -> bytes:
-    """A tar of what the Dockerfile copies. The same sources give the same bytes, so layers are reused."""
+def build_context() -> BuildContext:
+    """What the sandbox image is built from, but for its base and its packages."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, path in _image_files():
@@ -39,7 +44,7 @@ def build_context() -> bytes:
             member.size = len(content)
             member.mode = 0o644
             tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+    return BuildContext(buffer.getvalue())
 
 
 def _image_files() -> Iterator[tuple[str, Path]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import docker
-from docker.errors import ImageNotFound
+from docker.errors import APIError, ImageNotFound
 
 from haet_eval import __version__
 from haet_eval.errors import EnvironmentProblem
@@ -38,7 +38,7 @@ def check_image(client: docker.DockerClient, source_digest: str) -> None:
 
 
 def build_image(report: Callable[[str], None]) -> str:
-    """Builds the sandbox image and gives its digest.
+    """Builds the sandbox image and gives its digest. The image that it replaces is removed, unless in use.
 
     Args:
         report: receives the builder's lines as they come.
@@ -47,12 +47,14 @@ def build_image(report: Callable[[str], None]) -> str:
         EnvironmentProblem: the engine does not answer or the build failed.
     """
     client = connect()
+    context = image_files.build_context()
     with contextlib.closing(client), engine("building the sandbox image"):
+        before = {one.id for one in client.images.list(IMAGE)}
         lines = client.api.build(
-            fileobj=io.BytesIO(image_files.build_context()),
+            fileobj=io.BytesIO(context.tar),
             custom_context=True,
             tag=IMAGE,
-            labels={SOURCE_LABEL: image_files.source_digest()},
+            labels={SOURCE_LABEL: context.digest},
             network_mode="host",
             rm=True,
             forcerm=True,
@@ -67,7 +69,11 @@ def build_image(report: Callable[[str], None]) -> str:
                 )
             if text := (line.get("stream") or line.get("status") or "").strip():
                 report(text)
-        return image_digest(client)
+        digest = image_digest(client)
+        for stale in before - {digest}:
+            with contextlib.suppress(APIError):  # it is in use, or gone
+                client.images.remove(stale)
+        return digest
 
 
 def _find(client: docker.DockerClient) -> Any:

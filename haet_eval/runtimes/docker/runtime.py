@@ -13,7 +13,7 @@ from haet_eval.runtimes.docker.engine import connect, engine, remove_container
 from haet_eval.runtimes.docker.image import IMAGE, check_image, image_digest
 from haet_eval.runtimes.docker.worker import DockerWorker
 from haet_eval.runtimes.environment import worker_environment
-from haet_eval.runtimes.image_files import source_digest
+from haet_eval.runtimes.image_files import build_context
 from haet_eval.runtimes.interface import Role, WorkerLimits
 
 PYTHON = "/opt/venv/bin/python"
@@ -48,7 +48,7 @@ class DockerRuntime:
         with engine("asking what it can do"):
             facts = self._client.info()
         _check_engine(facts, self._oci_runtime)
-        check_image(self._client, source_digest())
+        check_image(self._client, build_context().digest)
 
     def describe(self) -> Mapping[str, str]:
         with engine("asking for its version"):
