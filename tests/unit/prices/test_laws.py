@@ -117,6 +117,16 @@ def test_a_learning_rate_in_a_tensor_adds_its_own_arithmetic() -> None:
     assert with_rate(torch.tensor(0.25)) - with_rate(0.25) == 2 * 3
 
 
+def test_a_step_whose_coefficient_happens_to_be_one() -> None:
+    """The other exception: a fused call does not know its step, hence not that lr / (1 − β₁) is 1 in it."""
+
+    def first_step(**variant: bool) -> int:
+        return training_price(lambda p: torch.optim.Adam(p, lr=0.5, betas=(0.5, 0.9), **variant), steps=1)
+
+    elements = 6 + 4 + 1
+    assert first_step(foreach=False) == first_step(foreach=True) == first_step(fused=True) - elements
+
+
 def small_model() -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1),

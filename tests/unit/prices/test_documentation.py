@@ -1,0 +1,46 @@
+"""The examples in the counting standard cost what the page says."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from tests.oracle.recording import operations
+
+PAGE = Path(__file__).parents[3] / "docs" / "counting-standard.md"
+PRICED = re.compile(r"^(?P<statement>.*?)\s+#: (?P<operations>\d+)$")
+
+
+def examples() -> Iterator[Any]:
+    """The code blocks of the page, each under the heading that it stands below."""
+    heading = ""
+    block: list[str] | None = None
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("#") and block is None:
+            heading = line.lstrip("# ")
+        elif line == "```python":
+            block = []
+        elif line == "```" and block is not None:
+            yield pytest.param(block, id=heading)
+            block = None
+        elif block is not None:
+            block.append(line)
+
+
+@pytest.mark.parametrize("lines", list(examples()))
+def test_example(lines: list[str]) -> None:
+    names: dict[str, Any] = {"torch": torch, "nn": nn, "F": F}
+    priced = 0
+    for line in lines:
+        match = PRICED.match(line)
+        statement = match["statement"] if match else line
+        price = operations(lambda statement=statement: exec(statement, names))  # type: ignore[misc]
+        if match:
+            assert price == int(match["operations"]), line
+            priced += 1
+    assert priced
