@@ -87,11 +87,11 @@ MATRICES = """
 """
 
 LINEAR_ALGEBRA = """
-    _linalg_det _linalg_slogdet _linalg_solve_ex _linalg_eigh _linalg_svd _linalg_check_errors
-    linalg_cholesky_ex linalg_inv_ex linalg_lu linalg_lu_factor_ex linalg_lu_solve linalg_qr lu_unpack
-    linalg_solve_triangular triangular_solve cholesky_inverse cholesky_solve linalg_householder_product
-    linalg_pinv.atol_rtol_tensor linalg_matrix_exp geqrf ormqr linalg_eig linalg_lstsq _fft_c2c _fft_c2r
-    _fft_r2c
+    _linalg_eigvals _linalg_det _linalg_slogdet _linalg_solve_ex _linalg_eigh _linalg_svd
+    _linalg_check_errors linalg_cholesky_ex linalg_inv_ex linalg_lu linalg_lu_factor_ex linalg_lu_solve
+    linalg_qr lu_unpack linalg_solve_triangular triangular_solve cholesky_inverse cholesky_solve
+    linalg_householder_product linalg_pinv.atol_rtol_tensor linalg_matrix_exp geqrf ormqr linalg_eig
+    linalg_lstsq _fft_c2c _fft_c2r _fft_r2c
 """
 
 NORMALIZATION = """
@@ -137,47 +137,57 @@ LOSSES = """
 """
 
 INDEXING = """
-    index.Tensor index_put index_put_ index_select index_add index_add_ index_copy index_copy_
-    index_fill.int_Scalar index_fill.int_Tensor index_fill_.int_Scalar index_fill_.int_Tensor
-    index_reduce index_reduce_ gather scatter.src scatter.value scatter.reduce scatter.value_reduce
-    scatter_.src scatter_.value scatter_.reduce scatter_.value_reduce scatter_add scatter_add_
-    scatter_reduce.two scatter_reduce_.two masked_select masked_scatter masked_scatter_ take put put_
-    nonzero nonzero_static embedding embedding_dense_backward embedding_renorm_ bucketize.Tensor
-    bucketize.Scalar searchsorted.Tensor searchsorted.Scalar unique_consecutive _unique _unique2
-    unique_dim repeat_interleave.Tensor
+    unique_dim_consecutive index.Tensor index_put index_put_ index_select index_add index_add_
+    index_copy index_copy_ index_fill.int_Scalar index_fill.int_Tensor index_fill_.int_Scalar
+    index_fill_.int_Tensor index_reduce index_reduce_ gather scatter.src scatter.value scatter.reduce
+    scatter.value_reduce scatter_.src scatter_.value scatter_.reduce scatter_.value_reduce scatter_add
+    scatter_add_ scatter_reduce.two scatter_reduce_.two masked_select masked_scatter masked_scatter_
+    take put put_ nonzero nonzero_static embedding embedding_dense_backward embedding_renorm_
+    bucketize.Tensor bucketize.Scalar searchsorted.Tensor searchsorted.Scalar unique_consecutive _unique
+    _unique2 unique_dim repeat_interleave.Tensor
 """
 
 SHAPES = """
-    alias alias_copy detach detach_ lift lift_fresh clone _to_copy view view.dtype _unsafe_view
-    view_copy view_as_real view_as_complex expand expand_copy permute permute_copy t t_ t_copy
-    transpose.int transpose_ transpose_copy.int squeeze squeeze.dim squeeze.dims squeeze_ squeeze_.dim
-    squeeze_.dims squeeze_copy squeeze_copy.dim unsqueeze unsqueeze_ unsqueeze_copy select.int
-    select_backward select_scatter select_copy.int slice.Tensor slice_backward slice_scatter
-    slice_copy.Tensor narrow_copy diagonal diagonal_backward diagonal_copy diagonal_scatter diag_embed
-    unfold unfold_backward unfold_copy as_strided as_strided_ as_strided_copy as_strided_scatter
+    alias alias_copy detach lift lift_fresh clone _to_copy view view.dtype _unsafe_view view_copy
+    view_as_real view_as_complex expand expand_copy permute permute_copy t t_ t_copy transpose.int
+    transpose_ transpose_copy.int squeeze squeeze.dim squeeze.dims squeeze_ squeeze_.dim squeeze_.dims
+    squeeze_copy squeeze_copy.dim unsqueeze unsqueeze_ unsqueeze_copy select.int select_backward
+    select_scatter select_copy.int slice.Tensor slice_backward slice_scatter slice_copy.Tensor
+    narrow_copy diagonal diagonal_backward diagonal_copy diagonal_scatter diag_embed unfold
+    unfold_backward unfold_copy as_strided as_strided_ as_strided_copy as_strided_scatter
     set_.source_Tensor split.Tensor split_with_sizes split_with_sizes_copy unsafe_split.Tensor
     unsafe_split_with_sizes unbind.int unbind_copy.int cat stack _chunk_cat flip roll rot90 repeat tril
     triu tril_indices triu_indices
 """
 
 FACTORIES = """
-    arange arange.start arange.start_step empty.memory_format empty_like empty_permuted empty_strided
-    eye eye.m full full_like linspace logspace linspace.Tensor_Tensor linspace.Tensor_Scalar
+    hann_window hann_window.periodic hamming_window hamming_window.periodic
+    hamming_window.periodic_alpha hamming_window.periodic_alpha_beta blackman_window
+    blackman_window.periodic bartlett_window bartlett_window.periodic fft_fftfreq fft_rfftfreq arange
+    arange.start arange.start_step empty.memory_format empty_like empty_permuted empty_strided eye eye.m
+    full full_like linspace logspace linspace.Tensor_Tensor linspace.Tensor_Scalar
     linspace.Scalar_Tensor new_empty new_empty_strided new_full new_ones new_zeros ones ones_like zeros
     zeros_like scalar_tensor _efficientzerotensor
 """
 
 RANDOM = """
-    bernoulli bernoulli.p bernoulli_.float bernoulli_.Tensor cauchy_ exponential_ geometric_ log_normal_
-    multinomial normal.Tensor_Tensor normal.Tensor_float normal.float_Tensor normal.float_float normal_
-    native_dropout rand rand.generator rand_like rand_like.generator randint randint.generator
-    randint.low randint.low_generator randint_like randint_like.low_dtype randn randn.generator
-    randn_like randn_like.generator random_ random_.from random_.to randperm randperm.generator uniform_
-    poisson binomial _sample_dirichlet _dirichlet_grad _standard_gamma _standard_gamma_grad
-    rrelu_with_noise rrelu_with_noise_
+    randint_like.generator randint_like.low_generator_dtype bernoulli bernoulli.p bernoulli_.float
+    bernoulli_.Tensor cauchy_ exponential_ geometric_ log_normal_ multinomial normal.Tensor_Tensor
+    normal.Tensor_float normal.float_Tensor normal.float_float normal_ native_dropout rand
+    rand.generator rand_like rand_like.generator randint randint.generator randint.low
+    randint.low_generator randint_like randint_like.low_dtype randn randn.generator randn_like
+    randn_like.generator random_ random_.from random_.to randperm randperm.generator uniform_ poisson
+    binomial _sample_dirichlet _dirichlet_grad _standard_gamma _standard_gamma_grad rrelu_with_noise
+    rrelu_with_noise_
 """
 
 FOREACH = """
+    _foreach_acos _foreach_acos_ _foreach_asin _foreach_asin_ _foreach_atan _foreach_atan_ _foreach_ceil
+    _foreach_ceil_ _foreach_clone _foreach_cos _foreach_cos_ _foreach_cosh _foreach_cosh_ _foreach_erf
+    _foreach_erf_ _foreach_erfc _foreach_erfc_ _foreach_expm1 _foreach_expm1_ _foreach_floor
+    _foreach_floor_ _foreach_frac _foreach_frac_ _foreach_lgamma _foreach_lgamma_ _foreach_log10
+    _foreach_log10_ _foreach_log1p _foreach_log1p_ _foreach_log2 _foreach_log2_ _foreach_mm _foreach_sin
+    _foreach_sin_ _foreach_sinh _foreach_sinh_ _foreach_tan _foreach_tan_ _foreach_trunc _foreach_trunc_
     _foreach_abs _foreach_abs_ _foreach_add.List _foreach_add.Scalar _foreach_add.ScalarList
     _foreach_add.Tensor _foreach_add_.List _foreach_add_.Scalar _foreach_add_.ScalarList
     _foreach_add_.Tensor _foreach_addcdiv.Scalar _foreach_addcdiv.ScalarList _foreach_addcdiv.Tensor

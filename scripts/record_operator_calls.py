@@ -32,6 +32,7 @@ from torch.testing._internal.opinfo.core import OpInfo, SampleInput
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+UNSUPPORTED = (torch.complex32, torch.uint16, torch.uint32, torch.uint64)
 SMALL_NUMEL = 64
 LARGEST_NUMEL = 200_000
 SAMPLES_PER_OPERATOR = 24
@@ -110,6 +111,7 @@ def unusual(value: Any) -> bool:
         or value.layout is not torch.strided
         or value.is_quantized
         or value.device.type != "cpu"
+        or value.dtype in UNSUPPORTED
         or value.numel() > LARGEST_NUMEL
     )
 
@@ -267,7 +269,8 @@ def rarities() -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
         "bitwise_and.Scalar bitwise_and_.Scalar bitwise_or.Scalar bitwise_or_.Scalar bitwise_xor.Scalar "
         "bitwise_xor_.Scalar bitwise_left_shift.Tensor_Scalar bitwise_right_shift.Tensor_Scalar "
         "floor_divide.Scalar floor_divide_.Scalar fmod.Scalar fmod_.Scalar remainder_.Scalar eq_.Scalar "
-        "ne_.Scalar ge_.Scalar gt_.Scalar le_.Scalar lt_.Scalar sub_.Scalar clamp_max clamp_max_ isin.Tensor_Scalar"
+        "ne_.Scalar ge_.Scalar gt_.Scalar le_.Scalar lt_.Scalar sub_.Scalar clamp_max clamp_max_ "
+        "isin.Tensor_Scalar"
     )
     return [
         *each(whole, (i, 3), {}),
@@ -275,7 +278,7 @@ def rarities() -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
         *each("div.Scalar_mode div_.Scalar_mode", (x.clone(), 2.5), {"rounding_mode": "floor"}),
         *each("xlogy.Scalar_Self remainder.Scalar_Tensor", (2.5, y), {}),
         *each("add.out sub.out minimum.out", (x, y), {"out": torch.empty(4, 6)}),
-        *each("gelu_ hardswish_ hardtanh_ detach_ lift _neg_view", (x,), {}),
+        *each("gelu_ hardswish_ hardtanh_ lift _neg_view", (x,), {}),
         *each("random_ poisson _standard_gamma _sample_dirichlet", (y,), seeded),
         *each("rand.generator randn.generator", (size,), seeded),
         *each("rand_like.generator randn_like.generator", (x,), seeded),
@@ -299,6 +302,16 @@ def rarities() -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
         ("random_.from", (i.clone(), 2, 9), seeded),
         ("random_.to", (i.clone(), 9), seeded),
         ("randperm", (12,), {}),
+        ("randint_like.generator", (i, 9), seeded),
+        ("randint_like.low_generator_dtype", (i, 2, 9), seeded),
+        ("unique_dim_consecutive", (i, 0, True, True), {}),
+        ("_linalg_eigvals", (torch.randn(3, 4, 4),), {}),
+        *each("hann_window hamming_window blackman_window bartlett_window", (9,), {}),
+        *each("fft_fftfreq fft_rfftfreq", (9, 0.5), {}),
+        *each("hann_window.periodic hamming_window.periodic", (9, True), {}),
+        *each("blackman_window.periodic bartlett_window.periodic", (9, False), {}),
+        ("hamming_window.periodic_alpha", (9, True, 0.5), {}),
+        ("hamming_window.periodic_alpha_beta", (9, True, 0.5, 0.4), {}),
         ("randperm.generator", (12,), seeded),
         ("_dirichlet_grad", (y / y.sum(1, True), y, y.sum(1, True).expand_as(y)), {}),
         ("_standard_gamma_grad", (y, y), {}),

@@ -1,6 +1,6 @@
 """Throws mutated calls at the kernels, if the validators let them through, and tells which kill a process.
 
-Usage: python -m tests.attacks.operator_fuzzer --seed N --seconds N [--corpus FILE] [--only WORD]
+Usage: python -m tests.attacks.operator_fuzzer --seed N --seconds N [--calls N] [--corpus FILE] [--only WORD]
 
 Prints one JSON line per crash and one at the end: {"executed", "passed", "refused", "operators"}.
 """
@@ -25,7 +25,6 @@ from tests.attacks.execution import run, with_real_origins
 from tests.attacks.mutation import mutated
 from tests.attacks.recorded_calls import CORPUS, RecordedCall, recorded_calls
 
-CALLS_PER_CHILD = 400
 SECONDS_PER_CHILD = 10
 NOTE_BYTES = 1 << 20
 HEAD = struct.Struct("<QQQQ")
@@ -47,12 +46,12 @@ class Notes:
         return (counts[0], counts[1], counts[2]), text
 
 
-def attack(calls: list[RecordedCall], seed: int, notes: Notes) -> None:
+def attack(calls: list[RecordedCall], seed: int, count: int, notes: Notes) -> None:
     """The life of a child: mutate, validate, execute."""
     chance = random.Random(seed)
     torch.manual_seed(seed)
     passed = refused = succeeded = 0
-    for _ in range(CALLS_PER_CHILD):
+    for _ in range(count):
         call, made = with_real_origins(mutated(chance.choice(calls), chance), chance)
         try:
             call.check()
@@ -69,7 +68,7 @@ def attack(calls: list[RecordedCall], seed: int, notes: Notes) -> None:
     notes.write((passed, refused, succeeded), "done")
 
 
-def fork(calls: list[RecordedCall], seed: int, notes: Notes) -> int:
+def fork(calls: list[RecordedCall], seed: int, count: int, notes: Notes) -> int:
     """Attack in a child process; the signal that ended it, or 0."""
     notes.write((0, 0, 0), "start")
     child = os.fork()
@@ -80,7 +79,7 @@ def fork(calls: list[RecordedCall], seed: int, notes: Notes) -> int:
         signal.alarm(SECONDS_PER_CHILD)
         code = 0
         try:
-            attack(calls, seed, notes)
+            attack(calls, seed, count, notes)
         except BaseException as problem:
             notes.write((0, 0, 0), f"{type(problem).__name__}: {problem} in {notes.read()[1]}")
             code = 70
@@ -95,7 +94,7 @@ def rounds(names: list[str], chance: random.Random) -> Iterator[str]:
         yield from names
 
 
-def fuzz(seed: int, seconds: float, corpus: Path, only: str) -> None:
+def fuzz(seed: int, seconds: float, count: int, corpus: Path, only: str) -> None:
     """Visit all operators in turn, in an order drawn from the seed, until the time is up."""
     calls = recorded_calls(corpus)
     names = sorted(name for name in calls if only in name)
@@ -108,7 +107,7 @@ def fuzz(seed: int, seconds: float, corpus: Path, only: str) -> None:
         if time.monotonic() > end:
             break
         child_seed = chance.getrandbits(32)
-        number = fork(list(calls[name]), child_seed, notes)
+        number = fork(list(calls[name]), child_seed, count, notes)
         counts, text = notes.read()
         totals = [total + count for total, count in zip(totals, counts, strict=True)]
         visited.add(name)
@@ -129,12 +128,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--calls", type=int, default=400, help="in one child process")
     parser.add_argument("--corpus", type=Path, default=CORPUS)
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     torch.set_num_threads(1)
     sys.setrecursionlimit(10_000)
-    fuzz(options.seed, options.seconds, options.corpus, options.only)
+    fuzz(options.seed, options.seconds, options.calls, options.corpus, options.only)
 
 
 if __name__ == "__main__":

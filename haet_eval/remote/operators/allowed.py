@@ -20,6 +20,16 @@ _REASONS: Final = (
     ("_coalesce", "sparse tensors are not supported", "use a dense tensor"),
     ("nested", "nested tensors are not supported", "pad the sequences to one length"),
     ("quant", "quantized tensors are not supported", "use ordinary integers and floats"),
+    (
+        "_transformer_encoder_layer",
+        "it is a shortcut of evaluation",
+        "call `torch.backends.mha.set_fastpath_enabled(False)`",
+    ),
+    (
+        "_native_multi_head_attention",
+        "it is a shortcut of evaluation",
+        "call `torch.backends.mha.set_fastpath_enabled(False)`",
+    ),
     ("packed", "packed weights are not supported", "use `torch.nn.functional.linear`"),
     ("mkldnn", "it belongs to one backend", "use the ordinary module, it picks the backend itself"),
     ("cudnn", "it belongs to one backend", "use the ordinary module, it picks the backend itself"),

@@ -41,6 +41,7 @@ _GENERAL: tuple[Validator, ...] = (
     general.dimensions_exist,
     general.reduction_exists,
     general.memory_is_ordinary,
+    general.complex_halves_do_not_exist,
 )
 
 

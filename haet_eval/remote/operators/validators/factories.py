@@ -74,6 +74,14 @@ def counted(call: Call) -> None:
             fits(call, (call.integer(name),))
 
 
+@validator(
+    "hann_window", "hamming_window", "blackman_window", "bartlett_window", "fft_fftfreq", "fft_rfftfreq"
+)
+def of_length(call: Call) -> None:
+    name = "n" if "n" in call.arguments else "window_length"
+    fits(call, (call.integer(name),))
+
+
 @validator("narrow_copy")
 def narrow(call: Call) -> None:
     fits(call, (call.integer("length"),))

@@ -1,9 +1,12 @@
 """What holds for every operator: dimensions in range, a reduction that exists, no pinned memory."""
 
+from haet_eval.counting.signature import tensors_in
 from haet_eval.remote.operators.call import Call
+from haet_eval.remote.operators.validators.dtypes import COMPLEX
 from haet_eval.remote.operators.validators.shapes import dimension
 
 _ONE_MORE = frozenset({"unsqueeze", "unsqueeze_", "unsqueeze_copy", "stack", "diag_embed"})
+_MAKE_COMPLEX = frozenset({"complex", "polar", "view_as_complex"})
 _ELSEWHERE = frozenset({"unfold_backward", "select_backward", "slice_backward", "diagonal_backward"})
 
 
@@ -37,6 +40,15 @@ def reduction_exists(call: Call) -> None:
     """0, 1 and 2 stand for none, mean and sum."""
     value = call.arguments.get("reduction")
     call.require(not isinstance(value, int) or 0 <= value <= 2, "an unknown reduction")
+
+
+def complex_halves_do_not_exist(call: Call) -> None:
+    """A float16 meeting a complex number would make PyTorch's complex32, which nothing here knows."""
+    tensors = [meta for value in call.arguments.values() for meta in tensors_in(value)]
+    kinds = {tensor.dtype for tensor in tensors}
+    mixed = bool(kinds & COMPLEX) or any(isinstance(value, complex) for value in call.arguments.values())
+    mixed = mixed or call.operator.base in _MAKE_COMPLEX or call.arguments.get("dtype") in COMPLEX
+    call.require(not (mixed and "float16" in kinds), "there is no complex number of float16; use float32")
 
 
 def memory_is_ordinary(call: Call) -> None:

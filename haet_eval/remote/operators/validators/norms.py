@@ -115,6 +115,8 @@ def group_norm(call: Call) -> None:
 @validator("_weight_norm_interface")
 def weight_norm(call: Call) -> None:
     _weight_norm(call, "v", "g")
+    for name in ("v", "g"):
+        call.require(is_contiguous(call.tensor(name)), f"{name} must be contiguous")
     same_dtype(call, "v", "g")
 
 

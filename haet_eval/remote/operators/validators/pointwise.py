@@ -2,7 +2,13 @@
 
 from haet_eval.counting.signature import tensors_in
 from haet_eval.remote.operators.call import Call
-from haet_eval.remote.operators.validators.shapes import broadcast, has_shape, same_dtype, same_shape
+from haet_eval.remote.operators.validators.shapes import (
+    broadcast,
+    has_shape,
+    is_contiguous,
+    same_dtype,
+    same_shape,
+)
 from haet_eval.remote.operators.validators.table import validator
 
 
@@ -39,6 +45,13 @@ def backward(call: Call) -> None:
     others = [p.name for p in call.operator.parameters if p.type == "Tensor"]
     same_shape(call, *others)
     same_dtype(call, *others)
+
+
+@validator("rrelu_with_noise", "rrelu_with_noise_", "rrelu_with_noise_backward")
+def noise(call: Call) -> None:
+    same_shape(call, "self", "noise", "grad_output")
+    same_dtype(call, "self", "noise", "grad_output")
+    call.require(is_contiguous(call.tensor("noise")), "noise must be contiguous")
 
 
 @validator("mm", "bmm", "addmm")
