@@ -80,6 +80,14 @@ def _quotients(arguments: Mapping[str, Any]) -> None:
         _require(~((dividend == torch.iinfo(dtype).min).any() & (divisor == -1).any()), "self")
 
 
+def _magnitudes(arguments: Mapping[str, Any]) -> None:
+    """The least integer has no absolute value."""
+    for name in ("self", "other"):
+        tensor = arguments[name]
+        if tensor.dtype.is_signed:
+            _require(tensor != torch.iinfo(tensor.dtype).min, name)
+
+
 def _within(values: torch.Tensor, low: int, high: int) -> torch.Tensor:
     return (values >= low) & (values < high)
 
@@ -89,6 +97,7 @@ def _require(holds: torch.Tensor, name: str) -> None:
         raise BadValue(f"{name} holds a value that is out of range")
 
 
+_DIVISIONS: Final = ("div", "floor_divide", "remainder", "fmod")
 _GUARDS: Final[dict[str, Guard]] = {
     "nll_loss_backward": _class_numbers,
     "nll_loss2d_backward": _class_numbers,
@@ -99,21 +108,6 @@ _GUARDS: Final[dict[str, Guard]] = {
     "grid_sampler_2d_backward": _grid,
     "grid_sampler_3d_backward": _grid,
     "repeat_interleave": _repeats,
-    **dict.fromkeys(
-        (
-            "div",
-            "div_",
-            "floor_divide",
-            "floor_divide_",
-            "remainder",
-            "remainder_",
-            "fmod",
-            "fmod_",
-            "gcd",
-            "gcd_",
-            "lcm_",
-            "lcm",
-        ),
-        _quotients,
-    ),
+    **dict.fromkeys(("gcd", "gcd_", "lcm", "lcm_"), _magnitudes),
+    **dict.fromkeys((f"{name}{mark}" for name in _DIVISIONS for mark in ("", "_")), _quotients),
 }

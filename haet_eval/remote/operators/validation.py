@@ -116,7 +116,10 @@ def validate(
     """
     call = Call(operator, arguments, origins, storage_bytes)
     for check in validators_of(operator):
-        check(call)
+        try:
+            check(call)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as problem:
+            raise Refused(f"{operator.name}: its arguments do not fit together") from problem
 
 
 def is_dynamic(operator: Operator, arguments: Mapping[str, Argument]) -> bool:

@@ -5,6 +5,7 @@ from haet_eval.remote.operators.validators import (
     attention,
     convolution,
     factories,
+    foreach,
     fourier,
     general,
     indexing,
@@ -47,5 +48,9 @@ _GENERAL: tuple[Validator, ...] = (
 
 def validators_of(operator: Operator) -> tuple[Validator, ...]:
     """The checks of an operator, those that hold for many first."""
-    shared = (*_GENERAL, pointwise.broadcasts) if "pointwise" in operator.tags else _GENERAL
-    return (*shared, *table.validators_of(operator))
+    checks = list(_GENERAL)
+    if "pointwise" in operator.tags:
+        checks.append(pointwise.broadcasts)
+    if operator.base.startswith("_foreach_"):
+        checks.append(foreach.lists_match)
+    return (*checks, *table.validators_of(operator))

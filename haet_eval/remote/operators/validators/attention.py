@@ -22,9 +22,9 @@ def flash_attention(call: Call) -> None:
     call.require(min((*query.shape, *key.shape)) > 0, "a tensor is empty")
     for tensor in (query, key, value):
         call.require(tensor.stride[3] == 1 or width == 1, "the last dimension must be contiguous")
+    has_shape(call, "out", query.shape)
     out = call.optional_tensor("out")
     call.require(out is None or width == 1 or out.stride[3] == 1, "out must be contiguous at the end")
-    has_shape(call, "out", query.shape)
     has_shape(call, "grad_out", query.shape)
     has_shape(call, "logsumexp", (batch, heads, length))
     _logsumexp(call.optional_tensor("logsumexp"), call)

@@ -7,6 +7,9 @@ from haet_eval.remote.operators.validators.dtypes import FLOATS
 from haet_eval.remote.operators.validators.shapes import fits, has_shape, same_dtype, spread
 from haet_eval.remote.operators.validators.table import validator
 
+MAX_HALF_SIZE = 128
+"""Coordinates in half precision are exact up to here; beyond, the kernel rounds them out of the image."""
+
 _UPSAMPLED = {
     "upsample_nearest1d": 1,
     "upsample_nearest2d": 2,
@@ -68,6 +71,8 @@ def grid_sampler(call: Call) -> None:
     call.require(all(size > 0 for size in shown.shape[1:]), "input is empty")
     call.require(shown.dtype in FLOATS, "input must be floats")
     same_dtype(call, "input", "grid", "grad_output")
+    exact = shown.dtype in {"float32", "float64"} or max(shown.shape[2:]) <= MAX_HALF_SIZE
+    call.require(exact, f"beyond {MAX_HALF_SIZE} pixels a side its kernel needs float32")
     call.require(
         0 <= call.integer("interpolation_mode") <= (2 if count == 2 else 1), "an unknown interpolation"
     )
