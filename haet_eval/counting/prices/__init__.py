@@ -13,6 +13,7 @@ from haet_eval.counting.prices import (  # noqa: F401  (importing a family binds
     interpolation,
     linalg,
     losses,
+    margin_losses,
     matmul,
     movement,
     norms,

@@ -4,8 +4,8 @@ A choice by a threshold (x > t ? a : b) is one operation, as in `maximum`.
 """
 
 from haet_eval.counting.prices.literals import multiplies
-from haet_eval.counting.prices.pointwise import per_element
-from haet_eval.counting.prices.table import overloads, price
+from haet_eval.counting.prices.pointwise import real_or_complex
+from haet_eval.counting.prices.table import Price, overloads, price
 from haet_eval.counting.signature import Signature
 
 _IN_PLACE = ".default .out _.default"
@@ -39,8 +39,13 @@ ACTIVATIONS: tuple[tuple[int, str, str], ...] = (
     (4, _BACKWARD, "softplus_backward"),  # g / (1 + exp(−βx))
 )
 
+
+def _each(operations: int) -> Price:
+    return lambda signature: signature.out.numel * real_or_complex(signature, operations, None)
+
+
 for _operations, _suffixes, _operators in ACTIVATIONS:
-    price(*overloads(_operators, _suffixes))(per_element(_operations))
+    price(*overloads(_operators, _suffixes))(_each(_operations))
 
 
 @price(*overloads("gelu", _IN_PLACE))

@@ -6,6 +6,7 @@ elements of the input, no product falls on them, and they count neither as sums 
 
 from math import prod
 
+from haet_eval.counting.prices.coverage import Axis
 from haet_eval.counting.prices.output_mask import output_mask
 from haet_eval.counting.prices.pointwise import is_complex
 from haet_eval.counting.prices.reductions import folding
@@ -35,26 +36,15 @@ def _reached(signature: Signature, scattered: TensorMeta, gathering: TensorMeta,
     """Elements of the other side that at least one product falls on."""
     spatial = weight.ndim - 2
     lengths, windows = scattered.shape[-spatial:], gathering.shape[-spatial:]
-    geometry = zip(
-        *(_per_axis(signature, name, spatial) for name in ("stride", "padding", "dilation")), strict=True
-    )
-    touched = map(_touched, lengths, windows, weight.shape[2:], geometry)
-    return scattered.numel // max(1, prod(lengths)) * prod(touched)
+    geometry = (_per_axis(signature, name, spatial) for name in ("stride", "padding", "dilation"))
+    axes = map(Axis, lengths, windows, weight.shape[2:], *geometry)
+    return scattered.numel // max(1, prod(lengths)) * prod(axis.touched() for axis in axes)
 
 
 def _per_axis(signature: Signature, name: str, spatial: int) -> tuple[int, ...]:
     """A value for each spatial axis; an operator without dilation has 1."""
     values = signature.integers(name) if name in signature.arguments else (1,)
     return values if len(values) == spatial else (values[0],) * spatial
-
-
-def _touched(length: int, windows: int, kernel: int, geometry: tuple[int, ...]) -> int:
-    """Positions of one axis that some window covers; geometry is stride, padding, dilation."""
-    stride, padding, dilation = geometry
-    if dilation == 1 and kernel >= stride:
-        return max(0, min(length, (windows - 1) * stride + kernel - padding)) if windows else 0
-    positions = {w * stride - padding + k * dilation for w in range(windows) for k in range(kernel)}
-    return sum(0 <= position < length for position in positions)
 
 
 def _filtered(signature: Signature) -> int:

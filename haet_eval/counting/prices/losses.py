@@ -10,7 +10,7 @@ _BACKWARD = ".default .grad_input"
 MEAN = 1
 
 
-def _reduction(signature: Signature, elements: int) -> int:
+def reduction_operations(signature: Signature, elements: int) -> int:
     """The sum of the elements and, for a mean, one division."""
     match signature["reduction"]:
         case 0:
@@ -21,7 +21,7 @@ def _reduction(signature: Signature, elements: int) -> int:
             return folding(elements, 1)
 
 
-def _incoming(signature: Signature) -> int:
+def incoming_operations(signature: Signature) -> int:
     """The incoming gradient is one number for a mean or a sum; a mean divides it by the count."""
     return int(signature["reduction"] == MEAN)
 
@@ -36,30 +36,30 @@ def _nll(signature: Signature) -> int:
     """For each sample read and negate; with class weights read the weight and multiply. Σw for a mean."""
     samples = signature.tensor("target").numel
     if signature["weight"] is None:
-        return 2 * samples + _reduction(signature, samples)
+        return 2 * samples + reduction_operations(signature, samples)
     total_weight = folding(samples, 1) if signature["reduction"] == MEAN else 0
-    return 4 * samples + total_weight + _reduction(signature, samples)
+    return 4 * samples + total_weight + reduction_operations(signature, samples)
 
 
 @price(*overloads("nll_loss_backward nll_loss2d_backward", _BACKWARD))
 def _nll_backward(signature: Signature) -> int:
     """For each sample negate the gradient and write it; with class weights read and multiply."""
     samples = signature.tensor("target").numel
-    return samples * (2 if signature["weight"] is None else 4) + _incoming(signature)
+    return samples * (2 if signature["weight"] is None else 4) + incoming_operations(signature)
 
 
 @price(*overloads("mse_loss", _FUNCTION))
 def _mse(signature: Signature) -> int:
     """(x − y)²."""
     elements = _elements(signature)
-    return 2 * elements + _reduction(signature, elements)
+    return 2 * elements + reduction_operations(signature, elements)
 
 
 @price(*overloads("mse_loss_backward", _BACKWARD))
 def _mse_backward(signature: Signature) -> int:
     """(x − y) · 2g, with 2g/n formed once where g is one number."""
     elements = signature.out.numel
-    return 3 * elements if signature["reduction"] == 0 else 2 * elements + 1 + _incoming(signature)
+    return 3 * elements if signature["reduction"] == 0 else 2 * elements + 1 + incoming_operations(signature)
 
 
 @price(*overloads("smooth_l1_loss", _FUNCTION))
@@ -67,26 +67,26 @@ def _smooth_l1(signature: Signature) -> int:
     """|z| < β ? z² · 0.5/β : |z| − β/2, with z = x − y; |z| for β = 0."""
     elements = _elements(signature)
     each = 2 if signature["beta"] == 0 else 6
-    return each * elements + _reduction(signature, elements)
+    return each * elements + reduction_operations(signature, elements)
 
 
 @price(*overloads("smooth_l1_loss_backward", _BACKWARD))
 def _smooth_l1_backward(signature: Signature) -> int:
     """g · clamp(z/β, −1, 1), with z = x − y."""
-    return signature.out.numel * (4 + multiplies(signature["beta"])) + _incoming(signature)
+    return signature.out.numel * (4 + multiplies(signature["beta"])) + incoming_operations(signature)
 
 
 @price(*overloads("huber_loss", _FUNCTION))
 def _huber(signature: Signature) -> int:
     """|z| < δ ? z²/2 : δ · (|z| − δ/2), with z = x − y."""
     elements = _elements(signature)
-    return elements * (6 + multiplies(signature["delta"])) + _reduction(signature, elements)
+    return elements * (6 + multiplies(signature["delta"])) + reduction_operations(signature, elements)
 
 
 @price(*overloads("huber_loss_backward", _FUNCTION))
 def _huber_backward(signature: Signature) -> int:
     """g · clamp(z, −δ, δ), with z = x − y."""
-    return 4 * signature.tensor("self").numel + _incoming(signature)
+    return 4 * signature.tensor("self").numel + incoming_operations(signature)
 
 
 @price(*overloads("binary_cross_entropy", _FUNCTION))
@@ -94,14 +94,14 @@ def _binary_cross_entropy(signature: Signature) -> int:
     """−(y · log p + (1 − y) · log(1 − p)), times the weight."""
     elements = _elements(signature)
     weighted = signature["weight"] is not None
-    return elements * (8 + weighted) + _reduction(signature, elements)
+    return elements * (8 + weighted) + reduction_operations(signature, elements)
 
 
 @price(*overloads("binary_cross_entropy_backward", _BACKWARD))
 def _binary_cross_entropy_backward(signature: Signature) -> int:
     """g · (p − y) / (p · (1 − p)), times the weight."""
     weighted = signature["weight"] is not None
-    return signature.out.numel * (5 + weighted) + _incoming(signature)
+    return signature.out.numel * (5 + weighted) + incoming_operations(signature)
 
 
 @price(*overloads("binary_cross_entropy_with_logits", _FUNCTION))
@@ -111,26 +111,17 @@ def _binary_cross_entropy_with_logits(signature: Signature) -> int:
     weighted = signature["weight"] is not None
     positive = signature.optional_tensor("pos_weight")
     balance = 0 if positive is None else 3 * elements + positive.numel
-    return elements * (7 + weighted) + balance + _reduction(signature, elements)
+    return elements * (7 + weighted) + balance + reduction_operations(signature, elements)
 
 
 @price(*overloads("soft_margin_loss", _FUNCTION))
 def _soft_margin(signature: Signature) -> int:
     """log(1 + exp(−y · x))."""
     elements = _elements(signature)
-    return 5 * elements + _reduction(signature, elements)
+    return 5 * elements + reduction_operations(signature, elements)
 
 
 @price(*overloads("soft_margin_loss_backward", _BACKWARD))
 def _soft_margin_backward(signature: Signature) -> int:
     """−y · g / (1 + exp(y · x))."""
-    return 6 * signature.out.numel + _incoming(signature)
-
-
-@price(*overloads("multi_margin_loss", _FUNCTION))
-def _multi_margin(signature: Signature) -> int:
-    """Σ max(0, margin − x[y] + x[c])ᵖ / C over the other classes c of each sample."""
-    samples, classes = signature.tensor("target").numel, signature.tensor("self").shape[-1]
-    weighted = signature["weight"] is not None
-    terms = (classes - 1) * (2 + (signature["p"] == 2) + weighted)
-    return samples * (3 + weighted + terms + folding(classes - 1, 1)) + _reduction(signature, samples)
+    return 6 * signature.out.numel + incoming_operations(signature)

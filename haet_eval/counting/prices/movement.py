@@ -4,13 +4,12 @@ What looks like movement and adds is priced: the backward of a padding or of an 
 gradients that fall on one element.
 """
 
-from collections.abc import Sequence
-from itertools import product
 from math import prod
 
+from haet_eval.counting.prices.coverage import Axis, union_length
 from haet_eval.counting.prices.pointwise import is_complex
 from haet_eval.counting.prices.table import overloads, price
-from haet_eval.counting.signature import Signature, TensorMeta
+from haet_eval.counting.signature import Signature
 
 _FUNCTION = ".default .out"
 _IN_PLACE = ".default _.default .out"
@@ -127,62 +126,47 @@ def _spaced(signature: Signature) -> int:
 def _pad_backward(signature: Signature) -> int:
     """Sums the gradients of an element and of its images in the padding."""
     padding = signature.integers("padding")
-    reflected = "reflection" in signature.operator
-    shape = signature.out.shape
-    lengths = [
-        len(_padded_sources(length, padding[2 * axis], padding[2 * axis + 1], reflected))
-        for axis, length in enumerate(reversed(shape[-len(padding) // 2 :]))
-    ]
-    kept = prod(shape[: -len(padding) // 2]) * prod(lengths)
+    padded = len(padding) // 2
+    axes = reversed(signature.out.shape[-padded:])
+    kept = prod(signature.out.shape[:-padded])
+    for axis, length in enumerate(axes):
+        left, right = padding[2 * axis : 2 * axis + 2]
+        kept *= _kept(length, left, right, reflected="reflection" in signature.operator)
     return signature.tensor("grad_output").numel - kept
 
 
-def _padded_sources(length: int, left: int, right: int, reflected: bool) -> set[int]:
-    """The positions of an axis that its padding (negative: cropping) leaves in the result."""
+def _kept(length: int, left: int, right: int, *, reflected: bool) -> int:
+    """Positions of an axis that its padding leaves in the result; negative padding crops."""
     last = length - 1
+    intervals = [(min(last, max(0, -left)), max(1, min(length, length + right)))]
     if reflected:
-        return {last - abs(last - abs(position)) for position in range(-left, length + right)}
-    return {min(max(position, 0), last) for position in range(-left, length + right)}
+        intervals += [(1, left + 1), (last - right, last)]
+    return union_length(sorted(intervals), length)
 
 
 @price("aten.unfold_backward.default", "aten.unfold_backward.out")
 def _unfold_backward(signature: Signature) -> int:
     """Sums the gradients of the windows that share an element."""
-    sizes = signature.integers("input_sizes")
-    gradient = signature.tensor("grad_in")
+    sizes, gradient = signature.integers("input_sizes"), signature.tensor("grad_in")
     if not sizes:
         return 0
     (dim,), (size,), (step,) = (signature.integers(name) for name in ("dim", "size", "step"))
     axis = dim % len(sizes)
-    touched = len({window * step + i for window in range(gradient.shape[axis]) for i in range(size)})
-    return gradient.numel - gradient.numel // max(1, gradient.shape[axis] * size) * touched
+    touched = Axis(sizes[axis], gradient.shape[axis], size, step).touched()
+    return gradient.numel - prod(sizes[:axis]) * prod(sizes[axis + 1 :]) * touched
 
 
 @price("aten.col2im.default", "aten.col2im.out")
 def _col2im(signature: Signature) -> int:
     """Sums the columns' values that fall on one pixel; those that fall on padding are dropped."""
+    names = ("output_size", "kernel_size", "stride", "padding", "dilation")
+    axes = [_axis(*values) for values in zip(*map(signature.integers, names), strict=True)]
+    landed, touched = prod(axis.landed() for axis in axes), prod(axis.touched() for axis in axes)
     columns = signature.tensor("self")
-    kernel, dilation, padding, stride = (
-        _pair(signature.integers(name)) for name in ("kernel_size", "dilation", "padding", "stride")
-    )
-    size = _pair(signature.integers("output_size"))
-    hits = [_hits(size[axis], kernel[axis], dilation[axis], padding[axis], stride[axis]) for axis in range(2)]
-    landed, touched = prod(len(hit) for hit in hits), prod(len(set(hit)) for hit in hits)
-    planes = columns.numel // max(1, prod(_positions(columns, kernel)))
+    planes = columns.numel // max(1, prod(signature.integers("kernel_size")) * columns.shape[-1])
     return planes * (landed - touched)
 
 
-def _pair(values: Sequence[int]) -> tuple[int, int]:
-    return values[0], values[-1]
-
-
-def _positions(columns: TensorMeta, kernel: tuple[int, int]) -> tuple[int, int]:
-    """Values of one channel of one sample: kernel elements, windows."""
-    return prod(kernel), columns.shape[-1]
-
-
-def _hits(length: int, kernel: int, dilation: int, padding: int, stride: int) -> list[int]:
-    """For every window and kernel element along one axis, the position it falls on, where inside."""
+def _axis(length: int, kernel: int, stride: int, padding: int, dilation: int) -> Axis:
     windows = (length + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-    positions = [w * stride - padding + k * dilation for w, k in product(range(windows), range(kernel))]
-    return [position for position in positions if 0 <= position < length]
+    return Axis(length, windows, kernel, stride, padding, dilation)

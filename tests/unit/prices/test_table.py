@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.table import price, priced_operators
+from haet_eval.counting.prices.table import lookup, price, priced_operators
 from haet_eval.counting.signature import Signature
 
 
@@ -25,6 +25,17 @@ def test_an_overload_is_priced_once() -> None:
 
 def test_an_unknown_operator_has_no_price() -> None:
     assert price_of(Signature("aten.unheard_of.default", {}, ())) is None
+
+
+def test_a_price_belongs_to_the_family_it_is_written_in() -> None:
+    for operator, family in {
+        "sigmoid": "activations",
+        "mul.Tensor": "pointwise",
+        "_foreach_abs": "foreach",
+    }.items():
+        bound = lookup(f"aten.{operator}" if "." in operator else f"aten.{operator}.default")
+        assert bound is not None
+        assert bound.__module__.endswith(f".{family}")
 
 
 def test_a_broken_signature_is_not_taken_for_an_unknown_operator() -> None:
