@@ -7,7 +7,7 @@ ENV PATH=/opt/venv/bin:$PATH
 # The heavy layer comes first, so that a change of our own code does not repeat it.
 COPY constraints.txt /opt/constraints.txt
 RUN pip install --no-cache-dir --disable-pip-version-check --constraint /opt/constraints.txt \
-    numpy safetensors torch torchvision
+    numpy pydantic safetensors torch torchvision
 
 COPY haet_eval /opt/venv/lib/python3.11/site-packages/haet_eval
 COPY sandbox /opt/sandbox
