@@ -91,7 +91,7 @@ def test_only_listed_variables_reach_a_worker(start: Start, monkeypatch: pytest.
     assert variables["HAET_DEADLINE_SECONDS"] == str(LIMITS.deadline_seconds)
     assert set(variables) <= {
         *("HAET_DEADLINE_SECONDS", "HOME", "HOSTNAME", "LANG", "LC_ALL"),
-        *("OMP_NUM_THREADS", "PATH", "TMPDIR", "TZ"),
+        *("OMP_NUM_THREADS", "PATH", "PWD", "TMPDIR", "TZ"),
     }
 
 
