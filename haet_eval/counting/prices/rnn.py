@@ -17,8 +17,8 @@ LSTM_CELL_BACKWARD = 1 + 1 + 4 + 4 + 9 + 3
 GRU_CELL = 2 * 4 + 2 + 1 + 4
 """σ of two gates; n + r·h before the tanh; (1 − z)·n + z·h."""
 
-GRU_CELL_BACKWARD = 17
-"""dz = dh·(h − n), dn = dh·(1 − z), dh·z: 5; tanh' 3; dr, d(r·h): 2; σ' of two gates 6; sum into dh: 1."""
+GRU_CELL_BACKWARD = 2 + 3 + 2 + 2 + 1 + 3 + 1 + 1
+"""dn = dh·(1 − z); tanh'; dz = dh·(h − n); its σ' without the 1 − z that is there; dr; σ'; d(r·h); dh·z."""
 
 
 @price(*overloads("_thnn_fused_lstm_cell", _FUNCTION))
@@ -50,7 +50,7 @@ def _lstm_cell_backward(s: Signature) -> int:
 
 @price(*overloads("_thnn_fused_gru_cell_backward", _FUNCTION))
 def _gru_cell_backward(s: Signature) -> int:
-    """17 per unit; biases sum over rows, those of input and of hidden parts apart."""
+    """15 per unit; biases sum over rows, those of input and of hidden parts apart."""
     gradient = s.tensor("grad_hy")
     return gradient.numel * GRU_CELL_BACKWARD + _bias_gradient(s, gradient.numel, gradient.shape[-1], 6)
 
@@ -74,17 +74,16 @@ def _lstm_layer(s: Signature) -> int:
 
 @price(*overloads("mkldnn_rnn_layer_backward", _FUNCTION))
 def _lstm_layer_backward(s: Signature) -> int:
-    """Per step: recomputation of the gates, the cell backward, the gradients of both linear maps.
+    """Per step: its two gradients joined, the cell backward, the gradients of both linear maps.
 
-    Weights' gradients sum over all steps: a product and a sum for each element of a step.
+    Gradients of the weights, and of the biases (alike on both sides), sum over all steps.
     """
-    steps, inputs, hidden = _layer(s)
     _only_lstm(s)
-    biases = 2 if s["has_biases"] else 0
-    into_states = inputs * (8 * hidden - 1) + hidden * (8 * hidden - 1)
-    into_weights = 2 * 4 * hidden * (inputs + hidden) + biases * 4 * hidden
+    steps, inputs, hidden = _layer(s)
+    weights, biases = 4 * hidden * (inputs + hidden), 4 * hidden if s["has_biases"] else 0
     cell = hidden * (LSTM_CELL_BACKWARD + 2)
-    return steps * (into_states + into_weights + cell) - 4 * hidden * (inputs + hidden + biases)
+    into_states = (inputs + hidden) * (8 * hidden - 1)
+    return steps * (cell + into_states) + (2 * steps - 1) * weights + (steps - 1) * biases
 
 
 def _only_lstm(s: Signature) -> None:
