@@ -1,9 +1,10 @@
 """Runs a recorded or mutated call on PyTorch's kernels, with tensors made up on the spot."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -40,26 +41,34 @@ def run(call: RecordedCall, chance: Random, made: Mapping[str, torch.Tensor] = _
     Raises:
         Exception: whatever the kernel says; memory errors end the process.
     """
-    positional: list[object] = []
-    named: dict[str, object] = {}
-    for parameter in call.schema().parameters:
+    _, execute = prepared(call, chance, made)
+    return execute()
+
+
+def prepared(
+    call: RecordedCall, chance: Random, made: Mapping[str, torch.Tensor] = _NONE_MADE
+) -> tuple[dict[str, object], Callable[[], object]]:
+    """The arguments by name, and a function that runs the kernel on them."""
+    given: dict[str, object] = {}
+    parameters = call.schema().parameters
+    for parameter in parameters:
         if parameter.name in made:
-            value: object = made[parameter.name]
+            given[parameter.name] = made[parameter.name]
         elif parameter.name in call.arguments:
-            value = _argument(call, parameter, chance)
-        elif parameter.keyword_only:
-            continue
-        else:
-            value = parameter.default
-        if parameter.keyword_only:
-            named[parameter.name] = value
-        else:
-            positional.append(value)
-    with torch.no_grad():
-        return guarded(overload_of(call.operator))(*positional, **named)
+            given[parameter.name] = _argument(call, parameter, chance)
+        elif not parameter.keyword_only:
+            given[parameter.name] = parameter.default
+    positional = [given[p.name] for p in parameters if not p.keyword_only]
+    named = {p.name: given[p.name] for p in parameters if p.keyword_only and p.name in given}
+
+    def execute() -> object:
+        with torch.no_grad():
+            return guarded(overload_of(call.operator))(*positional, **named)
+
+    return given, execute
 
 
-def overload_of(name: str) -> object:
+def overload_of(name: str) -> Any:
     _, base, overload = name.split(".")
     return getattr(getattr(torch.ops.aten, base), overload)
 

@@ -53,11 +53,7 @@ _DEVICE: Final = re.compile(r"cpu|cuda(:\d)?")
 _NOTHING: Final[Mapping[str, Origin | None]] = MappingProxyType({})
 _NO_SIZES: Final[Mapping[str, int]] = MappingProxyType({})
 
-_WRITTEN: Final = {
-    "native_batch_norm": frozenset({"running_mean", "running_var"}),
-    "cudnn_batch_norm": frozenset({"running_mean", "running_var"}),
-    "rrelu_with_noise": frozenset({"noise"}),
-}
+_WRITTEN: Final = {"native_batch_norm": frozenset({"running_mean", "running_var"})}
 """Tensors that a kernel writes though the schema does not say so."""
 
 _LITERAL: Final = {
