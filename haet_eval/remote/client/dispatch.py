@@ -45,6 +45,10 @@ _FLOATS: Final = {special: ("float", special) for special in (*SPECIAL.values(),
 _TRUE, _FALSE, _END = ("true",), ("false",), ("end",)
 
 
+class _OnMeta(Exception):
+    """A call that has shapes only: torch does it here, without the executor."""
+
+
 class Dispatcher:
     """Turns calls into records. One for each process; safe for threads."""
 
@@ -68,7 +72,10 @@ class Dispatcher:
                 return self.fetch(args[0]).item()
             if func is _LIFT:
                 return args[0] if isinstance(args[0], RemoteTensor) else self.upload(args[0])
-            return self._call(func, args, kwargs)
+            try:
+                return self._call(func, args, kwargs)
+            except _OnMeta:
+                return func(*args, **kwargs)
 
     # Calls.
 
@@ -111,11 +118,15 @@ class Dispatcher:
                     self._walk(item, key, tensors, floats)
             key.append(_END)
         elif isinstance(value, torch.Tensor):
+            if value.is_meta:
+                raise _OnMeta
             tensor = value if isinstance(value, RemoteTensor) else self.upload(value)
             tensors.append(tensor)
             key.append(tensor._layout)
         elif isinstance(value, torch.Generator):
             key.append(("generator", id(value)))
+        elif kind is torch.device and value.type == "meta":
+            raise _OnMeta
         else:
             key.append(value)
 

@@ -1,5 +1,6 @@
 """The dispatch mode: catches the factories, so that every new tensor is a remote one."""
 
+from functools import cache
 from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -17,6 +18,13 @@ class RemoteMode(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func.namespace == "profiler":
+        if func.namespace != "aten" and _is_local(func):
             return func(*args, **(kwargs or {}))
         return self._dispatcher.dispatch(func, args, kwargs or {})
+
+
+@cache
+def _is_local(func: Any) -> bool:
+    """Neither the profiler's marks nor an operator without tensors are work on the data."""
+    values = (*func._schema.arguments, *func._schema.returns)
+    return func.namespace == "profiler" or not any("Tensor" in str(value.type) for value in values)

@@ -1,0 +1,103 @@
+"""A theme, run plainly in this process and through handles in a pair of workers."""
+
+import importlib
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from haet_eval.competition import Budgets
+from haet_eval.counting.bill import bill
+from haet_eval.remote.client.task import Task
+from haet_eval.remote.messages import Job, Start
+from haet_eval.remote.relay import ExecutorLost, SubmissionLost
+from haet_eval.runtimes.process import ProcessRuntime
+from haet_eval.workers import executor_threads, open_run
+from tests.integration.battery.running import run_cases
+
+BUDGETS = Budgets(readback_bytes=1 << 22, upload_bytes=1 << 24, wall_seconds=600, cpus=1)
+IMAGES, CLASSES = 256, 10
+_FOLDER = Path(__file__).parent
+_ENTRY = """
+from battery import {theme}
+from battery.running import run_cases
+
+def train(task):
+    return run_cases({theme}, task, {only!r})
+"""
+
+
+@dataclass(frozen=True)
+class ThemeRun:
+    """What the programs of a theme left behind, by case and key; and the operators without a price."""
+
+    plain: dict[str, torch.Tensor]
+    remote: dict[str, torch.Tensor]
+    unpriced: frozenset[str]
+    output: str
+
+
+def run_theme(theme: str, only: str = "") -> ThemeRun:
+    """Run the programs of `tests/integration/battery/<theme>.py` both ways."""
+    images, labels = _data()
+    remote, unpriced, output = _run_remotely(theme, only, images, labels)
+    plain = _run_plainly(theme, only, images, labels)
+    return ThemeRun(plain, remote, unpriced, output)
+
+
+def _data() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(5)
+    images = generator.integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
+    return images, generator.integers(0, CLASSES, IMAGES)
+
+
+def _run_plainly(theme: str, only: str, images: np.ndarray, labels: np.ndarray) -> dict[str, torch.Tensor]:
+    module = importlib.import_module(f"tests.integration.battery.{theme}")
+    torch._dynamo.config.disable = True  # as in the workers: compiled code runs eagerly
+    task = Task(
+        torch.from_numpy(images), torch.from_numpy(labels), CLASSES, 0, torch.device("cpu"), 600.0
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(executor_threads(BUDGETS))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return dict(run_cases(module, task, only).state_dict())
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run_remotely(
+    theme: str, only: str, images: np.ndarray, labels: np.ndarray
+) -> tuple[dict[str, torch.Tensor], frozenset[str], str]:
+    job = Job(
+        files=_files(theme, only),
+        module="entry",
+        function="train",
+        images=images.shape,
+        num_classes=CLASSES,
+        seed=0,
+        device="cpu",
+        time_budget_seconds=600.0,
+    )
+    with open_run(ProcessRuntime(), BUDGETS, {}) as run:
+        try:
+            run.relay.start(Start(device="cpu", threads=executor_threads(BUDGETS)), [images, labels])
+            run.watch.begin("train", BUDGETS.wall_seconds)
+            tensors = run.relay.train(job)
+            run.meter.seal(tensors)
+            weights = run.relay.seal(tensors).weights
+        except (ExecutorLost, SubmissionLost):
+            run.watch.wait_for_end()
+        unpriced = frozenset(bill(run.meter.histogram()).uncounted)
+        output = run.relay.log.head + run.relay.log.tail
+    return safetensors.torch.load(weights), unpriced, output
+
+
+def _files(theme: str, only: str) -> dict[str, str]:
+    files = {f"battery/{path.name}": path.read_text() for path in _FOLDER.glob("*.py")}
+    return files | {"entry.py": _ENTRY.format(theme=theme, only=only)}
