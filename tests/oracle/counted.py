@@ -122,6 +122,7 @@ tanh = _transcendental(math.tanh)
 erf = _transcendental(math.erf)
 sin = _transcendental(math.sin)
 cos = _transcendental(math.cos)
+lgamma = _transcendental(math.lgamma)
 floor = _transcendental(math.floor)
 
 

@@ -67,6 +67,22 @@ def soft_margin(x: Counted, y: Counted) -> Counted:
     return log(1 + exp(-(y * x)))
 
 
+def multi_margin(
+    scores: Sequence[Row], targets: Row, power: int, weights: Row | None = None
+) -> list[Counted]:
+    """Σ max(0, 1 − x[y] + x[c])ᵖ / C over the other classes c."""
+    losses = []
+    for row, y in zip(scores, targets, strict=True):
+        least = 1 - read(row, y)
+        terms = [maximum(least + other, 0) for other in row[1:]]
+        terms = [term * term for term in terms] if power == 2 else terms
+        if weights is not None:
+            weight = read(weights, y)
+            terms = [term * weight for term in terms]
+        losses.append(total(terms) / len(row))
+    return losses
+
+
 def squared_backward(g: Counted, x: Row, y: Row, reduction: str) -> object:
     if reduction == "none":
         return [(a - b) * 2 * g for a, b in zip(x, y, strict=True)]

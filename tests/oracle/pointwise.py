@@ -1,6 +1,6 @@
 """Elementwise functions of one output element, written out."""
 
-from tests.oracle.counted import Counted, Literal, choose, exp, log, maximum, minimum, sqrt
+from tests.oracle.counted import Counted, Literal, choose, exp, lgamma, log, maximum, minimum, sqrt, total
 
 
 def add(x: Counted, y: Counted | Literal, alpha: Literal = 1) -> Counted:
@@ -40,6 +40,11 @@ def hypotenuse(x: Counted, y: Counted) -> Counted:
 def logit(x: Counted, eps: Literal | None = None) -> Counted:
     x = x if eps is None else clamp(x, eps, 1 - eps)
     return log(x / (1 - x))
+
+
+def multigammaln(x: Counted, p: int) -> Counted:
+    """A constant + Σ lgamma(x − j/2) over j < p."""
+    return total([lgamma(x - j / 2) for j in range(p)]) + 1.7
 
 
 def nan_to_num(x: Counted) -> Counted:

@@ -1,6 +1,7 @@
 """Convolutions: forward, transposed and backward against the written-out sums."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
+from haet_eval.counting.prices.evaluate import price_of
+from haet_eval.counting.signature import Signature
 from tests.oracle import convolution as oracle
 from tests.oracle.convolution import Geometry
 from tests.oracle.counted import count
-from tests.oracle.recording import operations
+from tests.oracle.recording import operations, record
 
 aten = torch.ops.aten
 CONVOLUTIONS: tuple[Callable[..., torch.Tensor], ...] = (F.conv1d, F.conv2d, F.conv3d)
@@ -131,3 +134,44 @@ def arguments(geometry: Geometry) -> tuple[Any, ...]:
     """The arguments of aten::convolution after the tensors."""
     zeros = [0] * len(geometry.size)
     return (geometry.stride, geometry.padding, geometry.dilation, False, zeros, geometry.groups)
+
+
+BACKENDS: dict[str, Callable[..., torch.Tensor]] = {
+    "slow": lambda x, w, b: aten._slow_conv2d_forward(x, w, [3, 3], b, [2, 2], [1, 1]),
+    "slow dilated": lambda x, w, b: aten.slow_conv_dilated2d(x, w, [3, 3], b, [2, 2], [1, 1]),
+    "mkldnn": lambda x, w, b: aten.mkldnn_convolution(x, w, b, [1, 1], [2, 2], [1, 1], 1),
+    "overrideable": lambda x, w, b: aten._convolution(
+        x, w, b, [2, 2], [1, 1], [1, 1], False, [0, 0], 1, False, False, False, False
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_every_backend_costs_the_same(name: str) -> None:
+    x, w, b = torch.rand(2, 3, 8, 8), torch.rand(5, 3, 3, 3), torch.rand(5)
+    expected = operations(lambda: F.conv2d(x, w, b, 2, 1))
+    assert operations(lambda: BACKENDS[name](x, w, b)) == expected
+
+
+def test_backends_of_other_devices_cost_the_same() -> None:
+    """torch has no kernels for these here: the signature is made from that of the convolution."""
+    x, w = torch.rand(2, 4, 8, 8), torch.rand(6, 2, 3, 3)
+    (called,) = record(lambda: F.conv2d(x, w, None, 2, 1, 1, 2))
+    for backend in ("cudnn_convolution", "miopen_convolution"):
+        arguments = {**called.arguments, "self": called["input"]}
+        signature = Signature(f"aten.{backend}.default", arguments, called.outputs)
+        assert price_of(signature) == price_of(called)
+    fused = replace(called, operator="aten.cudnn_convolution_relu.default")
+    assert price_of(fused) == (price_of(called) or 0) + called.out.numel
+
+
+def test_the_slow_transposed_convolution() -> None:
+    x, w, b = torch.rand(2, 4, 5, 5), torch.rand(4, 3, 3, 3), torch.rand(3)
+    expected = operations(lambda: F.conv_transpose2d(x, w, b, 2, 1))
+    assert operations(lambda: aten.slow_conv_transpose2d(x, w, [3, 3], b, [2, 2], [1, 1])) == expected
+
+
+def test_time_batch_channel() -> None:
+    x, w, b = torch.rand(7, 2, 3), torch.rand(3, 3, 5), torch.rand(5)
+    same = operations(lambda: F.conv1d(x.permute(1, 2, 0), w.permute(2, 1, 0), b))
+    assert operations(lambda: torch.conv_tbc(x, w, b)) == same

@@ -158,3 +158,25 @@ def test_positive_weights(n: int, classes: int) -> None:
 def test_cross_entropy_is_log_softmax_and_nll() -> None:
     x, y = torch.rand(5, 10), torch.zeros(5, dtype=torch.long)
     assert operations(lambda: F.cross_entropy(x, y)) == (5 * 50 - 5) + (2 * 5 + 5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("power", [1, 2])
+@few
+@given(samples=extents, others=extents)
+def test_multi_margin(power: int, weighted: bool, samples: int, others: int) -> None:
+    classes = others + 1
+    scores, targets = torch.rand(samples, classes), torch.zeros(samples, dtype=torch.long)
+    weight = torch.rand(classes) if weighted else None
+    expected = count(
+        lambda tally: oracle.reduced(
+            oracle.multi_margin(
+                tally.tensor([samples, classes]),
+                tally.tensor([samples]),
+                power,
+                tally.tensor([classes]) if weighted else None,
+            ),
+            "mean",
+        )
+    )
+    assert operations(lambda: F.multi_margin_loss(scores, targets, power, weight=weight)) == expected

@@ -1,5 +1,6 @@
 """Normalisations and dropout against their definitions."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given
 from torch.nn import functional as F  # noqa: N812
 
+from haet_eval.counting.prices.evaluate import price_of
 from tests.oracle import norms as oracle
 from tests.oracle.counted import Tally, count, total
 from tests.oracle.recording import operations, record
@@ -215,3 +217,21 @@ def test_dropout_fused_and_in_parts(samples: int, length: int) -> None:
 def test_what_runs_is_the_fused_operator() -> None:
     names = {s.operator for s in record(lambda: F.group_norm(torch.rand(2, 4, 3), 2))}
     assert "aten.native_group_norm.default" in names
+
+
+def test_every_batch_norm_costs_the_same() -> None:
+    """Those of other devices have no kernel here: their signatures are made from the native one."""
+    x, c = torch.rand(8, 4, 5), torch.rand(4)
+    (native,) = record(lambda: aten.native_batch_norm(x, c, c, c, c, True, 0.1, 1e-5))
+    for operator in ("cudnn_batch_norm", "miopen_batch_norm", "_batch_norm_with_update"):
+        assert price_of(replace(native, operator=f"aten.{operator}.default")) == price_of(native)
+    legit = operations(lambda: aten._native_batch_norm_legit(x, c, c, c, c, True, 0.1, 1e-5))
+    functional = operations(lambda: aten._native_batch_norm_legit_functional(x, c, c, c, c, True, 0.1, 1e-5))
+    assert legit == functional == price_of(native)
+    (evaluated,) = record(lambda: aten.native_batch_norm(x, c, c, c, c, False, 0.1, 1e-5))
+    no_training = operations(lambda: aten._native_batch_norm_legit_no_training(x, c, c, c, c, 0.1, 1e-5))
+    assert no_training == price_of(evaluated)
+    arguments = (x, x, c, c, c, c, c, True, 1e-5, [True, True, True])
+    (backward,) = record(lambda: aten.native_batch_norm_backward(*arguments))
+    for operator in ("cudnn_batch_norm_backward", "miopen_batch_norm_backward"):
+        assert price_of(replace(backward, operator=f"aten.{operator}.default")) == price_of(backward)

@@ -112,3 +112,22 @@ def test_the_figures_of_the_standard() -> None:
     flags = {"momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
     assert step_prices(torch.optim.SGD, flags) == (6 * NUMEL, 8 * NUMEL)
     assert step_prices(torch.optim.AdamW, {"weight_decay": 0.01}) == (14 * NUMEL + 3,) * 2
+
+
+def test_gradient_scaling() -> None:
+    """Unscaling tests, multiplies and joins; a fused optimizer that is given the scale only divides."""
+    gradients = [torch.rand(shape) for shape in SHAPES]
+    flag, scale = torch.zeros(()), torch.ones(())
+    unscale = torch._amp_foreach_non_finite_check_and_unscale_
+    assert operations(lambda: unscale(gradients, flag, scale)) == 3 * NUMEL
+
+    parameters = [torch.rand(shape) for shape in SHAPES]
+
+    def fused(**given: Any) -> int:
+        flags = {"momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "lr": 0.1}
+        step = {"nesterov": False, "maximize": False, "is_first_step": False}
+        return operations(
+            lambda: torch.ops.aten._fused_sgd_(parameters, gradients, [], **flags, **step, **given)
+        )
+
+    assert fused(grad_scale=scale, found_inf=flag) == fused() + NUMEL

@@ -37,6 +37,7 @@ UNARY: dict[str, Case] = {
     "clamp to one bound": (lambda x: aten.clamp(x, None, 0.8), lambda x: oracle.clamp(x, high=0.8)),
     "logit": (torch.logit, oracle.logit),
     "logit with eps": (lambda x: torch.logit(x, 1e-3), lambda x: oracle.logit(x, 1e-3)),
+    "multigammaln": (lambda x: torch.mvlgamma(x + 9, 3), lambda x: oracle.multigammaln(x + 9, 3)),
     "nan_to_num": (torch.nan_to_num, oracle.nan_to_num),
     "sinc": (torch.sinc, lambda x: sin(y := 3.14 * x) / y),
     "entropy": (torch.special.entr, lambda x: -(x * log(x))),

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from tests.oracle import reductions as oracle
 from tests.oracle.complex_numbers import Complex
-from tests.oracle.counted import Tally, count, largest, product, total
+from tests.oracle.counted import Tally, count, largest, minimum, product, total, where
 from tests.oracle.recording import operations
 from tests.unit.prices.shapes import extents, few
 
@@ -112,3 +112,44 @@ def test_comparing_whole_tensors() -> None:
     x = torch.rand(2, 3)
     assert operations(lambda: torch.equal(x, x)) == 6 + 5
     assert operations(lambda: torch.equal(x, x[:1])) == 0
+
+
+@few
+@given(rows=extents, length=extents)
+def test_less_common_reductions(rows: int, length: int) -> None:
+    x, y = torch.rand(rows, length), torch.rand(rows, length)
+    elements = rows * length
+    assert operations(lambda: x.nansum(-1)) == elements + elements - rows
+    assert operations(lambda: x.aminmax(dim=-1)) == 2 * (elements - rows)
+    assert operations(lambda: x.trace()) == min(rows, length) - 1
+
+    def distance(tally: Tally) -> None:
+        oracle.norm([tally.scalar() - tally.scalar() for _ in range(elements)])
+
+    assert operations(lambda: torch.dist(x, y)) == count(distance)
+
+    def close(tally: Tally) -> None:
+        pairs = [(tally.scalar(), tally.scalar()) for _ in range(elements)]
+        largest([(1e-8 + 1e-5 * abs(b)).greater(abs(a - b)) for a, b in pairs])
+
+    assert operations(lambda: torch.allclose(x, y)) == count(close)
+
+    def renormalise(tally: Tally) -> None:
+        for _ in range(rows):
+            row = tally.tensor([length])
+            factor = minimum(0.5 / oracle.norm(row), 1)
+            [value * factor for value in row]
+
+    assert operations(lambda: x.renorm(2, 0, 0.5)) == count(renormalise)
+
+
+@few
+@given(rows=extents, length=extents)
+def test_masked_softmax(rows: int, length: int) -> None:
+    x, mask = torch.rand(rows, length), torch.zeros(rows, length, dtype=torch.bool)
+
+    def textbook(tally: Tally) -> None:
+        for _ in range(rows):
+            oracle.softmax([where(tally.scalar(), tally.scalar(), 0) for _ in range(length)])
+
+    assert operations(lambda: aten._masked_softmax(x, mask, 1)) == count(textbook)
