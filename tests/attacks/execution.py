@@ -146,7 +146,10 @@ def _filled(length: int, dtype: torch.dtype, chance: Random) -> torch.Tensor:
             return torch.full((length,), chance.choice(_EXTREMES), dtype=torch.float64).to(dtype)
         if kind == 2:
             return torch.rand(length, dtype=torch.float64).to(dtype)
-        return torch.randn(length, dtype=torch.float64).to(dtype)
+        numbers = torch.randn(length, dtype=torch.float64)
+        if kind == 3:
+            numbers[torch.rand(length) < 0.2] = chance.choice(_EXTREMES)
+        return numbers.to(dtype)
     if dtype is torch.bool:
         return torch.rand(length) < 0.5
     if kind == 0:
