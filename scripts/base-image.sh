@@ -36,12 +36,13 @@ docker import "$work/base.tar" haet-eval-base:bookworm >/dev/null
 rm "$work/base.tar"
 
 # A machine that cannot pull images often sits behind a proxy or a mirror: its certificates and its package
-# index are needed inside as well. Options that name local folders stay outside.
+# index are needed inside as well. Options that name local folders stay outside, and so does an index with a
+# password, which submissions could read.
 cp "$certificates" "$work/ca-certificates.crt"
 {
     echo "[global]"
     echo "cert = $certificates"
-    python3 -m pip config list 2>/dev/null | sed -n "s/^[^=]*\.\(index-url\)='\(http[^']*\)'\$/\1 = \2/p" | tail -n 1
+    python3 -m pip config list 2>/dev/null | sed -n "s/^[^=]*\.\(index-url\)='\(http[^'@]*\)'\$/\1 = \2/p" | tail -n 1
 } >"$work/pip.conf"
 cat >"$work/Dockerfile" <<END
 FROM haet-eval-base:bookworm

@@ -1,0 +1,86 @@
+"""The private folder of a run, and how a dead run's is told from a live one's."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from haet_eval.cli.clean import clean
+from haet_eval.runtimes.folder import RunFolder, abandoned_folders, is_abandoned
+from haet_eval.runtimes.interface import Role
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def _left_by_a_dead_run(where: Path) -> Path:
+    program = """
+import os
+from haet_eval.runtimes.folder import RunFolder
+print(RunFolder().path, flush=True)
+os._exit(1)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"TMPDIR": str(where)},
+        stdout=subprocess.PIPE,
+        check=False,
+        text=True,
+    )
+    return Path(run.stdout.strip())
+
+
+def test_the_folder_is_its_owners_alone_and_goes_at_the_end() -> None:
+    with RunFolder() as folder:
+        assert folder.path.stat().st_mode & 0o777 == 0o700
+    assert not folder.path.exists()
+
+
+def test_a_worker_of_another_user_can_connect_but_not_list() -> None:
+    with (
+        RunFolder() as folder,
+        folder.listen(Role.EXECUTOR) as listener,
+        socket.socket(socket.AF_UNIX) as worker,
+    ):
+        path = folder.socket_path(Role.EXECUTOR)
+        assert path.parent.stat().st_mode & 0o777 == 0o711
+        assert path.stat().st_mode & 0o777 == 0o666
+        worker.connect(str(path))
+        listener.settimeout(10)
+        listener.accept()[0].close()
+
+
+def test_a_live_run_is_not_abandoned_even_to_its_own_process() -> None:
+    with RunFolder() as folder:
+        assert not is_abandoned(folder.path)
+        assert list(abandoned_folders()) == []
+
+
+def test_a_dead_run_is_abandoned_and_so_is_one_whose_folder_is_gone(tmp_path: Path) -> None:
+    left = _left_by_a_dead_run(tmp_path)
+    assert left.is_dir()
+    assert is_abandoned(left)
+    assert list(abandoned_folders()) == [left]
+    assert is_abandoned(tmp_path / "gone")
+
+
+def test_what_is_no_folder_is_left_alone(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    assert not is_abandoned(link)
+
+
+def test_clean_removes_the_dead_and_keeps_the_living(tmp_path: Path) -> None:
+    left = _left_by_a_dead_run(tmp_path)
+    with RunFolder() as live:
+        result = CliRunner().invoke(clean)
+        assert live.path.is_dir()
+    assert result.exit_code == 0
+    assert f"folder {left}" in result.stdout
+    assert not left.exists()
