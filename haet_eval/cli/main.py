@@ -1,0 +1,42 @@
+"""The program `haet-eval`: its table of commands. Each command is imported when it is run."""
+
+import sys
+from typing import Final, NoReturn
+
+import click
+
+from haet_eval import __version__
+from haet_eval.cli.boundary import run_guarded
+from haet_eval.cli.lazy_group import LazyCommand, LazyGroup
+
+_HELP = """Judge training code: run a submission, count every operation of its training, check the
+accuracy of the trained model, and write a ranked record.
+
+`haet-eval SUBMISSION` evaluates a .zip file or a folder, as `haet-eval evaluate SUBMISSION` does.
+
+\b
+Exit status: 0 qualified, 1 judged but not qualified, 2 usage, 3 invalid submission,
+4 the environment failed, 5 a limit was exceeded, 130 interrupted.
+"""
+
+COMMANDS: Final = {
+    "evaluate": LazyCommand("haet_eval.cli.evaluate:evaluate", "Evaluate a submission."),
+    "leaderboard": LazyCommand("haet_eval.cli.leaderboard:leaderboard", "Rank the records of a folder."),
+    "explain": LazyCommand("haet_eval.cli.explain:explain", "Show where a record's operations went."),
+    "data": LazyCommand("haet_eval.cli.data:data", "Fetch and verify the data sets."),
+    "image": LazyCommand("haet_eval.cli.image:image", "Build the sandbox image."),
+    "clean": LazyCommand("haet_eval.cli.clean:clean", "Remove what interrupted runs left behind."),
+}
+
+cli: Final = click.version_option(__version__, message="%(prog)s %(version)s")(
+    LazyGroup("haet-eval", lazy_commands=COMMANDS, default_command="evaluate", help=_HELP)
+)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit status."""
+    sys.exit(run_guarded(lambda: cli.main(prog_name="haet-eval", standalone_mode=False)))
+
+
+if __name__ == "__main__":
+    main()
