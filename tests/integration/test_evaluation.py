@@ -1,0 +1,193 @@
+"""Whole evaluations with local processes: every verdict, and what the record says with it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from haet_eval.errors import UsageProblem, Verdict
+from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.record import from_json
+from haet_eval.remote.recount import recount
+from tests.fixtures.submissions import write_competition, write_submission
+
+EXAMPLES = Path(__file__).parents[2] / "submissions"
+LINEAR = Path(__file__).parents[1] / "fixtures" / "linear"
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Callable[..., Outcome]:
+    """Evaluates a folder, or the code of a `train`, under budgets of the test's choice."""
+
+    def run(submission: Path | str, **budgets: int) -> Outcome:
+        if isinstance(submission, str):
+            submission = write_submission(tmp_path / "submission", submission)
+        rules = write_competition(tmp_path / "rules.toml", **budgets) if budgets else None
+        request = Request(
+            submission,
+            data_dir=tmp_path / "data",
+            results=tmp_path / "results",
+            competition=str(rules) if rules else None,
+            sandbox="process",
+        )
+        return evaluate(request)
+
+    return run
+
+
+def test_an_example_qualifies_and_its_record_can_be_recomputed(judge: Callable[..., Outcome]) -> None:
+    outcome = judge(EXAMPLES / "digits-cnn")
+    record = outcome.record
+    assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
+    assert from_json(outcome.path.read_text(encoding="utf-8")) == record
+    assert record.rank is not None
+    assert (record.rank.position, record.rank.of) == (1, 1)
+    assert record.evaluation is not None
+    assert record.evaluation.accuracy >= 0.93
+    training, trace = record.training, record.trace
+    assert training is not None
+    assert trace is not None
+    assert training.parameters is not None
+    assert record.complexity == training.operations.total + training.parameters.total
+    again = recount(outcome.path.parent / "artifacts" / f"{trace.sha256}.trace")
+    stored = outcome.path.parent / "artifacts" / f"{training.histogram.sha256}.histogram.json"
+    assert again.histogram.to_json() == stored.read_bytes()
+    assert again.parameters is not None
+    assert again.parameters.total == training.parameters.total
+
+
+def test_the_same_seed_gives_the_same_record_but_for_the_times(judge: Callable[..., Outcome]) -> None:
+    first, second = judge(LINEAR).record, judge(LINEAR).record
+    assert first.status.verdict is Verdict.BELOW_THRESHOLD
+    assert "below the 93.00% asked for" in first.status.reason
+    assert first.training is not None
+    assert second.training is not None
+    assert first.training.model == second.training.model
+    assert first.training.histogram == second.training.histogram
+    assert first.evaluation == second.evaluation
+
+
+FAILURES = {
+    "an exception": (
+        "def train(task):\n    raise KeyError('lost')",
+        Verdict.FAILED,
+        ["KeyError: 'lost'", "submission.py, line 14"],
+    ),
+    "an exit": ("def train(task):\n    raise SystemExit(0)", Verdict.FAILED, ["SystemExit"]),
+    "no module": ("def train(task):\n    return 3", Verdict.FAILED, ["returned int", "torch.nn.Module"]),
+    "a shape error": (
+        "def train(task):\n    task.images @ task.labels",
+        Verdict.FAILED,
+        ["submission.py, line 14"],
+    ),
+    "an index out of range": (
+        "def train(task):\n    x = torch.zeros(3)[task.labels + 7]\n    x.sum().item()",
+        Verdict.FAILED,
+        ["index", "out of"],
+    ),
+    "an unregistered tensor": (
+        """
+        def train(task):
+            model = Linear()
+            shift = torch.ones(10)
+            model.forward = lambda images: model.head(images.flatten(1).float()) + shift
+            return model
+        """,
+        Verdict.FAILED,
+        ["shape [10]", "register_buffer"],
+    ),
+    "logits of another shape": (
+        "def train(task):\n    return nn.Flatten()",
+        Verdict.FAILED,
+        ["logits", "[200, 10]"],
+    ),
+    "an operator that is not allowed": (
+        "def train(task):\n    torch.ones(3).to_sparse()",
+        Verdict.UNCOUNTABLE,
+        ["sparse"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "verdict", "words"), FAILURES.values(), ids=FAILURES)
+def test_a_failure_says_what_happened_and_where(
+    judge: Callable[..., Outcome], code: str, verdict: Verdict, words: list[str]
+) -> None:
+    record = judge(code).record
+    assert record.status.verdict is verdict, record.status.reason
+    for word in words:
+        assert word in record.status.reason + record.log.head
+    assert record.rank is None
+
+
+LIMITS = {
+    "time in Python": ("def train(task):\n    while True: pass", Verdict.LIMIT_TIME, {"wall_seconds": 2}),
+    "time in the executor": (
+        "def train(task):\n    x = torch.ones(2000, 2000)\n    while True: x = (x @ x).clamp(max=1)",
+        Verdict.LIMIT_TIME,
+        {"wall_seconds": 2},
+    ),
+    "output": (
+        "def train(task):\n    while True: print('x' * 1000)",
+        Verdict.LIMIT_OUTPUT,
+        {"output_bytes": 100_000},
+    ),
+    "read-back": (
+        "def train(task):\n    for image in task.images: image.tolist()",
+        Verdict.LIMIT_READBACK,
+        {"readback_bytes": 10_000},
+    ),
+    "upload": (
+        "def train(task):\n    torch.tensor(list(range(5000)))",
+        Verdict.LIMIT_UPLOAD,
+        {"upload_bytes": 10_000},
+    ),
+    "messages": (
+        "def train(task):\n    x = torch.ones(1)\n    while True: x = x * x",
+        Verdict.LIMIT_MESSAGES,
+        {"messages": 10_000},
+    ),
+    "operations": (
+        "def train(task):\n    x = torch.ones(500, 500)\n    while True: x = (x @ x).clamp(max=1)",
+        Verdict.LIMIT_OPERATIONS,
+        {"operations": 10**9},
+    ),
+    "prediction": (
+        """
+        def train(task):
+            model = Linear()
+            model.forward = lambda images: sum(model.head(images.flatten(1).float()) for _ in range(50))
+            return model
+        """,
+        Verdict.LIMIT_PREDICTION,
+        {"prediction_operations_per_image": 100_000},
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "verdict", "budget"), LIMITS.values(), ids=LIMITS)
+def test_a_budget_that_is_used_up_ends_the_run_with_its_verdict(
+    judge: Callable[..., Outcome], code: str, verdict: Verdict, budget: dict[str, int]
+) -> None:
+    record = judge(code, **budget).record
+    assert record.status.verdict is verdict, record.status.reason
+    assert record.training is not None
+    assert record.trace is not None
+
+
+def test_an_archive_that_cannot_be_read_gives_a_record_too(
+    judge: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK no zip")
+    outcome = judge(broken)
+    assert outcome.record.status.verdict is Verdict.INVALID_SUBMISSION
+    assert outcome.record.status.stage == "unpack"
+    assert json.loads(outcome.path.read_bytes())["training"] is None
+
+
+def test_a_path_that_does_not_exist_is_no_ones_record(judge: Callable[..., Outcome], tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="cannot be read"):
+        judge(tmp_path / "nowhere")
+    assert not list((tmp_path / "results").glob("*.json"))
