@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from docker.errors import APIError, DockerException, NotFound
 
 from haet_eval.errors import EnvironmentProblem
 
+_DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 _CALL_SECONDS = 60
 _REMOVAL_SECONDS = 60
 _CONFLICT = 409  # the container's removal is under way
@@ -36,16 +38,35 @@ def connect() -> docker.DockerClient:
     Raises:
         EnvironmentProblem: no engine answers, or it runs on another machine, where sockets cannot be shared.
     """
-    address = os.environ.get("DOCKER_HOST", "")
-    if address and not address.startswith("unix://"):
+    address = os.environ.get("DOCKER_HOST") or _DEFAULT_ADDRESS
+    if not address.startswith("unix://"):
         raise EnvironmentProblem(
             f"DOCKER_HOST is {address}, an engine elsewhere; containers must share sockets with this machine",
             "unset DOCKER_HOST and use an engine on this machine",
         )
+    _find_socket(address.removeprefix("unix://"))
     with engine("connecting"):
         client = docker.from_env(timeout=_CALL_SECONDS)
         client.ping()
     return client
+
+
+def _find_socket(path: str) -> None:
+    """Says plainly that no engine is there, or not for us; the SDK's error takes a paragraph."""
+    with socket.socket(socket.AF_UNIX) as trial:
+        trial.settimeout(_CALL_SECONDS)
+        try:
+            trial.connect(path)
+        except PermissionError:
+            raise EnvironmentProblem(
+                f"this user may not talk to the Docker engine at {path}",
+                "add the user to the group `docker`, then log in again",
+            ) from None
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"no Docker engine answers at {path} ({error.strerror or error})",
+                "start one (scripts/start-docker.sh does), or look without one: --sandbox process",
+            ) from None
 
 
 def remove_container(api: Any, container_id: str) -> None:
