@@ -348,9 +348,7 @@ def test_an_unknown_oci_runtime_is_refused(sandbox_image: str) -> None:
 
 def test_a_missing_engine_is_the_environments_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    with pytest.raises(
-        EnvironmentProblem, match="no Docker engine answers at /nowhere/docker.sock"
-    ) as caught:
+    with pytest.raises(EnvironmentProblem, match="no Docker engine answers at /nowhere/") as caught:
         connect()
     assert "start-docker.sh" in caught.value.hint
 
