@@ -64,17 +64,17 @@ def _sweep_operators(recording: Recording) -> None:
             _run_float(recording, operator)
         for dtype in OTHER_DTYPES:
             if dtype in supported:
-                for sample in itertools.islice(operator.sample_inputs("cpu", dtype), 1):
+                for sample in itertools.islice(_samples(operator, dtype), 1):
                     with recording:
                         operator(sample.input, *sample.args, **sample.kwargs)
 
 
 def _run_float(recording: Recording, operator: Any) -> None:
-    samples = operator.sample_inputs("cpu", torch.float32, requires_grad=operator.supports_autograd)
+    samples = _samples(operator, torch.float32, requires_grad=operator.supports_autograd)
     for sample in itertools.islice(samples, FLOAT_SAMPLES):
         with recording:
             _backward(operator(sample.input, *sample.args, **sample.kwargs), sample)
-    first = next(iter(operator.sample_inputs("cpu", torch.float32)))
+    first = next(_samples(operator, torch.float32))
     if operator.inplace_variant is not None and operator.name not in WITHOUT_IN_PLACE:
         target = first.input.clone()
         with recording:
@@ -83,6 +83,11 @@ def _run_float(recording: Recording, operator: Any) -> None:
         out = operator(first.input, *first.args, **first.kwargs)
         with recording:
             operator(first.input, *first.args, **first.kwargs, out=out)
+
+
+def _samples(operator: Any, dtype: torch.dtype, *, requires_grad: bool = False) -> Iterator[Any]:
+    """Sample inputs; `sample_inputs` itself looks through the stack of the test for each of them."""
+    return iter(operator.sample_inputs_func(operator, "cpu", dtype, requires_grad))
 
 
 def _backward(outputs: Any, sample: Any) -> None:
