@@ -180,3 +180,28 @@ def test_multi_margin(power: int, weighted: bool, samples: int, others: int) -> 
         )
     )
     assert operations(lambda: F.multi_margin_loss(scores, targets, power, weight=weight)) == expected
+
+
+@few
+@given(n=extents)
+def test_a_weight_for_each_element(n: int) -> None:
+    x, y, weight = torch.rand(n), torch.rand(n), torch.rand(n)
+
+    def weighted(textbook: Callable[..., Counted]) -> Callable[[Tally], object]:
+        return lambda tally: [textbook(tally.scalar(), tally.scalar()) * tally.scalar() for _ in range(n)]
+
+    plain = count(weighted(oracle.binary_cross_entropy))
+    assert operations(lambda: F.binary_cross_entropy(x, y, weight, reduction="none")) == plain
+    logits = count(weighted(oracle.binary_cross_entropy_with_logits))
+    program = lambda: F.binary_cross_entropy_with_logits(x, y, weight, reduction="none")  # noqa: E731
+    assert operations(program) == logits
+    derivative = count(weighted(lambda p, t: oracle.binary_cross_entropy_backward(p, p, t)))
+    assert operations(lambda: aten.binary_cross_entropy_backward(x, x, y, weight, 0)) == derivative
+
+
+@few
+@given(n=extents)
+def test_smooth_l1_without_a_smooth_part_is_l1(n: int) -> None:
+    x, y = torch.rand(n), torch.rand(n)
+    l1 = operations(lambda: F.l1_loss(x, y))
+    assert operations(lambda: aten.smooth_l1_loss(x, y, beta=0.0)) == l1
