@@ -37,7 +37,8 @@ BINARY = """
     ne.Scalar ge.Tensor ge.Scalar gt.Tensor gt.Scalar le.Tensor le.Scalar lt.Tensor lt.Scalar clamp
     clamp.Tensor clamp_min clamp_min.Tensor clamp_max clamp_max.Tensor lerp.Scalar lerp.Tensor addcdiv
     addcmul where.self masked_fill.Scalar masked_fill.Tensor complex polar dist isin.Tensor_Tensor
-    isin.Tensor_Scalar isin.Scalar_Tensor
+    isin.Tensor_Scalar isin.Scalar_Tensor __lshift__.Scalar __lshift__.Tensor __rshift__.Scalar
+    __rshift__.Tensor
 """
 
 BINARY_OUT = "add.out sub.out mul.out div.out maximum.out minimum.out pow.Tensor_Scalar_out sqrt.out"
@@ -56,8 +57,9 @@ INPLACE = """
     bitwise_left_shift_.Tensor bitwise_right_shift_.Tensor logical_and_ logical_or_ logical_xor_
     eq_.Tensor eq_.Scalar ne_.Tensor ne_.Scalar ge_.Tensor ge_.Scalar gt_.Tensor gt_.Scalar le_.Tensor
     le_.Scalar lt_.Tensor lt_.Scalar clamp_ clamp_.Tensor clamp_min_ clamp_min_.Tensor clamp_max_
-    clamp_max_.Tensor lerp_.Scalar lerp_.Tensor addcdiv_ addcmul_ masked_fill_.Scalar
-    masked_fill_.Tensor copy_ fill_.Scalar fill_.Tensor zero_ tril_ triu_ cumsum_ cumprod_ renorm_
+    clamp_max_.Tensor __ilshift__.Scalar __ilshift__.Tensor __irshift__.Scalar __irshift__.Tensor
+    lerp_.Scalar lerp_.Tensor addcdiv_ addcmul_ masked_fill_.Scalar masked_fill_.Tensor copy_
+    fill_.Scalar fill_.Tensor zero_ tril_ triu_ cumsum_ cumprod_ renorm_
 """
 
 DERIVATIVES = """
@@ -74,7 +76,7 @@ REDUCTIONS = """
     logsumexp std.correction std_mean.correction var.correction var_mean.correction norm.ScalarOpt_dim
     norm.Scalar norm.ScalarOpt_dim_dtype norm.ScalarOpt_dtype linalg_vector_norm median median.dim
     nanmedian nanmedian.dim kthvalue mode trace renorm cumsum cumprod cummax cummin logcumsumexp sort
-    sort.stable topk equal allclose bincount _softmax _softmax_backward_data _log_softmax
+    sort.stable topk equal allclose bincount histc _softmax _softmax_backward_data _log_softmax
     _log_softmax_backward_data _safe_softmax _is_all_true _is_any_true _local_scalar_dense is_same_size
     _has_same_storage_numel
 """
@@ -87,11 +89,11 @@ MATRICES = """
 """
 
 LINEAR_ALGEBRA = """
-    _linalg_eigvals _linalg_det _linalg_slogdet _linalg_solve_ex _linalg_eigh _linalg_svd
-    _linalg_check_errors linalg_cholesky_ex linalg_inv_ex linalg_lu linalg_lu_factor_ex linalg_lu_solve
-    linalg_qr lu_unpack linalg_solve_triangular triangular_solve cholesky_inverse cholesky_solve
-    linalg_householder_product linalg_pinv.atol_rtol_tensor linalg_matrix_exp geqrf ormqr linalg_eig
-    linalg_lstsq _fft_c2c _fft_c2r _fft_r2c
+    _linalg_det _linalg_slogdet _linalg_solve_ex _linalg_eigh _linalg_svd _linalg_check_errors
+    linalg_cholesky_ex linalg_inv_ex linalg_lu linalg_lu_factor_ex linalg_lu_solve linalg_qr lu_unpack
+    linalg_solve_triangular triangular_solve cholesky_inverse cholesky_solve linalg_householder_product
+    linalg_pinv.atol_rtol_tensor linalg_matrix_exp geqrf ormqr linalg_eig linalg_lstsq _fft_c2c _fft_c2r
+    _fft_r2c
 """
 
 NORMALIZATION = """
@@ -156,8 +158,8 @@ SHAPES = """
     narrow_copy diagonal diagonal_backward diagonal_copy diagonal_scatter diag_embed unfold
     unfold_backward unfold_copy as_strided as_strided_ as_strided_copy as_strided_scatter
     set_.source_Tensor split.Tensor split_with_sizes split_with_sizes_copy unsafe_split.Tensor
-    unsafe_split_with_sizes unbind.int unbind_copy.int cat stack _chunk_cat flip roll rot90 repeat tril
-    triu tril_indices triu_indices
+    unsafe_split_with_sizes unbind.int unbind_copy.int cat stack flip roll rot90 repeat tril triu
+    tril_indices triu_indices
 """
 
 FACTORIES = """
