@@ -205,3 +205,27 @@ def test_smooth_l1_without_a_smooth_part_is_l1(n: int) -> None:
     x, y = torch.rand(n), torch.rand(n)
     l1 = operations(lambda: F.l1_loss(x, y))
     assert operations(lambda: aten.smooth_l1_loss(x, y, beta=0.0)) == l1
+
+
+def test_the_figures_of_the_standard_for_margins() -> None:
+    samples, classes = 4, 5
+    scores, targets = torch.rand(samples, classes), torch.zeros(samples, dtype=torch.long)
+
+    def loss(power: int, weight: torch.Tensor | None = None) -> int:
+        return operations(lambda: aten.multi_margin_loss(scores, targets, power, 1.0, weight, 0))
+
+    def gradient(power: int, weight: torch.Tensor | None = None) -> int:
+        incoming = scores[:, 0]
+        return operations(
+            lambda: aten.multi_margin_loss_backward(incoming, scores, targets, power, 1.0, weight, 0)
+        )
+
+    assert loss(1) == samples * (3 * classes - 1)
+    assert loss(2) == samples * (4 * classes - 2)
+    assert loss(1, scores[0]) == samples * (4 * classes - 1)
+    assert gradient(1) == samples * (3 * classes + 1)
+    assert gradient(2) == samples * (4 * classes + 1)
+    assert gradient(1, scores[0]) == samples * (3 * classes + 3)
+    labels = torch.zeros(samples, classes, dtype=torch.long)
+    pairs = operations(lambda: F.multilabel_margin_loss(scores, labels, reduction="none"))
+    assert pairs == samples * (4 * classes**2 + 3 * classes)
