@@ -1,5 +1,7 @@
 """Pooling, with and without fixed windows."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -61,8 +63,8 @@ def test_adaptive_pooling(dimensions: int, channels: int, length: int, outputs: 
     lengths_of, counts = [length] * dimensions, [outputs + 1] * dimensions
     images = torch.randn(1, channels, *lengths_of, requires_grad=True)
     windows = oracle.adaptive_windows(lengths_of, counts) * channels
-    largest = (F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d)[dimensions - 1]
-    average = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[dimensions - 1]
+    largest: Any = (F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d)[dimensions - 1]
+    average: Any = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[dimensions - 1]
     found = operations(lambda: largest(images, counts))
     assert found == count(lambda tally: oracle.maxima(tally, windows))
     found = operations(lambda: average(images, counts))
@@ -87,5 +89,5 @@ def test_fractional_max_pool(dimensions: int, channels: int, outputs: int, kerne
 @given(channels=extents, length=lengths)
 def test_unpooling_writes_each_input(channels: int, length: int) -> None:
     pooled, places = F.max_pool2d(torch.randn(1, channels, length, length), 2, return_indices=True)
-    found = operations(lambda: F.max_unpool2d(pooled, places, 2, output_size=(length, length)))
+    found = operations(lambda: F.max_unpool2d(pooled, places, [2], output_size=(length, length)))
     assert found == count(lambda tally: oracle.maxima_backward(tally, pooled.numel()))

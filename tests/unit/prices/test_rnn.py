@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 
 from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.signature import Signature, TensorMeta
+from haet_eval.counting.signature import Argument, Signature, TensorMeta
 from tests.oracle import rnn as oracle
 from tests.oracle.counted import count
 from tests.oracle.recording import record
@@ -38,7 +38,7 @@ def test_fused_cells(biases: int, rows: int, hidden: int) -> None:
 @given(rows=extents, hidden=extents)
 def test_the_backward_of_a_fused_lstm_cell(output: bool, state: bool, rows: int, hidden: int) -> None:
     size = meta(rows, hidden)
-    arguments = {
+    arguments: dict[str, Argument] = {
         "grad_hy": size if output else None,
         "grad_cy": size if state else None,
         "cx": size,
