@@ -23,7 +23,7 @@ from haet_eval.ranking import place
 from haet_eval.record import Record
 from haet_eval.remote.messages import Job, Start
 from haet_eval.remote.relay import ExecutorLost, SubmissionLost
-from haet_eval.runtimes.interface import Runtime
+from haet_eval.runtimes.interface import Role, Runtime
 from haet_eval.runtimes.leftovers import remove_leftovers
 from haet_eval.runtimes.process import ProcessRuntime
 from haet_eval.scoring import judge, score
@@ -149,8 +149,10 @@ def train_and_predict(
             findings.stage = "predict"
             observer.stage("predict", f"{len(assignment.dataset.test_images):,} images")
             return _predict(assignment, run, findings)
-        except (ExecutorLost, SubmissionLost):
-            run.watch.wait_for_end()
+        except ExecutorLost:
+            run.watch.wait_for_end(Role.EXECUTOR)
+        except SubmissionLost:
+            run.watch.wait_for_end(Role.SUBMISSION)
 
 
 def _train(assignment: Assignment, run: Run, findings: Findings) -> None:

@@ -75,12 +75,17 @@ class Watch:
             if end is not None:
                 raise judge_end(role, end, submission_started=self.submission_started)
 
-    def wait_for_end(self) -> NoReturn:
-        """A connection is lost: find out which worker ended, and how."""
+    def wait_for_end(self, lost: Role = Role.EXECUTOR) -> NoReturn:
+        """The connection of this worker is lost: find out which worker ended, and how."""
         deadline = time.monotonic() + _END_SECONDS
         while time.monotonic() < deadline:
             self.check_workers()
             time.sleep(0.05)
+        if lost is Role.SUBMISSION:
+            raise SubmissionFailure(
+                Verdict.FAILED,
+                "The submission's process closed its connection to the evaluator and went on running.",
+            )
         raise EnvironmentProblem(
             "a worker closed its connection and went on running",
             "run it again; `haet-eval doctor` may know more",
