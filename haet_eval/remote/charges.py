@@ -9,9 +9,11 @@ from haet_eval.remote.wire import float_class
 NUMBER_BYTES: Final = 8
 """What a scalar literal sent up, or a number learned from data, is charged."""
 
-MAX_HANDLES: Final = 1 << 22
-MAX_TEMPLATES: Final = 1 << 18
+MAX_HANDLES: Final = 1 << 20
+MAX_TEMPLATES: Final = 1 << 17
+MAX_DESCRIBED_BYTES: Final = 32 << 20
 MAX_STATES: Final = 1 << 12
+MAX_TRACE_BYTES: Final = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,13 @@ class Charges:
     _numbers: set[tuple[str, bytes]] = field(default_factory=set)
 
     def upload(self, count: int) -> None:
-        self.upload_bytes += count
-        if self.upload_bytes > self.budgets.upload_bytes:
+        if self.upload_bytes + count > self.budgets.upload_bytes:
             raise SubmissionFailure(
                 Verdict.LIMIT_UPLOAD,
                 f"The submission sent up more than {self.budgets.upload_bytes:,} bytes of constants. Make "
                 "tensors with torch's factories and random functions, not from Python or NumPy values.",
             )
+        self.upload_bytes += count
 
     def literal(self, number: float) -> int:
         """Charge a scalar literal, once for each distinct value; returns its class among the floats."""
@@ -64,13 +66,13 @@ class Charges:
             self._numbers.add((dtype, raw))
 
     def readback(self, count: int) -> None:
-        self.readback_bytes += count
-        if self.readback_bytes > self.budgets.readback_bytes:
+        if self.readback_bytes + count > self.budgets.readback_bytes:
             raise SubmissionFailure(
                 Verdict.LIMIT_READBACK,
                 f"The submission read back more than {self.budgets.readback_bytes:,} bytes of data. Keep "
                 "values in tensors; read a loss or an accuracy now and then, not at every step.",
             )
+        self.readback_bytes += count
 
     def message(self, count: int) -> None:
         self.messages += count
@@ -107,9 +109,9 @@ def check_living(count: int) -> None:
         )
 
 
-def check_templates(count: int) -> None:
-    """Raises SubmissionFailure when there are too many distinct calls."""
-    if count >= MAX_TEMPLATES:
+def check_templates(count: int, described_bytes: int = 0) -> None:
+    """Raises SubmissionFailure when there are too many distinct calls, or too much to say of them."""
+    if count >= MAX_TEMPLATES or described_bytes > MAX_DESCRIBED_BYTES:
         raise SubmissionFailure(
             Verdict.LIMIT_MESSAGES,
             f"The submission used more than {MAX_TEMPLATES:,} combinations of operator, shapes and integers. "
@@ -122,4 +124,14 @@ def check_states(count: int) -> None:
     if count > MAX_STATES:
         raise SubmissionFailure(
             Verdict.LIMIT_MEMORY, f"More than {MAX_STATES:,} states of random generators were saved."
+        )
+
+
+def check_trace(count: int) -> None:
+    """Raises SubmissionFailure when the trace has become too large to be kept."""
+    if count > MAX_TRACE_BYTES:
+        raise SubmissionFailure(
+            Verdict.LIMIT_MESSAGES,
+            f"The trace of what the submission sent takes more than {MAX_TRACE_BYTES:,} bytes. Larger "
+            "tensors and fewer calls do the same work; numbers that differ at every call take the most room.",
         )

@@ -1,6 +1,7 @@
 """One end of a stream socket that speaks in frames, and is never blocked for longer than a blink."""
 
 import socket
+import time
 from collections.abc import Callable
 
 from haet_eval.remote.wire import FRAME, MAX_FRAME_BYTES, Channel, WireError
@@ -16,12 +17,14 @@ class Disconnected(Exception):
 class Connection:
     """Sends and receives whole frames.
 
-    `idle` is called whenever nothing has moved for a tenth of a second, and may raise to give up waiting.
+    `idle` is called about ten times a second while a frame is not yet whole, whether bytes trickle or nothing
+    moves at all, and may raise to give up waiting.
     """
 
     def __init__(self, sock: socket.socket, idle: Callable[[], None] = lambda: None) -> None:
         self._socket = sock
         self._buffer = bytearray()
+        self._idled = time.monotonic()
         self.idle = idle
         sock.settimeout(_BLINK_SECONDS)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * _CHUNK_BYTES)
@@ -41,9 +44,11 @@ class Connection:
             try:
                 view = view[self._socket.send(view) :]
             except TimeoutError:
-                self.idle()
+                pass
             except OSError as error:
                 raise Disconnected(str(error)) from None
+            if view:
+                self._wait()
 
     def receive(self) -> tuple[Channel, bytes]:
         """The next frame.
@@ -70,13 +75,21 @@ class Connection:
             try:
                 part = self._socket.recv(_CHUNK_BYTES)
             except TimeoutError:
-                self.idle()
+                self._wait()
                 continue
             except OSError as error:
                 raise Disconnected(str(error)) from None
             if not part:
                 raise Disconnected("end of stream")
             self._buffer += part
+            if len(self._buffer) < length:
+                self._wait()
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        if now - self._idled >= _BLINK_SECONDS:
+            self._idled = now
+            self.idle()
 
     def close(self) -> None:
         self._socket.close()

@@ -8,10 +8,16 @@ from haet_eval.counting.signature import TensorMeta
 from haet_eval.remote.wire import ITEM_BYTES
 
 _LAYOUTS: Final[dict[TensorMeta, TensorMeta]] = {}
+_MAX_LAYOUTS: Final = 1 << 17
 
 
 def intern_layout(meta: TensorMeta) -> TensorMeta:
-    """The one object for this shape, stride and dtype (offset 0), so that layouts compare by identity."""
+    """One object for this shape, stride and dtype (offset 0): equal layouts are compared in no time.
+
+    Only speed rests on it, so the table starts anew when it has grown large.
+    """
+    if len(_LAYOUTS) > _MAX_LAYOUTS:
+        _LAYOUTS.clear()
     layout = TensorMeta(meta.shape, meta.stride, 0, meta.dtype) if meta.offset else meta
     return _LAYOUTS.setdefault(layout, layout)
 

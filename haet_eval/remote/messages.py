@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from haet_eval.remote.wire import WireError
 
+MAX_MESSAGE_BYTES = 8 << 20
 _SHORT = 200
 _LONG = 100_000
 
@@ -121,6 +122,20 @@ class Drop(Message):
     handles: tuple[int, ...]
 
 
+class Started(Message):
+    """From the executor, in answer to Start."""
+
+    torch: str = Field(max_length=_SHORT)
+    accelerator: str | None = Field(max_length=_SHORT)
+
+
+class WeightsFollow(Message):
+    """From the executor, in answer to Seal: that many bytes come in BLOCK frames."""
+
+    weights_bytes: int = Field(ge=0)
+    peak_memory_bytes: int = Field(ge=0)
+
+
 FromSubmission = Annotated[Ready | Report | Returned | Failed | Predicted, Field(discriminator="kind")]
 ToExecutor = Annotated[Start | Load | Seal | Argmax | Drop, Field(discriminator="kind")]
 _FROM_SUBMISSION: TypeAdapter[Ready | Report | Returned | Failed | Predicted] = TypeAdapter(FromSubmission)
@@ -133,10 +148,13 @@ def from_submission(payload: bytes) -> Ready | Report | Returned | Failed | Pred
     Raises:
         WireError: it is no such message.
     """
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise WireError(f"a control message of {len(payload):,} bytes")
     try:
         return _FROM_SUBMISSION.validate_json(payload)
     except ValidationError as error:
-        raise WireError(f"a control message that breaks its schema: {error.errors()[0]['msg']}") from None
+        said = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+        raise WireError(f"a control message that breaks its schema: {said[:_SHORT]}") from None
 
 
 def to_executor(payload: bytes) -> Start | Load | Seal | Argmax | Drop:

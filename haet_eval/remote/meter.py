@@ -18,6 +18,7 @@ from haet_eval.counting.signature import Argument, Signature, TensorMeta
 from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.remote import wire
 from haet_eval.remote.charges import (
+    MAX_HANDLES,
     NUMBER_BYTES,
     Budgets,
     Charges,
@@ -29,7 +30,7 @@ from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout
 from haet_eval.remote.messages import ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
 from haet_eval.remote.operators.origins import needs_origins
-from haet_eval.remote.operators.schema import Operator
+from haet_eval.remote.operators.schema import Operator, Return
 from haet_eval.remote.operators.validation import (
     MAX_ELEMENTS,
     Origin,
@@ -45,6 +46,7 @@ from haet_eval.remote.template import (
     Template,
     arguments_of,
     changed_inputs,
+    generator_of,
     new_calls,
     new_tensors,
     normalized,
@@ -57,7 +59,15 @@ from haet_eval.remote.trace import Kind
 from haet_eval.remote.wire import Code, Outcome, Reader, WireError
 
 MAX_READ_BYTES: Final = 32 << 20
+_MAX_STEP: Final = 1 << 62
+_MAX_ORIGINS: Final = 1 << 10
+_MAX_REFUSED: Final = 1 << 10
 _EXACT: Final = frozenset({"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_real"})
+_DRAWS_BY_VALUE: Final = frozenset(
+    {"_sample_dirichlet", "_standard_gamma", "binomial", "poisson", "rrelu_with_noise", "rrelu_with_noise_"}
+)
+"""Operators that draw as often as their inputs' values ask: what is drawn next tells of these values."""
+_STATISTICS: Final = frozenset({"running_mean", "running_var"})
 
 
 class Sink(Protocol):
@@ -103,6 +113,9 @@ class Meter:
         self._templates: list[Template] = []
         self._view_calls: dict[tuple[Code, TensorMeta, TensorMeta], list[int]] = {}
         self._dynamic_calls: dict[tuple[Template, bytes], tuple[Signature, int | None, list[int]]] = {}
+        self._described_bytes = 0
+        self._tainted_generators: set[int] = set()
+        self._tainted_states: set[int] = set()
         self._left_by_training: dict[int, TensorMeta] = {}
         self._dropped: dict[int, TensorMeta] = {}
         self._states = 0
@@ -130,21 +143,29 @@ class Meter:
             SubmissionFailure: a budget is used up, or the model uses what it may not.
         """
         position = records = 0
-        handlers = self._handlers
-        while position < len(payload):
-            records += 1
-            handler = handlers.get(payload[position])
-            if handler is None:
-                break
-            position = handler(payload, position)
-        self.charges.message(records)
-        check_living(len(self._handles.living))
-        forward = payload[:position]
-        if forward and not self._predicting:
-            self._sink.add(Kind.PASSED, forward)
+        handlers, living = self._handlers, self._handles.living
+        try:
+            while position < len(payload):
+                handler = handlers.get(payload[position])
+                if handler is None:
+                    break
+                position = handler(payload, position)
+                records += 1
+                if len(living) > MAX_HANDLES:
+                    check_living(len(living))
+        finally:
+            forward = payload[:position]
+            self._pass(forward, records)
         return Accepted(forward) if position == len(payload) else self._ask(forward, payload[position:])
 
+    def _pass(self, forward: bytes, records: int) -> None:
+        """What is counted is recorded, also where the record that follows ends the run."""
+        if forward:
+            self._record(Kind.PASSED, forward)
+        self.charges.message(records)
+
     def _ask(self, forward: bytes, record: bytes) -> Accepted:
+        self.charges.message(1)
         try:
             match record[0]:
                 case Code.DEFINE:
@@ -156,6 +177,7 @@ class Meter:
                 case unknown:
                     raise WireError(f"a record of the unknown kind {unknown}")
         except Refused as refused:
+            self._record(Kind.REFUSED, record)
             return Accepted(forward, refused=str(refused))
 
     def _handle(self, number: int) -> Handle:
@@ -220,7 +242,8 @@ class Meter:
             self._validate(template.operator, template.definition, inputs)
         except Refused as refused:
             raise WireError(str(refused)) from None
-        template.accepted.add(key)
+        if len(template.accepted) < _MAX_ORIGINS:
+            template.accepted.add(key)
 
     def _apply(self, template: Template, inputs: list[Handle], new: tuple[NewTensor, ...]) -> None:
         """What a call does to the handles: taint, writes, new tensors, changed metadata."""
@@ -229,6 +252,8 @@ class Meter:
             if handle.storage.tainted:
                 tainted = True
                 break
+        if template.draws is not None:
+            tainted = self._draw(template.draws, tainted, template.spills)
         for position in template.written:
             self._write(inputs[position].storage, tainted, template)
         table = self._handles
@@ -249,6 +274,12 @@ class Meter:
             handle.offset = offset if template.exact else offset + handle.offset
         if template.moves:
             inputs[0].storage = inputs[1].storage
+
+    def _draw(self, generator: int, tainted: bool, spills: bool) -> bool:
+        """Whether what is drawn depends on data, through the inputs or through what was drawn before."""
+        if tainted and spills:
+            self._tainted_generators.add(generator)
+        return tainted or generator in self._tainted_generators
 
     def _write(self, storage: Storage, tainted: bool, template: Template) -> None:
         if storage.sealed:
@@ -280,6 +311,8 @@ class Meter:
         shape, stride = handle.layout.shape, handle.layout.stride
         if dimension >= len(shape) or not 0 <= start <= end <= shape[dimension] or step < 1:
             raise WireError("slice outside the tensor")
+        if stride[dimension] * step > _MAX_STEP:
+            raise WireError("slice with a step out of range")
         shift = start * stride[dimension]
         shape = (*shape[:dimension], -(-(end - start) // step), *shape[dimension + 1 :])
         stride = (*stride[:dimension], stride[dimension] * step, *stride[dimension + 1 :])
@@ -291,7 +324,11 @@ class Meter:
     ) -> None:
         layout = intern_layout(TensorMeta(shape, stride, 0, base.layout.dtype))
         self._handles.add(Handle(layout, base.offset + shift, base.storage))
-        self._view_calls.setdefault((code, base.layout, layout), new_calls())[self._phase] += 1
+        calls = self._view_calls.get((code, base.layout, layout))
+        if calls is None:
+            check_templates(len(self._view_calls))
+            calls = self._view_calls[(code, base.layout, layout)] = new_calls()
+        calls[self._phase] += 1
 
     def _free(self, payload: bytes, position: int) -> int:
         reader = Reader(payload, position)
@@ -307,14 +344,17 @@ class Meter:
         if meta.numel == 1:
             self.charges.number(meta.dtype, raw)
         else:
-            self.charges.upload(len(raw))
+            self.charges.upload(max(len(raw), NUMBER_BYTES))
         layout = intern_layout(meta)
         self._handles.add(Handle(layout, 0, Storage(size_bytes(layout, 0), tainted=False)))
         return end
 
     def _seed(self, payload: bytes, position: int) -> int:
         reader = Reader(payload, position)
-        _check_generator(reader.unpack(wire.SEED)[1])
+        _, generator, seed = reader.unpack(wire.SEED)
+        _check_generator(generator)
+        self.charges.literal(seed)
+        self._tainted_generators.discard(generator)
         return reader.position
 
     def _save_state(self, payload: bytes, position: int) -> int:
@@ -325,6 +365,8 @@ class Meter:
             raise WireError("a state saved out of order")
         self._states += 1
         check_states(self._states)
+        if generator in self._tainted_generators:
+            self._tainted_states.add(number)
         return reader.position
 
     def _load_state(self, payload: bytes, position: int) -> int:
@@ -333,6 +375,9 @@ class Meter:
         _check_generator(generator)
         if number >= self._states:
             raise WireError("a state that was never saved")
+        self._tainted_generators.discard(generator)
+        if number in self._tainted_states:
+            self._tainted_generators.add(generator)
         return reader.position
 
     def _set_phase(self, payload: bytes, position: int) -> int:
@@ -356,9 +401,10 @@ class Meter:
         inputs = [self._handle(number) for number in values[: definition.tensors]]
         operator = lookup(definition.operator)
         if operator is None:
-            self.refused[definition.operator] += 1
+            if len(self.refused) < _MAX_REFUSED:
+                self.refused[definition.operator] += 1
             raise Refused(refusal(definition.operator))
-        check_templates(len(self._templates))
+        check_templates(len(self._templates), self._described_bytes + len(record))
         for number, expected in zip(values[definition.tensors :], definition.floats, strict=True):
             if self.charges.literal(number) != expected:
                 raise WireError(f"{operator.name} defined with a float of another class")
@@ -380,6 +426,8 @@ class Meter:
             dynamic=is_dynamic(operator, arguments),
             guarded=needs_origins(operator),
             moves=operator.base == "set_",
+            draws=generator_of(operator, definition),
+            spills=operator.base in _DRAWS_BY_VALUE,
             written=written_inputs(definition, _written(operator, arguments)),
             record=record_of(definition),
         )
@@ -427,15 +475,26 @@ class Meter:
         assert template is not None
         outcome = wire.decode_outcome(payload, len(question.inputs))
         _check_outcome(outcome, template.operator)
+        if template.dynamic:
+            self._learn(outcome, question.inputs)
         if question.code is Code.DEFINE:
             self._settle(template, outcome, question.inputs)
+            self._described_bytes += len(question.record) + len(payload)
+        self._count(template, outcome, payload)
         self._record(Kind.QUESTION, question.record)
         self._record(Kind.OUTCOME, payload)
         new = new_tensors(outcome, question.inputs, template.exact) if template.dynamic else template.new
-        if template.dynamic:
-            self._learn(outcome, question.inputs)
         self._apply(template, question.inputs, new)
-        self._count(template, outcome, payload)
+
+    def refuse(self, question: Question) -> None:
+        """The executor has refused: nothing has happened, but that it did may tell of the inputs' values.
+
+        Raises:
+            SubmissionFailure: learning this used up the budget.
+        """
+        if _tainted(question.inputs):
+            self.charges.readback(NUMBER_BYTES)
+        self._record(Kind.REFUSED, question.record)
 
     def _record(self, kind: Kind, body: bytes) -> None:
         if not self._predicting:
@@ -446,7 +505,7 @@ class Meter:
         template.changed = changed_inputs(outcome, inputs, template.exact)
         if not template.dynamic:
             template.signature = self._signature(template, outcome)
-            template.price = price_of(template.signature)
+            template.price = _price(template.signature)
         self._templates.append(template)
 
     @staticmethod
@@ -464,7 +523,7 @@ class Meter:
 
     def _learn(self, outcome: Outcome, inputs: list[Handle]) -> None:
         """A shape or a number that depends on data is a value read back."""
-        if any(handle.storage.tainted for handle in inputs):
+        if _tainted(inputs):
             self.charges.readback(NUMBER_BYTES * sum(1 for _ in wire.flatten(outcome.outputs)))
 
     def _count(self, template: Template, outcome: Outcome, payload: bytes) -> None:
@@ -473,9 +532,10 @@ class Meter:
             return
         key = (template, payload)
         if key not in self._dynamic_calls:
-            check_templates(len(self._dynamic_calls))
+            self._described_bytes += len(payload)
+            check_templates(len(self._dynamic_calls), self._described_bytes)
             signature = self._signature(template, outcome)
-            self._dynamic_calls[key] = (signature, price_of(signature), new_calls())
+            self._dynamic_calls[key] = (signature, _price(signature), new_calls())
         self._dynamic_calls[key][2][self._phase] += 1
 
     # Data, seal and prediction.
@@ -489,9 +549,10 @@ class Meter:
         """End the training: only these tensors live on, and nothing may write them any more.
 
         Raises:
-            WireError: one of them does not exist.
+            SubmissionFailure: one of them does not exist, or the training took too many operations.
         """
-        handles = [self._handle(tensor.handle) for tensor in tensors]
+        self.check_operations()
+        handles = [self._named(tensor.handle) for tensor in tensors]
         self._record(Kind.SEAL, Seal(tensors=tuple(tensors)).encode())
         for handle in handles:
             handle.storage.sealed = True
@@ -504,6 +565,18 @@ class Meter:
         return count_parameters(
             _stored(tensor, handle) for tensor, handle in zip(tensors, handles, strict=True)
         )
+
+    def _named(self, number: int) -> Handle:
+        """A tensor that a message names, not a record."""
+        try:
+            return self._handle(number)
+        except WireError as error:
+            raise broken_protocol(error) from None
+
+    def model_bytes(self, tensors: Sequence[ModelTensor]) -> int:
+        """Size of the values of these tensors, each by itself."""
+        layouts = [self._named(tensor.handle).layout for tensor in tensors]
+        return sum(layout.numel * wire.ITEM_BYTES[layout.dtype] for layout in layouts)
 
     @property
     def _predicting(self) -> bool:
@@ -520,7 +593,7 @@ class Meter:
         Raises:
             SubmissionFailure: it has another shape or dtype.
         """
-        layout = self._handle(number).layout
+        layout = self._named(number).layout
         if layout.shape != (images, classes) or "float" not in layout.dtype:
             raise SubmissionFailure(
                 Verdict.FAILED,
@@ -536,8 +609,17 @@ class Meter:
         return tuple(gone)
 
     def check_operations(self) -> None:
-        """Raises SubmissionFailure when the stage has used more operations than it may."""
+        """Raises SubmissionFailure when the stage has used more operations than it may.
+
+        Prediction may use none that has no price: nothing would bound it.
+        """
         if self._predicting:
+            for signature, price, calls in self._priced():
+                if price is None and calls[PREDICTION]:
+                    raise SubmissionFailure(
+                        Verdict.UNCOUNTABLE,
+                        f"The counting standard has no price for {signature.operator}, called in prediction.",
+                    )
             self.charges.prediction(self.prediction_operations, self._images)
         else:
             self.charges.operations(self.operations)
@@ -586,7 +668,33 @@ class Meter:
 
 def _written(operator: Operator, arguments: Mapping[str, Argument]) -> frozenset[str]:
     """Parameters that this call writes: with `training=False` a norm only reads its running statistics."""
-    return frozenset() if arguments.get("training") is False else written_parameters(operator)
+    written = written_parameters(operator)
+    return written - _STATISTICS if arguments.get("training") is False else written
+
+
+def broken_protocol(error: WireError) -> SubmissionFailure:
+    """The verdict on a submission that sends what no client of ours does."""
+    return SubmissionFailure(
+        Verdict.FAILED,
+        f"The submission's process broke the protocol: {error}. A submission must not talk to the "
+        "evaluator's socket itself.",
+    )
+
+
+def _tainted(handles: Sequence[Handle]) -> bool:
+    return any(handle.storage.tainted for handle in handles)
+
+
+def _price(signature: Signature) -> int | None:
+    """As `price_of`; what an executor says of the outputs may be anything.
+
+    Raises:
+        WireError: no price can be worked out of that.
+    """
+    try:
+        return price_of(signature)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise WireError(f"what {signature.operator} returned has no price: {error}") from None
 
 
 def _check_generator(number: int) -> None:
@@ -605,11 +713,25 @@ def _origin(handle: Handle) -> Origin | None:
 
 
 def _check_outcome(outcome: Outcome, operator: Operator) -> None:
+    if len(outcome.outputs) != len(operator.returns):
+        raise WireError(f"{operator.name} has returned another number of values than it does")
+    for returned, output in zip(operator.returns, outcome.outputs, strict=True):
+        if not _is_one(returned, output):
+            raise WireError(f"{operator.name} has returned something else than a {returned.type}")
     for value in wire.flatten(outcome.outputs):
         if isinstance(value, wire.Fresh) and value.meta.numel > MAX_ELEMENTS:
             raise WireError("an output larger than any tensor may be")
     if outcome.changed and not operator.inplace_view and operator.base != "set_":
         raise WireError(f"{operator.name} has changed the shape of an argument")
+
+
+def _is_one(returned: Return, output: wire.Value) -> bool:
+    """Whether a value is what the schema says is returned; a tensor may be absent."""
+    if returned.is_list and isinstance(output, tuple):
+        return all(not isinstance(item, tuple) for item in output)
+    if returned.type == "Tensor":
+        return not returned.is_list and (output is None or isinstance(output, wire.Fresh | wire.Atom))
+    return not returned.is_list and isinstance(output, int | float | complex)
 
 
 def _stored(tensor: ModelTensor, handle: Handle) -> StoredTensor:

@@ -11,7 +11,7 @@ from haet_eval.counting.parameters import ParameterCount
 from haet_eval.errors import SubmissionFailure
 from haet_eval.remote.charges import Budgets
 from haet_eval.remote.messages import Seal
-from haet_eval.remote.meter import Meter
+from haet_eval.remote.meter import Accepted, Meter
 from haet_eval.remote.trace import BrokenTrace, Kind, read_trace
 from haet_eval.remote.wire import Code, WireError
 
@@ -46,11 +46,13 @@ def recount(path: Path) -> Recount:
         meter.load(shape, "uint8")
         meter.load(shape[:1], "int64")
         for kind, body in entries:
+            if parameters is not None:
+                raise BrokenTrace("the trace goes on after the model was returned")
             if kind is Kind.SEAL:
                 parameters = meter.seal(Seal.model_validate_json(body).tensors)
             else:
                 _take(meter, kind, body, entries)
-    except (WireError, SubmissionFailure, KeyError, ValueError) as error:
+    except (WireError, SubmissionFailure, KeyError, TypeError, ValueError) as error:
         raise BrokenTrace(f"the trace holds what no meter would have let pass: {error}") from None
     charges = meter.charges
     return Recount(
@@ -60,18 +62,37 @@ def recount(path: Path) -> Recount:
 
 def _header(entries: Iterator[tuple[Kind, bytes]]) -> dict[str, Any]:
     kind, body = next(entries, (Kind.SEAL, b""))
-    header = json.loads(body) if kind is Kind.HEADER else None
+    try:
+        header = json.loads(body) if kind is Kind.HEADER else None
+    except (ValueError, RecursionError):
+        header = None
     if not isinstance(header, dict):
         raise BrokenTrace("the trace does not begin with a header")
     return header
 
 
+def _is_one(kind: Kind, accepted: Accepted) -> bool:
+    """Whether an entry of that kind holds what the meter found in it."""
+    match kind:
+        case Kind.PASSED:
+            return accepted.question is None and accepted.refused is None
+        case Kind.QUESTION:
+            return accepted.question is not None and not accepted.forward
+        case Kind.REFUSED:
+            return (accepted.question or accepted.refused) is not None and not accepted.forward
+        case _:
+            return False
+
+
 def _take(meter: Meter, kind: Kind, body: bytes, entries: Iterator[tuple[Kind, bytes]]) -> None:
     accepted = meter.accept(body)
     question = accepted.question
-    if accepted.refused is not None or (question is None) is (kind is Kind.QUESTION):
+    if not _is_one(kind, accepted):
         raise BrokenTrace("an entry of the trace is not what it says it is")
     if question is None:
+        return
+    if kind is Kind.REFUSED:
+        meter.refuse(question)
         return
     if question.code is Code.READ:
         meter.answer(question, bytes(question.answer_bytes))

@@ -1,6 +1,5 @@
 """Between the two workers: every frame of the submission goes through the meter, and only then on."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.remote.connection import Connection, Disconnected
@@ -26,16 +26,22 @@ from haet_eval.remote.messages import (
     Returned,
     Seal,
     Start,
+    Started,
+    WeightsFollow,
     from_submission,
 )
-from haet_eval.remote.meter import Meter, Question
+from haet_eval.remote.meter import Meter, Question, broken_protocol
 from haet_eval.remote.wire import Channel, Status, WireError
 
 _BLOCK_BYTES: Final = 4 << 20
 _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
+_REASON_BYTES: Final = 2000
+_MAX_WEIGHTS_BYTES: Final = 1 << 30
+_HEADER_BYTES_PER_TENSOR: Final = 1 << 13
 
 _Message = TypeVar("_Message", Ready, Returned, Predicted)
+_Answer = TypeVar("_Answer", Started, WeightsFollow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +90,11 @@ class Relay:
     def start(self, start: Start, arrays: Sequence[npt.NDArray[Any]]) -> dict[str, Any]:
         """Put the training data into the executor; returns facts about it (`torch`, `accelerator`)."""
         self._command(start.encode())
-        facts: dict[str, Any] = json.loads(self._executor_answer())
+        facts = self._executor_message(Started)
         for array in arrays:
             self._load(array)
             self.meter.load(array.shape, str(array.dtype))
-        return facts
+        return facts.model_dump()
 
     def train(self, job: Job) -> tuple[ModelTensor, ...]:
         """Let the submission do its job until `train` has returned; returns the tensors of its module.
@@ -102,17 +108,36 @@ class Relay:
         return self._expect(Returned).tensors
 
     def seal(self, tensors: tuple[ModelTensor, ...]) -> Sealed:
-        """Close the training in the executor and fetch the weights; the meter must be sealed as well."""
+        """Close the training in the executor and fetch the weights; the meter must be sealed as well.
+
+        Raises:
+            SubmissionFailure: the model is too large to be kept.
+        """
+        model_bytes = self.meter.model_bytes(tensors)
+        if model_bytes > _MAX_WEIGHTS_BYTES:
+            raise SubmissionFailure(
+                Verdict.LIMIT_MEMORY,
+                f"The returned model takes {model_bytes:,} bytes; it may take {_MAX_WEIGHTS_BYTES:,}.",
+            )
         self._command(Seal(tensors=tensors).encode())
-        facts = json.loads(self._executor_answer())
+        facts = self._executor_message(WeightsFollow)
+        header_bytes = _HEADER_BYTES_PER_TENSOR * (1 + len(tensors))
+        weights = self._weights(facts.weights_bytes, model_bytes + header_bytes)
+        self._reply(Status.OK, b"")
+        return Sealed(weights, facts.peak_memory_bytes)
+
+    def _weights(self, announced_bytes: int, most_bytes: int) -> bytes:
+        if announced_bytes > most_bytes:
+            raise EnvironmentProblem("The executor announced more weights than the model has.")
         weights = bytearray()
-        while len(weights) < facts["weights_bytes"]:
+        while len(weights) < announced_bytes:
             channel, block = self._from_executor()
             if channel is not Channel.BLOCK or not block:
                 raise EnvironmentProblem("The executor did not hand out the weights.")
             weights += block
-        self._reply(Status.OK, b"")
-        return Sealed(bytes(weights), int(facts["peak_memory_bytes"]))
+        if len(weights) > announced_bytes:
+            raise EnvironmentProblem("The executor handed out more weights than it announced.")
+        return bytes(weights)
 
     def predict(
         self, images: npt.NDArray[np.uint8], num_classes: int, batch_size: int
@@ -127,7 +152,7 @@ class Relay:
             self._reply(Status.OK, Batch(handle=handle, shape=batch.shape).encode())
             logits = self._expect(Predicted).logits
             self.meter.check_logits(logits or 0, len(batch), num_classes)
-            labels.append(self._argmax(logits or 0, len(batch)))
+            labels.append(self._argmax(logits or 0, len(batch), num_classes))
             self._command(Drop(handles=self.meter.end_batch()).encode())
         self._reply(Status.OK, Batch(handle=None).encode())
         return np.concatenate(labels)
@@ -154,8 +179,14 @@ class Relay:
     def _executor_answer(self) -> bytes:
         status, body = self._executor_status()
         if status is not Status.OK:
-            raise SubmissionFailure(Verdict.FAILED, body.decode(errors="replace"))
+            raise SubmissionFailure(Verdict.FAILED, _text(body))
         return body
+
+    def _executor_message(self, kind: type[_Answer]) -> _Answer:
+        try:
+            return kind.model_validate_json(self._executor_answer())
+        except ValidationError:
+            raise EnvironmentProblem(f"The executor's answer is no {kind.__name__} message.") from None
 
     def _executor_status(self) -> tuple[Status, bytes]:
         _, payload = self._from_executor()
@@ -169,11 +200,14 @@ class Relay:
         for start in range(0, len(raw), _BLOCK_BYTES):
             self._to_executor(Channel.BLOCK, raw[start : start + _BLOCK_BYTES])
 
-    def _argmax(self, handle: int, count: int) -> npt.NDArray[np.int64]:
+    def _argmax(self, handle: int, count: int, num_classes: int) -> npt.NDArray[np.int64]:
         self._command(Argmax(handle=handle).encode())
-        labels = np.frombuffer(self._executor_answer(), dtype=np.int64)
-        if len(labels) != count:
+        answer = self._executor_answer()
+        if len(answer) != count * np.dtype(np.int64).itemsize:
             raise EnvironmentProblem("The executor answered with another number of labels than images.")
+        labels = np.frombuffer(answer, dtype=np.int64)
+        if count and not 0 <= labels.min() <= labels.max() < num_classes:
+            raise EnvironmentProblem("The executor answered with a label that no class has.")
         return labels
 
     # Talking to the submission.
@@ -192,11 +226,7 @@ class Relay:
                 raise WireError(f"{message.kind!r} at the wrong time")
             return message
         except WireError as error:
-            raise SubmissionFailure(
-                Verdict.FAILED,
-                f"The submission's process broke the protocol: {error}. A submission must not talk to the "
-                "evaluator's socket itself.",
-            ) from None
+            raise broken_protocol(error) from None
         except Disconnected:
             raise SubmissionLost from None
 
@@ -241,14 +271,17 @@ class Relay:
     def _ask(self, question: Question) -> None:
         status, body = self._executor_status()
         if status is Status.FATAL:
-            self._end(SubmissionFailure(Verdict.FAILED, body.decode(errors="replace")))
-        if status is Status.OK:
-            try:
+            self._end(SubmissionFailure(Verdict.FAILED, _text(body)))
+        try:
+            if status is Status.OK:
                 self.meter.answer(question, body)
-            except WireError as error:
-                raise EnvironmentProblem(f"The executor's answer makes no sense: {error}.") from None
-            except SubmissionFailure as failure:
-                self._end(failure)
+            else:
+                self.meter.refuse(question)
+                body = body[:_REASON_BYTES]
+        except WireError as error:
+            raise EnvironmentProblem(f"The executor's answer makes no sense: {error}.") from None
+        except SubmissionFailure as failure:
+            self._end(failure)
         self._reply(status, body)
 
     def _end(self, failure: SubmissionFailure) -> NoReturn:
@@ -281,6 +314,10 @@ class Relay:
         self.log.add(message.traceback.encode())
         uncounted = [operator for operator in self.meter.refused if operator in message.reason]
         raise SubmissionFailure(Verdict.UNCOUNTABLE if uncounted else Verdict.FAILED, message.reason)
+
+
+def _text(body: bytes) -> str:
+    return body[:_REASON_BYTES].decode(errors="replace")
 
 
 def _stop_after(deadline: float) -> None:

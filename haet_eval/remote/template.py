@@ -9,6 +9,7 @@ from haet_eval.remote.handles import Handle, intern_layout, size_bytes
 from haet_eval.remote.operators.schema import Operator
 from haet_eval.remote.wire import (
     ANY_FLOAT,
+    DEFAULT_GENERATOR,
     Atom,
     Definition,
     Fresh,
@@ -51,6 +52,7 @@ class Template:
     `exact`: offsets of inputs are part of it (operators that name an absolute offset).
     `guarded`: where the inputs come from matters, so each call is validated anew.
     `moves`: the first input gets the storage of the second (`set_`).
+    `draws`: the generator that it draws from, if any; `spills`: how often depends on its inputs' values.
     `written`: which inputs the kernel writes. `changed`: inputs with new layout and offset (as in NewTensor).
     """
 
@@ -62,6 +64,8 @@ class Template:
     dynamic: bool
     guarded: bool
     moves: bool
+    draws: int | None
+    spills: bool
     written: tuple[int, ...]
     record: struct.Struct
     new: tuple[NewTensor, ...] = ()
@@ -96,6 +100,16 @@ def changed_inputs(
         (position, intern_layout(meta), meta.offset - (0 if exact else inputs[position].offset))
         for position, meta in outcome.changed
     )
+
+
+def generator_of(operator: Operator, definition: Definition) -> int | None:
+    """The generator that a call draws from; None where it draws from none."""
+    if not operator.random:
+        return None
+    for value in definition.arguments.values():
+        if isinstance(value, Atom) and value.tag is Tag.GENERATOR:
+            return int(value.value)
+    return DEFAULT_GENERATOR
 
 
 def written_inputs(definition: Definition, written: frozenset[str]) -> tuple[int, ...]:

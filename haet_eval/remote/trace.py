@@ -13,6 +13,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import IO, Any, Final
 
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.remote.charges import check_trace
+
 _ENTRY: Final = struct.Struct("<BI")
 _MAX_ENTRY_BYTES: Final = 80 << 20
 _MAGIC: Final = b"haet-trace-1\n"
@@ -29,6 +32,7 @@ class Kind(IntEnum):
     QUESTION = 2  # one record that was answered
     OUTCOME = 3  # the answer to the question before, where it was an outcome
     SEAL = 4  # JSON: the tensors of the returned model
+    REFUSED = 5  # one record that was refused: nothing happened, but it was charged
 
 
 class BrokenTrace(Exception):
@@ -36,11 +40,17 @@ class BrokenTrace(Exception):
 
 
 class TraceWriter:
-    """Writes a trace to a file that the caller owns."""
+    """Writes a trace to a file that the caller owns.
+
+    Raises:
+        SubmissionFailure: from `add`, when the trace grows too large.
+        EnvironmentProblem: the file cannot be written.
+    """
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        self._file: IO[bytes] = path.open("wb")
-        self._file.write(_MAGIC)
+        self._file: IO[bytes] = path.open("wb", buffering=0)
+        self._written = 0
+        self._write(_MAGIC)
         self._compressor = zlib.compressobj(_LEVEL)
         self._pending = bytearray()
         self.add(Kind.HEADER, json.dumps(header, sort_keys=True).encode())
@@ -52,16 +62,26 @@ class TraceWriter:
             self._flush()
 
     def _flush(self) -> None:
-        self._file.write(self._compressor.compress(self._pending))
+        self._write(self._compressor.compress(self._pending))
         self._pending.clear()
+        check_trace(self._written)
+
+    def _write(self, data: bytes) -> None:
+        self._written += len(data)
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"the trace cannot be written: {error}", "make room for temporary files"
+            ) from None
 
     def close(self) -> None:
         """Finish the file. Further calls do nothing."""
         if self._file.closed:
             return
-        self._flush()
-        self._file.write(self._compressor.flush())
-        self._file.close()
+        with self._file:
+            self._write(self._compressor.compress(self._pending) + self._compressor.flush())
 
 
 def read_trace(path: Path) -> Iterator[tuple[Kind, bytes]]:

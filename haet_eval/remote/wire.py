@@ -17,9 +17,10 @@ from typing import Final, TypeAlias
 from haet_eval.counting.signature import SPECIAL_FLOATS, TensorMeta
 
 MAX_FRAME_BYTES: Final = 64 << 20
-MAX_DIMENSIONS: Final = 16
+MAX_DEFINITION_BYTES: Final = 1 << 20
+MAX_OUTCOME_BYTES: Final = 8 << 20
+MAX_DIMENSIONS: Final = 64
 MAX_ARGUMENTS: Final = 64
-MAX_LIST: Final = 4096
 MAX_DEPTH: Final = 3
 ANY_FLOAT: Final = 255
 
@@ -139,6 +140,9 @@ class Atom:
     value: int | str = 0
 
 
+_DEVICE, _LAYOUT = Atom(Tag.DEVICE), Atom(Tag.LAYOUT)
+
+
 @dataclass(frozen=True, slots=True)
 class Fresh:
     """A new tensor among the outputs. `alias`: which input it shares storage with, or -1."""
@@ -228,7 +232,7 @@ class Writer:
         elif atom.tag is Tag.FLOAT:
             self.buffer.append(int(atom.value))
         elif atom.tag in (Tag.GENERATOR, Tag.INPUT):
-            self.buffer += _U16.pack(int(atom.value))
+            self.buffer += _U16.pack(int(atom.value) & 0xFFFF)
 
 
 class Reader:
@@ -296,8 +300,8 @@ class Reader:
             raise WireError("unknown tag of a value") from None
         if tag is Tag.LIST:
             length = self.number(_U16)
-            if depth >= MAX_DEPTH or length > MAX_LIST:
-                raise WireError("a list too long or too deep")
+            if depth >= MAX_DEPTH:
+                raise WireError("a list too deep")
             return tuple(self.value(depth + 1) for _ in range(length))
         return self._scalar(tag)
 
@@ -326,8 +330,11 @@ class Reader:
             return Atom(tag, self.name(DTYPES))
         if tag is Tag.FORMAT:
             return Atom(tag, self.name(FORMATS))
-        if tag in (Tag.GENERATOR, Tag.INPUT):
+        if tag is Tag.INPUT:
             return Atom(tag, self.number(_U16))
+        if tag is Tag.GENERATOR:
+            number = self.number(_U16)
+            return Atom(tag, DEFAULT_GENERATOR if number == 0xFFFF else number)
         if tag is Tag.TENSOR:
             self.tensors += 1
             return Atom(tag, self.tensors - 1)
@@ -337,7 +344,7 @@ class Reader:
                 raise WireError("unknown class of a float")
             self.floats.append(special)
             return Atom(tag, special)
-        return Atom(tag)
+        return _DEVICE if tag is Tag.DEVICE else _LAYOUT
 
     def end(self) -> None:
         if self.position != len(self.data):
@@ -361,6 +368,8 @@ def decode_definition(data: bytes | memoryview) -> Definition:
     Raises:
         WireError: not a definition, or one that names an argument twice.
     """
+    if len(data) > MAX_DEFINITION_BYTES:
+        raise WireError("a definition that is too long")
     reader = Reader(data)
     operator = reader.text()
     count = reader.number(_U8)
@@ -373,7 +382,7 @@ def decode_definition(data: bytes | memoryview) -> Definition:
             raise WireError("an argument given twice")
         arguments[name] = reader.value()
     reader.end()
-    if any(isinstance(value, Fresh) for value in flatten(tuple(arguments.values()))):
+    if any(_is_output(value) for value in flatten(tuple(arguments.values()))):
         raise WireError("an output among the arguments")
     return Definition(operator, arguments, reader.tensors, tuple(reader.floats))
 
@@ -395,6 +404,8 @@ def decode_outcome(data: bytes | memoryview, inputs: int) -> Outcome:
     Raises:
         WireError: not an outcome, or one that refers to an input that does not exist.
     """
+    if len(data) > MAX_OUTCOME_BYTES:
+        raise WireError("an outcome that is too long")
     reader = Reader(data)
     outputs = reader.value()
     if not isinstance(outputs, tuple):
@@ -405,6 +416,8 @@ def decode_outcome(data: bytes | memoryview, inputs: int) -> Outcome:
         changed.append((position, reader.meta()))
     reader.end()
     for value in flatten(outputs):
+        if isinstance(value, str) or (isinstance(value, Atom) and value.tag is not Tag.INPUT):
+            raise WireError("an argument among the outputs")
         alias = value.alias if isinstance(value, Fresh) else -1
         chosen = int(value.value) if isinstance(value, Atom) and value.tag is Tag.INPUT else -1
         if max(alias, chosen) >= inputs:
@@ -412,6 +425,10 @@ def decode_outcome(data: bytes | memoryview, inputs: int) -> Outcome:
     if any(position >= inputs for position, _ in changed):
         raise WireError("a change of no input")
     return Outcome(outputs, tuple(changed))
+
+
+def _is_output(value: Value) -> bool:
+    return isinstance(value, Fresh) or (isinstance(value, Atom) and value.tag is Tag.INPUT)
 
 
 def flatten(value: Value) -> Iterator[Value]:
