@@ -109,3 +109,11 @@ def test_complex_products(inner: int) -> None:
 def test_the_three_operations_of_the_rules() -> None:
     weight, bias, x = torch.rand(1, 1), torch.rand(1), torch.rand(1, 1)
     assert operations(lambda: F.relu(F.linear(x, weight, bias))) == 3
+
+
+def test_an_activation_fused_to_a_product() -> None:
+    bias, a, b = torch.rand(4), torch.rand(2, 3), torch.rand(3, 4)
+    parts = operations(lambda: F.relu(torch.addmm(bias, a, b)))
+    assert operations(lambda: aten._addmm_activation(bias, a, b)) == parts
+    parts = operations(lambda: F.gelu(torch.addmm(bias, a, b), approximate="tanh"))
+    assert operations(lambda: aten._addmm_activation(bias, a, b, use_gelu=True)) == parts
