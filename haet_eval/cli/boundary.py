@@ -9,8 +9,8 @@ from typing import Final
 
 import click
 
-from haet_eval.cli.printable import printable_lines
 from haet_eval.errors import ExitCode, HaetError
+from haet_eval.reports.text import printable_lines
 
 BROKEN_PIPE_STATUS: Final = 128 + signal.SIGPIPE
 """What a shell reports of a program whose reader went away, as in `haet-eval leaderboard | head -1`."""

@@ -16,6 +16,12 @@ def printable(text: str) -> str:
     return "".join(map(_printable_character, " ".join(text.split())))
 
 
+def printable_lines(text: str) -> str:
+    """The same for text of several lines: line breaks and indentation stay."""
+    lines = text.splitlines()
+    return "\n".join(" " * (len(line) - len(line.lstrip(" "))) + printable(line) for line in lines)
+
+
 def _printable_character(character: str) -> str:
     hidden = unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
     return "\ufffd" if hidden and character not in _SHAPING else character

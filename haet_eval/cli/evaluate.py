@@ -1,0 +1,95 @@
+"""`haet-eval evaluate`: run a submission, count its training, check its accuracy, write its record."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from haet_eval.errors import ExitCode
+
+_MAX_SEED = 2**32 - 1
+
+
+@click.command()
+@click.argument("submission", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--competition", metavar="NAME|FILE", help="Rules to judge by.  [default: those of the submission's task]"
+)
+@click.option("--task", metavar="NAME", help="Task to judge.  [default: the one that haet.toml names]")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the data sets.  [default: the user's data folder]",
+)
+@click.option(
+    "--results",
+    default="results",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that the record goes to.",
+)
+@click.option(
+    "--sandbox",
+    default="docker",
+    show_default=True,
+    type=click.Choice(["docker", "process"]),
+    help="Where the code runs. Records of local processes are not official, and such processes do not hold"
+    " hostile code.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, _MAX_SEED),
+    help="Seed of every random number generator.",
+)
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    type=click.Choice(["cpu", "cuda"]),
+    help="Where the kernels run.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+def evaluate(
+    submission: Path,
+    competition: str | None,
+    task: str | None,
+    data_dir: Path | None,
+    results: Path,
+    sandbox: Literal["docker", "process"],
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> ExitCode:
+    """Evaluate SUBMISSION, a .zip file or a folder.
+
+    Every option can be set by an environment variable: --data-dir by HAET_DATA_DIR, and so on.
+
+    Exit status: 0 qualified, 1 judged but not qualified, 2 usage, 3 invalid submission,
+    4 the environment failed, 5 a limit was exceeded, 130 interrupted.
+    """
+    from haet_eval.cli.screen import open_screen
+    from haet_eval.cli.summary import print_summary
+    from haet_eval.dataset import default_data_dir
+    from haet_eval.evaluation import Request
+    from haet_eval.evaluation import evaluate as run
+    from haet_eval.record import to_json
+
+    request = Request(
+        submission=submission,
+        competition=competition,
+        task=task,
+        data_dir=data_dir or default_data_dir(),
+        results=results,
+        sandbox=sandbox,
+        seed=seed,
+        device=device,
+    )
+    with open_screen() as observer:
+        outcome = run(request, observer)
+    if as_json:
+        click.echo(to_json(outcome.record), nl=False)
+    else:
+        print_summary(outcome.record, outcome.path)
+    return outcome.record.status.verdict.exit_code

@@ -1,0 +1,152 @@
+"""What is seen on stderr while an evaluation runs: a live view on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from haet_eval.cli.text import safe
+from haet_eval.progress import Observer, Tick
+from haet_eval.reports.text import printable, readable_count
+
+SECONDS_BETWEEN_LINES: Final = 10.0
+"""A plain log gets one line about a running stage in this time."""
+
+_MAX_VALUES = 8
+_MAX_VALUE_CHARACTERS = 40
+_REFRESHES_PER_SECOND = 8
+
+
+@contextmanager
+def open_screen() -> Iterator[Observer]:
+    """The observer that suits this process's stderr."""
+    console = Console(stderr=True, highlight=False, emoji=False, markup=False)
+    if not sys.stderr.isatty() or console.is_dumb_terminal:
+        yield PlainScreen()
+        return
+    screen = LiveScreen(console)
+    with Live(
+        screen,
+        console=console,
+        refresh_per_second=_REFRESHES_PER_SECOND,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ):
+        yield screen
+        screen.finish_stage()
+
+
+class PlainScreen:
+    """One line for each stage, and now and then one about the stage that runs."""
+
+    def __init__(self) -> None:
+        self._next_line_seconds = SECONDS_BETWEEN_LINES
+        self._values = ""
+        self._transfer = ""
+
+    def stage(self, name: str, detail: str = "") -> None:
+        self._next_line_seconds = SECONDS_BETWEEN_LINES
+        self._values = ""
+        _print_line(f"{name}: {detail}" if detail else name)
+
+    def tick(self, tick: Tick) -> None:
+        if tick.elapsed_seconds < self._next_line_seconds:
+            return
+        self._next_line_seconds = tick.elapsed_seconds + SECONDS_BETWEEN_LINES
+        _print_line(f"{tick.stage}: {progress_text(tick)} {self._values}")
+
+    def report(self, values: Mapping[str, str]) -> None:
+        self._values = values_text(values)
+
+    def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
+        if what != self._transfer:
+            self._transfer = what
+            _print_line(transfer_text(what, done_bytes, total_bytes))
+
+    def note(self, text: str) -> None:
+        _print_line(text)
+
+
+class LiveScreen:
+    """Finished stages scroll by; the running one is drawn again and again, from another thread."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._spinner = Spinner("dots")
+        self._begin("", "")
+
+    def _begin(self, name: str, detail: str) -> None:
+        self._name = name
+        self._detail = detail
+        self._began_seconds = time.monotonic()
+        self._tick: Tick | None = None
+        self._values = ""
+        self._transfer = ""
+
+    def stage(self, name: str, detail: str = "") -> None:
+        self.finish_stage()
+        self._begin(name, detail)
+
+    def finish_stage(self) -> None:
+        """Leave a line about the stage that ran."""
+        if self._name:
+            self._console.print(Text("✓ ", "green") + self._headline())
+
+    def tick(self, tick: Tick) -> None:
+        self._tick = tick
+
+    def report(self, values: Mapping[str, str]) -> None:
+        self._values = values_text(values)
+
+    def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
+        self._transfer = transfer_text(what, done_bytes, total_bytes)
+
+    def note(self, text: str) -> None:
+        self._console.print(safe(text))
+
+    def __rich__(self) -> Group:
+        self._spinner.update(text=self._headline())
+        details = [safe(f"  {line}", "dim") for line in (self._values, self._transfer) if line]
+        return Group(self._spinner, *details)
+
+    def _headline(self) -> Text:
+        tick = self._tick
+        seconds = f"{time.monotonic() - self._began_seconds:.1f} s"
+        progress = progress_text(tick) if tick and tick.stage == self._name else seconds
+        return safe(f"{self._name:8}", "bold").append(f" {progress}  ").append(safe(self._detail, "dim"))
+
+
+def progress_text(tick: Tick) -> str:
+    """How far a stage is, as in `12.5 s of 600 s, 1.234×10⁹ operations`."""
+    budget = "" if tick.budget_seconds is None else f" of {tick.budget_seconds:,.0f} s"
+    return f"{tick.elapsed_seconds:,.1f} s{budget}, {readable_count(tick.operations)} operations"
+
+
+def values_text(values: Mapping[str, str]) -> str:
+    """The first reported values on one short line, printable, as in `epoch=3 loss=0.41`."""
+    shown = list(values.items())[:_MAX_VALUES]
+    pairs = [f"{_cut(name)}={_cut(value)}" for name, value in shown]
+    return " ".join(pairs + ["…"] * (len(values) > len(shown)))
+
+
+def _cut(text: str) -> str:
+    short = printable(text[:_MAX_VALUE_CHARACTERS])
+    return short if len(text) <= _MAX_VALUE_CHARACTERS else f"{short}…"
+
+
+def transfer_text(what: str, done_bytes: int, total_bytes: int | None) -> str:
+    """How far a transfer is, as in `cifar10: 12.3 MB of 170.5 MB`."""
+    of = "" if total_bytes is None else f" of {total_bytes / 1e6:,.1f} MB"
+    return f"{what}: {done_bytes / 1e6:,.1f} MB{of}"
+
+
+def _print_line(text: str) -> None:
+    click.echo(printable(text), err=True)

@@ -1,0 +1,62 @@
+"""The result of one evaluation, as a table on stdout."""
+
+from pathlib import Path
+from typing import Final
+
+from rich.text import Text
+
+from haet_eval.cli.text import result_console, safe
+from haet_eval.errors import ExitCode, Verdict
+from haet_eval.record import Record
+from haet_eval.reports.text import NOTHING, printable_lines, readable_accuracy, readable_count
+
+_LOG_LINES: Final = 20
+_STYLES: Final = {ExitCode.QUALIFIED: "bold green", ExitCode.NOT_QUALIFIED: "bold yellow"}
+
+
+def print_summary(record: Record, path: Path) -> None:
+    """Print verdict, score, complexity and rank, and the end of the log where the submission failed."""
+    console = result_console()
+    verdict = record.status.verdict
+    for name, value in (("verdict", verdict.value), *_rows(record), ("record", str(path))):
+        style = _STYLES.get(verdict.exit_code, "bold red") if name == "verdict" else ""
+        console.print(Text(f"{name:14}") + safe(value, style), soft_wrap=True)
+    tail = (record.log.tail or record.log.head).rstrip()
+    if tail and verdict not in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD):
+        last_lines = "\n".join(tail.splitlines()[-_LOG_LINES:])
+        console.print(
+            "", "end of the submission's output:", printable_lines(last_lines), sep="\n", soft_wrap=True
+        )
+
+
+def _rows(record: Record) -> list[tuple[str, str]]:
+    rows = [("submission", f"{record.submission.name or NOTHING} · {record.submission.team or NOTHING}")]
+    if record.competition is not None:
+        rows.append(("task", f"{record.submission.task or NOTHING} ({record.competition.name})"))
+    if record.status.reason:
+        rows += [("stage", record.status.stage), ("reason", record.status.reason)]
+    if record.evaluation is not None:
+        score = record.evaluation
+        correct = f"{score.correct:,} of {score.total:,} test images"
+        rows.append(("accuracy", f"{readable_accuracy(score.accuracy)} ({correct})"))
+    return rows + _cost(record) + _rank(record)
+
+
+def _cost(record: Record) -> list[tuple[str, str]]:
+    training = record.training
+    if training is None:
+        return []
+    parameters = training.parameters
+    return [
+        ("complexity", readable_count(record.complexity)),
+        ("= parameters", readable_count(parameters.total if parameters else None)),
+        ("+ operations", readable_count(training.operations.total)),
+        ("training", f"{training.wall_seconds:,.1f} s"),
+    ]
+
+
+def _rank(record: Record) -> list[tuple[str, str]]:
+    if record.rank is None:
+        return []
+    official = "" if record.rank.official else ", not official"
+    return [("rank", f"{record.rank.position} of {record.rank.of}{official}")]
