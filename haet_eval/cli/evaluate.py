@@ -50,7 +50,7 @@ _MAX_SEED = 2**32 - 1
     type=click.Choice(["cpu", "cuda"]),
     help="Where the kernels run.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+@click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the record as JSON.")
 def evaluate(
     submission: Path,
     competition: str | None,

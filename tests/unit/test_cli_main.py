@@ -1,0 +1,199 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import haet_eval
+from haet_eval.cli.boundary import BROKEN_PIPE_STATUS, run_guarded
+from haet_eval.cli.main import COMMANDS, cli
+from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem
+
+PROGRAM = (sys.executable, "-m", "haet_eval.cli.main")
+
+
+def run(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | variables
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
+
+
+def test_help_lists_every_command() -> None:
+    result = CliRunner().invoke(cli, ["--help"])
+    assert result.exit_code == 0
+    for name, command in COMMANDS.items():
+        assert f"  {name}" in result.output
+        assert command.summary in result.output
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"haet-eval {haet_eval.__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_be_loaded_and_has_help(name: str) -> None:
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("evaluate", "--help")])
+def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "haet_eval.cli.main", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "click" in imported
+    assert imported.isdisjoint({"torch", "torchvision", "docker", "numpy", "pydantic", "requests", "rich"})
+
+
+def test_a_mistyped_command_is_answered_with_the_right_one(tmp_path: Path) -> None:
+    done = run("leadrboard", cwd=tmp_path)
+    assert done.returncode == ExitCode.USAGE
+    assert "'leadrboard' is neither a command nor an existing file or folder." in done.stderr
+    assert "Did you mean 'leaderboard'?" in done.stderr
+    assert done.stdout == ""
+
+
+def test_what_looks_like_a_path_is_a_submission(tmp_path: Path) -> None:
+    done = run("missing.zip", cwd=tmp_path)
+    assert done.returncode == ExitCode.USAGE
+    assert "'missing.zip' does not exist" in done.stderr
+    assert "Usage: haet-eval evaluate" in done.stderr
+
+
+def test_an_existing_folder_is_a_submission_and_its_faults_are_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    done = run("mine", "--sandbox", "process", cwd=tmp_path)
+    assert done.returncode == ExitCode.INVALID_SUBMISSION
+    assert "invalid_submission" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_options_may_come_before_the_submission(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    done = run("--sandbox", "process", "mine", cwd=tmp_path)
+    assert done.returncode == ExitCode.INVALID_SUBMISSION
+
+
+def test_a_command_wins_over_a_folder_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "leaderboard").mkdir()
+    assert run("leaderboard", "--help", cwd=tmp_path).stdout.startswith("Usage: haet-eval leaderboard")
+    assert run("./leaderboard", "--sandbox", "process", cwd=tmp_path).returncode == 3
+
+
+def test_an_unknown_option_is_a_usage_error() -> None:
+    done = run("--sandbax", "process", "x.zip")
+    assert done.returncode == ExitCode.USAGE
+    assert "Did you mean '--sandbox'?" in done.stderr
+
+
+def test_options_are_read_from_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    done = run("mine", cwd=tmp_path, HAET_SANDBOX="process", HAET_RESULTS="elsewhere", HAET_JSON="1")
+    assert done.returncode == ExitCode.INVALID_SUBMISSION
+    assert done.stdout.startswith("{")
+    assert list((tmp_path / "elsewhere").glob("*.json"))
+
+
+def test_a_wrong_value_from_the_environment_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    done = run("mine", cwd=tmp_path, HAET_SEED="-1")
+    assert done.returncode == ExitCode.USAGE
+    assert "--seed" in done.stderr
+
+
+@pytest.mark.parametrize("error_class", [EnvironmentProblem, UsageProblem])
+def test_a_problem_of_ours_is_told_with_its_hint(
+    error_class: type[HaetError], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def program() -> None:
+        raise error_class("No engine answers.", "Start one.")
+
+    assert run_guarded(program) == error_class.exit_code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "Error: No engine answers.\nHint: Start one.\n"
+
+
+def test_an_unexpected_error_is_no_traceback_unless_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def program() -> None:
+        raise ZeroDivisionError("by accident")
+
+    monkeypatch.delenv("HAET_DEBUG", raising=False)
+    assert run_guarded(program) == ExitCode.ENVIRONMENT
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError: by accident" in told
+    assert "report it" in told
+    assert "Traceback" not in told
+
+    monkeypatch.setenv("HAET_DEBUG", "1")
+    assert run_guarded(program) == ExitCode.ENVIRONMENT
+    assert 'raise ZeroDivisionError("by accident")' in capsys.readouterr().err
+
+
+def test_messages_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    def program() -> None:
+        raise UsageProblem("a file named \x1b[2J\u202egpj.exe")
+
+    run_guarded(program)
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert "\u202e" not in told
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
+def test_an_interrupt_has_its_own_status(error: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
+    def program() -> None:
+        raise error
+
+    assert run_guarded(program) == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_unwinds_the_program(number: signal.Signals) -> None:
+    code = (
+        "import sys, time\n"
+        "from haet_eval.cli.boundary import run_guarded\n"
+        "def program():\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(60)\n"
+        "    finally:\n"
+        "        print('cleaned up', flush=True)\n"
+        "sys.exit(run_guarded(program))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.stdout.read() == "cleaned up\n"
+        assert process.wait() == ExitCode.INTERRUPTED
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    code = (
+        "import sys\n"
+        "from haet_eval.cli.boundary import run_guarded\n"
+        "sys.exit(run_guarded(lambda: print('x' * 10_000_000)))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == BROKEN_PIPE_STATUS
+
+
+def test_the_status_is_what_the_program_returns() -> None:
+    assert run_guarded(lambda: ExitCode.LIMIT) == ExitCode.LIMIT
+    assert run_guarded(lambda: None) == ExitCode.QUALIFIED
