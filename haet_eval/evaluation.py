@@ -153,6 +153,8 @@ def train_and_predict(
             run.watch.wait_for_end(Role.EXECUTOR)
         except SubmissionLost:
             run.watch.wait_for_end(Role.SUBMISSION)
+        except SubmissionFailure as failure:
+            raise run.watch.explained(failure) from None
 
 
 def _train(assignment: Assignment, run: Run, findings: Findings) -> None:

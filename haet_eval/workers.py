@@ -75,6 +75,15 @@ class Watch:
             if end is not None:
                 raise judge_end(role, end, submission_started=self.submission_started)
 
+    def explained(self, failure: SubmissionFailure) -> SubmissionFailure:
+        """The failure itself, or the limit behind it: code that was refused a process often just raises."""
+        if failure.verdict is Verdict.FAILED and self.workers[Role.SUBMISSION].processes_exhausted():
+            return SubmissionFailure(
+                Verdict.LIMIT_PROCESSES,
+                f"The submission started more processes and threads than it may. It said: {failure.reason}",
+            )
+        return failure
+
     def wait_for_end(self, lost: Role = Role.EXECUTOR) -> NoReturn:
         """The connection of this worker is lost: find out which worker ended, and how."""
         deadline = time.monotonic() + _END_SECONDS

@@ -1,0 +1,112 @@
+"""Whole evaluations in the real containers: the same count as outside, and nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import docker
+import pytest
+
+from haet_eval.errors import Verdict
+from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.runtimes.leftovers import remove_leftovers
+from tests.fixtures.submissions import write_competition, write_submission
+
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("sandbox_image")]
+
+LINEAR = Path(__file__).parents[1] / "fixtures" / "linear"
+FOREVER = "def train(task):\n    print('started', flush=True)\n    while True: task.images.float().mean()"
+
+
+def judge(submission: Path, results: Path, sandbox: str, competition: Path | None = None) -> Outcome:
+    return evaluate(
+        Request(
+            submission,
+            data_dir=results / "data",
+            results=results,
+            competition=str(competition) if competition else None,
+            sandbox="docker" if sandbox == "docker" else "process",
+        )
+    )
+
+
+def containers() -> list[str]:
+    client = docker.from_env()
+    try:
+        return [container.name for container in client.containers.list(all=True)]
+    finally:
+        client.close()
+
+
+def test_containers_and_local_processes_count_alike(tmp_path: Path) -> None:
+    before = containers()
+    inside, local = (judge(LINEAR, tmp_path / kind, kind).record for kind in ("docker", "process"))
+    assert inside.status == local.status
+    assert inside.training is not None
+    assert local.training is not None
+    assert inside.training.operations == local.training.operations
+    assert inside.training.histogram == local.training.histogram
+    assert inside.training.parameters == local.training.parameters
+    assert inside.environment.image_digest is not None
+    assert inside.environment.image_digest.startswith("sha256:")
+    assert containers() == before
+
+
+LIMITS = {
+    "memory in the executor": (
+        "def train(task):\n    kept = [torch.ones(50_000_000) for _ in range(100)]",
+        Verdict.LIMIT_MEMORY,
+        {"memory_bytes": 1_500_000_000},
+    ),
+    "memory in the submission": (
+        "def train(task):\n    kept = [bytearray(50_000_000) for _ in range(1000)]",
+        Verdict.LIMIT_MEMORY,
+        {"memory_bytes": 1_500_000_000},
+    ),
+    "time": (FOREVER, Verdict.LIMIT_TIME, {"wall_seconds": 3}),
+    "processes": (
+        "def train(task):\n    import os\n    while True: os.fork() or __import__('time').sleep(60)",
+        Verdict.LIMIT_PROCESSES,
+        {"processes": 40},
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "verdict", "budget"), LIMITS.values(), ids=LIMITS)
+def test_a_limit_of_the_container_ends_the_run_with_its_verdict(
+    tmp_path: Path, code: str, verdict: Verdict, budget: dict[str, int]
+) -> None:
+    before = containers()
+    rules = write_competition(tmp_path / "rules.toml", **budget)
+    submission = write_submission(tmp_path / "submission", code)
+    record = judge(submission, tmp_path / "results", "docker", rules).record
+    assert record.status.verdict is verdict, record.status.reason
+    assert containers() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_killing_the_evaluator_leaves_no_container_and_no_half_record(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    submission = write_submission(tmp_path / "submission", FOREVER)
+    results = tmp_path / "results"
+    command = [sys.executable, "-m", "haet_eval.cli.main", str(submission), "--results", str(results)]
+    before = containers()
+    evaluator = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"HAET_DEBUG": "1"}
+    )
+    deadline = time.monotonic() + 120
+    while len(containers()) < len(before) + 2:
+        assert evaluator.poll() is None, evaluator.stderr and evaluator.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(3)
+    evaluator.send_signal(number)
+    evaluator.communicate(timeout=60)
+    assert evaluator.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
+    remove_leftovers()
+    assert containers() == before
+    assert not list(results.glob("*.json"))
