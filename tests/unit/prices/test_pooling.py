@@ -89,5 +89,5 @@ def test_fractional_max_pool(dimensions: int, channels: int, outputs: int, kerne
 @given(channels=extents, length=lengths)
 def test_unpooling_writes_each_input(channels: int, length: int) -> None:
     pooled, places = F.max_pool2d(torch.randn(1, channels, length, length), 2, return_indices=True)
-    found = operations(lambda: F.max_unpool2d(pooled, places, [2], output_size=(length, length)))
+    found = operations(lambda: F.max_unpool2d(pooled, places, [2, 2], output_size=(length, length)))
     assert found == count(lambda tally: oracle.maxima_backward(tally, pooled.numel()))

@@ -54,7 +54,7 @@ def test_the_backward_of_a_fused_lstm_cell(output: bool, state: bool, rows: int,
 @given(rows=extents, hidden=extents)
 def test_the_backward_of_a_fused_gru_cell(rows: int, hidden: int) -> None:
     size = meta(rows, hidden)
-    arguments = {"grad_hy": size, "has_bias": False}
+    arguments: dict[str, Argument] = {"grad_hy": size, "has_bias": False}
     found = price_of(Signature("aten._thnn_fused_gru_cell_backward.default", arguments, (size,)))
     assert found == rows * hidden * count(oracle.gru_unit_backward)
 
