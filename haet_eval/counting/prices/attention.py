@@ -20,8 +20,10 @@ def _attention(s: Signature) -> int:
     """n(2E − 1) for n scores, 1n each for scale and mask, 5n − 2R, 3n for dropout, 2nE − |out|."""
     query, value = s.tensor("query"), s.tensor("value")
     scores = _scores(s)
-    weighted = 2 * scores * value.shape[-1] - query.numel // query.shape[-1] * value.shape[-1]
-    return max(_weights(s) + weighted, 0) if scores else 0
+    if not scores:
+        return 0
+    rows = query.numel // query.shape[-1]
+    return _weights(s) + (2 * scores - rows) * value.shape[-1]
 
 
 @price(

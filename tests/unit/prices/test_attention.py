@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
 from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.signature import ANY, Signature
+from haet_eval.counting.signature import ANY, Argument, Signature, TensorMeta
 from tests.oracle import attention as oracle
 from tests.oracle.counted import Tally, count
 from tests.oracle.recording import operations, record
@@ -108,3 +108,11 @@ def test_keys_shared_by_two_heads_are_multiplied_for_each() -> None:
         F.scaled_dot_product_attention(query, key.repeat(1, 2, 1, 1), key.repeat(1, 2, 1, 1))
 
     assert operations(grouped) == operations(repeated)
+
+
+@pytest.mark.parametrize(("rows", "columns", "width"), [(0, 2, 4), (2, 0, 4), (2, 2, 0)])
+def test_nothing_to_attend_to_costs_nothing(rows: int, columns: int, width: int) -> None:
+    query, key = (TensorMeta((1, 1, size, width), (1, 1, 1, 1), 0, "float32") for size in (rows, columns))
+    arguments: dict[str, Argument] = {"query": query, "key": key, "value": key, "grad_out": query}
+    assert price_of(Signature(CPU, arguments, (query,))) == 0
+    assert price_of(Signature(CPU_BACKWARD, arguments, (query, key, key))) == 0
