@@ -4,6 +4,8 @@ A call that was made before with the same metadata costs no answer: what it retu
 of its kind defines a template, and asks.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -63,6 +65,9 @@ class Dispatcher:
 
     def dispatch(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one overload below autograd on the executor."""
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(mode=False):  # a handle made in inference mode could not be viewed
+                return self.dispatch(func, args, kwargs)
         with self.link.lock:
             if func is _SELECT or func is _SLICE:
                 return self._cut(func, *args, **kwargs)
@@ -221,8 +226,12 @@ class Dispatcher:
         tensors: list[RemoteTensor],
         floats: list[float],
     ) -> Any:
-        if _is_composite(func):
-            return self._decompose(func, args, kwargs)
+        if lookup(str(func)) is None:
+            if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+                return self._decompose(func.decompose, args, kwargs)
+            functional = _without_out(func)
+            if functional is not None:
+                return self._decompose(partial(_into, functional), args, kwargs)
         kind = _kind_of(func)
         if kind and func not in self._kinds:
             self._kinds[func] = kind
@@ -275,11 +284,11 @@ class Dispatcher:
         known.single = None
         return known
 
-    def _decompose(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _decompose(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         from haet_eval.remote.client.mode import RemoteMode
 
         with RemoteMode(self):
-            return func.decompose(*args, **kwargs)
+            return run(*args, **kwargs)
 
     # Metadata and data.
 
@@ -343,7 +352,7 @@ class Dispatcher:
     def upload(self, tensor: torch.Tensor) -> RemoteTensor:
         """Send a local tensor up; its bytes are charged."""
         with self.link.lock, no_dispatch():
-            local = tensor.detach().resolve_conj().resolve_neg().contiguous()
+            local = tensor.detach().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
             layout = layout_of(local)
             raw = local.reshape(-1).view(torch.uint8).numpy().tobytes() if local.numel() else b""
             if len(raw) > wire.MAX_FRAME_BYTES // 4:
@@ -396,9 +405,30 @@ def _change_metadata(
     tensors[0]._layout = layout_of(tensors[0])
 
 
-def _is_composite(func: Any) -> bool:
-    composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
-    return bool(composite) and lookup(str(func)) is None
+def _without_out(func: Any) -> Any:
+    """The overload that returns what `func` writes into its argument `out`; None where there is none."""
+    out = [argument.name for argument in func._schema.arguments if argument.is_out]
+    if out != ["out"]:
+        return None
+    wanted = [(a.name, str(a.type)) for a in func._schema.arguments if not a.is_out]
+    packet = func.overloadpacket
+    for name in packet.overloads():
+        arguments = getattr(packet, name)._schema.arguments
+        if [(a.name, str(a.type)) for a in arguments][: len(wanted)] == wanted:
+            if not any(a.is_out or a.alias_info is not None for a in arguments):
+                return getattr(packet, name)
+    return None
+
+
+def _into(functional: Any, *args: Any, out: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+    """What `out=` means, in terms of operators that are on the list."""
+    result = functional(*args, **_for_factory(functional, kwargs, out))
+    return out.set_(result.to(out.dtype)) if out.shape != result.shape else out.copy_(result)
+
+
+def _for_factory(functional: Any, kwargs: dict[str, Any], out: torch.Tensor) -> dict[str, Any]:
+    has_dtype = any(argument.name == "dtype" for argument in functional._schema.arguments)
+    return {"dtype": out.dtype} | kwargs if has_dtype else kwargs
 
 
 def _kind_of(func: Any) -> str:

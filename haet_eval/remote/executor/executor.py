@@ -262,12 +262,18 @@ class Executor:
             if failure.status is Status.FATAL:
                 self._failure = failure
             self._answer(failure.text.encode(), failure.status)
+        except (struct.error, TypeError, ValueError, wire.WireError) as error:
+            text = f"A call returned what cannot be told: {_without_values(error)}"
+            self._failure = Failure(Status.FATAL, text)
+            self._answer(self._failure.text.encode(), self._failure.status)
 
     def _read(self, record: bytes) -> bytes:
         _, number = wire.READ.unpack(record)
-        tensor = self._tensors[number].detach().cpu().resolve_conj().resolve_neg().contiguous()
+        tensor = self._tensors[number].detach().cpu().resolve_conj().resolve_neg()
         if not tensor.numel():
             return b""
+        # Not contiguous(): it leaves the stride of a dimension of size 1 as it is, and view() minds.
+        tensor = tensor.clone(memory_format=torch.contiguous_format)
         return bytes(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
 
     def _define(self, record: bytes) -> bytes:

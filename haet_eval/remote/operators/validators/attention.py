@@ -18,8 +18,8 @@ def flash_attention(call: Call) -> None:
     batch, heads, length, width = query.shape
     call.require(key.shape == value.shape, "key and value must have one shape")
     call.require(key.shape[0] == batch and key.shape[3] == width, "query and key do not match")
-    call.require(key.shape[1] == heads, "query and key must have as many heads")
     call.require(min((*query.shape, *key.shape)) > 0, "a tensor is empty")
+    call.require(heads % key.shape[1] == 0, "query must have as many heads as key, or a multiple")
     for tensor in (query, key, value):
         call.require(tensor.stride[3] == 1 or width == 1, "the last dimension must be contiguous")
     has_shape(call, "out", query.shape)

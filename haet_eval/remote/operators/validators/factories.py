@@ -67,9 +67,9 @@ def steps(call: Call) -> None:
     fits(call, (call.integer("steps"),))
 
 
-@validator("multinomial", "nonzero_static", "bincount")
+@validator("multinomial", "nonzero_static", "bincount", "histc")
 def counted(call: Call) -> None:
-    for name in ("num_samples", "size", "minlength"):
+    for name in ("num_samples", "size", "minlength", "bins"):
         if name in call.arguments:
             fits(call, (call.integer(name),))
 
