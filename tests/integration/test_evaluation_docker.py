@@ -1,6 +1,5 @@
 """Whole evaluations in the real containers: the same count as outside, and nothing left behind."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -57,7 +56,8 @@ def test_containers_and_local_processes_count_alike(tmp_path: Path) -> None:
 
 LIMITS = {
     "memory in the executor": (
-        "def train(task):\n    kept = [torch.ones(50_000_000) for _ in range(100)]",
+        "def train(task):\n    sum(torch.ones(50_000_000) for _ in range(100)).sum().item()\n"
+        "    kept = [torch.ones(50_000_000) for _ in range(100)]\n    kept[-1].sum().item()",
         Verdict.LIMIT_MEMORY,
         {"memory_bytes": 1_500_000_000},
     ),
@@ -95,17 +95,15 @@ def test_killing_the_evaluator_leaves_no_container_and_no_half_record(
     results = tmp_path / "results"
     command = [sys.executable, "-m", "haet_eval.cli.main", str(submission), "--results", str(results)]
     before = containers()
-    evaluator = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"HAET_DEBUG": "1"}
-    )
-    deadline = time.monotonic() + 120
-    while len(containers()) < len(before) + 2:
-        assert evaluator.poll() is None, evaluator.stderr and evaluator.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    time.sleep(3)
-    evaluator.send_signal(number)
-    evaluator.communicate(timeout=60)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as evaluator:
+        deadline = time.monotonic() + 120
+        while len(containers()) < len(before) + 2:
+            assert evaluator.poll() is None, "it ended before its containers ran"
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        time.sleep(3)
+        evaluator.send_signal(number)
+        evaluator.wait(timeout=60)
     assert evaluator.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
     remove_leftovers()
     assert containers() == before
