@@ -117,3 +117,12 @@ def test_an_activation_fused_to_a_product() -> None:
     assert operations(lambda: aten._addmm_activation(bias, a, b)) == parts
     parts = operations(lambda: F.gelu(torch.addmm(bias, a, b), approximate="tanh"))
     assert operations(lambda: aten._addmm_activation(bias, a, b, use_gelu=True)) == parts
+
+
+def test_complex_added_products() -> None:
+    z = torch.rand(2, 3, dtype=torch.complex64)
+    added, other = torch.rand(2, 4, dtype=torch.complex64), torch.rand(3, 4, dtype=torch.complex64)
+    products, results = 8 * (6 * 3 + 2 * 2), 8
+    assert operations(lambda: torch.addmm(added, z, other)) == products + 2 * results
+    scaled = operations(lambda: torch.addmm(added, z, other, alpha=0.5, beta=0.5))
+    assert scaled == products + (6 + 6 + 2) * results

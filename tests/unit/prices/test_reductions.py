@@ -153,3 +153,9 @@ def test_masked_softmax(rows: int, length: int) -> None:
             oracle.softmax([where(tally.scalar(), tally.scalar(), 0) for _ in range(length)])
 
     assert operations(lambda: aten._masked_softmax(x, mask, 1)) == count(textbook)
+
+
+def test_a_scalar_is_one_row() -> None:
+    x = torch.rand(())
+    assert operations(lambda: x.softmax(0)) == count(lambda tally: oracle.softmax([tally.scalar()]))
+    assert operations(lambda: x.log_softmax(0)) == count(lambda tally: oracle.log_softmax([tally.scalar()]))
