@@ -255,6 +255,7 @@ def rarities() -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     generator, scalar, flags = torch.Generator(), torch.tensor(0.5), torch.zeros(())
     v, g = torch.randn(8, 3, 3, 3), torch.rand(8, 1, 1, 1)
     norm = torch.rand(8, 1, 1, 1)
+    query, key, rows = torch.randn(2, 8, 16, 8), torch.randn(2, 2, 16, 8), torch.randn(2, 8, 16)
     image, vector = torch.randn(2, 3, 8, 8), torch.rand(3)
     adam = [[torch.randn(3, 5)] for _ in range(4)]
     fused = {
@@ -276,6 +277,8 @@ def rarities() -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     )
     return [
         *each(whole, (i, 3), {}),
+        *each("__lshift__.Scalar __rshift__.Scalar __ilshift__.Scalar __irshift__.Scalar", (i, 3), {}),
+        *each("__lshift__.Tensor __rshift__.Tensor __ilshift__.Tensor __irshift__.Tensor", (i, i), {}),
         *each("xlogy.Scalar_Other xlogy_.Scalar_Other sub_.Scalar", (x.clone(), 2.5), {}),
         *each("div.Scalar_mode div_.Scalar_mode", (x.clone(), 2.5), {"rounding_mode": "floor"}),
         *each("xlogy.Scalar_Self remainder.Scalar_Tensor", (2.5, y), {}),
@@ -286,6 +289,12 @@ def rarities() -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
         *each("rand_like.generator randn_like.generator", (x,), seeded),
         *each("_is_all_true _is_any_true", (x > 0,), {}),
         *each("is_same_size _has_same_storage_numel set_.source_Tensor", (x, y), {}),
+        ("_scaled_dot_product_flash_attention_for_cpu", (query, key, key), {}),
+        (
+            "_scaled_dot_product_flash_attention_for_cpu_backward",
+            (query, query, key, key, query, rows, 0.0, True),
+            {},
+        ),
         ("bmm.out", (torch.randn(2, 3, 4), torch.randn(2, 4, 5)), {"out": torch.empty(2, 3, 5)}),
         ("pow.Tensor_Scalar_out", (y, 2.0), {"out": torch.empty(4, 6)}),
         ("sqrt.out", (y,), {"out": torch.empty(4, 6)}),
