@@ -626,6 +626,14 @@ class Meter:
 
     # Totals.
 
+    def meta(self, number: int) -> TensorMeta:
+        """What is known of a tensor.
+
+        Raises:
+            WireError: it does not exist.
+        """
+        return self._handle(number).meta
+
     @property
     def next_handle(self) -> int:
         """The number that the next new tensor gets."""

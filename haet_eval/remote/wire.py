@@ -18,7 +18,7 @@ from haet_eval.counting.signature import SPECIAL_FLOATS, TensorMeta
 
 MAX_FRAME_BYTES: Final = 64 << 20
 MAX_DEFINITION_BYTES: Final = 1 << 20
-MAX_OUTCOME_BYTES: Final = 8 << 20
+MAX_OUTCOME_BYTES: Final = 4 << 20
 MAX_DIMENSIONS: Final = 64
 MAX_ARGUMENTS: Final = 64
 MAX_DEPTH: Final = 3

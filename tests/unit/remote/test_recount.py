@@ -1,0 +1,207 @@
+"""The count is a pure function of the trace, and a trace that was tampered with shows it."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from haet_eval.remote import wire
+from haet_eval.remote.messages import ModelTensor, Seal
+from haet_eval.remote.meter import Meter
+from haet_eval.remote.recount import recount
+from haet_eval.remote.trace import BrokenTrace, Kind, TraceWriter, read_trace
+from haet_eval.remote.wire import Code
+from tests.unit.remote import frames
+from tests.unit.remote.bench import IMAGES, Bench
+from tests.unit.remote.frames import TENSOR, fresh, outcome
+
+HEADER = {"images": list(IMAGES)}
+Entry: TypeAlias = tuple[Kind, bytes]
+Step: TypeAlias = Callable[[Bench], object]
+
+quick = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def train(path: Path, steps: list[Step]) -> Bench:
+    """Play these steps on a meter that writes its trace there."""
+    writer = TraceWriter(path, HEADER)
+    bench = Bench(sink=writer)
+    weight = bench.ones(8)
+    for step in steps:
+        step(bench)
+    bench.meter.seal([ModelTensor(name="weight", handle=weight, role="trainable")])
+    writer.close()
+    return bench
+
+
+def refused_by_the_executor(bench: Bench) -> None:
+    bench.meter.refuse(bench.ask(frames.define("aten.relu.default", {"self": TENSOR}, (bench.images,))))
+
+
+def refused_by_the_meter(bench: Bench) -> None:
+    bench.send(frames.call(0, ()), frames.define("aten.from_file.default", {"size": 77}, ()))
+
+
+def select(bench: Bench) -> None:
+    bench.send(wire.PHASE.pack(Code.PHASE, 1), wire.SELECT.pack(Code.SELECT, bench.labels, 0, 5))
+
+
+def read_after_a_call(bench: Bench) -> None:
+    question = bench.ask(frames.call(0, ()), frames.read(bench.labels))
+    bench.meter.answer(question, bytes(question.answer_bytes))
+
+
+STEPS: dict[str, Step] = {
+    "call": lambda bench: bench.call(0),
+    "calls": lambda bench: bench.send(*[frames.call(0, ())] * 5),
+    "relu": lambda bench: bench.relu(3, 8),
+    "in place": lambda bench: bench.add_(3, bench.as_float(bench.labels, 8)),
+    "dynamic": lambda bench: bench.nonzero(bench.labels, 3),
+    "read": lambda bench: bench.read(bench.labels),
+    "read after a call": read_after_a_call,
+    "free": lambda bench: bench.send(frames.free(bench.call(0))),
+    "upload": lambda bench: bench.send(frames.upload((3,), b"\1" * 12)),
+    "seed": lambda bench: bench.send(wire.SEED.pack(Code.SEED, -1, bench.meter.next_handle)),
+    "select": select,
+    "refused by the executor": refused_by_the_executor,
+    "refused by the meter": refused_by_the_meter,
+}
+steps = st.lists(st.sampled_from(sorted(STEPS)), max_size=12)
+
+
+@quick
+@given(names=steps)
+def test_the_recount_equals_the_live_count_byte_for_byte(tmp_path: Path, names: list[str]) -> None:
+    live = train(tmp_path / "trace", [STEPS[name] for name in names]).meter
+    counted = recount(tmp_path / "trace")
+    assert counted.histogram.to_json() == live.histogram().to_json()
+    assert counted.parameters is not None
+    assert counted.parameters.total == 8
+    assert counted.readback_bytes == live.charges.readback_bytes
+    assert counted.upload_bytes == live.charges.upload_bytes
+    assert counted.messages == live.charges.messages
+
+
+def test_a_run_that_ends_in_mid_frame_leaves_what_it_counted(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "trace", HEADER)
+    bench = Bench(sink=writer)
+    bench.ones(4)
+    with pytest.raises(wire.WireError):
+        bench.send(frames.call(0, ()), frames.call(0, ()), frames.call(9, ()))
+    writer.close()
+    counted = recount(tmp_path / "trace")
+    assert counted.histogram.to_json() == bench.meter.histogram().to_json()
+    assert counted.messages == bench.meter.charges.messages == 3
+    assert counted.parameters is None
+
+
+def rewrite(path: Path, entries: list[Entry]) -> None:
+    """A trace of these entries; the header is the writer's own."""
+    writer = TraceWriter(path, HEADER)
+    for kind, body in entries[1:]:
+        writer.add(kind, body)
+    writer.close()
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@quick
+@given(names=steps, data=st.data())
+def test_an_entry_removed_moved_or_altered_breaks_the_trace_or_changes_its_digest(
+    tmp_path: Path, names: list[str], data: st.DataObject
+) -> None:
+    train(tmp_path / "trace", [STEPS[name] for name in names])
+    entries = list(read_trace(tmp_path / "trace"))
+    changed = list(entries)
+    place = data.draw(st.integers(1, len(entries) - 1))
+    match data.draw(st.sampled_from(["remove", "swap", "alter", "rename", "repeat"])):
+        case "remove":
+            del changed[place]
+        case "swap":
+            other = data.draw(st.integers(1, len(entries) - 1))
+            changed[place], changed[other] = changed[other], changed[place]
+        case "alter":
+            kind, body = changed[place]
+            at = data.draw(st.integers(0, len(body) - 1))
+            changed[place] = kind, body[:at] + bytes([data.draw(st.integers(0, 255))]) + body[at + 1 :]
+        case "rename":
+            changed[place] = data.draw(st.sampled_from(Kind)), changed[place][1]
+        case _:
+            changed.insert(place, changed[place])
+    if changed == entries:
+        return
+    rewrite(tmp_path / "changed", changed)
+    assert digest(tmp_path / "changed") != digest(tmp_path / "trace")
+    try:
+        recount(tmp_path / "changed")
+    except BrokenTrace:
+        return
+
+
+def test_equal_trainings_give_equal_traces(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        train(tmp_path / name, [STEPS["relu"], STEPS["read"]])
+    assert digest(tmp_path / "first") == digest(tmp_path / "second")
+
+
+HEADERS = {
+    "no JSON": b"{",
+    "no object": b"[]",
+    "no images": b"{}",
+    "images that are no list": b'{"images": 3}',
+    "images that are no numbers": b'{"images": ["a"]}',
+    "a deep list": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_a_bad_header_breaks_the_trace(
+    tmp_path: Path, header: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = TraceWriter(tmp_path / "trace", {})
+    writer._pending.clear()
+    writer.add(Kind.HEADER, header)
+    writer.close()
+    with pytest.raises(BrokenTrace):
+        recount(tmp_path / "trace")
+
+
+SEAL = Seal(tensors=()).encode()
+WRONG_ENTRIES: dict[str, list[Entry]] = {
+    "a header in the middle": [(Kind.HEADER, frames.upload((), bytes(4)))],
+    "an outcome without a question": [(Kind.OUTCOME, outcome(fresh(4)))],
+    "a question that is none": [(Kind.QUESTION, frames.upload((), bytes(4)))],
+    "a question that is not alone": [
+        (Kind.QUESTION, frames.upload((), bytes(4)) + frames.read(2)),
+    ],
+    "a question among what was passed": [(Kind.PASSED, frames.read(2))],
+    "a question without its answer": [
+        (Kind.QUESTION, frames.define("aten.ones.default", {"size": (4,)}, ()))
+    ],
+    "entries after the seal": [(Kind.SEAL, SEAL), (Kind.PASSED, frames.upload((), bytes(4)))],
+    "two seals": [(Kind.SEAL, SEAL), (Kind.SEAL, SEAL)],
+    "a seal that is none": [(Kind.SEAL, b"{}")],
+    "a refusal of what was never asked": [(Kind.REFUSED, frames.upload((), bytes(4)))],
+}
+
+
+@pytest.mark.parametrize("entries", WRONG_ENTRIES.values(), ids=WRONG_ENTRIES)
+def test_entries_that_no_meter_writes_break_the_trace(tmp_path: Path, entries: list[Entry]) -> None:
+    rewrite(tmp_path / "trace", [(Kind.HEADER, b""), *entries])
+    with pytest.raises(BrokenTrace):
+        recount(tmp_path / "trace")
+
+
+def test_a_recount_has_no_budget_but_the_tables_limits(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "trace", HEADER)
+    meter = Meter(Bench().meter.charges.budgets, writer)
+    for _ in range(3):
+        meter.accept(frames.upload((1000,), bytes(4000)))
+    writer.close()
+    assert recount(tmp_path / "trace").upload_bytes == 12_000
