@@ -134,7 +134,17 @@ def tensor_of(
     length = offset + span
     if not flush and storage_bytes is not None:
         length = max(length, storage_bytes // dtype.itemsize)
-    return _filled(length, dtype, chance).as_strided(meta.shape, meta.stride, offset)
+    plain = _filled(length, dtype, chance).as_strided(meta.shape, meta.stride, offset)
+    return _lazy(plain, chance) if chance.random() < 0.05 else plain
+
+
+def _lazy(tensor: torch.Tensor, chance: Random) -> torch.Tensor:
+    """The same metadata, but zero without memory, or conjugated or negated by a mere flag."""
+    if tensor.is_contiguous() and chance.random() < 0.4:
+        return torch._efficientzerotensor(tensor.shape, dtype=tensor.dtype)
+    if tensor.is_complex() and chance.random() < 0.5:
+        return tensor.conj()
+    return torch._neg_view(tensor) if tensor.dtype.is_floating_point else tensor
 
 
 def _filled(length: int, dtype: torch.dtype, chance: Random) -> torch.Tensor:
