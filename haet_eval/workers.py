@@ -145,7 +145,7 @@ def open_run(runtime: Runtime, budgets: Budgets, header: Mapping[str, object]) -
                 Role.SUBMISSION,
                 folder.socket_path(Role.SUBMISSION),
                 _limits(budgets, min(_CLIENT_MEMORY_BYTES, budgets.memory_bytes), 1),
-                {"OMP_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1"},
+                {"OMP_NUM_THREADS": "1", "TORCH_COMPILE_DISABLE": "1"},
             ),
         }
         watch = Watch(workers)

@@ -5,7 +5,6 @@ import socket
 import sys
 
 # Compilers would look for data that is not here; compiled code runs eagerly, and is counted alike.
-os.environ["TORCHDYNAMO_DISABLE"] = "1"
 os.environ["TORCH_COMPILE_DISABLE"] = "1"
 
 from haet_eval.remote.client.job import run_job  # after the environment is set: torch reads it on import

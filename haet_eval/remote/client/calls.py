@@ -52,6 +52,7 @@ class KnownCall:
     __slots__ = (
         "dynamic",
         "exact",
+        "flip",
         "mirror",
         "new",
         "number",
@@ -73,6 +74,7 @@ class KnownCall:
     random: bool
     view: bool
     exact: bool
+    flip: Any  # sets the mark of a lazy conjugate or negative, for the operators that make one
     mirror: bool | None
 
 
@@ -150,7 +152,7 @@ class DefinitionWriter:
                 return Atom(Tag.DEVICE)
             case torch.layout() if value is torch.strided:
                 return Atom(Tag.LAYOUT)
-            case torch.Generator():
+            case torch._C.Generator():
                 return Atom(Tag.GENERATOR, self._generator_number(value) & 0xFFFF)
             case _:
                 raise Refusal(

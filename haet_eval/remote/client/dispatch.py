@@ -27,7 +27,7 @@ from haet_eval.remote.client.calls import (
 from haet_eval.remote.client.link import FLUSH_RECORDS, Link, Refusal
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
 from haet_eval.remote.client.random import Randomness
-from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast
+from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast, make_view
 from haet_eval.remote.handles import intern_layout
 from haet_eval.remote.operators.allowed import lookup
 from haet_eval.remote.operators.validation import literal_parameters
@@ -39,7 +39,10 @@ _DETACH: Final = _aten.detach.default
 _LIFT: Final = _aten.lift_fresh.default
 _SELECT: Final = _aten.select.int
 _SLICE: Final = _aten.slice.Tensor
+_EMPTY_LIKE: Final = _aten.empty_like.default
+_EMPTY_STRIDED: Final = _aten.empty_strided.default
 _SET: Final = _aten.set_.source_Tensor
+_FLIPS: Final = {_aten._conj.default: torch._C._set_conj, _aten._neg_view.default: torch._C._set_neg}
 _EXACT: Final = frozenset({"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_real"})
 _MASKS: Final = (torch.bool, torch.uint8)
 
@@ -65,9 +68,6 @@ class Dispatcher:
 
     def dispatch(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one overload below autograd on the executor."""
-        if torch.is_inference_mode_enabled():
-            with torch.inference_mode(mode=False):  # a handle made in inference mode could not be viewed
-                return self.dispatch(func, args, kwargs)
         with self.link.lock:
             if func is _SELECT or func is _SLICE:
                 return self._cut(func, *args, **kwargs)
@@ -76,11 +76,12 @@ class Dispatcher:
             if func is _NUMBER:
                 return self.fetch(args[0]).item()
             if func is _LIFT:
-                return args[0] if isinstance(args[0], RemoteTensor) else self.upload(args[0])
+                local = not isinstance(args[0], RemoteTensor) and not args[0].is_meta
+                return self.upload(args[0]) if local else args[0]
             try:
                 return self._call(func, args, kwargs)
             except _OnMeta:
-                return func(*args, **kwargs)
+                return self._on_meta(func, args, kwargs)
 
     # Calls.
 
@@ -128,8 +129,8 @@ class Dispatcher:
             tensor = value if isinstance(value, RemoteTensor) else self.upload(value)
             tensors.append(tensor)
             key.append(tensor._layout)
-        elif isinstance(value, torch.Generator):
-            key.append(("generator", id(value)))
+        elif isinstance(value, torch._C.Generator):
+            key.append(("generator", self.random.number(value)))
         elif kind is torch.device and value.type == "meta":
             raise _OnMeta
         else:
@@ -155,8 +156,6 @@ class Dispatcher:
         floats: list[float],
     ) -> Any:
         link = self.link
-        if known.random:
-            self.random.before_draw(_generator(args, kwargs))
         if known.view:
             self._unshare(tensors[0])
         self._tell_phase()
@@ -173,10 +172,12 @@ class Dispatcher:
             mirror.forget(tensors)
         single = known.single
         if single is not None:
-            offset = single.offset
-            if single.alias >= 0:
-                offset += int(tensors[single.alias].storage_offset())
-            result: Any = make_fast(single.layout, single.dtype, offset, Handle(first, link.freed), value)
+            handle = Handle(first, link.freed)
+            result: Any = (
+                make_fast(single.layout, single.dtype, single.offset, handle, value)
+                if single.alias < 0
+                else _view(known, single, tensors, handle)
+            )
         else:
             result = self._build(known, first, tensors)
             if known.view:
@@ -201,9 +202,10 @@ class Dispatcher:
 
         def build(result: Result) -> Any:
             if isinstance(result, NewTensor):
-                base = int(tensors[result.alias].storage_offset()) if result.alias >= 0 else 0
                 handle = Handle(next(numbers), self.link.freed)
-                return make_fast(result.layout, result.dtype, base + result.offset, handle, None)
+                if result.alias < 0:
+                    return make_fast(result.layout, result.dtype, result.offset, handle, None)
+                return _view(known, result, tensors, handle)
             if isinstance(result, Input):
                 return tensors[result.position]
             if isinstance(result, list):
@@ -229,16 +231,14 @@ class Dispatcher:
         if lookup(str(func)) is None:
             if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
                 return self._decompose(func.decompose, args, kwargs)
-            functional = _without_out(func)
-            if functional is not None:
-                return self._decompose(partial(_into, functional), args, kwargs)
+        functional = _without_out(func)
+        if functional is not None:
+            return self._decompose(partial(_into, functional), args, kwargs)
         kind = _kind_of(func)
         if kind and func not in self._kinds:
             self._kinds[func] = kind
             return self._call(func, args, kwargs)
         known = self._classify(func, args, kind)
-        if known.random:
-            self.random.before_draw(_generator(args, kwargs))
         if known.view:
             self._unshare(tensors[0])
         self._tell_phase()
@@ -279,6 +279,7 @@ class Dispatcher:
         if func is _aten.index.Tensor:
             known.dynamic = any(index is not None and index.dtype in _MASKS for index in args[1])
         known.exact = kind == "exact"
+        known.flip = _FLIPS.get(func)
         count = len(func._schema.returns)
         known.returns = "nothing" if count == 0 else "one" if count == 1 else "tuple"
         known.single = None
@@ -289,6 +290,16 @@ class Dispatcher:
 
         with RemoteMode(self):
             return run(*args, **kwargs)
+
+    def _on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Shapes only; `Module.to_empty` leads from there to real tensors."""
+        device = kwargs.get("device")
+        result = func(*args, **kwargs | ({"device": "meta"} if device is not None else {}))
+        if device is None or device.type == "meta":
+            return result
+        if func is not _EMPTY_LIKE:
+            raise NotImplementedError("Cannot copy out of meta tensor; no data!")
+        return self._call(_EMPTY_STRIDED, (result.size(), result.stride()), {"dtype": result.dtype})
 
     # Metadata and data.
 
@@ -302,7 +313,7 @@ class Dispatcher:
         """A second wrapper of the same handle: no call is needed."""
         tensor._mirror = None
         tensor._handle.shared = True
-        return make_fast(tensor._layout, tensor.dtype, int(tensor.storage_offset()), tensor._handle, None)
+        return make_view(tensor, tensor._layout, tensor.dtype, int(tensor.storage_offset()), tensor._handle)
 
     def _unshare(self, tensor: RemoteTensor) -> None:
         """Give a wrapper a tensor of its own before its metadata changes in place."""
@@ -347,7 +358,7 @@ class Dispatcher:
         offset = int(tensor.storage_offset()) + low * stride
         handle = Handle(self.link.next, self.link.freed)
         self.link.next += 1
-        return make_fast(cut, tensor.dtype, offset, handle, None)
+        return make_view(tensor, cut, tensor.dtype, offset, handle)
 
     def upload(self, tensor: torch.Tensor) -> RemoteTensor:
         """Send a local tensor up; its bytes are charged."""
@@ -389,11 +400,12 @@ class Dispatcher:
         return make_fast(intern_layout(meta), dtype, 0, handle, None)
 
 
-def _generator(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Generator | None:
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, torch.Generator):
-            return value
-    return None
+def _view(known: KnownCall, new: NewTensor, tensors: list[RemoteTensor], handle: Handle) -> RemoteTensor:
+    base = tensors[new.alias]
+    view = make_view(base, new.layout, new.dtype, new.offset + int(base.storage_offset()), handle)
+    if known.flip is not None:
+        known.flip(view, not (view.is_conj() or view.is_neg()))
+    return view
 
 
 def _change_metadata(

@@ -15,7 +15,7 @@ import torch
 from haet_eval.remote.client.dispatch import Dispatcher
 from haet_eval.remote.client.lazy import install_lazy_parameters
 from haet_eval.remote.client.link import Link, RemoteError
-from haet_eval.remote.client.mode import RemoteMode
+from haet_eval.remote.client.mode import RemoteMode, install_in_threads
 from haet_eval.remote.client.output import OutputCapture
 from haet_eval.remote.client.source import explain, install_source, load_function
 from haet_eval.remote.client.task import Task
@@ -58,6 +58,7 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
     dispatcher.random.install()
     dispatcher.phases.install()
     install_lazy_parameters()
+    install_in_threads(dispatcher)
     choose_open_kernels()
     images = dispatcher.adopt(job.images, torch.uint8)
     labels = dispatcher.adopt(job.images[:1], torch.int64)

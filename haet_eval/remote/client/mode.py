@@ -1,5 +1,6 @@
 """The dispatch mode: catches the factories, so that every new tensor is a remote one."""
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,17 @@ class RemoteMode(TorchDispatchMode):
         if func.namespace != "aten" and _is_local(func):
             return func(*args, **(kwargs or {}))
         return self._dispatcher.dispatch(func, args, kwargs or {})
+
+
+def install_in_threads(dispatcher: Dispatcher) -> None:
+    """A mode belongs to one thread: threads that are started from now on enter it first."""
+    inner: Any = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
+
+    def bootstrap(thread: threading.Thread) -> None:
+        with RemoteMode(dispatcher):
+            inner(thread)
+
+    threading.Thread._bootstrap_inner = bootstrap  # type: ignore[attr-defined]
 
 
 @cache

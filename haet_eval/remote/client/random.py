@@ -1,99 +1,119 @@
-"""Random numbers are drawn in the executor. Generators on this side only show when they were re-seeded."""
+"""Random numbers are drawn in the executor. A generator on this side knows its number there and its seed."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.utils._mode_utils import no_dispatch
 
 from haet_eval.remote import wire
 from haet_eval.remote.client.link import Link, Refusal
+from haet_eval.remote.client.tensor import RemoteTensor
 from haet_eval.remote.wire import DEFAULT_GENERATOR, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _STATE_BYTES = 5056
 _MAGIC = b"haet-eval random state"
+_WORD = 8
 
 
 class Randomness:
-    """Follows the local generators and tells the executor what they say."""
+    """Numbers the generators of this process, and tells the executor what happens to them.
+
+    A state is a token: its number in the executor, and the seed that it came from.
+    """
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._numbers: dict[int, int] = {}
-        self._kept: list[torch.Generator] = []
-        self._known: dict[int, bytes] = {}
+        self._kept: list[torch._C.Generator] = []
         self._states = 0
 
-    def number(self, generator: torch.Generator) -> int:
-        """How a generator is called on the wire."""
-        if generator is torch.default_generator:
-            return DEFAULT_GENERATOR
-        if id(generator) not in self._numbers:
-            self._numbers[id(generator)] = len(self._kept)
-            self._kept.append(generator)
-        return self._numbers[id(generator)]
+    def number(self, generator: torch._C.Generator) -> int:
+        """How a generator is called on the wire.
 
-    def before_draw(self, generator: torch.Generator | None) -> None:
-        """Tell the executor if this generator was seeded since it was last drawn from.
-
-        Raises:
-            Refusal: its state was set to something that is no seed.
+        PyTorch hands on other Python objects than it was given, so `_cdata` tells which generator it is.
         """
-        source = torch.default_generator if generator is None else generator
-        number = self.number(source)
-        state = _state(source)
-        known = self._known.get(number)
-        if state == known:
-            return
-        seed = source.initial_seed()
-        if state != _seeded(seed) and known is not None:
-            raise Refusal(
-                "The state of a torch.Generator was set to an earlier one. Use manual_seed, or "
-                "torch.get_rng_state and torch.set_rng_state for the default generator."
-            )
-        self._link.buffer += wire.SEED.pack(Code.SEED, number, seed & (2**64 - 1))
-        with no_dispatch():
-            torch.rand(1, generator=source)
-        self._known[number] = _state(source)
+        place: int = generator._cdata  # type: ignore[attr-defined]
+        if place not in self._numbers:
+            self._numbers[place] = len(self._kept)
+            self._kept.append(generator)
+        return self._numbers[place]
 
-    def save_state(self) -> torch.Tensor:
-        """In place of torch.get_rng_state: a token that stands for the executor's state."""
+    def seed(self, generator: torch._C.Generator, seed: int) -> None:
+        """A generator was seeded."""
         with self._link.lock:
-            self.before_draw(None)
-            self._link.buffer += wire.STATE.pack(Code.SAVE_STATE, DEFAULT_GENERATOR, self._states)
-            token = _MAGIC + self._states.to_bytes(8, "little")
+            self._link.buffer += wire.SEED.pack(Code.SEED, self.number(generator), seed & (2**64 - 1))
+
+    def save_state(self, generator: torch._C.Generator) -> torch.Tensor:
+        """A token for the generator's present state."""
+        with self._link.lock:
+            self._link.buffer += wire.STATE.pack(Code.SAVE_STATE, self.number(generator), self._states)
+            words = (self._states, generator.initial_seed() & (2**64 - 1))
             self._states += 1
+        token = _MAGIC + b"".join(word.to_bytes(_WORD, "little") for word in words)
         with no_dispatch():
             return torch.frombuffer(bytearray(token.ljust(_STATE_BYTES, b"\0")), dtype=torch.uint8)
 
-    def load_state(self, state: torch.Tensor) -> None:
-        """In place of torch.set_rng_state.
+    def load_state(self, generator: torch._C.Generator, state: torch.Tensor) -> int:
+        """Put a generator into the state of a token; returns the seed that belongs to it.
 
         Raises:
-            Refusal: the tensor is none that `save_state` has returned.
+            Refusal: the tensor is no token of this run.
         """
+        local = state._value() if isinstance(state, RemoteTensor) else state
         with no_dispatch():
-            token = bytes(state.numpy().tobytes())
+            token = bytes(local.numpy().tobytes())
         if not token.startswith(_MAGIC):
-            raise Refusal("torch.set_rng_state takes only what torch.get_rng_state has returned in this run.")
-        number = int.from_bytes(token[len(_MAGIC) : len(_MAGIC) + 8], "little")
+            raise Refusal(
+                "The state of a generator can only be set to one that get_state or torch.get_rng_state has "
+                "returned in this run; use manual_seed for another."
+            )
+        words = token[len(_MAGIC) :]
+        number = int.from_bytes(words[:_WORD], "little")
         with self._link.lock:
-            self.before_draw(None)
-            self._link.buffer += wire.STATE.pack(Code.LOAD_STATE, DEFAULT_GENERATOR, number)
+            self._link.buffer += wire.STATE.pack(Code.LOAD_STATE, self.number(generator), number)
+        return int.from_bytes(words[_WORD : 2 * _WORD], "little")
 
     def install(self) -> None:
-        """Replace torch's functions that read and set the state of the default generator."""
-        for module in (torch, torch.random):
-            patched: Any = module
-            patched.get_rng_state = self.save_state
-            patched.set_rng_state = self.load_state
+        """Replace torch.Generator, and the default generator by one that goes by its number."""
+        RemoteGenerator.randomness = self
+        default = RemoteGenerator()
+        self._numbers[default._cdata] = DEFAULT_GENERATOR  # type: ignore[attr-defined]
+        place: Any = torch
+        place.Generator = RemoteGenerator
+        place.default_generator = place.random.default_generator = default
 
 
-def _state(generator: torch.Generator) -> bytes:
-    with no_dispatch():
-        return bytes(generator.get_state().numpy().tobytes())
+class RemoteGenerator(torch._C.Generator):
+    """A torch.Generator whose numbers come from the executor."""
 
+    randomness: ClassVar[Randomness]
 
-def _seeded(seed: int) -> bytes:
-    generator = torch.Generator()
-    generator.manual_seed(seed)
-    return _state(generator)
+    def manual_seed(self, seed: int) -> RemoteGenerator:
+        super().manual_seed(seed)
+        self.randomness.seed(self, super().initial_seed())
+        return self
+
+    def seed(self) -> int:
+        seed = super().seed()
+        self.randomness.seed(self, seed)
+        return seed
+
+    def get_state(self) -> torch.Tensor:
+        return self.randomness.save_state(self)
+
+    def set_state(self, new_state: torch.Tensor) -> RemoteGenerator:
+        super().manual_seed(self.randomness.load_state(self, new_state))
+        return self
+
+    def clone_state(self) -> RemoteGenerator:
+        return RemoteGenerator(self.device).set_state(self.get_state())
+
+    graphsafe_get_state: Callable[..., Any] = clone_state
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RemoteGenerator:
+        return self.clone_state()

@@ -65,7 +65,12 @@ class RemoteTensor(torch.Tensor):
         if self.numel() > _SHOWN_ELEMENTS:
             return f"tensor(..., size={tuple(self.shape)}, dtype={self.dtype})"
         with no_dispatch():
-            return repr(self._value())
+            text = repr(self._value())
+        if self.grad_fn is not None:
+            text = f"{text[:-1]}, grad_fn=<{type(self.grad_fn).__name__}>)"
+        elif self.requires_grad:
+            text = f"{text[:-1]}, requires_grad=True)"
+        return f"Parameter containing:\n{text}" if getattr(self, "_is_param", False) else text
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.dim() == 0 else object.__format__(self, spec)
@@ -75,13 +80,28 @@ class RemoteTensor(torch.Tensor):
             known: RemoteTensor = memo[id(self)]
             return known
         with torch.no_grad():
-            copy: Any = self.detach().clone()
+            copy: Any = self._copied_view(memo) if self._is_view() else self.detach().clone()
         copy.requires_grad_(self.requires_grad)
         if getattr(self, "_is_param", False):
             copy._is_param = True
-        if self.grad is not None:
+        elif self.grad is not None:
             copy.grad = deepcopy(self.grad, memo)
         memo[id(self)] = copy
+        return copy  # type: ignore[no-any-return]
+
+    def _copied_view(self, memo: dict[int, Any]) -> torch.Tensor:
+        """What shares memory goes on sharing it in the copy."""
+        base: Any = self._base
+        if not base.is_leaf or not base.is_contiguous() or base.storage_offset():
+            return self.detach().clone()
+        place = (self.shape, self.stride(), self.storage_offset())
+        whole: torch.Tensor = deepcopy(base, memo)
+        return whole.detach().as_strided(*place)
+
+    def __copy__(self) -> RemoteTensor:
+        copy: Any = self.detach().requires_grad_(self.requires_grad)
+        if getattr(self, "_is_param", False):
+            copy._is_param = True
         return copy  # type: ignore[no-any-return]
 
     @property
@@ -145,6 +165,23 @@ def make_fast(
     tensor._handle = handle
     tensor._mirror = mirror
     return tensor
+
+
+def make_view(
+    base: RemoteTensor, layout: TensorMeta, dtype: torch.dtype, offset: int, handle: Handle
+) -> RemoteTensor:
+    """As `make_fast`, for a tensor that shares the memory of another: what torch marks that with, it has too."""
+    inference = base.is_inference()
+    if inference is torch.is_inference_mode_enabled():
+        view = make_fast(layout, dtype, offset, handle, None)
+    else:
+        with torch.inference_mode(inference):
+            view = make_fast(layout, dtype, offset, handle, None)
+    if base.is_conj():
+        torch._C._set_conj(view, True)
+    if base.is_neg():
+        torch._C._set_neg(view, True)
+    return view
 
 
 def layout_of(tensor: torch.Tensor) -> TensorMeta:

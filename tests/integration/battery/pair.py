@@ -40,6 +40,12 @@ class ThemeRun:
     unpriced: frozenset[str]
     output: str
 
+    @staticmethod
+    def of(results: dict[str, torch.Tensor], case: str) -> dict[str, torch.Tensor]:
+        """The results of one program, by key."""
+        prefix = f"{case}/"
+        return {key.removeprefix(prefix): value for key, value in results.items() if key.startswith(prefix)}
+
 
 def run_theme(theme: str, only: str = "") -> ThemeRun:
     """Run the programs of `tests/integration/battery/<theme>.py` both ways."""
@@ -58,9 +64,8 @@ def _data() -> tuple[np.ndarray, np.ndarray]:
 def _run_plainly(theme: str, only: str, images: np.ndarray, labels: np.ndarray) -> dict[str, torch.Tensor]:
     module = importlib.import_module(f"tests.integration.battery.{theme}")
     torch._dynamo.config.disable = True  # as in the workers: compiled code runs eagerly
-    task = Task(
-        torch.from_numpy(images), torch.from_numpy(labels), CLASSES, 0, torch.device("cpu"), 600.0
-    )
+    torch.backends.mha.set_fastpath_enabled(False)  # likewise: the layers of an encoder are not fused
+    task = Task(torch.from_numpy(images), torch.from_numpy(labels), CLASSES, 0, torch.device("cpu"), 600.0)
     threads = torch.get_num_threads()
     torch.set_num_threads(executor_threads(BUDGETS))
     try:

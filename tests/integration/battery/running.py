@@ -18,7 +18,8 @@ class Results(torch.nn.Module):
     """The model that the programs are handed in as: each result is a buffer, named by case and key."""
 
     def add(self, case: str, key: str, value: torch.Tensor) -> None:
-        self.register_buffer(f"{case}/{key.replace('.', '~')}", value.detach().clone())
+        real = torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
+        self.register_buffer(f"{case}/{key.replace('.', '~')}", real.detach().clone())
 
 
 def cases(theme: ModuleType) -> dict[str, Case]:

@@ -43,7 +43,7 @@ def broadcasts(call: Call) -> None:
 )
 def backward(call: Call) -> None:
     others = [p.name for p in call.operator.parameters if p.type == "Tensor"]
-    same_shape(call, *others)
+    broadcast(call, [meta for name in others if (meta := call.optional_tensor(name)) is not None])
     same_dtype(call, *others)
 
 

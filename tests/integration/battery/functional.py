@@ -1,0 +1,267 @@
+"""torch.func, custom autograd functions, checkpointing, higher derivatives, compilation."""
+
+import copy
+import threading
+import warnings
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vjp, vmap
+from torch.utils.checkpoint import checkpoint, checkpoint_sequential
+
+from .networks import batches, fit, linear_model, normalized, number, sgd, small_cnn
+
+Results = dict[str, Tensor]
+
+
+def gradients_per_sample(task: Any) -> Results:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 900, 10))
+    params = {name: p.detach() for name, p in model.named_parameters()}
+
+    def loss(params: Any, x: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(functional_call(model, params, (x[None],)), y[None])
+
+    found: Results = vmap(grad(loss), (None, 0, 0))(params, normalized(task.images[:8]), task.labels[:8])
+    return found
+
+
+def ensemble_of_stacked_models(task: Any) -> Results:
+    models = [
+        nn.Sequential(nn.Flatten(), nn.Linear(3072, 16), nn.ReLU(), nn.Linear(16, 10)) for _ in range(3)
+    ]
+    params, buffers = stack_module_state(models)
+    base = copy.deepcopy(models[0])
+    x = normalized(task.images[:8])
+    out = vmap(lambda p, b: functional_call(base, (p, b), (x,)))(params, buffers)
+    out.sum().backward()
+    return {"out": out} | {name: p.grad for name, p in params.items()}
+
+
+def vmap_with_randomness(task: Any) -> Results:
+    x = torch.ones(4, 3)
+    different = vmap(lambda row: row * torch.rand(3), randomness="different")(x)
+    same = vmap(lambda row: F.dropout(row, 0.5), randomness="same")(x)
+    return {"different": different, "same": same}
+
+
+def derivatives(task: Any) -> Results:
+    w = torch.randn(3072, 10) * 0.01
+    x = normalized(task.images[:4]).flatten(1)
+
+    def loss(w: Tensor) -> Tensor:
+        return F.cross_entropy(x @ w, task.labels[:4])
+
+    small = torch.randn(5)
+    _, pull = vjp(torch.tanh, small)
+    return {
+        "hvp": jvp(grad(loss), (w,), (torch.ones_like(w),))[1],
+        "jacobian": jacrev(lambda z: (z @ w).tanh())(x[0]),
+        "forward": jacfwd(lambda z: z.sin() * z.sum())(small),
+        "hessian": hessian(lambda z: (z**3).sum())(small),
+        "vjp": pull(torch.ones(5))[0],
+    }
+
+
+def double_backward(task: Any) -> Results:
+    """A gradient penalty."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Softplus(), nn.Flatten(), nn.Linear(900, 10))
+    x = normalized(task.images[:4]).requires_grad_()
+    loss = F.cross_entropy(model(x), task.labels[:4])
+    (slope,) = torch.autograd.grad(loss, x, create_graph=True)
+    (loss + slope.square().sum()).backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def autograd_functional(task: Any) -> Results:
+    x = torch.randn(4)
+    jacobian = torch.autograd.functional.jacobian(lambda z: z.exp() * z.sum(), x)
+    hvp = torch.autograd.functional.hvp(lambda z: (z**3).sum(), x, torch.ones(4))[1]
+    return {"jacobian": jacobian, "hvp": hvp}  # type: ignore[dict-item]
+
+
+def forward_mode(task: Any) -> Results:
+    import torch.autograd.forward_ad as forward_ad
+
+    with forward_ad.dual_level():  # type: ignore[no-untyped-call]
+        dual = forward_ad.make_dual(torch.randn(3), torch.ones(3))
+        out = forward_ad.unpack_dual(dual.sin() * dual)
+    return {"primal": out.primal, "tangent": out.tangent}
+
+
+def custom_function(task: Any) -> Results:
+    class Swish(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            ctx.save_for_backward(x)
+            return x * x.sigmoid()
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor) -> Tensor:
+            (x,) = ctx.saved_tensors
+            s = x.sigmoid()
+            return grads[0] * (s + x * s * (1 - s))
+
+    class Activation(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return Swish.apply(x)  # type: ignore[no-untyped-call, no-any-return]
+
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), Activation(), nn.Flatten(), nn.Linear(8 * 900, 10))
+    return fit(model, sgd(model), task, 2)
+
+
+def straight_through_estimator(task: Any) -> Results:
+    class Sign(torch.autograd.Function):
+        @staticmethod
+        def forward(x: Tensor) -> Tensor:
+            return x.sign()
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            ctx.mark_non_differentiable()
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor) -> Tensor:
+            return grads[0] * (ctx.saved_tensors[0].abs() <= 1)
+
+    w = torch.randn(5, 5, requires_grad=True)
+    quantized = w + (w.mul(4).round() / 4 - w).detach()
+    (Sign.apply(w).square().sum() + Sign.apply(w).sum() + quantized.sum()).backward()  # type: ignore[no-untyped-call]
+    assert w.grad is not None
+    return {"grad": w.grad}
+
+
+def checkpointing(task: Any) -> Results:
+    found: Results = {}
+    for reentrant in (False, True):
+        for keeps_state in (False, True):
+            torch.manual_seed(0)
+            model = small_cnn(0.3 if keeps_state else 0.0)
+            x = normalized(task.images[:8]).requires_grad_()
+            out = checkpoint(model, x, use_reentrant=reentrant, preserve_rng_state=keeps_state)
+            F.cross_entropy(out, task.labels[:8]).backward()  # type: ignore[no-untyped-call]
+            found |= {
+                f"{reentrant}{keeps_state}{k}": p.grad
+                for k, p in model.named_parameters()
+                if p.grad is not None
+            }
+            found[f"{reentrant}{keeps_state}after"] = torch.rand(2)
+    return found
+
+
+def checkpointing_in_sequence(task: Any) -> Results:
+    model = small_cnn()
+    x = normalized(task.images[:8])
+    out = checkpoint_sequential(model, 3, x, use_reentrant=False)
+    F.cross_entropy(out, task.labels[:8]).backward()  # type: ignore[no-untyped-call]
+    return {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
+
+
+def saved_tensor_hooks(task: Any) -> Results:
+    w = torch.randn(4, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.bfloat16(), lambda t: t.float()):
+        y = w.exp() * w
+    y.sum().backward()  # type: ignore[no-untyped-call]
+    assert w.grad is not None
+    return {"grad": w.grad}
+
+
+def anomaly_detection(task: Any) -> Results:
+    model = linear_model()
+    with warnings.catch_warnings(), torch.autograd.set_detect_anomaly(True):
+        warnings.simplefilter("ignore")
+        return fit(model, sgd(model), task, 1)
+
+
+def retained_graphs_and_grads(task: Any) -> Results:
+    w = torch.randn(3, requires_grad=True)
+    y = w * 2
+    y.retain_grad()
+    z = y.square().sum()
+    z.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+    z.backward()  # type: ignore[no-untyped-call]
+    assert w.grad is not None and y.grad is not None
+    with torch.enable_grad(), torch.no_grad():
+        off = (w * 2).requires_grad
+    return {"w": w.grad, "y": y.grad, "off": number(off)}
+
+
+def compiled(task: Any) -> Results:
+    """torch.compile is there, and runs eagerly."""
+    model = torch.compile(small_cnn())
+
+    @torch.compile(mode="max-autotune")
+    def loss(out: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(out, labels)
+
+    return fit(model, sgd(model), task, 2, loss=loss)  # type: ignore[arg-type]
+
+
+def traced(task: Any) -> Results:
+    model = linear_model()
+    x = normalized(task.images[:4])
+    return {"out": torch.jit.trace(model, x)(x)}  # type: ignore[no-untyped-call]
+
+
+def scripted(task: Any) -> Results:
+    @torch.jit.script
+    def double(x: Tensor) -> Tensor:
+        if x.dim() > 1:
+            return x * 2
+        return x
+
+    return {"out": double(torch.ones(2, 2))}  # type: ignore[no-untyped-call]
+
+
+def backward_in_threads(task: Any) -> Results:
+    models = [small_cnn(0.0), linear_model()]
+    losses: dict[int, Tensor] = {}
+
+    def work(place: int) -> None:
+        for images, labels in batches(task, 2, 8):
+            losses[place] = F.cross_entropy(models[place](images), labels)
+            losses[place].backward()  # type: ignore[no-untyped-call]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    grads = {
+        f"{i}{k}": p.grad for i, m in enumerate(models) for k, p in m.named_parameters() if p.grad is not None
+    }
+    return grads | {f"loss{place}": loss for place, loss in losses.items()}
+
+
+def tensors_made_in_a_thread(task: Any) -> Results:
+    found: Results = {}
+
+    def work() -> None:
+        found["out"] = torch.ones(2, 2) @ torch.arange(4.0).reshape(2, 2) + torch.rand(2)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return found
+
+
+def modules_without_memory(task: Any) -> Results:
+    with torch.device("meta"):
+        model = small_cnn()
+    count = sum(p.numel() for p in model.parameters())
+    model = model.to_empty(device="cpu")
+    with torch.no_grad():
+        for p in (*model.parameters(), *model.buffers()):
+            p.fill_(0.1)
+    return {"count": number(count), "out": model.eval()(normalized(task.images[:2]))}
+
+
+def inference_mode(task: Any) -> Results:
+    model = small_cnn()
+    with torch.inference_mode():
+        x = normalized(task.images[:4])
+        out = model(x)[:, :5].softmax(1).view(2, 10)
+        out.mul_(2)
+    return {"out": out.clone(), "sum": out.sum() + 1, "state": model[1].running_mean}  # type: ignore[dict-item]

@@ -1,0 +1,78 @@
+"""Every program of the battery does through handles what it does without them, to the last bit."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+import torch
+
+from tests.integration.battery.pair import ThemeRun, run_theme
+from tests.integration.battery.running import ERROR, Case, cases
+
+THEMES = (
+    "augmentation",
+    "autocast",
+    "functional",
+    "indexing",
+    "linalg",
+    "loaders",
+    "models",
+    "optimizers",
+    "randomness",
+    "reading",
+    "views",
+)
+_ROUNDING = 1e-5
+
+
+def _cases() -> Iterator[tuple[str, str, Case]]:
+    for theme in THEMES:
+        module = importlib.import_module(f"tests.integration.battery.{theme}")
+        for name, case in cases(module).items():
+            yield theme, name, case
+
+
+@cache
+def run_once(theme: str) -> ThemeRun:
+    return run_theme(theme)
+
+
+@pytest.mark.parametrize(
+    ("theme", "name", "case"), [pytest.param(*found, id=f"{found[0]}-{found[1]}") for found in _cases()]
+)
+def test_bit_identical(theme: str, name: str, case: Case) -> None:
+    run = run_once(theme)
+    plain, remote = run.of(run.plain, name), run.of(run.remote, name)
+    assert ERROR not in plain, _text(plain[ERROR])
+    assert ERROR not in remote, _text(remote[ERROR])
+    assert plain
+    assert plain.keys() == remote.keys()
+    rounded = (case.__doc__ or "").startswith("ROUNDED")
+    different = [_difference(key, plain[key], remote[key], rounded) for key in plain]
+    assert not any(different), "; ".join(filter(None, different))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_operator_has_a_price(theme: str) -> None:
+    assert run_once(theme).unpriced == frozenset()
+
+
+def _difference(key: str, plain: torch.Tensor, remote: torch.Tensor, rounded: bool) -> str:
+    if plain.dtype != remote.dtype or plain.shape != remote.shape:
+        return f"{key}: {plain.dtype} {tuple(plain.shape)} is {remote.dtype} {tuple(remote.shape)}"
+    if rounded:
+        close = torch.allclose(plain, remote, rtol=_ROUNDING, atol=_ROUNDING)
+        return "" if close else f"{key} differs by more than rounding"
+    if torch.equal(_bits(plain), _bits(remote)):
+        return ""
+    return f"{key} differs by up to {(plain.double() - remote.double()).abs().max().item():.2e}"
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.clone(memory_format=torch.contiguous_format).view(-1).view(torch.uint8)
+
+
+def _text(error: torch.Tensor) -> str:
+    return re.sub(r"\s+\^+\n", "\n", bytes(error.tolist()).decode(errors="replace"))
