@@ -14,7 +14,7 @@ MAX_SHIFT = 4
 CUTOUT_SIZE = 12
 CUTOUT_GREY = 121
 
-PEAK_LEARNING_RATE = 1.2
+PEAK_LEARNING_RATE = 1.2  # of a full batch; a smaller one learns in proportion
 BIAS_LEARNING_RATE_FACTOR = 64
 WEIGHT_DECAY_PER_STEP = 0.0016  # share by which every weight shrinks in a step at the peak
 MOMENTUM = 0.85
@@ -146,14 +146,15 @@ class Lookahead:
             value.copy_(average)
 
 
-def make_optimizer(model: nn.Module) -> torch.optim.SGD:
+def make_optimizer(model: nn.Module, batch_size: int) -> torch.optim.SGD:
     """SGD in which the biases of batch norms learn faster, and every weight shrinks equally."""
     norm_biases = [module.bias for module in model.modules() if isinstance(module, BatchNorm)]
     fast = {id(bias) for bias in norm_biases}
     others = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in fast]
+    rate = PEAK_LEARNING_RATE * batch_size / BATCH_SIZE
     groups = [
-        {"params": others, "lr": PEAK_LEARNING_RATE},
-        {"params": norm_biases, "lr": BIAS_LEARNING_RATE_FACTOR * PEAK_LEARNING_RATE},
+        {"params": others, "lr": rate},
+        {"params": norm_biases, "lr": BIAS_LEARNING_RATE_FACTOR * rate},
     ]
     for group in groups:
         group["weight_decay"] = WEIGHT_DECAY_PER_STEP / group["lr"]
@@ -204,7 +205,7 @@ def train(task) -> nn.Module:
 
     model = Network(task.num_classes).to(task.device)
     model.whiten.fit(model.normalize(task.images[:WHITENING_IMAGES]))
-    optimizer = make_optimizer(model)
+    optimizer = make_optimizer(model, batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: triangle(step / steps))
     lookahead = Lookahead(model)
     batches = augmented_batches(task.images, task.labels, batch_size)
