@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from haet_eval.remote.operators.allowed import allowed_operators, lookup, refusal
+from haet_eval.remote.operators.validators import table
 
 ROOT = Path(__file__).parents[3]
 
@@ -75,3 +76,8 @@ def test_ordinary_training_is_allowed() -> None:
 def test_a_refusal_shows_no_control_characters() -> None:
     assert "\x1b" not in refusal("aten.\x1b[31m" + "x" * 1000)
     assert len(refusal("x" * 10_000)) < 400
+
+
+def test_every_validator_belongs_to_an_allowed_operator() -> None:
+    bases = {name.split(".")[1] for name in allowed_operators()}
+    assert table.names() <= allowed_operators() | bases

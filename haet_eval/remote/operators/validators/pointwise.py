@@ -47,6 +47,12 @@ def backward(call: Call) -> None:
     same_dtype(call, *others)
 
 
+@validator("gelu_backward")
+def gelu_backward(call: Call) -> None:
+    """In bfloat16 it goes to oneDNN, which does not broadcast."""
+    same_shape(call, "grad_output", "self")
+
+
 @validator("rrelu_with_noise", "rrelu_with_noise_", "rrelu_with_noise_backward")
 def noise(call: Call) -> None:
     same_shape(call, "self", "noise", "grad_output")
