@@ -1,0 +1,236 @@
+"""An executor that is assumed to be taken over: it moves no count, reaches no label and crashes no host.
+
+What it says is believed where only its kernels could know (shapes, aliases, values); such lies show when the
+trace is replayed. All else is checked.
+"""
+
+import contextlib
+import json
+import random
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from haet_eval.counting.signature import TensorMeta
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.remote import wire
+from haet_eval.remote.messages import ModelTensor, Returned
+from haet_eval.remote.recount import recount
+from haet_eval.remote.relay import ExecutorLost
+from haet_eval.remote.wire import Channel, Code, Status, frame
+from tests.attacks.played import End, hand_in, played, take_job
+from tests.unit.remote import frames
+from tests.unit.remote.frames import TENSOR, fresh, outcome
+
+WEIGHT, PRODUCT, LOGITS = 3, 4, 10  # the numbers that the meter gives to what small_training makes
+MODEL = Returned(
+    tensors=(
+        ModelTensor(name="weight", handle=WEIGHT, role="trainable"),
+        ModelTensor(name="logits", handle=LOGITS, role="buffer"),
+    )
+)
+WEIGHTS = b"the weights"
+HONEST_CALLS = {"aten.ones.default": 2, "aten.mm.default": 6}
+
+
+def ok(body: bytes, status: Status = Status.OK) -> bytes:
+    return frame(Channel.STREAM, bytes([status]) + body)
+
+
+HONEST: Mapping[str, bytes] = {
+    "start": ok(b'{"torch": "2", "accelerator": null}'),
+    "aten.ones.default": ok(outcome(fresh(4, 4))),
+    "aten.mm.default": ok(outcome(fresh(4, 4))),
+    "logits": ok(outcome(fresh(4, 10))),
+    "read": ok(bytes(64)),
+    "seal": ok(json.dumps({"weights_bytes": len(WEIGHTS), "peak_memory_bytes": 1}).encode())
+    + frame(Channel.BLOCK, WEIGHTS),
+    "argmax": ok(bytes(32)),
+    "load": b"",
+    "drop": b"",
+}
+
+
+@dataclass
+class Double:
+    """Answers as in HONEST, but for its lies. `asked` is all that the host has told it."""
+
+    lies: Mapping[str, bytes]
+    asked: list[tuple[Channel, bytes]] = field(default_factory=list)
+
+    def __call__(self, end: End) -> None:
+        while True:
+            channel, payload = end.receive()
+            self.asked.append((channel, payload))
+            what = self._question(channel, payload)
+            if what is not None:
+                end.sock.sendall(self.lies.get(what, HONEST[what]))
+
+    @staticmethod
+    def _question(channel: Channel, payload: bytes) -> str | None:
+        if channel is Channel.HOST:
+            return str(json.loads(payload)["kind"])
+        if channel is not Channel.STREAM or payload[0] not in wire.ANSWERED:
+            return None
+        if payload[0] == Code.READ:
+            return "read"
+        (length,) = struct.unpack_from("<I", payload, 1)
+        definition = wire.decode_definition(payload[5 : 5 + length])
+        return "logits" if definition.arguments.get("size") == (4, 10) else definition.operator
+
+
+def small_training(end: End) -> None:
+    """Two factories, six products, one value read; whatever the executor claims, the client goes along."""
+    take_job(end)
+    end.ask(frames.define("aten.ones.default", {"size": (4, 4)}, ()))
+    end.ask(frames.define("aten.mm.default", {"self": TENSOR, "mat2": TENSOR}, (WEIGHT, WEIGHT)))
+    end.send(Channel.STREAM, frames.call(1, (WEIGHT, WEIGHT)) * 5)
+    end.ask(frames.define("aten.ones.default", {"size": (4, 10)}, ()))
+    end.ask(frames.read(PRODUCT))
+    hand_in(end, MODEL, LOGITS)
+
+
+def test_an_honest_double_gets_through(tmp_path: Path) -> None:
+    double = Double({})
+    with played(small_training, double, tmp_path) as stage:
+        stage.run()
+    counted = recount(stage.trace_path)
+    assert {one.signature.operator: one.total_calls for one in counted.histogram}["aten.mm.default"] == 6
+    assert counted.histogram.to_json() == stage.meter.histogram().to_json()
+
+
+def test_the_executor_is_told_of_test_images_only_after_the_seal_and_of_no_test_label(tmp_path: Path) -> None:
+    double = Double({})
+    with played(small_training, double, tmp_path) as stage:
+        stage.run()
+    told = [json.loads(payload) for channel, payload in double.asked if channel is Channel.HOST]
+    kinds = [one["kind"] for one in told]
+    assert kinds == ["start", "load", "load", "seal", *["load", "argmax", "drop"] * 2]
+    assert [one["dtype"] for one in told if one["kind"] == "load"] == ["uint8", "int64", "uint8", "uint8"]
+
+
+BELIEVED = {
+    "a smaller weight": {"aten.ones.default": ok(outcome(fresh(2, 2))), "read": ok(bytes(64))},
+    "a smaller product": {"aten.mm.default": ok(outcome(fresh(1, 1))), "read": ok(bytes(4))},
+    "a product that is the weight": {"aten.mm.default": ok(outcome(fresh(4, 4, alias=0)))},
+    "another value": {"read": ok(b"\xff" * 64)},
+    "other weights": {"seal": HONEST["seal"].replace(b"the weights", b"bad weights")},
+}
+
+
+@pytest.mark.parametrize("lies", BELIEVED.values(), ids=BELIEVED)
+def test_a_lie_about_a_tensor_leaves_every_call_that_was_asked_for_in_the_count(
+    lies: dict[str, bytes], tmp_path: Path
+) -> None:
+    with played(small_training, Double(lies), tmp_path) as stage:
+        stage.run()
+    counted = recount(stage.trace_path)
+    assert counted.histogram.to_json() == stage.meter.histogram().to_json()
+    calls = dict.fromkeys(HONEST_CALLS, 0)
+    for entry in counted.histogram:
+        calls[entry.signature.operator] += entry.total_calls
+    assert calls == HONEST_CALLS
+
+
+def test_a_claimed_shape_stands_in_the_trace_for_all_to_see(tmp_path: Path) -> None:
+    lies = BELIEVED["a smaller weight"]
+    with played(small_training, Double(lies), tmp_path) as stage:
+        stage.run()
+    claimed = [
+        entry.signature.outputs[0]
+        for entry in recount(stage.trace_path).histogram
+        if entry.signature.arguments.get("size") == (4, 4)
+    ]
+    assert claimed == [TensorMeta((2, 2), (2, 1), 0, "float32")]
+
+
+NONSENSE = {
+    "no answer to start": {"start": ok(b"{}")},
+    "a long name": {"start": ok(json.dumps({"torch": "x" * 1000, "accelerator": None}).encode())},
+    "no status": {"aten.mm.default": frame(Channel.STREAM, b"")},
+    "an unknown status": {"aten.mm.default": frame(Channel.STREAM, b"\x09")},
+    "no outcome": {"aten.mm.default": ok(b"")},
+    "two outputs": {"aten.mm.default": ok(outcome(fresh(4, 4), fresh(4, 4)))},
+    "a number": {"aten.mm.default": ok(outcome(7))},
+    "a huge tensor": {"aten.mm.default": ok(outcome(fresh(2**40)))},
+    "a frame of 4 GiB": {"aten.mm.default": b"\xff" * 4 + b"\x00"},
+    "an unknown channel": {"aten.mm.default": b"\x00" * 4 + b"\x63"},
+    "a short value": {"read": ok(bytes(63))},
+    "a long value": {"read": ok(bytes(1 << 20))},
+    "endless weights": {"seal": ok(b'{"weights_bytes": 1000000000000, "peak_memory_bytes": 1}')},
+    "negative weights": {"seal": ok(b'{"weights_bytes": -1, "peak_memory_bytes": 1}')},
+    "empty blocks": {"seal": ok(b'{"weights_bytes": 9, "peak_memory_bytes": 1}') + frame(Channel.BLOCK, b"")},
+    "more weights": {
+        "seal": ok(b'{"weights_bytes": 9, "peak_memory_bytes": 1}') + frame(Channel.BLOCK, bytes(10))
+    },
+    "no block": {"seal": ok(b'{"weights_bytes": 9, "peak_memory_bytes": 1}') + ok(bytes(9))},
+    "too few labels": {"argmax": ok(bytes(24))},
+    "half a label": {"argmax": ok(bytes(31))},
+    "a label that no class has": {"argmax": ok(struct.pack("<4q", 0, 1, 2, 10))},
+    "a negative label": {"argmax": ok(struct.pack("<4q", 0, 1, 2, -1))},
+}
+
+
+@pytest.mark.parametrize("lies", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_is_a_fault_of_the_environment(lies: dict[str, bytes], tmp_path: Path) -> None:
+    with played(small_training, Double(lies), tmp_path) as stage, pytest.raises(EnvironmentProblem):
+        stage.run()
+
+
+def test_an_executor_that_says_that_the_run_is_over_ends_it_in_few_words(tmp_path: Path) -> None:
+    lies = {"aten.mm.default": ok(b"data" * 1_000_000, Status.FATAL)}
+    with played(small_training, Double(lies), tmp_path) as stage, pytest.raises(SubmissionFailure) as caught:
+        stage.run()
+    assert caught.value.verdict is Verdict.FAILED
+    assert len(caught.value.reason) <= 2000
+
+
+def test_a_refusal_counts_nothing(tmp_path: Path) -> None:
+    lies = {"aten.mm.default": ok(b"no", Status.REFUSED)}
+
+    def give_up(end: End) -> None:
+        take_job(end)
+        end.ask(frames.define("aten.ones.default", {"size": (4, 4)}, ()))
+        answer = end.ask(frames.define("aten.mm.default", {"self": TENSOR, "mat2": TENSOR}, (3, 3)))
+        assert answer == bytes([Status.REFUSED]) + b"no"
+        end.send(Channel.CONTROL, b"the end")
+
+    with played(give_up, Double(lies), tmp_path) as stage, pytest.raises(SubmissionFailure):
+        stage.run()
+    histogram = recount(stage.trace_path).histogram
+    assert [entry.signature.operator for entry in histogram] == ["aten.ones.default"]
+
+
+@pytest.mark.parametrize("what", ["start", "aten.mm.default", "read", "seal", "argmax"])
+def test_an_executor_that_never_answers_ends_with_the_time(what: str, tmp_path: Path) -> None:
+    with (
+        played(small_training, Double({what: b""}), tmp_path, patience_seconds=0.5) as stage,
+        pytest.raises(SubmissionFailure) as caught,
+    ):
+        stage.run()
+    assert caught.value.verdict is Verdict.LIMIT_TIME
+
+
+def test_an_executor_that_leaves_is_noticed(tmp_path: Path) -> None:
+    def leave(end: End) -> None:
+        end.receive()
+
+    with played(small_training, leave, tmp_path) as stage, pytest.raises(ExecutorLost):
+        stage.run()
+
+
+def test_random_answers_never_crash_the_host(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    for _ in range(150):
+        what = chance.choice([key for key, answer in HONEST.items() if answer])
+        answer = bytearray(HONEST[what])
+        for _ in range(chance.choice((1, 2, 8))):
+            answer[chance.randrange(len(answer))] = chance.randrange(256)
+        with played(small_training, Double({what: bytes(answer)}), tmp_path, patience_seconds=0.2) as stage:
+            with contextlib.suppress(EnvironmentProblem, SubmissionFailure):
+                stage.run()
+            before = stage.meter.histogram().to_json()
+        assert recount(stage.trace_path).histogram.to_json() == before
