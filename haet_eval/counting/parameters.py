@@ -15,7 +15,7 @@ class StoredTensor:
     storage: Hashable
     start: int
     end: int
-    item_bytes: int
+    item_bytes: int  # of one real number: a complex one has two
     role: str  # "trainable", "frozen" or "buffer"
 
 
@@ -35,7 +35,8 @@ class ParameterCount:
 def count_parameters(tensors: Iterable[StoredTensor]) -> ParameterCount:
     """Count each stored number once, however many tensors share it.
 
-    Tied weights are counted once; of overlapping views each byte counts once. A complex number is one number.
+    Tied weights are counted once; of overlapping views each byte counts once. A complex
+    number is two: its parts are as many real numbers, as in the prices.
     """
     counts = {"trainable": 0, "frozen": 0, "buffer": 0}
     covered: dict[Hashable, list[tuple[int, int]]] = {}

@@ -747,4 +747,5 @@ def _stored(tensor: ModelTensor, handle: Handle) -> StoredTensor:
     item = wire.ITEM_BYTES[layout.dtype]
     start = handle.offset * item
     end = start + span_elements(layout.shape, layout.stride) * item
-    return StoredTensor(id(handle.storage), start, end, item, tensor.role)
+    real = item // 2 if layout.dtype.startswith("complex") else item
+    return StoredTensor(id(handle.storage), start, end, real, tensor.role)
