@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 import torch
 
 LARGEST_TOTAL: Final = 2**33
+LARGEST_COORDINATE: Final = 2**24
 Guard: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
@@ -63,7 +64,8 @@ def _repeats(arguments: Mapping[str, Any]) -> None:
 
 
 def _grid(arguments: Mapping[str, Any]) -> None:
-    _require(~arguments["grid"].isnan(), "grid")
+    """NaN, and infinity where it is reflected, become any address; NaN fails the comparison too."""
+    _require(arguments["grid"].abs() < LARGEST_COORDINATE, "grid")
 
 
 def _quotients(arguments: Mapping[str, Any]) -> None:
