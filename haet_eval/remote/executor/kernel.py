@@ -5,6 +5,7 @@ from typing import Any, Final, TypeAlias
 
 import torch
 
+from haet_eval.remote.executor.guards import guarded
 from haet_eval.remote.wire import Atom, Definition, Tag, Value
 
 Run: TypeAlias = Callable[[Sequence[torch.Tensor], Sequence[float]], Any]
@@ -36,8 +37,9 @@ def compile_kernel(
     operator = overload(definition.operator)
     source = _Source(device, generator)
     arguments = source.arguments(definition, operator)
+    called = operator if device.type == "meta" else guarded(operator)
     # The source holds generated names only (t[i], f[i], c[i]) and parameter names of PyTorch's own schema.
-    run: Run = eval(f"lambda t, f: operator({arguments})", {"operator": operator, "c": source.constants})  # noqa: S307
+    run: Run = eval(f"lambda t, f: operator({arguments})", {"operator": called, "c": source.constants})  # noqa: S307
     if definition.operator.split(".")[1] in _UNINITIALISED:
         return lambda tensors, floats: run(tensors, floats).zero_()
     return run
