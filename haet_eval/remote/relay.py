@@ -36,6 +36,7 @@ from haet_eval.remote.wire import Channel, Status, WireError
 _BLOCK_BYTES: Final = 4 << 20
 _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
+_PLACE_CHARACTERS: Final = 300
 _REASON_BYTES: Final = 2000
 _MAX_WEIGHTS_BYTES: Final = 1 << 30
 _HEADER_BYTES_PER_TENSOR: Final = 1 << 13
@@ -296,7 +297,7 @@ class Relay:
                 message = from_submission(payload) if channel is Channel.CONTROL else None
                 if isinstance(message, Failed):
                     self.log.add(message.traceback.encode())
-                    break
+                    raise _located(failure, message)
         except (TimeoutError, Disconnected, WireError, SubmissionLost):
             pass
         raise failure
@@ -318,6 +319,13 @@ class Relay:
 
 def _text(body: bytes) -> str:
     return body[:_REASON_BYTES].decode(errors="replace")
+
+
+def _located(failure: SubmissionFailure, message: Failed) -> SubmissionFailure:
+    """The failure with the line of the submission's code, if that is what the submission has heard."""
+    told = message.reason.removeprefix("RemoteError: ")
+    known = told.startswith(failure.reason) and len(told) < len(failure.reason) + _PLACE_CHARACTERS
+    return SubmissionFailure(failure.verdict, told) if known else failure
 
 
 def _stop_after(deadline: float) -> None:

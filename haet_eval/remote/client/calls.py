@@ -11,7 +11,7 @@ from haet_eval.remote.client.link import Refusal
 from haet_eval.remote.handles import intern_layout
 from haet_eval.remote.operators.allowed import lookup
 from haet_eval.remote.operators.validation import literal_parameters
-from haet_eval.remote.wire import ANY_FLOAT, Atom, Definition, Fresh, Outcome, Tag, Value
+from haet_eval.remote.wire import ANY_FLOAT, DTYPES, Atom, Definition, Fresh, Outcome, Tag, Value
 
 _FORMATS: Final = {
     torch.contiguous_format: "contiguous_format",
@@ -115,15 +115,17 @@ class DefinitionWriter:
         self._generator_number = generator_number
         self._tensors = 0
         self._floats: list[int] = []
-        operator = lookup(str(func))
-        self._literal = literal_parameters(operator) if operator else frozenset()
+        self._operator = lookup(str(func))
+        self._literal = literal_parameters(self._operator) if self._operator else frozenset()
 
     def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Definition:
-        """The definition of this call.
+        """The definition of this call; for an operator that is not on the list its name, to be told why.
 
         Raises:
             Refusal: an argument that cannot be sent.
         """
+        if self._operator is None:
+            return Definition(str(self._func), {}, 0, ())
         names = [argument.name for argument in self._func._schema.arguments]
         given = dict(zip(names, args, strict=False)) | kwargs
         arguments = {
@@ -144,7 +146,7 @@ class DefinitionWriter:
                 return Atom(Tag.TENSOR, self._tensors - 1)
             case list() | tuple():
                 return tuple(self._value(item, literal) for item in value)
-            case torch.dtype():
+            case torch.dtype() if str(value).removeprefix("torch.") in DTYPES:
                 return Atom(Tag.DTYPE, str(value).removeprefix("torch."))
             case torch.memory_format():
                 return Atom(Tag.FORMAT, _FORMATS[value])

@@ -228,9 +228,8 @@ class Dispatcher:
         tensors: list[RemoteTensor],
         floats: list[float],
     ) -> Any:
-        if lookup(str(func)) is None:
-            if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
-                return self._decompose(func.decompose, args, kwargs)
+        if _is_composite(func):
+            return self._decompose(func.decompose, args, kwargs)
         functional = _without_out(func)
         if functional is not None:
             return self._decompose(partial(_into, functional), args, kwargs)
@@ -238,8 +237,10 @@ class Dispatcher:
         if kind and func not in self._kinds:
             self._kinds[func] = kind
             return self._call(func, args, kwargs)
+        if lookup(str(func)) is None:
+            tensors, floats = [], []  # its name alone is asked for, to be told why not
         known = self._classify(func, args, kind)
-        if known.view:
+        if known.view and tensors:
             self._unshare(tensors[0])
         self._tell_phase()
         definition = DefinitionWriter(func, self.random.number).write(
@@ -417,19 +418,25 @@ def _change_metadata(
     tensors[0]._layout = layout_of(tensors[0])
 
 
+def _is_composite(func: Any) -> bool:
+    composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    return bool(composite) and lookup(str(func)) is None
+
+
 def _without_out(func: Any) -> Any:
     """The overload that returns what `func` writes into its argument `out`; None where there is none."""
     out = [argument.name for argument in func._schema.arguments if argument.is_out]
     if out != ["out"]:
         return None
     wanted = [(a.name, str(a.type)) for a in func._schema.arguments if not a.is_out]
-    packet = func.overloadpacket
-    for name in packet.overloads():
-        arguments = getattr(packet, name)._schema.arguments
-        if [(a.name, str(a.type)) for a in arguments][: len(wanted)] == wanted:
-            if not any(a.is_out or a.alias_info is not None for a in arguments):
-                return getattr(packet, name)
-    return None
+    overloads = [getattr(func.overloadpacket, name) for name in func.overloadpacket.overloads()]
+    return next((overload for overload in overloads if _takes(overload, wanted)), None)
+
+
+def _takes(overload: Any, wanted: list[tuple[str, str]]) -> bool:
+    arguments = overload._schema.arguments
+    writes = any(a.is_out or a.alias_info is not None for a in arguments)
+    return not writes and [(a.name, str(a.type)) for a in arguments][: len(wanted)] == wanted
 
 
 def _into(functional: Any, *args: Any, out: torch.Tensor, **kwargs: Any) -> torch.Tensor:

@@ -17,6 +17,7 @@ from haet_eval.remote.client.lazy import install_lazy_parameters
 from haet_eval.remote.client.link import Link, RemoteError
 from haet_eval.remote.client.mode import RemoteMode, install_in_threads
 from haet_eval.remote.client.output import OutputCapture
+from haet_eval.remote.client.replacements import install_replacements
 from haet_eval.remote.client.source import explain, install_source, load_function
 from haet_eval.remote.client.task import Task
 from haet_eval.remote.client.tensor import RemoteTensor
@@ -59,7 +60,7 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
     dispatcher.phases.install()
     install_lazy_parameters()
     install_in_threads(dispatcher)
-    choose_open_kernels()
+    install_replacements()
     images = dispatcher.adopt(job.images, torch.uint8)
     labels = dispatcher.adopt(job.images[:1], torch.int64)
     seed_all(job.seed)
@@ -72,17 +73,6 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
         time_budget_seconds=job.time_budget_seconds,
         _tell=lambda values: dispatcher.link.tell(Report(values=values).encode()),
     )
-
-
-def choose_open_kernels() -> None:
-    """Take the paths whose operators can be counted and checked, where PyTorch has two.
-
-    The fused layers of nn.TransformerEncoder (in evaluation) and of nn.LSTM (oneDNN's) hide their work in one
-    opaque operator. Without them the same layers run as ordinary matrix products; results differ from the
-    fused ones by rounding.
-    """
-    torch.backends.mha.set_fastpath_enabled(False)
-    torch._C._set_mkldnn_enabled(False)
 
 
 def seed_all(seed: int) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from torch.nn import parameter
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined]
 
 from haet_eval.remote.client.tensor import RemoteTensor
 
@@ -23,13 +23,13 @@ def install_lazy_parameters() -> None:
         tensor.__class__ = LazyRemoteTensor
         return tensor
 
-    def new_parameter(cls: Any, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
+    def new_parameter(_: Any, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
         made: Any = make(requires_grad, device, dtype)
         made._is_param = True
         return made
 
     def new_buffer(
-        cls: Any, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
+        _: Any, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
     ) -> Any:
         made: Any = make(requires_grad, device, dtype)
         made._is_buffer, made.persistent = True, persistent

@@ -12,6 +12,11 @@ from haet_eval.remote.wire import Channel, Code, Status
 FLUSH_RECORDS: Final = 64
 _RECEIVE_BYTES: Final = 1 << 20
 
+ONE_PROCESS: Final = (
+    "Tensors of the task cannot be used in another process: the data is in the executor, and only the "
+    "process that train() runs in is connected to it. Use num_workers=0, and no multiprocessing; threads are fine."
+)
+
 
 class RemoteError(RuntimeError):
     """What the evaluator answered instead of a result."""
@@ -98,8 +103,4 @@ class Link:
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
-            raise Refusal(
-                "Tensors of the task cannot be used in another process: the data is in the executor, and "
-                "only the process that train() runs in is connected to it. Use num_workers=0 and no "
-                "multiprocessing."
-            )
+            raise Refusal(ONE_PROCESS)

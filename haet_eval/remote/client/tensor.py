@@ -9,7 +9,7 @@ import torch
 from torch.utils._mode_utils import no_dispatch
 
 from haet_eval.counting.signature import TensorMeta
-from haet_eval.remote.client.link import Refusal
+from haet_eval.remote.client.link import ONE_PROCESS, Refusal
 from haet_eval.remote.handles import intern_layout
 
 if TYPE_CHECKING:
@@ -137,11 +137,28 @@ class RemoteTensor(torch.Tensor):
             "the work with torch's operators."
         )
 
+    def __dlpack_device__(self) -> NoReturn:
+        self.__dlpack__()
+
+    def untyped_storage(self) -> NoReturn:
+        raise Refusal(
+            "This tensor's data is in the executor, so there is no storage here. Views, clone() and copy_() "
+            "do what a storage is mostly used for."
+        )
+
+    def storage(self) -> NoReturn:
+        self.untyped_storage()
+
+    _typed_storage = storage
+
+    def share_memory_(self) -> NoReturn:
+        raise Refusal(ONE_PROCESS)
+
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise Refusal(
-            "This tensor's data is in the executor, so it cannot be pickled or saved with torch.save. Keep a "
-            "copy with copy.deepcopy(model) or {k: v.clone() for k, v in model.state_dict().items()}; the "
-            "evaluator keeps the weights of the model that train() returns."
+            "This tensor's data is in the executor, so it cannot be pickled. torch.save(state, path) and "
+            "torch.load(path) work within a run; copy.deepcopy(model) is a copy as well. The evaluator keeps "
+            "the weights of the model that train() returns."
         )
 
 
@@ -170,7 +187,7 @@ def make_fast(
 def make_view(
     base: RemoteTensor, layout: TensorMeta, dtype: torch.dtype, offset: int, handle: Handle
 ) -> RemoteTensor:
-    """As `make_fast`, for a tensor that shares the memory of another: what torch marks that with, it has too."""
+    """As `make_fast`, for a tensor that shares the memory of another, and torch's marks with it."""
     inference = base.is_inference()
     if inference is torch.is_inference_mode_enabled():
         view = make_fast(layout, dtype, offset, handle, None)

@@ -175,7 +175,7 @@ class Executor:
                     result = template.run(inputs, values[template.tensors :])
                     self._keep(template, result, inputs)
                 except Exception as error:
-                    self._failure = Failure(Status.FATAL, f"{template.name} failed: {_without_values(error)}")
+                    self._failure = Failure(Status.FATAL, _late(template, error))
 
     def _keep(self, template: Template, result: Any, inputs: list[torch.Tensor]) -> None:
         if template.fresh == "one":
@@ -337,6 +337,13 @@ class Executor:
 
 _NUMBER: Final = struct.Struct("<I")
 _DIGITS: Final = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+
+
+def _late(template: Template, error: Exception) -> str:
+    return (
+        f"{template.name} failed: {_without_values(error)}. (Numbers are hidden, as they may be data. Calls "
+        "run ahead of their results: the line that is named is where this was noticed; the call was made before.)"
+    )
 
 
 def _without_values(error: Exception) -> str:

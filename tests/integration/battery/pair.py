@@ -1,7 +1,6 @@
 """A theme, run plainly in this process and through handles in a pair of workers."""
 
 import importlib
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path

@@ -30,7 +30,7 @@ def numbers(task: Any) -> Results:
 def texts(task: Any) -> Results:
     x = normalized(task.images[:2])
     lines = [
-        repr(x.std()), f"{x.sum():.4f}", str(x[0, 0, 0, :3]), f"{task.labels[0]}", "%.3f" % x.mean(), f"{x.mean().item():6.2f}",
+        repr(x.std()), f"{x.sum():.4f}", str(x[0, 0, 0, :3]), f"{task.labels[0]}", "{:.3f}".format(x.mean()), f"{x.mean().item():6.2f}",
         str(x.shape), str(x.dtype), repr(torch.Size([1, 2])), str(torch.tensor([1, 2])), repr(torch.nn.Parameter(torch.ones(2))),
         repr(torch.ones(1, requires_grad=True) * 2), f"{x.mean():>10.3e}", str(torch.tensor(True)), format(x.max(), ".2f"),
     ]  # fmt: skip
