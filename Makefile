@@ -1,0 +1,54 @@
+# What people and CI run. Everything is installed into .venv from constraints.txt; a second run installs nothing.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := haet_eval sandbox scripts submissions tests
+
+.PHONY: help demo test lint types layers image clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    evaluate an example submission, from nothing"
+	@echo "make test    run the tests; those that need Docker are skipped where no engine answers"
+	@echo "make lint    check style and formatting      make types   check types"
+	@echo "make layers  check who imports whom          make image   build the sandbox image"
+	@echo "make clean   remove what these commands made, results apart"
+
+demo: $(VENV)/.runtime
+	@scripts/demo.sh $(BIN)/haet-eval
+
+test: $(VENV)/.dev
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+image: $(VENV)/.runtime
+	@scripts/base-image.sh
+	$(BIN)/haet-eval image
+
+clean:
+	@if [ -x $(BIN)/haet-eval ]; then $(BIN)/haet-eval clean; fi
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than what it was made from: pip runs again only where these files changed.
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@scripts/install.sh $(BIN)/python .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@scripts/install.sh $(BIN)/python '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+$(BIN)/python:
+	@scripts/make-venv.sh $(PYTHON) $(VENV)
