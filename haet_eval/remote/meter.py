@@ -158,14 +158,15 @@ class Meter:
             self._pass(forward, records)
         return Accepted(forward) if position == len(payload) else self._ask(forward, payload[position:])
 
-    def _pass(self, forward: bytes, records: int) -> None:
+    def _pass(self, body: bytes, records: int, kind: Kind = Kind.PASSED) -> None:
         """What is counted is recorded, also where the record that follows ends the run."""
-        if forward:
-            self._record(Kind.PASSED, forward)
-        self.charges.message(records)
+        try:
+            if body:
+                self._record(kind, body)
+        finally:
+            self.charges.message(records)
 
     def _ask(self, forward: bytes, record: bytes) -> Accepted:
-        self.charges.message(1)
         try:
             match record[0]:
                 case Code.DEFINE:
@@ -177,7 +178,7 @@ class Meter:
                 case unknown:
                     raise WireError(f"a record of the unknown kind {unknown}")
         except Refused as refused:
-            self._record(Kind.REFUSED, record)
+            self._pass(record, 1, Kind.REFUSED)
             return Accepted(forward, refused=str(refused))
 
     def _handle(self, number: int) -> Handle:
@@ -469,7 +470,7 @@ class Meter:
         if question.code is Code.READ:
             if len(payload) != question.answer_bytes:
                 raise WireError("a value of another size than its tensor")
-            self._record(Kind.QUESTION, question.record)
+            self._pass(question.record, 1, Kind.QUESTION)
             return
         template = question.template
         assert template is not None
@@ -483,6 +484,7 @@ class Meter:
         self._count(template, outcome, payload)
         self._record(Kind.QUESTION, question.record)
         self._record(Kind.OUTCOME, payload)
+        self.charges.message(1)
         new = new_tensors(outcome, question.inputs, template.exact) if template.dynamic else template.new
         self._apply(template, question.inputs, new)
 
@@ -494,7 +496,7 @@ class Meter:
         """
         if _tainted(question.inputs):
             self.charges.readback(NUMBER_BYTES)
-        self._record(Kind.REFUSED, question.record)
+        self._pass(question.record, 1, Kind.REFUSED)
 
     def _record(self, kind: Kind, body: bytes) -> None:
         if not self._predicting:

@@ -59,12 +59,10 @@ class TraceWriter:
         self._pending += _ENTRY.pack(kind, len(body))
         self._pending += body
         if len(self._pending) >= _CHUNK_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._write(self._compressor.compress(self._pending))
-        self._pending.clear()
-        check_trace(self._written)
+            self._write(self._compressor.compress(self._pending))
+            self._pending.clear()
+        if kind is Kind.PASSED:  # a question is not parted from its outcome
+            check_trace(self._written)
 
     def _write(self, data: bytes) -> None:
         self._written += len(data)
@@ -72,6 +70,7 @@ class TraceWriter:
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:
+            self._file.close()
             raise EnvironmentProblem(
                 f"the trace cannot be written: {error}", "make room for temporary files"
             ) from None

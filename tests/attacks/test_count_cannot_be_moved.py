@@ -90,7 +90,7 @@ BROKEN = {
     "replays_its_frames": "broke the protocol",
     "guesses_handles": "broke the protocol: tensor .* does not exist",
     "leaves_the_connection": "closed its connection to the evaluator",
-    "spawns_a_process": "cannot be pickled",
+    "spawns_a_process": "cannot be (pickled|used in another process)",
     "trains_in_forward": "tried to change the model while it predicts",
     "caches_images_in_an_attribute": r"shape \[1352, 3072\].*self.register_buffer",
     "remembers_the_last_batch": "left from an earlier batch",

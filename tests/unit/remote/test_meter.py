@@ -462,7 +462,7 @@ def test_select_and_slice_show_what_numpy_shows(data: st.DataObject) -> None:
         if size and data.draw(st.booleans()):
             index = data.draw(st.integers(0, size - 1))
             record = wire.SELECT.pack(Code.SELECT, number, axis, index)
-            array = array.take(index, axis)
+            array = np.asarray(array.take(index, axis))
         else:
             start = data.draw(st.integers(0, size))
             end, step = data.draw(st.integers(start, size)), data.draw(st.integers(1, 6))

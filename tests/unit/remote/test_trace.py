@@ -1,11 +1,13 @@
 """The trace file: what was written is read back, and damage does not pass."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.remote.trace import BrokenTrace, Kind, TraceWriter, read_trace
 
 
@@ -55,3 +57,30 @@ def test_bytes_after_the_trace_are_not_ignored(tmp_path: Path) -> None:
         file.write(b"more")
     with pytest.raises(BrokenTrace):
         list(read_trace(tmp_path / "trace"))
+
+
+def test_a_trace_has_a_greatest_size_and_is_whole_when_it_is_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haet_eval.remote.charges.MAX_TRACE_BYTES", 1 << 18)
+    writer = TraceWriter(tmp_path / "trace", {})
+    written: list[bytes] = []
+
+    def write_without_end() -> None:
+        while True:
+            written.append(os.urandom(1 << 10))
+            writer.add(Kind.PASSED, written[-1])
+
+    with pytest.raises(SubmissionFailure, match="trace") as caught:
+        write_without_end()
+    writer.close()
+    assert caught.value.verdict is Verdict.LIMIT_MESSAGES
+    assert [body for _, body in read_trace(tmp_path / "trace")] == [b"{}", *written]
+    assert (tmp_path / "trace").stat().st_size < 1 << 19
+
+
+def test_a_full_disk_is_a_fault_of_the_machine() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with pytest.raises(EnvironmentProblem, match="the trace cannot be written"):
+        TraceWriter(Path("/dev/full"), {})

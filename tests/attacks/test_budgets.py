@@ -1,0 +1,57 @@
+"""Every budget has its verdict, and an honest training is far from each."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from haet_eval.competition import Budgets, load_competition
+from haet_eval.errors import Verdict
+from haet_eval.remote.recount import recount
+from tests.attacks.evaluating import SUBMISSIONS, Attack, evaluate_attack
+
+BUDGETS = load_competition(str(SUBMISSIONS / "competition.toml")).budgets
+ENDS = {
+    "reads_the_training_set": (Verdict.LIMIT_READBACK, "more than 4,096 bytes"),
+    "reads_it_through_shapes": (Verdict.LIMIT_READBACK, "more than 4,096 bytes"),
+    "reads_it_through_the_generator": (Verdict.LIMIT_READBACK, "more than 4,096 bytes"),
+    "brings_weights_along": (Verdict.LIMIT_UPLOAD, "more than 100,000 bytes"),
+    "brings_weights_along_number_by_number": (Verdict.LIMIT_UPLOAD, "more than 100,000 bytes"),
+    "calls_without_end": (Verdict.LIMIT_MESSAGES, "more than 200,000 times"),
+    "works_without_end": (Verdict.LIMIT_OPERATIONS, "more than the 2,000,000,000 operations"),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_budget_that_is_used_up_ends_the_run(name: str, tmp_path: Path) -> None:
+    attack = evaluate_attack(name, tmp_path)
+    verdict, reason = ENDS[name]
+    assert attack.record.status.verdict is verdict
+    assert re.search(reason, attack.record.status.reason)
+    training = attack.record.training
+    assert training is not None
+    assert training.readback_bytes <= BUDGETS.readback_bytes
+    assert training.upload_bytes <= BUDGETS.upload_bytes
+    counted = recount(attack.trace_path)
+    assert counted.histogram.to_json() == attack.histogram.to_json()
+    assert counted.readback_bytes == training.readback_bytes
+    assert counted.messages == training.messages
+
+
+def test_an_honest_training_uses_a_small_part_of_each_budget(honest: Attack) -> None:
+    allowed, training = Budgets(), honest.record.training
+    assert training is not None
+    assert training.readback_bytes < allowed.readback_bytes / 100
+    assert training.upload_bytes < allowed.upload_bytes / 100
+    assert training.messages < allowed.messages / 100
+
+
+def test_the_recount_knows_what_was_charged(honest: Attack) -> None:
+    counted, training = recount(honest.trace_path), honest.record.training
+    assert training is not None
+    assert counted.readback_bytes == training.readback_bytes > 0
+    assert counted.upload_bytes == training.upload_bytes > 0
+    assert counted.messages == training.messages
+    assert counted.parameters is not None
+    assert training.parameters is not None
+    assert counted.parameters.total == training.parameters.total
