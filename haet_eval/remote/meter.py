@@ -7,14 +7,13 @@ from a trace.
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from haet_eval.counting.histogram import PHASES, Histogram
 from haet_eval.counting.parameters import ParameterCount, StoredTensor, count_parameters
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.signature import Argument, Signature, TensorMeta
+from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.remote import wire
 from haet_eval.remote.charges import (
@@ -24,36 +23,22 @@ from haet_eval.remote.charges import (
     Charges,
     check_living,
     check_states,
-    check_templates,
 )
+from haet_eval.remote.definitions import check_outcome, make_template, price_told, signature_of, validate_call
 from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
 from haet_eval.remote.messages import ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
-from haet_eval.remote.operators.origins import needs_origins
-from haet_eval.remote.operators.schema import Operator, Return
 from haet_eval.remote.operators.validation import (
-    MAX_ELEMENTS,
-    Origin,
     Refused,
-    bind,
-    is_dynamic,
-    validate,
-    written_parameters,
 )
+from haet_eval.remote.tally import Tally
 from haet_eval.remote.template import (
     PREDICTION,
     NewTensor,
     Template,
-    arguments_of,
     changed_inputs,
-    generator_of,
-    new_calls,
     new_tensors,
-    normalized,
-    outputs_of,
     record_of,
-    single_tensors,
-    written_inputs,
 )
 from haet_eval.remote.trace import Kind
 from haet_eval.remote.wire import Code, Outcome, Reader, WireError
@@ -62,12 +47,6 @@ MAX_READ_BYTES: Final = 32 << 20
 _MAX_STEP: Final = 1 << 62
 _MAX_ORIGINS: Final = 1 << 10
 _MAX_REFUSED: Final = 1 << 10
-_EXACT: Final = frozenset({"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_real"})
-_DRAWS_BY_VALUE: Final = frozenset(
-    {"_sample_dirichlet", "_standard_gamma", "binomial", "poisson", "rrelu_with_noise", "rrelu_with_noise_"}
-)
-"""Operators that draw as often as their inputs' values ask: what is drawn next tells of these values."""
-_STATISTICS: Final = frozenset({"running_mean", "running_var"})
 
 
 class Sink(Protocol):
@@ -110,10 +89,8 @@ class Meter:
         self.refused: Counter[str] = Counter()
         self._sink: Sink = sink or Nowhere()
         self._handles = HandleTable()
-        self._templates: list[Template] = []
-        self._view_calls: dict[tuple[Code, TensorMeta, TensorMeta], list[int]] = {}
-        self._dynamic_calls: dict[tuple[Template, bytes], tuple[Signature, int | None, list[int]]] = {}
-        self._described_bytes = 0
+        self._tally = Tally()
+        self._templates = self._tally.templates
         self._tainted_generators: set[int] = set()
         self._tainted_states: set[int] = set()
         self._left_by_training: dict[int, TensorMeta] = {}
@@ -240,7 +217,7 @@ class Meter:
         if key in template.accepted:
             return
         try:
-            self._validate(template.operator, template.definition, inputs)
+            validate_call(template.operator, template.definition, inputs)
         except Refused as refused:
             raise WireError(str(refused)) from None
         if len(template.accepted) < _MAX_ORIGINS:
@@ -325,11 +302,7 @@ class Meter:
     ) -> None:
         layout = intern_layout(TensorMeta(shape, stride, 0, base.layout.dtype))
         self._handles.add(Handle(layout, base.offset + shift, base.storage))
-        calls = self._view_calls.get((code, base.layout, layout))
-        if calls is None:
-            check_templates(len(self._view_calls))
-            calls = self._view_calls[(code, base.layout, layout)] = new_calls()
-        calls[self._phase] += 1
+        self._tally.count_view(code, base.layout, layout, self._phase)
 
     def _free(self, payload: bytes, position: int) -> int:
         reader = Reader(payload, position)
@@ -405,7 +378,7 @@ class Meter:
             if len(self.refused) < _MAX_REFUSED:
                 self.refused[definition.operator] += 1
             raise Refused(refusal(definition.operator))
-        check_templates(len(self._templates), self._described_bytes + len(record))
+        self._tally.check_room(len(record))
         for number, expected in zip(values[definition.tensors :], definition.floats, strict=True):
             if self.charges.literal(number) != expected:
                 raise WireError(f"{operator.name} defined with a float of another class")
@@ -414,33 +387,7 @@ class Meter:
                 self.charges.literal(value)
             elif isinstance(value, complex):
                 self.charges.upload(2 * NUMBER_BYTES)
-        return Question(Code.DEFINE, record, inputs, self._template(operator, definition, inputs))
-
-    def _template(self, operator: Operator, definition: wire.Definition, inputs: list[Handle]) -> Template:
-        arguments = self._validate(operator, definition, inputs)
-        return Template(
-            operator=operator,
-            definition=definition,
-            layouts=[handle.layout for handle in inputs],
-            offsets=[handle.offset for handle in inputs],
-            exact=operator.base in _EXACT or operator.name == "aten.view.dtype",
-            dynamic=is_dynamic(operator, arguments),
-            guarded=needs_origins(operator),
-            moves=operator.base == "set_",
-            draws=generator_of(operator, definition),
-            spills=operator.base in _DRAWS_BY_VALUE,
-            written=written_inputs(definition, _written(operator, arguments)),
-            record=record_of(definition),
-        )
-
-    def _validate(
-        self, operator: Operator, definition: wire.Definition, inputs: list[Handle]
-    ) -> dict[str, Argument]:
-        arguments = bind(operator, arguments_of(definition, [handle.meta for handle in inputs]))
-        named = {name: inputs[position] for name, position in single_tensors(definition).items()}
-        origins = {name: _origin(handle) for name, handle in named.items()}
-        validate(operator, arguments, origins, {name: h.storage.size_bytes for name, h in named.items()})
-        return arguments
+        return Question(Code.DEFINE, record, inputs, make_template(operator, definition, inputs))
 
     def _dynamic(self, record: bytes) -> Question:
         call = bytes([Code.CALL]) + record[1:]
@@ -475,13 +422,16 @@ class Meter:
         template = question.template
         assert template is not None
         outcome = wire.decode_outcome(payload, len(question.inputs))
-        _check_outcome(outcome, template.operator)
+        check_outcome(outcome, template.operator)
         if template.dynamic:
             self._learn(outcome, question.inputs)
         if question.code is Code.DEFINE:
             self._settle(template, outcome, question.inputs)
-            self._described_bytes += len(question.record) + len(payload)
-        self._count(template, outcome, payload)
+            self._tally.add(template, len(question.record) + len(payload))
+        if template.dynamic:
+            self._tally.count_dynamic(template, outcome, payload, self._phase)
+        else:
+            template.calls[self._phase] += 1
         self._record(Kind.QUESTION, question.record)
         self._record(Kind.OUTCOME, payload)
         self.charges.message(1)
@@ -502,43 +452,18 @@ class Meter:
         if not self._predicting:
             self._sink.add(kind, body)
 
-    def _settle(self, template: Template, outcome: Outcome, inputs: list[Handle]) -> None:
+    @staticmethod
+    def _settle(template: Template, outcome: Outcome, inputs: list[Handle]) -> None:
         template.new = new_tensors(outcome, inputs, template.exact)
         template.changed = changed_inputs(outcome, inputs, template.exact)
         if not template.dynamic:
-            template.signature = self._signature(template, outcome)
-            template.price = _price(template.signature)
-        self._templates.append(template)
-
-    @staticmethod
-    def _signature(template: Template, outcome: Outcome) -> Signature:
-        after = list(template.layouts)
-        for position, meta in outcome.changed:
-            after[position] = intern_layout(meta)
-        arguments = bind(template.operator, arguments_of(template.definition, template.layouts))
-        outputs = outputs_of(outcome, after)
-        return Signature(
-            template.operator.name,
-            {name: normalized(value) for name, value in arguments.items()},
-            tuple(normalized(value) for value in outputs),
-        )
+            template.signature = signature_of(template, outcome)
+            template.price = price_told(template.signature)
 
     def _learn(self, outcome: Outcome, inputs: list[Handle]) -> None:
         """A shape or a number that depends on data is a value read back."""
         if _tainted(inputs):
             self.charges.readback(NUMBER_BYTES * sum(1 for _ in wire.flatten(outcome.outputs)))
-
-    def _count(self, template: Template, outcome: Outcome, payload: bytes) -> None:
-        if not template.dynamic:
-            template.calls[self._phase] += 1
-            return
-        key = (template, payload)
-        if key not in self._dynamic_calls:
-            self._described_bytes += len(payload)
-            check_templates(len(self._dynamic_calls), self._described_bytes)
-            signature = self._signature(template, outcome)
-            self._dynamic_calls[key] = (signature, _price(signature), new_calls())
-        self._dynamic_calls[key][2][self._phase] += 1
 
     # Data, seal and prediction.
 
@@ -616,12 +541,12 @@ class Meter:
         Prediction may use none that has no price: nothing would bound it.
         """
         if self._predicting:
-            for signature, price, calls in self._priced():
-                if price is None and calls[PREDICTION]:
-                    raise SubmissionFailure(
-                        Verdict.UNCOUNTABLE,
-                        f"The counting standard has no price for {signature.operator}, called in prediction.",
-                    )
+            unpriced = self._tally.unpriced_in_prediction
+            if unpriced is not None:
+                raise SubmissionFailure(
+                    Verdict.UNCOUNTABLE,
+                    f"The counting standard has no price for {unpriced}, called in prediction.",
+                )
             self.charges.prediction(self.prediction_operations, self._images)
         else:
             self.charges.operations(self.operations)
@@ -643,43 +568,21 @@ class Meter:
 
     def histogram(self) -> Histogram:
         """The calls of the training."""
-        return Histogram((signature, calls[:PREDICTION]) for signature, _, calls in self._counted())
+        return self._tally.histogram()
 
     def prediction_histogram(self) -> Histogram:
         """The calls of prediction, all under the phase `forward`."""
-        forward = PHASES.index("forward")
-        return Histogram(
-            (signature, [calls[PREDICTION] if phase == forward else 0 for phase in range(len(PHASES))])
-            for signature, _, calls in self._counted()
-        )
+        return self._tally.prediction_histogram()
 
     @property
     def operations(self) -> int:
         """Priced operations of the training so far."""
-        return sum((price or 0) * sum(calls[:PREDICTION]) for _, price, calls in self._priced())
+        return self._tally.operations
 
     @property
     def prediction_operations(self) -> int:
         """Priced operations of prediction so far."""
-        return sum((price or 0) * calls[PREDICTION] for _, price, calls in self._priced())
-
-    def _priced(self) -> Iterator[tuple[Signature, int | None, list[int]]]:
-        for template in self._templates:
-            if template.signature is not None:
-                yield template.signature, template.price, template.calls
-        yield from self._dynamic_calls.values()
-
-    def _counted(self) -> Iterator[tuple[Signature, int | None, list[int]]]:
-        yield from self._priced()
-        for (code, base, layout), calls in self._view_calls.items():
-            name = "aten.select.int" if code is Code.SELECT else "aten.slice.Tensor"
-            yield Signature(name, {"self": base}, (layout,)), 0, calls
-
-
-def _written(operator: Operator, arguments: Mapping[str, Argument]) -> frozenset[str]:
-    """Parameters that this call writes: with `training=False` a norm only reads its running statistics."""
-    written = written_parameters(operator)
-    return written - _STATISTICS if arguments.get("training") is False else written
+        return self._tally.prediction_operations
 
 
 def broken_protocol(error: WireError) -> SubmissionFailure:
@@ -695,53 +598,9 @@ def _tainted(handles: Sequence[Handle]) -> bool:
     return any(handle.storage.tainted for handle in handles)
 
 
-def _price(signature: Signature) -> int | None:
-    """As `price_of`; what an executor says of the outputs may be anything.
-
-    Raises:
-        WireError: no price can be worked out of that.
-    """
-    try:
-        return price_of(signature)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise WireError(f"what {signature.operator} returned has no price: {error}") from None
-
-
 def _check_generator(number: int) -> None:
     if not wire.DEFAULT_GENERATOR <= number <= 0xFFFF:
         raise WireError("a generator out of range")
-
-
-def _origin(handle: Handle) -> Origin | None:
-    storage = handle.storage
-    maker = storage.maker
-    if not isinstance(maker, Template) or maker.signature is None:
-        return None
-    if storage.made != (handle.layout, handle.offset):
-        return None
-    return Origin(maker.operator.name, storage.output, maker.signature.arguments, storage.writes == 0)
-
-
-def _check_outcome(outcome: Outcome, operator: Operator) -> None:
-    if len(outcome.outputs) != len(operator.returns):
-        raise WireError(f"{operator.name} has returned another number of values than it does")
-    for returned, output in zip(operator.returns, outcome.outputs, strict=True):
-        if not _is_one(returned, output):
-            raise WireError(f"{operator.name} has returned something else than a {returned.type}")
-    for value in wire.flatten(outcome.outputs):
-        if isinstance(value, wire.Fresh) and value.meta.numel > MAX_ELEMENTS:
-            raise WireError("an output larger than any tensor may be")
-    if outcome.changed and not operator.inplace_view and operator.base != "set_":
-        raise WireError(f"{operator.name} has changed the shape of an argument")
-
-
-def _is_one(returned: Return, output: wire.Value) -> bool:
-    """Whether a value is what the schema says is returned; a tensor may be absent."""
-    if returned.is_list and isinstance(output, tuple):
-        return all(not isinstance(item, tuple) for item in output)
-    if returned.type == "Tensor":
-        return not returned.is_list and (output is None or isinstance(output, wire.Fresh | wire.Atom))
-    return not returned.is_list and isinstance(output, int | float | complex)
 
 
 def _stored(tensor: ModelTensor, handle: Handle) -> StoredTensor:

@@ -1,0 +1,138 @@
+"""What a definition and its answer come to: a validated template, and the signature that is priced."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from haet_eval.counting.prices.evaluate import price_of
+from haet_eval.counting.signature import Argument, Signature
+from haet_eval.remote import wire
+from haet_eval.remote.handles import Handle, intern_layout
+from haet_eval.remote.operators.origins import needs_origins
+from haet_eval.remote.operators.schema import Operator, Return
+from haet_eval.remote.operators.validation import (
+    MAX_ELEMENTS,
+    Origin,
+    bind,
+    is_dynamic,
+    validate,
+    written_parameters,
+)
+from haet_eval.remote.template import (
+    Template,
+    arguments_of,
+    generator_of,
+    normalized,
+    outputs_of,
+    record_of,
+    single_tensors,
+    written_inputs,
+)
+from haet_eval.remote.wire import Definition, Outcome, WireError
+
+_EXACT: Final = frozenset({"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_real"})
+_DRAWS_BY_VALUE: Final = frozenset(
+    {"_sample_dirichlet", "_standard_gamma", "binomial", "poisson", "rrelu_with_noise", "rrelu_with_noise_"}
+)
+"""Operators that draw as often as their inputs' values ask: what is drawn next tells of these values."""
+_STATISTICS: Final = frozenset({"running_mean", "running_var"})
+
+
+def make_template(operator: Operator, definition: Definition, inputs: list[Handle]) -> Template:
+    """The template of a call that may be made.
+
+    Raises:
+        Refused: it may not.
+    """
+    arguments = validate_call(operator, definition, inputs)
+    return Template(
+        operator=operator,
+        definition=definition,
+        layouts=[handle.layout for handle in inputs],
+        offsets=[handle.offset for handle in inputs],
+        exact=operator.base in _EXACT or operator.name == "aten.view.dtype",
+        dynamic=is_dynamic(operator, arguments),
+        guarded=needs_origins(operator),
+        moves=operator.base == "set_",
+        draws=generator_of(operator, definition),
+        spills=operator.base in _DRAWS_BY_VALUE,
+        written=written_inputs(definition, _written(operator, arguments)),
+        record=record_of(definition),
+    )
+
+
+def validate_call(operator: Operator, definition: Definition, inputs: list[Handle]) -> dict[str, Argument]:
+    """The bound arguments of a call that may be made.
+
+    Raises:
+        Refused: it may not.
+    """
+    arguments = bind(operator, arguments_of(definition, [handle.meta for handle in inputs]))
+    named = {name: inputs[position] for name, position in single_tensors(definition).items()}
+    origins = {name: _origin(handle) for name, handle in named.items()}
+    validate(operator, arguments, origins, {name: h.storage.size_bytes for name, h in named.items()})
+    return arguments
+
+
+def signature_of(template: Template, outcome: Outcome) -> Signature:
+    """The signature of a call that returned this."""
+    after = list(template.layouts)
+    for position, meta in outcome.changed:
+        after[position] = intern_layout(meta)
+    arguments = bind(template.operator, arguments_of(template.definition, template.layouts))
+    outputs = outputs_of(outcome, after)
+    return Signature(
+        template.operator.name,
+        {name: normalized(value) for name, value in arguments.items()},
+        tuple(normalized(value) for value in outputs),
+    )
+
+
+def price_told(signature: Signature) -> int | None:
+    """As `price_of`, where the executor has told of the outputs, which may be anything.
+
+    Raises:
+        WireError: no price can be worked out of that.
+    """
+    try:
+        return price_of(signature)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise WireError(f"what {signature.operator} returned has no price: {error}") from None
+
+
+def check_outcome(outcome: Outcome, operator: Operator) -> None:
+    """Raises WireError for an outcome that this operator cannot have."""
+    if len(outcome.outputs) != len(operator.returns):
+        raise WireError(f"{operator.name} has returned another number of values than it does")
+    for returned, output in zip(operator.returns, outcome.outputs, strict=True):
+        if not _is_one(returned, output):
+            raise WireError(f"{operator.name} has returned something else than a {returned.type}")
+    for value in wire.flatten(outcome.outputs):
+        if isinstance(value, wire.Fresh) and value.meta.numel > MAX_ELEMENTS:
+            raise WireError("an output larger than any tensor may be")
+    if outcome.changed and not operator.inplace_view and operator.base != "set_":
+        raise WireError(f"{operator.name} has changed the shape of an argument")
+
+
+def _is_one(returned: Return, output: wire.Value) -> bool:
+    """Whether a value is what the schema says is returned; a tensor may be absent."""
+    if returned.is_list and isinstance(output, tuple):
+        return all(not isinstance(item, tuple) for item in output)
+    if returned.type == "Tensor":
+        return not returned.is_list and (output is None or isinstance(output, wire.Fresh | wire.Atom))
+    return not returned.is_list and isinstance(output, int | float | complex)
+
+
+def _written(operator: Operator, arguments: Mapping[str, Argument]) -> frozenset[str]:
+    """Parameters that this call writes: with `training=False` a norm only reads its running statistics."""
+    written = written_parameters(operator)
+    return written - _STATISTICS if arguments.get("training") is False else written
+
+
+def _origin(handle: Handle) -> Origin | None:
+    storage = handle.storage
+    maker = storage.maker
+    if not isinstance(maker, Template) or maker.signature is None:
+        return None
+    if storage.made != (handle.layout, handle.offset):
+        return None
+    return Origin(maker.operator.name, storage.output, maker.signature.arguments, storage.writes == 0)

@@ -1,0 +1,98 @@
+"""The tally: every distinct call of a run, with how often it was made in each phase."""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from haet_eval.counting.histogram import PHASES, Histogram
+from haet_eval.counting.signature import Signature, TensorMeta
+from haet_eval.remote.charges import check_templates
+from haet_eval.remote.definitions import price_told, signature_of
+from haet_eval.remote.template import PREDICTION, Template, new_calls
+from haet_eval.remote.wire import Code, Outcome
+
+_Counted: TypeAlias = tuple[Signature, int | None, list[int]]
+
+
+class Tally:
+    """Calls of templates, of templates whose outputs depend on data, and of `select` and `slice`.
+
+    Methods that take in something new raise SubmissionFailure when there is too much of it to be kept.
+    """
+
+    def __init__(self) -> None:
+        self.templates: list[Template] = []
+        self._described_bytes = 0
+        self._dynamic: dict[tuple[Template, bytes], _Counted] = {}
+        self._views: dict[tuple[Code, TensorMeta, TensorMeta], list[int]] = {}
+
+    def check_room(self, described_bytes: int) -> None:
+        """Raises SubmissionFailure when no template with so long a definition can be kept."""
+        check_templates(len(self.templates), self._described_bytes + described_bytes)
+
+    def add(self, template: Template, described_bytes: int) -> None:
+        """Keep a settled template; its calls are counted in `template.calls`."""
+        self.templates.append(template)
+        self._described_bytes += described_bytes
+
+    def count_dynamic(self, template: Template, outcome: Outcome, payload: bytes, phase: int) -> None:
+        """Count a call whose outputs depended on data; `payload` is the outcome as it came."""
+        counted = self._dynamic.get((template, payload))
+        if counted is None:
+            self._described_bytes += len(payload)
+            check_templates(len(self._dynamic), self._described_bytes)
+            signature = signature_of(template, outcome)
+            counted = signature, price_told(signature), new_calls()
+            self._dynamic[template, payload] = counted
+        counted[2][phase] += 1
+
+    def count_view(self, code: Code, base: TensorMeta, layout: TensorMeta, phase: int) -> None:
+        """Count a SELECT or SLICE record."""
+        calls = self._views.get((code, base, layout))
+        if calls is None:
+            check_templates(len(self._views))
+            calls = self._views[code, base, layout] = new_calls()
+        calls[phase] += 1
+
+    # Totals.
+
+    def histogram(self) -> Histogram:
+        """The calls of the training."""
+        return Histogram((signature, calls[:PREDICTION]) for signature, _, calls in self._all())
+
+    def prediction_histogram(self) -> Histogram:
+        """The calls of prediction, all under the phase `forward`."""
+        forward = PHASES.index("forward")
+        return Histogram(
+            (signature, [calls[PREDICTION] if phase == forward else 0 for phase in range(len(PHASES))])
+            for signature, _, calls in self._all()
+        )
+
+    @property
+    def operations(self) -> int:
+        """Priced operations of the training so far."""
+        return sum((price or 0) * sum(calls[:PREDICTION]) for _, price, calls in self._priced())
+
+    @property
+    def prediction_operations(self) -> int:
+        """Priced operations of prediction so far."""
+        return sum((price or 0) * calls[PREDICTION] for _, price, calls in self._priced())
+
+    @property
+    def unpriced_in_prediction(self) -> str | None:
+        """An operator that prediction has called and the standard has no price for, if there is one."""
+        unpriced = (
+            one.operator for one, price, calls in self._priced() if price is None and calls[PREDICTION]
+        )
+        return next(unpriced, None)
+
+    def _priced(self) -> Iterator[_Counted]:
+        for template in self.templates:
+            if template.signature is not None:
+                yield template.signature, template.price, template.calls
+        yield from self._dynamic.values()
+
+    def _all(self) -> Iterator[_Counted]:
+        yield from self._priced()
+        for (code, base, layout), calls in self._views.items():
+            name = "aten.select.int" if code is Code.SELECT else "aten.slice.Tensor"
+            yield Signature(name, {"self": base}, (layout,)), 0, calls
