@@ -8,6 +8,6 @@ requirement=$2
 
 if ! "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)'; then
     echo "Installing into .venv, once. Most of it is PyTorch with its CUDA libraries:" >&2
-    echo "about 3 GB are downloaded and 5.5 GB written; that takes a minute or more." >&2
+    echo "about 3 GB are downloaded and 6 GB written; that takes a minute or more." >&2
 fi
 exec "$python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable "$requirement"
