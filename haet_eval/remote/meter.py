@@ -28,9 +28,7 @@ from haet_eval.remote.definitions import check_outcome, make_template, price_tol
 from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
 from haet_eval.remote.messages import ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
-from haet_eval.remote.operators.validation import (
-    Refused,
-)
+from haet_eval.remote.operators.validation import Refused
 from haet_eval.remote.tally import Tally
 from haet_eval.remote.template import (
     PREDICTION,
