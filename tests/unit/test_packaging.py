@@ -1,0 +1,84 @@
+"""What a user gets who installs the wheel and has no checkout."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import haet_eval
+from haet_eval.runtimes.image_files import build_context
+
+ROOT = Path(haet_eval.__file__).parents[1]
+RESOURCES = (
+    "competition.schema.json",
+    "record.schema.json",
+    "competitions/haet2021.toml",
+    "competitions/digits.toml",
+    "image/Dockerfile",
+    "image/constraints.txt",
+    "image/sandbox/executor.py",
+    "image/sandbox/submission.py",
+    "image/sandbox/seccomp.json",
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("installed")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def run_installed(installed: Path, code: str) -> str:
+    """Runs code far from the checkout. The folder goes before the checkout's, where that is on the path."""
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=installed, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_the_wheel_has_what_the_package_reads(installed: Path, name: str) -> None:
+    assert (installed / "haet_eval" / "resources" / name).is_file()
+
+
+def test_the_wheel_has_no_tests_and_every_module(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "haet_eval").rglob("*.py")}
+    assert modules <= names
+    assert not [name for name in names if name.startswith(("tests", "submissions"))]
+
+
+def test_the_installed_package_is_typed_and_names_its_program(installed: Path) -> None:
+    assert (installed / "haet_eval" / "py.typed").exists()
+    (entry_points,) = installed.glob("*.dist-info/entry_points.txt")
+    assert "haet-eval = haet_eval.cli.main:main" in entry_points.read_text()
+
+
+def test_the_installed_package_builds_the_same_image(installed: Path) -> None:
+    code = "from haet_eval.runtimes.image_files import build_context; print(build_context().digest)"
+    assert run_installed(installed, code).strip() == build_context().digest
+
+
+def test_every_requirement_has_a_tested_version() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    required = {name.lower() for name in re.findall(r'^  "([A-Za-z0-9-]+)>=', project, re.MULTILINE)}
+    constraints = (ROOT / "constraints.txt").read_text()
+    pinned = {name.lower() for name in re.findall(r"^([A-Za-z0-9_.-]+)==", constraints, re.MULTILINE)}
+    assert required
+    assert required <= pinned
