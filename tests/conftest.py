@@ -1,10 +1,15 @@
 """Fixtures of every test: what a test needs of the machine, and whether its absence may skip it."""
 
 import os
+from collections import Counter
+from typing import Final
 
 import pytest
 
 from haet_eval.errors import EnvironmentProblem
+
+_NO_ENGINE: Final = "needs a Docker engine: "
+_NO_IMAGE: Final = "the sandbox image cannot be built here: "
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +22,7 @@ def docker_required() -> None:
     except EnvironmentProblem as problem:
         if os.environ.get("HAET_REQUIRE_DOCKER") == "1":
             pytest.fail(f"HAET_REQUIRE_DOCKER=1, but {problem.message}")
-        pytest.skip(f"needs a Docker engine: {problem.message}")
+        pytest.skip(f"{_NO_ENGINE}{problem.message}")
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +37,13 @@ def sandbox_image(docker_required: None) -> str:
         said = "\n".join([*lines[-20:], problem.message])
         if os.environ.get("HAET_REQUIRE_DOCKER") == "1":
             pytest.fail(said)
-        pytest.skip(f"the sandbox image cannot be built here: {said}")
+        pytest.skip(f"{_NO_IMAGE}{said}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says last how many tests were skipped for want of Docker, and why."""
+    skipped = (report.longrepr for report in terminalreporter.stats.get("skipped", ()))
+    reasons = Counter(entry[2].removeprefix("Skipped: ") for entry in skipped if isinstance(entry, tuple))
+    for reason, count in reasons.items():
+        if reason.startswith((_NO_ENGINE, _NO_IMAGE)):
+            terminalreporter.write_line(f"{count} Docker tests were skipped: {reason}", yellow=True)
