@@ -21,8 +21,9 @@ from haet_eval.findings import Findings, unread_submission
 from haet_eval.progress import Observer, Silent, Tick
 from haet_eval.ranking import place
 from haet_eval.record import Record
+from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import Job, Start
-from haet_eval.remote.relay import ExecutorLost, SubmissionLost
+from haet_eval.remote.relay import SubmissionLost
 from haet_eval.runtimes.interface import Role, Runtime
 from haet_eval.runtimes.leftovers import remove_leftovers
 from haet_eval.runtimes.process import ProcessRuntime

@@ -7,54 +7,37 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.remote.connection import Connection, Disconnected
+from haet_eval.remote.executor_link import (
+    REASON_BYTES,
+    ExecutorLink,
+    Sealed,
+    reason_text,
+)
 from haet_eval.remote.log import OutputLog
 from haet_eval.remote.messages import (
-    Argmax,
     Batch,
-    Drop,
     Failed,
     Job,
-    Load,
     ModelTensor,
     Predicted,
     Ready,
     Report,
     Returned,
-    Seal,
     Start,
-    Started,
-    WeightsFollow,
     from_submission,
 )
 from haet_eval.remote.meter import Meter, Question, broken_protocol
 from haet_eval.remote.wire import Channel, Status, WireError
 
-_BLOCK_BYTES: Final = 4 << 20
 _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
 _PLACE_CHARACTERS: Final = 300
-_REASON_BYTES: Final = 2000
 _MAX_WEIGHTS_BYTES: Final = 1 << 30
-_HEADER_BYTES_PER_TENSOR: Final = 1 << 13
 
 _Message = TypeVar("_Message", Ready, Returned, Predicted)
-_Answer = TypeVar("_Answer", Started, WeightsFollow)
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """The training as it ended: the weights as safetensors, and what the executor used."""
-
-    weights: bytes
-    peak_memory_bytes: int
-
-
-class ExecutorLost(Exception):
-    """The executor has closed its connection."""
 
 
 class SubmissionLost(Exception):
@@ -79,6 +62,7 @@ class Relay:
     _watched: float = 0.0
 
     def __post_init__(self) -> None:
+        self._link = ExecutorLink(self.executor)
         self.use(self.watch, self.report)
 
     def use(self, watch: Callable[[], None], report: Callable[[Mapping[str, str]], None]) -> None:
@@ -90,12 +74,11 @@ class Relay:
 
     def start(self, start: Start, arrays: Sequence[npt.NDArray[Any]]) -> dict[str, Any]:
         """Put the training data into the executor; returns facts about it (`torch`, `accelerator`)."""
-        self._command(start.encode())
-        facts = self._executor_message(Started)
+        facts = self._link.start(start)
         for array in arrays:
-            self._load(array)
+            self._link.load(array)
             self.meter.load(array.shape, str(array.dtype))
-        return facts.model_dump()
+        return facts
 
     def train(self, job: Job) -> tuple[ModelTensor, ...]:
         """Let the submission do its job until `train` has returned; returns the tensors of its module.
@@ -120,25 +103,9 @@ class Relay:
                 Verdict.LIMIT_MEMORY,
                 f"The returned model takes {model_bytes:,} bytes; it may take {_MAX_WEIGHTS_BYTES:,}.",
             )
-        self._command(Seal(tensors=tensors).encode())
-        facts = self._executor_message(WeightsFollow)
-        header_bytes = _HEADER_BYTES_PER_TENSOR * (1 + len(tensors))
-        weights = self._weights(facts.weights_bytes, model_bytes + header_bytes)
+        sealed = self._link.seal(tensors, model_bytes)
         self._reply(Status.OK, b"")
-        return Sealed(weights, facts.peak_memory_bytes)
-
-    def _weights(self, announced_bytes: int, most_bytes: int) -> bytes:
-        if announced_bytes > most_bytes:
-            raise EnvironmentProblem("The executor announced more weights than the model has.")
-        weights = bytearray()
-        while len(weights) < announced_bytes:
-            channel, block = self._from_executor()
-            if channel is not Channel.BLOCK or not block:
-                raise EnvironmentProblem("The executor did not hand out the weights.")
-            weights += block
-        if len(weights) > announced_bytes:
-            raise EnvironmentProblem("The executor handed out more weights than it announced.")
-        return bytes(weights)
+        return sealed
 
     def predict(
         self, images: npt.NDArray[np.uint8], num_classes: int, batch_size: int
@@ -148,68 +115,15 @@ class Relay:
         self._expect(Predicted)
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
-            self._load(batch)
+            self._link.load(batch)
             handle = self.meter.begin_batch(batch.shape)
             self._reply(Status.OK, Batch(handle=handle, shape=batch.shape).encode())
             logits = self._expect(Predicted).logits
             self.meter.check_logits(logits or 0, len(batch), num_classes)
-            labels.append(self._argmax(logits or 0, len(batch), num_classes))
-            self._command(Drop(handles=self.meter.end_batch()).encode())
+            labels.append(self._link.argmax(logits or 0, len(batch), num_classes))
+            self._link.drop(self.meter.end_batch())
         self._reply(Status.OK, Batch(handle=None).encode())
         return np.concatenate(labels)
-
-    # Talking to the executor.
-
-    def _command(self, message: bytes) -> None:
-        self._to_executor(Channel.HOST, message)
-
-    def _to_executor(self, channel: Channel, payload: bytes | memoryview) -> None:
-        try:
-            self.executor.send(channel, payload)
-        except Disconnected:
-            raise ExecutorLost from None
-
-    def _from_executor(self) -> tuple[Channel, bytes]:
-        try:
-            return self.executor.receive()
-        except Disconnected:
-            raise ExecutorLost from None
-        except WireError as error:
-            raise EnvironmentProblem(f"The executor sent something that is no frame: {error}.") from None
-
-    def _executor_answer(self) -> bytes:
-        status, body = self._executor_status()
-        if status is not Status.OK:
-            raise SubmissionFailure(Verdict.FAILED, _text(body))
-        return body
-
-    def _executor_message(self, kind: type[_Answer]) -> _Answer:
-        try:
-            return kind.model_validate_json(self._executor_answer())
-        except ValidationError:
-            raise EnvironmentProblem(f"The executor's answer is no {kind.__name__} message.") from None
-
-    def _executor_status(self) -> tuple[Status, bytes]:
-        _, payload = self._from_executor()
-        if not payload or payload[0] > max(Status):
-            raise EnvironmentProblem("The executor sent an answer without a status.")
-        return Status(payload[0]), payload[1:]
-
-    def _load(self, array: npt.NDArray[Any]) -> None:
-        self._command(Load(dtype=str(array.dtype), shape=array.shape).encode())
-        raw = memoryview(np.ascontiguousarray(array).data).cast("B")
-        for start in range(0, len(raw), _BLOCK_BYTES):
-            self._to_executor(Channel.BLOCK, raw[start : start + _BLOCK_BYTES])
-
-    def _argmax(self, handle: int, count: int, num_classes: int) -> npt.NDArray[np.int64]:
-        self._command(Argmax(handle=handle).encode())
-        answer = self._executor_answer()
-        if len(answer) != count * np.dtype(np.int64).itemsize:
-            raise EnvironmentProblem("The executor answered with another number of labels than images.")
-        labels = np.frombuffer(answer, dtype=np.int64)
-        if count and not 0 <= labels.min() <= labels.max() < num_classes:
-            raise EnvironmentProblem("The executor answered with a label that no class has.")
-        return labels
 
     # Talking to the submission.
 
@@ -262,23 +176,23 @@ class Relay:
         except SubmissionFailure as failure:
             self._end(failure)
         if accepted.question is not None:
-            self._to_executor(Channel.STREAM, accepted.forward + accepted.question.record)
+            self._link.pass_on(accepted.forward + accepted.question.record)
             self._ask(accepted.question)
         elif accepted.forward:
-            self._to_executor(Channel.STREAM, accepted.forward)
+            self._link.pass_on(accepted.forward)
         if accepted.refused is not None:
             self._reply(Status.REFUSED, accepted.refused.encode())
 
     def _ask(self, question: Question) -> None:
-        status, body = self._executor_status()
+        status, body = self._link.answer()
         if status is Status.FATAL:
-            self._end(SubmissionFailure(Verdict.FAILED, _text(body)))
+            self._end(SubmissionFailure(Verdict.FAILED, reason_text(body)))
         try:
             if status is Status.OK:
                 self.meter.answer(question, body)
             else:
                 self.meter.refuse(question)
-                body = body[:_REASON_BYTES]
+                body = body[:REASON_BYTES]
         except WireError as error:
             raise EnvironmentProblem(f"The executor's answer makes no sense: {error}.") from None
         except SubmissionFailure as failure:
@@ -315,10 +229,6 @@ class Relay:
         self.log.add(message.traceback.encode())
         uncounted = [operator for operator in self.meter.refused if operator in message.reason]
         raise SubmissionFailure(Verdict.UNCOUNTABLE if uncounted else Verdict.FAILED, message.reason)
-
-
-def _text(body: bytes) -> str:
-    return body[:_REASON_BYTES].decode(errors="replace")
 
 
 def _located(failure: SubmissionFailure, message: Failed) -> SubmissionFailure:

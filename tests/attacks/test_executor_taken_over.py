@@ -17,9 +17,9 @@ import pytest
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.remote import wire
+from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import ModelTensor, Returned
 from haet_eval.remote.recount import recount
-from haet_eval.remote.relay import ExecutorLost
 from haet_eval.remote.wire import Channel, Code, Status, frame
 from tests.attacks.played import End, hand_in, played, take_job
 from tests.unit.remote import frames

@@ -12,8 +12,9 @@ import torch
 from haet_eval.competition import Budgets
 from haet_eval.counting.bill import bill
 from haet_eval.remote.client.task import Task
+from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import Job, Start
-from haet_eval.remote.relay import ExecutorLost, SubmissionLost
+from haet_eval.remote.relay import SubmissionLost
 from haet_eval.runtimes.process import ProcessRuntime
 from haet_eval.workers import executor_threads, open_run
 from tests.integration.battery.running import run_cases

@@ -1,0 +1,134 @@
+"""The host's end of the connection to the executor. Its answers are checked: it may have been taken over."""
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.remote.connection import Connection, Disconnected
+from haet_eval.remote.messages import Argmax, Drop, Load, ModelTensor, Seal, Start, Started, WeightsFollow
+from haet_eval.remote.wire import Channel, Status, WireError
+
+REASON_BYTES: Final = 2000
+_BLOCK_BYTES: Final = 4 << 20
+_HEADER_BYTES_PER_TENSOR: Final = 1 << 13
+
+_Answer = TypeVar("_Answer", Started, WeightsFollow)
+
+
+class ExecutorLost(Exception):
+    """The executor has closed its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The training as it ended: the weights as safetensors, and what the executor used."""
+
+    weights: bytes
+    peak_memory_bytes: int
+
+
+class ExecutorLink:
+    """Commands and records to the executor, and its answers.
+
+    Every method raises ExecutorLost when it is gone, EnvironmentProblem when what it says makes no sense, and
+    SubmissionFailure when a call that came before has failed in it.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def start(self, start: Start) -> dict[str, Any]:
+        """Tell it how to run; returns facts about it (`torch`, `accelerator`)."""
+        self._command(start.encode())
+        return self._message(Started).model_dump()
+
+    def load(self, array: npt.NDArray[Any]) -> None:
+        """Hand it a tensor, which gets the next handle."""
+        self._command(Load(dtype=str(array.dtype), shape=array.shape).encode())
+        raw = memoryview(np.ascontiguousarray(array).data).cast("B")
+        for start in range(0, len(raw), _BLOCK_BYTES):
+            self._send(Channel.BLOCK, raw[start : start + _BLOCK_BYTES])
+
+    def pass_on(self, records: bytes) -> None:
+        """Send it records of the stream. The last of them may be a question: then `answer` comes next."""
+        self._send(Channel.STREAM, records)
+
+    def answer(self) -> tuple[Status, bytes]:
+        """Its answer to a question or a command."""
+        _, payload = self._receive()
+        if not payload or payload[0] > max(Status):
+            raise EnvironmentProblem("The executor sent an answer without a status.")
+        return Status(payload[0]), payload[1:]
+
+    def seal(self, tensors: tuple[ModelTensor, ...], model_bytes: int) -> Sealed:
+        """Close the training: keep these tensors, of so many bytes in all, and fetch them."""
+        self._command(Seal(tensors=tensors).encode())
+        facts = self._message(WeightsFollow)
+        most_bytes = model_bytes + _HEADER_BYTES_PER_TENSOR * (1 + len(tensors))
+        return Sealed(self._weights(facts.weights_bytes, most_bytes), facts.peak_memory_bytes)
+
+    def argmax(self, handle: int, count: int, num_classes: int) -> npt.NDArray[np.int64]:
+        """The class with the greatest logit for each of `count` images, [count]."""
+        self._command(Argmax(handle=handle).encode())
+        answer = self._ok()
+        if len(answer) != count * np.dtype(np.int64).itemsize:
+            raise EnvironmentProblem("The executor answered with another number of labels than images.")
+        labels = np.frombuffer(answer, dtype=np.int64)
+        if count and not 0 <= labels.min() <= labels.max() < num_classes:
+            raise EnvironmentProblem("The executor answered with a label that no class has.")
+        return labels
+
+    def drop(self, handles: tuple[int, ...]) -> None:
+        """Let it forget these tensors."""
+        self._command(Drop(handles=handles).encode())
+
+    def _command(self, message: bytes) -> None:
+        self._send(Channel.HOST, message)
+
+    def _send(self, channel: Channel, payload: bytes | memoryview) -> None:
+        try:
+            self._connection.send(channel, payload)
+        except Disconnected:
+            raise ExecutorLost from None
+
+    def _receive(self) -> tuple[Channel, bytes]:
+        try:
+            return self._connection.receive()
+        except Disconnected:
+            raise ExecutorLost from None
+        except WireError as error:
+            raise EnvironmentProblem(f"The executor sent something that is no frame: {error}.") from None
+
+    def _ok(self) -> bytes:
+        status, body = self.answer()
+        if status is not Status.OK:
+            raise SubmissionFailure(Verdict.FAILED, reason_text(body))
+        return body
+
+    def _message(self, kind: type[_Answer]) -> _Answer:
+        try:
+            return kind.model_validate_json(self._ok())
+        except ValidationError:
+            raise EnvironmentProblem(f"The executor's answer is no {kind.__name__} message.") from None
+
+    def _weights(self, announced_bytes: int, most_bytes: int) -> bytes:
+        if announced_bytes > most_bytes:
+            raise EnvironmentProblem("The executor announced more weights than the model has.")
+        weights = bytearray()
+        while len(weights) < announced_bytes:
+            channel, block = self._receive()
+            if channel is not Channel.BLOCK or not block:
+                raise EnvironmentProblem("The executor did not hand out the weights.")
+            weights += block
+        if len(weights) > announced_bytes:
+            raise EnvironmentProblem("The executor handed out more weights than it announced.")
+        return bytes(weights)
+
+
+def reason_text(body: bytes) -> str:
+    """What an executor said of a failure, as text that is not endless."""
+    return body[:REASON_BYTES].decode(errors="replace")
