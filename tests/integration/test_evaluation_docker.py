@@ -56,7 +56,7 @@ def test_containers_and_local_processes_count_alike(tmp_path: Path) -> None:
 
 LIMITS = {
     "memory in the executor": (
-        "def train(task):\n    kept = [torch.ones(50_000_000) for _ in range(100)]\n    kept[-1].sum().item()",
+        "def train(task):\n    many = [torch.ones(50_000_000) for _ in range(100)]\n    many[9].sum().item()",
         Verdict.LIMIT_MEMORY,
         {"memory_bytes": 1_500_000_000},
     ),
