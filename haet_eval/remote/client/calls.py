@@ -45,6 +45,7 @@ Result: TypeAlias = NewTensor | Input | bool | int | float | complex | list[Any]
 class KnownCall:
     """What a call returns, and how its record is written.
 
+    `single` is the one result that is a new tensor, `same` the input that is the one result, or -1.
     `mirror`: True if it can be done on mirrors, False if it never touches any, None if it may write tensors
     that have one.
     """
@@ -60,6 +61,7 @@ class KnownCall:
         "random",
         "results",
         "returns",
+        "same",
         "single",
         "view",
     )
@@ -70,6 +72,7 @@ class KnownCall:
     results: list[Result]
     returns: str  # "nothing", "one" or "tuple"
     single: NewTensor | None
+    same: int
     dynamic: bool
     random: bool
     view: bool

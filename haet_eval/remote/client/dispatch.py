@@ -5,7 +5,8 @@ of its kind defines a template, and asks.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from itertools import count
 from typing import Any, Final
 
 import torch
@@ -63,7 +64,7 @@ class Dispatcher:
         self.phases = PhaseTracker()
         self._known: dict[tuple[Any, ...], KnownCall] = {}
         self._defined = 0
-        self._kinds: dict[Any, str] = {}
+        self._kinds: dict[int, str] = {}
         self._phase = INITIALISATION
 
     def dispatch(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -86,21 +87,24 @@ class Dispatcher:
     # Calls.
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        key: list[Any] = [func]
+        key: list[Any] = [id(func)]  # identity is enough for overloads and layouts, and hashes fast
         tensors: list[RemoteTensor] = []
         floats: list[float] = []
         for value in args:
-            if type(value) is RemoteTensor:
+            kind = type(value)
+            if kind is RemoteTensor:
                 tensors.append(value)
-                key.append(value._layout)
+                key.append(id(value._layout))
+            elif kind is int or value is None:
+                key.append(value)
             else:
                 self._walk(value, key, tensors, floats)
         for name, value in kwargs.items():
             key.append(name)
             self._walk(value, key, tensors, floats)
-        kind = self._kinds.get(func)
-        if kind is not None:
-            self._extend_key(kind, key, tensors, floats)
+        more = self._kinds.get(id(func))
+        if more is not None:
+            self._extend_key(more, key, tensors, floats)
         if not tensors:
             key.append(torch.get_default_dtype())
         known = self._known.get(tuple(key))
@@ -110,7 +114,9 @@ class Dispatcher:
 
     def _walk(self, value: Any, key: list[Any], tensors: list[RemoteTensor], floats: list[float]) -> None:
         kind = type(value)
-        if kind is float:
+        if kind is int or value is None:
+            key.append(value)
+        elif kind is float:
             floats.append(value)
             key.append(_FLOATS[SPECIAL.get(value, ANY_FLOAT)])
         elif kind is bool:
@@ -119,19 +125,25 @@ class Dispatcher:
             for item in value:
                 if type(item) is RemoteTensor:
                     tensors.append(item)
-                    key.append(item._layout)
+                    key.append(id(item._layout))
+                elif type(item) is int:
+                    key.append(item)
                 else:
                     self._walk(item, key, tensors, floats)
             key.append(_END)
-        elif isinstance(value, torch.Tensor):
+        else:
+            self._walk_rare(value, key, tensors)
+
+    def _walk_rare(self, value: Any, key: list[Any], tensors: list[RemoteTensor]) -> None:
+        if isinstance(value, torch.Tensor):
             if value.is_meta:
                 raise _OnMeta
             tensor = value if isinstance(value, RemoteTensor) else self.upload(value)
             tensors.append(tensor)
-            key.append(tensor._layout)
+            key.append(id(tensor._layout))
         elif isinstance(value, torch._C.Generator):
             key.append(("generator", self.random.number(value)))
-        elif kind is torch.device and value.type == "meta":
+        elif isinstance(value, torch.device) and value.type == "meta":
             raise _OnMeta
         else:
             key.append(value)
@@ -178,6 +190,8 @@ class Dispatcher:
                 if single.alias < 0
                 else _view(known, single, tensors, handle)
             )
+        elif known.same >= 0:
+            result = tensors[known.same]
         else:
             result = self._build(known, first, tensors)
             if known.view:
@@ -198,7 +212,7 @@ class Dispatcher:
         return self._build(known, first, tensors)
 
     def _build(self, known: KnownCall, first: int, tensors: list[RemoteTensor]) -> Any:
-        numbers = iter(range(first, first + count_new(known.results)))
+        numbers = count(first)
 
         def build(result: Result) -> Any:
             if isinstance(result, NewTensor):
@@ -228,21 +242,41 @@ class Dispatcher:
         tensors: list[RemoteTensor],
         floats: list[float],
     ) -> Any:
-        if _is_composite(func):
-            return self._decompose(func.decompose, args, kwargs)
-        functional = _without_out(func)
-        if functional is not None:
-            return self._decompose(partial(_into, functional), args, kwargs)
+        others = _in_other_words(func)
+        if others is not None:
+            return self._decompose(others, args, kwargs)
         kind = _kind_of(func)
-        if kind and func not in self._kinds:
-            self._kinds[func] = kind
+        if kind and id(func) not in self._kinds:
+            self._kinds[id(func)] = kind
             return self._call(func, args, kwargs)
         if lookup(str(func)) is None:
             tensors, floats = [], []  # its name alone is asked for, to be told why not
-        known = self._classify(func, args, kind)
+        known = self._classify(func, args, kwargs, kind)
         if known.view and tensors:
             self._unshare(tensors[0])
         self._tell_phase()
+        self._define(known, func, args, kwargs, tensors, floats)
+        self._known[key] = known
+        value = mirror.run(func, args, kwargs, tensors) if known.mirror else None
+        if known.mirror is None:
+            mirror.forget(tensors)
+        result = self._adopt(known, tensors)
+        if known.view:
+            _change_metadata(func, args, kwargs, tensors)
+        if known.single is not None:
+            result._mirror = value
+        return result
+
+    def _define(
+        self,
+        known: KnownCall,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        tensors: list[RemoteTensor],
+        floats: list[float],
+    ) -> None:
+        """Make the call, and learn from the answer what it returns."""
         definition = DefinitionWriter(func, self.random.number).write(
             args, _with_dtype(func, kwargs, tensors)
         )
@@ -258,20 +292,13 @@ class Dispatcher:
         first_result = known.results[0] if known.results else None
         if known.returns == "one" and isinstance(first_result, NewTensor) and not known.dynamic:
             known.single = first_result
+        known.same = -1
+        if known.returns == "one" and isinstance(first_result, Input) and not (known.dynamic or known.view):
+            known.same = first_result.position
         known.mirror = mirror.policy(func, known, tensors)
-        self._known[key] = known
-        value = mirror.run(func, args, kwargs, tensors) if known.mirror else None
-        if known.mirror is None:
-            mirror.forget(tensors)
-        result = self._adopt(known, tensors)
-        if known.view:
-            _change_metadata(func, args, kwargs, tensors)
-        if known.single is not None:
-            result._mirror = value
-        return result
 
     @staticmethod
-    def _classify(func: Any, args: tuple[Any, ...], kind: str) -> KnownCall:
+    def _classify(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kind: str) -> KnownCall:
         known = KnownCall()
         tags = func.tags
         known.random = torch.Tag.nondeterministic_seeded in tags
@@ -279,10 +306,12 @@ class Dispatcher:
         known.dynamic = torch.Tag.dynamic_output_shape in tags or torch.Tag.data_dependent_output in tags
         if func is _aten.index.Tensor:
             known.dynamic = any(index is not None and index.dtype in _MASKS for index in args[1])
+        elif func is _aten.repeat_interleave.Tensor:
+            known.dynamic = kwargs.get("output_size") is None
         known.exact = kind == "exact"
         known.flip = _FLIPS.get(func)
-        count = len(func._schema.returns)
-        known.returns = "nothing" if count == 0 else "one" if count == 1 else "tuple"
+        values = len(func._schema.returns)
+        known.returns = "nothing" if values == 0 else "one" if values == 1 else "tuple"
         known.single = None
         return known
 
@@ -418,9 +447,14 @@ def _change_metadata(
     tensors[0]._layout = layout_of(tensors[0])
 
 
-def _is_composite(func: Any) -> bool:
+@cache
+def _in_other_words(func: Any) -> Callable[..., Any] | None:
+    """What to call instead: a composite operator's parts, or the operator without its `out`."""
     composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
-    return bool(composite) and lookup(str(func)) is None
+    if composite and lookup(str(func)) is None:
+        return func.decompose  # type: ignore[no-any-return]
+    functional = _without_out(func)
+    return None if functional is None else partial(_into, functional)
 
 
 def _without_out(func: Any) -> Any:

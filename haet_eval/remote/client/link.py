@@ -14,7 +14,8 @@ _RECEIVE_BYTES: Final = 1 << 20
 
 ONE_PROCESS: Final = (
     "Tensors of the task cannot be used in another process: the data is in the executor, and only the "
-    "process that train() runs in is connected to it. Use num_workers=0, and no multiprocessing; threads are fine."
+    "process that train() runs in is connected to it. Use num_workers=0 and no multiprocessing; threads are "
+    "fine."
 )
 
 

@@ -19,6 +19,8 @@ def install_replacements() -> None:
     Checkpoints().install()
     replaced: Any = torch
     replaced.cuda._lazy_init = _no_cuda
+    # PyTorch asks before each call whether somebody has registered a rule for it and our classes: nobody has.
+    replaced._library.simple_registry.find_torch_dispatch_rule = lambda *_: None
     replaced.to_dlpack = replaced.utils.dlpack.to_dlpack = lambda tensor: tensor.__dlpack__()
     process: Any = BaseProcess
     process.start = _no_process
@@ -36,7 +38,7 @@ def choose_open_kernels() -> None:
 
 
 class Checkpoints:
-    """torch.save and torch.load within one run: what was saved is a copy in memory, by the path it went to."""
+    """torch.save and torch.load within one run: what was saved is a copy in memory, by its path."""
 
     def __init__(self) -> None:
         self._saved: dict[str, Any] = {}
@@ -66,7 +68,7 @@ class Checkpoints:
 def _no_cuda() -> NoReturn:
     raise Refusal(
         "The submission's process has no GPU: where the organizers use one, the executor does. Put tensors "
-        'and models on `task.device`, as in `model.to(task.device)`, and take no other device than that or "cpu".'
+        "and models on `task.device`, as in `model.to(task.device)`; there is no other device."
     )
 
 

@@ -175,3 +175,21 @@ def pointwise(task: Any) -> Results:
         "promoted": n + 0.5, "copysign": torch.copysign(x, -y), "float_power": x.float_power(2), "mixed": n * x,
         "bool": x.bool().int() + True, "heaviside": torch.heaviside(x - 0.5, y), "logaddexp": torch.logaddexp(x, y),
     }  # fmt: skip
+
+
+def again_with_other_values(task: Any) -> Results:
+    """The same calls on other data give other shapes."""
+    found: Results = {}
+    for start in (0, 64, 128):
+        labels = task.labels[start : start + 64]
+        counts = torch.bincount(labels, minlength=10)
+        found |= {
+            f"{start}.mask": labels[labels > 4],
+            f"{start}.places": (labels == 3).nonzero(),
+            f"{start}.unique": labels.unique(),
+            f"{start}.repeated": torch.repeat_interleave(torch.arange(10), counts, output_size=64),
+            f"{start}.grown": torch.repeat_interleave(counts),
+            f"{start}.selected": labels.masked_select(labels < 2),
+            f"{start}.most": torch.bincount(labels[labels < start // 20 + 3]),
+        }
+    return found
