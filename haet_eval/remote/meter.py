@@ -42,6 +42,7 @@ from haet_eval.remote.trace import Kind
 from haet_eval.remote.wire import Code, Outcome, Reader, WireError
 
 MAX_READ_BYTES: Final = 32 << 20
+MAX_RECORDS: Final = 1 << 16
 _MAX_STEP: Final = 1 << 62
 _MAX_ORIGINS: Final = 1 << 10
 _MAX_REFUSED: Final = 1 << 10
@@ -72,9 +73,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What to do with a frame: pass `forward` on; then ask `question`, or tell the submission `refused`."""
+    """What to do with a frame: pass `forward` on; then ask `question`, or tell the submission `refused`.
+
+    Where the frame is long, this is about the records up to `end`; the next begins there.
+    """
 
     forward: bytes
+    end: int
     question: Question | None = None
     refused: str | None = None
 
@@ -110,17 +115,17 @@ class Meter:
 
     # The stream.
 
-    def accept(self, payload: bytes) -> Accepted:
-        """Check, charge and count the records of one frame.
+    def accept(self, payload: bytes, start: int = 0) -> Accepted:
+        """Check, charge and count the records of one frame, or as many as take a moment.
 
         Raises:
             WireError: bytes that no honest client sends.
             SubmissionFailure: a budget is used up, or the model uses what it may not.
         """
-        position = records = 0
+        position, records = start, 0
         handlers, living = self._handlers, self._handles.living
         try:
-            while position < len(payload):
+            while position < len(payload) and records < MAX_RECORDS:
                 handler = handlers.get(payload[position])
                 if handler is None:
                     break
@@ -129,9 +134,11 @@ class Meter:
                 if len(living) > MAX_HANDLES:
                     check_living(len(living))
         finally:
-            forward = payload[:position]
+            forward = payload[start:position]
             self._pass(forward, records)
-        return Accepted(forward) if position == len(payload) else self._ask(forward, payload[position:])
+        if position == len(payload) or records == MAX_RECORDS:
+            return Accepted(forward, position)
+        return self._ask(forward, payload[position:], len(payload))
 
     def _pass(self, body: bytes, records: int, kind: Kind = Kind.PASSED) -> None:
         """What is counted is recorded, also where the record that follows ends the run."""
@@ -141,20 +148,20 @@ class Meter:
         finally:
             self.charges.message(records)
 
-    def _ask(self, forward: bytes, record: bytes) -> Accepted:
+    def _ask(self, forward: bytes, record: bytes, end: int) -> Accepted:
         try:
             match record[0]:
                 case Code.DEFINE:
-                    return Accepted(forward, self._define(record))
+                    return Accepted(forward, end, self._define(record))
                 case Code.DYNAMIC:
-                    return Accepted(forward, self._dynamic(record))
+                    return Accepted(forward, end, self._dynamic(record))
                 case Code.READ:
-                    return Accepted(forward, self._read(record))
+                    return Accepted(forward, end, self._read(record))
                 case unknown:
                     raise WireError(f"a record of the unknown kind {unknown}")
         except Refused as refused:
             self._pass(record, 1, Kind.REFUSED)
-            return Accepted(forward, refused=str(refused))
+            return Accepted(forward, end, refused=str(refused))
 
     def _handle(self, number: int) -> Handle:
         handle = self._handles.living.get(number)

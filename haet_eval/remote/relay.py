@@ -171,8 +171,15 @@ class Relay:
             self.watch()
 
     def _stream(self, payload: bytes) -> None:
+        position = 0
+        while position < len(payload):
+            position = self._pass_part(payload, position)
+            self._look()
+
+    def _pass_part(self, payload: bytes, start: int) -> int:
+        """Meter a frame from there and pass it on as far as that takes a moment; returns where it goes on."""
         try:
-            accepted = self.meter.accept(payload)
+            accepted = self.meter.accept(payload, start)
         except SubmissionFailure as failure:
             self._end(failure)
         if accepted.question is not None:
@@ -182,6 +189,7 @@ class Relay:
             self._link.pass_on(accepted.forward)
         if accepted.refused is not None:
             self._reply(Status.REFUSED, accepted.refused.encode())
+        return accepted.end
 
     def _ask(self, question: Question) -> None:
         status, body = self._link.answer()

@@ -649,3 +649,17 @@ def test_a_value_of_another_size_is_nonsense() -> None:
     bench = Bench()
     with pytest.raises(WireError, match="another size"):
         bench.meter.answer(bench.ask(frames.read(bench.labels)), bytes(63))
+
+
+def test_a_long_frame_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("haet_eval.remote.meter.MAX_RECORDS", 3)
+    bench = Bench()
+    bench.ones(4)
+    frame = frames.call(0, ()) * 4 + frames.read(3)
+    first = bench.meter.accept(frame)
+    assert first.question is None
+    second = bench.meter.accept(frame, first.end)
+    assert second.question is not None
+    assert first.forward + second.forward + second.question.record == frame
+    assert second.end == len(frame)
+    assert next(iter(bench.meter.histogram())).total_calls == 5
