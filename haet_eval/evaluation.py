@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from haet_eval.errors import InvalidSubmission, SubmissionFailure, Verdict
 from haet_eval.findings import Findings, unread_submission
 from haet_eval.progress import Observer, Silent, Tick
 from haet_eval.ranking import place
-from haet_eval.record import Record
+from haet_eval.record import Record, Sandbox
 from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import Job, Start
 from haet_eval.remote.relay import SubmissionLost
@@ -42,7 +41,7 @@ class Request:
     results: Path
     competition: str | None = None
     task: str | None = None
-    sandbox: Literal["docker", "process"] = "docker"
+    sandbox: Sandbox = "docker"
     seed: int = 0
     device: str = "cpu"
 
@@ -78,7 +77,7 @@ def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
     findings = Findings(store, request.sandbox, request.device, request.seed)
     try:
         assignment = unpack(request, findings, watcher)
-        runtime = choose_runtime(request)
+        runtime = choose_runtime(request.sandbox, request.device)
         remove_leftovers()
         predictions = train_and_predict(assignment, runtime, findings, watcher)
         verdict, reason = score_predictions(assignment, predictions, findings, watcher)
@@ -109,21 +108,21 @@ def unpack(request: Request, findings: Findings, observer: Observer) -> Assignme
     return Assignment(submission, competition, task, competition.budgets_for(name), findings.dataset)
 
 
-def choose_runtime(request: Request) -> Runtime:
+def choose_runtime(sandbox: Sandbox, device: str) -> Runtime:
     """The runtime that was asked for, checked.
 
     Raises:
         EnvironmentProblem: it cannot be used on this machine.
     """
-    runtime: Runtime = ProcessRuntime() if request.sandbox == "process" else _docker(request)
+    runtime: Runtime = ProcessRuntime() if sandbox == "process" else _docker(device)
     runtime.check()
     return runtime
 
 
-def _docker(request: Request) -> Runtime:
+def _docker(device: str) -> Runtime:
     from haet_eval.runtimes.docker import DockerRuntime  # only now: the engine's SDK is slow to import
 
-    return DockerRuntime(cuda=request.device == "cuda")
+    return DockerRuntime(cuda=device == "cuda")
 
 
 def train_and_predict(

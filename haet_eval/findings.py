@@ -77,7 +77,7 @@ class Findings:
         histogram = meter.histogram()
         kept = self.store.put_artifact(histogram.to_json(), "histogram.json")
         self.training = Training(
-            operations=_operations(bill(histogram)),
+            operations=priced(bill(histogram)),
             histogram=HistogramArtifact(sha256=kept.sha256, bytes=kept.bytes, entries=len(histogram)),
             parameters=None,
             model=None,
@@ -122,12 +122,8 @@ class Findings:
                 created_at=datetime.now(UTC),
                 status=Status(verdict=verdict, stage=self.stage, reason=reason),
                 submission=self._submission(),
-                competition=self.competition
-                and CompetitionInfo(name=self.competition.name, digest=self.competition.digest),
-                dataset=self.dataset
-                and DatasetInfo(
-                    name=self.dataset.name, digest=self.dataset.digest, official=self.dataset.official
-                ),
+                competition=self._competition(),
+                dataset=self._dataset(),
                 environment=self._environment(),
                 trace=self.trace,
                 training=self.training,
@@ -137,6 +133,14 @@ class Findings:
                 log=Log(head=self.log.head, tail=self.log.tail, dropped_bytes=self.log.dropped_bytes),
             )
         )
+
+    def _competition(self) -> CompetitionInfo | None:
+        rules = self.competition
+        return CompetitionInfo(name=rules.name, digest=rules.digest) if rules else None
+
+    def _dataset(self) -> DatasetInfo | None:
+        data = self.dataset
+        return DatasetInfo(name=data.name, digest=data.digest, official=data.official) if data else None
 
     def _submission(self) -> SubmissionInfo:
         if self.submission is None:
@@ -169,7 +173,7 @@ class Findings:
             seed=self.seed,
             haet_eval=__version__,
             platform=platform.platform(),
-            cpu=_cpu_name(),
+            cpu=cpu_name(),
             threads=self.threads,
         )
 
@@ -190,23 +194,25 @@ def unread_submission(path: Path) -> SubmissionInfo:
     )
 
 
-def _operations(priced: Bill) -> Operations:
-    lines = sorted(priced.by_operator.items(), key=lambda item: (-item[1].operations, item[0]))
+def priced(costs: Bill) -> Operations:
+    """A bill as the record has it: the dearest operator first."""
+    lines = sorted(costs.by_operator.items(), key=lambda item: (-item[1].operations, item[0]))
     return Operations(
         standard=STANDARD,
-        total=priced.total,
-        by_phase=priced.by_phase,
+        total=costs.total,
+        by_phase=costs.by_phase,
         by_operator=tuple(
             OperatorCost(operator=name, calls=line.calls, operations=line.operations) for name, line in lines
         ),
         uncounted=tuple(
             Uncounted(operator=name, calls=line.calls, shapes=tuple(line.shapes), hint=line.hint)
-            for name, line in sorted(priced.uncounted.items())
+            for name, line in sorted(costs.uncounted.items())
         ),
     )
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """What this machine's processor calls itself."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,5 +1,6 @@
 """The two workers of an evaluation, started and connected: what a run happens in."""
 
+import math
 import os
 import socket
 import time
@@ -13,6 +14,7 @@ from haet_eval.competition import Budgets
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.remote import charges
 from haet_eval.remote.connection import Connection
+from haet_eval.remote.executor_link import ExecutorLink
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.relay import Relay
 from haet_eval.remote.trace import TraceWriter
@@ -71,7 +73,7 @@ class Watch:
     def check_workers(self) -> None:
         """Raises when a worker has ended; the executor is judged first, as the other ends with it."""
         for role in (Role.EXECUTOR, Role.SUBMISSION):
-            end = self.workers[role].poll()
+            end = self.workers[role].poll() if role in self.workers else None
             if end is not None:
                 raise judge_end(role, end, submission_started=self.submission_started)
 
@@ -135,12 +137,7 @@ def open_run(runtime: Runtime, budgets: Budgets, header: Mapping[str, object]) -
         stack.enter_context(runtime)
         threads = executor_threads(budgets)
         workers = {
-            Role.EXECUTOR: runtime.start(
-                Role.EXECUTOR,
-                folder.socket_path(Role.EXECUTOR),
-                _limits(budgets, budgets.memory_bytes, threads),
-                {"OMP_NUM_THREADS": str(threads)},
-            ),
+            Role.EXECUTOR: _start_executor(runtime, folder, budgets, threads),
             Role.SUBMISSION: runtime.start(
                 Role.SUBMISSION,
                 folder.socket_path(Role.SUBMISSION),
@@ -165,6 +162,33 @@ def open_run(runtime: Runtime, budgets: Budgets, header: Mapping[str, object]) -
             output_bytes=budgets.output_bytes,
         )
         yield Run(relay, meter, watch, trace, trace_path)
+
+
+@contextmanager
+def open_executor(runtime: Runtime, budgets: Budgets, threads: int) -> Iterator[ExecutorLink]:
+    """Start an executor alone, as a replay needs it; on leaving, nothing of it is left.
+
+    Raises:
+        EnvironmentProblem: it cannot be started.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(RunFolder())
+        listener = stack.enter_context(folder.listen(Role.EXECUTOR))
+        stack.enter_context(runtime)
+        watch = Watch({Role.EXECUTOR: _start_executor(runtime, folder, budgets, threads)})
+        connection = Connection(_accept(listener, watch), watch.look)
+        stack.callback(connection.close)
+        watch.begin("train", math.inf)
+        yield ExecutorLink(connection)
+
+
+def _start_executor(runtime: Runtime, folder: RunFolder, budgets: Budgets, threads: int) -> Worker:
+    return runtime.start(
+        Role.EXECUTOR,
+        folder.socket_path(Role.EXECUTOR),
+        _limits(budgets, budgets.memory_bytes, min(threads, os.cpu_count() or 1)),
+        {"OMP_NUM_THREADS": str(threads)},
+    )
 
 
 def _limits(budgets: Budgets, memory_bytes: int, cpus: int) -> WorkerLimits:

@@ -1,0 +1,137 @@
+"""A trace run once more, on real data, with no contestant process alive: only an executor works."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from haet_eval.errors import SubmissionFailure
+from haet_eval.remote import wire
+from haet_eval.remote.executor_link import ExecutorLink, ExecutorLost, Sealed, reason_text
+from haet_eval.remote.messages import ModelTensor, Start
+from haet_eval.remote.meter import Question
+from haet_eval.remote.recount import recount
+from haet_eval.remote.wire import Fresh, Outcome, Status, WireError
+
+
+class Departure(Exception):
+    """The executor does otherwise than the trace says. `entry` is the place in the trace."""
+
+    def __init__(self, entry: int, what: str) -> None:
+        super().__init__(f"entry {entry:,} of the trace: {what}")
+        self.entry = entry
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A replay that ended as the trace does: answers compared, and the model where one came back."""
+
+    answers: int
+    sealed: Sealed | None
+
+
+def replay(path: Path, link: ExecutorLink, start: Start, arrays: Sequence[npt.NDArray[Any]]) -> Replay:
+    """Run a trace in an executor that has just been started, and compare all that it answers.
+
+    What was read back is not in a trace, and not compared. The replay ends at the first difference, so
+    that nothing is run which was checked against another outcome than the true one.
+
+    Args:
+        path: the trace.
+        link: to the executor.
+        start: device and threads to run it with.
+        arrays: the training data, uint8 [N, 3, 32, 32] and int64 [N].
+
+    Raises:
+        BrokenTrace: see `recount`.
+        Departure: the executor answered otherwise, or ended.
+        EnvironmentProblem: it cannot be worked with.
+    """
+    link.start(start)
+    for array in arrays:
+        link.load(array)
+    performer = _Performer(link)
+    recount(path, performer)
+    return Replay(performer.answers, performer.model)
+
+
+class _Performer:
+    """Hands on to an executor what the meter lets pass."""
+
+    def __init__(self, link: ExecutorLink) -> None:
+        self._link = link
+        self.answers = 0
+        self.model: Sealed | None = None
+
+    def passed(self, entry: int, records: bytes) -> None:
+        with _at(entry, "a call"):
+            self._link.pass_on(records)
+
+    def answered(self, entry: int, question: Question, outcome: bytes | None) -> None:
+        status, answer = self._ask(entry, question)
+        if status is not Status.OK:
+            raise Departure(entry, f"{_name(question)} failed: {reason_text(answer)}")
+        if outcome is None:
+            if len(answer) != question.answer_bytes:
+                raise Departure(entry, f"{len(answer):,} bytes were read, not {question.answer_bytes:,}")
+        elif answer != outcome:
+            raise Departure(
+                entry,
+                f"{_name(question)} returned {_shown(answer, question)}; the trace says"
+                f" {_shown(outcome, question)}",
+            )
+
+    def refused(self, entry: int, question: Question) -> None:
+        status, _ = self._ask(entry, question)
+        if status is not Status.REFUSED:
+            raise Departure(
+                entry, f"{_name(question)} was refused, says the trace; the executor did otherwise"
+            )
+
+    def sealed(self, entry: int, tensors: tuple[ModelTensor, ...], model_bytes: int) -> None:
+        with _at(entry, "the end of the training"):
+            self.model = self._link.seal(tensors, model_bytes)
+
+    def _ask(self, entry: int, question: Question) -> tuple[Status, bytes]:
+        self.answers += 1
+        with _at(entry, _name(question)):
+            self._link.pass_on(question.record)
+            return self._link.answer()
+
+
+@contextmanager
+def _at(entry: int, what: str) -> Iterator[None]:
+    """Says where in the trace the executor has failed or ended."""
+    try:
+        yield
+    except ExecutorLost:
+        raise Departure(entry, f"the executor ended in {what}") from None
+    except SubmissionFailure as failure:
+        raise Departure(entry, failure.reason) from None
+
+
+def _name(question: Question) -> str:
+    return question.template.operator.name if question.template else "a value read back"
+
+
+def _shown(payload: bytes, question: Question) -> str:
+    try:
+        outcome = wire.decode_outcome(payload, len(question.inputs))
+    except WireError as error:
+        return f"nonsense ({error})"
+    return ", ".join(map(_described, wire.flatten(outcome.outputs))) + _changes(outcome) or "nothing"
+
+
+def _described(value: wire.Value) -> str:
+    if not isinstance(value, Fresh):
+        return str(value)
+    meta = value.meta
+    alias = f" in input {value.alias}" if value.alias >= 0 else ""
+    return f"{meta.dtype}{list(meta.shape)} (strides {list(meta.stride)}, offset {meta.offset}){alias}"
+
+
+def _changes(outcome: Outcome) -> str:
+    return "".join(f", input {place} now {list(meta.shape)}" for place, meta in outcome.changed)
