@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from haet_eval.errors import ExitCode, HaetError
+from haet_eval.errors import ExitCode, HaetError, SubmissionFailure
 from haet_eval.reports.text import printable_lines
 
 BROKEN_PIPE_STATUS: Final = 128 + signal.SIGPIPE
@@ -37,6 +37,9 @@ def run_guarded(program: Callable[[], object]) -> int:
         # Python flushes stdout at exit and would complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE_STATUS
+    except SubmissionFailure as failure:  # of a command that writes no record
+        _say(f"Error: {failure.reason}")
+        return failure.verdict.exit_code
     except HaetError as error:
         _say(f"Error: {error.message}")
         if error.hint:

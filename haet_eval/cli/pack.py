@@ -1,0 +1,42 @@
+"""`haet-eval pack`: make a submission's zip."""
+
+import shlex
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The zip.  [default: beside DIR, with its name]",
+)
+@click.option(
+    "--competition", metavar="NAME|FILE", help="Rules to check by.  [default: those of the submission's task]"
+)
+def pack(folder: Path, output: Path | None, competition: str | None) -> None:
+    """Make the zip of the submission in DIR: the same bytes on every machine.
+
+    What the evaluator would refuse is refused here, in the same words, with exit status 3.
+    """
+    from haet_eval.packing import pack_submission
+
+    packed = pack_submission(folder, output, competition)
+    submission, limits = packed.submission, packed.limits
+    rows = {
+        "packed": packed.path,
+        "submission": f"{submission.name} · {submission.team} · {submission.task}",
+        "files": f"{len(submission.files)} of {limits.entries} allowed",
+        "zip": f"{submission.archive_bytes:,} of {limits.archive_bytes:,} bytes",
+        "unpacked": f"{submission.source_bytes:,} of {limits.unpacked_bytes:,} bytes",
+        "sha256": submission.sha256,
+    }
+    for name, value in rows.items():
+        click.echo(f"{name:12} {value}")
+    click.echo(
+        f"\nNext:\n  haet-eval {shlex.quote(str(packed.path))}   judge it as the organizer does", err=True
+    )

@@ -1,0 +1,62 @@
+"""Making the zip that a contestant hands in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from haet_eval.archive import ArchiveLimits
+from haet_eval.atomic import Draft
+from haet_eval.competition import competition_for_task, load_competition
+from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.submission import Submission, load_submission, pack
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A zip that was written to `path`, and the limits that it keeps."""
+
+    path: Path
+    submission: Submission
+    limits: ArchiveLimits
+
+
+def pack_submission(folder: Path, output: Path | None = None, competition: str | None = None) -> Packed:
+    """Write the canonical zip of a submission: equal files give equal bytes on every machine.
+
+    Args:
+        folder: the submission.
+        output: the zip; None for one beside the folder, with its name. What is there is replaced.
+        competition: whose rules to check by; None for the one that has the submission's task.
+
+    Raises:
+        InvalidSubmission: the evaluator would refuse it, and says so in these words.
+        UsageProblem: the folder cannot be read, or `output` lies in it.
+        EnvironmentProblem: the zip cannot be written.
+    """
+    path = output or _beside(folder)
+    if folder.resolve() in path.resolve().parents:
+        raise UsageProblem(
+            f"{path} would lie in the submission, where the next zip would have to hold it.",
+            "Name a file outside of the folder.",
+        )
+    rules = load_competition(competition) if competition else None
+    limits = ArchiveLimits(**rules.limits.model_dump()) if rules else ArchiveLimits()
+    submission = load_submission(folder, limits)
+    rules = rules or load_competition(competition_for_task(submission.task))
+    rules.task(submission.task)
+    try:
+        with Draft(path.parent) as draft:
+            draft.write(pack(submission.files))
+            draft.replace(path)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path} cannot be written: {error.strerror}",
+            "Check the folder's owner and the free space, or choose another file with -o.",
+        ) from None
+    return Packed(path, submission, limits)
+
+
+def _beside(folder: Path) -> Path:
+    """`mine` -> `mine.zip`; for the folder that one is in, the name that it has above."""
+    if folder.name in ("", ".."):
+        folder = folder.resolve()
+    return folder.with_name(f"{folder.name}.zip")

@@ -1,0 +1,121 @@
+"""A submission to start from, made from the package's template."""
+
+import getpass
+import json
+import pwd
+import subprocess
+import unicodedata
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from haet_eval.atomic import Draft
+from haet_eval.errors import EnvironmentProblem, InvalidSubmission, UsageProblem
+from haet_eval.manifest import MANIFEST_NAME, read_manifest
+
+_TEMPLATE: Final = files("haet_eval") / "resources" / "template"
+_LONGEST_TITLE: Final = 80
+
+
+def start_submission(folder: Path, task: str, name: str | None, team: str | None) -> list[Path]:
+    """Write a submission that works as it is.
+
+    Args:
+        folder: is made; may exist if it is empty.
+        task: what its manifest names.
+        name: None to take it from the folder's.
+        team: None to take the user's name, as git knows it or else the machine.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageProblem: the folder is not empty, or no manifest may have such a name or team.
+        EnvironmentProblem: the folder cannot be written.
+    """
+    manifest = _manifest(name or _name_from(folder), team or _user_name(), task)
+    contents = {
+        MANIFEST_NAME: manifest,
+        "submission.py": (_TEMPLATE / "submission.py").read_bytes(),
+    }
+    try:
+        _make_empty(folder)
+        for path, content in contents.items():
+            with Draft(folder) as draft:
+                draft.write(content)
+                draft.create(folder / path)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{folder} cannot be written: {error.strerror}", "Check its owner and the free space."
+        ) from None
+    return [folder / path for path in contents]
+
+
+def _make_empty(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageProblem(f"{folder} is a file.", "Name a folder that does not exist yet.")
+    folder.mkdir(parents=True, exist_ok=True)
+    found = sorted(path.name for path in folder.iterdir())
+    if found:
+        raise UsageProblem(
+            f"{folder} is not empty: it has {', '.join(found[:3])}{' …' if len(found) > 3 else ''} in it.",
+            "Name a folder that does not exist yet; nothing was written.",
+        )
+
+
+def _manifest(name: str, team: str, task: str) -> bytes:
+    """The manifest with these values, as TOML strings; checked as the evaluator checks it."""
+    values = {"name": name, "team": team, "task": task}
+    quoted = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
+    template = Template((_TEMPLATE / MANIFEST_NAME).read_text("utf-8"))
+    content = template.substitute(quoted).encode()
+    try:
+        read_manifest(content)
+    except InvalidSubmission as error:
+        raise UsageProblem(error.reason, "Give another --name, --team or --task.") from None
+    return content
+
+
+def _name_from(folder: Path) -> str:
+    """`my-first_try` -> `My first try`."""
+    words = _title(folder.resolve().name.replace("-", " ").replace("_", " "))
+    return words[:1].upper() + words[1:] or "My submission"
+
+
+def _user_name() -> str:
+    """What git calls the user, or the machine's list of users does, or the name of the login."""
+    return _title(_git_name()) or _title(_full_name()) or _title(_login()) or "My team"
+
+
+def _git_name() -> str:
+    try:
+        asked = subprocess.run(
+            ["git", "config", "user.name"],  # noqa: S607 the user's own git, wherever it is
+            capture_output=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return asked.stdout.decode(errors="ignore")
+
+
+def _full_name() -> str:
+    try:
+        return pwd.getpwnam(getpass.getuser()).pw_gecos.partition(",")[0]
+    except (KeyError, OSError):
+        return ""
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def _title(text: str) -> str:
+    """The text as a manifest may have it: one line of visible characters, not too long."""
+    visible = "".join(one for one in " ".join(text.split()) if not unicodedata.category(one).startswith("C"))
+    return visible[:_LONGEST_TITLE].strip()
