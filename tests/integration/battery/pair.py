@@ -19,8 +19,9 @@ from haet_eval.runtimes.process import ProcessRuntime
 from haet_eval.workers import executor_threads, open_run
 from tests.integration.battery.running import run_cases
 
-BUDGETS = Budgets(readback_bytes=1 << 22, upload_bytes=1 << 24, wall_seconds=600, cpus=1)
+BUDGETS = Budgets(readback_bytes=1 << 22, upload_bytes=1 << 24, wall_seconds=600)
 IMAGES, CLASSES = 256, 10
+_THREADS = {"models": 2}
 _FOLDER = Path(__file__).parent
 _ENTRY = """
 from battery import {theme}
@@ -55,6 +56,10 @@ def run_theme(theme: str, only: str = "") -> ThemeRun:
     return ThemeRun(plain, remote, unpriced, output)
 
 
+def _budgets(theme: str) -> Budgets:
+    return BUDGETS.model_copy(update={"cpus": _THREADS.get(theme, 1)})
+
+
 def _data() -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(5)
     images = generator.integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
@@ -67,7 +72,7 @@ def _run_plainly(theme: str, only: str, images: np.ndarray, labels: np.ndarray) 
     torch.backends.mha.set_fastpath_enabled(False)  # likewise: the layers of an encoder are not fused
     task = Task(torch.from_numpy(images), torch.from_numpy(labels), CLASSES, 0, torch.device("cpu"), 600.0)
     threads = torch.get_num_threads()
-    torch.set_num_threads(executor_threads(BUDGETS))
+    torch.set_num_threads(executor_threads(_budgets(theme)))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -89,9 +94,9 @@ def _run_remotely(
         device="cpu",
         time_budget_seconds=600.0,
     )
-    with open_run(ProcessRuntime(), BUDGETS, {}) as run:
+    with open_run(ProcessRuntime(), _budgets(theme), {}) as run:
         try:
-            run.relay.start(Start(device="cpu", threads=executor_threads(BUDGETS)), [images, labels])
+            run.relay.start(Start(device="cpu", threads=executor_threads(_budgets(theme))), [images, labels])
             run.watch.begin("train", BUDGETS.wall_seconds)
             tensors = run.relay.train(job)
             run.meter.seal(tensors)

@@ -4,9 +4,11 @@ import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 
 import pytest
 import torch
+from _pytest.mark.structures import ParameterSet
 
 from tests.integration.battery.pair import ThemeRun, run_theme
 from tests.integration.battery.running import ERROR, Case, cases
@@ -24,14 +26,24 @@ THEMES = (
     "reading",
     "views",
 )
+THIRD_PARTY = "third_party"
 _ROUNDING = 1e-5
 
 
 def _cases() -> Iterator[tuple[str, str, Case]]:
-    for theme in THEMES:
+    for theme in (*THEMES, *([THIRD_PARTY] if find_spec("timm") else [])):
         module = importlib.import_module(f"tests.integration.battery.{theme}")
         for name, case in cases(module).items():
             yield theme, name, case
+
+
+def _parameters() -> list[ParameterSet]:
+    return [
+        pytest.param(
+            theme, name, case, id=f"{theme}-{name}", marks=pytest.mark.slow if theme == THIRD_PARTY else ()
+        )
+        for theme, name, case in _cases()
+    ]
 
 
 @cache
@@ -39,9 +51,7 @@ def run_once(theme: str) -> ThemeRun:
     return run_theme(theme)
 
 
-@pytest.mark.parametrize(
-    ("theme", "name", "case"), [pytest.param(*found, id=f"{found[0]}-{found[1]}") for found in _cases()]
-)
+@pytest.mark.parametrize(("theme", "name", "case"), _parameters())
 def test_bit_identical(theme: str, name: str, case: Case) -> None:
     run = run_once(theme)
     plain, remote = run.of(run.plain, name), run.of(run.remote, name)
