@@ -41,7 +41,11 @@ ACTIVATIONS: tuple[tuple[int, str, str], ...] = (
 
 
 def _each(operations: int) -> Price:
-    return lambda signature: signature.out.numel * real_or_complex(signature, operations, None)
+    def each(signature: Signature) -> int:
+        return signature.out.numel * real_or_complex(signature, operations, None)
+
+    each.__doc__ = f"{operations} per element of the result."
+    return each
 
 
 for _operations, _suffixes, _operators in ACTIVATIONS:
@@ -50,13 +54,13 @@ for _operations, _suffixes, _operators in ACTIVATIONS:
 
 @price(*overloads("gelu", _IN_PLACE))
 def _gelu(signature: Signature) -> int:
-    """x/2 · (1 + erf(x/√2)), or x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))."""
+    """5n: x/2 · (1 + erf(x/√2)); 9n: x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))."""
     return signature.out.numel * (9 if signature["approximate"] == "tanh" else 5)
 
 
 @price(*overloads("gelu_backward", _BACKWARD))
 def _gelu_backward(signature: Signature) -> int:
-    """g · (Φ(x) + x · φ(x)), or the chain rule through the tanh."""
+    """11n: g · (Φ(x) + x · φ(x)); 18n: the chain rule through the tanh."""
     return signature.out.numel * (18 if signature["approximate"] == "tanh" else 11)
 
 

@@ -86,6 +86,7 @@ def _convolution(signature: Signature) -> int:
     *overloads("_slow_conv2d_forward slow_conv3d_forward", ".default .output"),
 )
 def _backend_convolution(signature: Signature) -> int:
+    """With K = C_in / groups · kernel: n(2K − 1), and n with a bias."""
     return _filtered(signature) + _bias(signature)
 
 
@@ -97,11 +98,13 @@ def _backend_convolution(signature: Signature) -> int:
     )
 )
 def _backend_transposed_convolution(signature: Signature) -> int:
+    """2M − n for M products, and n with a bias."""
     return _transposed(signature, "self") + _bias(signature)
 
 
 @price(*overloads("cudnn_convolution_relu", _FUNCTION))
 def _convolution_relu(signature: Signature) -> int:
+    """Convolution, bias, ReLU."""
     return _filtered(signature) + _bias(signature) + signature.out.numel
 
 
@@ -127,6 +130,7 @@ def _convolution_backward(signature: Signature) -> int:
 
 @price("aten._slow_conv2d_backward.output_mask", "aten._slow_conv2d_backward.output_mask_out")
 def _slow_convolution_backward(signature: Signature) -> int:
+    """With M products: 2M − |x| for the input, 2M − |w| for the weight, |g| − C for the bias."""
     return _backward(signature, signature.tensor("self"), False)
 
 

@@ -8,12 +8,13 @@ _FUNCTION = ".default .out"
 
 @price(*overloads("native_dropout", _FUNCTION))
 def _dropout(signature: Signature) -> int:
-    """A draw, the scaling of the mask and the product for each element; a copy out of training."""
+    """3n: a draw, the scaling of the mask, the product; nothing out of training."""
     return 0 if signature["train"] is False else 3 * signature.out.numel
 
 
 @price(*overloads("_fused_dropout", _FUNCTION))
 def _fused_dropout(signature: Signature) -> int:
+    """3n: a draw, the scaling of the mask, the product."""
     return 3 * signature.out.numel
 
 

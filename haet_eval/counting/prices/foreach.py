@@ -10,7 +10,7 @@ from haet_eval.counting.prices import (  # noqa: F401  (bound before they are lo
     reductions,
 )
 from haet_eval.counting.prices.reductions import norm_operations
-from haet_eval.counting.prices.table import Price, lookup, overloads, price
+from haet_eval.counting.prices.table import Price, formula, lookup, overloads, price
 from haet_eval.counting.signature import Argument, Signature, tensors_in
 
 _UNARY = (
@@ -61,7 +61,12 @@ def _over_list(operator: str, names: Mapping[str, str]) -> Price:
     single = lookup(operator)
     if single is None:
         raise KeyError(operator)
-    return lambda signature: sum(single(one) for one in _singles(signature, operator, names))
+
+    def over_list(signature: Signature) -> int:
+        return sum(single(one) for one in _singles(signature, operator, names))
+
+    over_list.__doc__ = f"For each tensor of the list: {formula(operator)}"
+    return over_list
 
 
 def _variants(operator: str, suffix: str) -> Iterator[str]:
@@ -80,11 +85,13 @@ for _operators, _suffix, _single, _names in LISTS:
 
 @price("aten._foreach_pow.ScalarAndTensor")
 def _power(signature: Signature) -> int:
+    """One power for each element of each tensor."""
     return sum(meta.numel for meta in signature.tensors("exponent"))
 
 
 @price(*overloads("_foreach_norm", ".Scalar .Scalar_out"))
 def _norm(signature: Signature) -> int:
+    """The sum over the list of the norm of each tensor."""
     return sum(norm_operations(meta.numel, 1, signature["ord"]) for meta in signature.tensors("self"))
 
 

@@ -50,14 +50,14 @@ def _nll_backward(signature: Signature) -> int:
 
 @price(*overloads("mse_loss", _FUNCTION))
 def _mse(signature: Signature) -> int:
-    """(x − y)²."""
+    """2n: (x − y)²; |in| more for a mean, |in| − 1 for a sum."""
     elements = _elements(signature)
     return 2 * elements + reduction_operations(signature, elements)
 
 
 @price(*overloads("mse_loss_backward", _BACKWARD))
 def _mse_backward(signature: Signature) -> int:
-    """(x − y) · 2g, with 2g/n formed once where g is one number."""
+    """2n + 1: (x − y) · 2g, with 2g/n formed once; 3n where there is a g for each."""
     elements = signature.out.numel
     return 3 * elements if signature["reduction"] == 0 else 2 * elements + 1 + incoming_operations(signature)
 

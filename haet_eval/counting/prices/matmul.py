@@ -31,11 +31,13 @@ def _added(signature: Signature, product: TensorMeta) -> int:
 
 @price(*overloads("mm bmm", _DTYPES), *overloads("_int_mm", _FUNCTION))
 def _mm(signature: Signature) -> int:
+    """n(2K − 1): n sums of K products."""
     return inner_products(signature, signature.out.numel, signature.tensor("self").shape[-1])
 
 
 @price(*overloads("addmm baddbmm", f"{_DTYPES} _.default"))
 def _addmm(signature: Signature) -> int:
+    """n(2K − 1); n for what is added, n more for `alpha`, |self| more for `beta` where they are not ±1."""
     left = "batch1" if "baddbmm" in signature.operator else "mat1"
     products = inner_products(signature, signature.out.numel, signature.tensor(left).shape[-1])
     return products + _added(signature, signature.out)
@@ -50,17 +52,20 @@ def _addbmm(signature: Signature) -> int:
 
 @price(*overloads("addmv", f"{_FUNCTION} _.default"))
 def _addmv(signature: Signature) -> int:
+    """n(2K − 1), and what is added, as in addmm."""
     products = inner_products(signature, signature.out.numel, signature.tensor("mat").shape[-1])
     return products + _added(signature, signature.out)
 
 
 @price(*overloads("addr", f"{_FUNCTION} _.default"))
 def _addr(signature: Signature) -> int:
+    """n products, and what is added, as in addmm."""
     return inner_products(signature, signature.out.numel, 1) + _added(signature, signature.out)
 
 
 @price(*overloads("mv dot vdot", _FUNCTION))
 def _product_with_vector(signature: Signature) -> int:
+    """n(2K − 1): n sums of K products."""
     return inner_products(signature, signature.out.numel, signature.tensor("self").shape[-1])
 
 
@@ -72,6 +77,7 @@ def _addmm_activation(signature: Signature) -> int:
 
 @price("aten.linear.out")
 def _linear(signature: Signature) -> int:
+    """n(2K − 1), and n with a bias."""
     bias = 0 if signature["bias"] is None else signature.out.numel
     return inner_products(signature, signature.out.numel, signature.tensor("input").shape[-1]) + bias
 

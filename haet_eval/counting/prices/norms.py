@@ -32,6 +32,7 @@ def _channels(data: TensorMeta) -> int:
 
 
 def _batch_norm_training(signature: Signature) -> int:
+    """7|in| + 2C: mean, centre, square, mean; eps, 1/σ; scale, γ, β. Running statistics 3C each."""
     data = signature.tensor("input")
     running = sum(signature.arguments.get(name) is not None for name in ("running_mean", "running_var"))
     channels = _channels(data)
@@ -50,6 +51,7 @@ def _batch_norm_evaluation(signature: Signature) -> int:
     "aten._native_batch_norm_legit_functional.default",
 )
 def _batch_norm(signature: Signature) -> int:
+    """In training 7|in| + 2C and 3C for each running statistic; in evaluation 4|in| + 2C."""
     return _batch_norm_training(signature) if signature["training"] else _batch_norm_evaluation(signature)
 
 
@@ -79,6 +81,7 @@ def _batch_norm_gradients(data: TensorMeta, mask: tuple[bool, ...], weighted: bo
 
 @price(*overloads("native_batch_norm_backward", _FUNCTION))
 def _native_batch_norm_backward(signature: Signature) -> int:
+    """9|in| + C for all three gradients; 6|in| + C in evaluation."""
     return _batch_norm_gradients(
         signature.tensor("input"),
         output_mask(signature),
@@ -89,6 +92,7 @@ def _native_batch_norm_backward(signature: Signature) -> int:
 
 @price("aten.batch_norm_backward.default")
 def _batch_norm_backward(signature: Signature) -> int:
+    """9|in| + C for all three gradients; 6|in| + C in evaluation."""
     return _batch_norm_gradients(
         signature.tensor("input"), output_mask(signature), weighted=True, training=bool(signature["update"])
     )
@@ -96,11 +100,13 @@ def _batch_norm_backward(signature: Signature) -> int:
 
 @price(*overloads("cudnn_batch_norm_backward miopen_batch_norm_backward", _FUNCTION))
 def _cudnn_batch_norm_backward(signature: Signature) -> int:
+    """9|in| + C."""
     return _batch_norm_gradients(signature.tensor("input"), (True, True, True), weighted=True, training=True)
 
 
 @price(*overloads("native_layer_norm", _FUNCTION))
 def _layer_norm(signature: Signature) -> int:
+    """7|in| + 2R for R rows: mean, centre, square, mean; eps, 1/σ; scale, γ, β."""
     data = signature.tensor("input")
     return _normalised(data.numel, _rows(signature, data), _affine(signature))
 
@@ -112,6 +118,7 @@ def _rows(signature: Signature, data: TensorMeta) -> int:
 
 @price(*overloads("native_group_norm", _FUNCTION))
 def _group_norm(signature: Signature) -> int:
+    """7|in| + 2S for S groups of all samples: mean, centre, square, mean; eps, 1/σ; scale, γ, β."""
     data = signature.tensor("input")
     return _normalised(data.numel, _groups(signature), _affine(signature))
 
@@ -139,6 +146,7 @@ def _gradients(inputs: int, statistics: int, parameters: int, mask: tuple[bool, 
 
 @price(*overloads("native_layer_norm_backward", _FUNCTION))
 def _layer_norm_backward(signature: Signature) -> int:
+    """13|in| − 2D for all three gradients, with D elements of γ."""
     data = signature.tensor("input")
     return _gradients(
         data.numel,
@@ -151,6 +159,7 @@ def _layer_norm_backward(signature: Signature) -> int:
 
 @price(*overloads("native_group_norm_backward", _FUNCTION))
 def _group_norm_backward(signature: Signature) -> int:
+    """13|in| − 2C for all three gradients."""
     (channels,) = signature.integers("C")
     return _gradients(
         signature.tensor("input").numel,

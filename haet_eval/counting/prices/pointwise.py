@@ -33,7 +33,14 @@ def real_or_complex(signature: Signature, real: int, of_complex: int | None) -> 
 
 def per_element(real: int, of_complex: int | None = None) -> Price:
     """A price of so many operations for each element of the output."""
-    return lambda signature: signature.out.numel * real_or_complex(signature, real, of_complex)
+
+    def each(signature: Signature) -> int:
+        return signature.out.numel * real_or_complex(signature, real, of_complex)
+
+    each.__doc__ = f"{real} per element of the result" + (
+        f", {of_complex} if complex." if of_complex else "."
+    )
+    return each
 
 
 _UNARY = ".default _.default .out"
@@ -159,7 +166,7 @@ def _conjugate(signature: Signature) -> int:
 
 @price(*overloads("add sub", _ARITHMETIC), *overloads("rsub", ".Scalar .Scalar_out .Tensor .Tensor_out"))
 def _add(signature: Signature) -> int:
-    """self ± alpha · other."""
+    """self ± alpha · other: n, or 2n when `alpha` is not ±1."""
     scaled = multiplies(signature["alpha"])
     return signature.out.numel * real_or_complex(signature, 1 + scaled, 2 + 6 * scaled)
 
@@ -172,14 +179,14 @@ def _add_relu(signature: Signature) -> int:
 
 @price(*overloads("clamp", ".Tensor .Tensor_out _.Tensor .default .out _.default"))
 def _clamp(signature: Signature) -> int:
-    """A maximum and a minimum, as far as the bounds are given."""
+    """n for each bound that is given."""
     bounds = sum(signature[bound] is not None for bound in ("min", "max"))
     return signature.out.numel * real_or_complex(signature, bounds, None)
 
 
 @price(*overloads("addcmul addcdiv", _UNARY))
 def _add_product(signature: Signature) -> int:
-    """self + value · (tensor1 · tensor2), or of their quotient."""
+    """self + value · (tensor1 · tensor2), or of their quotient: 2n, or 3n when `value` is not ±1."""
     scaled = multiplies(signature["value"])
     quotient = "addcdiv" in signature.operator
     of_complex = (11 if quotient else 6) + 6 * scaled + 2
@@ -188,7 +195,7 @@ def _add_product(signature: Signature) -> int:
 
 @price(*overloads("lerp", _COMPARISON))
 def _lerp(signature: Signature) -> int:
-    """self + weight · (end − self)."""
+    """self + weight · (end − self): 3n, or 2n for the literal weight ±1."""
     scaled = multiplies(signature["weight"])
     return signature.out.numel * real_or_complex(signature, 2 + scaled, 4 + 6 * scaled)
 

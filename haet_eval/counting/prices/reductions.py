@@ -21,6 +21,7 @@ def _sizes(signature: Signature) -> tuple[int, int]:
 
 @price(*overloads("sum", ".default .dim_IntList .IntList_out .out"), *overloads("trace", _FUNCTION))
 def _sum(signature: Signature) -> int:
+    """|in| − n: k values take k − 1 additions."""
     inputs, results = _sizes(signature)
     if "trace" in signature.operator:
         inputs = min(signature.tensor("self").shape)
@@ -29,6 +30,7 @@ def _sum(signature: Signature) -> int:
 
 @price(*overloads("prod", ".default .dim_int .int_out .out"))
 def _product(signature: Signature) -> int:
+    """|in| − n: k values take k − 1 products."""
     return folding(*_sizes(signature)) * real_or_complex(signature, 1, 6)
 
 
@@ -40,18 +42,19 @@ def _product(signature: Signature) -> int:
     *overloads("_is_all_true _is_any_true", ".default"),
 )
 def _extremum(signature: Signature) -> int:
-    """One comparison, conjunction or disjunction for each value after the first."""
+    """|in| − n: one comparison, conjunction or disjunction for each value after the first."""
     return folding(*_sizes(signature)) * real_or_complex(signature, 1, None)
 
 
 @price(*overloads("aminmax", _FUNCTION), *overloads("_aminmax", ".default .out .dim .dim_out"))
 def _extrema(signature: Signature) -> int:
+    """2(|in| − n): a minimum and a maximum."""
     return 2 * folding(*_sizes(signature))
 
 
 @price(*overloads("mean", ".default .dim .dtype_out .out"))
 def _mean(signature: Signature) -> int:
-    """The sum, and one division each."""
+    """|in|: the sum, and one division each."""
     inputs, results = _sizes(signature)
     return folding(inputs, results) * real_or_complex(signature, 1, 2) + results * real_or_complex(
         signature, 1, 2
@@ -70,14 +73,14 @@ def _tested_sum(signature: Signature) -> int:
 
 @price(*overloads("var var_mean", ".correction .correction_out"))
 def _variance(signature: Signature) -> int:
-    """Two passes: mean, centre, square, sum, divide."""
+    """4|in|, in two passes: mean, centre, square, sum, divide."""
     inputs, results = _sizes(signature)
     return real_or_complex(signature, 2 * (folding(inputs, results) + results) + 2 * inputs, None)
 
 
 @price(*overloads("std std_mean", ".correction .correction_out"))
 def _deviation(signature: Signature) -> int:
-    """The variance and its root."""
+    """4|in| + n: the variance and its root."""
     return _variance(signature) + signature.out.numel
 
 
@@ -108,6 +111,7 @@ def norm_operations(inputs: int, results: int, order: Argument) -> int:
     *overloads("native_norm", ".default .out .ScalarOpt_dim_dtype .ScalarOpt_dim_dtype_out"),
 )
 def _norm(signature: Signature) -> int:
+    """2|in| for order 2; 2|in| − n for 0, 1 and ±∞; 3|in| for any other."""
     inputs, results = _sizes(signature)
     order = signature.arguments.get("ord", signature.arguments.get("p"))
     real = norm_operations(inputs, results, order)

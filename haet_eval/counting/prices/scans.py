@@ -18,16 +18,19 @@ def _steps(signature: Signature) -> int:
 
 @price(*overloads("cumsum", f"{_FUNCTION} _.default"))
 def _cumulative_sum(signature: Signature) -> int:
+    """|in| − R: one addition for each element after the first of its row."""
     return _steps(signature) * real_or_complex(signature, 1, 2)
 
 
 @price(*overloads("cumprod", f"{_FUNCTION} _.default"))
 def _cumulative_product(signature: Signature) -> int:
+    """|in| − R: one product for each element after the first of its row."""
     return _steps(signature) * real_or_complex(signature, 1, 6)
 
 
 @price(*overloads("cummax cummin", _FUNCTION), *overloads("_cummax_helper _cummin_helper", ".default"))
 def _cumulative_extremum(signature: Signature) -> int:
+    """|in| − R: one comparison for each element after the first of its row."""
     return _steps(signature)
 
 

@@ -18,13 +18,13 @@ def _rows(signature: Signature) -> int:
 
 @price(*overloads("_softmax", _FUNCTION), "aten._safe_softmax.default", "aten.softmax.int_out")
 def _softmax(signature: Signature) -> int:
-    """exp(x − m) / Σ exp(x − m), with m the maximum: maximum, difference, exponential, sum, quotient."""
+    """5n − 2R for R rows: maximum m, difference, exponential, sum, quotient."""
     return 5 * signature.out.numel - 2 * _rows(signature)
 
 
 @price(*overloads("_log_softmax", _FUNCTION), "aten.log_softmax.int_out")
 def _log_softmax(signature: Signature) -> int:
-    """z − log Σ exp(z), with z = x − m: maximum, difference, exponential, sum, logarithm, difference."""
+    """5n − R for R rows: maximum, difference, exponential, sum, logarithm, difference."""
     return 5 * signature.out.numel - _rows(signature)
 
 
@@ -33,7 +33,7 @@ def _log_softmax(signature: Signature) -> int:
     *overloads("_log_softmax_backward_data", ".default .out"),
 )
 def _backward(signature: Signature) -> int:
-    """y · (g − Σ g · y), or g − exp(y) · Σ g."""
+    """4n − R for R rows: y · (g − Σ g · y), or g − exp(y) · Σ g."""
     return 4 * signature.out.numel - _rows(signature)
 
 

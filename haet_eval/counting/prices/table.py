@@ -37,6 +37,12 @@ def lookup(operator: str) -> Price | None:
     return _PRICES.get(operator)
 
 
+def formula(operator: str) -> str | None:
+    """The price of an overload in words, the first paragraph of its documentation; None without a price."""
+    function = _PRICES.get(operator)
+    return None if function is None else " ".join((function.__doc__ or "").split("\n\n")[0].split())
+
+
 def priced_operators() -> frozenset[str]:
     """Every overload that has a price."""
     return frozenset(_PRICES)

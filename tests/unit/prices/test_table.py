@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.table import lookup, price, priced_operators
+from haet_eval.counting.prices.table import formula, lookup, price, priced_operators
 from haet_eval.counting.signature import Signature
 
 
@@ -36,6 +36,16 @@ def test_a_price_belongs_to_the_family_it_is_written_in() -> None:
         bound = lookup(f"aten.{operator}" if "." in operator else f"aten.{operator}.default")
         assert bound is not None
         assert bound.__module__.endswith(f".{family}")
+
+
+def test_every_price_is_put_into_words() -> None:
+    assert not [operator for operator in priced_operators() if not formula(operator)]
+    assert formula("aten.mm.default") == "n(2K − 1): n sums of K products."
+    assert formula("aten.mul.Tensor") == "1 per element of the result, 6 if complex."
+    assert formula("aten._foreach_add.List") == (
+        "For each tensor of the list: self ± alpha · other: n, or 2n when `alpha` is not ±1."
+    )
+    assert formula("aten.unheard_of.default") is None
 
 
 def test_a_broken_signature_is_not_taken_for_an_unknown_operator() -> None:
