@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from haet_eval import __version__
 from haet_eval.competition import Competition
-from haet_eval.counting.bill import STANDARD, Bill, bill
+from haet_eval.counting.bill import bill
+from haet_eval.counting.operations import priced
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
@@ -27,8 +28,6 @@ from haet_eval.record import (
     Evaluation,
     HistogramArtifact,
     Log,
-    Operations,
-    OperatorCost,
     Parameters,
     Record,
     SourceFile,
@@ -36,7 +35,6 @@ from haet_eval.record import (
     Status,
     SubmissionInfo,
     Training,
-    Uncounted,
     complexity,
     seal,
 )
@@ -191,23 +189,6 @@ def unread_submission(path: Path) -> SubmissionInfo:
         source_bytes=0,
         description=None,
         paper=None,
-    )
-
-
-def priced(costs: Bill) -> Operations:
-    """A bill as the record has it: the dearest operator first."""
-    lines = sorted(costs.by_operator.items(), key=lambda item: (-item[1].operations, item[0]))
-    return Operations(
-        standard=STANDARD,
-        total=costs.total,
-        by_phase=costs.by_phase,
-        by_operator=tuple(
-            OperatorCost(operator=name, calls=line.calls, operations=line.operations) for name, line in lines
-        ),
-        uncounted=tuple(
-            Uncounted(operator=name, calls=line.calls, shapes=tuple(line.shapes), hint=line.hint)
-            for name, line in sorted(costs.uncounted.items())
-        ),
     )
 
 

@@ -11,20 +11,21 @@ from rich.text import Text
 from haet_eval.cli.text import result_console, safe
 from haet_eval.counting.costs import CallCost
 from haet_eval.record import Record, Training
-from haet_eval.reports.costs import Costs, OperatorShare, PhaseShare
+from haet_eval.reports.costs import Costs, FamilyShare, OperatorShare, PhaseShare
 from haet_eval.reports.text import NOTHING, readable_count, readable_share
 
 _BAR_CELLS: Final = 16
 
 
 def print_costs(costs: Costs, lines: int) -> None:
-    """Print a summary and a table each for phases, operators and calls, `lines` long at most, on stdout."""
+    """Print a summary and a table each for phases, families, operators and calls, `lines` long at most."""
     console = result_console()
     _print_summary(console, costs.record)
     training = costs.record.training
     if training is None:
         return
     console.print(_phases(costs.phases), "")
+    console.print(_families(costs.families), "")
     console.print(_operators(costs.operators[:lines]), _more(costs.operators, lines), sep="\n")
     if costs.calls:
         console.print(_calls(costs.calls[:lines], training.operations.total), _more(costs.calls, lines))
@@ -56,25 +57,37 @@ def _phases(lines: Iterable[PhaseShare]) -> Table:
     return table
 
 
-def _operators(lines: Iterable[OperatorShare]) -> Table:
-    table = _table("By operator", "operator")
-    table.add_column("priced under")
+def _families(lines: Iterable[FamilyShare]) -> Table:
+    table = _table("By family of the price table", "family")
     table.add_column("calls", justify="right", no_wrap=True)
     _add_cost_columns(table)
     for line in lines:
-        cells = (safe(line.operator), safe(line.family or NOTHING), readable_count(line.calls))
-        table.add_row(*cells, *_cost(line.operations, line.share))
+        name = safe(line.family or NOTHING)
+        table.add_row(name, readable_count(line.calls), *_cost(line.operations, line.share))
+    return table
+
+
+def _operators(lines: Iterable[OperatorShare]) -> Table:
+    table = _table("By operator", "operator")
+    table.add_column("calls", justify="right", no_wrap=True)
+    _add_cost_columns(table)
+    table.add_column("price of a call")
+    for line in lines:
+        cost = _cost(line.operations, line.share)
+        table.add_row(safe(line.operator), readable_count(line.calls), *cost, safe(line.formula or NOTHING))
     return table
 
 
 def _calls(lines: Iterable[CallCost], whole: int) -> Table:
     table = _table("By call", "operator and tensors")
+    table.add_column("each", justify="right", no_wrap=True)
     table.add_column("calls", justify="right", no_wrap=True)
     _add_cost_columns(table)
     for line in lines:
         share = line.operations / whole if whole else 0.0
         name = safe(f"{line.operator} {line.shapes}")
-        table.add_row(name, readable_count(line.calls), *_cost(line.operations, share))
+        counts = readable_count(line.each), readable_count(line.calls)
+        table.add_row(name, *counts, *_cost(line.operations, share))
     return table
 
 

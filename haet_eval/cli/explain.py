@@ -2,19 +2,29 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from haet_eval.cli.comparison_table import print_comparison, print_repricing
 from haet_eval.cli.costs_table import print_costs
 from haet_eval.counting.histogram import Histogram
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Record
-from haet_eval.reports.costs import costs_document, explain_costs
+from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
+from haet_eval.reports.costs import Costs, costs_document, explain_costs
 from haet_eval.store import Store, read_record
 
 
 @click.command()
 @click.argument("record", metavar="RECORD")
+@click.option("--compare", metavar="OTHER", help="Set a second record beside it.")
+@click.option(
+    "--reprice",
+    "repricing",
+    is_flag=True,
+    help="Price the recorded calls under the present version of the standard, and show what changes.",
+)
 @click.option(
     "--results",
     default="results",
@@ -24,19 +34,48 @@ from haet_eval.store import Store, read_record
 )
 @click.option("--lines", default=15, show_default=True, type=click.IntRange(1), help="Lines of each table.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every line, counts as decimal strings.")
-def explain(record: str, results: Path, lines: int, as_json: bool) -> None:
-    """Show where the operations of a training went: by phase, by operator, by call.
+def explain(
+    record: str, compare: str | None, repricing: bool, results: Path, lines: int, as_json: bool
+) -> None:
+    """Show where the operations of a training went: by phase, family of operators, operator and call.
 
     RECORD is a record's file, or the beginning of its id. Single calls are shown where the operation
     histogram lies beside the record.
     """
-    path = Path(record) if Path(record).exists() else Store(results).find(record)
-    found = read_record(path)
-    costs = explain_costs(found, _histogram(path, found))
-    if as_json:
-        click.echo(json.dumps(costs_document(costs), indent=2))
+    if compare is not None:
+        first, second = (_costs(name, results, repriced=repricing) for name in (record, compare))
+        comparison = compare_costs(first, second)
+        _print_document(comparison_document(comparison)) if as_json else print_comparison(comparison, lines)
+    elif repricing:
+        before, after = (_costs(record, results, repriced=repriced) for repriced in (False, True))
+        comparison = compare_costs(before, after)
+        _print_document(comparison_document(comparison)) if as_json else print_repricing(comparison, lines)
     else:
-        print_costs(costs, lines)
+        costs = _costs(record, results)
+        _print_document(costs_document(costs)) if as_json else print_costs(costs, lines)
+
+
+def _print_document(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2))
+
+
+def _costs(name: str, results: Path, *, repriced: bool = False) -> Costs:
+    """The costs of the record of that file name or id, as it was priced or as it would be now.
+
+    Raises:
+        UsageProblem: there is no such record, or nothing to price again.
+    """
+    path = Path(name) if Path(name).exists() else Store(results).find(name)
+    record = read_record(path)
+    histogram = _histogram(path, record)
+    if repriced and record.training is not None:
+        if histogram is None:
+            raise UsageProblem(
+                f"the operation histogram of {path} is not beside it, so it cannot be priced again",
+                f"Copy {record.training.histogram.sha256}.histogram.json to {path.parent / 'artifacts'}.",
+            )
+        record = reprice(record, histogram)
+    return explain_costs(record, histogram)
 
 
 def _histogram(path: Path, record: Record) -> Histogram | None:

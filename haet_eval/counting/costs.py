@@ -10,11 +10,15 @@ from haet_eval.counting.signature import Signature, TensorMeta, tensors_in
 
 @dataclass(frozen=True, slots=True)
 class CallCost:
-    """One distinct call: its tensors' shapes in words, how often it was made, its operations in all."""
+    """One distinct call: its tensors' shapes in words, how often it was made, its operations.
+
+    `each` is what one call costs, `operations` what they cost in all.
+    """
 
     operator: str
     shapes: str
     calls: int
+    each: int
     operations: int
 
 
@@ -32,7 +36,7 @@ def price_family(operator: str) -> str | None:
 
 def _cost(signature: Signature, calls: int) -> CallCost:
     price = price_of(signature) or 0
-    return CallCost(signature.operator, describe_shapes(signature), calls, calls * price)
+    return CallCost(signature.operator, describe_shapes(signature), calls, price, calls * price)
 
 
 def _dearest_first(cost: CallCost) -> tuple[int, str, str]:

@@ -7,8 +7,10 @@ from click.testing import CliRunner, Result
 
 import haet_eval.counting.prices  # noqa: F401  (binds the prices)
 from haet_eval.cli.explain import explain
+from haet_eval.counting.bill import bill
 from haet_eval.counting.costs import CallCost, call_costs
 from haet_eval.counting.histogram import Histogram
+from haet_eval.counting.operations import priced
 from haet_eval.counting.signature import Argument, Signature, TensorMeta
 from haet_eval.errors import UsageProblem, Verdict
 from haet_eval.record import HistogramArtifact, Operations, OperatorCost, Record, Uncounted
@@ -60,7 +62,8 @@ def make_explained(operations: Operations = OPERATIONS, histogram: bytes = HISTO
         sha256=hashlib.sha256(histogram).hexdigest(), bytes=len(histogram), entries=4
     )
     return make_record(
-        training=make_training().model_copy(update={"operations": operations, "histogram": artifact})
+        verdict=Verdict.UNCOUNTABLE if operations.uncounted else Verdict.QUALIFIED,
+        training=make_training().model_copy(update={"operations": operations, "histogram": artifact}),
     )
 
 
@@ -74,10 +77,13 @@ def test_calls_are_priced_and_the_dearest_comes_first() -> None:
             "aten.mm.default",
             "self float32[8, 3], mat2 float32[3, 4] → float32[8, 4]",
             10,
+            32 * 5,
             10 * 32 * 5,
         ),
-        CallCost("aten.mm.default", "self float32[2, 3], mat2 float32[3, 4] → float32[2, 4]", 10, 10 * 8 * 5),
-        CallCost("aten.relu.default", "self float32[8, 4] → float32[8, 4]", 10, 10 * 32),
+        CallCost(
+            "aten.mm.default", "self float32[2, 3], mat2 float32[3, 4] → float32[2, 4]", 10, 8 * 5, 10 * 8 * 5
+        ),
+        CallCost("aten.relu.default", "self float32[8, 4] → float32[8, 4]", 10, 32, 10 * 32),
     ]
 
 
@@ -85,11 +91,12 @@ def test_shows_where_the_operations_went(store: Store) -> None:
     path = store.add(make_explained())
     store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
     shown = run(path).stdout
-    by_phase, by_operator, by_call = shown.split("By ")[1:]
+    by_phase, by_family, by_operator, by_call = shown.split("By ")[1:]
     assert by_phase.index("forward") < by_phase.index("backward")
     assert "86.2 %" in by_phase
     assert by_operator.index("aten.mm.default") < by_operator.index("aten.relu.default")
-    assert "matmul" in by_operator
+    assert by_family.index("matmul") < by_family.index("pointwise")
+    assert "n(2K − 1): n sums of K products." in by_operator
     assert "self float32[8, 3]" in by_call
     assert "complexity 11,002,320 = parameters 11,000,000 + operations 2,320" in shown
 
@@ -108,6 +115,12 @@ def test_json_has_every_line_and_exact_counts(store: Store) -> None:
     assert document["by_phase"][0] == {"phase": "forward", "operations": "2000", "share": 2000 / 2320}
     assert [line["operations"] for line in document["by_operator"]] == ["2000", "320", "0"]
     assert sum(int(line["operations"]) for line in document["by_call"]) == 2320
+    assert document["by_family"][0] == {
+        "family": "matmul",
+        "calls": "20",
+        "operations": "2000",
+        "share": 2000 / 2320,
+    }
 
 
 def test_long_tables_are_cut_and_say_so(store: Store) -> None:
@@ -172,3 +185,90 @@ def test_a_file_that_is_no_record_is_the_users_problem(tmp_path: Path, content: 
     file.write_text(content)
     with pytest.raises(UsageProblem, match="no sound record"):
         run(file)
+
+
+CHEAPER = OPERATIONS.model_copy(
+    update={
+        "total": 2120,
+        "by_phase": {"backward": 320, "forward": 1800},
+        "by_operator": (
+            OperatorCost(operator="aten.relu.default", calls=10, operations=320),
+            OperatorCost(operator="aten.mm.default", calls=18, operations=1800),
+        ),
+    }
+)
+
+
+def test_two_records_side_by_side(store: Store) -> None:
+    first, second = store.add(make_explained()), store.add(make_explained(CHEAPER))
+    shown = run(first, "--compare", second).stdout
+    assert "11,002,320" in shown
+    assert "11,002,120" in shown
+    by_phase, by_family, by_operator = shown.split("By ")[1:]
+    assert "−200" in by_phase
+    assert "-8.62 %" in by_family
+    assert "aten.mm.default" in by_operator
+    assert "relu" not in by_operator
+
+
+def test_a_comparison_as_json(store: Store) -> None:
+    first, second = store.add(make_explained()), store.add(make_explained(CHEAPER))
+    document = json.loads(run(first, "--compare", second, "--json").stdout)
+    assert (document["first"]["operations"], document["second"]["operations"]) == ("2320", "2120")
+    assert document["differences"]["by_operator"][0] == {
+        "name": "aten.mm.default",
+        "first": "2000",
+        "second": "1800",
+        "difference": "-200",
+    }
+
+
+def test_records_of_different_standards_are_said_to_be(store: Store) -> None:
+    first = store.add(make_explained())
+    second = store.add(make_explained(CHEAPER.model_copy(update={"standard": 0})))
+    assert "different versions of the standard" in run(first, "--compare", second).stdout
+
+
+OLDER = Operations(
+    standard=0,
+    total=2400,
+    by_phase={"forward": 2400},
+    by_operator=(OperatorCost(operator="aten.mm.default", calls=20, operations=2400),),
+    uncounted=(Uncounted(operator="aten.relu.default", calls=10, shapes=(), hint="use another"),),
+)
+
+
+def test_pricing_again_shows_what_the_present_standard_changes(store: Store) -> None:
+    path = store.add(make_explained(OLDER))
+    store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
+    shown = run(path, "--reprice").stdout
+    assert "operations 2,400 under version 0 of the standard, as recorded" in shown
+    assert "operations 2,320 under version 1, from the recorded calls" in shown
+    assert "aten.relu.default now has a price." in shown
+    assert "−400" in shown.split("By operator")[1]
+    after = json.loads(run(path, "--reprice", "--json").stdout)["second"]
+    assert (after["standard"], after["operations"], after["complexity"]) == (1, "2320", "11002320")
+
+
+def test_pricing_again_under_the_same_standard_changes_nothing(store: Store) -> None:
+    path = store.add(make_explained(priced(bill(HISTOGRAM))))
+    store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
+    assert "Nothing changed." in run(path, "--reprice").stdout
+
+
+def test_both_records_are_priced_again_before_they_are_compared(store: Store) -> None:
+    first, second = store.add(make_explained(OLDER)), store.add(make_explained(CHEAPER))
+    store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
+    shown = run(first, "--compare", second, "--reprice").stdout
+    assert shown.count("no difference") == 3
+
+
+def test_without_the_histogram_nothing_is_priced_again(store: Store) -> None:
+    path = store.add(make_explained())
+    with pytest.raises(UsageProblem, match="cannot be priced again"):
+        run(path, "--reprice")
+
+
+def test_what_never_trained_is_not_priced_again(store: Store) -> None:
+    path = store.add(make_record(verdict=Verdict.INVALID_SUBMISSION, reason="there is no haet.toml"))
+    assert "never came to training" in run(path, "--reprice").stdout
