@@ -44,7 +44,13 @@ class ExecutorLink:
     def start(self, start: Start) -> dict[str, Any]:
         """Tell it how to run; returns facts about it (`torch`, `accelerator`)."""
         self._command(start.encode())
-        return self._message(Started).model_dump()
+        try:
+            return self._message(Started).model_dump()
+        except SubmissionFailure as failure:
+            raise EnvironmentProblem(
+                f"The executor cannot start on the device {start.device!r}: {failure.reason}.",
+                "Use --device cpu, or install the device's driver and, for Docker, its container toolkit.",
+            ) from None
 
     def load(self, array: npt.NDArray[Any]) -> None:
         """Hand it a tensor, which gets the next handle."""

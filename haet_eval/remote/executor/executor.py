@@ -100,9 +100,7 @@ class Executor:
     def _command(self, payload: bytes) -> None:
         match to_executor(payload):
             case Start() as start:
-                torch.set_num_threads(start.threads)
-                self._device = torch.device(start.device)
-                self._answer(self._description())
+                self._start(start)
             case Load() as load:
                 self._load(load)
             case Seal() as seal:
@@ -112,6 +110,14 @@ class Executor:
             case Drop() as drop:
                 for number in drop.handles:
                     self._tensors.pop(number, None)
+
+    def _start(self, start: Start) -> None:
+        if start.device == "cuda" and not torch.cuda.is_available():
+            self._answer(b"it sees no CUDA device", Status.FATAL)
+            return
+        torch.set_num_threads(start.threads)
+        self._device = torch.device(start.device)
+        self._answer(self._description())
 
     def _description(self) -> bytes:
         accelerator = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else None
@@ -342,7 +348,7 @@ _DIGITS: Final = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 def _late(template: Template, error: Exception) -> str:
     return (
         f"{template.name} failed: {_without_values(error)}. (Numbers are hidden, as they may be data. Calls "
-        "run ahead of their results: the line that is named is where this was noticed; the call was made before.)"
+        "run ahead of their results: the line named is where this was noticed; the call was made before.)"
     )
 
 
