@@ -11,7 +11,7 @@ import numpy.typing as npt
 from haet_eval.errors import SubmissionFailure
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLink, ExecutorLost, Sealed, reason_text
-from haet_eval.remote.messages import ModelTensor, Start
+from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.meter import Question
 from haet_eval.remote.recount import recount
 from haet_eval.remote.wire import Fresh, Outcome, Status, WireError
@@ -33,8 +33,8 @@ class Replay:
     sealed: Sealed | None
 
 
-def replay(path: Path, link: ExecutorLink, start: Start, arrays: Sequence[npt.NDArray[Any]]) -> Replay:
-    """Run a trace in an executor that has just been started, and compare all that it answers.
+def replay(path: Path, link: ExecutorLink, arrays: Sequence[npt.NDArray[Any]]) -> Replay:
+    """Run a trace in an executor that was told to start, and compare all that it answers.
 
     What was read back is not in a trace, and not compared. The replay ends at the first difference, so
     that nothing is run which was checked against another outcome than the true one.
@@ -42,7 +42,6 @@ def replay(path: Path, link: ExecutorLink, start: Start, arrays: Sequence[npt.ND
     Args:
         path: the trace.
         link: to the executor.
-        start: device and threads to run it with.
         arrays: the training data, uint8 [N, 3, 32, 32] and int64 [N].
 
     Raises:
@@ -50,7 +49,6 @@ def replay(path: Path, link: ExecutorLink, start: Start, arrays: Sequence[npt.ND
         Departure: the executor answered otherwise, or ended.
         EnvironmentProblem: it cannot be worked with.
     """
-    link.start(start)
     for array in arrays:
         link.load(array)
     performer = _Performer(link)

@@ -1,0 +1,88 @@
+"""`haet-eval verify`: whether to believe a record, line by line."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import click
+
+from haet_eval.cli.checks_table import print_checks
+from haet_eval.errors import ExitCode
+from haet_eval.record import Sandbox
+from haet_eval.store import Store
+from haet_eval.verification.evidence import Sources
+from haet_eval.verification.verify import Verification, verify
+
+
+@click.command("verify")
+@click.argument("records", metavar="RECORD…", nargs=-1, required=True)
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder with the records and their artefacts.  [default: the one that a record lies in]",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the data sets.  [default: the user's data folder]",
+)
+@click.option("--competition", metavar="FILE", help="Rules that are not built in.")
+@click.option("--replay", is_flag=True, help="Run the trace on the data, without the submission's code.")
+@click.option(
+    "--sandbox",
+    default="docker",
+    show_default=True,
+    type=click.Choice(["docker", "process"]),
+    help="Where a replay runs.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    help="Where its kernels run.  [default: as the record says]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify_records(
+    records: tuple[str, ...],
+    results: Path | None,
+    data_dir: Path | None,
+    competition: str | None,
+    replay: bool,
+    sandbox: Sandbox,
+    device: str | None,
+    as_json: bool,
+) -> ExitCode:
+    """Check records: digests, the count from the trace, prices, score and verdict.
+
+    Each line says what holds, what differs or what could not be checked. No code of a submission is run.
+    RECORD is a record's file, or the beginning of its id.
+
+    Exit status: 0 nothing differs, 1 something does, 2 usage.
+    """
+    from haet_eval.dataset import default_data_dir
+
+    found = []
+    for name in records:
+        path = Path(name) if Path(name).exists() else Store(results or Path("results")).find(name)
+        sources = Sources(Store(results or path.parent), data_dir or default_data_dir(), competition)
+        verification, evidence = verify(path, sources)
+        if replay and verification.record is not None:
+            from haet_eval.verification.replaying import Stage, check_replay
+
+            more = check_replay(verification.record, evidence, Stage(sandbox, device))
+            verification = replace(verification, checks=(*verification.checks, *more))
+        found.append(verification)
+        if not as_json:
+            print_checks(verification.path, verification.checks)
+    if as_json:
+        click.echo(json.dumps([_document(verification) for verification in found], indent=2))
+    sound = all(verification.believable for verification in found)
+    return ExitCode.QUALIFIED if sound else ExitCode.NOT_QUALIFIED
+
+
+def _document(verification: Verification) -> dict[str, object]:
+    return {
+        "file": str(verification.path),
+        "record_id": verification.record.record_id if verification.record else None,
+        "believable": verification.believable,
+        "checks": [asdict(check) for check in verification.checks],
+    }

@@ -1,0 +1,105 @@
+"""Recomputes what a training cost from its trace, and prices it anew."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from haet_eval.counting.bill import STANDARD, bill
+from haet_eval.counting.histogram import Histogram
+from haet_eval.counting.operations import priced
+from haet_eval.record import Parameters, Record, Training, complexity
+from haet_eval.remote.recount import Recount, recount
+from haet_eval.remote.trace import BrokenTrace
+from haet_eval.verification.check import Check, differs, holds, same, unchecked
+from haet_eval.verification.evidence import Evidence
+
+NO_TRACE = "needs the trace"
+
+
+def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
+    """Count, operations, parameters, charges and complexity."""
+    training = record.training
+    if training is None:
+        yield unchecked("count", "the run ended before the training")
+        return
+    found = None
+    if "trace" in evidence.files:
+        try:
+            found = recount(evidence.files["trace"])
+        except BrokenTrace as fault:
+            yield differs("count", str(fault))
+    if found is None:
+        yield unchecked("parameters, charges", NO_TRACE)
+    else:
+        yield from _check_recount(record, training, found, evidence)
+    yield _check_operations(training, found.histogram if found else _stored(evidence))
+    yield same(
+        "complexity", record.complexity, complexity(training), "is the sum of parameters and operations"
+    )
+
+
+def _check_recount(record: Record, training: Training, found: Recount, evidence: Evidence) -> Iterator[Check]:
+    yield _check_header(record, found.header)
+    yield _check_histogram(training, found.histogram, evidence.files.get("histogram"))
+    parameters = found.parameters and Parameters(
+        total=found.parameters.total,
+        trainable=found.parameters.trainable,
+        frozen=found.parameters.frozen,
+        buffers=found.parameters.buffers,
+    )
+    if training.parameters is None:
+        yield unchecked("parameters", "the record has none: no model came back whole")
+    else:
+        yield same("parameters", training.parameters, parameters, "follow from the trace")
+    yield _check_charges(training, found)
+
+
+def _check_header(record: Record, header: dict[str, Any]) -> Check:
+    stated = {
+        "dataset": record.dataset.digest if record.dataset else None,
+        "seed": record.environment.seed,
+        "threads": record.environment.threads,
+        "device": record.environment.device,
+    }
+    other = [name for name, value in stated.items() if header.get(name) != value]
+    if other:
+        return differs("trace's header", f"{', '.join(other)} is not what the record says")
+    return holds("trace's header", "data set, seed, threads and device are the record's")
+
+
+def _check_histogram(training: Training, found: Histogram, stored: Path | None) -> Check:
+    data = found.to_json()
+    stated = training.histogram
+    if stored is not None and stored.read_bytes() != data:
+        return differs("count", "the histogram that follows from the trace is not the stored one")
+    if hashlib.sha256(data).hexdigest() != stated.sha256:
+        return differs("count", "the histogram that follows from the trace is not the one of the record")
+    return same("count", stated.entries, len(found), "the trace gives the same histogram, byte for byte")
+
+
+def _check_operations(training: Training, histogram: Histogram | None) -> Check:
+    stated = training.operations
+    subject = f"operations (standard {stated.standard})"
+    if stated.standard != STANDARD:
+        return unchecked(subject, f"this haet-eval has the prices of standard {STANDARD}")
+    if histogram is None:
+        return unchecked(subject, "needs the trace or the histogram")
+    found = priced(bill(histogram))
+    if found.total == stated.total and found != stated:
+        return differs(subject, "the total is right, its parts or what was left uncounted are not")
+    return same(subject, stated.total, found.total, f"{found.total:,} when priced anew")
+
+
+def _check_charges(training: Training, found: Recount) -> Check:
+    stated = (training.readback_bytes, training.upload_bytes, training.messages)
+    charged = (found.readback_bytes, found.upload_bytes, found.messages)
+    detail = "bytes read back and sent up, and messages, follow from the trace"
+    if stated != charged and training.parameters is None:
+        return unchecked("charges", "what the run ended with is charged, and is not in the trace")
+    return same("charges", stated, charged, detail)
+
+
+def _stored(evidence: Evidence) -> Histogram | None:
+    path = evidence.files.get("histogram")
+    return Histogram.from_json(path.read_bytes()) if path else None

@@ -1,0 +1,69 @@
+"""Judges anew: score, verdict and budgets."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from haet_eval.competition import Budgets, Task
+from haet_eval.dataset import Dataset
+from haet_eval.errors import Verdict
+from haet_eval.record import Evaluation, Record, Training
+from haet_eval.scoring import Score, judge, score
+from haet_eval.verification.check import Check, differs, holds, same, unchecked
+from haet_eval.verification.evidence import Evidence
+
+_LATE_SECONDS = 5
+"""A budget of time is looked at a few times a second, on a machine that may be busy."""
+
+
+def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
+    """Accuracy from the predictions, verdict from the accuracy, budgets from the charges."""
+    training, evaluation = record.training, record.evaluation
+    if training is None or evaluation is None:
+        claimed = record.status.verdict in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
+        report = differs if claimed else unchecked
+        yield report("verdict", f"the run ended in stage {record.status.stage}; `haet-eval rerun` repeats it")
+        return
+    yield _check_accuracy(evaluation, evidence.files.get("predictions"), evidence.dataset)
+    task = evidence.task(record)
+    if task is None:
+        yield unchecked("verdict, budgets", "needs the rules of the competition")
+        return
+    yield _check_verdict(record, training, evaluation, task)
+    yield _check_budgets(training, evaluation, task.budgets)
+
+
+def _check_accuracy(stated: Evaluation, path: Path | None, data: Dataset | None) -> Check:
+    if path is None or data is None:
+        return unchecked("accuracy", "needs the predictions and the data set")
+    try:
+        found = score([int(line) for line in path.read_text("ascii").splitlines()], data.test_labels)
+    except ValueError as error:
+        return differs("accuracy", f"the stored predictions are no labels of the test images: {error}")
+    detail = f"{found.correct:,} of {found.total:,} stored predictions are right"
+    return same("accuracy", (stated.correct, stated.total), (found.correct, found.total), detail)
+
+
+def _check_verdict(record: Record, training: Training, evaluation: Evaluation, task: Task) -> Check:
+    found = judge(
+        Score(evaluation.correct, evaluation.total),
+        task.threshold,
+        uncounted=bool(training.operations.uncounted),
+    )
+    detail = f"{record.status.verdict} at {evaluation.accuracy:.2%} of {task.threshold:.2%} asked for"
+    return same("verdict", record.status.verdict, found, detail)
+
+
+def _check_budgets(training: Training, evaluation: Evaluation, budgets: Budgets) -> Check:
+    most_prediction = budgets.prediction_operations_per_image * evaluation.total
+    used = {
+        "time": (training.wall_seconds, budgets.wall_seconds + _LATE_SECONDS),
+        "read-back": (training.readback_bytes, budgets.readback_bytes),
+        "upload": (training.upload_bytes, budgets.upload_bytes),
+        "messages": (training.messages, budgets.messages),
+        "operations": (training.operations.total, budgets.operations),
+        "prediction": (evaluation.operations, most_prediction),
+    }
+    over = [name for name, (amount, most) in used.items() if most is not None and amount > most]
+    if over:
+        return differs("budgets", f"more was used than the rules allow: {', '.join(over)}")
+    return holds("budgets", "what the record says was used is within the rules")

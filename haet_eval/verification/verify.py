@@ -1,0 +1,69 @@
+"""Checks one record against all that is at hand. Needs no torch and runs no code of the submission."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from haet_eval.errors import UsageProblem
+from haet_eval.listing import explain_fault
+from haet_eval.record import Record, from_json
+from haet_eval.verification.check import Check, believable, differs, holds, same, unchecked
+from haet_eval.verification.count import check_count
+from haet_eval.verification.evidence import Evidence, Sources
+from haet_eval.verification.judgement import check_judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found of one file. `record` is None where it is no sound record."""
+
+    path: Path
+    record: Record | None
+    checks: tuple[Check, ...]
+
+    @property
+    def believable(self) -> bool:
+        """Whether nothing differs."""
+        return believable(self.checks)
+
+
+def verify(path: Path, sources: Sources) -> tuple[Verification, Evidence]:
+    """Check a record; also returns the evidence, for checks that go further.
+
+    Raises:
+        UsageProblem: the file cannot be read.
+    """
+    evidence = Evidence()
+    try:
+        record = from_json(path.read_bytes())
+    except OSError as error:
+        raise UsageProblem(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        return Verification(path, None, (differs("record", explain_fault(error)),)), evidence
+    first = holds("record", f"{record.record_id}: the schema and the record's own digest are right")
+    return Verification(path, record, (first, *_checks(record, evidence, sources))), evidence
+
+
+def _checks(record: Record, evidence: Evidence, sources: Sources) -> Iterator[Check]:
+    yield from evidence.gather(record, sources)
+    yield _check_sources(record)
+    yield from check_count(record, evidence)
+    yield from check_judgement(record, evidence)
+    yield from _beyond(record)
+
+
+def _check_sources(record: Record) -> Check:
+    submission = record.submission
+    if not submission.files:
+        return unchecked("source size", "the submission could not be read")
+    size = sum(file.bytes for file in submission.files)
+    return same("source size", submission.source_bytes, size, f"{size:,} bytes in all files")
+
+
+def _beyond(record: Record) -> Iterator[Check]:
+    """What no look at the files can tell."""
+    if record.evaluation is not None:
+        yield unchecked("model", "that it makes these predictions; `haet-eval rerun` tells")
+    yield unchecked("times, machine", "are what the evaluator wrote down")
+    if record.rank is not None:
+        yield unchecked("rank", "depends on the other records; `haet-eval leaderboard` ranks anew")

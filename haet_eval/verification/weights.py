@@ -1,0 +1,62 @@
+"""How far two sets of weights lie apart."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+
+_DTYPES: Final = {
+    "BOOL": "u1",
+    "U8": "u1",
+    "I8": "i1",
+    "I16": "<i2",
+    "I32": "<i4",
+    "I64": "<i8",
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+}
+
+
+def relative_distance(first: bytes, second: bytes) -> float | None:
+    """Euclidean distance of all numbers in two safetensors files, as a fraction of the first one's norm.
+
+    None where they do not hold tensors of the same names, shapes and dtypes.
+
+    Raises:
+        ValueError: one of them is no safetensors file.
+    """
+    ours, theirs = _read(first), _read(second)
+    if {name: _form(facts) for name, facts in ours.items()} != {
+        name: _form(facts) for name, facts in theirs.items()
+    }:
+        return None
+    difference = norm = 0.0
+    for name, facts in ours.items():
+        values = _values(facts)
+        difference += float(np.square(values - _values(theirs[name])).sum())
+        norm += float(np.square(values).sum())
+    return math.sqrt(difference / norm) if norm else math.sqrt(difference)
+
+
+def _read(data: bytes) -> Mapping[str, Any]:
+    try:
+        return dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"no safetensors: {error}") from None
+
+
+def _form(facts: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
+    return facts["dtype"], tuple(facts["shape"])
+
+
+def _values(facts: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    raw = bytes(facts["data"])
+    if facts["dtype"] == "BF16":
+        return (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
+    if facts["dtype"] not in _DTYPES:
+        raise ValueError(f"of dtype {facts['dtype']}")
+    return np.frombuffer(raw, _DTYPES[facts["dtype"]]).astype(np.float64)
