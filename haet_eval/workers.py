@@ -25,7 +25,7 @@ from haet_eval.runtimes.interface import Role, Runtime, Worker, WorkerLimits
 _START_SECONDS: Final = 120
 _END_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 1.0
-_CLIENT_MEMORY_BYTES: Final = 4 << 30
+CLIENT_MEMORY_BYTES: Final = 4 << 30
 _SPARE_SECONDS: Final = 300
 
 
@@ -141,7 +141,7 @@ def open_run(runtime: Runtime, budgets: Budgets, header: Mapping[str, object]) -
             Role.SUBMISSION: runtime.start(
                 Role.SUBMISSION,
                 folder.socket_path(Role.SUBMISSION),
-                _limits(budgets, min(_CLIENT_MEMORY_BYTES, budgets.memory_bytes), 1),
+                _limits(budgets, min(CLIENT_MEMORY_BYTES, budgets.memory_bytes), 1),
                 {"OMP_NUM_THREADS": "1", "TORCH_COMPILE_DISABLE": "1"},
             ),
         }

@@ -21,11 +21,14 @@ Exit status: 0 qualified, 1 judged but not qualified, 2 usage, 3 invalid submiss
 
 COMMANDS: Final = {
     "evaluate": LazyCommand("haet_eval.cli.evaluate:evaluate", "Evaluate a submission."),
+    "new": LazyCommand("haet_eval.cli.new:new", "Start a submission from a template."),
+    "pack": LazyCommand("haet_eval.cli.pack:pack", "Make a submission's zip."),
     "leaderboard": LazyCommand("haet_eval.cli.leaderboard:leaderboard", "Rank the records of a folder."),
     "verify": LazyCommand("haet_eval.cli.verify:verify_records", "Say whether to believe a record."),
     "explain": LazyCommand("haet_eval.cli.explain:explain", "Show where a record's operations went."),
     "data": LazyCommand("haet_eval.cli.data:data", "Fetch and verify the data sets."),
     "image": LazyCommand("haet_eval.cli.image:image", "Build the sandbox image."),
+    "doctor": LazyCommand("haet_eval.cli.doctor:doctor", "Say whether this machine is ready and safe."),
     "clean": LazyCommand("haet_eval.cli.clean:clean", "Remove what interrupted runs left behind."),
 }
 

@@ -47,7 +47,7 @@ class DockerRuntime:
     def check(self) -> None:
         with engine("asking what it can do"):
             facts = self._client.info()
-        _check_engine(facts, self._oci_runtime)
+        check_engine(facts, self._oci_runtime)
         check_image(self._client, build_context().digest)
 
     def describe(self) -> Mapping[str, str]:
@@ -103,8 +103,16 @@ class DockerRuntime:
         self.close()
 
 
-def _check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
-    """What the engine must be able to do for the limits and the confinement to hold."""
+def check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
+    """Make sure of what the engine must be able to do for the limits and the confinement to hold.
+
+    Args:
+        facts: what the engine says of itself.
+        oci_runtime: a runtime that it must know; None for its default.
+
+    Raises:
+        EnvironmentProblem: names what is missing.
+    """
     missing = [
         what
         for key, what in (

@@ -1,0 +1,68 @@
+"""`haet-eval doctor`: is this machine ready, and safe?"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from haet_eval.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from haet_eval.doctor import Finding
+
+_STYLES = {"ok": "green", "warning": "yellow", "not ready": "bold red", "unsafe": "bold red"}
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the data sets.  [default: the user's data folder]",
+)
+@click.option("--quick", is_flag=True, help="Leave out the attacks on the engine and the look for a GPU.")
+@click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print JSON.")
+def doctor(data_dir: Path | None, quick: bool, as_json: bool) -> ExitCode:
+    """Say whether this machine is ready to judge strangers' code, and safe.
+
+    Looks at the software, the disk, the data sets and the Docker engine, then runs short attacks in the
+    sandbox's containers. Exit status: 0 ready and safe, 4 not.
+    """
+    from haet_eval.cli.text import result_console
+    from haet_eval.dataset import default_data_dir
+    from haet_eval.doctor import examine
+
+    console = result_console()
+    findings = []
+    for finding in examine(data_dir or default_data_dir(), quick=quick):
+        findings.append(finding)
+        if not as_json:
+            _print(console, finding)
+    ready = all(finding.allows_judging for finding in findings)
+    if as_json:
+        click.echo(json.dumps({"ready": ready, "findings": [asdict(one) for one in findings]}, indent=2))
+    else:
+        console.print("", _summary(ready, quick), sep="\n")
+    return ExitCode.QUALIFIED if ready else ExitCode.ENVIRONMENT
+
+
+def _print(console: "Console", finding: "Finding") -> None:
+    from rich.text import Text
+
+    from haet_eval.cli.text import safe
+
+    row = Text(f"{finding.state:10}", _STYLES[finding.state]) + Text(f"{finding.name:25}")
+    console.print(row + safe(finding.message), soft_wrap=True)
+    if finding.fix:
+        console.print(Text(" " * 35 + "→ ") + safe(finding.fix), soft_wrap=True)
+
+
+def _summary(ready: bool, quick: bool) -> str:
+    if not ready:
+        return "Not ready to judge strangers' code: see above what to do."
+    if quick:
+        return "Ready, as far as was looked; without --quick the engine is attacked, too."
+    return "Ready to judge strangers' code."

@@ -1,0 +1,218 @@
+"""Is this machine ready to judge strangers' code, and safe? Findings in plain words, each with its fix."""
+
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from haet_eval import __version__, selftest
+from haet_eval.competition import builtin_competitions, load_competition
+from haet_eval.dataset import dataset_names, load_dataset
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes.folder import abandoned_folders
+from haet_eval.runtimes.interface import Role, WorkerLimits
+from haet_eval.workers import CLIENT_MEMORY_BYTES
+
+_GIB: Final = 2**30
+_SCARCE_BYTES: Final = 10 * _GIB
+_TOO_LITTLE_BYTES: Final = _GIB
+_GPU_LIMITS: Final = WorkerLimits(memory_bytes=8 * _GIB, processes=256, deadline_seconds=180)
+_NVIDIA_DRIVER: Final = Path("/proc/driver/nvidia/version")
+
+
+class State(StrEnum):
+    """How bad it is. The last two keep a competition from being judged here."""
+
+    OK = "ok"
+    WARNING = "warning"
+    NOT_READY = "not ready"
+    UNSAFE = "unsafe"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row: what was looked at, how it is, and what to do about it."""
+
+    name: str
+    state: State
+    message: str
+    fix: str = ""
+
+    @property
+    def allows_judging(self) -> bool:
+        """Whether strangers' code may be judged with this."""
+        return self.state in (State.OK, State.WARNING)
+
+
+def examine(data_dir: Path, *, quick: bool = False) -> Iterator[Finding]:
+    """Look at the machine, one finding after the other.
+
+    Args:
+        data_dir: where the data sets lie.
+        quick: leave out what starts containers.
+    """
+    yield _python()
+    yield _memory()
+    yield _disk("disk for results", Path.cwd(), "choose another folder with --results, or make room")
+    yield _disk("disk for runs", Path(tempfile.gettempdir()), "set TMPDIR to a folder with more room")
+    for name in dataset_names():
+        yield _dataset(name, data_dir)
+    yield _leftovers()
+    engine_ready = True
+    for finding in _engine():
+        engine_ready = engine_ready and finding.allows_judging
+        yield finding
+    if quick:
+        return
+    if not engine_ready:
+        yield Finding("attacks", State.WARNING, "not tried before the engine and its image are ready")
+        return
+    yield _gpu()
+    for attack in selftest.ATTACKS:
+        yield _attack(attack)
+
+
+def _checked(name: str, check: Callable[[], str | Finding]) -> Finding:
+    """What the check says is well, or the problem that it raises."""
+    try:
+        found = check()
+    except EnvironmentProblem as problem:
+        return Finding(name, State.NOT_READY, problem.message, problem.hint)
+    return found if isinstance(found, Finding) else Finding(name, State.OK, found)
+
+
+def _python() -> Finding:
+    try:
+        torch = version("torch")
+    except PackageNotFoundError:
+        return Finding(
+            "software", State.NOT_READY, "torch is not installed", "install haet-eval again, with pip"
+        )
+    return Finding(
+        "software", State.OK, f"haet-eval {__version__}, Python {platform.python_version()}, torch {torch}"
+    )
+
+
+def _memory() -> Finding:
+    has = psutil.virtual_memory().total
+    allowed = max(
+        task.budgets.memory_bytes + min(CLIENT_MEMORY_BYTES, task.budgets.memory_bytes)
+        for name in builtin_competitions()
+        for task in load_competition(name).tasks.values()
+    )
+    message = f"{_gib(has)}; the built-in rules let one run use {_gib(allowed)}"
+    if has >= allowed:
+        return Finding("memory", State.OK, message)
+    fix = "a run that needs more than there is cannot be judged here: lower memory_bytes in the competition"
+    return Finding("memory", State.WARNING, message, fix)
+
+
+def _disk(name: str, folder: Path, fix: str) -> Finding:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding(name, State.WARNING, f"{folder} cannot be looked at: {error.strerror}", fix)
+    message = f"{_gib(free)} free at {folder}"
+    if free >= _SCARCE_BYTES:
+        return Finding(name, State.OK, message)
+    return Finding(name, State.WARNING if free >= _TOO_LITTLE_BYTES else State.NOT_READY, message, fix)
+
+
+def _dataset(name: str, data_dir: Path) -> Finding:
+    """A data set that is not there is no fault of the machine: not every competition needs each."""
+    row = f"data {name}"
+    try:
+        official = load_dataset(name, data_dir).official
+    except EnvironmentProblem as problem:
+        return Finding(row, State.WARNING, problem.message, problem.hint)
+    if official:
+        return Finding(row, State.OK, "there, and the published one")
+    return Finding(
+        row,
+        State.WARNING,
+        "there, but not the published one: its records will not be official",
+        f"`haet-eval data fetch {name}` gets the published one",
+    )
+
+
+def _leftovers() -> Finding:
+    left = len(list(abandoned_folders()))
+    if not left:
+        return Finding("leftovers", State.OK, "none of interrupted runs")
+    return Finding(
+        "leftovers", State.WARNING, f"folders of {left} interrupted runs", "`haet-eval clean` removes them"
+    )
+
+
+def _engine() -> Iterator[Finding]:
+    """The engine and what hangs on it; only the first where it does not answer."""
+    from haet_eval.runtimes.docker import examination  # the engine's SDK is slow to import
+
+    try:
+        facts = examination.examine_engine()
+    except EnvironmentProblem as problem:
+        yield Finding("engine", State.NOT_READY, problem.message, problem.hint)
+        return
+    yield Finding("engine", State.OK, f"Docker {facts.version}, runtime {facts.oci_runtime}")
+    yield _checked("limits", lambda: _limits(facts.cgroup_version, facts.swap_limited))
+    if facts.root_folder.exists():  # not where the engine runs in a machine of its own
+        yield _disk("disk for images", facts.root_folder, "`docker image prune` removes what nobody uses")
+    yield _checked("image", examination.examine_image)
+
+
+def _limits(cgroup_version: str, swap_limited: bool) -> str | Finding:
+    from haet_eval.runtimes.docker.examination import examine_limits
+
+    examine_limits()
+    if not swap_limited and psutil.swap_memory().total:
+        return Finding(
+            "limits",
+            State.WARNING,
+            "memory is limited, but not swap, of which this machine has some",
+            "switch swap off, or start the kernel with swapaccount=1",
+        )
+    return f"memory, processes, processors and system calls (control groups, version {cgroup_version})"
+
+
+def _gpu() -> Finding:
+    """Whether the executor's container sees a GPU where the machine has one."""
+    if not _NVIDIA_DRIVER.exists():
+        return Finding("GPU", State.OK, "none on this machine: kernels run on the CPU")
+    fix = "install the NVIDIA Container Toolkit and restart the engine; --device cpu works as it is"
+    code = selftest.PRELUDE + (
+        "import torch\n"
+        "for index in range(torch.cuda.device_count()):\n"
+        "    say(torch.cuda.get_device_name(index))\n"
+    )
+    try:
+        seen = selftest.run_probe(Role.EXECUTOR, code, _GPU_LIMITS, cuda=True).said
+    except EnvironmentProblem as problem:
+        return Finding(
+            "GPU", State.WARNING, f"the machine's is not seen in containers: {problem.message}", fix
+        )
+    if not seen:
+        return Finding("GPU", State.WARNING, "torch in the executor's container sees none", fix)
+    return Finding("GPU", State.OK, f"{', '.join(seen)}, in the executor's container")
+
+
+def _attack(attack: selftest.Attack) -> Finding:
+    name = f"attack: {attack.name}"
+    try:
+        breach = selftest.run_attack(attack)
+    except EnvironmentProblem as problem:
+        return Finding(name, State.NOT_READY, problem.message, problem.hint)
+    if not breach:
+        return Finding(name, State.OK, attack.held)
+    fix = "do not run strangers' code on this engine; docs/threat-model.md says what the engine must do"
+    return Finding(name, State.UNSAFE, breach, fix)
+
+
+def _gib(count: int) -> str:
+    return f"{count / _GIB:.1f} GiB"

@@ -1,0 +1,63 @@
+"""What the engine says of itself, for `haet-eval doctor`."""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from haet_eval.runtimes.docker.engine import connect, engine
+from haet_eval.runtimes.docker.image import IMAGE, check_image, image_digest
+from haet_eval.runtimes.docker.runtime import check_engine
+from haet_eval.runtimes.image_files import build_context
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """A reachable engine.
+
+    Attributes:
+        root_folder: where it keeps images and containers.
+        swap_limited: the memory limit holds for swap, too.
+    """
+
+    version: str
+    cgroup_version: str
+    oci_runtime: str
+    root_folder: Path
+    swap_limited: bool
+
+
+def examine_engine() -> EngineFacts:
+    """Ask the engine what it is.
+
+    Raises:
+        EnvironmentProblem: it does not answer.
+    """
+    facts = _info()
+    return EngineFacts(
+        version=str(facts["ServerVersion"]),
+        cgroup_version=str(facts.get("CgroupVersion", "1")),
+        oci_runtime=str(facts["DefaultRuntime"]),
+        root_folder=Path(str(facts["DockerRootDir"])),
+        swap_limited=bool(facts.get("SwapLimit")),
+    )
+
+
+def examine_limits() -> None:
+    """Raises EnvironmentProblem where the engine cannot limit what a container uses and calls."""
+    check_engine(_info(), None)
+
+
+def examine_image() -> str:
+    """The name and the digest of the sandbox image.
+
+    Raises:
+        EnvironmentProblem: there is none, or it was built from other sources than these.
+    """
+    with contextlib.closing(connect()) as client:
+        check_image(client, build_context().digest)
+        return f"{IMAGE}, {image_digest(client)[:19]}…"
+
+
+def _info() -> dict[str, object]:
+    with contextlib.closing(connect()) as client, engine("asking what it can do"):
+        return dict(client.info())

@@ -1,0 +1,273 @@
+"""A short attack on one's own engine: hostile code in a worker's container, and whether it was held.
+
+Each attack runs alone, confined as a submission is. Its code says what happened over its socket, in words
+that the attack compares with what a safe machine answers.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes.folder import RunFolder
+from haet_eval.runtimes.interface import Exit, Role, Runtime, WorkerLimits
+
+LIMITS: Final = WorkerLimits(
+    memory_bytes=192 * 2**20,
+    processes=32,
+    deadline_seconds=120,
+    cpus=1.0,
+    tmp_bytes=8 * 2**20,
+    tmp_inodes=64,
+    shm_bytes=4 * 2**20,
+)
+_PATIENCE_SECONDS: Final = 90.0
+
+PRELUDE: Final = """
+import errno, os, socket, sys, time
+host = socket.socket(socket.AF_UNIX)
+host.connect(sys.argv[1])
+def say(text):
+    host.sendall((str(text) + "\\n").encode())
+def attempt(name, action):
+    try:
+        action()
+    except OSError as error:
+        return
+    say(name)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attack: what its code said, and how its container ended (None: it did not)."""
+
+    said: tuple[str, ...]
+    end: Exit | None
+    processes_exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """Hostile code and its judge.
+
+    Attributes:
+        name: what is attacked.
+        held: what a safe machine did, for the reader.
+        code: runs after PRELUDE.
+        breach: what went wrong, in a few words; empty where the attack was held.
+    """
+
+    name: str
+    held: str
+    code: str
+    breach: Callable[[Outcome], str]
+
+
+def run_attack(attack: Attack) -> str:
+    """What the attack broke, or nothing where it was held.
+
+    Raises:
+        EnvironmentProblem: it could not be tried.
+    """
+    return attack.breach(run_probe(Role.SUBMISSION, PRELUDE + attack.code, LIMITS))
+
+
+def run_probe(role: Role, code: str, limits: WorkerLimits, *, cuda: bool = False) -> Outcome:
+    """Run Python code in a container of the sandbox image, with its socket's path in `sys.argv[1]`.
+
+    Raises:
+        EnvironmentProblem: it cannot be started, or does not connect.
+    """
+    from haet_eval.runtimes.docker.runtime import PYTHON, DockerRuntime  # the engine's SDK is slow to import
+
+    with DockerRuntime(cuda=cuda, mains={role: (PYTHON, "-I", "-c", code)}) as runtime:
+        return observe(runtime, role, limits)
+
+
+def observe(runtime: Runtime, role: Role, limits: WorkerLimits) -> Outcome:
+    """Start a worker, hear it out and wait for its end, until patience ends.
+
+    Raises:
+        EnvironmentProblem: it cannot be started, or does not connect.
+    """
+    with RunFolder() as folder, folder.listen(role) as listener, runtime:
+        worker = runtime.start(role, folder.socket_path(role), limits, {})
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        said = _hear(listener, deadline)
+        while (end := worker.poll()) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return Outcome(said, end, worker.processes_exhausted())
+
+
+def _hear(listener: socket.socket, deadline: float) -> tuple[str, ...]:
+    heard = bytearray()
+    try:
+        with _accepted(listener) as connection:
+            while time.monotonic() < deadline and (more := connection.recv(4096)):
+                heard += more
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the self-test's container did not answer ({error})",
+            "the machine may be overloaded; try again",
+        ) from None
+    return tuple(heard.decode(errors="replace").splitlines())
+
+
+@contextmanager
+def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
+    listener.settimeout(_PATIENCE_SECONDS)
+    connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(_PATIENCE_SECONDS)
+        yield connection
+
+
+def _nothing_succeeded(outcome: Outcome) -> str:
+    """For code that says `done` at its end, and before that the name of everything that succeeded."""
+    *succeeded, last = outcome.said or ("",)
+    if last != "done":
+        return "the attack ended before it was over"
+    return f"it could {', '.join(succeeded)}" if succeeded else ""
+
+
+def _fork_bomb(outcome: Outcome) -> str:
+    if outcome.said != ("refused",):
+        return f"it started {LIMITS.processes} processes and more"
+    return "" if outcome.processes_exhausted else "the kernel does not tell that processes were refused"
+
+
+def _memory_bomb(outcome: Outcome) -> str:
+    end = outcome.end
+    if end is None or end.signal is None:
+        return f"it took more than its {LIMITS.memory_bytes >> 20} MiB and went on"
+    return "" if end.out_of_memory else "it was killed, but the engine does not say for what"
+
+
+def _tmpfs(outcome: Outcome) -> str:
+    room = {"/tmp": LIMITS.tmp_bytes, "/dev/shm": LIMITS.shm_bytes}  # noqa: S108 inside the container
+    written = dict(line.split() for line in outcome.said)
+    if written.keys() != room.keys():
+        return "the attack ended before it was over"
+    over = [folder for folder, limit in room.items() if int(written[folder]) > limit]
+    return f"it wrote more than it may to {', '.join(over)}" if over else ""
+
+
+ATTACKS: Final = (
+    Attack(
+        "network",
+        "no interface but loopback, no names resolved, no host reached",
+        """
+if sorted(os.listdir('/sys/class/net')) != ['lo']:
+    say('see a network interface')
+attempt('resolve a name', lambda: socket.getaddrinfo('example.org', 80))
+attempt('connect to a host', lambda: socket.create_connection(('1.1.1.1', 53), 3))
+say('done')
+""",
+        _nothing_succeeded,
+    ),
+    Attack(
+        "socket families",
+        "refused, all but unix",
+        """
+for family in ('INET', 'INET6', 'NETLINK', 'PACKET', 'VSOCK', 'ALG'):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
+        attempt(f'open a socket AF_{family}', lambda: socket.socket(getattr(socket, f'AF_{family}'), kind))
+say('done')
+""",
+        _nothing_succeeded,
+    ),
+    Attack(
+        "rights",
+        "no user but nobody, no capability, none to be gained",
+        """
+status = dict(line.split(':', 1) for line in open('/proc/self/status'))
+if os.getresuid() != (65534,) * 3:
+    say('run as another user than nobody')
+if any(int(status[key], 16) for key in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb')):
+    say('use a capability')
+if int(status['NoNewPrivs']) != 1:
+    say('gain rights by a program')
+attempt('become root', lambda: os.setuid(0))
+say('done')
+""",
+        _nothing_succeeded,
+    ),
+    Attack(
+        "system calls",
+        "what no training needs is refused",
+        """
+import ctypes
+libc = ctypes.CDLL(None)
+for name, arguments in {
+    'unshare': (0x10000000,),
+    'mount': (b'none', b'/tmp', b'tmpfs', 0, None),
+    'ptrace': (0, 0, 0, 0),
+    'memfd_create': (b'x', 0),
+    'setns': (0, 0),
+    'syslog': (0, None, 0),
+}.items():
+    if getattr(libc, 'klogctl' if name == 'syslog' else name)(*arguments) != -1:
+        say(f'call {name}')
+say('done')
+""",
+        _nothing_succeeded,
+    ),
+    Attack(
+        "root file system",
+        "read-only",
+        """
+for path in ('/file', '/etc/passwd', '/opt/sandbox/submission.py', '/run/haet/file', sys.executable):
+    attempt(f'write {path}', lambda: os.open(path, os.O_CREAT | os.O_RDWR))
+say('done')
+""",
+        _nothing_succeeded,
+    ),
+    Attack(
+        "temporary files",
+        "stopped at their size",
+        """
+for folder in ('/tmp', '/dev/shm'):
+    written = 0
+    try:
+        for name in range(8):
+            with open(f'{folder}/{name}', 'wb', buffering=0) as file:
+                for _ in range(64):
+                    written += file.write(bytes(2**16))
+    except OSError:
+        pass
+    say(f'{folder} {written}')
+""",
+        _tmpfs,
+    ),
+    Attack(
+        "fork bomb",
+        f"refused beyond {LIMITS.processes} processes",
+        f"""
+for _ in range({2 * LIMITS.processes}):
+    try:
+        if os.fork() == 0:
+            host.close()
+            time.sleep(60)
+            os._exit(0)
+    except OSError:
+        say('refused')
+        host.shutdown(socket.SHUT_RDWR)
+        time.sleep(3)
+        break
+os._exit(0)
+""",
+        _fork_bomb,
+    ),
+    Attack(
+        "memory bomb",
+        f"killed beyond {LIMITS.memory_bytes >> 20} MiB",
+        f"""
+hoard = [os.urandom(2**20) for _ in range({2 * (LIMITS.memory_bytes >> 20)})]
+""",
+        _memory_bomb,
+    ),
+)
