@@ -53,6 +53,7 @@ REFUSED = {
         "get_rng_state",
         "manual_seed",
     ),
+    "integers under another default": ("in_double(lambda: labels / 2)", "float32", "Convert the integers"),
     "narrower view": ("weight.view(torch.uint8)", "size of an element", ".to()"),
     "large constant": ("torch.tensor(numpy.zeros(3_000_000)) + 1", "too large", "factories"),
 }
@@ -74,6 +75,13 @@ def in_child(work):
         os._exit(0)
     os.close(write)
     raise RuntimeError(os.read(read, 10_000).decode())
+
+def in_double(work):
+    torch.set_default_dtype(torch.float64)
+    try:
+        work()
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 def train(task):
     images, labels, weight = task.images, task.labels, torch.ones(2, 3)

@@ -105,8 +105,9 @@ class Dispatcher:
         more = self._kinds.get(id(func))
         if more is not None:
             self._extend_key(more, key, tensors, floats)
-        if not tensors:
-            key.append(torch.get_default_dtype())
+        default = torch.get_default_dtype()
+        if default is not torch.float32 or not tensors:
+            key.append(default)
         known = self._known.get(tuple(key))
         if known is None:
             return self._first(func, args, kwargs, tuple(key), tensors, floats)
@@ -145,6 +146,8 @@ class Dispatcher:
             key.append(("generator", self.random.number(value)))
         elif isinstance(value, torch.device) and value.type == "meta":
             raise _OnMeta
+        elif isinstance(value, complex):
+            key.append(("complex", value))  # it may equal an int
         else:
             key.append(value)
 
@@ -256,7 +259,6 @@ class Dispatcher:
             self._unshare(tensors[0])
         self._tell_phase()
         self._define(known, func, args, kwargs, tensors, floats)
-        self._known[key] = known
         value = mirror.run(func, args, kwargs, tensors) if known.mirror else None
         if known.mirror is None:
             mirror.forget(tensors)
@@ -265,6 +267,8 @@ class Dispatcher:
             _change_metadata(func, args, kwargs, tensors)
         if known.single is not None:
             result._mirror = value
+            _check_default_dtype(func, known.single, tensors)
+        self._known[key] = known
         return result
 
     def _define(
@@ -278,7 +282,7 @@ class Dispatcher:
     ) -> None:
         """Make the call, and learn from the answer what it returns."""
         definition = DefinitionWriter(func, self.random.number).write(
-            args, _with_dtype(func, kwargs, tensors)
+            args, _with_dtype(func, args, kwargs, tensors)
         )
         head = wire.encode_definition(definition)
         layout = wire.call_layout(len(tensors), len(floats))
@@ -493,17 +497,39 @@ def _kind_of(func: Any) -> str:
     return "literal" if operator is not None and literal_parameters(operator) else ""
 
 
-def _with_dtype(func: Any, kwargs: dict[str, Any], tensors: list[RemoteTensor]) -> dict[str, Any]:
+def _check_default_dtype(func: Any, new: NewTensor, tensors: list[RemoteTensor]) -> None:
+    """The executor's own default dtype is float32, and shows where integers become floats.
+
+    Raises:
+        Refusal: it shows here, and the submission has set another.
+    """
+    default = torch.get_default_dtype()
+    if default is torch.float32 or new.dtype is not torch.float32 or not tensors:
+        return
+    if not any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
+        raise Refusal(
+            f"{func} makes float32 of integers here, not {default} as torch.set_default_dtype asks for. "
+            f"Convert the integers first, as in x.to({default})."
+        )
+
+
+def _with_dtype(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[RemoteTensor]
+) -> dict[str, Any]:
     """Factories use the default dtype of this side."""
     default = torch.get_default_dtype()
     if tensors or default is torch.float32 or kwargs.get("dtype") is not None:
         return kwargs
-    if all(argument.name != "dtype" for argument in func._schema.arguments) or func in _INTEGER_FACTORIES:
+    if all(argument.name != "dtype" for argument in func._schema.arguments) or func in _OF_INTEGERS:
+        return kwargs
+    if func.overloadpacket in _OF_THEIR_NUMBERS and not any(isinstance(value, float) for value in args):
         return kwargs
     return kwargs | {"dtype": default}
 
 
-_INTEGER_FACTORIES: Final = frozenset(
-    {_aten.randperm.default, _aten.randperm.generator, _aten.randint.default, _aten.randint.low}
-    | {_aten.arange.default, _aten.arange.start, _aten.arange.start_step}
+_OF_INTEGERS: Final = frozenset(
+    {_aten.randperm.default, _aten.randperm.generator}
+    | {_aten.randint.default, _aten.randint.generator, _aten.randint.low, _aten.randint.low_generator}
+    | {_aten.tril_indices.default, _aten.triu_indices.default}
 )
+_OF_THEIR_NUMBERS: Final = frozenset({_aten.arange, _aten.full})

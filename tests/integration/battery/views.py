@@ -187,6 +187,34 @@ def factories(task: Any) -> Results:
     }  # fmt: skip
 
 
+def numbers_that_are_equal_but_not_alike(task: Any) -> Results:
+    """1, 1.0, 1 + 0j and True as arguments are different calls."""
+    x = torch.arange(3)
+    return {str(n): x.new_tensor([0, 1, 2]) * n for n in (1, 1.0, 1 + 0j, True, 2, 2.0)} | {
+        f"full {n}": torch.full((2,), n) for n in (1, 1.0, 1 + 0j, True, 0.0, -0.0)
+    }
+
+
+def default_dtype(task: Any) -> Results:
+    torch.set_default_dtype(torch.float64)
+    x = torch.ones(2) / 3
+    found = {
+        "x": x,
+        "y": torch.tensor([0.1]),
+        "z": torch.rand(2),
+        "linspace": torch.linspace(0, 1, 3),
+        "eye": torch.eye(2),
+    }
+    torch.set_default_dtype(torch.bfloat16)
+    return found | {
+        "half": torch.ones(2) / 3,
+        "arange": torch.arange(3),
+        "full": torch.full((2,), 7),
+        "full of floats": torch.full((2,), 0.3),
+        "float": torch.arange(0, 1, 0.25),
+    }
+
+
 def identity_and_membership(task: Any) -> Results:
     a, b = torch.ones(2), torch.ones(2)
     mapping = {a: 1, b: 2}
