@@ -32,9 +32,29 @@ COMMANDS: Final = {
     "clean": LazyCommand("haet_eval.cli.clean:clean", "Remove what interrupted runs left behind."),
 }
 
-cli: Final = click.version_option(__version__, message="%(prog)s %(version)s")(
-    LazyGroup("haet-eval", lazy_commands=COMMANDS, default_command="evaluate", help=_HELP)
+
+def _tell_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print what a record depends on: this program, the torch beside it, the image of the sandbox."""
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    from haet_eval.runtimes.image_files import IMAGE
+
+    click.echo(f"haet-eval {__version__} (torch {version('torch')}, image {IMAGE})")
+    ctx.exit()
+
+
+_VERSION: Final = click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show the version, with torch's and the sandbox image, and exit.",
 )
+
+cli: Final = _VERSION(LazyGroup("haet-eval", lazy_commands=COMMANDS, default_command="evaluate", help=_HELP))
 
 
 def main() -> NoReturn:

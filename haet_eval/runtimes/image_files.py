@@ -10,6 +10,8 @@ from pathlib import Path
 import haet_eval
 from haet_eval.errors import EnvironmentProblem
 
+IMAGE = f"haet-eval-sandbox:{haet_eval.__version__}"
+
 _PACKAGE = Path(haet_eval.__file__).parent
 # What the two workers import of the package. Changes of the rest leave the image as it is.
 WORKERS_NEED = ("__init__.py", "errors.py", "counting", "remote")

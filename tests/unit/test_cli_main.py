@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -32,7 +33,8 @@ def test_help_lists_every_command() -> None:
 
 
 def test_version() -> None:
-    assert run("--version").stdout == f"haet-eval {haet_eval.__version__}\n"
+    torch, image = version("torch"), f"haet-eval-sandbox:{haet_eval.__version__}"
+    assert run("--version").stdout == f"haet-eval {haet_eval.__version__} (torch {torch}, image {image})\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from haet_eval.runtimes.docker.engine import connect, engine
-from haet_eval.runtimes.docker.image import IMAGE, check_image, image_digest
+from haet_eval.runtimes.docker.image import check_image, image_digest
 from haet_eval.runtimes.docker.runtime import check_engine
-from haet_eval.runtimes.image_files import build_context
+from haet_eval.runtimes.image_files import IMAGE, build_context
 
 
 @dataclass(frozen=True, slots=True)

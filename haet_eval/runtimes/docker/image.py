@@ -8,12 +8,11 @@ from typing import Any
 import docker
 from docker.errors import APIError, ImageNotFound
 
-from haet_eval import __version__
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes import image_files
 from haet_eval.runtimes.docker.engine import connect, engine
+from haet_eval.runtimes.image_files import IMAGE
 
-IMAGE = f"haet-eval-sandbox:{__version__}"
 SOURCE_LABEL = "haet-eval.source"
 
 _BUILD_SECONDS = 1800

@@ -10,10 +10,10 @@ from typing import Any, Literal, Self
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.docker import container
 from haet_eval.runtimes.docker.engine import connect, engine, remove_container
-from haet_eval.runtimes.docker.image import IMAGE, check_image, image_digest
+from haet_eval.runtimes.docker.image import check_image, image_digest
 from haet_eval.runtimes.docker.worker import DockerWorker
 from haet_eval.runtimes.environment import worker_environment
-from haet_eval.runtimes.image_files import build_context
+from haet_eval.runtimes.image_files import IMAGE, build_context
 from haet_eval.runtimes.interface import Role, WorkerLimits
 
 PYTHON = "/opt/venv/bin/python"
