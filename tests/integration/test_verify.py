@@ -1,0 +1,269 @@
+"""One real evaluation, then every piece of what it left is tampered with."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haet_eval.counting.bill import bill
+from haet_eval.counting.operations import priced
+from haet_eval.errors import Verdict
+from haet_eval.evaluation import Request, evaluate
+from haet_eval.record import Content, HistogramArtifact, Parameters, Record, complexity, seal
+from haet_eval.remote import wire
+from haet_eval.remote.recount import recount
+from haet_eval.remote.trace import Kind, TraceWriter, read_trace
+from haet_eval.store import Store, read_record
+from haet_eval.verification.check import Check, Result
+from haet_eval.verification.evidence import Sources
+from haet_eval.verification.replaying import Stage, check_replay
+from haet_eval.verification.verify import verify
+from tests.fixtures.submissions import write_submission
+
+TRAIN = """
+def train(task):
+    model = Linear()
+    (task.labels > 4).nonzero()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        loss = nn.functional.cross_entropy(model(task.images[:100]), task.labels[:100])
+        loss.backward()
+        optimizer.step()
+    print(loss.item())
+    return model
+"""
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of a real evaluation, with its artefacts beside it."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    submission = write_submission(folder / "submission", TRAIN)
+    request = Request(submission, data_dir=folder, results=folder / "results", sandbox="process")
+    return evaluate(request).path
+
+
+@pytest.fixture
+def original(evaluated: Path, tmp_path: Path) -> Path:
+    shutil.copytree(evaluated.parent, tmp_path / "results")
+    return tmp_path / "results" / evaluated.name
+
+
+def check(path: Path) -> dict[str, Check]:
+    sources = Sources(Store(path.parent), path.parent)
+    return {found.subject: found for found in verify(path, sources)[0].checks}
+
+
+def replayed(path: Path) -> dict[str, Check]:
+    verification, evidence = verify(path, Sources(Store(path.parent), path.parent))
+    assert verification.record is not None
+    assert verification.believable, [one for one in verification.checks if one.result is Result.DIFFERS]
+    found = check_replay(verification.record, evidence, Stage("process"))
+    return {check.subject: check for check in found}
+
+
+def reseal(path: Path, training: Mapping[str, Any] = {}, **changes: Any) -> Path:
+    """The record as a cheat would write it: changed, and sealed with a digest of its own."""
+    record = read_record(path)
+    facts: dict[str, Any] = {name: getattr(record, name) for name in Content.model_fields} | changes
+    facts["training"] = record.training and record.training.model_copy(update=training)
+    facts["complexity"] = complexity(facts["training"])
+    return Store(path.parent).add(seal(Content(**facts)))
+
+
+def test_an_honest_record_holds(original: Path) -> None:
+    found = check(original)
+    assert not [one for one in found.values() if one.result is Result.DIFFERS]
+    unchecked = {one.subject for one in found.values() if one.result is Result.UNCHECKED}
+    assert unchecked == {"model", "times, machine"}
+
+
+def part(record: Record, name: str, **changes: Any) -> dict[str, Any]:
+    return {name: getattr(record, name).model_copy(update=changes)}
+
+
+def cheaper(record: Record) -> Mapping[str, Any]:
+    assert record.training is not None
+    first, *others = record.training.operations.by_operator
+    assert first.operations > 0
+    line = first.model_copy(update={"operations": 0})
+    total = record.training.operations.total - first.operations
+    update = {"by_operator": (line, *others), "total": total, "by_phase": {"forward": total}}
+    return {"operations": record.training.operations.model_copy(update=update)}
+
+
+def one_more_right(record: Record) -> dict[str, Any]:
+    assert record.evaluation is not None
+    correct = record.evaluation.correct + 1
+    return part(record, "evaluation", correct=correct, accuracy=correct / record.evaluation.total)
+
+
+CHEATS: dict[str, tuple[str, Callable[[Record], dict[str, Any]]]] = {
+    "another seed": ("trace's header", lambda r: part(r, "environment", seed=7)),
+    "a better accuracy": ("accuracy", one_more_right),
+    "a better verdict": ("verdict", lambda r: part(r, "status", verdict=Verdict.QUALIFIED, reason="")),
+    "other rules": ("competition", lambda r: part(r, "competition", digest="0" * 64)),
+    "other data": ("data set, trace's header", lambda r: part(r, "dataset", digest="0" * 64)),
+    "a smaller source": ("source size", lambda r: part(r, "submission", source_bytes=1)),
+    "fewer operations": ("operations (standard 1)", lambda r: {"training": cheaper(r)}),
+    "fewer parameters": (
+        "parameters",
+        lambda r: {"training": {"parameters": Parameters(total=1, trainable=1, frozen=0, buffers=0)}},
+    ),
+    "less read back": ("charges", lambda r: {"training": {"readback_bytes": 0}}),
+    "a budget passed": ("budgets", lambda r: {"training": {"wall_seconds": 1e6}}),
+}
+
+
+@pytest.mark.parametrize(("subjects", "cheat"), CHEATS.values(), ids=CHEATS)
+def test_a_record_sealed_anew_does_not_hold(
+    original: Path, subjects: str, cheat: Callable[[Record], dict[str, Any]]
+) -> None:
+    found = check(reseal(original, **cheat(read_record(original))))
+    assert {name for name, one in found.items() if one.result is Result.DIFFERS} == set(subjects.split(", "))
+
+
+def test_a_changed_file_does_not_hold(original: Path) -> None:
+    text = original.read_text("ascii")
+    original.write_text(text.replace('"seed": 0', '"seed": 1'), "ascii")
+    found = check(original)
+    assert list(found) == ["record"]
+    assert found["record"].result is Result.DIFFERS
+    assert "digest" in found["record"].detail
+
+
+@pytest.mark.parametrize("suffix", ["trace", "histogram.json", "safetensors", "predictions.txt"])
+def test_a_changed_artefact_does_not_hold_and_is_not_used(original: Path, suffix: str) -> None:
+    (path,) = original.parent.glob(f"artifacts/*.{suffix}")
+    path.write_bytes(path.read_bytes()[:-1] + b"9")
+    wrong = [one for one in check(original).values() if one.result is Result.DIFFERS]
+    assert [one.detail for one in wrong] == [
+        f"{path} was changed after it was written: its digest is another"
+    ]
+
+
+def test_without_artefacts_nothing_differs_and_little_is_checked(original: Path) -> None:
+    shutil.rmtree(original.parent / "artifacts")
+    found = check(original)
+    assert not [one for one in found.values() if one.result is Result.DIFFERS]
+    assert found["accuracy"].result is found["operations (standard 1)"].result is Result.UNCHECKED
+
+
+def test_a_trace_that_is_cut_short_does_not_hold(original: Path) -> None:
+    (trace,) = original.parent.glob("artifacts/*.trace")
+    cut = Store(original.parent).put_artifact(trace.read_bytes()[:-40], "trace")
+    found = check(reseal(original, trace=cut))
+    assert found["count"].result is Result.DIFFERS
+    assert "cut short" in found["count"].detail
+
+
+def test_a_histogram_that_the_trace_does_not_give_does_not_hold(original: Path) -> None:
+    store = Store(original.parent)
+    other = store.put_artifact(b'{"entries":[],"version":1}', "histogram.json")
+    named = HistogramArtifact(sha256=other.sha256, bytes=other.bytes, entries=0)
+    assert check(reseal(original, {"histogram": named}))["count"].result is Result.DIFFERS
+
+
+def test_a_replay_gives_the_weights_bit_for_bit(original: Path) -> None:
+    found = replayed(original)
+    assert {one.result for one in found.values()} == {Result.HOLDS}
+    assert "bit for bit" in found["weights again"].detail
+
+
+def test_a_replay_finds_the_outcome_that_an_executor_lied_about(original: Path) -> None:
+    entry, lying = lie_about_nonzero(original)
+    found = replayed(lying)["replay"]
+    assert found.result is Result.DIFFERS
+    assert f"entry {entry:,} of the trace: aten.nonzero.default returned int64[" in found.detail
+    assert "the trace says int64[1, 1]" in found.detail
+
+
+def lie_about_nonzero(path: Path) -> tuple[int, Path]:
+    """A trace in which `nonzero` found one number only, and a record in which all follows from that."""
+    record = read_record(path)
+    assert record.trace is not None
+    assert record.training is not None
+    store = Store(path.parent)
+    source = store.artifact_path(record.trace)
+    assert source is not None
+    (_, header), *entries = list(read_trace(source))
+    forged = path.parent / "forged"
+    writer = TraceWriter(forged, json.loads(header))
+    place = 0
+    for number, (kind, body) in enumerate(entries, start=1):
+        shorter = one_row(body) if kind is Kind.OUTCOME else None
+        place = number - 1 if shorter else place
+        writer.add(kind, shorter or body)
+    writer.close()
+    assert place
+    found = recount(forged)
+    kept = store.put_artifact(found.histogram.to_json(), "histogram.json")
+    training = {
+        "histogram": HistogramArtifact(sha256=kept.sha256, bytes=kept.bytes, entries=len(found.histogram)),
+        "operations": priced(bill(found.histogram)),
+        "readback_bytes": found.readback_bytes,
+    }
+    return place, reseal(path, training, trace=store.put_artifact(forged, "trace"))
+
+
+def one_row(body: bytes) -> bytes | None:
+    """The outcome with one row only, where it is the one of `nonzero`."""
+    outcome = wire.decode_outcome(body, 9)
+    match outcome.outputs:
+        case (wire.Fresh(meta, alias),) if meta.dtype == "int64" and meta.ndim == 2 and meta.shape[1] == 1:
+            less = dataclasses.replace(meta, shape=(1, 1), stride=(1, 1))
+            return wire.encode_outcome(wire.Outcome((wire.Fresh(less, alias),), ()))
+    return None
+
+
+def other_weights(path: Path, factor: float) -> dict[str, Any]:
+    from safetensors.numpy import load, save
+
+    (stored,) = path.parent.glob("artifacts/*.safetensors")
+    weights = {name: values * factor for name, values in load(stored.read_bytes()).items()}
+    return {"model": Store(path.parent).put_artifact(save(weights), "safetensors")}
+
+
+def test_other_weights_on_an_equal_machine_differ(original: Path) -> None:
+    found = replayed(reseal(original, other_weights(original, 1.0001)))["weights again"]
+    assert found.result is Result.DIFFERS
+    assert "e-04 apart" in found.detail
+
+
+@pytest.mark.parametrize(("factor", "result"), [(1.0001, Result.HOLDS), (2, Result.UNCHECKED)])
+def test_on_another_machine_weights_may_be_a_little_apart(
+    original: Path, factor: float, result: Result
+) -> None:
+    elsewhere = part(read_record(original), "environment", cpu="Analytical Engine")
+    found = replayed(reseal(original, other_weights(original, factor), **elsewhere))["weights again"]
+    assert found.result is result
+    assert "instead of Analytical Engine" in found.detail
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    program = (
+        "import sys; from haet_eval.cli.main import cli;"
+        "status = cli.main(sys.argv[1:], standalone_mode=False);"
+        "assert not {'torch', 'torchvision'} & set(sys.modules), 'torch was imported'; sys.exit(status)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_needs_no_torch_and_tells_by_its_status(original: Path) -> None:
+    honest = command("verify", original, "--data-dir", original.parent, "--json")
+    assert honest.returncode == 0, honest.stderr
+    (document,) = json.loads(honest.stdout)
+    assert document["believable"]
+    assert document["record_id"] in original.name
+    forged = reseal(original, **part(read_record(original), "environment", seed=7))
+    both = command("verify", original, forged)
+    assert both.returncode == 1, both.stderr
+    assert "differs     trace's header" in both.stdout
