@@ -163,6 +163,12 @@ class TestViews:
     def test_several_elements_are_not_packed_into_one(self, old: str, new: str) -> None:
         assert refused("view.dtype", {"self": tensor(8, dtype=old), "dtype": new})
 
+    def test_a_pair_of_floats_is_not_seen_as_one(self) -> None:
+        assert refused("view.dtype", {"self": tensor(8, dtype="complex64"), "dtype": "float64"})
+        assert refused("view.dtype", {"self": tensor(8, dtype="complex64"), "dtype": "int64"})
+        assert refused("view.dtype", {"self": tensor(8, dtype="float64"), "dtype": "complex64"})
+        assert not refused("view.dtype", {"self": tensor(8, dtype="complex64"), "dtype": "complex64"})
+
     def test_bits_may_be_looked_at(self) -> None:
         assert not refused("view.dtype", {"self": tensor(8), "dtype": "int32"})
 

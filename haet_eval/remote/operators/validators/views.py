@@ -38,9 +38,14 @@ def expand(call: Call) -> None:
 
 @validator("aten.view.dtype")
 def view_dtype(call: Call) -> None:
+    """Numbers stay as many as they are: a pair of floats seen as one would be half as many parameters."""
     old, new = call.tensor("self").dtype, str(call["dtype"])
     call.require(
         ITEM_BYTES[old] == ITEM_BYTES[new], "a view must keep the size of an element; convert with .to()"
+    )
+    call.require(
+        old.startswith("complex") == new.startswith("complex"),
+        "a view must keep pairs of numbers pairs; use view_as_real or view_as_complex",
     )
     call.require(new != "bool" or old == "bool", "a view must not make truth values; compare with 0")
 
