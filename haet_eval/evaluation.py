@@ -227,8 +227,11 @@ def score_predictions(
     uncounted = findings.training.operations.uncounted
     verdict = judge(result, assignment.task.threshold, uncounted=bool(uncounted))
     if verdict is Verdict.UNCOUNTABLE:
-        names = ", ".join(f"{line.operator} ({line.calls:,} calls)" for line in uncounted)
-        return verdict, f"The counting standard has no price for {names}."
+        lines = (
+            f"{line.operator} ({line.calls:,} calls, as in {line.shapes[0]}): {line.hint}"
+            for line in uncounted
+        )
+        return verdict, f"The counting standard has no price for {' '.join(lines)}"
     if verdict is Verdict.BELOW_THRESHOLD:
         return (
             verdict,

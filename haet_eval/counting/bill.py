@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from haet_eval.counting.histogram import PHASES, Entry
 from haet_eval.counting.prices.evaluate import price_of
+from haet_eval.counting.prices.pointwise import is_complex
 from haet_eval.counting.prices.refusals import refusal
 from haet_eval.counting.signature import Signature, tensors_in
 
@@ -62,10 +63,23 @@ def bill(entries: Iterable[Entry]) -> Bill:
 
 def _note(line: UncountedLine, entry: Entry) -> None:
     line.calls += entry.total_calls
-    line.hint = refusal(entry.signature.operator) or "The counting standard has no price for it yet."
+    line.hint = _hint(entry.signature)
     shown = _shapes(entry.signature)
     if shown not in line.shapes and len(line.shapes) < _SHOWN_SHAPES:
         line.shapes.append(shown)
+
+
+def _hint(signature: Signature) -> str:
+    """Why a call has no price, and what to write instead."""
+    reason = refusal(signature.operator)
+    if reason is not None:
+        return f"{reason[0].upper()}{reason[1:]}."
+    if is_complex(signature):
+        return (
+            "It has a price for real numbers only; work on the real and the imaginary parts, which "
+            "torch.view_as_real gives."
+        )
+    return "It has no price yet; write it with operators that docs/counting-standard.md lists."
 
 
 def _shapes(signature: Signature) -> str:

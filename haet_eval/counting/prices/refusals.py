@@ -1,4 +1,4 @@
-"""Operators that the standard refuses to price, each with the reason."""
+"""Operators that the standard refuses to price, each with the reason and what to write instead."""
 
 import tomllib
 from fnmatch import fnmatchcase
@@ -7,7 +7,7 @@ from importlib.resources import files
 
 
 def refusal(operator: str) -> str | None:
-    """Why the standard has no price for an overload, in one sentence; None where it does not refuse it."""
+    """Why the standard refuses an overload, and what to write instead; None where it does not."""
     return next((reason for pattern, reason in _refused() if fnmatchcase(operator, pattern)), None)
 
 
@@ -16,4 +16,8 @@ def _refused() -> tuple[tuple[str, str], ...]:
     """Pattern and reason, in the order of the file."""
     text = files(__package__).joinpath("refused.toml").read_text(encoding="utf-8")
     entries = tomllib.loads(text)["refused"]
-    return tuple((pattern, entry["reason"]) for entry in entries for pattern in entry["operators"])
+    return tuple(
+        (pattern, f"{entry['reason']}; {entry['instead']}")
+        for entry in entries
+        for pattern in entry["operators"]
+    )

@@ -4,6 +4,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from haet_eval.counting.prices.refusals import refusal as unpriced
 from haet_eval.remote.operators.schema import Operator, parse
 
 _REASONS: Final = (
@@ -77,6 +78,9 @@ def refusal(name: str) -> str:
     for word, why, instead in _REASONS:
         if word in name:
             return f"The operator {shown} is not allowed: {why}; {instead}."
+    reason = unpriced(name)
+    if reason is not None:
+        return f"The operator {shown} is not allowed: {reason}."
     return (
         f"The operator {shown} is not on the list of allowed operators; write it with common ones "
         "(docs/decisions/0030 says how the list is made and how to ask for more)."

@@ -9,7 +9,8 @@ from haet_eval.counting.prices.table import priced_operators
 
 def test_a_refusal_gives_its_reason() -> None:
     assert refusal("aten._to_sparse.default") == (
-        "the work on a sparse tensor depends on where its values are, which no shape tells"
+        "the work on a sparse tensor depends on where its values are, which no shape tells; "
+        "use dense tensors, with a mask where zeros matter"
     )
     assert "logsumexp" in (refusal("aten._ctc_loss.default") or "")
 
