@@ -110,7 +110,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def judge(folder: Path, train: str, **budgets: int) -> Outcome:
     submission = write_submission(folder / "submission", train)
-    competition = write_competition(folder / "competition.toml", **budgets)
+    competition = write_competition(folder / "competition.toml", wall_seconds=300, **budgets)
     return evaluate(
         Request(
             submission,
