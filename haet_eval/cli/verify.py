@@ -66,9 +66,9 @@ def verify_records(
         sources = Sources(Store(results or path.parent), data_dir or default_data_dir(), competition)
         verification, evidence = verify(path, sources)
         if replay and verification.record is not None:
-            from haet_eval.verification.replaying import Stage, check_replay
+            from haet_eval.verification.replaying import Place, check_replay
 
-            more = check_replay(verification.record, evidence, Stage(sandbox, device))
+            more = check_replay(verification.record, evidence, Place(sandbox, device))
             verification = replace(verification, checks=(*verification.checks, *more))
         found.append(verification)
         if not as_json:

@@ -22,7 +22,7 @@ from haet_eval.remote.trace import Kind, TraceWriter, read_trace
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import Check, Result
 from haet_eval.verification.evidence import Sources
-from haet_eval.verification.replaying import Stage, check_replay
+from haet_eval.verification.replaying import Place, check_replay
 from haet_eval.verification.verify import verify
 from tests.fixtures.submissions import write_submission
 
@@ -64,7 +64,7 @@ def replayed(path: Path) -> dict[str, Check]:
     verification, evidence = verify(path, Sources(Store(path.parent), path.parent))
     assert verification.record is not None
     assert verification.believable, [one for one in verification.checks if one.result is Result.DIFFERS]
-    found = check_replay(verification.record, evidence, Stage("process"))
+    found = check_replay(verification.record, evidence, Place("process"))
     return {check.subject: check for check in found}
 
 
@@ -233,7 +233,7 @@ def other_weights(path: Path, factor: float) -> dict[str, Any]:
 def test_other_weights_on_an_equal_machine_differ(original: Path) -> None:
     found = replayed(reseal(original, other_weights(original, 1.0001)))["weights again"]
     assert found.result is Result.DIFFERS
-    assert "e-04 apart" in found.detail
+    assert "1.0e-04 of their norm apart" in found.detail
 
 
 @pytest.mark.parametrize(("factor", "result"), [(1.0001, Result.HOLDS), (2, Result.UNCHECKED)])
@@ -267,3 +267,37 @@ def test_the_command_needs_no_torch_and_tells_by_its_status(original: Path) -> N
     both = command("verify", original, forged)
     assert both.returncode == 1, both.stderr
     assert "differs     trace's header" in both.stdout
+
+
+def test_a_rerun_gives_the_same_counts_weights_and_predictions(original: Path, evaluated: Path) -> None:
+    submission = evaluated.parents[1] / "submission"
+    honest = command("rerun", original, "--submission", submission)
+    assert honest.returncode == 0, honest.stdout + honest.stderr
+    assert "0 differ" in honest.stdout
+    assert "bit for bit the same" in honest.stdout
+    assert len(list(original.parent.glob("*.json"))) == 1
+
+
+def test_a_rerun_finds_what_a_look_at_the_files_cannot(original: Path, evaluated: Path) -> None:
+    """Predictions that no model made: all follows from them, so that only running it again tells."""
+    from haet_eval.dataset import load_dataset
+
+    labels = load_dataset("digits", original.parent).test_labels
+    perfect = Store(original.parent).put_artifact(
+        "".join(f"{label}\n" for label in labels).encode(), "predictions.txt"
+    )
+    record = read_record(original)
+    score = part(record, "evaluation", predictions=perfect, correct=len(labels), accuracy=1.0)
+    cheat = reseal(original, **score, **part(record, "status", verdict=Verdict.QUALIFIED, reason=""))
+    assert not [one for one in check(cheat).values() if one.result is Result.DIFFERS]
+    found = command("rerun", cheat, "--submission", evaluated.parents[1] / "submission", "--json")
+    assert found.returncode == 1, found.stderr
+    checks = json.loads(found.stdout)["checks"]
+    assert [one["subject"] for one in checks if one["result"] == "differs"] == ["verdict", "accuracy"]
+
+
+def test_a_rerun_of_another_submission_is_refused(original: Path, tmp_path: Path) -> None:
+    other = write_submission(tmp_path / "other", TRAIN.replace("0.1", "0.2"))
+    refused = command("rerun", original, "--submission", other)
+    assert "is not the submission of record" in refused.stderr
+    assert refused.returncode != 0

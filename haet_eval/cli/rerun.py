@@ -1,0 +1,68 @@
+"""`haet-eval rerun`: evaluate the submission of a record again, and compare."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from haet_eval.cli.checks_table import print_checks
+from haet_eval.errors import ExitCode
+from haet_eval.store import Store, read_record
+from haet_eval.verification.check import believable
+
+
+@click.command()
+@click.argument("record", metavar="RECORD")
+@click.option(
+    "--submission",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="The folder or zip that was evaluated.",
+)
+@click.option("--competition", metavar="FILE", help="Rules that are not built in.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the data sets.  [default: the user's data folder]",
+)
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that the new record goes to.  [default: it is not kept]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def rerun(
+    record: str,
+    submission: Path,
+    competition: str | None,
+    data_dir: Path | None,
+    results: Path | None,
+    as_json: bool,
+) -> ExitCode:
+    """Evaluate the submission of RECORD again, under its rules, seed, sandbox and device, and compare.
+
+    RECORD is a record's file, or the beginning of the id of one in ./results.
+
+    Exit status: 0 nothing differs, 1 something does, 2 usage, 4 the environment failed.
+    """
+    from haet_eval.cli.screen import open_screen
+    from haet_eval.dataset import default_data_dir
+    from haet_eval.verification.rerunning import Again, compare
+    from haet_eval.verification.rerunning import rerun as run
+
+    path = Path(record) if Path(record).exists() else Store(Path("results")).find(record)
+    stated = read_record(path)
+    with TemporaryDirectory(prefix="haet-eval-rerun-") as folder:
+        target = results or Path(folder)
+        again = Again(submission, data_dir or default_data_dir(), target, competition)
+        with open_screen() as observer:
+            found = run(stated, again, observer).record
+        checks = tuple(compare(stated, Store(path.parent), found, Store(target)))
+    if as_json:
+        facts = {"record_id": stated.record_id, "again": found.record_id, "same": believable(checks)}
+        click.echo(json.dumps(facts | {"checks": [asdict(check) for check in checks]}, indent=2))
+    else:
+        print_checks(path, checks)
+    return ExitCode.QUALIFIED if believable(checks) else ExitCode.NOT_QUALIFIED

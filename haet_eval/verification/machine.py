@@ -1,0 +1,60 @@
+"""Compares results of two runs, and says what of the machines may have changed their last bits."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from haet_eval.record import Artifact
+from haet_eval.verification.check import Check, differs, holds, unchecked
+from haet_eval.verification.weights import relative_distance
+
+TOLERANCE: Final = 1e-3
+"""Relative distance of weights put down to another machine; on the same one they are bit-identical."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the last bits of a result depend on. `image` is None outside Docker."""
+
+    device: str
+    accelerator: str | None
+    torch: str | None
+    processor: str
+    threads: int | None
+    image: str | None
+
+    def unlike(self, other: "Machine") -> list[str]:
+        """What here is not as it was there, as in `torch 2.11 instead of 2.12`."""
+        names = ("device", "accelerator", "torch", "processor", "threads", "image")
+        pairs = [(name, getattr(self, name), getattr(other, name)) for name in names]
+        return [f"{name} {here} instead of {there}" for name, here, there in pairs if here != there]
+
+
+def note(other: Sequence[str]) -> str:
+    """What is unlike, to be added to a line."""
+    return f" (here: {', '.join(other)})" if other else ""
+
+
+def compare_weights(stated: Artifact, stored: bytes | None, found: bytes, other: Sequence[str]) -> Check:
+    """Bit for bit on a machine like the record's, else within TOLERANCE.
+
+    Args:
+        stated: the weights that the record names.
+        stored: their file, None where it is not at hand.
+        found: the weights that came out now.
+        other: what is unlike on this machine.
+    """
+    subject = "weights again"
+    if hashlib.sha256(found).hexdigest() == stated.sha256:
+        return holds(subject, f"bit for bit the same{note(other)}")
+    try:
+        distance = relative_distance(stored, found) if stored is not None else None
+    except ValueError as error:
+        return differs(subject, f"the stored ones are {error}")
+    apart = "other ones" if distance is None else f"{distance:.1e} of their norm apart"
+    if not other:
+        return differs(subject, f"{apart}, on an equal machine")
+    if distance is not None and distance <= TOLERANCE:
+        return holds(subject, f"{apart}, within {TOLERANCE:.0e}{note(other)}")
+    return unchecked(subject, f"{apart}, which may be the machine's doing{note(other)}")

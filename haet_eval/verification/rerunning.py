@@ -1,0 +1,103 @@
+"""Evaluates the submission of a record again, and compares all that came out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from haet_eval.competition import Limits, load_competition
+from haet_eval.errors import SubmissionFailure, UsageProblem
+from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.findings import unread_submission
+from haet_eval.progress import Observer
+from haet_eval.record import Record, Training
+from haet_eval.store import Store
+from haet_eval.submission import ArchiveLimits, load_submission
+from haet_eval.verification.check import Check, holds, same, unchecked
+from haet_eval.verification.machine import compare_weights, note
+from haet_eval.verification.replaying import machine_of
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What a record does not hold, and a rerun needs. `competition` is a file, None for built-in rules."""
+
+    submission: Path
+    data_dir: Path
+    results: Path
+    competition: str | None = None
+
+
+def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
+    """Evaluate the submission under the rules, the seed, the sandbox and the device of the record.
+
+    Raises:
+        UsageProblem: it is another submission, or another task or rules are meant.
+        HaetError: see `evaluate`.
+    """
+    rules = again.competition or (record.competition.name if record.competition else None)
+    limits = load_competition(rules).limits if rules else Limits()
+    digest = _digest(again.submission, ArchiveLimits(**limits.model_dump()))
+    if digest != record.submission.sha256:
+        raise UsageProblem(
+            f"{again.submission} is not the submission of record {record.record_id}: its digest is"
+            f" {digest[:16]}…, not {record.submission.sha256[:16]}…",
+            "Name the folder or the zip that was evaluated, unchanged.",
+        )
+    request = Request(
+        submission=again.submission,
+        data_dir=again.data_dir,
+        results=again.results,
+        competition=rules,
+        task=record.submission.task,
+        sandbox=record.environment.sandbox,
+        seed=record.environment.seed,
+        device=record.environment.device,
+    )
+    return evaluate(request, observer)
+
+
+def compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
+    """What is the same in both records. Counts must be; the last bits may be another machine's doing."""
+    other = machine_of(found.environment).unlike(machine_of(record.environment))
+    yield holds("machine", note(other).strip(" ()") or "like the one of the record")
+    yield same("rules", record.competition, found.competition, "the same")
+    yield same("data set", record.dataset, found.dataset, "the same")
+    yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
+    if record.training is None or found.training is None:
+        yield same("training", record.training is None, found.training is None, "neither came so far")
+        return
+    yield from _compare_training(record.training, found.training)
+    yield same("complexity", record.complexity, found.complexity, "the same")
+    if record.training.model and found.training.model:
+        weights = found_artifacts.read_artifact(found.training.model) or b""
+        yield compare_weights(
+            record.training.model, artifacts.read_artifact(record.training.model), weights, other
+        )
+    yield from _compare_accuracy(record, found, other)
+
+
+def _compare_training(stated: Training, found: Training) -> Iterator[Check]:
+    yield same("count", stated.histogram, found.histogram, "the same histogram, byte for byte")
+    yield same(
+        "operations", stated.operations.total, found.operations.total, f"{found.operations.total:,} again"
+    )
+    yield same("parameters", stated.parameters, found.parameters, "the same")
+
+
+def _compare_accuracy(stated: Record, found: Record, other: list[str]) -> Iterator[Check]:
+    before, now = stated.evaluation, found.evaluation
+    if before is None or now is None:
+        yield same("accuracy", before is None, now is None, "neither came so far")
+    elif before.predictions == now.predictions:
+        yield same("accuracy", before.correct, now.correct, f"{now.accuracy:.2%}, each prediction the same")
+    elif other:
+        yield unchecked("accuracy", f"{now.accuracy:.2%} instead of {before.accuracy:.2%}{note(other)}")
+    else:
+        yield same("accuracy", before.predictions.sha256, now.predictions.sha256, "")
+
+
+def _digest(path: Path, limits: ArchiveLimits) -> str:
+    try:
+        return load_submission(path, limits).sha256
+    except SubmissionFailure:
+        return unread_submission(path).sha256
