@@ -1,5 +1,6 @@
 """The returned model: what is left when the training is over."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 import safetensors.torch
@@ -11,21 +12,19 @@ from haet_eval.remote.messages import ModelTensor
 def keep_model(tensors: dict[int, torch.Tensor], model: tuple[ModelTensor, ...]) -> dict[int, torch.Tensor]:
     """Copies of the model's tensors, and nothing else that their storages held.
 
-    Tensors that share memory go on sharing it, and every offset stays, but memory that the model's tensors do
-    not span is zero in the copy: a small view cannot smuggle a large storage past the end of the training.
+    Tensors that share memory go on sharing it, and every offset stays, but memory that no tensor of the model
+    spans is zero in the copy: small views cannot smuggle a large storage past the end of the training.
     """
-    spans: dict[int, tuple[int, int]] = {}
+    spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for entry in model:
         tensor = tensors[entry.handle]
-        low, high = _span_bytes(tensor)
-        known = spans.get(_storage(tensor), (low, high))
-        spans[_storage(tensor)] = (min(low, known[0]), max(high, known[1]))
+        spans[_storage(tensor)].append(_span_bytes(tensor))
     copies: dict[int, torch.UntypedStorage] = {}
     kept = {}
     for entry in model:
         tensor = tensors[entry.handle]
         if _storage(tensor) not in copies:
-            copies[_storage(tensor)] = _copy(tensor.untyped_storage(), *spans[_storage(tensor)])
+            copies[_storage(tensor)] = _copy(tensor.untyped_storage(), spans[_storage(tensor)])
         empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
         kept[entry.handle] = empty.set_(
             copies[_storage(tensor)], tensor.storage_offset(), tensor.size(), tensor.stride()
@@ -56,8 +55,9 @@ def _span_bytes(tensor: torch.Tensor) -> tuple[int, int]:
     return start * tensor.element_size(), (start + length) * tensor.element_size()
 
 
-def _copy(storage: torch.UntypedStorage, low: int, high: int) -> torch.UntypedStorage:
+def _copy(storage: torch.UntypedStorage, spans: list[tuple[int, int]]) -> torch.UntypedStorage:
     source = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
-    copy = torch.zeros(high, dtype=torch.uint8, device=storage.device)
-    copy[low:high] = source[low:high]
+    copy = torch.zeros(max(high for _, high in spans), dtype=torch.uint8, device=storage.device)
+    for low, high in spans:
+        copy[low:high] = source[low:high]
     return copy.untyped_storage()
