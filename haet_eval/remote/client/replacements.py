@@ -12,6 +12,8 @@ from haet_eval.remote.client.link import ONE_PROCESS, Refusal
 
 _MARKER: Final = "What torch.save was given is kept in memory: tensors of the task cannot be written.\n"
 
+_torch_compile: Final[Any] = torch.compile
+
 
 def install_replacements() -> None:
     """Replace them for the rest of this process."""
@@ -19,6 +21,7 @@ def install_replacements() -> None:
     Checkpoints().install()
     replaced: Any = torch
     replaced.cuda._lazy_init = _no_cuda
+    replaced.compile = _compile
     # PyTorch asks before each call whether somebody has registered a rule for it and our classes: nobody has.
     replaced._library.simple_registry.find_torch_dispatch_rule = lambda *_: None
     replaced.to_dlpack = replaced.utils.dlpack.to_dlpack = lambda tensor: tensor.__dlpack__()
@@ -63,6 +66,11 @@ class Checkpoints:
         if isinstance(f, str | os.PathLike) and os.path.realpath(f) in self._saved:
             return copy.deepcopy(self._saved[os.path.realpath(f)])
         return self._load(f, *args, **kwargs)
+
+
+def _compile(model: Any = None, *, fullgraph: bool = False, **options: Any) -> Any:  # noqa: ARG001
+    """As torch.compile, which runs code eagerly here: it would not, where a whole graph is asked for."""
+    return _torch_compile(model, **options)
 
 
 def _no_cuda() -> NoReturn:
