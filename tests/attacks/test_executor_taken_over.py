@@ -204,7 +204,15 @@ def test_a_refusal_counts_nothing(tmp_path: Path) -> None:
     assert [entry.signature.operator for entry in histogram] == ["aten.ones.default"]
 
 
-@pytest.mark.parametrize("what", ["start", "aten.mm.default", "read", "seal", "argmax"])
+def test_an_executor_that_never_starts_is_a_fault_of_the_environment(tmp_path: Path) -> None:
+    with (
+        played(small_training, Double({"start": b""}), tmp_path, patience_seconds=0.5) as stage,
+        pytest.raises(EnvironmentProblem),
+    ):
+        stage.run()
+
+
+@pytest.mark.parametrize("what", ["aten.mm.default", "read", "seal", "argmax"])
 def test_an_executor_that_never_answers_ends_with_the_time(what: str, tmp_path: Path) -> None:
     with (
         played(small_training, Double({what: b""}), tmp_path, patience_seconds=0.5) as stage,

@@ -27,7 +27,7 @@ from tests.attacks.evaluating import Attack
 from tests.attacks.wire_fuzzer import WireFuzzer
 
 FOLDER = Path(__file__).parent
-SECONDS = float(os.environ.get("HAET_FUZZ_SECONDS", "8"))
+SECONDS = float(os.environ.get("HAET_FUZZ_SECONDS", "5"))
 SLOWEST_SECONDS = 5.0
 MORE_MEMORY_BYTES = 512 << 20
 BUDGETS = Budgets(wall_seconds=2, prediction_seconds=2, messages=100_000, output_bytes=100_000, cpus=1)
