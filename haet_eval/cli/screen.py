@@ -98,7 +98,7 @@ class LiveScreen:
     def finish_stage(self) -> None:
         """Leave a line about the stage that ran."""
         if self._name:
-            self._console.print(Text("✓ ", "green") + self._headline())
+            self._console.print(Text.assemble(("✓ ", "green"), self._headline()))
 
     def tick(self, tick: Tick) -> None:
         self._tick = tick
@@ -121,7 +121,9 @@ class LiveScreen:
         tick = self._tick
         seconds = f"{time.monotonic() - self._began_seconds:.1f} s"
         progress = progress_text(tick) if tick and tick.stage == self._name else seconds
-        return safe(f"{self._name:8}", "bold").append(f" {progress}  ").append(safe(self._detail, "dim"))
+        headline = safe(self._name, "bold")
+        headline.append(" " * max(1, 9 - len(headline)))
+        return headline.append(f"{progress}  ", "not bold").append(safe(self._detail, "dim not bold"))
 
 
 def progress_text(tick: Tick) -> str:
