@@ -1,7 +1,7 @@
 """`haet-eval verify`: whether to believe a record, line by line."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ from haet_eval.errors import ExitCode
 from haet_eval.record import Sandbox
 from haet_eval.store import Store
 from haet_eval.verification.evidence import Sources
+from haet_eval.verification.signature import check_signed
 from haet_eval.verification.verify import Verification, verify
 
 
@@ -40,6 +41,7 @@ from haet_eval.verification.verify import Verification, verify
     type=click.Choice(["cpu", "cuda"]),
     help="Where its kernels run.  [default: as the record says]",
 )
+@click.option("--key", type=click.Path(path_type=Path), help="Public key that must have signed the records.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify_records(
     records: tuple[str, ...],
@@ -49,6 +51,7 @@ def verify_records(
     replay: bool,
     sandbox: Sandbox,
     device: str | None,
+    key: Path | None,
     as_json: bool,
 ) -> ExitCode:
     """Check records: digests, the count from the trace, prices, score and verdict.
@@ -65,11 +68,12 @@ def verify_records(
         path = Path(name) if Path(name).exists() else Store(results or Path("results")).find(name)
         sources = Sources(Store(results or path.parent), data_dir or default_data_dir(), competition)
         verification, evidence = verify(path, sources)
+        verification = verification.and_also([check_signed(path, key)])
         if replay and verification.record is not None:
             from haet_eval.verification.replaying import Place, check_replay
 
             more = check_replay(verification.record, evidence, Place(sandbox, device))
-            verification = replace(verification, checks=(*verification.checks, *more))
+            verification = verification.and_also(more)
         found.append(verification)
         if not as_json:
             print_checks(verification.path, verification.checks)

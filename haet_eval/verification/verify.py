@@ -1,8 +1,9 @@
 """Checks one record against all that is at hand. Needs no torch and runs no code of the submission."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from haet_eval.errors import UsageProblem
 from haet_eval.listing import explain_fault
@@ -25,6 +26,10 @@ class Verification:
     def believable(self) -> bool:
         """Whether nothing differs."""
         return believable(self.checks)
+
+    def and_also(self, checks: Iterable[Check]) -> Self:
+        """With more checks."""
+        return replace(self, checks=(*self.checks, *checks))
 
 
 def verify(path: Path, sources: Sources) -> tuple[Verification, Evidence]:

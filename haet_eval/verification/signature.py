@@ -1,0 +1,27 @@
+"""Whether a record is signed, and by whom."""
+
+from pathlib import Path
+
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.signing import BadSignature, check_signature, signature_path, signers
+from haet_eval.verification.check import Check, differs, holds, unchecked
+
+
+def check_signed(path: Path, key: Path | None) -> Check:
+    """An unsigned record is fine, unless a key is named that should have signed it."""
+    if not signature_path(path).exists():
+        report = unchecked if key is None else differs
+        return report("signature", "the record is not signed")
+    try:
+        if key is not None:
+            return holds(
+                "signature", f"{key} has signed this file (key id {check_signature(path, key)[:16]}…)"
+            )
+        names = ", ".join(f"{name[:16]}…" for name in signers(path)) or "nobody"
+        return unchecked("signature", f"said to be of {names}; --key checks it")
+    except BadSignature as problem:
+        return differs("signature", str(problem))
+    except EnvironmentProblem as problem:
+        if key is not None:
+            raise
+        return unchecked("signature", f"{problem.message}: {problem.hint}")

@@ -1,0 +1,179 @@
+import base64
+import hashlib
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from haet_eval.cli.main import cli
+from haet_eval.errors import UsageProblem
+from haet_eval.record import Record
+from haet_eval.signing import (
+    PAYLOAD_TYPE,
+    BadSignature,
+    check_signature,
+    make_keys,
+    sign,
+    signature_path,
+    signers,
+)
+from haet_eval.store import Store, read_record
+from haet_eval.verification import check
+from haet_eval.verification.signature import check_signed
+from tests.fixtures.records import make_record
+
+
+@pytest.fixture
+def record() -> Record:
+    return make_record()
+
+
+@pytest.fixture
+def path(tmp_path: Path, record: Record) -> Path:
+    return Store(tmp_path / "results").add(record)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    make_keys(tmp_path / "judge")
+    return tmp_path / "judge"
+
+
+def public(key: Path) -> Path:
+    return key.with_name(f"{key.name}.pub")
+
+
+def test_a_signature_holds_for_its_file_and_key(path: Path, record: Record, key: Path) -> None:
+    assert sign(record, path, key) == signature_path(path) == path.with_suffix(".dsse.json")
+    assert signers(path) == [check_signature(path, public(key))]
+    assert check_signed(path, public(key)).result is check.Result.HOLDS
+
+
+def test_the_signature_is_that_of_the_dsse_and_in_toto_standards(
+    path: Path, record: Record, key: Path
+) -> None:
+    """Verified with nothing but ed25519, following the two specifications."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    envelope = json.loads(sign(record, path, key).read_bytes())
+    payload = base64.b64decode(envelope["payload"])
+    signed = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
+    verifier = load_pem_public_key(public(key).read_bytes())
+    assert isinstance(verifier, Ed25519PublicKey)
+    verifier.verify(base64.b64decode(envelope["signatures"][0]["sig"]), signed)
+    statement = json.loads(payload)
+    assert statement["_type"] == "https://in-toto.io/Statement/v1"
+    assert statement["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
+    assert statement["predicate"]["result"] == "PASSED"
+    assert statement["subject"][0] == {
+        "name": path.name,
+        "digest": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+    }
+
+
+def test_the_private_key_is_for_its_owner_only(key: Path) -> None:
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_a_key_is_never_overwritten(key: Path) -> None:
+    before = key.read_bytes(), public(key).read_bytes()
+    with pytest.raises(UsageProblem, match="there already"):
+        make_keys(key)
+    public(key).unlink()
+    with pytest.raises(UsageProblem, match="there already"):
+        make_keys(key)
+    assert key.read_bytes() == before[0]
+
+
+def test_another_key_has_not_signed(path: Path, record: Record, key: Path, tmp_path: Path) -> None:
+    sign(record, path, key)
+    other = make_keys(tmp_path / "other")
+    with pytest.raises(BadSignature, match="no valid signature"):
+        check_signature(path, other)
+
+
+def test_two_keys_may_sign(path: Path, record: Record, key: Path, tmp_path: Path) -> None:
+    make_keys(tmp_path / "other")
+    sign(record, path, key)
+    sign(record, path, tmp_path / "other")
+    assert {check_signature(path, public(one)) for one in (key, tmp_path / "other")} == set(signers(path))
+
+
+def test_a_changed_record_is_not_the_signed_one(path: Path, record: Record, key: Path) -> None:
+    sign(record, path, key)
+    path.write_bytes(path.read_bytes().replace(b"Lovelace", b"Babbage!"))
+    with pytest.raises(BadSignature, match="another file"):
+        check_signature(path, public(key))
+
+
+def test_a_signature_of_another_record_does_not_count(path: Path, record: Record, key: Path) -> None:
+    other_record = make_record(name="another")
+    other = Store(path.parent).add(other_record)
+    sign(other_record, other, key).rename(signature_path(path))
+    with pytest.raises(BadSignature, match="another file"):
+        check_signature(path, public(key))
+    with pytest.raises(UsageProblem, match="signs something else"):
+        sign(record, path, key)
+
+
+def test_a_payload_that_was_changed_is_not_signed(path: Path, record: Record, key: Path) -> None:
+    target = sign(record, path, key)
+    envelope = json.loads(target.read_bytes())
+    payload = base64.b64decode(envelope["payload"]).replace(b"PASSED", b"FAILED")
+    target.write_text(json.dumps(envelope | {"payload": base64.b64encode(payload).decode()}))
+    with pytest.raises(BadSignature, match="no valid signature"):
+        check_signature(path, public(key))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"payload": 1}', "[" * 100_000], ids=range(5))
+def test_what_is_no_envelope_is_a_bad_signature(path: Path, key: Path, text: str) -> None:
+    signature_path(path).write_text(text)
+    for keys in (public(key), None):
+        found = check_signed(path, keys)
+        assert found.result is check.Result.DIFFERS
+        assert "no DSSE envelope" in found.detail
+
+
+def test_an_unsigned_record_is_valid_unless_a_key_is_named(path: Path, key: Path) -> None:
+    assert check_signed(path, None) == check.unchecked("signature", "the record is not signed")
+    assert check_signed(path, public(key)) == check.differs("signature", "the record is not signed")
+
+
+def test_a_signed_record_without_a_key_says_so(path: Path, record: Record, key: Path) -> None:
+    sign(record, path, key)
+    found = check_signed(path, None)
+    assert found.result is check.Result.UNCHECKED
+    assert "--key checks it" in found.detail
+
+
+def test_no_key_is_told(path: Path, record: Record, key: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="no ed25519 private key"):
+        sign(record, path, public(key))
+    sign(record, path, key)
+    with pytest.raises(UsageProblem, match="no ed25519 public key"):
+        check_signature(path, key)
+    with pytest.raises(UsageProblem, match="cannot be read"):
+        check_signature(path, tmp_path / "nowhere")
+
+
+def test_a_signature_is_no_record(path: Path, record: Record, key: Path) -> None:
+    sign(record, path, key)
+    listing = Store(path.parent).listing()
+    assert list(listing.records) == [path]
+    assert not listing.problems
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, list(map(str, arguments)), catch_exceptions=False)
+
+
+def test_the_commands_make_keys_sign_and_verify(path: Path, tmp_path: Path) -> None:
+    assert "keep it secret" in run("keygen", tmp_path / "mine").output
+    assert run("sign", path, "--key", tmp_path / "mine").output.strip().endswith(".dsse.json")
+    found = run("verify", path, "--key", tmp_path / "mine.pub", "--data-dir", tmp_path, "--json")
+    (document,) = json.loads(found.stdout)
+    assert {"subject": "signature", "result": "holds"}.items() <= document["checks"][-1].items()
+    assert read_record(path).record_id == document["record_id"]
