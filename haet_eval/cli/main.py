@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "leaderboard": LazyCommand("haet_eval.cli.leaderboard:leaderboard", "Rank the records of a folder."),
     "verify": LazyCommand("haet_eval.cli.verify:verify_records", "Say whether to believe a record."),
     "rerun": LazyCommand("haet_eval.cli.rerun:rerun", "Evaluate a record's submission again and compare."),
+    "sign": LazyCommand("haet_eval.cli.sign:sign", "Sign records."),
+    "keygen": LazyCommand("haet_eval.cli.sign:keygen", "Make a key to sign records with."),
     "explain": LazyCommand("haet_eval.cli.explain:explain", "Show where a record's operations went."),
     "data": LazyCommand("haet_eval.cli.data:data", "Fetch and verify the data sets."),
     "image": LazyCommand("haet_eval.cli.image:image", "Build the sandbox image."),
