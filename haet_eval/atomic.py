@@ -28,8 +28,10 @@ class Draft:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        try:
+            self._file.close()  # writes what is buffered, and fails once more where the disk is full
+        finally:
+            self._path.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> None:
         self._file.write(data)

@@ -18,21 +18,35 @@ from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.interface import Role
 
 LONGEST_SOCKET_PATH = 107
+NEEDED_BYTES = 2**27
+"""Free space that a run begins with: a trace, and the temporary files of workers that are local processes."""
+_ANOTHER_FOLDER = "make room there, or set TMPDIR to another folder"
 _PREFIX = "haet-eval.run-"
 _PREFIX_UNLOCKED = "haet-eval.new-"
 
 
 class RunFolder:
-    """A context manager; leaving it removes the folder.
+    """A context manager; leaving it removes the folder. Raises EnvironmentProblem where none can be made.
 
     Only its owner can enter the folder. The folder of one role inside it is what a container sees: others
     may pass through it, as the container's user must, but not list it.
     """
 
     def __init__(self) -> None:
-        unlocked = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED))
-        self._lock = _lock(unlocked)
-        self.path = unlocked.rename(unlocked.with_name(unlocked.name.replace(_PREFIX_UNLOCKED, _PREFIX)))
+        try:
+            unlocked = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED))
+            self._lock = _lock(unlocked)
+            self.path = unlocked.rename(unlocked.with_name(unlocked.name.replace(_PREFIX_UNLOCKED, _PREFIX)))
+            free = shutil.disk_usage(self.path).free
+        except OSError as error:
+            raise EnvironmentProblem(f"no temporary folder can be made: {error}", _ANOTHER_FOLDER) from None
+        if free < NEEDED_BYTES:
+            self.close()
+            raise EnvironmentProblem(
+                f"only {free >> 20} MiB are free for temporary files at {self.path.parent};"
+                f" a run needs {NEEDED_BYTES >> 20} MiB",
+                _ANOTHER_FOLDER,
+            )
 
     def listen(self, role: Role) -> socket.socket:
         """A listening socket for this role's worker; `socket_path(role)` is its address."""

@@ -1,0 +1,338 @@
+"""When the machine fails and not the submission: nobody is judged, and the user reads what to do.
+
+Each fault is brought about for real, and haet-eval is run as a user runs it.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import docker
+import psutil
+import pytest
+
+import haet_eval
+from haet_eval.errors import ExitCode
+from haet_eval.record import from_json
+from haet_eval.runtimes.docker.container import LABEL_FOLDER
+from tests.fixtures.engine_proxy import engine_proxy
+from tests.fixtures.submissions import write_submission
+
+REPOSITORY = Path(haet_eval.__file__).parents[1]
+PATIENCE_SECONDS = 120
+QUICK = "def train(task):\n    return Linear()"
+FOREVER = "def train(task):\n    x = torch.ones(1)\n    while True: x = x * 1"
+TRACE_HEAD_BYTES = 13
+
+
+class Evaluator:
+    """A program that evaluates one submission into `results`, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.results = folder / "results"
+        self.temporary = Path(tempfile.mkdtemp(prefix="haet-test-"))  # short, for the sockets in it
+        self.temporary.chmod(0o711)  # for the containers' user
+
+    def command(self, submission: Path, *options: str) -> list[str]:
+        options = ("--results", str(self.results), "--data-dir", str(self.folder / "data"), *options)
+        return [sys.executable, "-m", "haet_eval.cli.main", str(submission), *options]
+
+    def environment(self, **variables: str) -> Mapping[str, str]:
+        return os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(self.temporary)} | variables
+
+    def run(
+        self,
+        submission: Path,
+        *options: str,
+        prepare: Callable[[], None] | None = None,
+        **variables: str,
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(submission, *options),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            env=self.environment(**variables),
+            preexec_fn=prepare,
+        )
+
+    @contextmanager
+    def running(self, submission: Path, *options: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+        """The program in the middle of a training; it is killed if the test leaves it running."""
+        with subprocess.Popen(
+            self.command(submission, *options),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=self.environment(**variables),
+        ) as program:
+            try:
+                self._wait_for_training(program)
+                yield program
+            finally:
+                program.kill()
+
+    def _wait_for_training(self, program: subprocess.Popen[str]) -> None:
+        """Until the meter has recorded some thousands of calls."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not any(
+            trace.stat().st_size > TRACE_HEAD_BYTES for trace in self.temporary.glob("haet-eval.run-*/trace")
+        ):
+            assert program.poll() is None, program.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def assert_nothing_is_left(self) -> None:
+        """No record, no draft, no folder of the run."""
+        assert not list(self.results.glob("*.json"))
+        assert not list(self.results.rglob("*.tmp"))
+        assert not list(self.temporary.iterdir())
+
+    def assert_next_run_works(self) -> None:
+        done = self.run(write_submission(self.folder / "next", QUICK), "--sandbox", "process")
+        assert done.returncode == ExitCode.NOT_QUALIFIED, done.stderr
+        (path,) = self.results.glob("*.json")
+        assert from_json(path.read_text("utf-8")).status.stage == "record"
+        assert not list(self.temporary.iterdir())
+
+
+@pytest.fixture
+def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
+    evaluator = Evaluator(tmp_path)
+    temporary = evaluator.temporary
+    yield evaluator
+    shutil.rmtree(temporary)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Path:
+    return write_submission(tmp_path / "quick", QUICK)
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    return write_submission(tmp_path / "endless", FOREVER)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a file system of so many KiB."""
+    mounted = []
+
+    def mount(kibibytes: int) -> Path:
+        folder = tmp_path / f"disk-{kibibytes}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(folder)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("only root may mount")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", folder], check=True)
+
+
+def assert_our_fault(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It ends as the environment's failure, says what and what next, and shows no traceback."""
+    assert done.returncode == ExitCode.ENVIRONMENT, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert "haet-eval itself failed" not in done.stderr
+    *_, error, hint = done.stderr.splitlines()
+    assert error.startswith("Error: ")
+    assert hint.startswith("Hint: ")
+    for word in words:
+        assert word in f"{error}\n{hint}"
+
+
+def ended(program: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """The program's end, in the form of a run's."""
+    stdout, stderr = program.communicate(timeout=PATIENCE_SECONDS)
+    return subprocess.CompletedProcess(program.args, program.returncode, stdout, stderr)
+
+
+def worker_of(program: subprocess.Popen[str], role: str) -> psutil.Process:
+    """The process of a worker below its supervisor."""
+    (found,) = (
+        one
+        for one in psutil.Process(program.pid).children(recursive=True)
+        if any(part.endswith(f"/{role}.py") for part in one.cmdline())
+        and not any(part.endswith("supervisor.py") for part in one.cmdline())
+    )
+    return found
+
+
+def test_no_engine(evaluator: Evaluator, quick: Path) -> None:
+    done = evaluator.run(quick, DOCKER_HOST="unix:///nowhere/docker.sock")
+    assert_our_fault(done, "no Docker engine answers", "--sandbox process")
+    evaluator.assert_nothing_is_left()
+    evaluator.assert_next_run_works()
+
+
+def test_an_engine_elsewhere(evaluator: Evaluator, quick: Path) -> None:
+    done = evaluator.run(quick, DOCKER_HOST="tcp://10.0.0.1:2375")
+    assert_our_fault(done, "an engine elsewhere", "unset DOCKER_HOST")
+    evaluator.assert_nothing_is_left()
+
+
+def installation(folder: Path) -> Path:
+    """A copy of the program that a test may change."""
+    shutil.copytree(
+        REPOSITORY / "haet_eval", folder / "haet_eval", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copytree(REPOSITORY / "sandbox", folder / "sandbox")
+    for name in ("Dockerfile", "constraints.txt"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    return folder
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_no_image_of_this_version(evaluator: Evaluator, quick: Path, tmp_path: Path) -> None:
+    program = installation(tmp_path / "installed")
+    (program / "haet_eval" / "__init__.py").write_text('__version__ = "0.0.dev0"\n', encoding="utf-8")
+    done = evaluator.run(quick, PYTHONPATH=str(program))
+    assert_our_fault(done, "haet-eval-sandbox:0.0.dev0 is missing", "run `haet-eval image`")
+    evaluator.assert_nothing_is_left()
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_a_stale_image(evaluator: Evaluator, quick: Path, tmp_path: Path) -> None:
+    program = installation(tmp_path / "installed")
+    with (program / "sandbox" / "executor.py").open("a", encoding="utf-8") as file:
+        file.write("# changed since\n")
+    done = evaluator.run(quick, PYTHONPATH=str(program))
+    assert_our_fault(done, "built from other sources", "run `haet-eval image`")
+    evaluator.assert_nothing_is_left()
+
+
+def test_no_data(evaluator: Evaluator, tmp_path: Path) -> None:
+    submission = write_submission(tmp_path / "cifar", QUICK, task="cifar10")
+    done = evaluator.run(submission, "--sandbox", "process")
+    assert_our_fault(done, "cifar10 is not in", "haet-eval data fetch cifar10")
+    evaluator.assert_nothing_is_left()
+
+
+def test_damaged_data(evaluator: Evaluator, tmp_path: Path) -> None:
+    submission = write_submission(tmp_path / "cifar", QUICK, task="cifar10")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cifar-10-python.tar.gz").write_bytes(b"half an archive")
+    assert_our_fault(evaluator.run(submission, "--sandbox", "process"), "cifar-10-python.tar.gz")
+    evaluator.assert_nothing_is_left()
+
+
+def test_results_that_cannot_be_written(evaluator: Evaluator, quick: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    evaluator.results = tmp_path / "file" / "results"
+    done = evaluator.run(quick, "--sandbox", "process")
+    assert_our_fault(done, "cannot be written: Not a directory", "--results")
+
+
+@pytest.mark.parametrize("kibibytes", [4, 16, 24])
+def test_the_disk_is_full_when_results_are_written(
+    evaluator: Evaluator, quick: Path, small_disk: Callable[[int], Path], kibibytes: int
+) -> None:
+    evaluator.results = small_disk(kibibytes)
+    done = evaluator.run(quick, "--sandbox", "process")
+    assert_our_fault(done, "cannot be written: No space left on device", "free space")
+    evaluator.assert_nothing_is_left()
+    evaluator.results = evaluator.folder / "results"
+    evaluator.assert_next_run_works()
+
+
+def test_the_record_itself_does_not_fit(evaluator: Evaluator, tmp_path: Path) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+
+    (tmp_path / "invalid").mkdir()
+    done = evaluator.run(tmp_path / "invalid", "--sandbox", "process", prepare=small_files)
+    assert_our_fault(done, "cannot be written: File too large", "free space")
+    evaluator.assert_nothing_is_left()
+
+
+def test_no_room_for_temporary_files(
+    evaluator: Evaluator, quick: Path, small_disk: Callable[[int], Path]
+) -> None:
+    evaluator.temporary = small_disk(1024)  # KiB
+    done = evaluator.run(quick, "--sandbox", "process")
+    assert_our_fault(done, "1 MiB are free for temporary files", "TMPDIR")
+    evaluator.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_executor_is_killed(evaluator: Evaluator, endless: Path, number: signal.Signals) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        worker_of(program, "executor").send_signal(number)
+        done = ended(program)
+    assert_our_fault(done, "the executor was killed", number.name, "run it again")
+    evaluator.assert_nothing_is_left()
+    evaluator.assert_next_run_works()
+
+
+@pytest.mark.parametrize("role", ["executor", "submission"])
+def test_the_supervisor_of_a_worker_is_killed(evaluator: Evaluator, endless: Path, role: str) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        supervisor = worker_of(program, role).parent()
+        assert supervisor is not None
+        supervisor.kill()
+        done = ended(program)
+    assert_our_fault(done, "stopped from outside", "run it again")
+    evaluator.assert_nothing_is_left()
+
+
+def test_the_evaluator_is_killed(evaluator: Evaluator, endless: Path) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        workers = psutil.Process(program.pid).children(recursive=True)
+        assert len(workers) == 4  # two supervisors, two workers
+        program.kill()
+        assert ended(program).returncode == -signal.SIGKILL
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
+    assert not alive
+    assert not list(evaluator.results.glob("*.json"))
+    evaluator.assert_next_run_works()
+
+
+def containers_of(evaluator: Evaluator) -> list[docker.models.containers.Container]:
+    with closing(docker.from_env()) as client:
+        found = client.containers.list(all=True, filters={"label": LABEL_FOLDER})
+        return [one for one in found if one.labels[LABEL_FOLDER].startswith(f"{evaluator.temporary}/")]
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+@pytest.mark.parametrize("role", ["executor", "submission"])
+def test_a_container_is_killed_from_outside(evaluator: Evaluator, endless: Path, role: str) -> None:
+    with evaluator.running(endless) as program:
+        (container,) = (one for one in containers_of(evaluator) if one.attrs["Config"]["Hostname"] == role)
+        container.kill()
+        done = ended(program)
+    assert_our_fault(done, "stopped from outside", "run it again")
+    evaluator.assert_nothing_is_left()
+    assert not containers_of(evaluator)
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_the_engine_stops_in_mid_run(evaluator: Evaluator, endless: Path, tmp_path: Path) -> None:
+    with engine_proxy(tmp_path / "engine.sock") as proxy:
+        with evaluator.running(endless, DOCKER_HOST=proxy.address) as program:
+            proxy.stop()
+            done = ended(program)
+        assert_our_fault(done, "the Docker engine failed", "docker info", "haet-eval clean")
+    assert not list(evaluator.results.glob("*.json"))
+    assert containers_of(evaluator), "no engine was there to remove them"
+    evaluator.assert_next_run_works()
+    assert not containers_of(evaluator)
