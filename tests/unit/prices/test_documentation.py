@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from haet_eval.counting.costs import price_family
+from haet_eval.counting.prices.table import priced_operators
 from tests.oracle.recording import operations
 
 PAGE = Path(__file__).parents[3] / "docs" / "counting-standard.md"
@@ -44,3 +46,46 @@ def test_example(lines: list[str]) -> None:
             assert price == int(match["operations"]), line
             priced += 1
     assert priced
+
+
+def test_every_page_that_it_links_to_is_there() -> None:
+    linked = re.findall(r"\]\(([^)#]+)\)", PAGE.read_text())
+    assert linked
+    assert not [name for name in linked if not (PAGE.parent / name).is_file()]
+
+
+def test_it_names_every_family_of_the_price_table() -> None:
+    text = PAGE.read_text().lower()
+    assert not [family for family, words in FAMILIES.items() if words.lower() not in text]
+    assert FAMILIES.keys() == {price_family(operator) for operator in priced_operators()}
+
+
+FAMILIES = {
+    "activations": "### Activations",
+    "attention": "### Attention",
+    "convolution": "### Convolutions",
+    "distance": "### Distances",
+    "dropout": "### Dropout",
+    "fft": "### Fourier transforms",
+    "foreach": "### Operators on lists",
+    "grid_sampling": "`grid_sample`",
+    "indexing": "### Data-dependent reading and writing",
+    "interpolation": "### Interpolation",
+    "linalg": "### Linear algebra",
+    "losses": "### Losses",
+    "margin_losses": "`multi_margin_loss`",
+    "matmul": "### Matrix products",
+    "movement": "### Movement",
+    "norms": "### Normalisations",
+    "optimizers": "### Optimizers",
+    "pointwise": "### Elementwise arithmetic",
+    "pooling": "### Pooling",
+    "random": "### Random numbers",
+    "reductions": "### Reductions",
+    "rnn": "### Recurrent layers",
+    "scans": "and scans",
+    "softmax": "### Softmax",
+    "sorting": "### Sorting",
+    "special": "orthogonal polynomial",
+    "transformer": "`nn.TransformerEncoderLayer`",
+}
