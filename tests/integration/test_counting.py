@@ -268,3 +268,45 @@ def test_an_uncountable_run_says_what_to_change(judge: Judge) -> None:
     assert record.training is not None
     (line,) = record.training.operations.uncounted
     assert (line.operator, line.calls, line.shapes) == ("aten.tanh.default", 3, ("complex64[4, 5]",))
+
+
+OPTIMIZERS = """
+def train(task):
+    model = Linear()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, amsgrad=True, VARIANT)
+    for _ in range(2):
+        nn.functional.cross_entropy(model(task.images[:32]), task.labels[:32]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model
+"""
+
+
+def test_optimizers_cost_the_same_one_by_one_as_lists_and_fused(judge: Judge) -> None:
+    variants = ("foreach=False", "foreach=True", "fused=True")
+    totals = [training_of(judge(OPTIMIZERS.replace("VARIANT", one))).operations.total for one in variants]
+    assert len(set(totals)) == 1
+
+
+MODES = """
+class Small(Linear):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, groups=1), nn.BatchNorm2d(4), nn.SiLU())
+        self.attend = nn.MultiheadAttention(30, 3, batch_first=True)
+        self.unit = nn.LayerNorm(30)
+
+def train(task):
+    model = Small()
+    with torch.MODE():
+        features = model.unit(model.stem(task.images[:4].float()).flatten(1, 2))
+        attended, _ = model.attend(features, features, features, need_weights=False)
+        torch.einsum("bij,bkj->bik", attended, features).softmax(-1).sum()
+    return model
+"""
+
+
+def test_it_does_not_matter_whether_gradients_are_wanted(judge: Judge) -> None:
+    modes = ("enable_grad", "no_grad", "inference_mode")
+    totals = [training_of(judge(MODES.replace("MODE", mode))).operations.total for mode in modes]
+    assert len(set(totals)) == 1
