@@ -57,6 +57,8 @@ def _print_differences(comparison: Comparison, lines: int) -> None:
     console = result_console()
     whole = comparison.first.total
     parts = {"phase": comparison.phases, "family": comparison.families, "operator": comparison.operators}
+    if comparison.calls is not None:
+        parts["call"] = comparison.calls
     for title, differences in parts.items():
         changed = [line for line in differences if line.difference]
         if changed:

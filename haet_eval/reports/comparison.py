@@ -1,10 +1,12 @@
 """Two trainings, or one under two versions of the counting standard, side by side."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from haet_eval.counting.bill import bill
+from haet_eval.counting.costs import CallCost
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.operations import priced
 from haet_eval.record import Record, complexity
@@ -26,13 +28,17 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Operations of both by phase, family and operator; the largest difference first."""
+    """Operations of both by phase, family, operator and call; the largest difference first.
+
+    `calls` is None where a histogram is not at hand.
+    """
 
     first: Costs
     second: Costs
     phases: list[Difference]
     families: list[Difference]
     operators: list[Difference]
+    calls: list[Difference] | None
 
     @property
     def one_standard(self) -> bool:
@@ -57,7 +63,18 @@ def compare_costs(first: Costs, second: Costs) -> Comparison:
             {line.operator: line.operations for line in first.operators},
             {line.operator: line.operations for line in second.operators},
         ),
+        None
+        if first.calls is None or second.calls is None
+        else _differences(_by_call(first.calls), _by_call(second.calls)),
     )
+
+
+def _by_call(calls: Iterable[CallCost]) -> dict[str, int]:
+    """Operations by operator and shapes; calls that differ in numbers only are one."""
+    costs: dict[str, int] = defaultdict(int)
+    for call in calls:
+        costs[f"{call.operator} {call.shapes}"] += call.operations
+    return costs
 
 
 def reprice(record: Record, histogram: Histogram) -> Record:
@@ -80,6 +97,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
             "by_phase": _lines(comparison.phases),
             "by_family": _lines(comparison.families),
             "by_operator": _lines(comparison.operators),
+            "by_call": None if comparison.calls is None else _lines(comparison.calls),
         },
     }
 

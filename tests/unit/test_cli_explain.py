@@ -260,7 +260,7 @@ def test_both_records_are_priced_again_before_they_are_compared(store: Store) ->
     first, second = store.add(make_explained(OLDER)), store.add(make_explained(CHEAPER))
     store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
     shown = run(first, "--compare", second, "--reprice").stdout
-    assert shown.count("no difference") == 3
+    assert shown.count("no difference") == 4
 
 
 def test_without_the_histogram_nothing_is_priced_again(store: Store) -> None:
@@ -272,3 +272,18 @@ def test_without_the_histogram_nothing_is_priced_again(store: Store) -> None:
 def test_what_never_trained_is_not_priced_again(store: Store) -> None:
     path = store.add(make_record(verdict=Verdict.INVALID_SUBMISSION, reason="there is no haet.toml"))
     assert "never came to training" in run(path, "--reprice").stdout
+
+
+def test_where_both_histograms_are_there_single_calls_are_compared(store: Store) -> None:
+    smaller = Histogram([(product(8), FORWARD), (relu(8), FORWARD)])
+    records = [
+        make_explained(priced(bill(histogram)), histogram.to_json()) for histogram in (HISTOGRAM, smaller)
+    ]
+    for histogram in (HISTOGRAM, smaller):
+        store.put_artifact(histogram.to_json(), "histogram.json")
+    first, second = map(store.add, records)
+    by_call = run(first, "--compare", second).stdout.split("By call")[1]
+    assert "self float32[2, 3]" in by_call
+    assert "float32[8, 3]" not in by_call
+    document = json.loads(run(first, "--compare", second, "--json").stdout)
+    assert document["differences"]["by_call"][0]["difference"] == "-400"
