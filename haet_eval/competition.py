@@ -58,6 +58,20 @@ class Task(_Rules):
     budgets: Budgets = Field(default=Budgets(), description="Only those that differ from the competition's.")
 
 
+class Runs(_Rules):
+    """How a submission is judged by several runs of it (`--runs`). One run is judged by its own accuracy."""
+
+    passes: Literal["mean", "every", "one_sided"] = Field(
+        default="mean",
+        description="What must reach the threshold: the mean accuracy, the accuracy of every run, or the "
+        "mean in a one-sided t-test that finds it above.",
+    )
+    p: float = Field(default=0.05, gt=0, lt=1, description="Greatest p-value that passes `one_sided`.")
+    ranks: Literal["mean", "median"] = Field(
+        default="median", description="Which complexity of the runs is ranked."
+    )
+
+
 class Competition(_Rules):
     """The rules that a submission is judged by."""
 
@@ -70,6 +84,7 @@ class Competition(_Rules):
     awards: int = Field(ge=0, description="How many of each task are awarded.")
     limits: Limits = Limits()
     budgets: Budgets = Budgets()
+    runs: Runs = Runs()
     tasks: dict[str, Task] = Field(min_length=1, description="By the name that a manifest uses.")
 
     @field_validator("tasks")
@@ -175,7 +190,7 @@ def _fault(details: ErrorDetails) -> str:
 
 
 def _keys() -> set[str]:
-    models: Sequence[type[BaseModel]] = (Competition, Task, Limits, Budgets)
+    models: Sequence[type[BaseModel]] = (Competition, Task, Limits, Budgets, Runs)
     return {name for model in models for name in model.model_fields}
 
 

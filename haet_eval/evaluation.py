@@ -23,6 +23,7 @@ from haet_eval.record import Record, Sandbox
 from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import Job, Start
 from haet_eval.remote.relay import SubmissionLost
+from haet_eval.repetition import merge, seeds
 from haet_eval.runtimes.interface import Role, Runtime
 from haet_eval.runtimes.leftovers import remove_leftovers
 from haet_eval.runtimes.process import ProcessRuntime
@@ -34,7 +35,10 @@ from haet_eval.workers import Run, executor_threads, open_run
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to evaluate, and how. `competition` and `task` are None where the manifest's task decides."""
+    """What to evaluate, and how. `competition` and `task` are None where the manifest's task decides.
+
+    Several `runs` differ in their seeds, which are derived from `seed`.
+    """
 
     submission: Path
     data_dir: Path
@@ -44,6 +48,7 @@ class Request:
     sandbox: Sandbox = "docker"
     seed: int = 0
     device: str = "cpu"
+    runs: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +79,40 @@ def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
     watcher = observer or Silent()
     store = Store(request.results)
     store.prepare()
-    findings = Findings(store, request.sandbox, request.device, request.seed)
+    attempts: list[Findings] = []
+    records: list[Record] = []
+    for number, seed in enumerate(seeds(request.seed, request.runs), start=1):
+        if request.runs > 1:
+            watcher.note(f"run {number} of {request.runs}, seed {seed}")
+        attempts.append(Findings(store, request.sandbox, request.device, seed))
+        records.append(attempt(request, attempts[-1], watcher))
+        if attempts[-1].stage == "unpack":
+            break  # no seed would change that
+    watcher.stage("record")
+    record = records[0] if len(records) == 1 else _merge(records, attempts[0])
+    record = place(record, store.listing().records.values())
+    return Outcome(record, store.add(record))
+
+
+def _merge(records: list[Record], findings: Findings) -> Record:
+    assert findings.competition is not None
+    assert findings.submission is not None
+    rules = findings.competition
+    return merge(records, rules.runs, rules.task(findings.submission.task).threshold)
+
+
+def attempt(request: Request, findings: Findings, observer: Observer) -> Record:
+    """Run and judge a submission once, with the seed of the findings; the record is not ranked yet."""
     try:
-        assignment = unpack(request, findings, watcher)
+        assignment = unpack(request, findings, observer)
         runtime = choose_runtime(request.sandbox, request.device)
         remove_leftovers()
-        predictions = train_and_predict(assignment, runtime, findings, watcher)
-        verdict, reason = score_predictions(assignment, predictions, findings, watcher)
+        predictions = train_and_predict(assignment, runtime, findings, observer)
+        verdict, reason = score_predictions(assignment, predictions, findings, observer)
+        findings.stage = "record"
     except SubmissionFailure as failure:
         verdict, reason = failure.verdict, failure.reason
-    return write_record(findings, verdict, reason, watcher)
+    return findings.record(verdict, reason)
 
 
 def unpack(request: Request, findings: Findings, observer: Observer) -> Assignment:
@@ -238,13 +267,3 @@ def score_predictions(
             f"Accuracy {result.accuracy:.2%} is below the {assignment.task.threshold:.2%} asked for.",
         )
     return verdict, ""
-
-
-def write_record(findings: Findings, verdict: Verdict, reason: str, observer: Observer) -> Outcome:
-    """Seal the record, rank it among those that are there, and write it."""
-    if verdict in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD, Verdict.UNCOUNTABLE):
-        findings.stage = "record"
-    observer.stage("record")
-    store = findings.store
-    record = place(findings.record(verdict, reason), store.listing().records.values())
-    return Outcome(record, store.add(record))

@@ -56,7 +56,7 @@ class Ranked:
 
 def summarize(record: Record) -> Entry:
     """The entry of a record."""
-    training, evaluation = record.training, record.evaluation
+    training = record.training
     return Entry(
         record_id=record.record_id,
         created_at=record.created_at,
@@ -73,9 +73,16 @@ def summarize(record: Record) -> Entry:
         complexity=record.complexity,
         operations=training.operations.total if training else None,
         parameters=training.parameters.total if training and training.parameters else None,
-        accuracy=evaluation.accuracy if evaluation else None,
+        accuracy=_accuracy(record),
         wall_seconds=training.wall_seconds if training else None,
     )
+
+
+def _accuracy(record: Record) -> float | None:
+    """Of several runs the mean."""
+    if record.statistics is not None:
+        return record.statistics.accuracy.mean if record.statistics.accuracy else None
+    return record.evaluation.accuracy if record.evaluation else None
 
 
 def rank(

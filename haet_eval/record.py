@@ -230,19 +230,66 @@ class Evaluation(_Part):
         return self
 
 
-class Energy(_Part):
-    """Energy of the training in joules, and the meter that measured it."""
-
-    joules: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    meter: str
-
-
 class Log(_Part):
     """The beginning and the end of what the submission printed: untrusted text."""
 
     head: str
     tail: str
     dropped_bytes: Size
+
+
+class Run(_Part):
+    """One of several runs with different seeds; its parts are as those of a record."""
+
+    seed: int
+    status: Status
+    trace: Artifact | None
+    training: Training | None
+    complexity: Count | None
+    evaluation: Evaluation | None
+    log: Log
+
+
+class AccuracyStatistics(_Part):
+    """Of the runs that predicted: mean, sample standard deviation, 95 % confidence interval of the mean.
+
+    The interval is Student's, as if accuracies were normally distributed: it may reach past 0 or 1. One
+    run has neither deviation nor interval.
+    """
+
+    runs: Size
+    mean: Annotated[float, Field(ge=0, le=1)]
+    standard_deviation: Annotated[float, Field(ge=0)] | None
+    confidence_95: tuple[float, float] | None
+
+
+class ComplexityStatistics(_Part):
+    """Of the runs that could be counted: the mean, rounded up, and the median, the lower one of two."""
+
+    runs: Size
+    mean: Count
+    median: Count
+
+
+class Statistics(_Part):
+    """What several runs are judged by. `p_value` is that of the one-sided test, where one is asked for."""
+
+    accuracy: AccuracyStatistics | None
+    complexity: ComplexityStatistics | None
+    passes: Literal["mean", "every", "one_sided"]
+    p_value: float | None
+    ranks: Literal["mean", "median"]
+
+    def ranked_complexity(self) -> int | None:
+        """The complexity that the rules rank by."""
+        return getattr(self.complexity, self.ranks) if self.complexity else None
+
+
+class Energy(_Part):
+    """Energy of the training in joules, and the meter that measured it."""
+
+    joules: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    meter: str
 
 
 class Integrity(_Part):
@@ -269,6 +316,10 @@ class Content(_Part):
 
     `complexity` is parameters + operations, None where either is not known. `reports` are the values
     given to `task.report`, in order: untrusted text.
+
+    With several `runs`, `status` and `complexity` follow from their `statistics`, and `trace`, `training`,
+    `evaluation`, `reports` and `log` are those of one of them: the run of median complexity, or the first
+    that failed. `environment.seed` is the one that the seeds of the runs are derived from.
     """
 
     schema_version: Literal[1] = 1
@@ -285,11 +336,17 @@ class Content(_Part):
     energy: Energy | None = None
     reports: tuple[dict[str, str], ...]
     log: Log
+    runs: tuple[Run, ...] | None = None
+    statistics: Statistics | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.complexity != complexity(self.training):
+        if (self.runs is None) != (self.statistics is None):
+            raise ValueError("runs without statistics, or statistics without runs")
+        if self.statistics is None and self.complexity != complexity(self.training):
             raise ValueError("complexity is not parameters + operations")
+        if self.statistics and self.complexity not in (None, self.statistics.ranked_complexity()):
+            raise ValueError("complexity is not the one of the runs that is ranked")
         reached = (self.competition, self.submission.task, self.dataset, self.complexity, self.evaluation)
         if self.status.verdict is Verdict.QUALIFIED and None in reached:
             raise ValueError("a qualified record has a competition, task, dataset, complexity and evaluation")

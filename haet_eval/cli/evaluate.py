@@ -8,6 +8,7 @@ import click
 from haet_eval.errors import ExitCode
 
 _MAX_SEED = 2**32 - 1
+_MAX_RUNS = 100
 
 
 @click.command()
@@ -44,6 +45,13 @@ _MAX_SEED = 2**32 - 1
     help="Seed of every random number generator.",
 )
 @click.option(
+    "--runs",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, _MAX_RUNS),
+    help="Runs with different seeds, derived from --seed; the record has their statistics.",
+)
+@click.option(
     "--device",
     default="cpu",
     show_default=True,
@@ -59,6 +67,7 @@ def evaluate(
     results: Path,
     sandbox: Literal["docker", "process"],
     seed: int,
+    runs: int,
     device: str,
     as_json: bool,
 ) -> ExitCode:
@@ -85,6 +94,7 @@ def evaluate(
         sandbox=sandbox,
         seed=seed,
         device=device,
+        runs=runs,
     )
     with open_screen() as observer:
         outcome = run(request, observer)

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from haet_eval.cli.text import result_console, safe
 from haet_eval.errors import ExitCode, Verdict
-from haet_eval.record import Record
+from haet_eval.record import AccuracyStatistics, Record, Statistics
 from haet_eval.reports.text import NOTHING, printable_lines, readable_accuracy, readable_count
 
 _LOG_LINES: Final = 20
@@ -35,11 +35,37 @@ def _rows(record: Record) -> list[tuple[str, str]]:
         rows.append(("task", f"{record.submission.task or NOTHING} ({record.competition.name})"))
     if record.status.reason:
         rows += [("stage", record.status.stage), ("reason", record.status.reason)]
-    if record.evaluation is not None:
+    if record.statistics is not None:
+        rows += _runs(record, record.statistics)
+    elif record.evaluation is not None:
         score = record.evaluation
         correct = f"{score.correct:,} of {score.total:,} test images"
         rows.append(("accuracy", f"{readable_accuracy(score.accuracy)} ({correct})"))
     return rows + _cost(record) + _rank(record)
+
+
+def _runs(record: Record, statistics: Statistics) -> list[tuple[str, str]]:
+    """A line for each run, also for one that failed, and their statistics."""
+    rows = []
+    for number, run in enumerate(record.runs or (), start=1):
+        accuracy = readable_accuracy(run.evaluation.accuracy if run.evaluation else None)
+        facts = f"{accuracy:>9}  {readable_count(run.complexity):>12}  seed {run.seed}  {run.status.verdict}"
+        rows.append((f"run {number}", facts))
+    if statistics.accuracy is not None:
+        rows.append(("accuracy", _spread(statistics.accuracy)))
+    if statistics.p_value is not None:
+        rows.append(("p", f"{statistics.p_value:.3g}, one-sided"))
+    return rows
+
+
+def _spread(accuracy: AccuracyStatistics) -> str:
+    text = f"mean {readable_accuracy(accuracy.mean)} of {accuracy.runs} runs"
+    if accuracy.standard_deviation is None or accuracy.confidence_95 is None:
+        return text
+    low, high = map(readable_accuracy, accuracy.confidence_95)
+    return (
+        f"{text}, standard deviation {readable_accuracy(accuracy.standard_deviation)}, 95 %: {low} to {high}"
+    )
 
 
 def _cost(record: Record) -> list[tuple[str, str]]:

@@ -67,13 +67,14 @@ def verify_records(
     for name in records:
         path = Path(name) if Path(name).exists() else Store(results or Path("results")).find(name)
         sources = Sources(Store(results or path.parent), data_dir or default_data_dir(), competition)
-        verification, evidence = verify(path, sources)
+        verification, parts = verify(path, sources)
         verification = verification.and_also([check_signed(path, key)])
-        if replay and verification.record is not None:
+        if replay:
             from haet_eval.verification.replaying import Place, check_replay
 
-            more = check_replay(verification.record, evidence, Place(sandbox, device))
-            verification = verification.and_also(more)
+            for part in parts:
+                more = check_replay(part.record, part.evidence, Place(sandbox, device))
+                verification = verification.and_also(part.named(more))
         found.append(verification)
         if not as_json:
             print_checks(verification.path, verification.checks)

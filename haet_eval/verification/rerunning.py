@@ -1,7 +1,7 @@
 """Evaluates the submission of a record again, and compares all that came out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from haet_eval.competition import Limits, load_competition
@@ -10,6 +10,7 @@ from haet_eval.evaluation import Outcome, Request, evaluate
 from haet_eval.findings import unread_submission
 from haet_eval.progress import Observer
 from haet_eval.record import Record, Training
+from haet_eval.repetition import split
 from haet_eval.store import Store
 from haet_eval.submission import ArchiveLimits, load_submission
 from haet_eval.verification.check import Check, holds, same, unchecked
@@ -52,12 +53,25 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         sandbox=record.environment.sandbox,
         seed=record.environment.seed,
         device=record.environment.device,
+        runs=len(record.runs or [record]),
     )
     return evaluate(request, observer)
 
 
 def compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
     """What is the same in both records. Counts must be; the last bits may be another machine's doing."""
+    if not record.runs or not found.runs:
+        yield same("runs", len(record.runs or [record]), len(found.runs or [found]), "as many")
+        yield from _compare(record, artifacts, found, found_artifacts)
+        return
+    yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
+    pairs = zip(split(record), split(found), strict=True)
+    for number, (before, now) in enumerate(pairs, start=1):
+        for check in _compare(before, artifacts, now, found_artifacts):
+            yield replace(check, subject=f"run {number}: {check.subject}")
+
+
+def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
     other = machine_of(found.environment).unlike(machine_of(record.environment))
     yield holds("machine", note(other).strip(" ()") or "like the one of the record")
     yield same("rules", record.competition, found.competition, "the same")

@@ -8,10 +8,12 @@ from typing import Self
 from haet_eval.errors import UsageProblem
 from haet_eval.listing import explain_fault
 from haet_eval.record import Record, from_json
+from haet_eval.repetition import split
 from haet_eval.verification.check import Check, believable, differs, holds, same, unchecked
 from haet_eval.verification.count import check_count
 from haet_eval.verification.evidence import Evidence, Sources
 from haet_eval.verification.judgement import check_judgement
+from haet_eval.verification.runs import check_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +34,46 @@ class Verification:
         return replace(self, checks=(*self.checks, *checks))
 
 
-def verify(path: Path, sources: Sources) -> tuple[Verification, Evidence]:
-    """Check a record; also returns the evidence, for checks that go further.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One run as a record of its own, with what there is to check it against; a single one has no name."""
+
+    name: str
+    record: Record
+    evidence: Evidence
+
+    def named(self, checks: Iterable[Check]) -> Iterator[Check]:
+        """Checks whose subjects say which run they are about."""
+        for check in checks:
+            yield replace(check, subject=f"{self.name}{check.subject}")
+
+
+def verify(path: Path, sources: Sources) -> tuple[Verification, list[Part]]:
+    """Check a record; also returns its runs with the evidence, for checks that go further.
 
     Raises:
         UsageProblem: the file cannot be read.
     """
-    evidence = Evidence()
     try:
         record = from_json(path.read_bytes())
     except OSError as error:
         raise UsageProblem(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        return Verification(path, None, (differs("record", explain_fault(error)),)), evidence
-    first = holds("record", f"{record.record_id}: the schema and the record's own digest are right")
-    return Verification(path, record, (first, *_checks(record, evidence, sources))), evidence
+        return Verification(path, None, (differs("record", explain_fault(error)),)), []
+    checks = [holds("record", f"{record.record_id}: the schema and the record's own digest are right")]
+    parts = _parts(record)
+    for part in parts:
+        checks += part.named(_checks(part.record, part.evidence, sources))
+    if record.runs:
+        checks += check_runs(record, parts[0].evidence)
+    checks += _beyond(record)
+    return Verification(path, record, tuple(checks)), parts
+
+
+def _parts(record: Record) -> list[Part]:
+    if not record.runs:
+        return [Part("", record, Evidence())]
+    return [Part(f"run {number}: ", run, Evidence()) for number, run in enumerate(split(record), start=1)]
 
 
 def _checks(record: Record, evidence: Evidence, sources: Sources) -> Iterator[Check]:
@@ -54,7 +81,6 @@ def _checks(record: Record, evidence: Evidence, sources: Sources) -> Iterator[Ch
     yield _check_sources(record)
     yield from check_count(record, evidence)
     yield from check_judgement(record, evidence)
-    yield from _beyond(record)
 
 
 def _check_sources(record: Record) -> Check:

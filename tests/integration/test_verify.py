@@ -61,10 +61,9 @@ def check(path: Path) -> dict[str, Check]:
 
 
 def replayed(path: Path) -> dict[str, Check]:
-    verification, evidence = verify(path, Sources(Store(path.parent), path.parent))
-    assert verification.record is not None
+    verification, (part,) = verify(path, Sources(Store(path.parent), path.parent))
     assert verification.believable, [one for one in verification.checks if one.result is Result.DIFFERS]
-    found = check_replay(verification.record, evidence, Place("process"))
+    found = check_replay(part.record, part.evidence, Place("process"))
     return {check.subject: check for check in found}
 
 

@@ -77,7 +77,9 @@ def test_the_installed_package_builds_the_same_image(installed: Path) -> None:
 
 def test_every_requirement_has_a_tested_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    requirements = project["dependencies"] + project["optional-dependencies"]["dev"]
-    required = {requirement.partition(">=")[0].lower() for requirement in requirements}
+    extras = project["optional-dependencies"]
+    requirements = project["dependencies"] + extras["dev"] + extras["sign"]
+    names = {requirement.partition(">=")[0].lower() for requirement in requirements}
+    required = {name for name in names if not name.startswith("haet-eval[")}
     lines = (ROOT / "constraints.txt").read_text().lower().splitlines()
     assert required <= {line.partition("==")[0] for line in lines}

@@ -1,0 +1,183 @@
+"""Several runs of one submission: their seeds, their statistics, and the verdict on all of them."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from statistics import mean, median_low, stdev
+
+from haet_eval.competition import Runs
+from haet_eval.errors import Verdict
+from haet_eval.record import (
+    AccuracyStatistics,
+    ComplexityStatistics,
+    Content,
+    Record,
+    Run,
+    Statistics,
+    Status,
+    seal,
+)
+
+_JUDGED = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
+
+
+def seeds(seed: int, runs: int) -> list[int]:
+    """The seeds of the runs: the first is the seed itself.
+
+    Seed i, from 1 on, is the first four bytes of the SHA-256 of `haet-eval run {i} of seed {seed}`, read as
+    an unsigned number with the greatest byte first.
+    """
+    texts = (f"haet-eval run {number} of seed {seed}" for number in range(1, runs))
+    return [seed, *(int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) for text in texts)]
+
+
+def merge(records: Sequence[Record], rules: Runs, threshold: float) -> Record:
+    """One record of several runs, in the order of their seeds.
+
+    A run that failed fails them all: it is shown, and the mean of the others would not be what was asked.
+
+    Args:
+        records: one of each run, at least two, alike but for seed and results.
+        rules: how they pass, and what ranks.
+        threshold: the accuracy to reach, as a fraction.
+    """
+    statistics = summarize_runs([as_run(record) for record in records], rules, threshold)
+    status = _status(records, statistics, rules, threshold)
+    shown = _shown(records)
+    counted = statistics.complexity is not None and statistics.complexity.runs == len(records)
+    changes = {
+        "status": status,
+        "environment": shown.environment.model_copy(update={"seed": records[0].environment.seed}),
+        "complexity": statistics.ranked_complexity() if counted else None,
+        "runs": tuple(map(as_run, records)),
+        "statistics": statistics,
+    }
+    facts = {name: getattr(shown, name) for name in Content.model_fields}
+    return seal(Content(**facts | changes))
+
+
+def split(record: Record) -> list[Record]:
+    """Each run of a record as a record of its own, with the digest of the whole; not to be written."""
+    return [
+        record.model_copy(
+            update={
+                "environment": record.environment.model_copy(update={"seed": run.seed}),
+                "status": run.status,
+                "trace": run.trace,
+                "training": run.training,
+                "complexity": run.complexity,
+                "evaluation": run.evaluation,
+                "log": run.log,
+                "runs": None,
+                "statistics": None,
+                "rank": None,
+            }
+        )
+        for run in record.runs or ()
+    ]
+
+
+def as_run(record: Record) -> Run:
+    """What a record of several runs keeps of one of them."""
+    return Run(
+        seed=record.environment.seed,
+        status=record.status,
+        trace=record.trace,
+        training=record.training,
+        complexity=record.complexity,
+        evaluation=record.evaluation,
+        log=record.log,
+    )
+
+
+def summarize_runs(runs: Sequence[Run], rules: Runs, threshold: float) -> Statistics:
+    """The statistics of several runs."""
+    accuracies = [run.evaluation.accuracy for run in runs if run.evaluation is not None]
+    complexities = [run.complexity for run in runs if run.complexity is not None]
+    return Statistics(
+        accuracy=_accuracy(accuracies) if accuracies else None,
+        complexity=_complexity(complexities) if complexities else None,
+        passes=rules.passes,
+        p_value=_p_value(accuracies, threshold) if rules.passes == "one_sided" else None,
+        ranks=rules.ranks,
+    )
+
+
+def _accuracy(accuracies: Sequence[float]) -> AccuracyStatistics:
+    several = len(accuracies) > 1
+    return AccuracyStatistics(
+        runs=len(accuracies),
+        mean=mean(accuracies),
+        standard_deviation=stdev(accuracies) if several else None,
+        confidence_95=_interval(accuracies) if several else None,
+    )
+
+
+def _interval(accuracies: Sequence[float]) -> tuple[float, float]:
+    from scipy.stats import t  # only now: slow to import
+
+    count, middle = len(accuracies), mean(accuracies)
+    half = float(t.ppf(0.975, count - 1)) * stdev(accuracies) / math.sqrt(count)
+    return middle - half, middle + half
+
+
+def _complexity(complexities: Sequence[int]) -> ComplexityStatistics:
+    return ComplexityStatistics(
+        runs=len(complexities),
+        mean=-(-sum(complexities) // len(complexities)),
+        median=median_low(complexities),
+    )
+
+
+def _p_value(accuracies: Sequence[float], threshold: float) -> float | None:
+    """Of a one-sided t-test against a mean at the threshold or below; None for fewer than two runs."""
+    from scipy.stats import t
+
+    if len(accuracies) < 2:
+        return None
+    excess, deviation = mean(accuracies) - threshold, stdev(accuracies)
+    if deviation == 0:
+        return 0.0 if excess >= 0 else 1.0
+    return float(t.sf(excess / (deviation / math.sqrt(len(accuracies))), len(accuracies) - 1))
+
+
+def _status(records: Sequence[Record], statistics: Statistics, rules: Runs, threshold: float) -> Status:
+    for number, record in enumerate(records, start=1):
+        if record.status.verdict not in _JUDGED:
+            reason = (
+                f"Run {number} of {len(records)} (seed {record.environment.seed}): {record.status.reason}"
+            )
+            return record.status.model_copy(update={"reason": reason})
+    assert statistics.accuracy is not None
+    passed, told = _judge(records, statistics, rules, threshold, statistics.accuracy.mean)
+    verdict = Verdict.QUALIFIED if passed else Verdict.BELOW_THRESHOLD
+    return Status(verdict=verdict, stage="record", reason="" if passed else told)
+
+
+def _judge(
+    records: Sequence[Record], statistics: Statistics, rules: Runs, threshold: float, middle: float
+) -> tuple[bool, str]:
+    """Whether the runs pass, and what to say where they do not."""
+    asked = f"the {threshold:.2%} asked for"
+    match rules.passes:
+        case "mean":
+            return middle >= threshold, f"The mean accuracy {middle:.2%} is below {asked}."
+        case "every":
+            below = sum(record.status.verdict is Verdict.BELOW_THRESHOLD for record in records)
+            return not below, f"{below} of {len(records)} runs are below {asked}."
+        case "one_sided":
+            p_value = statistics.p_value
+            passed = p_value is not None and p_value <= rules.p
+            told = (
+                f"The mean accuracy {middle:.2%} is not above {asked} at p = {rules.p:g}: p is {p_value:.3g}."
+            )
+            return passed, told
+
+
+def _shown(records: Sequence[Record]) -> Record:
+    """The run whose parts stand for all: one that failed, or the one of median complexity."""
+    for record in records:
+        if record.status.verdict not in _JUDGED:
+            return record
+    middle = median_low(record.complexity or 0 for record in records)
+    return next(record for record in records if (record.complexity or 0) == middle)

@@ -1,0 +1,48 @@
+"""Judges several runs anew: seeds, statistics, verdict."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from haet_eval.record import Record
+from haet_eval.repetition import merge, seeds, split
+from haet_eval.verification.check import Check, holds, same, unchecked
+from haet_eval.verification.evidence import Evidence
+
+_DIGITS: Final = 9
+"""Of statistics: their last bits depend on the library that works them out."""
+
+
+def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:
+    """Whether the record follows from its runs."""
+    assert record.runs is not None
+    derived = seeds(record.environment.seed, len(record.runs))
+    found = [run.seed for run in record.runs]
+    yield same("seeds", derived, found, f"the {len(found)} seeds follow from {record.environment.seed}")
+    task = evidence.task(record)
+    if evidence.competition is None or task is None:
+        yield unchecked("statistics, verdict", "needs the rules of the competition")
+        return
+    again = merge(split(record), evidence.competition.runs, task.threshold)
+    if _rounded(record.statistics) == _rounded(again.statistics):
+        yield holds("statistics", "follow from the runs")
+    else:
+        yield same("statistics", record.statistics, again.statistics, "")
+    yield same("verdict", record.status, again.status, f"{record.status.verdict} follows from the runs")
+    yield same("complexity", record.complexity, again.complexity, "is the one that the rules rank by")
+    shown = ("trace", "training", "evaluation")
+    yield same(
+        "the run that is shown",
+        [getattr(record, name) for name in shown],
+        [getattr(again, name) for name in shown],
+        "is the one of median complexity, or the first that failed",
+    )
+
+
+def _rounded(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return _rounded(value.model_dump())
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_rounded, value))
+    return round(value, _DIGITS) if isinstance(value, float) else value
