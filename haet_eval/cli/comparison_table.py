@@ -103,7 +103,7 @@ def _exact(count: int | None) -> str:
 def _table(title: str, lines: list[Difference], whole: int) -> Table:
     heading = Text(f"By {title}", "bold")
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column(title)
+    table.add_column(title, overflow="fold")
     for column in ("first", "second", "difference", "of the first"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("", width=_BAR_CELLS)

@@ -26,7 +26,8 @@ def print_costs(costs: Costs, lines: int) -> None:
         return
     console.print(_phases(costs.phases), "")
     console.print(_families(costs.families), "")
-    console.print(_operators(costs.operators[:lines]), _more(costs.operators, lines), sep="\n")
+    console.print(_operators(costs.operators[:lines]), _more(costs.operators, lines))
+    console.print(_prices(costs.operators[:lines]), "")
     if costs.calls:
         console.print(_calls(costs.calls[:lines], training.operations.total), _more(costs.calls, lines))
     if training.operations.uncounted:
@@ -71,10 +72,17 @@ def _operators(lines: Iterable[OperatorShare]) -> Table:
     table = _table("By operator", "operator")
     table.add_column("calls", justify="right", no_wrap=True)
     _add_cost_columns(table)
-    table.add_column("price of a call")
     for line in lines:
         cost = _cost(line.operations, line.share)
-        table.add_row(safe(line.operator), readable_count(line.calls), *cost, safe(line.formula or NOTHING))
+        table.add_row(safe(line.operator), readable_count(line.calls), *cost)
+    return table
+
+
+def _prices(lines: Iterable[OperatorShare]) -> Table:
+    table = _table("What a call of them costs: n elements of the result, |in| of the input", "operator")
+    table.add_column("operations")
+    for line in lines:
+        table.add_row(safe(line.operator), safe(line.formula or NOTHING))
     return table
 
 
@@ -106,7 +114,7 @@ def _uncounted(training: Training) -> Table:
 def _table(title: str, first_column: str) -> Table:
     heading = Text(title, "bold")
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column(first_column)
+    table.add_column(first_column, overflow="fold")
     return table
 
 
