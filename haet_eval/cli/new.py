@@ -28,6 +28,6 @@ def new(folder: Path, task: str, name: str | None, team: str | None) -> None:
     shown = shlex.quote(str(folder))
     click.echo(
         f"\nNext:\n  haet-eval {shown} --sandbox process   train and judge it on this machine"
-        f"\n  haet-eval pack {shown}                  make the zip to hand in",
+        f"\n  haet-eval pack {shown}                make the zip to hand in",
         err=True,
     )
