@@ -17,6 +17,7 @@ from tests.fixtures.submissions import write_competition, write_submission
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("sandbox_image")]
 
 LINEAR = Path(__file__).parents[1] / "fixtures" / "linear"
+CONVOLUTIONAL = Path(__file__).parents[2] / "submissions" / "digits-cnn"
 FOREVER = "def train(task):\n    print('started', flush=True)\n    while True: task.images.float().mean()"
 
 
@@ -40,9 +41,10 @@ def containers() -> list[str]:
         client.close()
 
 
-def test_containers_and_local_processes_count_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize("submission", [LINEAR, CONVOLUTIONAL], ids=lambda path: path.name)
+def test_containers_and_local_processes_count_alike(tmp_path: Path, submission: Path) -> None:
     before = containers()
-    inside, local = (judge(LINEAR, tmp_path / kind, kind).record for kind in ("docker", "process"))
+    inside, local = (judge(submission, tmp_path / kind, kind).record for kind in ("docker", "process"))
     assert inside.status == local.status
     assert inside.training is not None
     assert local.training is not None
