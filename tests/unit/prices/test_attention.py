@@ -116,3 +116,39 @@ def test_nothing_to_attend_to_costs_nothing(rows: int, columns: int, width: int)
     arguments: dict[str, Argument] = {"query": query, "key": key, "value": key, "grad_out": query}
     assert price_of(Signature(CPU, arguments, (query,))) == 0
     assert price_of(Signature(CPU_BACKWARD, arguments, (query, key, key))) == 0
+
+
+@pytest.mark.parametrize(
+    ("width", "options", "fused"),
+    [
+        (4, {}, True),
+        (4, {"is_causal": True}, True),
+        (4, {"attn_mask": torch.zeros(3, 3)}, True),
+        (4, {"attn_mask": torch.zeros(3, 3, requires_grad=True)}, False),
+        (4, {"dropout_p": 0.1}, False),
+        (6, {}, False),
+    ],
+)
+def test_which_form_runs_is_as_the_standard_says(width: int, options: dict[str, Any], fused: bool) -> None:
+    query, key = torch.rand(1, 2, 3, 4), torch.rand(1, 2, 3, 4)
+    calls = record(lambda: F.scaled_dot_product_attention(query, key, torch.rand(1, 2, 3, width), **options))
+    assert any(call.operator == CPU for call in calls) == fused
+
+
+@few
+@given(heads=extents, rows=extents, columns=extents, width=extents)
+def test_written_out_saves_the_recomputation_of_the_backward(
+    heads: int, rows: int, columns: int, width: int
+) -> None:
+    query = torch.rand(1, heads, rows, width, requires_grad=True)
+    key, value = (torch.rand(1, heads, columns, width, requires_grad=True) for _ in range(2))
+    fused = F.scaled_dot_product_attention(query, key, value, scale=0.3)
+    written = torch.softmax(query @ key.mT * 0.3, -1) @ value
+
+    def backward(out: torch.Tensor) -> int:
+        gradient = torch.rand_like(out)
+        return operations(lambda: torch.autograd.grad(out, (query, key, value), gradient))
+
+    scores = heads * rows * columns
+    recomputed = scores * (2 * width - 1) + scores + 5 * scores - 2 * heads * rows
+    assert backward(fused) == backward(written) + recomputed
