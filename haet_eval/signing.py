@@ -7,6 +7,7 @@ record's file and the submission, its configuration is the competition and the d
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -28,9 +29,24 @@ class BadSignature(Exception):
     """The signature beside a record does not stand for it."""
 
 
+SUFFIX: Final = ".dsse.json"
+
+
 def signature_path(record: Path) -> Path:
     """Where the signature of a record lies."""
-    return record.with_suffix(".dsse.json")
+    return record.with_suffix(SUFFIX)
+
+
+def without_signatures(names: Iterable[str]) -> list[str]:
+    """Names of records, as of `results/*.json`, without those of signatures.
+
+    Raises:
+        UsageProblem: none is left.
+    """
+    left = [name for name in names if not name.endswith(SUFFIX)]
+    if not left:
+        raise UsageProblem("these are signatures, and no records", "Name the records that they lie beside.")
+    return left
 
 
 def make_keys(path: Path) -> Path:

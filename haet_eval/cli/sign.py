@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from haet_eval.reports.text import printable
-from haet_eval.signing import make_keys
+from haet_eval.signing import make_keys, without_signatures
 from haet_eval.signing import sign as sign_record
 from haet_eval.store import read_record
 
@@ -19,9 +19,9 @@ def keygen(key: Path) -> None:
 
 
 @click.command()
-@click.argument("records", metavar="RECORD…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("records", metavar="RECORD…", nargs=-1, required=True)
 @click.option("--key", required=True, type=click.Path(path_type=Path), help="Private key, from keygen.")
-def sign(records: tuple[Path, ...], key: Path) -> None:
+def sign(records: tuple[str, ...], key: Path) -> None:
     """Sign records. Each gets a file `.dsse.json` beside it; `haet-eval verify --key KEY.pub` checks it."""
-    for path in records:
+    for path in map(Path, without_signatures(records)):
         click.echo(printable(str(sign_record(read_record(path), path, key))))

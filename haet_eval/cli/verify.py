@@ -9,6 +9,7 @@ import click
 from haet_eval.cli.checks_table import print_checks
 from haet_eval.errors import ExitCode
 from haet_eval.record import Sandbox
+from haet_eval.signing import without_signatures
 from haet_eval.store import Store
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.signature import check_signed
@@ -57,14 +58,14 @@ def verify_records(
     """Check records: digests, the count from the trace, prices, score and verdict.
 
     Each line says what holds, what differs or what could not be checked. No code of a submission is run.
-    RECORD is a record's file, or the beginning of its id.
+    RECORD is a record's file, or the beginning of its id. Signatures among the files are passed over.
 
     Exit status: 0 nothing differs, 1 something does, 2 usage.
     """
     from haet_eval.dataset import default_data_dir
 
     found = []
-    for name in records:
+    for name in without_signatures(records):
         path = Path(name) if Path(name).exists() else Store(results or Path("results")).find(name)
         sources = Sources(Store(results or path.parent), data_dir or default_data_dir(), competition)
         verification, parts = verify(path, sources)

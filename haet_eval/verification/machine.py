@@ -13,6 +13,9 @@ TOLERANCE: Final = 1e-3
 """Relative distance of weights put down to another machine; on the same one they are bit-identical."""
 
 
+_SHOWN_CHARACTERS: Final = 40
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What the last bits of a result depend on. `image` is None outside Docker."""
@@ -28,7 +31,15 @@ class Machine:
         """What here is not as it was there, as in `torch 2.11 instead of 2.12`."""
         names = ("device", "accelerator", "torch", "processor", "threads", "image")
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in names]
-        return [f"{name} {here} instead of {there}" for name, here, there in pairs if here != there]
+        return [
+            f"{name} {_shown(here)} instead of {_shown(there)}"
+            for name, here, there in pairs
+            if here != there
+        ]
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)[:_SHOWN_CHARACTERS]
 
 
 def note(other: Sequence[str]) -> str:

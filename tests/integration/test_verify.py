@@ -15,7 +15,7 @@ from haet_eval.counting.bill import bill
 from haet_eval.counting.operations import priced
 from haet_eval.errors import Verdict
 from haet_eval.evaluation import Request, evaluate
-from haet_eval.record import Content, HistogramArtifact, Parameters, Record, complexity, seal
+from haet_eval.record import Artifact, Content, HistogramArtifact, Parameters, Record, complexity, seal
 from haet_eval.remote import wire
 from haet_eval.remote.recount import recount
 from haet_eval.remote.trace import Kind, TraceWriter, read_trace
@@ -24,7 +24,7 @@ from haet_eval.verification.check import Check, Result
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.replaying import Place, check_replay
 from haet_eval.verification.verify import verify
-from tests.fixtures.submissions import write_submission
+from tests.fixtures.submissions import write_competition, write_submission
 
 TRAIN = """
 def train(task):
@@ -81,6 +81,46 @@ def test_an_honest_record_holds(original: Path) -> None:
     assert not [one for one in found.values() if one.result is Result.DIFFERS]
     unchecked = {one.subject for one in found.values() if one.result is Result.UNCHECKED}
     assert unchecked == {"model", "times, machine"}
+
+
+ENDS = {
+    "reads too much": ("while True: task.images[:9].tolist()", {"readback_bytes": 100_000}),
+    "raises in the middle": ("x = torch.ones(3) * 0.3; torch.ones(2) @ torch.ones(3)", {}),
+    "uploads too much": ("while True: torch.rand(3) * random.random()", {"upload_bytes": 1000}),
+}
+
+
+@pytest.mark.parametrize(("code", "budgets"), ENDS.values(), ids=ENDS)
+def test_a_run_that_failed_can_be_checked_as_far_as_it_came(
+    tmp_path: Path, code: str, budgets: dict[str, int]
+) -> None:
+    submission = write_submission(tmp_path / "submission", f"import random\ndef train(task):\n    {code}")
+    rules = str(write_competition(tmp_path / "rules.toml", **budgets))
+    request = Request(submission, tmp_path, tmp_path / "results", competition=rules, sandbox="process")
+    path = evaluate(request).path
+    sources = Sources(Store(path.parent), tmp_path, rules)
+    found = {one.subject: one.result for one in verify(path, sources)[0].checks}
+    assert Result.DIFFERS not in found.values()
+    assert found["count"] is found["charges"] is found["operations (standard 1)"] is Result.HOLDS
+    assert found["verdict"] is Result.UNCHECKED
+
+
+def test_each_of_several_runs_is_checked(evaluated: Path, tmp_path: Path) -> None:
+    submission = evaluated.parents[1] / "submission"
+    path = evaluate(Request(submission, tmp_path, tmp_path / "results", sandbox="process", runs=2)).path
+    found = check(path)
+    assert not [one for one in found.values() if one.result is Result.DIFFERS]
+    assert found["statistics"].result is found["run 2: accuracy"].result is Result.HOLDS
+    (other,) = {store.sha256 for store in stored_weights(path)} - {
+        store.sha256 for store in stored_weights(evaluated)
+    }
+    assert (path.parent / "artifacts" / f"{other}.safetensors").exists()
+
+
+def stored_weights(path: Path) -> list[Artifact]:
+    record = read_record(path)
+    trainings = [run.training for run in record.runs or ()] or [record.training]
+    return [training.model for training in trainings if training and training.model]
 
 
 def part(record: Record, name: str, **changes: Any) -> dict[str, Any]:

@@ -176,4 +176,13 @@ def test_the_commands_make_keys_sign_and_verify(path: Path, tmp_path: Path) -> N
     found = run("verify", path, "--key", tmp_path / "mine.pub", "--data-dir", tmp_path, "--json")
     (document,) = json.loads(found.stdout)
     assert {"subject": "signature", "result": "holds"}.items() <= document["checks"][-1].items()
+    both = sorted(path.parent.glob("*.json"))
+    assert len(both) == 2
+    assert len(json.loads(run("verify", *both, "--data-dir", tmp_path, "--json").stdout)) == 1
+    assert run("sign", *both, "--key", tmp_path / "mine").output.count(".dsse.json") == 1
     assert read_record(path).record_id == document["record_id"]
+
+
+def test_only_signatures_are_nothing_to_verify(path: Path, record: Record, key: Path) -> None:
+    with pytest.raises(UsageProblem, match="no records"):
+        run("verify", sign(record, path, key))

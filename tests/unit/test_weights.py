@@ -1,0 +1,34 @@
+import pytest
+import safetensors.torch
+import torch
+
+from haet_eval.verification.weights import relative_distance
+
+DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.uint8]
+
+
+def stored(**tensors: torch.Tensor) -> bytes:
+    return safetensors.torch.save(tensors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_distance_is_a_fraction_of_the_norm(dtype: torch.dtype) -> None:
+    first = stored(a=torch.tensor([3, 0], dtype=dtype), b=torch.tensor(4, dtype=dtype))
+    second = stored(a=torch.tensor([3, 0], dtype=dtype), b=torch.tensor(5, dtype=dtype))
+    assert relative_distance(first, first) == 0
+    assert relative_distance(first, second) == pytest.approx(1 / 5)
+
+
+def test_other_names_shapes_or_dtypes_have_no_distance() -> None:
+    first = stored(a=torch.zeros(2))
+    for other in (stored(b=torch.zeros(2)), stored(a=torch.zeros(1, 2)), stored(a=torch.zeros(2).double())):
+        assert relative_distance(first, other) is None
+
+
+def test_weights_that_are_all_zero_have_an_absolute_distance() -> None:
+    assert relative_distance(stored(a=torch.zeros(2)), stored(a=torch.ones(2))) == pytest.approx(2**0.5)
+
+
+def test_what_is_no_safetensors_is_told() -> None:
+    with pytest.raises(ValueError, match="no safetensors"):
+        relative_distance(b"weights", stored(a=torch.zeros(2)))
