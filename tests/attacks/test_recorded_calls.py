@@ -13,7 +13,10 @@ from haet_eval.remote.operators.validation import Refused, written_parameters
 from tests.attacks.execution import prepared, with_real_origins
 from tests.attacks.recorded_calls import recorded_calls
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*deprecated:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*in beta:UserWarning"),
+]
 
 BY_HAND = {
     "aten.empty_strided.default",  # with gaps, whose memory nobody clears
@@ -59,5 +62,5 @@ def _tensors(value: object) -> list[torch.Tensor]:
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
-    flat = tensor.contiguous().reshape(-1)
+    flat = tensor.resolve_conj().resolve_neg().contiguous().reshape(-1)
     return flat.to(torch.uint8) if flat.numel() == 0 else flat.view(torch.uint8)
