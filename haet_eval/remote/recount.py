@@ -74,7 +74,7 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
         walk.meter.load(shape[:1], "int64")
         for entry, (kind, body) in entries:
             walk.take(entry, kind, body, entries)
-    except (WireError, SubmissionFailure, KeyError, TypeError, ValueError) as error:
+    except (WireError, SubmissionFailure, ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise BrokenTrace(f"the trace holds what no meter would have let pass: {error}") from None
     charges = walk.meter.charges
     return Recount(

@@ -33,7 +33,7 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
         yield unchecked("parameters, charges", NO_TRACE)
     else:
         yield from _check_recount(record, training, found, evidence)
-    yield _check_operations(training, found.histogram if found else _stored(evidence))
+    yield _check_operations(training, found.histogram if found else None, evidence)
     yield same(
         "complexity", record.complexity, complexity(training), "is the sum of parameters and operations"
     )
@@ -78,14 +78,18 @@ def _check_histogram(training: Training, found: Histogram, stored: Path | None) 
     return same("count", stated.entries, len(found), "the trace gives the same histogram, byte for byte")
 
 
-def _check_operations(training: Training, histogram: Histogram | None) -> Check:
+def _check_operations(training: Training, recounted: Histogram | None, evidence: Evidence) -> Check:
     stated = training.operations
     subject = f"operations (standard {stated.standard})"
     if stated.standard != STANDARD:
         return unchecked(subject, f"this haet-eval has the prices of standard {STANDARD}")
-    if histogram is None:
+    try:
+        histogram = _stored(evidence) if recounted is None else recounted
+        found = None if histogram is None else priced(bill(histogram))
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        return differs(subject, f"the stored histogram is none that a training gives: {error}")
+    if found is None:
         return unchecked(subject, "needs the trace or the histogram")
-    found = priced(bill(histogram))
     if found.total == stated.total and found != stated:
         return differs(subject, "the total is right, its parts or what was left uncounted are not")
     return same(subject, stated.total, found.total, f"{found.total:,} when priced anew")

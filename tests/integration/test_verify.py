@@ -209,6 +209,28 @@ def test_a_histogram_that_the_trace_does_not_give_does_not_hold(original: Path) 
     assert check(reseal(original, {"histogram": named}))["count"].result is Result.DIFFERS
 
 
+def test_a_histogram_of_nonsense_is_told(original: Path) -> None:
+    """Without a trace it is all that there is to price."""
+    store = Store(original.parent)
+    row = b'{"operator":"aten.mm.default","arguments":{"self":7},"outputs":[],"calls":{"forward":1}}'
+    other = store.put_artifact(b'{"entries":[' + row + b'],"version":1}', "histogram.json")
+    named = HistogramArtifact(sha256=other.sha256, bytes=other.bytes, entries=1)
+    forged = reseal(original, {"histogram": named})
+    (trace,) = original.parent.glob("artifacts/*.trace")
+    trace.unlink()
+    found = check(forged)["operations (standard 1)"]
+    assert found.result is Result.DIFFERS
+    assert "none that a training gives" in found.detail
+
+
+def test_a_trace_of_nonsense_is_told(original: Path) -> None:
+    TraceWriter(original.parent / "forged", {"images": [1e400, 3, 32, 32]}).close()
+    forged = Store(original.parent).put_artifact(original.parent / "forged", "trace")
+    found = check(reseal(original, trace=forged))["count"]
+    assert found.result is Result.DIFFERS
+    assert "no meter would have let pass" in found.detail
+
+
 def test_a_replay_gives_the_weights_bit_for_bit(original: Path) -> None:
     found = replayed(original)
     assert {one.result for one in found.values()} == {Result.HOLDS}
