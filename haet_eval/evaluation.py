@@ -121,8 +121,11 @@ def unpack(request: Request, findings: Findings, observer: Observer) -> Assignme
     competition = load_competition(request.competition) if request.competition else None
     limits = ArchiveLimits(**competition.limits.model_dump()) if competition else ArchiveLimits()
     findings.competition = competition
-    findings.unread = unread_submission(request.submission)
-    submission = load_submission(request.submission, limits)
+    try:
+        submission = load_submission(request.submission, limits)
+    except InvalidSubmission:
+        findings.unread = unread_submission(request.submission)
+        raise
     findings.submission = submission
     name = request.task or submission.task
     if competition is None:

@@ -178,14 +178,18 @@ class Findings:
 
 def unread_submission(path: Path) -> SubmissionInfo:
     """What can be said of a submission whose archive or manifest could not be read."""
-    raw = path.read_bytes() if path.is_file() else b""
+    digest, archive_bytes = hashlib.sha256(), 0
+    if path.is_file():
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+        archive_bytes = path.stat().st_size
     return SubmissionInfo(
         name=None,
         team=None,
         task="",
-        sha256=hashlib.sha256(raw).hexdigest(),
+        sha256=digest.hexdigest(),
         files=(),
-        archive_bytes=len(raw),
+        archive_bytes=archive_bytes,
         source_bytes=0,
         description=None,
         paper=None,
