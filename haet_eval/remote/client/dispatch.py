@@ -267,7 +267,8 @@ class Dispatcher:
             _change_metadata(func, args, kwargs, tensors)
         if known.single is not None:
             result._mirror = value
-            _check_default_dtype(func, known.single, tensors)
+            if not any(isinstance(value, torch.dtype) for value in (*args, *kwargs.values())):
+                _check_default_dtype(func, known.single, tensors)
         self._known[key] = known
         return result
 
