@@ -2,6 +2,8 @@
 
 import importlib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,17 +70,26 @@ def _data() -> tuple[np.ndarray, np.ndarray]:
 
 def _run_plainly(theme: str, only: str, images: np.ndarray, labels: np.ndarray) -> dict[str, torch.Tensor]:
     module = importlib.import_module(f"tests.integration.battery.{theme}")
-    torch._dynamo.config.disable = True  # as in the workers: compiled code runs eagerly
-    torch.backends.mha.set_fastpath_enabled(False)  # likewise: the layers of an encoder are not fused
     task = Task(torch.from_numpy(images), torch.from_numpy(labels), CLASSES, 0, torch.device("cpu"), 600.0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(executor_threads(_budgets(theme)))
+    with _as_in_the_workers(executor_threads(_budgets(theme))), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dict(run_cases(module, task, only).state_dict())
+
+
+@contextmanager
+def _as_in_the_workers(threads: int) -> Iterator[None]:
+    """Compiled code runs eagerly, the layers of an encoder are not fused, and kernels have so many threads."""
+    config, heads = torch._dynamo.config, torch.backends.mha
+    before = config.disable, heads.get_fastpath_enabled(), torch.get_num_threads()
+    config.disable = True
+    heads.set_fastpath_enabled(False)
+    torch.set_num_threads(threads)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return dict(run_cases(module, task, only).state_dict())
+        yield
     finally:
-        torch.set_num_threads(threads)
+        config.disable = before[0]
+        heads.set_fastpath_enabled(before[1])
+        torch.set_num_threads(before[2])
 
 
 def _run_remotely(
