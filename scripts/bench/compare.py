@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from haet_eval.competition import Budgets
 from haet_eval.remote.messages import Job, Start
+from haet_eval.runtimes.environment import EXECUTOR
 from haet_eval.runtimes.process import ProcessRuntime
 from haet_eval.workers import executor_threads, open_run
 from scripts.bench.steps import CONFIGURATIONS, time_step
@@ -65,7 +66,7 @@ def time_here(name: str, threads: int) -> dict[str, float]:
 
 def time_in_child(name: str, threads: int) -> dict[str, float]:
     """The same in a fresh process, with the environment that the executor has."""
-    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads)}
+    environment = os.environ | EXECUTOR | {"OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "scripts.bench.compare", str(threads), name]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout)
