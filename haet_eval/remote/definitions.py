@@ -7,6 +7,7 @@ from haet_eval.counting.prices.evaluate import price_of
 from haet_eval.counting.signature import Argument, Signature
 from haet_eval.remote import wire
 from haet_eval.remote.handles import Handle, intern_layout
+from haet_eval.remote.operators.offsets import names_offsets
 from haet_eval.remote.operators.origins import needs_origins
 from haet_eval.remote.operators.schema import Operator, Return
 from haet_eval.remote.operators.validation import (
@@ -29,7 +30,6 @@ from haet_eval.remote.template import (
 )
 from haet_eval.remote.wire import Definition, Outcome, WireError
 
-_EXACT: Final = frozenset({"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_real"})
 _DRAWS_BY_VALUE: Final = frozenset(
     {"_sample_dirichlet", "_standard_gamma", "binomial", "poisson", "rrelu_with_noise", "rrelu_with_noise_"}
 )
@@ -49,7 +49,7 @@ def make_template(operator: Operator, definition: Definition, inputs: list[Handl
         definition=definition,
         layouts=[handle.layout for handle in inputs],
         offsets=[handle.offset for handle in inputs],
-        exact=operator.base in _EXACT or operator.name == "aten.view.dtype",
+        exact=names_offsets(operator.name),
         dynamic=is_dynamic(operator, arguments),
         guarded=needs_origins(operator),
         moves=operator.base == "set_",

@@ -31,6 +31,7 @@ from haet_eval.remote.client.random import Randomness
 from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast, make_view
 from haet_eval.remote.handles import intern_layout
 from haet_eval.remote.operators.allowed import lookup
+from haet_eval.remote.operators.offsets import names_offsets
 from haet_eval.remote.operators.validation import literal_parameters
 from haet_eval.remote.wire import ANY_FLOAT, Code
 
@@ -44,7 +45,6 @@ _EMPTY_LIKE: Final = _aten.empty_like.default
 _EMPTY_STRIDED: Final = _aten.empty_strided.default
 _SET: Final = _aten.set_.source_Tensor
 _FLIPS: Final = {_aten._conj.default: torch._C._set_conj, _aten._neg_view.default: torch._C._set_neg}
-_EXACT: Final = frozenset({"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_real"})
 _MASKS: Final = (torch.bool, torch.uint8)
 
 _FLOATS: Final = {special: ("float", special) for special in (*SPECIAL.values(), ANY_FLOAT)}
@@ -491,8 +491,7 @@ def _for_factory(functional: Any, kwargs: dict[str, Any], out: torch.Tensor) -> 
 
 def _kind_of(func: Any) -> str:
     """`exact` where absolute offsets are part of the template, `literal` where the value of floats is."""
-    base = func._schema.name.removeprefix("aten::")
-    if base in _EXACT or str(func) == "aten.view.dtype":
+    if names_offsets(str(func)):
         return "exact"
     operator = lookup(str(func))
     return "literal" if operator is not None and literal_parameters(operator) else ""

@@ -1,0 +1,13 @@
+"""Which operators name places in a storage: the client and the meter must agree on them."""
+
+from typing import Final
+
+_BASES: Final = frozenset({"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_real"})
+
+
+def names_offsets(operator: str) -> bool:
+    """Whether the offsets of its tensors are part of a template of this overload (`aten.as_strided.default`).
+
+    The offset of what it returns is absolute, or in elements of another size than that of its input.
+    """
+    return operator == "aten.view.dtype" or operator.split(".")[1] in _BASES
