@@ -5,7 +5,7 @@ RUN python3 -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 
 # The heavy layer comes first, so that a change of our own code does not repeat it.
-COPY constraints.txt /opt/constraints.txt
+COPY sandbox/constraints.txt /opt/constraints.txt
 RUN pip install --no-cache-dir --disable-pip-version-check --constraint /opt/constraints.txt \
     numpy pydantic safetensors torch torchvision
 

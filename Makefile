@@ -47,11 +47,11 @@ clean:
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than what it was made from: pip runs again only where these files changed.
-$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.runtime: pyproject.toml constraints.txt sandbox/constraints.txt | $(BIN)/python
 	@scripts/install.sh $(BIN)/python .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.dev: pyproject.toml constraints.txt sandbox/constraints.txt | $(BIN)/python
 	@scripts/install.sh $(BIN)/python '.[dev]'
 	@touch $@ $(VENV)/.runtime
 

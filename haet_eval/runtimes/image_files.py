@@ -52,8 +52,7 @@ def build_context() -> BuildContext:
 def _image_files() -> Iterator[tuple[str, Path]]:
     """Each file of the build context with its name there, in order."""
     folder = _image_folder()
-    for name in ("Dockerfile", "constraints.txt"):
-        yield name, folder / name
+    yield "Dockerfile", folder / "Dockerfile"
     for part in WORKERS_NEED:
         for path in _files(_PACKAGE / part):
             yield f"haet_eval/{path.relative_to(_PACKAGE).as_posix()}", path

@@ -193,8 +193,7 @@ def installation(folder: Path) -> Path:
         REPOSITORY / "haet_eval", folder / "haet_eval", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copytree(REPOSITORY / "sandbox", folder / "sandbox")
-    for name in ("Dockerfile", "constraints.txt"):
-        shutil.copy(REPOSITORY / name, folder / name)
+    shutil.copy(REPOSITORY / "Dockerfile", folder / "Dockerfile")
     return folder
 
 
