@@ -1,6 +1,7 @@
 """What an evaluation has found out so far, and the record that it makes of it."""
 
 import hashlib
+import os
 import platform
 from collections import deque
 from collections.abc import Mapping
@@ -134,7 +135,9 @@ class Findings:
 
     def _competition(self) -> CompetitionInfo | None:
         rules = self.competition
-        return CompetitionInfo(name=rules.name, digest=rules.digest) if rules else None
+        if rules is None:
+            return None
+        return CompetitionInfo(name=rules.name, digest=rules.digest, ranking=rules.ranking)
 
     def _dataset(self) -> DatasetInfo | None:
         data = self.dataset
@@ -173,6 +176,9 @@ class Findings:
             platform=platform.platform(),
             cpu=cpu_name(),
             threads=self.threads,
+            host=platform.node(),
+            cores=os.cpu_count(),
+            memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         )
 
 

@@ -61,6 +61,8 @@ Stage: TypeAlias = Literal["unpack", "train", "predict", "score", "record"]
 
 Sandbox: TypeAlias = Literal["docker", "process"]
 
+Runner: TypeAlias = Literal["counted", "native"]
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(
@@ -69,7 +71,10 @@ class _Part(BaseModel):
 
 
 class Status(_Part):
-    """The verdict, the last stage that was reached, and one sentence on why ("" when qualified)."""
+    """The verdict, the last stage that was reached, and one sentence on why ("" when qualified).
+
+    The verdict `interrupted` judges nothing: the record says how far an evaluation came that was stopped.
+    """
 
     verdict: Verdict
     stage: Stage
@@ -104,10 +109,16 @@ class SubmissionInfo(_Part):
 
 
 class CompetitionInfo(_Part):
-    """The rules that were applied; the digest is that of the competition file."""
+    """The rules that were applied; the digest is that of the competition file.
+
+    `ranking` is what its prizes go by, `accuracy_intervals` the lower bounds of the intervals that each
+    have their own.
+    """
 
     name: str
     digest: Sha256
+    ranking: str = "complexity"
+    accuracy_intervals: tuple[float, ...] = ()
 
 
 class DatasetInfo(_Part):
@@ -119,7 +130,11 @@ class DatasetInfo(_Part):
 
 
 class Environment(_Part):
-    """Where it ran. None stands for what was not used or not reached."""
+    """Where it ran. None stands for what was not used or not reached.
+
+    `runner` says whether the evaluation was made of handles that count or of plain tensors. `host` is the
+    machine's name, `cores` and `memory_bytes` are what it has.
+    """
 
     sandbox: Sandbox
     image_digest: str | None
@@ -132,6 +147,10 @@ class Environment(_Part):
     platform: str
     cpu: str
     threads: int | None
+    runner: Runner = "counted"
+    host: str | None = None
+    cores: int | None = None
+    memory_bytes: Size | None = None
 
 
 class Artifact(_Part):
@@ -214,13 +233,32 @@ class Training(_Part):
     messages: Size
 
 
+class NativeTraining(_Part):
+    """The training on plain tensors, not counted, as far as it came.
+
+    `parameters` are what the submission's process said its model has, None where no model came back.
+    `wall_seconds` is by the clock of the host, from all `nodes` ready until the model is there.
+    `checkpoint_used` says that time was over and the model last given to `task.checkpoint` stands for it.
+    """
+
+    parameters: Parameters | None
+    model: Artifact | None
+    wall_seconds: Seconds
+    peak_memory_bytes: Size | None
+    nodes: Annotated[int, Field(ge=1)]
+    checkpoint_used: bool
+
+
 class Evaluation(_Part):
-    """Accuracy as a fraction of `total` images, and what predicting them cost (not ranked)."""
+    """Accuracy as a fraction of `total` images, and what predicting them cost (not ranked).
+
+    `operations` is None where the prediction ran on plain tensors.
+    """
 
     accuracy: Annotated[float, Field(ge=0, le=1)]
     correct: Size
     total: Annotated[int, Field(ge=1)]
-    operations: Count
+    operations: Count | None
     predictions: Artifact
 
     @model_validator(mode="after")
@@ -248,6 +286,7 @@ class Run(_Part):
     complexity: Count | None
     evaluation: Evaluation | None
     log: Log
+    native: NativeTraining | None = None
 
 
 class AccuracyStatistics(_Part):
@@ -314,12 +353,15 @@ class Rank(_Part):
 class Content(_Part):
     """All that a record says of an evaluation, before it is sealed. Stages not reached are None.
 
-    `complexity` is parameters + operations, None where either is not known. `reports` are the values
-    given to `task.report`, in order: untrusted text.
+    `complexity` is parameters + operations, None where either is not known. `training` is the counted one
+    and `native` the one on plain tensors; where there are both, `evaluation`, `reports` and `log` are of the
+    one that `environment.runner` names. `reports` are the values given to `task.report`, in order:
+    untrusted text.
 
     With several `runs`, `status` and `complexity` follow from their `statistics`, and `trace`, `training`,
-    `evaluation`, `reports` and `log` are those of one of them: the run of median complexity, or the first
-    that failed. `environment.seed` is the one that the seeds of the runs are derived from.
+    `native`, `energy`, `evaluation`, `reports` and `log` are those of one of them: the run whose ranked
+    figure is the median, or the first that failed. `environment.seed` is the one that the seeds of the runs
+    are derived from.
     """
 
     schema_version: Literal[1] = 1
@@ -338,6 +380,7 @@ class Content(_Part):
     log: Log
     runs: tuple[Run, ...] | None = None
     statistics: Statistics | None = None
+    native: NativeTraining | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -347,9 +390,14 @@ class Content(_Part):
             raise ValueError("complexity is not parameters + operations")
         if self.statistics and self.complexity not in (None, self.statistics.ranked_complexity()):
             raise ValueError("complexity is not the one of the runs that is ranked")
-        reached = (self.competition, self.submission.task, self.dataset, self.complexity, self.evaluation)
+        cost = self.complexity if self.native is None else self.native
+        if self.status.verdict is Verdict.INTERRUPTED and self.evaluation is not None:
+            raise ValueError("an interrupted record has no evaluation")
+        reached = (self.competition, self.submission.task, self.dataset, cost, self.evaluation)
         if self.status.verdict is Verdict.QUALIFIED and None in reached:
-            raise ValueError("a qualified record has a competition, task, dataset, complexity and evaluation")
+            raise ValueError(
+                "a qualified record has a competition, task, dataset, evaluation, and complexity or native"
+            )
         return self
 
 

@@ -61,7 +61,7 @@ def _check_budgets(training: Training, evaluation: Evaluation, budgets: Budgets)
         "upload": (training.upload_bytes, budgets.upload_bytes),
         "messages": (training.messages, budgets.messages),
         "operations": (training.operations.total, budgets.operations),
-        "prediction": (evaluation.operations, most_prediction),
+        "prediction": (evaluation.operations or 0, most_prediction),
     }
     over = [name for name, (amount, most) in used.items() if most is not None and amount > most]
     if over:

@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from haet_eval.errors import Verdict
-from haet_eval.record import Rank, Record, Uncounted, document_digest, from_json, json_schema, to_json
-from tests.fixtures.records import make_operations, make_record, make_training
+from haet_eval.record import (
+    Content,
+    Rank,
+    Record,
+    Uncounted,
+    document_digest,
+    from_json,
+    json_schema,
+    seal,
+    to_json,
+)
+from tests.fixtures.records import make_native, make_operations, make_record, make_training
 
 
 def as_document(record: Record) -> dict[str, Any]:
@@ -129,3 +139,23 @@ def test_times_are_stated_in_utc() -> None:
 def test_the_exported_schema_is_current() -> None:
     exported = resources.files("haet_eval").joinpath("resources/record.schema.json").read_text()
     assert json.loads(exported) == json_schema(), "run: python -m scripts.export_schema"
+
+
+def test_a_record_qualifies_by_a_native_training_alone() -> None:
+    content = dict(make_record()) | {"training": None, "complexity": None, "trace": None}
+    content = {name: content[name] for name in Content.model_fields}
+    with pytest.raises(ValueError, match="complexity or native"):
+        Content(**content)
+    assert seal(Content(**content | {"native": make_native()})).complexity is None
+
+
+def test_a_record_from_before_native_trainings_can_be_read() -> None:
+    document = as_document(make_record())
+    del document["native"]
+    for name in ("runner", "host", "cores", "memory_bytes"):
+        del document["environment"][name]
+    for name in ("ranking", "accuracy_intervals"):
+        del document["competition"][name]
+    digest = document_digest(document)
+    document |= {"record_id": digest[:16], "integrity": {"record_sha256": digest}}
+    assert from_json(json.dumps(document)).environment.runner == "counted"
