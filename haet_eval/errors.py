@@ -32,12 +32,16 @@ class Verdict(StrEnum):
     LIMIT_OPERATIONS = "limit:operations"
     LIMIT_MESSAGES = "limit:messages"
     LIMIT_PREDICTION = "limit:prediction"
+    INTERRUPTED = "interrupted"
+    """No verdict on the submission: whoever ran the evaluation, or the machine, stopped it."""
 
     @property
     def exit_code(self) -> ExitCode:
         """The exit status that goes with this verdict."""
         if self is Verdict.QUALIFIED:
             return ExitCode.QUALIFIED
+        if self is Verdict.INTERRUPTED:
+            return ExitCode.INTERRUPTED
         if self is Verdict.INVALID_SUBMISSION:
             return ExitCode.INVALID_SUBMISSION
         return ExitCode.LIMIT if self.value.startswith("limit:") else ExitCode.NOT_QUALIFIED

@@ -1,5 +1,6 @@
 """One evaluation, from an archive to a ranked record: unpack, train, predict, score, record."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from haet_eval.competition import (
 from haet_eval.dataset import Dataset, load_dataset
 from haet_eval.errors import InvalidSubmission, SubmissionFailure, Verdict
 from haet_eval.findings import Findings, unread_submission
+from haet_eval.interruption import check, deferred, received
 from haet_eval.progress import Observer, Silent, Tick
 from haet_eval.ranking import place
 from haet_eval.record import Record, Sandbox
@@ -70,11 +72,15 @@ class Assignment:
     dataset: Dataset
 
 
+@deferred()
 def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
     """Judge one submission and write its record.
 
+    Where signals are listened to (`interruption`), the first one ends it in order, with a record that says so.
+
     Raises:
         HaetError: it could not be judged; no record is written.
+        KeyboardInterrupt: it was interrupted before the submission had been read; no record is written.
     """
     watcher = observer or Silent()
     store = Store(request.results)
@@ -84,14 +90,24 @@ def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
     for number, seed in enumerate(seeds(request.seed, request.runs), start=1):
         if request.runs > 1:
             watcher.note(f"run {number} of {request.runs}, seed {seed}")
-        attempts.append(Findings(store, request.sandbox, request.device, seed))
+        attempts.append(_findings(attempts, Findings(store, request.sandbox, request.device, seed)))
         records.append(attempt(request, attempts[-1], watcher))
-        if attempts[-1].stage == "unpack":
+        if attempts[-1].stage == "unpack" or records[-1].status.verdict is Verdict.INTERRUPTED:
             break  # no seed would change that
     watcher.stage("record")
     record = records[0] if len(records) == 1 else _merge(records, attempts[0])
     record = place(record, store.listing().records.values())
     return Outcome(record, store.add(record))
+
+
+def _findings(earlier: list[Findings], fresh: Findings) -> Findings:
+    """The fresh ones of a further run, with what is the same in all runs: it may end before it begins."""
+    if not earlier:
+        return fresh
+    first = earlier[0]
+    return dataclasses.replace(
+        fresh, submission=first.submission, competition=first.competition, dataset=first.dataset
+    )
 
 
 def _merge(records: list[Record], findings: Findings) -> Record:
@@ -104,7 +120,9 @@ def _merge(records: list[Record], findings: Findings) -> Record:
 def attempt(request: Request, findings: Findings, observer: Observer) -> Record:
     """Run and judge a submission once, with the seed of the findings; the record is not ranked yet."""
     try:
+        check()
         assignment = unpack(request, findings, observer)
+        check()
         runtime = choose_runtime(request.sandbox, request.device)
         remove_leftovers()
         predictions = train_and_predict(assignment, runtime, findings, observer)
@@ -112,7 +130,17 @@ def attempt(request: Request, findings: Findings, observer: Observer) -> Record:
         findings.stage = "record"
     except SubmissionFailure as failure:
         verdict, reason = failure.verdict, failure.reason
+    except KeyboardInterrupt:
+        if findings.submission is None:
+            raise
+        verdict, reason = Verdict.INTERRUPTED, _interruption()
     return findings.record(verdict, reason)
+
+
+def _interruption() -> str:
+    signal = received()
+    by = f" ({signal.name})" if signal else ""
+    return f"The evaluation was interrupted{by}. This says nothing about the submission: evaluate it again."
 
 
 def unpack(request: Request, findings: Findings, observer: Observer) -> Assignment:
@@ -187,6 +215,9 @@ def train_and_predict(
             run.watch.wait_for_end(Role.SUBMISSION)
         except SubmissionFailure as failure:
             raise run.watch.explained(failure) from None
+        except KeyboardInterrupt:
+            observer.note("Interrupted: stopping the workers. Once more leaves at once.")
+            raise
 
 
 def _train(assignment: Assignment, run: Run, findings: Findings) -> None:

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 from haet_eval.competition import Budgets
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.interruption import check as check_interruption
 from haet_eval.remote import charges
 from haet_eval.remote.connection import Connection
 from haet_eval.remote.executor_link import ExecutorLink
@@ -51,7 +52,8 @@ class Watch:
         return time.monotonic() - self.started
 
     def look(self) -> None:
-        """Raises SubmissionFailure or EnvironmentProblem when the stage must not go on."""
+        """Raises SubmissionFailure, EnvironmentProblem or KeyboardInterrupt when the stage must not go on."""
+        check_interruption()
         if self.elapsed_seconds > self.budget_seconds:
             self._overdue()
         if time.monotonic() - self._polled > _POLL_SECONDS:

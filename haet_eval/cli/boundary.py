@@ -1,29 +1,33 @@
 """The one place where exceptions become messages and exit codes."""
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
 from haet_eval.errors import ExitCode, HaetError, SubmissionFailure
+from haet_eval.interruption import listening
 from haet_eval.reports.text import printable_lines
 
-BROKEN_PIPE_STATUS: Final = 128 + signal.SIGPIPE
+BROKEN_PIPE_STATUS: Final = 128 + 13  # SIGPIPE, which Windows lacks
 """What a shell reports of a program whose reader went away, as in `haet-eval leaderboard | head -1`."""
 
 
 def run_guarded(program: Callable[[], object]) -> int:
     """Run the program; whatever it raises is told on stderr. Returns the exit status.
 
-    The program's own status is what it returns, where that is an integer. SIGTERM is treated like
-    Ctrl-C, so that containers and temporary files are cleaned up. The traceback of an unexpected error
-    is shown where the environment variable HAET_DEBUG is set.
+    The program's own status is what it returns, where that is an integer. SIGTERM and SIGHUP are treated
+    like Ctrl-C: containers and temporary files are cleaned up, unless a second one comes. The traceback of
+    an unexpected error is shown where the environment variable HAET_DEBUG is set.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with listening(_leave_at_once):
+        return _run(program)
+
+
+def _run(program: Callable[[], object]) -> int:
     try:
         status = program()
         sys.stdout.flush()
@@ -50,6 +54,14 @@ def run_guarded(program: Callable[[], object]) -> int:
         _tell_unexpected(error)
         return ExitCode.ENVIRONMENT
     return status if isinstance(status, int) else ExitCode.QUALIFIED
+
+
+def _leave_at_once() -> NoReturn:
+    """Whatever runs, locks or writes is left as it is; no Python code of it gets to clean up."""
+    show_cursor = "\x1b[?25h\n" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else ""
+    told = "Interrupted twice: left at once. The next run, or haet-eval clean, removes what is left.\n"
+    os.write(2, (show_cursor + told).encode())
+    os._exit(ExitCode.INTERRUPTED)
 
 
 def _tell_unexpected(error: Exception) -> None:

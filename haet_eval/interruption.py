@@ -1,0 +1,77 @@
+"""SIGINT, SIGTERM and SIGHUP: the first asks the program to end in order, the second ends it at once.
+
+Signals belong to the whole process, and so does what this module remembers.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final
+
+_SIGNALS: Final = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]  # Windows has no SIGHUP
+
+
+@dataclass
+class _State:
+    received: signal.Signals | None = None
+    deferrals: int = 0
+
+
+_state: Final = _State()
+
+
+@contextmanager
+def listening(leave_at_once: Callable[[], object]) -> Iterator[None]:
+    """In this block a first signal raises KeyboardInterrupt, or is deferred; a second calls the function.
+
+    Signals that the program was started to ignore, as by nohup, stay ignored.
+    """
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if _state.received is not None:
+            leave_at_once()
+        _state.received = signal.Signals(number)
+        if not _state.deferrals:
+            raise KeyboardInterrupt
+
+    _state.received = None
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """In this block the first signal raises nothing before `check` is called: what is half done gets done."""
+    handles_signals = threading.current_thread() is threading.main_thread()
+    _state.deferrals += handles_signals
+    try:
+        yield
+    finally:
+        _state.deferrals -= handles_signals
+
+
+def received() -> signal.Signals | None:
+    """The first signal, if one has come. In every thread the same."""
+    return _state.received
+
+
+def check() -> None:
+    """A safe point.
+
+    Raises:
+        KeyboardInterrupt: a signal has come.
+    """
+    if _state.received is not None:
+        raise KeyboardInterrupt
