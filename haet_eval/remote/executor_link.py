@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.remote.connection import Connection, Disconnected
 from haet_eval.remote.messages import Argmax, Drop, Load, ModelTensor, Seal, Start, Started, WeightsFollow
+from haet_eval.remote.meter import Question
 from haet_eval.remote.wire import Channel, Status, WireError
 
 REASON_BYTES: Final = 2000
@@ -62,6 +63,11 @@ class ExecutorLink:
     def pass_on(self, records: bytes) -> None:
         """Send it records of the stream. The last of them may be a question: then `answer` comes next."""
         self._send(Channel.STREAM, records)
+
+    def ask(self, forward: bytes, question: Question) -> tuple[Status, bytes]:
+        """Send it records, and then a question; returns its answer."""
+        self.pass_on(forward + question.record)
+        return self.answer()
 
     def answer(self) -> tuple[Status, bytes]:
         """Its answer to a question or a command."""

@@ -49,7 +49,7 @@ class Relay:
     """Runs one evaluation over two connections.
 
     `watch` is called a few times a second; it raises to end the run. `report` receives what the submission
-    told through `task.report`.
+    told through `task.report`. What goes to the executor goes through `link`.
     """
 
     submission: Connection
@@ -59,10 +59,11 @@ class Relay:
     report: Callable[[Mapping[str, str]], None]
     output_bytes: int
     log: OutputLog = field(default_factory=OutputLog)
+    link: ExecutorLink = field(init=False)
     _watched: float = 0.0
 
     def __post_init__(self) -> None:
-        self._link = ExecutorLink(self.executor)
+        self.link = ExecutorLink(self.executor)
         self.use(self.watch, self.report)
 
     def use(self, watch: Callable[[], None], report: Callable[[Mapping[str, str]], None]) -> None:
@@ -74,9 +75,9 @@ class Relay:
 
     def start(self, start: Start, arrays: Sequence[npt.NDArray[Any]]) -> dict[str, Any]:
         """Put the training data into the executor; returns facts about it (`torch`, `accelerator`)."""
-        facts = self._link.start(start)
+        facts = self.link.start(start)
         for array in arrays:
-            self._link.load(array)
+            self.link.load(array)
             self.meter.load(array.shape, str(array.dtype))
         return facts
 
@@ -103,7 +104,7 @@ class Relay:
                 Verdict.LIMIT_MEMORY,
                 f"The returned model takes {model_bytes:,} bytes; it may take {_MAX_WEIGHTS_BYTES:,}.",
             )
-        sealed = self._link.seal(tensors, model_bytes)
+        sealed = self.link.seal(tensors, model_bytes)
         self._reply(Status.OK, b"")
         return sealed
 
@@ -115,13 +116,13 @@ class Relay:
         self._expect(Predicted)
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
-            self._link.load(batch)
+            self.link.load(batch)
             handle = self.meter.begin_batch(batch.shape)
             self._reply(Status.OK, Batch(handle=handle, shape=batch.shape).encode())
             logits = self._expect(Predicted).logits
             self.meter.check_logits(logits or 0, len(batch), num_classes)
-            labels.append(self._link.argmax(logits or 0, len(batch), num_classes))
-            self._link.drop(self.meter.end_batch())
+            labels.append(self.link.argmax(logits or 0, len(batch), num_classes))
+            self.link.drop(self.meter.end_batch())
         self._reply(Status.OK, Batch(handle=None).encode())
         return np.concatenate(labels)
 
@@ -183,16 +184,15 @@ class Relay:
         except SubmissionFailure as failure:
             self._end(failure)
         if accepted.question is not None:
-            self._link.pass_on(accepted.forward + accepted.question.record)
-            self._ask(accepted.question)
+            self._ask(accepted.forward, accepted.question)
         elif accepted.forward:
-            self._link.pass_on(accepted.forward)
+            self.link.pass_on(accepted.forward)
         if accepted.refused is not None:
             self._reply(Status.REFUSED, accepted.refused.encode())
         return accepted.end
 
-    def _ask(self, question: Question) -> None:
-        status, body = self._link.answer()
+    def _ask(self, forward: bytes, question: Question) -> None:
+        status, body = self.link.ask(forward, question)
         if status is Status.FATAL:
             self._end(SubmissionFailure(Verdict.FAILED, reason_text(body)))
         try:

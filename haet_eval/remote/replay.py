@@ -96,8 +96,7 @@ class _Performer:
     def _ask(self, entry: int, question: Question) -> tuple[Status, bytes]:
         self.answers += 1
         with _at(entry, _name(question)):
-            self._link.pass_on(question.record)
-            return self._link.answer()
+            return self._link.ask(b"", question)
 
 
 @contextmanager
