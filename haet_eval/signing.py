@@ -81,13 +81,16 @@ def sign(record: Record, path: Path, key_path: Path) -> Path:
     """Sign a sound record, beside the signatures that it has; returns the signature's file.
 
     Raises:
-        UsageProblem: the key cannot be read, or what lies there is a signature of something else.
+        UsageProblem: the key cannot be read, what lies there is a signature of something else, or the
+            evaluation was interrupted.
         EnvironmentProblem: the signature cannot be written.
     """
     _need_libraries()
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
+    if record.status.verdict is Verdict.INTERRUPTED:
+        raise UsageProblem(f"{path} is of an interrupted evaluation: nothing was judged", "Evaluate it again.")
     target = signature_path(path)
     payload = _statement(record, path)
     envelope = Envelope(payload, PAYLOAD_TYPE, {})

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from haet_eval.cli.checks_table import print_checks
-from haet_eval.errors import ExitCode
+from haet_eval.errors import ExitCode, Verdict
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import believable
 
@@ -59,6 +59,8 @@ def rerun(
         again = Again(submission, data_dir or default_data_dir(), target, competition)
         with open_screen() as observer:
             found = run(stated, again, observer).record
+        if found.status.verdict is Verdict.INTERRUPTED:
+            raise KeyboardInterrupt
         checks = tuple(compare(stated, Store(path.parent), found, Store(target)))
     if as_json:
         facts = {"record_id": stated.record_id, "again": found.record_id, "same": believable(checks)}

@@ -18,6 +18,9 @@ _LATE_SECONDS = 5
 def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
     """Accuracy from the predictions, verdict from the accuracy, budgets from the charges."""
     training, evaluation = record.training, record.evaluation
+    if record.status.verdict is Verdict.INTERRUPTED:
+        yield unchecked("verdict", "the evaluation was interrupted: nothing was judged")
+        return
     if training is None or evaluation is None:
         claimed = record.status.verdict in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
         report = differs if claimed else unchecked

@@ -3,108 +3,23 @@
 Each fault is brought about for real, and haet-eval is run as a user runs it.
 """
 
-import os
 import resource
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import docker
 import psutil
 import pytest
 
 import haet_eval
 from haet_eval.errors import ExitCode
-from haet_eval.record import from_json
-from haet_eval.runtimes.docker.container import LABEL_FOLDER
 from tests.fixtures.engine_proxy import engine_proxy
+from tests.fixtures.evaluator import FOREVER, PATIENCE_SECONDS, QUICK, Evaluator, containers_of, ended
 from tests.fixtures.submissions import write_submission
 
 REPOSITORY = Path(haet_eval.__file__).parents[1]
-PATIENCE_SECONDS = 120
-QUICK = "def train(task):\n    return Linear()"
-FOREVER = "def train(task):\n    x = torch.ones(1)\n    while True: x = x * 1"
-TRACE_HEAD_BYTES = 13
-
-
-class Evaluator:
-    """A program that evaluates one submission into `results`, in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.results = folder / "results"
-        self.temporary = Path(tempfile.mkdtemp(prefix="haet-test-"))  # short, for the sockets in it
-        self.temporary.chmod(0o711)  # for the containers' user
-
-    def command(self, submission: Path, *options: str) -> list[str]:
-        options = ("--results", str(self.results), "--data-dir", str(self.folder / "data"), *options)
-        return [sys.executable, "-m", "haet_eval.cli.main", str(submission), *options]
-
-    def environment(self, **variables: str) -> Mapping[str, str]:
-        return os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(self.temporary)} | variables
-
-    def run(
-        self,
-        submission: Path,
-        *options: str,
-        prepare: Callable[[], None] | None = None,
-        **variables: str,
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(submission, *options),
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.folder,
-            env=self.environment(**variables),
-            preexec_fn=prepare,
-        )
-
-    @contextmanager
-    def running(self, submission: Path, *options: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-        """The program in the middle of a training; it is killed if the test leaves it running."""
-        with subprocess.Popen(
-            self.command(submission, *options),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self.folder,
-            env=self.environment(**variables),
-        ) as program:
-            try:
-                self._wait_for_training(program)
-                yield program
-            finally:
-                program.kill()
-
-    def _wait_for_training(self, program: subprocess.Popen[str]) -> None:
-        """Until the meter has recorded some thousands of calls."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not any(
-            trace.stat().st_size > TRACE_HEAD_BYTES for trace in self.temporary.glob("haet-eval.run-*/trace")
-        ):
-            assert program.poll() is None, program.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-
-    def assert_nothing_is_left(self) -> None:
-        """No record, no draft, no folder of the run."""
-        assert not list(self.results.glob("*.json"))
-        assert not list(self.results.rglob("*.tmp"))
-        assert not list(self.temporary.iterdir())
-
-    def assert_next_run_works(self) -> None:
-        done = self.run(write_submission(self.folder / "next", QUICK), "--sandbox", "process")
-        assert done.returncode == ExitCode.NOT_QUALIFIED, done.stderr
-        (path,) = self.results.glob("*.json")
-        assert from_json(path.read_text("utf-8")).status.stage == "record"
-        assert not list(self.temporary.iterdir())
 
 
 @pytest.fixture
@@ -155,12 +70,6 @@ def assert_our_fault(done: subprocess.CompletedProcess[str], *words: str) -> Non
     assert hint.startswith("Hint: ")
     for word in words:
         assert word in f"{error}\n{hint}"
-
-
-def ended(program: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    """The program's end, in the form of a run's."""
-    stdout, stderr = program.communicate(timeout=PATIENCE_SECONDS)
-    return subprocess.CompletedProcess(program.args, program.returncode, stdout, stderr)
 
 
 def worker_of(program: subprocess.Popen[str], role: str) -> psutil.Process:
@@ -302,12 +211,6 @@ def test_the_evaluator_is_killed(evaluator: Evaluator, endless: Path) -> None:
     assert not alive
     assert not list(evaluator.results.glob("*.json"))
     evaluator.assert_next_run_works()
-
-
-def containers_of(evaluator: Evaluator) -> list[docker.models.containers.Container]:
-    with closing(docker.from_env()) as client:
-        found = client.containers.list(all=True, filters={"label": LABEL_FOLDER})
-        return [one for one in found if one.labels[LABEL_FOLDER].startswith(f"{evaluator.temporary}/")]
 
 
 @pytest.mark.docker

@@ -1,0 +1,170 @@
+"""Ctrl-C, once and twice, and what the system sends when it wants a program to end. With real signals."""
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from haet_eval.errors import ExitCode, Verdict
+from haet_eval.ranking import rank
+from haet_eval.record import Record, from_json
+from haet_eval.store import Store
+from tests.fixtures.evaluator import FOREVER, PATIENCE_SECONDS, Evaluator, containers_of, ended
+from tests.fixtures.submissions import write_submission
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+FOREVER_AT_PREDICTION = """
+class Endless(Linear):
+    def forward(self, images):
+        while True: images = images * 1
+
+def train(task):
+    return Endless()
+"""
+ONE_QUICK_RUN = """
+def train(task):
+    if task.seed == 0:
+        return Linear()
+    x = torch.ones(1)
+    while True: x = x * 1
+"""
+
+
+@pytest.fixture
+def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
+    evaluator = Evaluator(tmp_path)
+    yield evaluator
+    shutil.rmtree(evaluator.temporary)
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    return write_submission(tmp_path / "endless", FOREVER)
+
+
+def only_record(evaluator: Evaluator) -> Record:
+    """What was written, after a look that nothing else was."""
+    assert not list(evaluator.results.rglob("*.tmp"))
+    assert not list(evaluator.temporary.iterdir())
+    (path,) = evaluator.results.glob("*.json")
+    return from_json(path.read_bytes())
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_one_signal_ends_it_in_order_with_a_record(
+    evaluator: Evaluator, endless: Path, number: signal.Signals
+) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        workers = psutil.Process(program.pid).children(recursive=True)
+        program.send_signal(number)
+        done = ended(program)
+    assert done.returncode == ExitCode.INTERRUPTED, done.stderr
+    assert "Interrupted: stopping the workers." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not any(worker.is_running() for worker in workers)
+    record = only_record(evaluator)
+    assert record.status.verdict is Verdict.INTERRUPTED
+    assert record.status.stage == "train"
+    assert number.name in record.status.reason
+    assert record.training is not None
+    assert record.training.operations.total > 0
+    assert record.evaluation is None
+    assert record.rank is None
+    assert "verdict       interrupted" in done.stdout
+
+
+def test_what_was_counted_so_far_is_in_the_trace(evaluator: Evaluator, endless: Path) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        program.send_signal(signal.SIGINT)
+        ended(program)
+    (path,) = evaluator.results.glob("*.json")
+    done = evaluator.run(Path("verify"), str(path))
+    assert done.returncode == ExitCode.QUALIFIED, done.stdout + done.stderr
+    assert "holds       count" in done.stdout
+    assert "the evaluation was interrupted" in done.stdout
+
+
+def test_an_interrupted_prediction(evaluator: Evaluator, tmp_path: Path) -> None:
+    submission = write_submission(tmp_path / "endless", FOREVER_AT_PREDICTION)
+    with evaluator.running(submission, "--sandbox", "process", "--json") as program:
+        program.send_signal(signal.SIGINT)
+        done = ended(program)
+    assert done.returncode == ExitCode.INTERRUPTED
+    record = only_record(evaluator)
+    assert from_json(done.stdout) == record
+    assert (record.status.verdict, record.status.stage) == (Verdict.INTERRUPTED, "predict")
+    assert record.complexity is not None
+    assert record.rank is None
+
+
+def test_the_second_of_several_runs(evaluator: Evaluator, tmp_path: Path) -> None:
+    submission = write_submission(tmp_path / "endless", ONE_QUICK_RUN)
+    with evaluator.running(submission, "--sandbox", "process", "--runs", "3") as program:
+        assert program.stderr is not None
+        while not program.stderr.readline().startswith("run 2 of 3"):
+            assert program.poll() is None
+        program.send_signal(signal.SIGINT)
+        done = ended(program)
+    assert done.returncode == ExitCode.INTERRUPTED, done.stderr
+    record = only_record(evaluator)
+    assert record.status.verdict is Verdict.INTERRUPTED
+    assert record.submission.name == "a test"
+    assert record.runs is not None
+    assert [run.status.verdict for run in record.runs] == [Verdict.BELOW_THRESHOLD, Verdict.INTERRUPTED]
+
+
+def test_two_signals_end_it_at_once(evaluator: Evaluator, endless: Path) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        workers = psutil.Process(program.pid).children(recursive=True)
+        program.send_signal(signal.SIGSTOP)  # so that both are there when it goes on
+        program.send_signal(signal.SIGINT)
+        program.send_signal(signal.SIGTERM)
+        program.send_signal(signal.SIGCONT)
+        done = ended(program)
+    assert done.returncode == ExitCode.INTERRUPTED
+    assert "Interrupted twice: left at once." in done.stderr
+    assert done.stdout == ""
+    assert not list(evaluator.results.glob("*.json"))
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
+    assert not alive
+    evaluator.assert_next_run_works()
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_one_signal_leaves_no_container(evaluator: Evaluator, endless: Path) -> None:
+    with evaluator.running(endless) as program:
+        assert len(containers_of(evaluator)) == 2
+        program.send_signal(signal.SIGINT)
+        done = ended(program)
+    assert done.returncode == ExitCode.INTERRUPTED, done.stderr
+    assert not containers_of(evaluator)
+    record = only_record(evaluator)
+    assert record.status.verdict is Verdict.INTERRUPTED
+    assert not record.official or record.rank is None
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_what_two_signals_leave_the_next_run_removes(evaluator: Evaluator, endless: Path) -> None:
+    with evaluator.running(endless) as program:
+        program.send_signal(signal.SIGSTOP)
+        program.send_signal(signal.SIGINT)
+        program.send_signal(signal.SIGTERM)
+        program.send_signal(signal.SIGCONT)
+        assert ended(program).returncode == ExitCode.INTERRUPTED
+    assert not list(evaluator.results.glob("*.json"))
+    evaluator.assert_next_run_works()
+    assert not containers_of(evaluator)
+
+
+def test_it_is_never_ranked(evaluator: Evaluator, endless: Path) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        program.send_signal(signal.SIGINT)
+        ended(program)
+    entries = Store(evaluator.results).listing().entries
+    assert [entry.verdict for entry in entries] == [Verdict.INTERRUPTED]
+    assert not rank(entries, unofficial=True)
