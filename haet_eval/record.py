@@ -324,11 +324,68 @@ class Statistics(_Part):
         return getattr(self.complexity, self.ranks) if self.complexity else None
 
 
-class Energy(_Part):
-    """Energy of the training in joules, and the meter that measured it."""
+EnergyPhase: TypeAlias = Literal["train", "predict"]
 
-    joules: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Joules: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+_QUIET_BUSY: Final = 0.1
+
+
+class PhaseEnergy(_Part):
+    """Energy of one phase; `idle_joules` is what the idle machine would have used in that time."""
+
+    phase: EnergyPhase
+    joules: Joules
+    seconds: Seconds
+    idle_joules: Joules | None
+
+
+class Quietness(_Part):
+    """What the machine did before the run: load of the last minute, and the part of its cores that was busy.
+
+    `other_containers` are running containers that are not ours, None where no engine was asked.
+    """
+
+    load_average: Annotated[float, Field(ge=0)]
+    busy: Annotated[float, Field(ge=0, le=1)]
+    other_containers: Size | None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing else ran: less than a tenth of the cores was busy, and no other container ran."""
+        return self.busy < _QUIET_BUSY and not self.other_containers
+
+
+class Energy(_Part):
+    """Energy in joules of all phases, gross: the share of the idle machine is part of it, and told apart.
+
+    `joules` is that of what is ranked, the training or one of `iterations` predictions of the test set;
+    None where that was not reached or nothing could be measured, which `note` explains. An estimate is
+    computed from processor time and wins nothing.
+    """
+
+    kind: Literal["measured", "estimated", "unavailable"]
     meter: str
+    covers: tuple[str, ...]
+    joules: Joules | None
+    iterations: Annotated[int, Field(ge=1)]
+    idle_watts: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    phases: tuple[PhaseEnergy, ...]
+    samples: Size
+    longest_gap_seconds: Seconds
+    quietness: Quietness
+    note: str
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.kind == "unavailable" and (self.joules is not None or self.phases):
+            raise ValueError("energy that is unavailable has joules")
+        return self
+
+    @property
+    def counts_for_prizes(self) -> bool:
+        """Whether it was measured, on a machine that did nothing else."""
+        return self.kind == "measured" and self.quietness.quiet
 
 
 class Integrity(_Part):

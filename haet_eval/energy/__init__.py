@@ -1,0 +1,1 @@
+"""Energy in joules: counters of the machine, read on the host while a submission runs."""

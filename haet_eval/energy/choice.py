@@ -1,0 +1,74 @@
+"""Which meters measure a run."""
+
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from haet_eval.energy.estimate import CpuTimeMeter
+from haet_eval.energy.interface import Meter
+from haet_eval.energy.nvml import NvmlMeter
+from haet_eval.energy.rapl import POWERCAP, RaplMeter
+from haet_eval.errors import EnvironmentProblem, UsageProblem
+
+Choice: TypeAlias = Literal["auto", "rapl", "nvml", "estimate", "none"]
+CHOICES: Final[tuple[Choice, ...]] = ("auto", "rapl", "nvml", "estimate", "none")
+
+
+class Meters(NamedTuple):
+    """Opened meters; without any, `missing` says why."""
+
+    opened: tuple[Meter, ...]
+    missing: str = ""
+
+
+def open_meters(
+    choice: Choice, device: str, cpu_watts: float | None = None, powercap: Path = POWERCAP
+) -> Meters:
+    """Open what was chosen.
+
+    `auto` wants all that a run on the device uses, the processor and, for `cuda`, the GPUs; it opens
+    nothing where one of them cannot be measured, as a part of the energy would pass for the whole. The
+    others open that meter alone.
+
+    Args:
+        choice: as on the command line.
+        device: where the kernels run, `cpu` or `cuda`.
+        cpu_watts: thermal design power of the processor, which `estimate` needs.
+        powercap: folder of the kernel's energy counters.
+
+    Raises:
+        EnvironmentProblem: the meter that was asked for cannot be used here.
+        UsageProblem: `estimate` without `cpu_watts`.
+    """
+    match choice:
+        case "none":
+            return Meters((), "energy was not to be measured (--energy none)")
+        case "rapl":
+            return Meters((RaplMeter(powercap),))
+        case "nvml":
+            return Meters((NvmlMeter(),))
+        case "estimate":
+            return Meters((_estimate(cpu_watts),))
+        case "auto":
+            return _everything(device, powercap)
+
+
+def _estimate(cpu_watts: float | None) -> Meter:
+    if cpu_watts is None:
+        raise UsageProblem(
+            "an estimate of energy needs the processor's thermal design power",
+            "Look it up and give it in watts, such as --cpu-watts 65.",
+        )
+    return CpuTimeMeter(cpu_watts)
+
+
+def _everything(device: str, powercap: Path) -> Meters:
+    opened: list[Meter] = []
+    try:
+        opened.append(RaplMeter(powercap))
+        if device == "cuda":
+            opened.append(NvmlMeter())
+    except EnvironmentProblem as problem:
+        for meter in opened:
+            meter.close()
+        return Meters((), str(problem))
+    return Meters(tuple(opened))

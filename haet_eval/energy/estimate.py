@@ -1,0 +1,37 @@
+"""An estimate of the processor's energy where no counter can be read: never a measurement."""
+
+import os
+
+import psutil
+
+from haet_eval.energy.interface import Kind
+
+
+class CpuTimeMeter:
+    """The watts that a processor is built to dissipate, for the part of its cores that was busy.
+
+    E = thermal design power · (busy core seconds) / cores: the method of
+    https://docs.codecarbon.io/latest/explanation/methodology/. Idle power, memory and all else stay out.
+    """
+
+    name = "cpu-time"
+    kind: Kind = "estimated"
+    covers = ("cpu",)
+    longest_gap_seconds = float("inf")
+
+    def __init__(self, thermal_design_watts: float) -> None:
+        self._watts_per_core = thermal_design_watts / (os.cpu_count() or 1)
+        self._before = _busy_seconds()
+
+    def joules(self) -> float:
+        """Energy since the meter was opened."""
+        return (_busy_seconds() - self._before) * self._watts_per_core
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _busy_seconds() -> float:
+    """Core seconds of the whole machine that were neither idle nor spent on waiting."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system)

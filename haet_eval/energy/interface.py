@@ -1,0 +1,37 @@
+"""What a meter of energy is."""
+
+from typing import Literal, Protocol, TypeAlias
+
+Kind: TypeAlias = Literal["measured", "estimated", "unavailable"]
+
+
+class Meter(Protocol):
+    """Has counted joules since it was opened.
+
+    Attributes:
+        name: `rapl`, `nvml` and so on.
+        kind: whether its joules were read from hardware or computed from something else.
+        covers: the parts of the machine that it counts, such as `package-0` or `gpu-0`.
+        longest_gap_seconds: longest time between two readings after which joules can be trusted.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def covers(self) -> tuple[str, ...]: ...
+    @property
+    def longest_gap_seconds(self) -> float: ...
+
+    def joules(self) -> float:
+        """Energy consumed since the meter was opened.
+
+        Raises:
+            EnvironmentProblem: the counter cannot be read any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what the meter holds."""
+        ...
