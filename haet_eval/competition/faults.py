@@ -1,0 +1,50 @@
+"""What is wrong with a competition file, in words that name its keys."""
+
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+
+def faults(error: ValidationError, known_keys: Collection[str]) -> str:
+    """Every fault that validation has found, each led by its TOML key."""
+    return "; ".join(_fault(details, known_keys) for details in error.errors())
+
+
+def unknown_task(name: str, known: Iterable[str], where: str) -> str:
+    """What is said of a task that is none of those known."""
+    return f"{shown(name)} is no task of {where}; the tasks are {', '.join(known)}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The one of the known names that is close, as a question to append; else nothing."""
+    match = get_close_matches(name, known, n=1)
+    return f"; did you mean {match[0]}?" if match else ""
+
+
+def shown(value: Any) -> str:
+    """A value as it stood in the file, shortened."""
+    text = "a table" if isinstance(value, Mapping) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _fault(details: ErrorDetails, known_keys: Collection[str]) -> str:
+    key = ".".join(str(part) for part in details["loc"])
+    match details["type"]:
+        case "missing":
+            return f"`{key}` is missing"
+        case "extra_forbidden":
+            return f"`{key}` is no key of a competition{suggestion(str(details['loc'][-1]), known_keys)}"
+        case "value_error":
+            told = details["msg"].removeprefix("Value error, ")
+            return f"in `{key}`, {told}" if key else told
+        case _:
+            wanted = details["msg"].removeprefix("Input ").removeprefix("String ")
+            return f"`{key}` {wanted}{_note(details)}, and is {shown(details['input'])}"
+
+
+def _note(details: ErrorDetails) -> str:
+    fractions = {"threshold", "accuracy_intervals"}
+    return " (a fraction: 0.93 for 93 %)" if fractions & set(details["loc"]) else ""

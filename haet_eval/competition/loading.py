@@ -1,0 +1,79 @@
+"""Competitions from their TOML files: those that come with the package, and an organizer's own."""
+
+import json
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from haet_eval.competition.faults import faults, shown, suggestion, unknown_task
+from haet_eval.competition.rules import Competition, key_names
+from haet_eval.errors import InvalidSubmission, UsageProblem
+
+_COMPETITION_OF_TASK = {"cifar10": "haet2021", "cifar100": "haet2021", "digits": "digits"}
+_BUILTIN = files("haet_eval") / "resources" / "competitions"
+
+
+def builtin_competitions() -> tuple[str, ...]:
+    """Names of the competitions that come with the package, sorted."""
+    return tuple(sorted(file.name.removesuffix(".toml") for file in _BUILTIN.iterdir()))
+
+
+def competition_for_task(task: str) -> str:
+    """The built-in competition that judges a task where the command line names none.
+
+    Raises:
+        InvalidSubmission: no built-in competition has such a task.
+    """
+    if task not in _COMPETITION_OF_TASK:
+        raise InvalidSubmission(unknown_task(task, _COMPETITION_OF_TASK, "any built-in competition"))
+    return _COMPETITION_OF_TASK[task]
+
+
+def load_competition(name_or_path: str) -> Competition:
+    """A built-in competition by its name, or an organizer's own by the path of its TOML file.
+
+    Raises:
+        UsageProblem: there is none such, or the file is not a valid competition.
+    """
+    if name_or_path in builtin_competitions():
+        return _parse(builtin_text(name_or_path), name_or_path)
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise _no_such_competition(name_or_path)
+    try:
+        return _parse(path.read_text("utf-8"), name_or_path).located(path.resolve().parent)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageProblem(f"{name_or_path} cannot be read: {error}", "It must be a UTF-8 text.") from error
+
+
+def builtin_text(name: str) -> str:
+    """The TOML file of a built-in competition."""
+    return (_BUILTIN / f"{name}.toml").read_text("utf-8")
+
+
+def schema_text() -> str:
+    """The JSON schema of a competition file, as it stands in `resources/competition.schema.json`."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Competition.model_json_schema()}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _parse(text: str, source: str) -> Competition:
+    try:
+        return Competition.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageProblem(
+            f"{source} is no valid TOML: {error}", "Correct the file at that place."
+        ) from error
+    except ValidationError as error:
+        hint = "`haet-eval competition show haet2021` prints a right one; docs/competitions.md has every key."
+        raise UsageProblem(f"{source} is no valid competition: {faults(error, key_names())}", hint) from error
+
+
+def _no_such_competition(name: str) -> UsageProblem:
+    message = f"there is no competition {shown(name)}{suggestion(name, builtin_competitions())}"
+    names = ", ".join(builtin_competitions())
+    return UsageProblem(
+        message, f"Built in are {names}. One of your own is named by the path of its TOML file."
+    )

@@ -1,0 +1,258 @@
+"""A competition is data: tasks, thresholds, ranking, limits and budgets."""
+
+import json
+from functools import cached_property
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from haet_eval.competition.faults import unknown_task
+from haet_eval.errors import InvalidSubmission
+
+Ranking: TypeAlias = Literal["complexity", "training_energy", "inference_energy", "training_time", "accuracy"]
+Runner: TypeAlias = Literal["counted", "native"]
+Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+DEFAULT_ITERATIONS: Final = 200
+MAX_IMAGE_SIDE: Final = 1024
+
+_RUNNER_OF_RANKING: Final[dict[str, Runner]] = {
+    "complexity": "counted",
+    "training_energy": "native",
+    "inference_energy": "native",
+    "training_time": "native",
+}
+
+
+class _Rules(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _later(default: Any, **constraints: Any) -> Any:
+    """A key that came after the first version: left out of the dump, and so the digest, at its default."""
+    return Field(default=default, exclude_if=lambda value: value == default, **constraints)
+
+
+class Limits(_Rules):
+    """What a submission's archive may hold."""
+
+    archive_bytes: int = Field(default=262_144, gt=0, description="Size of the zip.")
+    unpacked_bytes: int = Field(default=1_048_576, gt=0, description="Sum of the sizes of its files.")
+    entries: int = Field(default=200, gt=0, description="Files and folders in the zip.")
+
+
+class Budgets(_Rules):
+    """What one training and one prediction may use. A run that passes a budget ends with its verdict."""
+
+    wall_seconds: int = Field(default=3600, gt=0, description="Wall time of the training.")
+    memory_bytes: int = Field(default=8 * 2**30, gt=0, description="Memory of each container, without swap.")
+    processes: int = Field(default=128, gt=0, description="Processes and threads in a container.")
+    cpus: int = Field(default=2, gt=0, description="Processors that a container may keep busy, at most.")
+    output_bytes: int = Field(default=8 * 2**20, gt=0, description="What the submission may print.")
+    readback_bytes: int = Field(default=65_536, ge=0, description="Values that the submission may see.")
+    upload_bytes: int = Field(default=4 * 2**20, ge=0, description="Constants that it may bring along.")
+    messages: int = Field(default=2_000_000_000, gt=0, description="Operator calls of the training.")
+    operations: int | None = Field(default=None, gt=0, description="Operations of the training, if bounded.")
+    prediction_seconds: int = Field(default=600, gt=0, description="Wall time of the prediction.")
+    prediction_batch_size: int = Field(default=200, gt=0, description="Test images in one forward pass.")
+    prediction_operations_per_image: int = Field(
+        default=5_000_000_000, gt=0, description="Operations of the prediction, a mean over the test images."
+    )
+
+
+class OwnData(_Rules):
+    """An organizer's own images and labels. Paths are relative to the competition file."""
+
+    format: Literal["folder", "npz", "safetensors"] = Field(
+        description="A folder of images for each class, or arrays `images` and `labels` in a file."
+    )
+    train: str = Field(min_length=1, description="The training set.")
+    test: str | None = Field(default=None, min_length=1, description="The test set, unless it is secret.")
+    image_size: tuple[int, int] | None = _later(
+        None,
+        strict=False,
+        description="Height and width that image files are resized to; without it all must be of one size.",
+    )
+
+    @field_validator("image_size")
+    @classmethod
+    def _plausible_size(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        if size is not None and not all(1 <= side <= MAX_IMAGE_SIDE for side in size):
+            raise ValueError(f"sides are from 1 to {MAX_IMAGE_SIDE} pixels")
+        return size
+
+
+class Task(_Rules):
+    """One data set to train on. `budgets` has the competition's wherever the task sets none of its own."""
+
+    dataset: str = Field(min_length=1, description="Name of the data set; with `data`, any new name.")
+    threshold: float = Field(
+        ge=0, le=1, description="Least accuracy that qualifies, as a fraction; 0 asks for none."
+    )
+    budgets: Budgets = Field(default=Budgets(), description="Only those that differ from the competition's.")
+    train_images: int | None = _later(
+        None, ge=1, description="Train on that many images, drawn from the training set by `train_seed`."
+    )
+    train_seed: int | None = _later(None, ge=0, description="Seed of the draw of training images.")
+    test_images: int | None = _later(
+        None, ge=1, description="Test on that many images: drawn by `test_seed`, or those of a secret set."
+    )
+    test_seed: int | None = _later(None, ge=0, description="Seed of the draw of test images.")
+    secret_test: bool = _later(
+        False, description="The organizer gives the test set when evaluating, with `--test-data`."
+    )
+    data: OwnData | None = _later(None, description="Where an organizer's own data lie.")
+    digest: str | None = _later(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Of the data that official records are judged on, as `haet-eval competition check` "
+        "prints it. Needed where the data are the organizer's own, or the test set is secret.",
+    )
+
+    @model_validator(mode="after")
+    def _has_its_data(self) -> Self:
+        if (self.train_images is None) != (self.train_seed is None):
+            raise ValueError("`train_images` and `train_seed` go together")
+        if self.secret_test and self.test_seed is not None:
+            raise ValueError("nothing is drawn from a secret test set: remove `test_seed`")
+        if not self.secret_test and (self.test_images is None) != (self.test_seed is None):
+            raise ValueError("`test_images` and `test_seed` go together")
+        if self.data is not None and self.secret_test == (self.data.test is not None):
+            raise ValueError("either `data.test` names the test set, or `secret_test = true`")
+        return self
+
+
+class Runs(_Rules):
+    """How a submission is judged by several runs of it (`--runs`). One run is judged by its own accuracy."""
+
+    passes: Literal["mean", "every", "one_sided"] = Field(
+        default="mean",
+        description="What must reach the threshold: the mean accuracy, the accuracy of every run, or the "
+        "mean in a one-sided t-test that finds it above.",
+    )
+    p: float = Field(default=0.05, gt=0, lt=1, description="Greatest p-value that passes `one_sided`.")
+    ranks: Literal["mean", "median"] = Field(
+        default="median", description="Which complexity of the runs is ranked."
+    )
+
+
+class Competition(_Rules):
+    """The rules that a submission is judged by."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Short name, as on the command line.")
+    title: str = Field(min_length=1, description="Name in full.")
+    description: str = Field(min_length=1, description="What is asked, in prose.")
+    ranking: Ranking = Field(
+        description="What qualified submissions are ranked by: least first, but accuracy highest first."
+    )
+    awards: int = Field(ge=0, description="How many are awarded of each task, or of each accuracy interval.")
+    runner: Runner = _later(
+        "counted",
+        description="`counted` runs on handles and counts; `native` on plain tensors, for time and energy.",
+    )
+    nodes: int = _later(1, ge=1, le=1024, description="Machines or containers that train together.")
+    accuracy_intervals: tuple[Fraction, ...] = _later(
+        (),
+        strict=False,
+        description="Least accuracies of the intervals that are ranked apart, ascending; [] for one ranking.",
+    )
+    inference_iterations: int = _later(
+        DEFAULT_ITERATIONS,
+        ge=1,
+        description="Passes over the test set whose mean energy is ranked by `inference_energy`.",
+    )
+    overtime: Literal["fail", "checkpoint"] = _later(
+        "fail",
+        description="When the training's time is over: `checkpoint` judges the last model that it gave to "
+        "`task.checkpoint`.",
+    )
+    limits: Limits = Limits()
+    budgets: Budgets = Budgets()
+    runs: Runs = Runs()
+    tasks: dict[str, Task] = Field(min_length=1, description="By the name that a manifest uses.")
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @field_validator("tasks")
+    @classmethod
+    def _complete_budgets(cls, tasks: dict[str, Task], info: ValidationInfo) -> dict[str, Task]:
+        shared = info.data.get("budgets", Budgets())
+        return {name: _with_budgets(task, shared) for name, task in tasks.items()}
+
+    @field_validator("accuracy_intervals")
+    @classmethod
+    def _ascend(cls, bounds: tuple[float, ...]) -> tuple[float, ...]:
+        if any(low >= high for low, high in pairwise(bounds)):
+            raise ValueError("the bounds must ascend")
+        return bounds
+
+    @model_validator(mode="after")
+    def _can_be_measured(self) -> Self:
+        wanted = _RUNNER_OF_RANKING.get(self.ranking, self.runner)
+        if self.runner != wanted:
+            raise ValueError(f'`ranking = "{self.ranking}"` needs `runner = "{wanted}"`')
+        if self.nodes > 1 and self.ranking != "training_time":
+            raise ValueError('more than one of `nodes` needs `ranking = "training_time"`')
+        if self.inference_iterations != DEFAULT_ITERATIONS and self.ranking != "inference_energy":
+            raise ValueError('`inference_iterations` needs `ranking = "inference_energy"`')
+        return self
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the competition file, which paths in it are relative to; None for a built-in one."""
+        return self._folder
+
+    def located(self, folder: Path) -> "Competition":
+        """The same rules, read from a file in that folder."""
+        competition = self.model_copy()
+        competition._folder = folder
+        return competition
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of all of the rules as sorted JSON, defaults included.
+
+        Keys that came with later versions are left out at their defaults, where they change nothing:
+        the rules of older records keep their digest. What a path in the rules leads to is no part of it.
+        """
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return sha256(content.encode()).hexdigest()
+
+    def task(self, name: str) -> Task:
+        """The task that a manifest names.
+
+        Raises:
+            InvalidSubmission: the competition has no such task.
+        """
+        if name not in self.tasks:
+            raise InvalidSubmission(unknown_task(name, self.tasks, f"competition {self.name}"))
+        return self.tasks[name]
+
+    def budgets_for(self, task_name: str) -> Budgets:
+        """The budgets of a task: its own, and the competition's for the rest.
+
+        Raises:
+            InvalidSubmission: the competition has no such task.
+        """
+        return self.task(task_name).budgets
+
+
+def key_names() -> set[str]:
+    """Every key that a competition file may have, in whichever table."""
+    models: tuple[type[BaseModel], ...] = (Competition, Task, OwnData, Limits, Budgets, Runs)
+    return {name for model in models for name in model.model_fields}
+
+
+def _with_budgets(task: Task, shared: Budgets) -> Task:
+    own = task.budgets.model_dump(exclude_unset=True)
+    return task.model_copy(update={"budgets": Budgets(**shared.model_dump() | own)})
