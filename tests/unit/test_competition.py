@@ -75,6 +75,39 @@ def test_digits_is_bounded_tighter_than_cifar() -> None:
     assert digits.prediction_operations_per_image < cifar.prediction_operations_per_image
 
 
+@pytest.mark.parametrize(
+    "prize", ["haet2021-energy", "haet2021-cluster", "haet2022-energy", "haet2022-cluster"]
+)
+def test_the_prizes_ask_for_the_accuracies_of_the_main_competition(prize: str) -> None:
+    rules, main = load_competition(prize), load_competition("haet2021")
+    assert {n: t.threshold for n, t in rules.tasks.items()} == {n: t.threshold for n, t in main.tasks.items()}
+    assert rules.awards == 1
+    assert rules.runner == "native"
+    assert (rules.ranking, rules.nodes) == (
+        ("training_energy", 1) if prize.endswith("energy") else ("training_time", 2)
+    )
+
+
+def test_acml2021_ranks_energy_within_intervals_of_five_points() -> None:
+    rules = load_competition("acml2021")
+    assert (rules.ranking, rules.inference_iterations, rules.awards) == ("inference_energy", 200, 1)
+    assert rules.accuracy_intervals[-2:] == (0.90, 0.95)
+    assert rules.task("cifar10").threshold == 0
+
+
+def test_haet2023_has_ten_minutes_and_a_secret_test_set_and_practice_the_same_training_images() -> None:
+    rules, practice = load_competition("haet2023"), load_competition("haet2023-practice")
+    task = rules.task("cifar10")
+    assert rules.ranking == "accuracy"
+    assert rules.overtime == "checkpoint"
+    assert task.budgets.wall_seconds == 600
+    assert (task.train_images, task.test_images, task.secret_test) == (5000, 1000, True)
+    assert practice.task("cifar10").train_seed == task.train_seed
+    assert practice.awards == 0
+    same = {"ranking", "runner", "overtime", "limits", "budgets"}
+    assert rules.model_dump(include=same) == practice.model_dump(include=same)
+
+
 @pytest.mark.parametrize("name", builtin_competitions())
 def test_every_built_in_competition_loads_under_its_own_name(name: str) -> None:
     assert load_competition(name).name == name
@@ -146,6 +179,7 @@ def test_a_misspelt_name_is_told_the_right_one() -> None:
     with pytest.raises(UsageProblem, match="did you mean haet2021") as caught:
         load_competition("haet2012")
     assert "digits, haet2021" in caught.value.hint
+    assert "haet2023-practice" in caught.value.hint
 
 
 @pytest.mark.parametrize(
