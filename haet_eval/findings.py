@@ -137,7 +137,13 @@ class Findings:
         rules = self.competition
         if rules is None:
             return None
-        return CompetitionInfo(name=rules.name, digest=rules.digest, ranking=rules.ranking)
+        return CompetitionInfo(
+            name=rules.name,
+            digest=rules.digest,
+            ranking=rules.ranking,
+            accuracy_intervals=rules.accuracy_intervals,
+            awards=rules.awards,
+        )
 
     def _dataset(self) -> DatasetInfo | None:
         data = self.dataset

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from haet_eval.competition import Ranking
 from haet_eval.errors import Verdict
 
 SCHEMA_VERSION: Final = 1
@@ -112,13 +113,14 @@ class CompetitionInfo(_Part):
     """The rules that were applied; the digest is that of the competition file.
 
     `ranking` is what its prizes go by, `accuracy_intervals` the lower bounds of the intervals that each
-    have their own.
+    have their own, and `awards` how many there are, None where the record does not say.
     """
 
     name: str
     digest: Sha256
-    ranking: str = "complexity"
+    ranking: Ranking = "complexity"
     accuracy_intervals: tuple[float, ...] = ()
+    awards: Size | None = None
 
 
 class DatasetInfo(_Part):
