@@ -193,7 +193,7 @@ def train_and_predict(
     findings.threads = executor_threads(assignment.budgets)
     observer.stage("train", assignment.submission.name)
     header = {
-        "version": 1,
+        "version": 2,
         "dataset": assignment.dataset.digest,
         "seed": findings.seed,
         "threads": findings.threads,
@@ -218,6 +218,10 @@ def train_and_predict(
         except KeyboardInterrupt:
             observer.note("Interrupted: stopping the workers. Once more leaves at once.")
             raise
+        finally:
+            if findings.training is not None:
+                run.trace.close()
+                findings.trace = findings.store.put_artifact(run.trace_path, "trace")
 
 
 def _train(assignment: Assignment, run: Run, findings: Findings) -> None:
@@ -230,8 +234,6 @@ def _train(assignment: Assignment, run: Run, findings: Findings) -> None:
         parameters = run.meter.seal(tensors)
     finally:
         findings.take_training(run.meter, run.watch.elapsed_seconds)
-        run.trace.close()
-        findings.trace = findings.store.put_artifact(run.trace_path, "trace")
     run.watch.begin("predict", budgets.prediction_seconds)
     sealed = relay.seal(tensors)
     findings.take_model(parameters, sealed.weights, sealed.peak_memory_bytes)

@@ -85,6 +85,13 @@ class Batch(Message):
     shape: tuple[int, ...] = ()
 
 
+class Logits(Message):
+    """In a trace: the tensor that was the prediction for a batch, [images, classes]."""
+
+    handle: int
+    classes: int
+
+
 class Load(Message):
     """To the executor: a tensor follows in BLOCK frames."""
 

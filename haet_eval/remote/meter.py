@@ -26,7 +26,7 @@ from haet_eval.remote.charges import (
 )
 from haet_eval.remote.definitions import check_outcome, make_template, price_told, signature_of, validate_call
 from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
-from haet_eval.remote.messages import ModelTensor, Seal
+from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
 from haet_eval.remote.operators.validation import Refused
 from haet_eval.remote.tally import Tally
@@ -144,7 +144,7 @@ class Meter:
         """What is counted is recorded, also where the record that follows ends the run."""
         try:
             if body:
-                self._record(kind, body)
+                self._sink.add(kind, body)
         finally:
             self.charges.message(records)
 
@@ -437,8 +437,8 @@ class Meter:
             self._tally.count_dynamic(template, outcome, payload, self._phase)
         else:
             template.calls[self._phase] += 1
-        self._record(Kind.QUESTION, question.record)
-        self._record(Kind.OUTCOME, payload)
+        self._sink.add(Kind.QUESTION, question.record)
+        self._sink.add(Kind.OUTCOME, payload)
         self.charges.message(1)
         new = new_tensors(outcome, question.inputs, template.exact) if template.dynamic else template.new
         self._apply(template, question.inputs, new)
@@ -452,10 +452,6 @@ class Meter:
         if _tainted(question.inputs):
             self.charges.readback(NUMBER_BYTES)
         self._pass(question.record, 1, Kind.REFUSED)
-
-    def _record(self, kind: Kind, body: bytes) -> None:
-        if not self._predicting:
-            self._sink.add(kind, body)
 
     @staticmethod
     def _settle(template: Template, outcome: Outcome, inputs: list[Handle]) -> None:
@@ -485,7 +481,7 @@ class Meter:
         """
         self.check_operations()
         handles = [self._named(tensor.handle) for tensor in tensors]
-        self._record(Kind.SEAL, Seal(tensors=tuple(tensors)).encode())
+        self._sink.add(Kind.SEAL, Seal(tensors=tuple(tensors)).encode())
         for handle in handles:
             handle.storage.sealed = True
             handle.storage.tainted = True
@@ -517,13 +513,15 @@ class Meter:
     def begin_batch(self, shape: tuple[int, ...]) -> int:
         """Images to predict (uint8) are put into the executor; returns their handle."""
         self._images += shape[0]
-        return self.load(shape, "uint8")
+        handle = self.load(shape, "uint8")
+        self._sink.add(Kind.BATCH, Batch(handle=handle, shape=shape).encode())
+        return handle
 
-    def check_logits(self, number: int, images: int, classes: int) -> None:
-        """Check that a tensor can be the prediction for a batch.
+    def take_logits(self, number: int, images: int, classes: int) -> None:
+        """Take a tensor as the prediction for a batch.
 
         Raises:
-            SubmissionFailure: it has another shape or dtype.
+            SubmissionFailure: it has another shape or dtype, or the prediction took too many operations.
         """
         layout = self._named(number).layout
         if layout.shape != (images, classes) or "float" not in layout.dtype:
@@ -532,10 +530,11 @@ class Meter:
                 f"The model returned a tensor of shape {list(layout.shape)} and dtype {layout.dtype} for "
                 f"a batch of {images} images; logits must be floats of shape {[images, classes]}.",
             )
+        self.check_operations()
+        self._sink.add(Kind.LOGITS, Logits(handle=number, classes=classes).encode())
 
     def end_batch(self) -> tuple[int, ...]:
         """Forget what depends on data but is not the model; returns the handles that were dropped."""
-        self.check_operations()
         gone = [n for n, h in self._handles.living.items() if h.storage.tainted and not h.storage.sealed]
         self._dropped = self._left_by_training | {n: self._handles.living.pop(n).layout for n in gone}
         return tuple(gone)

@@ -10,7 +10,7 @@ from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.errors import SubmissionFailure
 from haet_eval.remote.charges import Budgets
-from haet_eval.remote.messages import ModelTensor, Seal
+from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import Accepted, Meter, Question
 from haet_eval.remote.trace import BrokenTrace, Kind, read_trace
 from haet_eval.remote.wire import Code, WireError
@@ -22,15 +22,29 @@ _UNBOUNDED: Final = Budgets(_ANY, _ANY, _ANY, None, _ANY)
 
 
 @dataclass(frozen=True, slots=True)
+class Charged:
+    """What was charged up to some point of a trace."""
+
+    readback_bytes: int
+    upload_bytes: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Recount:
-    """What a trace says: the calls, what was charged, and the parameters where a model came back."""
+    """What a trace says of the training: its calls, what it was charged, and the model that came back.
+
+    Of the prediction, apart from all that: the images that were predicted, its operations, and what training
+    and prediction were charged together.
+    """
 
     header: dict[str, Any]
     histogram: Histogram
     parameters: ParameterCount | None
-    readback_bytes: int
-    upload_bytes: int
-    messages: int
+    training: Charged
+    predicted_images: int
+    prediction_operations: int
+    whole_run: Charged
 
 
 class Listener(Protocol):
@@ -51,12 +65,20 @@ class Listener(Protocol):
     def sealed(self, entry: int, tensors: tuple[ModelTensor, ...], model_bytes: int) -> None:
         """The tensors of the returned model; the size of their values."""
 
+    def batch(self, entry: int, shape: tuple[int, ...]) -> None:
+        """Images to predict, uint8 of this shape, are the next tensor."""
+
+    def predicted(self, entry: int, logits: int, classes: int, dropped: tuple[int, ...]) -> None:
+        """The tensor that is the prediction for the batch, and those that did not outlive the batch."""
+
 
 class _Nobody:
     def passed(self, entry: int, records: bytes) -> None: ...
     def answered(self, entry: int, question: Question, outcome: bytes | None) -> None: ...
     def refused(self, entry: int, question: Question) -> None: ...
     def sealed(self, entry: int, tensors: tuple[ModelTensor, ...], model_bytes: int) -> None: ...
+    def batch(self, entry: int, shape: tuple[int, ...]) -> None: ...
+    def predicted(self, entry: int, logits: int, classes: int, dropped: tuple[int, ...]) -> None: ...
 
 
 def recount(path: Path, listener: Listener | None = None) -> Recount:
@@ -76,14 +98,14 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
             walk.take(entry, kind, body, entries)
     except (WireError, SubmissionFailure, ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise BrokenTrace(f"the trace holds what no meter would have let pass: {error}") from None
-    charges = walk.meter.charges
     return Recount(
         header=header,
         histogram=walk.meter.histogram(),
         parameters=walk.parameters,
-        readback_bytes=charges.readback_bytes,
-        upload_bytes=charges.upload_bytes,
-        messages=charges.messages,
+        training=walk.training or walk.charged(),
+        predicted_images=walk.predicted_images,
+        prediction_operations=walk.meter.prediction_operations,
+        whole_run=walk.charged(),
     )
 
 
@@ -117,16 +139,50 @@ class _Walk:
     def __init__(self, meter: Meter, listener: Listener) -> None:
         self.meter = meter
         self.parameters: ParameterCount | None = None
+        self.training: Charged | None = None
+        self.predicted_images = 0
+        self._batch_images = 0
         self._listener = listener
 
+    def charged(self) -> Charged:
+        charges = self.meter.charges
+        return Charged(charges.readback_bytes, charges.upload_bytes, charges.messages)
+
     def take(self, entry: int, kind: Kind, body: bytes, entries: _Entries) -> None:
+        match kind:
+            case Kind.SEAL:
+                self._seal(entry, Seal.model_validate_json(body))
+            case Kind.BATCH:
+                self._begin_batch(entry, Batch.model_validate_json(body))
+            case Kind.LOGITS:
+                self._end_batch(entry, Logits.model_validate_json(body))
+            case _:
+                self._records(entry, kind, body, entries)
+
+    def _seal(self, entry: int, seal: Seal) -> None:
         if self.parameters is not None:
-            raise BrokenTrace("the trace goes on after the model was returned")
-        if kind is Kind.SEAL:
-            tensors = Seal.model_validate_json(body).tensors
-            self.parameters = self.meter.seal(tensors)
-            self._listener.sealed(entry, tensors, self.meter.model_bytes(tensors))
-            return
+            raise BrokenTrace("a second model is returned in the trace")
+        self.parameters = self.meter.seal(seal.tensors)
+        self.training = self.charged()
+        self._listener.sealed(entry, seal.tensors, self.meter.model_bytes(seal.tensors))
+
+    def _begin_batch(self, entry: int, batch: Batch) -> None:
+        if self.parameters is None or self._batch_images or min(batch.shape, default=0) < 1:
+            raise BrokenTrace("a batch of images at a place of the trace where none can be")
+        if self.meter.begin_batch(batch.shape) != batch.handle:
+            raise BrokenTrace("a batch of images with another number than it got")
+        self._batch_images = batch.shape[0]
+        self._listener.batch(entry, batch.shape)
+
+    def _end_batch(self, entry: int, logits: Logits) -> None:
+        if not self._batch_images:
+            raise BrokenTrace("a prediction of no batch is in the trace")
+        self.meter.take_logits(logits.handle, self._batch_images, logits.classes)
+        self.predicted_images += self._batch_images
+        self._batch_images = 0
+        self._listener.predicted(entry, logits.handle, logits.classes, self.meter.end_batch())
+
+    def _records(self, entry: int, kind: Kind, body: bytes, entries: _Entries) -> None:
         accepted = self.meter.accept(body)
         if accepted.end < len(body) or not _is_one(kind, accepted):
             raise BrokenTrace("an entry of the trace is not what it says it is")

@@ -120,7 +120,7 @@ class Relay:
             handle = self.meter.begin_batch(batch.shape)
             self._reply(Status.OK, Batch(handle=handle, shape=batch.shape).encode())
             logits = self._expect(Predicted).logits
-            self.meter.check_logits(logits or 0, len(batch), num_classes)
+            self.meter.take_logits(logits or 0, len(batch), num_classes)
             labels.append(self.link.argmax(logits or 0, len(batch), num_classes))
             self.link.drop(self.meter.end_batch())
         self._reply(Status.OK, Batch(handle=None).encode())

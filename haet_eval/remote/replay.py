@@ -1,4 +1,8 @@
-"""A trace run once more, on real data, with no contestant process alive: only an executor works."""
+"""A trace run once more, on real data, with no contestant process alive: only an executor works.
+
+First the training and then, when all but the model is freed, the prediction: as in the run, the test images
+reach the executor only after the seal.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from haet_eval.errors import SubmissionFailure
@@ -27,13 +32,22 @@ class Departure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A replay that ended as the trace does: answers compared, and the model where one came back."""
+    """A replay that ended as the trace does: answers compared, and the model where one came back.
+
+    `labels` are those that the model gives to the test images, int64, as far as the trace predicts them.
+    """
 
     answers: int
     sealed: Sealed | None
+    labels: npt.NDArray[np.int64]
 
 
-def replay(path: Path, link: ExecutorLink, arrays: Sequence[npt.NDArray[Any]]) -> Replay:
+def replay(
+    path: Path,
+    link: ExecutorLink,
+    arrays: Sequence[npt.NDArray[Any]],
+    test_images: npt.NDArray[np.uint8],
+) -> Replay:
     """Run a trace in an executor that was told to start, and compare all that it answers.
 
     What was read back is not in a trace, and not compared. The replay ends at the first difference, so
@@ -43,6 +57,7 @@ def replay(path: Path, link: ExecutorLink, arrays: Sequence[npt.NDArray[Any]]) -
         path: the trace.
         link: to the executor.
         arrays: the training data, uint8 [N, 3, 32, 32] and int64 [N].
+        test_images: uint8 [M, 3, 32, 32].
 
     Raises:
         BrokenTrace: see `recount`.
@@ -51,18 +66,21 @@ def replay(path: Path, link: ExecutorLink, arrays: Sequence[npt.NDArray[Any]]) -
     """
     for array in arrays:
         link.load(array)
-    performer = _Performer(link)
+    performer = _Performer(link, test_images)
     recount(path, performer)
-    return Replay(performer.answers, performer.model)
+    return Replay(performer.answers, performer.model, np.array(performer.labels, np.int64))
 
 
 class _Performer:
     """Hands on to an executor what the meter lets pass."""
 
-    def __init__(self, link: ExecutorLink) -> None:
+    def __init__(self, link: ExecutorLink, test_images: npt.NDArray[np.uint8]) -> None:
         self._link = link
+        self._test_images = test_images
+        self._batch_images = 0
         self.answers = 0
         self.model: Sealed | None = None
+        self.labels: list[int] = []
 
     def passed(self, entry: int, records: bytes) -> None:
         with _at(entry, "a call"):
@@ -92,6 +110,19 @@ class _Performer:
     def sealed(self, entry: int, tensors: tuple[ModelTensor, ...], model_bytes: int) -> None:
         with _at(entry, "the end of the training"):
             self.model = self._link.seal(tensors, model_bytes)
+
+    def batch(self, entry: int, shape: tuple[int, ...]) -> None:
+        images = self._test_images[len(self.labels) : len(self.labels) + shape[0]]
+        if images.shape != shape:
+            raise Departure(entry, f"a batch of shape {list(shape)} that the test images do not give")
+        self._batch_images = shape[0]
+        with _at(entry, "a batch of test images"):
+            self._link.load(images)
+
+    def predicted(self, entry: int, logits: int, classes: int, dropped: tuple[int, ...]) -> None:
+        with _at(entry, "the prediction of a batch"):
+            self.labels += self._link.argmax(logits, self._batch_images, classes).tolist()
+            self._link.drop(dropped)
 
     def _ask(self, entry: int, question: Question) -> tuple[Status, bytes]:
         self.answers += 1

@@ -1,6 +1,6 @@
 """The trace: everything the meter let pass, from which anyone can recompute the count.
 
-A file of zlib-compressed entries, each a kind (one byte), a length (four) and a body. The first entry is the
+It goes from the first call of the training to the last of the prediction; the seal parts the two. A file of zlib-compressed entries, each a kind (one byte), a length (four) and a body. The first entry is the
 header. What a call returned (shapes, never values) is part of the trace; what was read back is not, so a
 trace can be published without the data.
 """
@@ -18,7 +18,7 @@ from haet_eval.remote.charges import check_trace
 
 _ENTRY: Final = struct.Struct("<BI")
 _MAX_ENTRY_BYTES: Final = 80 << 20
-_MAGIC: Final = b"haet-trace-1\n"
+_MAGIC: Final = b"haet-trace-2\n"
 _CHUNK_BYTES: Final = 1 << 16
 _INFLATED_BYTES: Final = 1 << 20
 _LEVEL: Final = 1
@@ -33,6 +33,8 @@ class Kind(IntEnum):
     OUTCOME = 3  # the answer to the question before, where it was an outcome
     SEAL = 4  # JSON: the tensors of the returned model
     REFUSED = 5  # one record that was refused: nothing happened, but it was charged
+    BATCH = 6  # JSON: images to predict were handed over
+    LOGITS = 7  # JSON: the prediction for them
 
 
 class BrokenTrace(Exception):

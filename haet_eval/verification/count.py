@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from haet_eval.competition import Task
 from haet_eval.counting.bill import STANDARD, bill
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.operations import priced
-from haet_eval.record import Parameters, Record, Training, complexity
+from haet_eval.record import Evaluation, Parameters, Record, Training, complexity
 from haet_eval.remote.recount import Recount, recount
 from haet_eval.remote.trace import BrokenTrace
 from haet_eval.verification.check import Check, differs, holds, same, unchecked
@@ -30,7 +31,7 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
         except BrokenTrace as fault:
             yield differs("count", str(fault))
     if found is None:
-        yield unchecked("parameters, charges", NO_TRACE)
+        yield unchecked("parameters, charges, prediction", NO_TRACE)
     else:
         yield from _check_recount(record, training, found, evidence)
     yield _check_operations(training, found.histogram if found else None, evidence)
@@ -53,6 +54,7 @@ def _check_recount(record: Record, training: Training, found: Recount, evidence:
     else:
         yield same("parameters", training.parameters, parameters, "follow from the trace")
     yield _check_charges(training, found)
+    yield _check_prediction(record.evaluation, found, evidence.task(record))
 
 
 def _check_header(record: Record, header: dict[str, Any]) -> Check:
@@ -97,9 +99,25 @@ def _check_operations(training: Training, recounted: Histogram | None, evidence:
 
 def _check_charges(training: Training, found: Recount) -> Check:
     stated = (training.readback_bytes, training.upload_bytes, training.messages)
-    charged = (found.readback_bytes, found.upload_bytes, found.messages)
+    charged = (found.training.readback_bytes, found.training.upload_bytes, found.training.messages)
     detail = "bytes read back and sent up, and messages, follow from the trace"
     return same("charges", stated, charged, detail)
+
+
+def _check_prediction(evaluation: Evaluation | None, found: Recount, task: Task | None) -> Check:
+    """Images and operations of the prediction, and that its charges are within what training left over."""
+    if evaluation is None:
+        return unchecked("prediction", "the run ended before all images were predicted")
+    charged = found.whole_run
+    if task is not None and (
+        charged.readback_bytes > task.budgets.readback_bytes
+        or charged.upload_bytes > task.budgets.upload_bytes
+        or charged.messages > task.budgets.messages
+    ):
+        return differs("prediction", "training and prediction together use more than the rules allow")
+    stated = (evaluation.total, evaluation.operations)
+    detail = f"{evaluation.total:,} images, {evaluation.operations:,} operations follow from the trace"
+    return same("prediction", stated, (found.predicted_images, found.prediction_operations), detail)
 
 
 def _stored(evidence: Evidence) -> Histogram | None:

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from haet_eval.record import Artifact
 from haet_eval.verification.check import Check, differs, holds, unchecked
 from haet_eval.verification.weights import relative_distance
@@ -69,3 +72,29 @@ def compare_weights(stated: Artifact, stored: bytes | None, found: bytes, other:
     if distance is not None and distance <= TOLERANCE:
         return holds(subject, f"{apart}, within {TOLERANCE:.0e}{note(other)}")
     return unchecked(subject, f"{apart}, which may be the machine's doing{note(other)}")
+
+
+def compare_labels(stored: bytes, found: npt.NDArray[np.int64], other: Sequence[str]) -> Check:
+    """Label for label on a machine like the record's; on another one, rounding may turn a few.
+
+    Args:
+        stored: the predictions that the record names, one label in each line.
+        found: those that came out now.
+        other: what is unlike on this machine.
+    """
+    subject = "predictions again"
+    stated = stored.decode("ascii", "replace").split()
+    again = [str(label) for label in found]
+    if len(stated) != len(again):
+        return differs(subject, f"the trace predicts {len(again):,} images, the record {len(stated):,}")
+    apart = [place for place, pair in enumerate(zip(stated, again, strict=True)) if pair[0] != pair[1]]
+    if not apart:
+        return holds(subject, f"each of {len(again):,} labels the same{note(other)}")
+    first = apart[0]
+    detail = (
+        f"{len(apart):,} of {len(again):,} labels are other ones, the first in line {first + 1:,}:"
+        f" {again[first]} instead of {stated[first]:.20}"
+    )
+    if not other:
+        return differs(subject, f"{detail}, on an equal machine")
+    return unchecked(subject, f"{detail}, which may be the machine's doing{note(other)}")

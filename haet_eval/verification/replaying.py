@@ -1,13 +1,12 @@
-"""Replays the training of a record: its trace, on the data, in an executor alone."""
+"""Replays a record, training and prediction: its trace, on the data, in an executor alone."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy.typing as npt
-
 from haet_eval.competition import Budgets
+from haet_eval.dataset import Dataset
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation import choose_runtime
 from haet_eval.findings import cpu_name
@@ -17,7 +16,7 @@ from haet_eval.remote.replay import Departure, Replay, replay
 from haet_eval.remote.trace import BrokenTrace
 from haet_eval.verification.check import Check, differs, holds, unchecked
 from haet_eval.verification.evidence import Evidence
-from haet_eval.verification.machine import Machine, compare_weights, note
+from haet_eval.verification.machine import Machine, compare_labels, compare_weights, note
 from haet_eval.workers import open_executor
 
 _PATIENCE: Final = 10
@@ -33,7 +32,7 @@ class Place:
 
 
 def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[Check]:
-    """Whether the executor answers as the trace says, and whether the weights come out again."""
+    """Whether the executor answers as the trace says, and whether weights and predictions come out again."""
     trace, data = evidence.files.get("trace"), evidence.dataset
     if trace is None or data is None:
         yield unchecked("replay", "needs the trace and the data set")
@@ -45,14 +44,14 @@ def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[C
             place,
             task.budgets if task else Budgets(),
             trace,
-            [data.train_images, data.train_labels],
+            data,
         )
     except EnvironmentProblem as problem:
         yield unchecked("replay", f"{problem.message}; {problem.hint}".rstrip("; "))
     except BrokenTrace as fault:
         yield differs("replay", str(fault))
     else:
-        yield from _compare(record, found, other, evidence.files.get("weights"))
+        yield from _compare(record, found, other, evidence.files)
 
 
 def _perform(
@@ -60,7 +59,7 @@ def _perform(
     place: Place,
     budgets: Budgets,
     trace: Path,
-    arrays: list[npt.NDArray[Any]],
+    data: Dataset,
 ) -> tuple[Replay | Departure, list[str]]:
     device = place.device or environment.device
     threads = environment.threads or 1
@@ -71,24 +70,28 @@ def _perform(
         facts = link.start(Start(device=device, threads=threads))
         other = _here(device, threads, facts, image).unlike(machine_of(environment))
         try:
-            return replay(trace, link, arrays), other
+            return replay(trace, link, [data.train_images, data.train_labels], data.test_images), other
         except Departure as departure:
             return departure, other
 
 
 def _compare(
-    record: Record, found: Replay | Departure, other: list[str], stored: Path | None
+    record: Record, found: Replay | Departure, other: list[str], files: Mapping[str, Path]
 ) -> Iterator[Check]:
     if isinstance(found, Departure):
         report = unchecked if other else differs
         yield report("replay", f"{found}{note(other)}")
         return
     yield holds("replay", f"{found.answers:,} answers are those of the trace{note(other)}")
-    stated = record.training.model if record.training else None
+    stated, stored = record.training.model if record.training else None, files.get("weights")
     if stated is None or found.sealed is None:
         yield unchecked("weights again", "the training gave no model that was kept")
     else:
         yield compare_weights(stated, stored.read_bytes() if stored else None, found.sealed.weights, other)
+    if record.evaluation is None or "predictions" not in files:
+        yield unchecked("predictions again", "the stored ones are not at hand")
+    else:
+        yield compare_labels(files["predictions"].read_bytes(), found.labels, other)
 
 
 def _here(device: str, threads: int, facts: Mapping[str, Any], image: str | None) -> Machine:

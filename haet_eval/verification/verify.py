@@ -94,7 +94,7 @@ def _check_sources(record: Record) -> Check:
 def _beyond(record: Record) -> Iterator[Check]:
     """What no look at the files can tell."""
     if record.evaluation is not None:
-        yield unchecked("model", "that it makes these predictions; `haet-eval rerun` tells")
+        yield unchecked("model", "that it makes these predictions; --replay tells, and `haet-eval rerun`")
     yield unchecked("times, machine", "are what the evaluator wrote down")
     if record.rank is not None:
         yield unchecked("rank", "depends on the other records; `haet-eval leaderboard` ranks anew")

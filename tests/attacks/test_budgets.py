@@ -34,8 +34,8 @@ def test_a_budget_that_is_used_up_ends_the_run(name: str, tmp_path: Path) -> Non
     assert training.upload_bytes <= BUDGETS.upload_bytes
     counted = recount(attack.trace_path)
     assert counted.histogram.to_json() == attack.histogram.to_json()
-    assert counted.readback_bytes == training.readback_bytes
-    assert counted.messages == training.messages
+    assert counted.training.readback_bytes == training.readback_bytes
+    assert counted.training.messages == training.messages
 
 
 def test_an_honest_training_uses_a_small_part_of_each_budget(honest: Attack) -> None:
@@ -49,9 +49,9 @@ def test_an_honest_training_uses_a_small_part_of_each_budget(honest: Attack) -> 
 def test_the_recount_knows_what_was_charged(honest: Attack) -> None:
     counted, training = recount(honest.trace_path), honest.record.training
     assert training is not None
-    assert counted.readback_bytes == training.readback_bytes > 0
-    assert counted.upload_bytes == training.upload_bytes > 0
-    assert counted.messages == training.messages
+    assert counted.training.readback_bytes == training.readback_bytes > 0
+    assert counted.training.upload_bytes == training.upload_bytes > 0
+    assert counted.training.messages == training.messages
     assert counted.parameters is not None
     assert training.parameters is not None
     assert counted.parameters.total == training.parameters.total

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from random import Random
 
@@ -44,7 +45,8 @@ class Exchange:
 
 def exchanges(trace: Path) -> list[Exchange]:
     """The frames of a recorded training, in order."""
-    entries = [entry for entry in read_trace(trace) if entry[0] not in (Kind.HEADER, Kind.SEAL)]
+    training = takewhile(lambda entry: entry[0] is not Kind.SEAL, read_trace(trace))
+    entries = [entry for entry in training if entry[0] is not Kind.HEADER]
     following = [*entries[1:], (Kind.PASSED, b"")]
     return [
         Exchange(body, after if next_kind is Kind.OUTCOME else None)
@@ -96,7 +98,7 @@ class WireFuzzer:
             for exchange in self.chance.sample(self.recorded, min(20, len(self.recorded))):
                 for frame in self._mutated(exchange.frame, 2):
                     self._feed(meter, frame, exchange.answer, mutated=True)
-            meter.check_logits(self.chance.randrange(60), 2, 10)
+            meter.take_logits(self.chance.randrange(60), 2, 10)
             meter.end_batch()
         except SubmissionFailure:
             self.tally.outcomes["ended in prediction"] += 1

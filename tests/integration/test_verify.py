@@ -268,7 +268,7 @@ def lie_about_nonzero(path: Path) -> tuple[int, Path]:
     training = {
         "histogram": HistogramArtifact(sha256=kept.sha256, bytes=kept.bytes, entries=len(found.histogram)),
         "operations": priced(bill(found.histogram)),
-        "readback_bytes": found.readback_bytes,
+        "readback_bytes": found.training.readback_bytes,
     }
     return place, reseal(path, training, trace=store.put_artifact(forged, "trace"))
 
@@ -339,17 +339,48 @@ def test_a_rerun_gives_the_same_counts_weights_and_predictions(original: Path, e
     assert len(list(original.parent.glob("*.json"))) == 1
 
 
-def test_a_rerun_finds_what_a_look_at_the_files_cannot(original: Path, evaluated: Path) -> None:
-    """Predictions that no model made: all follows from them, so that only running it again tells."""
+def all_right(path: Path) -> Path:
+    """A record with predictions that no model made: all in it follows from them."""
     from haet_eval.dataset import load_dataset
 
-    labels = load_dataset("digits", original.parent).test_labels
-    perfect = Store(original.parent).put_artifact(
-        "".join(f"{label}\n" for label in labels).encode(), "predictions.txt"
-    )
-    record = read_record(original)
+    labels = load_dataset("digits", path.parent).test_labels
+    text = "".join(f"{label}\n" for label in labels)
+    perfect = Store(path.parent).put_artifact(text.encode(), "predictions.txt")
+    record = read_record(path)
     score = part(record, "evaluation", predictions=perfect, correct=len(labels), accuracy=1.0)
-    cheat = reseal(original, **score, **part(record, "status", verdict=Verdict.QUALIFIED, reason=""))
+    return reseal(path, **score, **part(record, "status", verdict=Verdict.QUALIFIED, reason=""))
+
+
+def test_a_replay_finds_predictions_that_the_model_does_not_make(original: Path) -> None:
+    found = replayed(all_right(original))
+    assert found["replay"].result is found["weights again"].result is Result.HOLDS
+    assert found["predictions again"].result is Result.DIFFERS
+    assert "of 445 labels are other ones" in found["predictions again"].detail
+
+
+def test_on_another_machine_a_few_predictions_may_turn(original: Path) -> None:
+    elsewhere = part(read_record(original), "environment", cpu="Analytical Engine")
+    found = replayed(all_right(reseal(original, **elsewhere)))["predictions again"]
+    assert found.result is Result.UNCHECKED
+    assert "instead of Analytical Engine" in found.detail
+
+
+def test_a_trace_that_predicts_fewer_images_than_the_record_says_does_not_hold(original: Path) -> None:
+    (source,) = original.parent.glob("artifacts/*.trace")
+    (_, header), *entries = list(read_trace(source))
+    last = max(place for place, (kind, _) in enumerate(entries) if kind is Kind.BATCH)
+    writer = TraceWriter(original.parent / "cut", json.loads(header))
+    for kind, body in entries[:last]:
+        writer.add(kind, body)
+    writer.close()
+    cut = reseal(original, trace=Store(original.parent).put_artifact(original.parent / "cut", "trace"))
+    found = check(cut)
+    assert {name for name, one in found.items() if one.result is Result.DIFFERS} == {"prediction"}
+    assert "found is (400, " in found["prediction"].detail
+
+
+def test_a_rerun_finds_what_a_look_at_the_files_cannot(original: Path, evaluated: Path) -> None:
+    cheat = all_right(original)
     assert not [one for one in check(cheat).values() if one.result is Result.DIFFERS]
     found = command("rerun", cheat, "--submission", evaluated.parents[1] / "submission", "--json")
     assert found.returncode == 1, found.stderr

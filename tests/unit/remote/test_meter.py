@@ -382,7 +382,9 @@ def test_prediction_budget_is_for_each_image() -> None:
     bench.relu(number, 2, 4)
     bench.meter.check_operations()
     bench.call(1, number)
-    assert verdict_of(bench.meter.end_batch) is Verdict.LIMIT_PREDICTION
+    assert verdict_of(bench.meter.check_operations) is Verdict.LIMIT_PREDICTION
+    logits = bench.rand(2, 10)
+    assert verdict_of(lambda: bench.meter.take_logits(logits, 2, 10)) is Verdict.LIMIT_PREDICTION
 
 
 def test_living_tensors_are_bounded_within_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -572,11 +574,11 @@ def test_logits_have_one_float_for_each_image_and_class(shape: tuple[int, ...], 
     answer = outcome(fresh(*shape, dtype=dtype))
     number = bench.define("aten.ones.default", {"size": shape}, answer=answer)
     with pytest.raises(SubmissionFailure, match="logits must be floats of shape"):
-        bench.meter.check_logits(number, 2, 10)
+        bench.meter.take_logits(number, 2, 10)
 
 
 def test_logits_that_do_not_exist_fail() -> None:
-    assert verdict_of(lambda: Bench().meter.check_logits(0, 2, 10)) is Verdict.FAILED
+    assert verdict_of(lambda: Bench().meter.take_logits(0, 2, 10)) is Verdict.FAILED
 
 
 def test_prediction_does_not_touch_the_count_of_the_training() -> None:

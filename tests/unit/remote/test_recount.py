@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haet_eval.remote import wire
-from haet_eval.remote.messages import ModelTensor, Seal
+from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import Meter
-from haet_eval.remote.recount import recount
+from haet_eval.remote.recount import Charged, recount
 from haet_eval.remote.trace import BrokenTrace, Kind, TraceWriter, read_trace
 from haet_eval.remote.wire import Code
 from tests.unit.remote import frames
@@ -26,16 +26,27 @@ Step: TypeAlias = Callable[[Bench], object]
 quick = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def train(path: Path, steps: list[Step]) -> Bench:
-    """Play these steps on a meter that writes its trace there."""
+def train(path: Path, steps: list[Step], batches: int = 0) -> Bench:
+    """Play these steps on a meter that writes its trace there, then predict so many batches of two."""
     writer = TraceWriter(path, HEADER)
     bench = Bench(sink=writer)
     weight = bench.ones(8)
     for step in steps:
         step(bench)
     bench.meter.seal([ModelTensor(name="weight", handle=weight, role="trainable")])
+    for _ in range(batches):
+        predict(bench)
     writer.close()
     return bench
+
+
+def predict(bench: Bench) -> None:
+    """Eight operations and 32 bytes read."""
+    images = bench.meter.begin_batch((2, 4))
+    number = bench.relu(bench.as_float(images, 2, 4), 2, 4)
+    bench.read(number)
+    bench.meter.take_logits(number, 2, 4)
+    bench.meter.end_batch()
 
 
 def refused_by_the_executor(bench: Bench) -> None:
@@ -81,9 +92,35 @@ def test_the_recount_equals_the_live_count_byte_for_byte(tmp_path: Path, names: 
     assert counted.histogram.to_json() == live.histogram().to_json()
     assert counted.parameters is not None
     assert counted.parameters.total == 8
-    assert counted.readback_bytes == live.charges.readback_bytes
-    assert counted.upload_bytes == live.charges.upload_bytes
-    assert counted.messages == live.charges.messages
+    charges = live.charges
+    assert counted.training == Charged(charges.readback_bytes, charges.upload_bytes, charges.messages)
+
+
+@quick
+@given(names=steps, batches=st.integers(0, 3))
+def test_prediction_is_in_the_trace_apart_from_the_training(
+    tmp_path: Path, names: list[str], batches: int
+) -> None:
+    only_trained = train(tmp_path / "trained", [STEPS[name] for name in names]).meter
+    meter = train(tmp_path / "trace", [STEPS[name] for name in names], batches).meter
+    counted = recount(tmp_path / "trace")
+    assert counted.histogram.to_json() == only_trained.histogram().to_json()
+    assert counted.training == recount(tmp_path / "trained").training
+    assert counted.predicted_images == 2 * batches
+    assert counted.prediction_operations == meter.prediction_operations == 8 * batches
+    charges = meter.charges
+    assert counted.whole_run == Charged(charges.readback_bytes, charges.upload_bytes, charges.messages)
+    assert counted.whole_run.readback_bytes == counted.training.readback_bytes + 32 * batches
+
+
+def test_a_batch_that_was_never_predicted_is_no_predicted_image(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "trace", HEADER)
+    bench = Bench(sink=writer)
+    bench.meter.seal([])
+    predict(bench)
+    bench.as_float(bench.meter.begin_batch((2, 4)), 2, 4)
+    writer.close()
+    assert recount(tmp_path / "trace").predicted_images == 2
 
 
 def test_a_run_that_ends_in_mid_frame_leaves_what_it_counted(tmp_path: Path) -> None:
@@ -95,7 +132,7 @@ def test_a_run_that_ends_in_mid_frame_leaves_what_it_counted(tmp_path: Path) -> 
     writer.close()
     counted = recount(tmp_path / "trace")
     assert counted.histogram.to_json() == bench.meter.histogram().to_json()
-    assert counted.messages == bench.meter.charges.messages == 3
+    assert counted.training.messages == bench.meter.charges.messages == 3
     assert counted.parameters is None
 
 
@@ -116,7 +153,7 @@ def digest(path: Path) -> str:
 def test_an_entry_removed_moved_or_altered_breaks_the_trace_or_changes_its_digest(
     tmp_path: Path, names: list[str], data: st.DataObject
 ) -> None:
-    train(tmp_path / "trace", [STEPS[name] for name in names])
+    train(tmp_path / "trace", [STEPS[name] for name in names], data.draw(st.integers(0, 2)))
     entries = list(read_trace(tmp_path / "trace"))
     changed = list(entries)
     place = data.draw(st.integers(1, len(entries) - 1))
@@ -146,7 +183,7 @@ def test_an_entry_removed_moved_or_altered_breaks_the_trace_or_changes_its_diges
 
 def test_equal_trainings_give_equal_traces(tmp_path: Path) -> None:
     for name in ("first", "second"):
-        train(tmp_path / name, [STEPS["relu"], STEPS["read"]])
+        train(tmp_path / name, [STEPS["relu"], STEPS["read"]], 2)
     assert digest(tmp_path / "first") == digest(tmp_path / "second")
 
 
@@ -173,6 +210,8 @@ def test_a_bad_header_breaks_the_trace(
 
 
 SEAL = Seal(tensors=()).encode()
+BATCH = Batch(handle=3, shape=(2, 4)).encode()
+LOGITS = Logits(handle=3, classes=4).encode()
 WRONG_ENTRIES: dict[str, list[Entry]] = {
     "a header in the middle": [(Kind.HEADER, frames.upload((), bytes(4)))],
     "an outcome without a question": [(Kind.OUTCOME, outcome(fresh(4)))],
@@ -184,7 +223,21 @@ WRONG_ENTRIES: dict[str, list[Entry]] = {
     "a question without its answer": [
         (Kind.QUESTION, frames.define("aten.ones.default", {"size": (4,)}, ()))
     ],
-    "entries after the seal": [(Kind.SEAL, SEAL), (Kind.PASSED, frames.upload((), bytes(4)))],
+    "a batch before the seal": [(Kind.BATCH, BATCH)],
+    "a batch with another number": [
+        (Kind.SEAL, SEAL),
+        (Kind.BATCH, Batch(handle=4, shape=(2, 4)).encode()),
+    ],
+    "a batch of no images": [(Kind.SEAL, SEAL), (Kind.BATCH, Batch(handle=3, shape=(0, 4)).encode())],
+    "a batch of no shape": [(Kind.SEAL, SEAL), (Kind.BATCH, Batch(handle=3).encode())],
+    "a batch within a batch": [(Kind.SEAL, SEAL), (Kind.BATCH, BATCH), (Kind.BATCH, BATCH)],
+    "a batch that is none": [(Kind.SEAL, SEAL), (Kind.BATCH, LOGITS)],
+    "logits of no batch": [(Kind.SEAL, SEAL), (Kind.LOGITS, LOGITS)],
+    "logits that are images": [(Kind.SEAL, SEAL), (Kind.BATCH, BATCH), (Kind.LOGITS, LOGITS)],
+    "use of what the training has left": [
+        (Kind.SEAL, SEAL),
+        (Kind.PASSED, wire.SELECT.pack(Code.SELECT, 1, 0, 0)),
+    ],
     "two seals": [(Kind.SEAL, SEAL), (Kind.SEAL, SEAL)],
     "a seal that is none": [(Kind.SEAL, b"{}")],
     "a refusal of what was never asked": [(Kind.REFUSED, frames.upload((), bytes(4)))],
@@ -204,4 +257,4 @@ def test_a_recount_has_no_budget_but_the_tables_limits(tmp_path: Path) -> None:
     for _ in range(3):
         meter.accept(frames.upload((1000,), bytes(4000)))
     writer.close()
-    assert recount(tmp_path / "trace").upload_bytes == 12_000
+    assert recount(tmp_path / "trace").training.upload_bytes == 12_000
