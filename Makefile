@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := haet_eval sandbox scripts submissions tests
 
-.PHONY: help demo test lint types layers bench image clean
+.PHONY: help demo test lint types layers docs bench image clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test    run the tests; those that need Docker are skipped where no engine answers"
 	@echo "make lint    check style and formatting      make types   check types"
 	@echo "make layers  check who imports whom          make image   build the sandbox image"
+	@echo "make docs    build the documentation site into build/docs"
 	@echo "make bench   time training steps plain, counted in process, and through handles"
 	@echo "make clean   remove what these commands made, results apart"
 
@@ -32,6 +33,9 @@ types: $(VENV)/.dev
 
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs build/docs
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m scripts.bench.compare 1

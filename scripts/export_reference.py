@@ -1,0 +1,92 @@
+"""Write docs/reference/record.md from the models of a record."""
+
+from pathlib import Path
+from typing import Any
+
+from haet_eval.record import json_schema
+
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "record.md"
+_INTRODUCTION = """# The record
+
+One JSON document for each evaluation, ASCII, named by its digest and never changed. Counts are decimal
+strings, as they pass 2⁵³; times are seconds, sizes bytes, moments ISO 8601 in UTC. Artefacts lie beside it
+as `artifacts/<sha256>.<suffix>`. The JSON schema is `haet_eval/resources/record.schema.json`.
+This page is written by `python -m scripts.export_reference`.
+"""
+
+
+def record_page() -> str:
+    """The page: a section for the record and for each of its parts, in the order in which they come up."""
+    schema = json_schema()
+    parts = {"Record": schema, **schema["$defs"]}
+    sections = [_section(name, parts[name]) for name in _in_order("Record", parts)]
+    return "\n".join([_INTRODUCTION, *sections])
+
+
+def _in_order(root: str, parts: dict[str, Any]) -> list[str]:
+    found, waiting = [], [root]
+    while waiting:
+        name = waiting.pop(0)
+        if name not in found:
+            found.append(name)
+            waiting += [part for part in _references(parts[name]) if part not in found]
+    return found
+
+
+def _references(schema: Any) -> list[str]:
+    """Names of the parts that a schema mentions, in order, but for its own definitions."""
+    if isinstance(schema, list):
+        return [name for one in schema for name in _references(one)]
+    if not isinstance(schema, dict):
+        return []
+    own = [_name(schema)] if "$ref" in schema else []
+    return own + [name for key, one in schema.items() if key != "$defs" for name in _references(one)]
+
+
+def _name(schema: dict[str, Any]) -> str:
+    return str(schema["$ref"]).rpartition("/")[2]
+
+
+def _section(name: str, schema: dict[str, Any]) -> str:
+    lines = [f"## {name}", "", schema.get("description", "").strip(), ""]
+    if "properties" in schema:
+        lines += ["| field | type |", "|---|---|"]
+        lines += [f"| `{field}` | {_type(one)} |" for field, one in schema["properties"].items()]
+    elif "enum" in schema:
+        lines += [", ".join(f"`{value}`" for value in schema["enum"])]
+    return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        name = _name(schema)
+        return f"[{name}](#{name.lower()})"
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(_type(one) for one in schema["anyOf"])
+    return _plain(schema)
+
+
+def _plain(schema: dict[str, Any]) -> str:
+    match schema:
+        case {"type": "array", "prefixItems": items}:
+            return "[" + ", ".join(map(_type, items)) + "]"
+        case {"type": "array", "items": items}:
+            return f"list of {_type(items)}"
+        case {"type": "object", "additionalProperties": dict(values)}:
+            return f"object of {_type(values)}"
+        case {"type": "string", "format": "date-time"}:
+            return "moment"
+        case {"type": "string", "pattern": pattern} if pattern.startswith("^(0|"):
+            return "count"
+        case {"type": "string", "pattern": pattern} if "{64}" in pattern:
+            return "SHA-256"
+        case _:
+            return str(schema.get("type", "anything")).replace("null", "nothing")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(record_page(), encoding="utf-8")

@@ -1,0 +1,128 @@
+"""Every command in the documentation is run, page by page, as a reader would type it.
+
+A ```console block is run: its `$` lines in order, in one folder for the page, and what they print must be
+what the page shows, but for numbers, names of records and the lines that it leaves out with `…`. A command
+that no test machine can run, for want of a network or a cluster, stands in a ```sh block: its options must
+exist.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+
+from haet_eval.cli.main import COMMANDS, cli
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path for path in ROOT.glob("docs/**/*.md") if "```console" in path.read_text("utf-8"))
+NEEDS_DOCKER = {"organizers.md"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, and what the page says it prints."""
+
+    command: str
+    shown: list[str]
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _steps(page: Path) -> Iterator[Step]:
+    for block in _blocks(page, "console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, *shown = part.splitlines()
+            while command.endswith("\\"):
+                command = command[:-1] + shown.pop(0).lstrip("> ")
+            yield Step(command, shown)
+
+
+def _comparable(line: str) -> str:
+    """Without what differs from run to run: digests, times, counts, the bars that they draw."""
+    line = re.sub(r"\b[0-9a-f]{8,64}\b…?", "#", line)
+    line = re.sub(r"[0-9][0-9.,⁰¹²³⁴⁵⁶⁷⁸⁹×T]*[a-zA-Z]?", "#", line)
+    return re.sub(r"\s+", " ", re.sub(r"[█-▏━╸╺─]+", "", line)).strip()
+
+
+def _missing(shown: list[str], printed: str) -> list[str]:
+    """Lines of the page that were not printed, in their order."""
+    lines = iter([_comparable(line) for line in printed.splitlines()])
+    wanted = [line for line in shown if line.strip() not in ("", "…")]
+    return [line for line in wanted if not any(_comparable(line) == found for found in lines)]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> dict[str, str]:
+    """The environment of a reader's shell: haet-eval on the path, a home of their own."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "haet-eval"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m haet_eval.cli.main "$@"\n')
+    program.chmod(0o755)
+    return {
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "COLUMNS": "120",
+        **{name: value for name, value in os.environ.items() if name.startswith(("DOCKER_", "HAET_REQUIRE"))},
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.docker] if page.name in NEEDS_DOCKER else []) for page in PAGES],
+    ids=lambda page: page.stem,
+)
+def test_the_commands_of_a_page(page: Path, shell: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    for name in ("submissions", "tests"):
+        (folder / name).symlink_to(ROOT / name)
+    for step in _steps(page):
+        done = subprocess.run(
+            ["bash", "-c", step.command], cwd=folder, env=shell, text=True, capture_output=True, check=False
+        )
+        printed = done.stderr + done.stdout
+        assert done.returncode == 0, f"$ {step.command}\n{printed}"
+        missing = _missing(step.shown, printed)
+        assert not missing, f"$ {step.command}\nis said to print\n{missing}\nand prints\n{printed}"
+
+
+def _commands_not_run() -> Iterator[tuple[Path, list[str]]]:
+    for page in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]:
+        for block in _blocks(page, "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words and words[0] == "haet-eval":
+                    yield page, words[1:]
+
+
+def _resolve(words: list[str]) -> click.Command:
+    """The command that the words begin with; a path is given to `evaluate`."""
+    command: click.Command = cli
+    if words[0] not in COMMANDS and not words[0].startswith("-"):
+        words = ["evaluate", *words]
+    for word in words:
+        found = (
+            command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+        )
+        command = found or command
+    return command
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), _commands_not_run(), ids=lambda value: value.stem if isinstance(value, Path) else None
+)
+def test_the_options_of_a_command_that_is_not_run(page: Path, words: list[str]) -> None:
+    known = {option for parameter in _resolve(words).params for option in parameter.opts}
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert given <= known | {"--help"}, f"{page.name}: haet-eval {' '.join(words)}"
