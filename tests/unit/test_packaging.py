@@ -11,6 +11,7 @@ import pytest
 
 import haet_eval
 from haet_eval.runtimes.image_files import build_context
+from scripts.release_notes import CHANGELOG, release_notes
 
 ROOT = Path(haet_eval.__file__).parents[1]
 RESOURCES = (
@@ -84,3 +85,10 @@ def test_every_requirement_has_a_tested_version() -> None:
     files = (ROOT / "constraints.txt", ROOT / "sandbox" / "constraints.txt")
     lines = [line for file in files for line in file.read_text().lower().splitlines()]
     assert required <= {line.partition("==")[0] for line in lines}
+
+
+def test_the_changelog_has_notes_for_this_version_and_none_for_others() -> None:
+    changelog = CHANGELOG.read_text(encoding="utf-8")
+    assert release_notes(haet_eval.__version__, changelog).startswith("### ")
+    with pytest.raises(LookupError, match=r"nothing of 99\.0\.0"):
+        release_notes("99.0.0", changelog)
