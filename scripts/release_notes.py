@@ -1,4 +1,4 @@
-"""Print the part of CHANGELOG.md that is about one version. Usage: python -m scripts.release_notes VERSION"""
+"""Print the part of CHANGELOG.md that is about one version. Usage: python -m scripts.release_notes VERSION."""
 
 import re
 import sys
