@@ -28,7 +28,7 @@ RECORD_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{16}\.json")
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 
-_CACHE_VERSION: Final = 1
+_CACHE_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,5 +157,9 @@ def _pack(found: _Found) -> Any:
 def _unpack(found: Any) -> _Found:
     if found is None or isinstance(found, str):
         return found
-    moment, verdict = datetime.fromisoformat(found["created_at"]), Verdict(found["verdict"])
-    return Entry(**found | {"created_at": moment, "verdict": verdict})
+    converted = {
+        "created_at": datetime.fromisoformat(found["created_at"]),
+        "verdict": Verdict(found["verdict"]),
+        "accuracy_intervals": tuple(found["accuracy_intervals"]),
+    }
+    return Entry(**found | converted)

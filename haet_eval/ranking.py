@@ -1,18 +1,33 @@
 """Who is ahead. Pure functions on summaries of records: the order of the input never matters."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
+from haet_eval.competition import Ranking, Runner
 from haet_eval.errors import Verdict
 from haet_eval.record import Rank, Record, Sandbox
+
+DEFAULT_AWARDS: Final = 3
+"""Where neither the records nor the caller say how many are awarded."""
+
+EnergyKind: TypeAlias = Literal["measured", "estimated", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What ranking and leaderboards need of a record. Texts are untrusted; None: not reached."""
+    """What ranking and leaderboards need of a record. Texts are untrusted; None: not reached.
+
+    Attributes:
+        ranking: what the entry's rules rank by.
+        accuracy_intervals: bounds between the intervals of accuracy that are ranked apart, ascending.
+        awards: how many its rules award; None where the record does not say.
+        energy_joules: of what is ranked, in joules; `energy_counts` where it was measured, in quiet.
+        wall_seconds: of the training, the native one where there was one.
+    """
 
     record_id: str
     created_at: datetime
@@ -31,16 +46,53 @@ class Entry:
     parameters: int | None
     accuracy: float | None
     wall_seconds: float | None
+    runner: Runner = "counted"
+    nodes: int = 1
+    energy_joules: float | None = None
+    energy_kind: EnergyKind | None = None
+    energy_counts: bool = False
+    ranking: Ranking = "complexity"
+    accuracy_intervals: tuple[float, ...] = ()
+    awards: int | None = None
+
+    @property
+    def figure(self) -> int | float | None:
+        """What is ranked: operations and parameters, joules, seconds or a fraction; None if not reached."""
+        match self.ranking:
+            case "complexity":
+                return self.complexity
+            case "training_energy" | "inference_energy":
+                return self.energy_joules
+            case "training_time":
+                return self.wall_seconds if self.runner == "native" else None
+            case "accuracy":
+                return self.accuracy
+
+
+class Interval(NamedTuple):
+    """Accuracies from `low` to below `high`, as fractions; up to 1 includes it."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"[{100 * self.low:g} %, {100 * self.high:g} %{']' if self.high == 1 else ')'}"
 
 
 class Pool(NamedTuple):
-    """Entries compete where all of this is the same. Pools sort official ones first."""
+    """Entries compete where all of this is the same. Pools sort official ones first.
+
+    `energy_kind` is None where no energy is ranked, `interval` all accuracies where rules have no intervals.
+    """
 
     unofficial: bool
     competition: str
     task: str
     sandbox: Sandbox
     dataset_digest: str
+    ranking: Ranking
+    energy_kind: EnergyKind | None
+    interval: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +108,14 @@ class Ranked:
 
 def summarize(record: Record) -> Entry:
     """The entry of a record."""
-    training = record.training
+    training, native, energy = record.training, record.native, record.energy
+    rules = record.competition
+    trained = native or training
     return Entry(
         record_id=record.record_id,
         created_at=record.created_at,
         verdict=record.status.verdict,
-        competition=record.competition.name if record.competition else None,
+        competition=rules.name if rules else None,
         task=record.submission.task,
         sandbox=record.environment.sandbox,
         dataset_digest=record.dataset.digest if record.dataset else None,
@@ -72,9 +126,17 @@ def summarize(record: Record) -> Entry:
         source_bytes=record.submission.source_bytes,
         complexity=record.complexity,
         operations=training.operations.total if training else None,
-        parameters=training.parameters.total if training and training.parameters else None,
+        parameters=trained.parameters.total if trained and trained.parameters else None,
         accuracy=_accuracy(record),
-        wall_seconds=training.wall_seconds if training else None,
+        wall_seconds=trained.wall_seconds if trained else None,
+        runner="native" if native else "counted",
+        nodes=native.nodes if native else 1,
+        energy_joules=energy.joules if energy else None,
+        energy_kind=energy.kind if energy else None,
+        energy_counts=energy is not None and energy.counts_for_prizes,
+        ranking=rules.ranking if rules else "complexity",
+        accuracy_intervals=rules.accuracy_intervals if rules else (),
+        awards=rules.awards if rules else None,
     )
 
 
@@ -86,22 +148,28 @@ def _accuracy(record: Record) -> float | None:
 
 
 def rank(
-    entries: Iterable[Entry], *, unofficial: bool = False, best_of_team: bool = False, awards: int = 3
+    entries: Iterable[Entry],
+    *,
+    unofficial: bool = False,
+    best_of_team: bool = False,
+    awards: int | None = None,
 ) -> list[Ranked]:
     """Rank the qualified entries, each in its pool: official pools first, the best first in each.
 
-    Least complexity wins; ties go to the higher accuracy, then the smaller source, then the earlier
-    record, then the record's id. The first submissions of an official pool are awarded.
+    Least complexity, energy or time wins, or the highest accuracy, as the rules say; where they have
+    intervals of accuracy, each is a pool. Ties go to the higher accuracy, then the smaller source, then
+    the earlier record, then the record's id. The first submissions of an official pool are awarded.
 
     Args:
         entries: of any number of competitions and tasks, no record twice.
-        unofficial: also rank what ran without Docker or on other data, in pools of their own.
+        unofficial: also rank, in pools of their own, what ran without Docker or on other data, and energies
+            that were estimated or measured on a busy machine.
         best_of_team: rank only the best entry of each team.
-        awards: how many submissions of each official pool are awarded.
+        awards: how many submissions of each official pool are awarded; None: as many as their rules say.
     """
     pools: defaultdict[Pool, list[_Standing]] = defaultdict(list)
     for standing in filter(None, map(_standing, entries)):
-        if standing.entry.official or unofficial:
+        if unofficial or not standing.pool.unofficial:
             pools[standing.pool].append(standing)
     return [
         ranked for pool in sorted(pools) for ranked in _rank_pool(pool, pools[pool], best_of_team, awards)
@@ -120,13 +188,16 @@ def place(record: Record, entries: Iterable[Entry]) -> Record:
     for ranked in rank([entry, *others], unofficial=True):
         if ranked.entry is entry:
             found = Rank(
-                position=ranked.position, of=ranked.of, task=ranked.pool.task, official=entry.official
+                position=ranked.position,
+                of=ranked.of,
+                task=ranked.pool.task,
+                official=not ranked.pool.unofficial,
             )
             return record.model_copy(update={"rank": found})
     return record
 
 
-_Key: TypeAlias = tuple[int, float, int, datetime, str]
+_Key: TypeAlias = tuple[float, float, int, datetime, str]
 
 
 class _Standing(NamedTuple):
@@ -138,27 +209,51 @@ class _Standing(NamedTuple):
 def _standing(entry: Entry) -> _Standing | None:
     if (
         entry.verdict is not Verdict.QUALIFIED
-        or entry.complexity is None
+        or entry.figure is None
         or entry.accuracy is None
         or entry.competition is None
         or entry.task is None
         or entry.dataset_digest is None
     ):
         return None
-    key = (entry.complexity, -entry.accuracy, entry.source_bytes, entry.created_at, entry.record_id)
-    pool = Pool(not entry.official, entry.competition, entry.task, entry.sandbox, entry.dataset_digest)
+    energetic = entry.ranking in ("training_energy", "inference_energy")
+    pool = Pool(
+        unofficial=not entry.official or (energetic and not entry.energy_counts),
+        competition=entry.competition,
+        task=entry.task,
+        sandbox=entry.sandbox,
+        dataset_digest=entry.dataset_digest,
+        ranking=entry.ranking,
+        energy_kind=entry.energy_kind if energetic else None,
+        interval=_interval(entry.accuracy, entry.accuracy_intervals),
+    )
+    worst = -entry.figure if entry.ranking == "accuracy" else entry.figure
+    key = (worst, -entry.accuracy, entry.source_bytes, entry.created_at, entry.record_id)
     return _Standing(key, pool, entry)
 
 
-def _rank_pool(pool: Pool, standings: list[_Standing], best_of_team: bool, awards: int) -> list[Ranked]:
+def _interval(accuracy: float, bounds: tuple[float, ...]) -> Interval:
+    edges = (0.0, *bounds, 1.0)
+    above = bisect_right(bounds, accuracy)
+    return Interval(edges[above], edges[above + 1])
+
+
+def _rank_pool(
+    pool: Pool, standings: list[_Standing], best_of_team: bool, awards: int | None
+) -> list[Ranked]:
     entries = [standing.entry for standing in sorted(standings, key=lambda standing: standing.key)]
     if best_of_team:
         entries = _first_of_each_team(entries)
-    winners = _winners(entries, awards)
+    winners = set() if pool.unofficial else _winners(entries, _awards(entries) if awards is None else awards)
     return [
         Ranked(entry, pool, position, len(entries), entry.record_id in winners)
         for position, entry in enumerate(entries, start=1)
     ]
+
+
+def _awards(entries: Iterable[Entry]) -> int:
+    stated = (entry.awards for entry in entries if entry.awards is not None)
+    return min(stated, default=DEFAULT_AWARDS)
 
 
 def _first_of_each_team(entries: list[Entry]) -> list[Entry]:
@@ -172,8 +267,7 @@ def _winners(entries: list[Entry], awards: int) -> set[str]:
     """Records of the first submissions; another run of the same submission wins nothing more."""
     first: dict[str, str] = {}
     for entry in entries:
-        if entry.official:
-            first.setdefault(entry.submission_sha256, entry.record_id)
+        first.setdefault(entry.submission_sha256, entry.record_id)
     return set(list(first.values())[:awards])
 
 

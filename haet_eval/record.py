@@ -399,8 +399,9 @@ class Integrity(_Part):
 class Rank(_Part):
     """The place among the qualified records that were there when this one was written.
 
-    Records compete where competition, task, sandbox and data are the same. `official` says that these
-    were the Docker sandbox and the published data.
+    Records compete where competition, task, sandbox, data and interval of accuracy are the same. `official`
+    says that these were the Docker sandbox and the published data, and that a ranked energy was measured on
+    a machine that did nothing else.
     """
 
     position: Annotated[int, Field(ge=1)]

@@ -1,15 +1,19 @@
+import dataclasses
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from haet_eval.competition import Ranking
 from haet_eval.errors import Verdict
-from haet_eval.ranking import Entry, Ranked, place, rank, summarize
+from haet_eval.ranking import EnergyKind, Entry, Pool, Ranked, place, rank, summarize, unranked
 from haet_eval.record import Sandbox
-from tests.fixtures.records import digest, make_record, make_training
+from tests.fixtures.records import digest, make_native, make_record, make_training
 
 EARLY = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -27,6 +31,13 @@ def make_entry(
     data: str = "published",
     team: str | None = None,
     submission: str | None = None,
+    ranking: Ranking = "complexity",
+    seconds: float = 1.0,
+    joules: float | None = None,
+    energy_kind: EnergyKind | None = None,
+    quiet: bool = True,
+    intervals: tuple[float, ...] = (),
+    awards: int | None = None,
 ) -> Entry:
     counted = verdict in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
     return Entry(
@@ -46,7 +57,35 @@ def make_entry(
         operations=complexity if counted else None,
         parameters=0 if counted else None,
         accuracy=accuracy if counted else None,
-        wall_seconds=1.0,
+        wall_seconds=seconds,
+        runner="counted" if ranking == "complexity" else "native",
+        energy_joules=joules,
+        energy_kind=energy_kind,
+        energy_counts=energy_kind == "measured" and quiet,
+        ranking=ranking,
+        accuracy_intervals=intervals,
+        awards=awards,
+    )
+
+
+def energetic(
+    record_id: str,
+    joules: float,
+    *,
+    accuracy: float = 0.94,
+    kind: EnergyKind = "measured",
+    quiet: bool = True,
+    intervals: tuple[float, ...] = (),
+) -> Entry:
+    return make_entry(
+        record_id,
+        ranking="inference_energy",
+        joules=joules,
+        accuracy=accuracy,
+        energy_kind=kind,
+        quiet=quiet,
+        intervals=intervals,
+        awards=1,
     )
 
 
@@ -119,6 +158,70 @@ def test_the_best_of_each_team_can_be_asked_for() -> None:
     assert [row.of for row in best] == [2, 2]
 
 
+def test_least_time_wins_and_highest_accuracy_where_the_rules_say_so() -> None:
+    slow, fast = (make_entry(n, ranking="training_time", seconds=s) for n, s in (("slow", 3.5), ("fast", 3)))
+    assert ids(rank([slow, fast])) == ["fast", "slow"]
+    low, high = (make_entry(n, ranking="accuracy", accuracy=a) for n, a in (("low", 0.5), ("high", 0.51)))
+    assert ids(rank([low, high])) == ["high", "low"]
+
+
+def test_a_counted_training_has_no_place_where_native_time_is_ranked() -> None:
+    counted = dataclasses.replace(make_entry(ranking="training_time"), runner="counted")
+    assert rank([counted], unofficial=True) == []
+    assert unranked([counted]) == [counted]
+
+
+def test_the_least_energy_of_each_interval_of_accuracy_is_awarded() -> None:
+    bounds = (0.5, 0.9, 0.95)
+    entries = [
+        energetic("b", 20, accuracy=0.9, intervals=bounds),
+        energetic("a", 10, accuracy=0.94, intervals=bounds),
+        energetic("c", 1, accuracy=0.95, intervals=bounds),
+        energetic("d", 3, accuracy=0.1, intervals=bounds),
+        energetic("e", 2, accuracy=1.0, intervals=bounds),
+    ]
+    ranked = rank(entries)
+    assert [(str(row.pool.interval), row.entry.record_id, row.position, row.awarded) for row in ranked] == [
+        ("[0 %, 50 %)", "d", 1, True),
+        ("[90 %, 95 %)", "a", 1, True),
+        ("[90 %, 95 %)", "b", 2, False),
+        ("[95 %, 100 %]", "c", 1, True),
+        ("[95 %, 100 %]", "e", 2, False),
+    ]
+
+
+def test_only_energy_measured_in_quiet_competes() -> None:
+    measured = energetic("measured", 300)
+    estimated = energetic("estimated", 100, kind="estimated")
+    busy = energetic("busy", 200, quiet=False)
+    unavailable = make_entry("none", ranking="inference_energy", energy_kind="unavailable")
+    entries = [unavailable, estimated, busy, measured]
+    assert ids(rank(entries)) == ["measured"]
+    everyone = rank(entries, unofficial=True)
+    assert ids(everyone) == ["measured", "estimated", "busy"]
+    assert [(row.awarded, row.of) for row in everyone] == [(True, 1), (False, 1), (False, 1)]
+    assert unranked(entries) == [unavailable]
+
+
+def test_as_many_are_awarded_as_the_rules_say_unless_the_caller_does() -> None:
+    entries = [make_entry(name, complexity=n, awards=1) for n, name in enumerate("abc")]
+    assert [row.awarded for row in rank(entries)] == [True, False, False]
+    assert [row.awarded for row in rank(entries, awards=2)] == [True, True, False]
+
+
+def test_a_record_of_a_prize_is_summarized_with_what_is_ranked() -> None:
+    record = make_record()
+    assert record.competition is not None
+    rules = record.competition.model_copy(
+        update={"ranking": "training_time", "accuracy_intervals": (0.9,), "awards": 1}
+    )
+    native = make_native(wall_seconds=12.5, nodes=2)
+    entry = summarize(record.model_copy(update={"competition": rules, "native": native}))
+    assert (entry.figure, entry.runner, entry.nodes, entry.awards) == (12.5, "native", 2, 1)
+    assert entry.accuracy_intervals == (0.9,)
+    assert entry.complexity is not None
+
+
 def test_a_record_is_placed_among_those_that_were_there() -> None:
     better = summarize(make_record(name="better", training=make_training(10)))
     worse = summarize(make_record(name="worse", training=make_training(1000)))
@@ -160,6 +263,13 @@ entries_of_everything = st.lists(
         sandbox=st.sampled_from(["docker", "process"]),
         data=st.sampled_from(["published", "home-made"]),
         team=st.sampled_from(["Lovelace", "Babbage", "Hopper"]),
+        ranking=st.sampled_from(get_args(Ranking)),
+        seconds=small.map(float),
+        joules=st.none() | small.map(float),
+        energy_kind=st.sampled_from(["measured", "estimated"]),
+        quiet=st.booleans(),
+        intervals=st.sampled_from([(), (0.25, 0.75)]),
+        awards=st.none() | small,
     ),
     unique_by=lambda entry: entry.record_id,
     max_size=12,
@@ -179,15 +289,41 @@ def test_the_order_of_files_never_matters(
 @given(entries_of_everything)
 def test_every_qualified_entry_has_one_place_of_its_own(entries: list[Entry]) -> None:
     ranked = rank(entries, unofficial=True)
-    qualified = [entry for entry in entries if entry.verdict is Verdict.QUALIFIED]
-    assert sorted(ids(ranked)) == sorted(entry.record_id for entry in qualified)
+    reached = [entry for entry in entries if entry.verdict is Verdict.QUALIFIED and entry.figure is not None]
+    assert sorted(ids(ranked)) == sorted(entry.record_id for entry in reached)
     for before, after in pairwise(ranked):
         assert after.position in (1, before.position + 1)
         if after.position > 1:
-            assert (before.entry.complexity or 0) <= (after.entry.complexity or 0)
+            assert before.pool == after.pool
+            worse = -1 if after.pool.ranking == "accuracy" else 1
+            assert worse * (before.entry.figure or 0) <= worse * (after.entry.figure or 0)
             assert before.of == after.of
         else:
             assert before.position == before.of
+
+
+@given(entries_of_everything)
+def test_each_pool_is_within_one_interval_and_each_entry_within_that_of_its_pool(
+    entries: list[Entry],
+) -> None:
+    for row in rank(entries, unofficial=True):
+        low, high = row.pool.interval
+        assert row.entry.accuracy is not None
+        assert low <= row.entry.accuracy <= high
+        assert not {bound for bound in row.entry.accuracy_intervals if low < bound < high}
+
+
+@given(entries_of_everything, st.booleans())
+def test_the_awarded_are_the_first_of_official_pools(entries: list[Entry], best_of_team: bool) -> None:
+    ranked = rank(entries, unofficial=True, best_of_team=best_of_team, awards=2)
+    first_two: defaultdict[Pool, list[str]] = defaultdict(list)
+    for row in ranked:
+        known = first_two[row.pool]
+        if not row.pool.unofficial and row.entry.submission_sha256 not in known:
+            known.append(row.entry.submission_sha256)
+            assert row.awarded == (len(known) <= 2)
+        else:
+            assert not row.awarded
 
 
 @given(entries_of_everything, entries_of_everything)
@@ -199,4 +335,4 @@ def test_the_unqualified_never_change_a_place(entries: list[Entry], others: list
 @given(entries_of_everything)
 def test_officials_stand_the_same_with_and_without_the_unofficial(entries: list[Entry]) -> None:
     everyone = rank(entries, unofficial=True)
-    assert rank(entries) == [row for row in everyone if row.entry.official]
+    assert rank(entries) == [row for row in everyone if not row.pool.unofficial]
