@@ -15,6 +15,7 @@ import psutil
 from haet_eval import __version__, selftest
 from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.dataset import dataset_names, load_dataset
+from haet_eval.energy.choice import open_meters
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.folder import abandoned_folders
 from haet_eval.runtimes.interface import Role, WorkerLimits
@@ -65,6 +66,7 @@ def examine(data_dir: Path, *, quick: bool = False) -> Iterator[Finding]:
     for name in dataset_names():
         yield _dataset(name, data_dir)
     yield _leftovers()
+    yield _energy()
     engine_ready = True
     for finding in _engine():
         engine_ready = engine_ready and finding.allows_judging
@@ -149,6 +151,17 @@ def _leftovers() -> Finding:
     return Finding(
         "leftovers", State.WARNING, f"folders of {left} interrupted runs", "`haet-eval clean` removes them"
     )
+
+
+def _energy() -> Finding:
+    """Only competitions that rank energy need its counters."""
+    meters = open_meters("auto", "cuda" if _NVIDIA_DRIVER.exists() else "cpu")
+    if not meters.opened:
+        return Finding("energy", State.OK, f"not to be measured here: {meters.missing}")
+    covers = ", ".join(part for meter in meters.opened for part in meter.covers)
+    for meter in meters.opened:
+        meter.close()
+    return Finding("energy", State.OK, f"counted for {covers}")
 
 
 def _engine() -> Iterator[Finding]:
