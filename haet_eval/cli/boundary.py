@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 
 import click
 
+from haet_eval.cli.lazy_group import CONFIGURATION
 from haet_eval.errors import ExitCode, HaetError, SubmissionFailure
 from haet_eval.interruption import listening
 from haet_eval.reports.text import printable_lines
@@ -36,6 +37,7 @@ def _run(program: Callable[[], object]) -> int:
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
         error.show(sys.stderr)
+        _tell_source(error)
         return ExitCode.USAGE
     except BrokenPipeError:
         # Python flushes stdout at exit and would complain once more.
@@ -62,6 +64,17 @@ def _leave_at_once() -> NoReturn:
     told = "Interrupted twice: left at once. The next run, or haet-eval clean, removes what is left.\n"
     os.write(2, (show_cursor + told).encode())
     os._exit(ExitCode.INTERRUPTED)
+
+
+def _tell_source(error: click.ClickException) -> None:
+    """Where a wrong value comes from, if not from the command line."""
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
+        return
+    match error.ctx.get_parameter_source(str(error.param.name)):
+        case click.core.ParameterSource.ENVIRONMENT:
+            _say(f"Hint: The value comes from the environment variable {error.param.envvar}.")
+        case click.core.ParameterSource.DEFAULT_MAP:
+            _say(f"Hint: The value comes from {error.ctx.meta[CONFIGURATION].path}.")
 
 
 def _tell_unexpected(error: Exception) -> None:

@@ -8,6 +8,7 @@ from typing import Self, TypeAlias
 
 import click
 
+from haet_eval.cli.suggestions import suggest_datasets
 from haet_eval.errors import EnvironmentProblem, ExitCode
 from haet_eval.progress import Silent
 
@@ -44,7 +45,7 @@ def list_datasets(data_dir: Path | None, as_json: bool) -> None:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggest_datasets)
 @_data_dir
 @click.option(
     "--mirror",
@@ -64,7 +65,7 @@ def fetch(name: str, data_dir: Path | None, mirrors: tuple[str, ...]) -> None:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggest_datasets)
 @_data_dir
 @_json
 def verify(name: str, data_dir: Path | None, as_json: bool) -> None:

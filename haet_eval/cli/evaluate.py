@@ -5,6 +5,7 @@ from typing import Literal
 
 import click
 
+from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
 from haet_eval.errors import ExitCode
 
 _MAX_SEED = 2**32 - 1
@@ -12,11 +13,21 @@ _MAX_RUNS = 100
 
 
 @click.command()
-@click.argument("submission", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--competition", metavar="NAME|FILE", help="Rules to judge by.  [default: those of the submission's task]"
+@click.argument(
+    "submission", type=click.Path(exists=True, path_type=Path), shell_complete=suggest_submissions
 )
-@click.option("--task", metavar="NAME", help="Task to judge.  [default: the one that haet.toml names]")
+@click.option(
+    "--competition",
+    metavar="NAME|FILE",
+    shell_complete=suggest_competitions,
+    help="Rules to judge by.  [default: those of the submission's task]",
+)
+@click.option(
+    "--task",
+    metavar="NAME",
+    shell_complete=suggest_tasks,
+    help="Task to judge.  [default: the one that haet.toml names]",
+)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),

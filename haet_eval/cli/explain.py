@@ -8,6 +8,7 @@ import click
 
 from haet_eval.cli.comparison_table import print_comparison, print_repricing
 from haet_eval.cli.costs_table import print_costs
+from haet_eval.cli.suggestions import suggest_records
 from haet_eval.counting.histogram import Histogram
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Record
@@ -17,8 +18,10 @@ from haet_eval.store import Store, read_record
 
 
 @click.command()
-@click.argument("record", metavar="RECORD")
-@click.option("--compare", metavar="OTHER", help="Set a second record beside it.")
+@click.argument("record", metavar="RECORD", shell_complete=suggest_records)
+@click.option(
+    "--compare", metavar="OTHER", shell_complete=suggest_records, help="Set a second record beside it."
+)
 @click.option(
     "--reprice",
     "repricing",

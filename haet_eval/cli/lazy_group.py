@@ -4,8 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
+
+from haet_eval.cli.settings import name_variables
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from haet_eval.cli.configuration import Configuration
+
+CONFIGURATION: Final = "configuration"
+"""The name of the group's parameter, and what a context calls the `Configuration` in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +31,7 @@ class LazyCommand:
         module, _, attribute = self.target.partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
-        command.context_settings.setdefault("auto_envvar_prefix", "HAET")
+        name_variables(command)
         return command
 
 
@@ -51,8 +62,9 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy_commands.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and self._is_for_default_command(ctx, args[0]):
-            args = [self.default_command, *args]
+        own = self._count_own(ctx, args)
+        if args[own:] and self._is_for_default_command(args[own]):
+            args = [*args[:own], self.default_command, *args[own:]]
         return super().parse_args(ctx, args)
 
     def resolve_command(
@@ -61,11 +73,50 @@ class LazyGroup(click.Group):
         if args[0] not in self.lazy_commands and not ctx.resilient_parsing:
             message = f"{args[0]!r} is neither a command nor an existing file or folder."
             raise click.exceptions.NoSuchCommand(args[0], message, self.lazy_commands, ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None and not ctx.resilient_parsing:
+            ctx.default_map = {name: self._configuration(ctx).defaults(name, command)}
+        return name, command, rest
 
-    def _is_for_default_command(self, ctx: click.Context, first: str) -> bool:
+    def _configuration(self, ctx: click.Context) -> "Configuration":
+        from haet_eval.cli.configuration import load_configuration  # not for --help
+
+        found = load_configuration(ctx.params.get(CONFIGURATION), self.lazy_commands)
+        ctx.meta[CONFIGURATION] = found
+        return found
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """Commands and submissions, or options: the default command's, too."""
+        from click.shell_completion import CompletionItem
+
+        from haet_eval.cli.suggestions import submission_paths
+
+        found = click.Command.shell_complete(self, ctx, incomplete)
+        if incomplete.startswith("-"):
+            command = self.lazy_commands[self.default_command].load()
+            more = command.shell_complete(click.Context(command, parent=ctx), incomplete)
+            return found + [option for option in more if option.value != "--help"]
+        commands = self.lazy_commands.items()
+        found += [
+            CompletionItem(name, help=lazy.summary) for name, lazy in commands if name.startswith(incomplete)
+        ]
+        return found + submission_paths(incomplete)
+
+    def _count_own(self, ctx: click.Context, args: list[str]) -> int:
+        """How many arguments at the beginning are options of the group itself, and their values."""
+        own = {name: parameter for parameter in self.get_params(ctx) for name in parameter.opts}
+        count = 0
+        while count < len(args):
+            name, equals, _ = args[count].partition("=")
+            if name not in own:
+                break
+            parameter = own[name]
+            takes_value = isinstance(parameter, click.Option) and not parameter.is_flag
+            count += 2 if takes_value and not equals else 1
+        return count
+
+    def _is_for_default_command(self, first: str) -> bool:
         if first.startswith("-"):
-            own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
-            return first != "--" and first not in own
+            return first != "--"
         looks_like_path = "/" in first or first.endswith(".zip")
         return first not in self.lazy_commands and (looks_like_path or Path(first).exists())

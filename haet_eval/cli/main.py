@@ -1,18 +1,23 @@
 """The program `haet-eval`: its table of commands. Each command is imported when it is run."""
 
+import os
 import sys
+from pathlib import Path
 from typing import Final, NoReturn
 
 import click
 
 from haet_eval import __version__
 from haet_eval.cli.boundary import run_guarded
-from haet_eval.cli.lazy_group import LazyCommand, LazyGroup
+from haet_eval.cli.lazy_group import CONFIGURATION, LazyCommand, LazyGroup
 
 _HELP = """Judge training code: run a submission, count every operation of its training, check the
 accuracy of the trained model, and write a ranked record.
 
 `haet-eval SUBMISSION` evaluates a .zip file or a folder, as `haet-eval evaluate SUBMISSION` does.
+
+Every option can be set by an environment variable, alike for all commands: --data-dir by HAET_DATA_DIR;
+and in a TOML file, which `haet-eval config` tells about.
 
 \b
 Exit status: 0 qualified, 1 judged but not qualified, 2 usage, 3 invalid submission,
@@ -33,6 +38,8 @@ COMMANDS: Final = {
     "image": LazyCommand("haet_eval.cli.image:image", "Build the sandbox image."),
     "doctor": LazyCommand("haet_eval.cli.doctor:doctor", "Say whether this machine is ready and safe."),
     "clean": LazyCommand("haet_eval.cli.clean:clean", "Remove what interrupted runs left behind."),
+    "config": LazyCommand("haet_eval.cli.config:config", "Show the settings in force, and where from."),
+    "completion": LazyCommand("haet_eval.cli.completion:completion", "Print a shell's completion script."),
 }
 
 
@@ -40,11 +47,15 @@ def _tell_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     """Print what a record depends on: this program, the torch beside it, the image of the sandbox."""
     if not wanted or ctx.resilient_parsing:
         return
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
     from haet_eval.runtimes.image_files import IMAGE
 
-    click.echo(f"haet-eval {__version__} (torch {version('torch')}, image {IMAGE})")
+    try:
+        torch = version("torch")
+    except PackageNotFoundError:
+        torch = "not installed"
+    click.echo(f"haet-eval {__version__} (torch {torch}, image {IMAGE})")
     ctx.exit()
 
 
@@ -57,11 +68,25 @@ _VERSION: Final = click.option(
     help="Show the version, with torch's and the sandbox image, and exit.",
 )
 
-cli: Final = _VERSION(LazyGroup("haet-eval", lazy_commands=COMMANDS, default_command="evaluate", help=_HELP))
+_CONFIG: Final = click.option(
+    "--config",
+    CONFIGURATION,
+    metavar="FILE",
+    envvar="HAET_CONFIG",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Defaults of the options, instead of the user's own file.",
+)
+
+
+cli: Final = _CONFIG(
+    _VERSION(LazyGroup("haet-eval", lazy_commands=COMMANDS, default_command="evaluate", help=_HELP))
+)
 
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit status."""
+    if "_HAET_EVAL_COMPLETE" in os.environ:  # a shell asks
+        import haet_eval.cli.completion  # noqa: F401 its shells are known from here on
     sys.exit(run_guarded(lambda: cli.main(prog_name="haet-eval", standalone_mode=False)))
 
 

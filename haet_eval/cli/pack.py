@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from haet_eval.cli.suggestions import suggest_competitions
+
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -16,7 +18,10 @@ import click
     help="The zip.  [default: beside DIR, with its name]",
 )
 @click.option(
-    "--competition", metavar="NAME|FILE", help="Rules to check by.  [default: those of the submission's task]"
+    "--competition",
+    metavar="NAME|FILE",
+    shell_complete=suggest_competitions,
+    help="Rules to check by.  [default: those of the submission's task]",
 )
 def pack(folder: Path, output: Path | None, competition: str | None) -> None:
     """Make the zip of the submission in DIR: the same bytes on every machine.

@@ -8,20 +8,27 @@ from tempfile import TemporaryDirectory
 import click
 
 from haet_eval.cli.checks_table import print_checks
+from haet_eval.cli.suggestions import suggest_competition_files, suggest_records, suggest_submissions
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import believable
 
 
 @click.command()
-@click.argument("record", metavar="RECORD")
+@click.argument("record", metavar="RECORD", shell_complete=suggest_records)
 @click.option(
     "--submission",
     required=True,
     type=click.Path(exists=True, path_type=Path),
+    shell_complete=suggest_submissions,
     help="The folder or zip that was evaluated.",
 )
-@click.option("--competition", metavar="FILE", help="Rules that are not built in.")
+@click.option(
+    "--competition",
+    metavar="FILE",
+    shell_complete=suggest_competition_files,
+    help="Rules that are not built in.",
+)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from haet_eval.cli.suggestions import suggest_records
 from haet_eval.reports.text import printable
 from haet_eval.signing import make_keys, without_signatures
 from haet_eval.signing import sign as sign_record
@@ -19,7 +20,7 @@ def keygen(key: Path) -> None:
 
 
 @click.command()
-@click.argument("records", metavar="RECORD…", nargs=-1, required=True)
+@click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
 @click.option("--key", required=True, type=click.Path(path_type=Path), help="Private key, from keygen.")
 def sign(records: tuple[str, ...], key: Path) -> None:
     """Sign records. Each gets a file `.dsse.json` beside it; `haet-eval verify --key KEY.pub` checks it."""

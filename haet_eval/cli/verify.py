@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from haet_eval.cli.checks_table import print_checks
+from haet_eval.cli.suggestions import suggest_competition_files, suggest_records
 from haet_eval.errors import ExitCode
 from haet_eval.record import Sandbox
 from haet_eval.signing import without_signatures
@@ -17,7 +18,7 @@ from haet_eval.verification.verify import Verification, verify
 
 
 @click.command("verify")
-@click.argument("records", metavar="RECORD…", nargs=-1, required=True)
+@click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
 @click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
@@ -28,7 +29,12 @@ from haet_eval.verification.verify import Verification, verify
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the data sets.  [default: the user's data folder]",
 )
-@click.option("--competition", metavar="FILE", help="Rules that are not built in.")
+@click.option(
+    "--competition",
+    metavar="FILE",
+    shell_complete=suggest_competition_files,
+    help="Rules that are not built in.",
+)
 @click.option("--replay", is_flag=True, help="Run the trace on the data, without the submission's code.")
 @click.option(
     "--sandbox",

@@ -1,0 +1,70 @@
+"""`haet-eval config`: the settings that are in force beside the command line."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from click.core import ParameterSource
+
+from haet_eval.cli.lazy_group import CONFIGURATION
+from haet_eval.cli.settings import settings
+from haet_eval.reports.text import printable
+
+if TYPE_CHECKING:
+    from haet_eval.cli.configuration import Configuration
+
+_WITHOUT_OPTION: Final = {"HAET_CONFIG", "HAET_DEBUG"}
+
+
+@click.command()
+@click.pass_context
+def config(ctx: click.Context) -> None:
+    """Show which file of defaults is read, and each setting that it or the environment makes.
+
+    The command line comes before the environment, the environment before the file. The file is TOML: a
+    table for each command and, above the tables, settings for all commands that have them (competition,
+    data-dir, device, results, sandbox). Settings are called as the options are:
+
+    \b
+        results = "/srv/competition/results"
+        [evaluate]
+        runs = 3
+    """  # noqa: D301 the backslash is click's
+    configuration: Configuration = ctx.meta[CONFIGURATION]
+    exists = configuration.path.exists()
+    click.echo(printable(f"file  {configuration.path}{'' if exists else ' (not there)'}"))
+    places = defaultdict(list)
+    variables = set(_WITHOUT_OPTION)
+    for one in _contexts(ctx.find_root(), configuration):
+        for parameter, setting in settings(one.command):
+            value, source = parameter.consume_value(one, {})
+            variables.add(str(parameter.envvar))
+            if source is ParameterSource.ENVIRONMENT:
+                places[setting, value, str(parameter.envvar)].append(str(one.info_name))
+            elif source is ParameterSource.DEFAULT_MAP:
+                places[setting, value, "file"].append(str(one.info_name))
+    for (setting, value, source_name), commands in places.items():
+        click.echo(printable(f"{setting} = {value}  from {source_name}, for {', '.join(commands)}"))
+    for name in sorted(name for name in os.environ if name.startswith("HAET_") and name not in variables):
+        close = get_close_matches(name, variables, n=1)
+        click.echo(f"{name} sets nothing{f'; did you mean {close[0]}?' if close else '.'}", err=True)
+
+
+def _contexts(root: click.Context, configuration: "Configuration") -> Iterator[click.Context]:
+    """A context of each command, as if it was called without arguments."""
+    assert isinstance(root.command, click.Group)
+    for name in root.command.list_commands(root):
+        command = root.command.get_command(root, name)
+        assert command is not None
+        yield from _leaves(name, command, configuration.defaults(name, command))
+
+
+def _leaves(name: str, command: click.Command, defaults: Mapping[str, Any]) -> Iterator[click.Context]:
+    if isinstance(command, click.Group):
+        for key, inner in command.commands.items():
+            yield from _leaves(f"{name} {key}", inner, defaults[key])
+    else:
+        yield click.Context(command, info_name=name, default_map=dict(defaults))

@@ -1,0 +1,115 @@
+"""A user's or an organizer's defaults: a TOML file, below the environment and the command line."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from platformdirs import user_config_path
+
+from haet_eval.cli.settings import settings
+from haet_eval.errors import UsageProblem
+
+SHARED: Final = ("competition", "data-dir", "device", "results", "sandbox")
+"""Settings that may stand above the tables, for every command that has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The content of a file; empty where there is none. `path` is where it is or would be."""
+
+    path: Path
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self, commands: Iterable[str]) -> None:
+        """Look at the first level: tables of commands, and shared settings.
+
+        Raises:
+            UsageProblem: there is something else.
+        """
+        self._check_keys(self.content, (*commands, *SHARED), "command, and no setting that commands share")
+        for key, value in self.content.items():
+            if key not in SHARED:
+                self._table(value, key)
+
+    def defaults(self, name: str, command: click.Command) -> dict[str, Any]:
+        """The command's defaults by the names of its parameters, as click takes them.
+
+        Raises:
+            UsageProblem: the command's table has a setting that the command has not, or of another type.
+        """
+        table = self.content.get(name, {})
+        if not isinstance(table, dict):  # a shared setting that is called as a command is
+            table = {}
+        if not isinstance(command, click.Group):
+            return self._defaults(name, command, table)
+        self._check_keys(table, command.commands, f"command of {name}")
+        inner = {key: self._table(table.get(key, {}), f"{name}.{key}") for key in command.commands}
+        return {key: self._defaults(f"{name} {key}", command.commands[key], inner[key]) for key in inner}
+
+    def _defaults(self, name: str, command: click.Command, table: Mapping[str, Any]) -> dict[str, Any]:
+        known = {setting: parameter for parameter, setting in settings(command)}
+        self._check_keys(table, known, f"setting of {name}")
+        shared: dict[str, Any] = {
+            key: self.content[key] for key in SHARED if key in self.content and key in known
+        }
+        values = {key: value for key, value in shared.items() if not isinstance(value, dict)}
+        values.update(table)
+        return {str(known[key].name): self._value(key, value, known[key]) for key, value in values.items()}
+
+    def _value(self, key: str, value: Any, parameter: click.Parameter) -> Any:
+        """The value as text, which click converts as it does those of the command line."""
+        if isinstance(parameter, click.Option) and parameter.is_flag:
+            if not isinstance(value, bool):
+                raise self._wrong(key, "true or false", value)
+            return value if parameter.is_bool_flag else parameter.flag_value if value else None
+        if parameter.multiple:
+            if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+                raise self._wrong(key, "a list of texts", value)
+            return value
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise self._wrong(key, "a text or a number", value)
+        text = str(value)
+        return str(Path(text).expanduser()) if isinstance(parameter.type, click.Path) else text
+
+    def _check_keys(self, table: Mapping[str, Any], known: Iterable[str], what: str) -> None:
+        names = list(known)
+        for key in table:
+            if key not in names:
+                close = get_close_matches(key, names, n=1)
+                meant = f"; did you mean `{close[0]}`?" if close else ""
+                hint = f"Known are {', '.join(names)}." if names else "It has none."
+                raise UsageProblem(f"{self.path}: `{key}` is no {what}{meant}", hint)
+
+    def _table(self, value: Any, name: str) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            raise self._wrong(name, f"a table, [{name}]", value)
+        return value
+
+    def _wrong(self, key: str, wanted: str, value: Any) -> UsageProblem:
+        return UsageProblem(f"{self.path}: `{key}` must be {wanted}, and is {value!r}", "Correct the file.")
+
+
+def load_configuration(path: Path | None, commands: Iterable[str]) -> Configuration:
+    """The named file, or the user's own where none is named; that one may be absent.
+
+    Raises:
+        UsageProblem: it cannot be read, or says something about a command that is none.
+    """
+    wanted = path or user_config_path("haet-eval", appauthor=False) / "config.toml"
+    if path is None and not wanted.exists():
+        return Configuration(wanted)
+    try:
+        configuration = Configuration(wanted, tomllib.loads(wanted.read_text("utf-8")))
+    except OSError as error:
+        raise UsageProblem(
+            f"the configuration {wanted} cannot be read: {error.strerror}",
+            "Name a TOML file that you may read with --config or HAET_CONFIG.",
+        ) from None
+    except ValueError as error:
+        raise UsageProblem(f"{wanted} is no valid TOML: {error}", "Correct the file at that place.") from None
+    configuration.check(commands)
+    return configuration

@@ -1,0 +1,33 @@
+"""What the options of the commands are called outside the command line: in the environment and in files."""
+
+from collections.abc import Iterator
+
+import click
+
+
+def setting_name(parameter: click.Parameter) -> str | None:
+    """The name in a configuration file: `data-dir` for --data-dir. None for what is no setting."""
+    if isinstance(parameter, click.Option):
+        longest = max(parameter.opts, key=len)
+        return None if parameter.name == "help" else longest.removeprefix("--")
+    if isinstance(parameter.envvar, str):
+        return parameter.envvar.removeprefix("HAET_").lower().replace("_", "-")
+    return None
+
+
+def name_variables(command: click.Command) -> None:
+    """Let each option without a variable have HAET_<OPTION>, alike in all commands."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            name_variables(inner)
+    for option, name in settings(command):
+        if option.envvar is None:
+            option.envvar = f"HAET_{name.upper().replace('-', '_')}"
+
+
+def settings(command: click.Command) -> Iterator[tuple[click.Parameter, str]]:
+    """The command's parameters that have a name outside the command line, with it."""
+    for parameter in command.params:
+        name = setting_name(parameter)
+        if name is not None:
+            yield parameter, name

@@ -1,0 +1,96 @@
+"""What completion offers for the values of options and arguments.
+
+The shell runs `haet-eval` itself for each completion, so nothing slow is imported here.
+"""
+
+import re
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import click
+from click.shell_completion import CompletionItem
+
+DATASETS: Final = ("cifar10", "cifar100", "digits")
+
+_COMPETITIONS: Final = files("haet_eval") / "resources" / "competitions"
+_RECORD: Final = re.compile(r"\d{8}T\d{6}Z-(?P<words>.*)-(?P<id>[0-9a-f]{16})\.json")
+
+Found: TypeAlias = list["CompletionItem[str]"]
+
+
+def suggest_submissions(_: click.Context, __: click.Parameter, incomplete: str) -> Found:
+    """Zip files and folders."""
+    return submission_paths(incomplete)
+
+
+def submission_paths(incomplete: str) -> Found:
+    """Zip files and folders; before anything is typed only such folders as have a manifest."""
+    found = _paths(incomplete, {".zip"})
+    return [
+        item
+        for item in found
+        if incomplete or item.value[-1] != "/" or Path(item.value, "haet.toml").exists()
+    ]
+
+
+def suggest_competitions(_: click.Context, __: click.Parameter, incomplete: str) -> Found:
+    """Built-in competitions, and TOML files."""
+    names = (file.name.removesuffix(".toml") for file in _COMPETITIONS.iterdir())
+    return _words(sorted(names), incomplete) + _paths(incomplete, {".toml"})
+
+
+def suggest_competition_files(_: click.Context, __: click.Parameter, incomplete: str) -> Found:
+    """TOML files."""
+    return _paths(incomplete, {".toml"})
+
+
+def suggest_tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> Found:
+    """The tasks of the competition that the command line names, or else of the built-in ones."""
+    import tomllib
+
+    named = ctx.params.get("competition")
+    texts = [Path(named).read_text("utf-8")] if named and Path(named).is_file() else _built_in(named)
+    return _words(sorted({task for text in texts for task in tomllib.loads(text)["tasks"]}), incomplete)
+
+
+def suggest_datasets(_: click.Context, __: click.Parameter, incomplete: str) -> Found:
+    """The data sets."""
+    return _words(DATASETS, incomplete)
+
+
+def suggest_records(ctx: click.Context, _: click.Parameter, incomplete: str) -> Found:
+    """JSON files, and the ids of records in the results folder."""
+    results = Path(ctx.params.get("results") or "results")
+    found = [one for path in _listed(results) if (one := _RECORD.fullmatch(path.name))]
+    ids = [CompletionItem(one["id"], help=one["words"]) for one in found if one["id"].startswith(incomplete)]
+    files = [item for item in _paths(incomplete, {".json"}) if not item.value.endswith(".dsse.json")]
+    return files + (ids if incomplete else [])
+
+
+def _built_in(name: str | None) -> list[str]:
+    return [file.read_text("utf-8") for file in _COMPETITIONS.iterdir() if name in (None, file.name[:-5])]
+
+
+def _words(words: Iterable[str], incomplete: str) -> Found:
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
+def _paths(incomplete: str, suffixes: set[str]) -> Found:
+    """Folders, with a slash, and files with one of the suffixes; hidden ones where a dot is typed."""
+    folder, slash, beginning = incomplete.rpartition("/")
+    return [
+        CompletionItem(f"{folder}{slash}{path.name}{'/' * path.is_dir()}")
+        for path in _listed(Path(folder + slash).expanduser())
+        if path.name.startswith(beginning)
+        and (not path.name.startswith(".") or beginning)
+        and (path.is_dir() or path.suffix in suffixes)
+    ]
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
