@@ -8,19 +8,34 @@ import contextlib
 import json
 import random
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from haet_eval.competition import load_competition
 from haet_eval.counting.signature import TensorMeta
+from haet_eval.dataset import load_dataset
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.evaluation import Assignment, score_predictions, train_and_predict
+from haet_eval.findings import Findings
+from haet_eval.progress import Silent
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import ModelTensor, Returned
 from haet_eval.remote.recount import recount
 from haet_eval.remote.wire import Channel, Code, Status, frame
+from haet_eval.runtimes.image_files import sandbox_folder
+from haet_eval.runtimes.interface import Role
+from haet_eval.runtimes.process import ProcessRuntime
+from haet_eval.store import Store
+from haet_eval.submission import load_submission
+from haet_eval.verification.check import Check, Result
+from haet_eval.verification.evidence import Sources
+from haet_eval.verification.replaying import Place, check_replay
+from haet_eval.verification.verify import verify
 from tests.attacks.played import End, hand_in, played, take_job
 from tests.unit.remote import frames
 from tests.unit.remote.frames import TENSOR, fresh, outcome
@@ -242,3 +257,46 @@ def test_random_answers_never_crash_the_host(tmp_path: Path) -> None:
                 stage.run()
             before = stage.meter.histogram().to_json()
         assert recount(stage.trace_path).histogram.to_json() == before
+
+
+# Predictions that the returned model does not make.
+
+PYTHON = (sys.executable, "-I")
+LIAR = (*PYTHON, str(Path(__file__).with_name("lying_executor.py")))
+CLIENT = (*PYTHON, str(sandbox_folder() / "submission.py"))
+
+
+@pytest.fixture(scope="module")
+def faked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of a linear model far below the threshold, in whose place the executor has predicted."""
+    folder = tmp_path_factory.mktemp("faked")
+    rules, store = load_competition("digits"), Store(folder / "results")
+    store.prepare()
+    findings = Findings(store, "process", "cpu", 0, competition=rules)
+    findings.submission = load_submission(Path(__file__).parents[1] / "fixtures" / "linear")
+    findings.dataset = load_dataset("digits", folder)
+    task = rules.task("digits")
+    work = Assignment(findings.submission, rules, task, task.budgets, findings.dataset)
+    runtime = ProcessRuntime(mains={Role.EXECUTOR: LIAR, Role.SUBMISSION: CLIENT})
+    predictions = train_and_predict(work, runtime, findings, Silent())
+    verdict, reason = score_predictions(work, predictions, findings, Silent())
+    return store.add(findings.record(verdict, reason))
+
+
+def checks(path: Path, *, replaying: bool) -> dict[str, Check]:
+    verification, (part,) = verify(path, Sources(Store(path.parent), path.parent))
+    more = check_replay(part.record, part.evidence, Place("process")) if replaying else ()
+    return {check.subject: check for check in (*verification.checks, *more)}
+
+
+def test_faked_predictions_qualify_and_no_look_at_the_files_shows_it(faked: Path) -> None:
+    found = checks(faked, replaying=False)
+    assert found["verdict"].detail.startswith("qualified at 9")
+    assert not [check for check in found.values() if check.result is Result.DIFFERS]
+    assert found["model"].result is Result.UNCHECKED
+
+
+def test_faked_predictions_show_when_the_trace_is_replayed(faked: Path) -> None:
+    found = checks(faked, replaying=True)
+    assert [one.subject for one in found.values() if one.result is Result.DIFFERS] == ["predictions again"]
+    assert "of 445 labels are other ones, the first in line" in found["predictions again"].detail
