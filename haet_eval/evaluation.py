@@ -1,7 +1,7 @@
 """One evaluation, from an archive to a ranked record: unpack, train, predict, score, record."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from haet_eval.findings import Findings, unread_submission
 from haet_eval.interruption import check, deferred, received
 from haet_eval.progress import Observer, Silent, Tick
 from haet_eval.ranking import place
-from haet_eval.record import Record, Sandbox
+from haet_eval.record import Record, Sandbox, Uncounted
 from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import Job, Start
 from haet_eval.remote.relay import SubmissionLost
@@ -230,7 +230,7 @@ def _train(assignment: Assignment, run: Run, findings: Findings) -> None:
     findings.executor_facts = relay.start(start, [dataset.train_images, dataset.train_labels])
     try:
         run.watch.begin("train", budgets.wall_seconds)
-        tensors = relay.train(_job(assignment, findings))
+        tensors = relay.train(job(assignment, findings.seed))
         parameters = run.meter.seal(tensors)
     finally:
         findings.take_training(run.meter, run.watch.elapsed_seconds)
@@ -239,7 +239,8 @@ def _train(assignment: Assignment, run: Run, findings: Findings) -> None:
     findings.take_model(parameters, sealed.weights, sealed.peak_memory_bytes)
 
 
-def _job(assignment: Assignment, findings: Findings) -> Job:
+def job(assignment: Assignment, seed: int) -> Job:
+    """What the submission's process is to do."""
     submission, dataset = assignment.submission, assignment.dataset
     return Job(
         files={path: content.decode() for path, content in submission.files.items()},
@@ -247,7 +248,7 @@ def _job(assignment: Assignment, findings: Findings) -> Job:
         function=submission.function,
         images=dataset.train_images.shape,
         num_classes=dataset.num_classes,
-        seed=findings.seed,
+        seed=seed,
         device="cpu",
         time_budget_seconds=float(assignment.budgets.wall_seconds),
     )
@@ -292,14 +293,18 @@ def score_predictions(
     uncounted = findings.training.operations.uncounted
     verdict = judge(result, assignment.task.threshold, uncounted=bool(uncounted))
     if verdict is Verdict.UNCOUNTABLE:
-        lines = (
-            f"{line.operator} ({line.calls:,} calls, as in {line.shapes[0]}): {line.hint}"
-            for line in uncounted
-        )
-        return verdict, f"The counting standard has no price for {' '.join(lines)}"
+        return verdict, without_price(uncounted)
     if verdict is Verdict.BELOW_THRESHOLD:
         return (
             verdict,
             f"Accuracy {result.accuracy:.2%} is below the {assignment.task.threshold:.2%} asked for.",
         )
     return verdict, ""
+
+
+def without_price(uncounted: Iterable[Uncounted]) -> str:
+    """Why a training cannot be counted."""
+    lines = (
+        f"{line.operator} ({line.calls:,} calls, as in {line.shapes[0]}): {line.hint}" for line in uncounted
+    )
+    return f"The counting standard has no price for {' '.join(lines)}"

@@ -64,13 +64,18 @@ CIFAR100 = Release(
 )
 
 
+class NotFetched(EnvironmentProblem):
+    """The data set is not in the data folder."""
+
+
 def load_cifar(release: Release, data_dir: Path) -> tuple[Arrays, bool]:
     """The images, and whether every file is the published one.
 
     The archive is preferred to its unpacked folder, and read where it lies: nothing is written.
 
     Raises:
-        EnvironmentProblem: the data is not there, or damaged.
+        NotFetched: the data is not there.
+        EnvironmentProblem: it is damaged.
     """
     contents = _contents(release, data_dir)
     try:
@@ -85,7 +90,7 @@ def load_cifar(release: Release, data_dir: Path) -> tuple[Arrays, bool]:
 def _contents(release: Release, data_dir: Path) -> dict[str, bytes]:
     archive, folder = data_dir / release.archive, data_dir / release.folder
     if not archive.is_file() and not folder.is_dir():
-        raise EnvironmentProblem(
+        raise NotFetched(
             f"{release.name} is not in {data_dir}: neither {release.archive} nor {release.folder}/ is there",
             f"Run `{fetch_command(release, data_dir)}`.",
         )
