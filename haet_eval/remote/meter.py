@@ -570,6 +570,12 @@ class Meter:
         """The number that the next new tensor gets."""
         return self._handles.next
 
+    @property
+    def living_bytes(self) -> int:
+        """Memory of the tensors that live, each storage once."""
+        storages = {id(h.storage): h.storage.size_bytes for h in self._handles.living.values()}
+        return sum(storages.values())
+
     def histogram(self) -> Histogram:
         """The calls of the training."""
         return self._tally.histogram()
