@@ -47,6 +47,17 @@ REFUSED = {
     "quantised": ("torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8)", "quantized", "ordinary integers"),
     "nested": ("torch.nested.nested_tensor([weight, weight])", "nested", "pad"),
     "extension": ("torchvision.ops.nms(torch.rand(2, 4), torch.rand(2), 0.5)", "aten", "write it with these"),
+    "C++ extension": (
+        "cpp_extension.load_inline('mine', 'int f() { return 1; }', functions='f')",
+        "Extensions in C++",
+        "torch's operators",
+    ),
+    "Triton": ("importlib.import_module('triton')", "Triton", "torch's operators"),
+    "operator for compiled code": (
+        "flex_attention(*[weight.view(1, 1, 2, 3)] * 3)",
+        "nothing is compiled here",
+        "scaled_dot_product_attention",
+    ),
     "resize": ("weight.resize_(7)", "never written", "new tensor"),
     "foreign state": (
         "torch.set_rng_state(torch.zeros(5056, dtype=torch.uint8))",
@@ -59,10 +70,13 @@ REFUSED = {
 }
 
 PROBE = """
-import io, json, multiprocessing, os, pickle
+import importlib, io, json, multiprocessing, os, pickle, warnings
 import numpy
 import torchvision
-from torch.utils import data
+from torch.nn.attention.flex_attention import flex_attention
+from torch.utils import cpp_extension, data
+
+warnings.simplefilter("ignore")
 
 def in_child(work):
     read, write = os.pipe()

@@ -454,7 +454,10 @@ def _change_metadata(
 
 @cache
 def _in_other_words(func: Any) -> Callable[..., Any] | None:
-    """What to call instead: a composite operator's parts, or the operator without its `out`."""
+    """What to call instead: an operator's parts in Python or C++, or the operator without its `out`."""
+    for key in ("CPU", "CompositeExplicitAutograd"):
+        if f"{func.name().replace('::', '/')}/{key}" in torch.library._impls:
+            return partial(func._op_dk, torch._C._parse_dispatch_key(key))  # made with torch.library
     composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
     if composite and lookup(str(func)) is None:
         return func.decompose  # type: ignore[no-any-return]

@@ -1,7 +1,6 @@
 """One job of the submission's process: run `train`, hand in the model, predict."""
 
 import os
-import random
 import socket
 import sys
 import tempfile
@@ -9,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 import torch
 
 from haet_eval.remote.client.dispatch import Dispatcher
@@ -18,6 +16,7 @@ from haet_eval.remote.client.link import Link, RemoteError
 from haet_eval.remote.client.mode import RemoteMode, install_in_threads
 from haet_eval.remote.client.output import OutputCapture
 from haet_eval.remote.client.replacements import install_replacements
+from haet_eval.remote.client.seeds import seed_all
 from haet_eval.remote.client.source import explain, install_source, load_function
 from haet_eval.remote.client.task import Task
 from haet_eval.remote.client.tensor import RemoteTensor
@@ -73,13 +72,6 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
         time_budget_seconds=job.time_budget_seconds,
         _tell=lambda values: dispatcher.link.tell(Report(values=values).encode()),
     )
-
-
-def seed_all(seed: int) -> None:
-    """Seed every generator that a submission is likely to draw from."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
 
 
 def _work(dispatcher: Dispatcher, job: Job, folder: Path) -> None:

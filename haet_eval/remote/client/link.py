@@ -17,6 +17,10 @@ ONE_PROCESS: Final = (
     "process that train() runs in is connected to it. Use num_workers=0 and no multiprocessing; threads are "
     "fine."
 )
+NO_EXTENSION: Final = (
+    "Extensions in C++, CUDA or Triton cannot be used: the data is in the executor, and what they do could "
+    "not be counted. Write the computation with torch's operators."
+)
 
 
 class RemoteError(RuntimeError):

@@ -4,13 +4,17 @@ import threading
 from functools import cache
 from typing import Any
 
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from haet_eval.remote.client.dispatch import Dispatcher
+from haet_eval.remote.client.link import Refusal
 
 
 class RemoteMode(TorchDispatchMode):
     """Sends every ATen call below autograd to the executor."""
+
+    supports_higher_order_operators = True
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -43,5 +47,10 @@ def install_in_threads(dispatcher: Dispatcher) -> None:
 @cache
 def _is_local(func: Any) -> bool:
     """Neither the profiler's marks nor an operator without tensors are work on the data."""
+    if isinstance(func, HigherOrderOperator):
+        raise Refusal(
+            f"{func} is an operator for compiled code, and nothing is compiled here: write it with ordinary "
+            "ones (torch.nn.functional.scaled_dot_product_attention with attn_mask, Python's if and for)."
+        )
     values = (*func._schema.arguments, *func._schema.returns)
     return func.namespace == "profiler" or not any("Tensor" in str(value.type) for value in values)

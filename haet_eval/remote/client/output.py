@@ -3,11 +3,15 @@
 import os
 import sys
 import threading
-from typing import Final
-
-from haet_eval.remote.client.link import Link
+from typing import Final, Protocol
 
 _CHUNK_BYTES: Final = 1 << 16
+
+
+class Link(Protocol):
+    """Where the output goes."""
+
+    def output(self, text: bytes) -> None: ...
 
 
 class OutputCapture:

@@ -82,7 +82,8 @@ class Randomness:
         """Replace torch.Generator, and the default generator by one that goes by its number."""
         RemoteGenerator.randomness = self
         default = RemoteGenerator()
-        self._numbers[default._cdata] = DEFAULT_GENERATOR  # type: ignore[attr-defined]
+        for one in (default, torch.default_generator):  # the latter is a default argument of random_split
+            self._numbers[one._cdata] = DEFAULT_GENERATOR  # type: ignore[attr-defined]
         place: Any = torch
         place.Generator = RemoteGenerator
         place.default_generator = place.random.default_generator = default

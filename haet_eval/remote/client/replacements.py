@@ -2,13 +2,17 @@
 
 import copy
 import os
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import torch
+from torch.utils import cpp_extension
 
-from haet_eval.remote.client.link import ONE_PROCESS, Refusal
+from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
 
 _MARKER: Final = "What torch.save was given is kept in memory: tensors of the task cannot be written.\n"
 
@@ -27,6 +31,9 @@ def install_replacements() -> None:
     replaced.to_dlpack = replaced.utils.dlpack.to_dlpack = lambda tensor: tensor.__dlpack__()
     process: Any = BaseProcess
     process.start = _no_process
+    extensions: Any = cpp_extension
+    extensions.load = extensions.load_inline = _no_extension
+    sys.meta_path.insert(0, _NoTriton())
 
 
 def choose_open_kernels() -> None:
@@ -78,6 +85,20 @@ def _no_cuda() -> NoReturn:
         "The submission's process has no GPU: where the organizers use one, the executor does. Put tensors "
         "and models on `task.device`, as in `model.to(task.device)`; there is no other device."
     )
+
+
+class _NoTriton(MetaPathFinder, Loader):
+    """Stands in for Triton, which is there because PyTorch brings it. PyTorch does without."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:  # noqa: ARG002
+        return ModuleSpec(name, self) if name == "triton" else None
+
+    def exec_module(self, module: Any) -> NoReturn:
+        raise ImportError(NO_EXTENSION, name=module.__name__)
+
+
+def _no_extension(*_: Any, **__: Any) -> NoReturn:
+    raise Refusal(NO_EXTENSION)
 
 
 def _no_process(*_: Any) -> NoReturn:

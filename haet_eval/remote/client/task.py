@@ -29,6 +29,7 @@ class Task:
     device: torch.device
     time_budget_seconds: float
     _tell: Callable[[dict[str, str]], None] = field(repr=False, default=lambda _: None)
+    _keep: Callable[[torch.nn.Module], None] = field(repr=False, default=lambda _: None)
 
     def report(self, **values: Any) -> None:
         """Show values of the running training, as in `task.report(epoch=3, loss=0.41)`.
@@ -36,6 +37,16 @@ class Task:
         They appear on the screen and in the record. A tensor of one element is read back, and charged.
         """
         self._tell({name: _shown(value) for name, value in values.items()})
+
+    def checkpoint(self, model: torch.nn.Module) -> None:
+        """Mark this model as the best so far.
+
+        Where the competition says that a checkpoint counts when the time is over, the model as it is now is
+        kept, and judged if `train` has not returned by then. In other competitions this does nothing.
+        """
+        if not isinstance(model, torch.nn.Module):
+            raise TypeError(f"task.checkpoint was given {type(model).__name__}; it takes a torch.nn.Module")
+        self._keep(model)
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch.utils._mode_utils import no_dispatch
 
 from haet_eval.counting.signature import TensorMeta
-from haet_eval.remote.client.link import ONE_PROCESS, Refusal
+from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
 from haet_eval.remote.handles import intern_layout
 
 if TYPE_CHECKING:
@@ -84,8 +84,10 @@ class RemoteTensor(torch.Tensor):
         copy.requires_grad_(self.requires_grad)
         if getattr(self, "_is_param", False):
             copy._is_param = True
-        elif self.grad is not None:
+        else:
             copy.grad = deepcopy(self.grad, memo)
+            own = {name: value for name, value in vars(self).items() if name not in _OURS}
+            vars(copy).update(deepcopy(own, memo))
         memo[id(self)] = copy
         return copy  # type: ignore[no-any-return]
 
@@ -126,10 +128,7 @@ class RemoteTensor(torch.Tensor):
         self.numpy()
 
     def data_ptr(self) -> NoReturn:
-        raise Refusal(
-            "This tensor's data is in the executor, so it has no address here. Extensions in C++, CUDA or "
-            "Triton cannot be used; write the computation with torch's operators."
-        )
+        raise Refusal(f"This tensor's data is in the executor, so it has no address here. {NO_EXTENSION}")
 
     def __dlpack__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise Refusal(
@@ -163,6 +162,7 @@ class RemoteTensor(torch.Tensor):
 
 
 _SHOWN_ELEMENTS = 32
+_OURS = frozenset({"_layout", "_handle", "_mirror"})
 
 
 def make(meta: TensorMeta, offset: int, handle: Handle, mirror: torch.Tensor | None = None) -> RemoteTensor:

@@ -73,7 +73,8 @@ def refusal(name: str) -> str:
     shown = name[:80] if name.isprintable() else ascii(name[:80])
     if not name.startswith("aten."):
         return (
-            f"The operator {shown} is not allowed: only those of PyTorch's `aten` are; write it with these."
+            f"The operator {shown} is not allowed: only those of PyTorch's `aten` are; write it with these, "
+            "in Python (torch.library.custom_op may wrap it)."
         )
     for word, why, instead in _REASONS:
         if word in name:

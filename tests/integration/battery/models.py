@@ -311,6 +311,14 @@ def initialisations(task: Any) -> Results:
     return found | {"eye": init.eye_(flat).clone(), "sparse": init.sparse_(flat, 0.5).clone()}
 
 
+def lazy_modules(task: Any) -> Results:
+    model = nn.Sequential(
+        nn.LazyConv2d(8, 3), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten(), copy.deepcopy(nn.LazyLinear(10))
+    )
+    model(normalized(task.images[:2]))
+    return fit(model, sgd(model), task, 2)
+
+
 def initialisation_by_apply(task: Any) -> Results:
     def initialise(module: nn.Module) -> None:
         if isinstance(module, nn.Conv2d | nn.Linear):

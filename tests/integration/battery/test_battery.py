@@ -20,6 +20,7 @@ THEMES = (
     "indexing",
     "linalg",
     "loaders",
+    "loops",
     "models",
     "optimizers",
     "randomness",

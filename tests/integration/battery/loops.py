@@ -1,0 +1,131 @@
+"""Training loops as people write them around a model: a trainer with hooks, a script with every switch."""
+
+import warnings
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils import data
+
+from .networks import normalized, number, small_cnn
+
+Results = dict[str, Tensor]
+
+
+class _Classifier(nn.Module):
+    """What a trainer drives: it says what a step is, and logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = small_cnn()
+        self.logged: dict[str, list[Tensor]] = {}
+
+    def training_step(self, batch: tuple[Tensor, Tensor], place: int) -> Tensor:
+        images, labels = batch
+        logits = self.body(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=0.1)
+        self.log("loss", loss)
+        self.log("accuracy", (logits.argmax(1) == labels).float().mean())
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], place: int) -> None:
+        images, labels = batch
+        self.log("validation", F.cross_entropy(self.body(images), labels))
+
+    def configure_optimizers(self) -> tuple[Any, Any]:
+        decayed = [p for p in self.parameters() if p.ndim > 1]
+        others = [p for p in self.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=1e-3)
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=8)
+
+    def log(self, name: str, value: Tensor) -> None:
+        self.logged.setdefault(name, []).append(value.detach())
+
+
+class _Trainer:
+    """Epochs, gradients of several batches together, clipping, validation, the best state."""
+
+    def __init__(self, epochs: int, accumulate: int) -> None:
+        self.epochs, self.accumulate = epochs, accumulate
+        self.best, self.state = float("inf"), dict[str, Tensor]()
+
+    def fit(self, module: _Classifier, training: Any, validation: Any) -> None:
+        optimizer, schedule = module.configure_optimizers()
+        for _ in range(self.epochs):
+            module.train()
+            for place, batch in enumerate(training):
+                (module.training_step(batch, place) / self.accumulate).backward()  # type: ignore[no-untyped-call]
+                if (place + 1) % self.accumulate == 0:
+                    nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+                    optimizer.step()
+                    optimizer.zero_grad(set_to_none=True)
+                    schedule.step()
+            self.validate(module, validation)
+
+    def validate(self, module: _Classifier, batches: Any) -> None:
+        module.eval()
+        with torch.inference_mode():
+            for place, batch in enumerate(batches):
+                module.validation_step(batch, place)
+        score = torch.stack(module.logged.pop("validation")).mean().item()
+        if score < self.best:
+            self.best = score
+            self.state = {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def trainer_with_a_module(task: Any) -> Results:
+    torch.manual_seed(0)
+    whole = data.TensorDataset(normalized(task.images[:96]), task.labels[:96])
+    training, validation = data.random_split(whole, [64, 32])
+    module, trainer = _Classifier(), _Trainer(2, accumulate=2)
+    trainer.fit(
+        module,
+        data.DataLoader(training, batch_size=16, shuffle=True),
+        data.DataLoader(validation, batch_size=16),
+    )
+    module.load_state_dict(trainer.state)
+    logged = {f"logged.{name}": torch.stack(values) for name, values in module.logged.items()}
+    return module.state_dict() | logged | {"best": number(trainer.best)}
+
+
+def script_with_every_switch(task: Any) -> Results:
+    """Lines that scripts for a GPU have, and that do nothing on a CPU, are left in."""
+    warnings.simplefilter("ignore")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
+    torch.cuda.manual_seed_all(0)
+    torch.set_float32_matmul_precision("high")
+    made = small_cnn().to(device).to(memory_format=torch.channels_last)
+    model: Any = torch.compile(made, mode="max-autotune")
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, 0.9, nesterov=True)
+    scaler = torch.amp.GradScaler("cuda", enabled=device.type == "cuda")
+    loader = data.DataLoader(
+        data.TensorDataset(task.images[:64], task.labels[:64]),
+        batch_size=32,
+        shuffle=True,
+        pin_memory=True,
+        num_workers=0,
+    )
+    mixed: Any = torch.autocast(device.type, torch.bfloat16) if device.type == "cuda" else nullcontext()
+    for images, labels in loader:
+        images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
+        labels = labels.to(device, non_blocking=True)
+        with torch.profiler.record_function("step"), mixed:
+            loss = F.cross_entropy(model(normalized(images)), labels)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, "last.pt")
+    saved = torch.load("last.pt", map_location=device)
+    Path("last.pt").unlink()
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    torch.cuda.empty_cache()
+    return {name.removeprefix("_orig_mod."): value for name, value in model.state_dict().items()}
