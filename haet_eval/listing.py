@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from platformdirs import user_cache_path
 from pydantic import ValidationError
@@ -21,14 +21,14 @@ from pydantic import ValidationError
 from haet_eval.atomic import Draft
 from haet_eval.errors import Verdict
 from haet_eval.ranking import Entry, summarize
-from haet_eval.record import from_json
+from haet_eval.record import Record, from_json
 
 RECORD_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{16}\.json")
 """Names that the store gives. A file of such a name that is no sound record is a problem."""
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 
-_CACHE_VERSION: Final = 2
+_CACHE_VERSION: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,32 @@ class Problem:
     reason: str
 
 
+Spread: TypeAlias = tuple[float, float]
+"""An interval of accuracies, as fractions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The records of a directory, each once, by path in the order of names; and what is broken."""
+    """The records of a directory, each once, by path in the order of names; and what is broken.
+
+    `spreads` has the 95 % interval of the mean accuracy of each record of several runs, by its id.
+    """
 
     records: dict[Path, Entry]
     problems: tuple[Problem, ...]
+    spreads: dict[str, Spread]
 
     @property
     def entries(self) -> list[Entry]:
         return list(self.records.values())
 
 
-_Found: TypeAlias = Entry | str | None
+class _Summary(NamedTuple):
+    entry: Entry
+    spread: Spread | None
+
+
+_Found: TypeAlias = _Summary | str | None
 """A record's summary, what is wrong with it, or None for a file that is none of ours."""
 
 _Stamp: TypeAlias = tuple[int, ...]
@@ -66,14 +79,18 @@ def list_records(directory: Path) -> Listing:
     seen = {name: _look(directory / name, stamp, known.get(name)) for name, stamp in _files(directory)}
     if seen != known:
         _save(cache, seen)
-    records: dict[str, tuple[Path, Entry]] = {}
+    records: dict[str, tuple[Path, _Summary]] = {}
     problems = []
     for name, (_, found) in sorted(seen.items()):
         if isinstance(found, str):
             problems.append(Problem(directory / name, found))
         elif found is not None:
-            records.setdefault(found.record_id, (directory / name, found))
-    return Listing(dict(records.values()), tuple(problems))
+            records.setdefault(found.entry.record_id, (directory / name, found))
+    return Listing(
+        {path: summary.entry for path, summary in records.values()},
+        tuple(problems),
+        {name: summary.spread for name, (_, summary) in records.items() if summary.spread is not None},
+    )
 
 
 def _files(directory: Path) -> Iterator[tuple[str, _Stamp]]:
@@ -97,9 +114,14 @@ def _read(path: Path, size: int) -> _Found:
     except OSError as error:
         return f"cannot be read: {error.strerror}" if ours else None
     try:
-        return summarize(from_json(data))
+        return _summarize(from_json(data))
     except ValueError as error:
         return explain_fault(error) if ours or _claims_to_be_a_record(data) else None
+
+
+def _summarize(record: Record) -> _Summary:
+    several = record.statistics.accuracy if record.statistics else None
+    return _Summary(summarize(record), several.confidence_95 if several else None)
 
 
 def _claims_to_be_a_record(data: bytes) -> bool:
@@ -131,7 +153,7 @@ def _load(cache: Path) -> _Known:
         if document["version"] != _CACHE_VERSION:
             return {}
         return {name: (tuple(stamp), _unpack(found)) for name, (stamp, found) in document["files"].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return {}
 
 
@@ -148,18 +170,20 @@ def _save(cache: Path, known: _Known) -> None:
 
 
 def _pack(found: _Found) -> Any:
-    if not isinstance(found, Entry):
+    if not isinstance(found, _Summary):
         return found
-    facts = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
-    return facts | {"created_at": found.created_at.isoformat()}
+    entry = found.entry
+    facts = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
+    return [facts | {"created_at": entry.created_at.isoformat()}, found.spread]
 
 
 def _unpack(found: Any) -> _Found:
     if found is None or isinstance(found, str):
         return found
+    facts, spread = found
     converted = {
-        "created_at": datetime.fromisoformat(found["created_at"]),
-        "verdict": Verdict(found["verdict"]),
-        "accuracy_intervals": tuple(found["accuracy_intervals"]),
+        "created_at": datetime.fromisoformat(facts["created_at"]),
+        "verdict": Verdict(facts["verdict"]),
+        "accuracy_intervals": tuple(facts["accuracy_intervals"]),
     }
-    return Entry(**found | converted)
+    return _Summary(Entry(**facts | converted), None if spread is None else (spread[0], spread[1]))
