@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from haet_eval.audit import conclude, redraw, with_audit
 from haet_eval.competition import (
     Budgets,
     Competition,
@@ -39,7 +40,8 @@ from haet_eval.workers import Run, executor_threads, open_run
 class Request:
     """What to evaluate, and how. `competition` and `task` are None where the manifest's task decides.
 
-    Several `runs` differ in their seeds, which are derived from `seed`.
+    Several `runs` differ in their seeds, which are derived from `seed`. With a `split_seed`, the first of
+    them is audited: trained once more, on the split that this draws.
     """
 
     submission: Path
@@ -51,6 +53,7 @@ class Request:
     seed: int = 0
     device: str = "cpu"
     runs: int = 1
+    split_seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,10 @@ def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
         records.append(attempt(request, attempts[-1], watcher))
         if attempts[-1].stage == "unpack" or records[-1].status.verdict is Verdict.INTERRUPTED:
             break  # no seed would change that
-    watcher.stage("record")
     record = records[0] if len(records) == 1 else _merge(records, attempts[0])
+    if request.split_seed is not None:
+        record = _audit(request, request.split_seed, record, records[0], attempts[0], watcher)
+    watcher.stage("record")
     record = place(record, store.listing().records.values())
     return Outcome(record, store.add(record))
 
@@ -117,11 +122,33 @@ def _merge(records: list[Record], findings: Findings) -> Record:
     return merge(records, rules.runs, rules.task(findings.submission.task).threshold)
 
 
-def attempt(request: Request, findings: Findings, observer: Observer) -> Record:
-    """Run and judge a submission once, with the seed of the findings; the record is not ranked yet."""
+def _audit(
+    request: Request, seed: int, record: Record, audited: Record, first: Findings, observer: Observer
+) -> Record:
+    """The record with the audit of its first run, if that one predicted."""
+    if first.evaluation is None or first.dataset is None or record.status.verdict is Verdict.INTERRUPTED:
+        observer.note("There is nothing to audit: the run did not come to predictions.")
+        return record
+    observer.note(f"audit: training again on another split of the images, drawn with seed {seed}")
+    drawn = redraw(first.dataset, seed)
+    findings = Findings(first.store, request.sandbox, request.device, audited.environment.seed)
+    again = attempt(request, findings, observer, drawn.dataset)
+    return with_audit(record, conclude(audited, again, drawn, seed, findings.predictions))
+
+
+def attempt(
+    request: Request, findings: Findings, observer: Observer, other_data: Dataset | None = None
+) -> Record:
+    """Run and judge a submission once, with the seed of the findings; the record is not ranked yet.
+
+    `other_data` stands for the data set of the task.
+    """
     try:
         check()
         assignment = unpack(request, findings, observer)
+        if other_data is not None:
+            assignment = dataclasses.replace(assignment, dataset=other_data)
+            findings.dataset = other_data
         check()
         runtime = choose_runtime(request.sandbox, request.device)
         remove_leftovers()
@@ -146,6 +173,16 @@ def _interruption() -> str:
 def unpack(request: Request, findings: Findings, observer: Observer) -> Assignment:
     """Read the archive, find its competition, load the data. Nothing of the submission is run."""
     observer.stage("unpack", str(request.submission))
+    submission, competition = read(request, findings)
+    task = competition.task(submission.task)
+    findings.dataset = load_dataset(task.dataset, request.data_dir)
+    return Assignment(
+        submission, competition, task, competition.budgets_for(submission.task), findings.dataset
+    )
+
+
+def read(request: Request, findings: Findings) -> tuple[Submission, Competition]:
+    """Read the archive and find its competition, which has the task that it is for."""
     competition = load_competition(request.competition) if request.competition else None
     limits = ArchiveLimits(**competition.limits.model_dump()) if competition else ArchiveLimits()
     findings.competition = competition
@@ -159,13 +196,12 @@ def unpack(request: Request, findings: Findings, observer: Observer) -> Assignme
     if competition is None:
         competition = load_competition(competition_for_task(name))
         findings.competition = competition
-    if request.task is not None and request.task != submission.task:
+    if name != submission.task:
         raise InvalidSubmission(
-            f'The submission is for the task "{submission.task}", not for "{request.task}" as was asked for.'
+            f'The submission is for the task "{submission.task}", not for "{name}" as was asked for.'
         )
-    task = competition.task(name)
-    findings.dataset = load_dataset(task.dataset, request.data_dir)
-    return Assignment(submission, competition, task, competition.budgets_for(name), findings.dataset)
+    competition.task(name)
+    return submission, competition
 
 
 def choose_runtime(sandbox: Sandbox, device: str) -> Runtime:

@@ -67,6 +67,7 @@ class Findings:
     trace: Artifact | None = None
     training: Training | None = None
     prediction_operations: int = 0
+    predictions: npt.NDArray[np.int64] | None = None
     evaluation: Evaluation | None = None
     reports: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=KEPT_REPORTS))
     log: OutputLog = field(default_factory=OutputLog)
@@ -105,6 +106,7 @@ class Findings:
 
     def take_evaluation(self, score: Score, predictions: npt.NDArray[np.int64]) -> None:
         """Keep the predictions: one label in each line, in the order of the test images."""
+        self.predictions = predictions
         text = "".join(f"{label}\n" for label in predictions)
         self.evaluation = Evaluation(
             accuracy=score.accuracy,

@@ -390,6 +390,47 @@ class Energy(_Part):
         return self.kind == "measured" and self.quietness.quiet
 
 
+AuditFlag: TypeAlias = Literal["failed", "gap", "drop", "cost"]
+"""What an audit found: no predictions; the gap; the drop; much more complexity than what it audits."""
+
+
+class Share(_Part):
+    """So many right predictions of so many."""
+
+    correct: Size
+    total: Size
+
+
+class Gap(_Part):
+    """How much better one share is than another, in percentage points, and its standard error if it is not.
+
+    `p_value` is that of Fisher's exact test, one-sided.
+    """
+
+    points: Annotated[float, Field(ge=-100, le=100)]
+    standard_error_points: Annotated[float, Field(ge=0, le=100)]
+    p_value: Annotated[float, Field(ge=0, le=1)]
+
+
+class Audit(_Part):
+    """The same submission, with the seed of the (first) run, on another split of the same images.
+
+    The split was drawn with `split_seed` and is the `dataset`; `run` is what came of it. `gap` is how much
+    better it predicts former test images than former training images, `drop` how much better the record does
+    than `run` on former training images. Shares and gaps are None where there were no predictions.
+    """
+
+    kind: Literal["resplit"]
+    split_seed: Size
+    dataset: DatasetInfo
+    run: Run
+    former_test: Share | None
+    former_train: Share | None
+    gap: Gap | None
+    drop: Gap | None
+    flags: tuple[AuditFlag, ...]
+
+
 class Integrity(_Part):
     """`record_sha256` is `document_digest` of the record."""
 
@@ -441,6 +482,7 @@ class Content(_Part):
     runs: tuple[Run, ...] | None = None
     statistics: Statistics | None = None
     native: NativeTraining | None = None
+    audit: Audit | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -1,5 +1,6 @@
 """`haet-eval evaluate`: run a submission, count its training, check its accuracy, write its record."""
 
+import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -69,6 +70,11 @@ _MAX_RUNS = 100
     type=click.Choice(["cpu", "cuda"]),
     help="Where the kernels run.",
 )
+@click.option(
+    "--audit",
+    type=click.Choice(["resplit"]),
+    help="Train once more on another split of the images, and compare: finds test labels brought along.",
+)
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the record as JSON.")
 def evaluate(
     submission: Path,
@@ -80,6 +86,7 @@ def evaluate(
     seed: int,
     runs: int,
     device: str,
+    audit: Literal["resplit"] | None,
     as_json: bool,
 ) -> ExitCode:
     """Evaluate SUBMISSION, a .zip file or a folder.
@@ -106,6 +113,7 @@ def evaluate(
         seed=seed,
         device=device,
         runs=runs,
+        split_seed=secrets.randbelow(_MAX_SEED + 1) if audit else None,
     )
     with open_screen() as observer:
         outcome = run(request, observer)

@@ -54,6 +54,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         seed=record.environment.seed,
         device=record.environment.device,
         runs=len(record.runs or [record]),
+        split_seed=record.audit.split_seed if record.audit else None,
     )
     return evaluate(request, observer)
 

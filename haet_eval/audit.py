@@ -1,0 +1,146 @@
+"""The audit of a result by another split: whether a submission knows labels that it was not given.
+
+Training and test images are pooled and drawn anew, and the same submission is trained again. The new test
+images are unseen, wherever they come from, so that an honest model is as good on former test images as on
+former training images. One that has brought the test labels along is better on the former.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from haet_eval.data.arrays import Arrays
+from haet_eval.dataset import Dataset
+from haet_eval.errors import Verdict
+from haet_eval.record import Audit, AuditFlag, Content, DatasetInfo, Gap, Record, Share, seal
+from haet_eval.repetition import as_run
+
+GAP_POINTS: Final = 2.0
+"""A gap must be larger than this, in percentage points."""
+
+GAP_P: Final = 1e-3
+"""And less likely than this to come about by chance: about that of 2 points among 10,000 images at 94 %."""
+
+COST_RATIO: Final = 1.25
+"""How much more the audit may cost than what it audits: stopping early depends on the data."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Redrawn:
+    """A data set drawn anew. `formerly_test` says for each new test image whether it was one before."""
+
+    dataset: Dataset
+    formerly_test: npt.NDArray[np.bool_]
+
+
+def redraw(data: Dataset, seed: int) -> Redrawn:
+    """Another split of the same images: as many of each class in training and test as before.
+
+    Image i of the pool, training images first, comes at the place of the SHA-256 of `haet-eval image {i} of
+    split {seed}` among all of these; the first ones of each class become test images. The order is kept.
+    """
+    images = np.concatenate([data.train_images, data.test_images])
+    labels = np.concatenate([data.train_labels, data.test_labels])
+    order = sorted(range(len(labels)), key=lambda place: _lot(place, seed))
+    wanted = Counter(data.test_labels.tolist())
+    train: list[int] = []
+    test: list[int] = []
+    for place in order:
+        label = int(labels[place])
+        (test if wanted[label] else train).append(place)
+        wanted[label] -= wanted[label] > 0
+    arrays = Arrays(images[train], labels[train], images[test], labels[test])
+    dataset = Dataset(data.name, data.num_classes, *arrays, digest=arrays.digest(), official=False)
+    return Redrawn(dataset, np.array(test) >= len(data.train_labels))
+
+
+def _lot(place: int, seed: int) -> bytes:
+    return sha256(f"haet-eval image {place} of split {seed}".encode()).digest()
+
+
+def conclude(
+    audited: Record, again: Record, drawn: Redrawn, seed: int, predictions: npt.NDArray[np.int64] | None
+) -> Audit:
+    """What the audit has found.
+
+    Args:
+        audited: the record of the run that is audited, which has an evaluation.
+        again: that of the run on the other split.
+        drawn: the other split.
+        seed: it was drawn with this.
+        predictions: of that run, [M]; None where it did not come so far.
+    """
+    former_test = former_train = gap = drop = None
+    if predictions is not None:
+        right = predictions == drawn.dataset.test_labels
+        former_test, former_train = _share(right[drawn.formerly_test]), _share(right[~drawn.formerly_test])
+        gap = compare(former_test, former_train)
+        if audited.evaluation is not None:
+            stated = Share(correct=audited.evaluation.correct, total=audited.evaluation.total)
+            drop = compare(stated, former_train)
+    return Audit(
+        kind="resplit",
+        split_seed=seed,
+        dataset=DatasetInfo(
+            name=drawn.dataset.name, digest=drawn.dataset.digest, official=drawn.dataset.official
+        ),
+        run=as_run(again),
+        former_test=former_test,
+        former_train=former_train,
+        gap=gap,
+        drop=drop,
+        flags=tuple(_flags(audited, again, gap, drop)),
+    )
+
+
+def with_audit(record: Record, audit: Audit) -> Record:
+    """The record, sealed anew with its audit; not ranked yet."""
+    facts = {name: getattr(record, name) for name in Content.model_fields}
+    return seal(Content(**facts | {"audit": audit}))
+
+
+def compare(first: Share, second: Share) -> Gap | None:
+    """How much better the first share is. None where one of them is of nothing.
+
+    The standard error is that of two equal proportions, pooled; the p-value that of Fisher's exact test
+    against the first one being no better.
+    """
+    from scipy.stats import fisher_exact  # only now: slow to import
+
+    if not first.total or not second.total:
+        return None
+    wrong = first.total - first.correct, second.total - second.correct
+    table = [[first.correct, wrong[0]], [second.correct, wrong[1]]]
+    pooled = (first.correct + second.correct) / (first.total + second.total)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / first.total + 1 / second.total))
+    return Gap(
+        points=100 * (first.correct / first.total - second.correct / second.total),
+        standard_error_points=100 * error,
+        p_value=min(1.0, float(fisher_exact(table, alternative="greater").pvalue)),
+    )
+
+
+def _share(right: npt.NDArray[np.bool_]) -> Share:
+    return Share(correct=int(np.count_nonzero(right)), total=right.size)
+
+
+def _flags(audited: Record, again: Record, gap: Gap | None, drop: Gap | None) -> list[AuditFlag]:
+    flags: list[AuditFlag] = []
+    if again.status.verdict not in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD, Verdict.INTERRUPTED):
+        flags.append("failed")
+    if _is_large(gap):
+        flags.append("gap")
+    if _is_large(drop):
+        flags.append("drop")
+    if audited.complexity and again.complexity and again.complexity > COST_RATIO * audited.complexity:
+        flags.append("cost")
+    return flags
+
+
+def _is_large(gap: Gap | None) -> bool:
+    return gap is not None and gap.points > GAP_POINTS and gap.p_value < GAP_P
