@@ -59,9 +59,15 @@ TORCHVISION: dict[str, dict[str, Any]] = {
     "convnext_tiny": {},
     "vgg11_bn": {},
     "resnext50_32x4d": {},
+    "resnet18": {},
+    "efficientnet_v2_s": {},
     "swin_t": {},
+    "swin_v2_t": {},
+    "inception_v3": {"aux_logits": False, "init_weights": False},
     "vit_b_32": {"image_size": 64},
 }
+
+SIZES = {"inception_v3": 75}
 
 
 def _step(model: nn.Module, task: Any, size: int) -> Results:
@@ -82,7 +88,7 @@ def _define(kind: str, name: str, options: dict[str, Any]) -> None:
     def case(task: Any) -> Results:
         if kind == "timm":
             return _step(timm.create_model(name, num_classes=10, **options), task, 32)
-        return _step(torchvision.models.get_model(name, num_classes=10, **options), task, 64)
+        return _step(torchvision.models.get_model(name, num_classes=10, **options), task, SIZES.get(name, 64))
 
     case.__name__ = f"{kind}_{name}"
     globals()[case.__name__] = case
