@@ -18,7 +18,7 @@ def keep_model(tensors: dict[int, torch.Tensor], model: tuple[ModelTensor, ...])
     spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for entry in model:
         tensor = tensors[entry.handle]
-        spans[_storage(tensor)].append(_span_bytes(tensor))
+        spans[_storage(tensor)].append(span_bytes(tensor))
     copies: dict[int, torch.UntypedStorage] = {}
     kept = {}
     for entry in model:
@@ -46,7 +46,8 @@ def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def _span_bytes(tensor: torch.Tensor) -> tuple[int, int]:
+def span_bytes(tensor: torch.Tensor) -> tuple[int, int]:
+    """The bytes of its storage that a tensor spans, gaps included: the first, and the one after the last."""
     start = int(tensor.storage_offset())
     length = 0
     if tensor.numel():
