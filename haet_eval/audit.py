@@ -17,8 +17,7 @@ import numpy.typing as npt
 from haet_eval.data.arrays import Arrays
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
-from haet_eval.record import Audit, AuditFlag, Content, DatasetInfo, Gap, Record, Share, seal
-from haet_eval.repetition import as_run
+from haet_eval.record import Audit, AuditFlag, Content, DatasetInfo, Gap, Record, Run, Share, seal
 
 GAP_POINTS: Final = 2.0
 """A gap must be larger than this, in percentage points."""
@@ -64,13 +63,13 @@ def _lot(place: int, seed: int) -> bytes:
 
 
 def conclude(
-    audited: Record, again: Record, drawn: Redrawn, seed: int, predictions: npt.NDArray[np.int64] | None
+    audited: Run, again: Run, drawn: Redrawn, seed: int, predictions: npt.NDArray[np.int64] | None
 ) -> Audit:
     """What the audit has found.
 
     Args:
-        audited: the record of the run that is audited, which has an evaluation.
-        again: that of the run on the other split.
+        audited: the run that is audited.
+        again: the run on the other split.
         drawn: the other split.
         seed: it was drawn with this.
         predictions: of that run, [M]; None where it did not come so far.
@@ -89,7 +88,7 @@ def conclude(
         dataset=DatasetInfo(
             name=drawn.dataset.name, digest=drawn.dataset.digest, official=drawn.dataset.official
         ),
-        run=as_run(again),
+        run=again,
         former_test=former_test,
         former_train=former_train,
         gap=gap,
@@ -129,7 +128,7 @@ def _share(right: npt.NDArray[np.bool_]) -> Share:
     return Share(correct=int(np.count_nonzero(right)), total=right.size)
 
 
-def _flags(audited: Record, again: Record, gap: Gap | None, drop: Gap | None) -> list[AuditFlag]:
+def _flags(audited: Run, again: Run, gap: Gap | None, drop: Gap | None) -> list[AuditFlag]:
     flags: list[AuditFlag] = []
     if again.status.verdict not in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD, Verdict.INTERRUPTED):
         flags.append("failed")

@@ -26,7 +26,7 @@ from haet_eval.record import Record, Sandbox, Uncounted
 from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import Job, Start
 from haet_eval.remote.relay import SubmissionLost
-from haet_eval.repetition import merge, seeds
+from haet_eval.repetition import as_run, merge, seeds
 from haet_eval.runtimes.interface import Role, Runtime
 from haet_eval.runtimes.leftovers import remove_leftovers
 from haet_eval.runtimes.process import ProcessRuntime
@@ -133,7 +133,7 @@ def _audit(
     drawn = redraw(first.dataset, seed)
     findings = Findings(first.store, request.sandbox, request.device, audited.environment.seed)
     again = attempt(request, findings, observer, drawn.dataset)
-    return with_audit(record, conclude(audited, again, drawn, seed, findings.predictions))
+    return with_audit(record, conclude(as_run(audited), as_run(again), drawn, seed, findings.predictions))
 
 
 def attempt(

@@ -58,23 +58,26 @@ def merge(records: Sequence[Record], rules: Runs, threshold: float) -> Record:
 
 def split(record: Record) -> list[Record]:
     """Each run of a record as a record of its own, with the digest of the whole; not to be written."""
-    return [
-        record.model_copy(
-            update={
-                "environment": record.environment.model_copy(update={"seed": run.seed}),
-                "status": run.status,
-                "trace": run.trace,
-                "training": run.training,
-                "complexity": run.complexity,
-                "evaluation": run.evaluation,
-                "log": run.log,
-                "runs": None,
-                "statistics": None,
-                "rank": None,
-            }
-        )
-        for run in record.runs or ()
-    ]
+    return [as_record(record, run) for run in record.runs or ()]
+
+
+def as_record(record: Record, run: Run) -> Record:
+    """One run of a record as a record of its own, with the digest of the whole; not to be written."""
+    return record.model_copy(
+        update={
+            "environment": record.environment.model_copy(update={"seed": run.seed}),
+            "status": run.status,
+            "trace": run.trace,
+            "training": run.training,
+            "complexity": run.complexity,
+            "evaluation": run.evaluation,
+            "log": run.log,
+            "runs": None,
+            "statistics": None,
+            "audit": None,
+            "rank": None,
+        }
+    )
 
 
 def as_run(record: Record) -> Run:

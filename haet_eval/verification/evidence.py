@@ -28,6 +28,7 @@ class Evidence:
 
     Attributes:
         files: artefacts by what they are: `trace`, `histogram`, `weights`, `predictions`.
+        dataset: where there is one before anything is gathered, it is not looked for elsewhere.
     """
 
     files: dict[str, Path] = field(default_factory=dict)
@@ -76,6 +77,8 @@ class Evidence:
         if record.dataset is None:
             return unchecked("data set", "the record names none")
         stated = record.dataset
+        if self.dataset is not None:
+            return same("data set", stated.digest, self.dataset.digest, "drawn anew, it is the same")
         try:
             found = load_dataset(stated.name, sources.data_dir)
         except HaetError as problem:

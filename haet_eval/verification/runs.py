@@ -23,7 +23,7 @@ def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:
         yield unchecked("statistics, verdict", "needs the rules of the competition")
         return
     again = merge(split(record), evidence.competition.runs, task.threshold)
-    if _rounded(record.statistics) == _rounded(again.statistics):
+    if rounded(record.statistics) == rounded(again.statistics):
         yield holds("statistics", "follow from the runs")
     else:
         yield same("statistics", record.statistics, again.statistics, "")
@@ -38,11 +38,12 @@ def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:
     )
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Statistics without their last digits."""
     if hasattr(value, "model_dump"):
-        return _rounded(value.model_dump())
+        return rounded(value.model_dump())
     if isinstance(value, dict):
-        return {name: _rounded(part) for name, part in value.items()}
+        return {name: rounded(part) for name, part in value.items()}
     if isinstance(value, tuple):
-        return tuple(map(_rounded, value))
+        return tuple(map(rounded, value))
     return round(value, _DIGITS) if isinstance(value, float) else value

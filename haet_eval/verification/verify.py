@@ -9,6 +9,7 @@ from haet_eval.errors import UsageProblem
 from haet_eval.listing import explain_fault
 from haet_eval.record import Record, from_json
 from haet_eval.repetition import split
+from haet_eval.verification.audit import audited, check_audit
 from haet_eval.verification.check import Check, believable, differs, holds, same, unchecked
 from haet_eval.verification.count import check_count
 from haet_eval.verification.evidence import Evidence, Sources
@@ -49,7 +50,7 @@ class Part:
 
 
 def verify(path: Path, sources: Sources) -> tuple[Verification, list[Part]]:
-    """Check a record; also returns its runs with the evidence, for checks that go further.
+    """Check a record; also returns its runs and its audit with the evidence, for checks that go further.
 
     Raises:
         UsageProblem: the file cannot be read.
@@ -66,6 +67,11 @@ def verify(path: Path, sources: Sources) -> tuple[Verification, list[Part]]:
         checks += part.named(_checks(part.record, part.evidence, sources))
     if record.runs:
         checks += check_runs(record, parts[0].evidence)
+    if record.audit:
+        part = Part("audit: ", *audited(record, record.audit, parts[0].evidence))
+        checks += part.named(_checks(part.record, part.evidence, sources))
+        checks += check_audit(record.audit, parts[0].record, parts[0].evidence, part.evidence)
+        parts.append(part)
     checks += _beyond(record)
     return Verification(path, record, tuple(checks)), parts
 

@@ -1,0 +1,49 @@
+"""Concludes anew what an audit has found."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from haet_eval.audit import conclude, redraw
+from haet_eval.record import Audit, Record
+from haet_eval.repetition import as_record, as_run
+from haet_eval.verification.check import Check, differs, holds, same, unchecked
+from haet_eval.verification.evidence import Evidence
+from haet_eval.verification.runs import rounded
+
+
+def audited(record: Record, audit: Audit, evidence: Evidence) -> tuple[Record, Evidence]:
+    """The audit's run as a record of its own, and its data set, where it can be drawn anew."""
+    dataset = redraw(evidence.dataset, audit.split_seed).dataset if evidence.dataset else None
+    again = as_record(record, audit.run).model_copy(update={"dataset": audit.dataset})
+    return again, Evidence(dataset=dataset)
+
+
+def check_audit(audit: Audit, first: Record, evidence: Evidence, again: Evidence) -> Iterator[Check]:
+    """Whether shares, gaps and flags follow from the audit's predictions.
+
+    Args:
+        audit: what the record says.
+        first: the run that was audited, as a record of its own.
+        evidence: what there is of it.
+        again: what there is of the audit's run.
+    """
+    if evidence.dataset is None or (audit.run.evaluation and "predictions" not in again.files):
+        yield unchecked("audit", "needs the data set and the audit's predictions")
+        return
+    path = again.files.get("predictions")
+    try:
+        labels = np.array([int(line) for line in path.read_text("ascii").split()]) if path else None
+        drawn = redraw(evidence.dataset, audit.split_seed)
+        found = conclude(as_run(first), audit.run, drawn, audit.split_seed, labels)
+    except ValueError as error:
+        yield differs("audit", f"its predictions are no labels of the new test images: {error}")
+        return
+    if rounded(audit) == rounded(found):
+        yield holds("audit", f"flags ({', '.join(audit.flags) or 'none'}) follow from its predictions")
+    else:
+        yield same("audit", _told(audit), _told(found), "")
+
+
+def _told(audit: Audit) -> str:
+    return f"{audit.former_test}, {audit.former_train}, {audit.gap}, {audit.drop}, flags {audit.flags}"
