@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from haet_eval.atomic import Draft
 from haet_eval.cli.leaderboard_table import print_leaderboard
-from haet_eval.competition import load_competition
+from haet_eval.competition import Competition, builtin_competitions, load_competition
+from haet_eval.errors import EnvironmentProblem
 from haet_eval.listing import Listing
 from haet_eval.ranking import Entry
 from haet_eval.reports.csv import leaderboard_csv
-from haet_eval.reports.html import leaderboard_html
 from haet_eval.reports.markdown import leaderboard_markdown
 from haet_eval.reports.rows import Leaderboard, leaderboard_rows, make_leaderboard
 from haet_eval.reports.text import printable
@@ -27,7 +28,13 @@ from haet_eval.store import Store
 @click.option("--json", "style", flag_value="json", help="Print JSON, counts as decimal strings.")
 @click.option("--csv", "style", flag_value="csv", help="Print comma-separated values.")
 @click.option("--markdown", "style", flag_value="markdown", help="Print Markdown tables.")
-@click.option("--html", "style", flag_value="html", help="Print one self-contained page.")
+@click.option(
+    "--html",
+    "page",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write one self-contained page with charts.",
+)
 def leaderboard(
     directory: Path,
     competition: str | None,
@@ -35,6 +42,7 @@ def leaderboard(
     everything: bool,
     best_of_team: bool,
     style: str | None,
+    page: Path | None,
 ) -> None:
     """Rank the records in DIRECTORY (./results unless given): least complexity first.
 
@@ -45,11 +53,15 @@ def leaderboard(
     listing = Store(directory).listing()
     board = make_leaderboard(
         (entry for entry in listing.entries if _matches(entry, name, task)),
+        listing.spreads,
         everything=everything,
         best_of_team=best_of_team,
-        awards=rules.awards if rules else 3,
+        awards=rules.awards if rules else None,
     )
-    _print(board, listing, style)
+    if page is not None:
+        _write_page(page, board, listing, rules)
+    if page is None or style is not None:
+        _print(board, listing, style)
     _warn(board, listing)
 
 
@@ -65,10 +77,25 @@ def _print(board: Leaderboard, listing: Listing, style: str | None) -> None:
             click.echo(leaderboard_csv(board), nl=False)
         case "markdown":
             click.echo(leaderboard_markdown(board), nl=False)
-        case "html":
-            click.echo(leaderboard_html(board), nl=False)
         case _:
             print_leaderboard(board)
+
+
+def _write_page(page: Path, board: Leaderboard, listing: Listing, rules: Competition | None) -> None:
+    from haet_eval.reports.html import leaderboard_html
+
+    paths = {entry.record_id: path for path, entry in listing.records.items()}
+    known = [*map(load_competition, builtin_competitions()), *filter(None, [rules])]
+    text = leaderboard_html(board, paths, known)
+    try:
+        with Draft(page.parent) as draft:
+            draft.write(text.encode())
+            draft.replace(page)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{page} cannot be written: {error.strerror}", "Check the folder and the free space."
+        ) from None
+    click.echo(printable(f"{page}: {len(text.encode()):,} bytes, to be read in any browser"), err=True)
 
 
 def _as_json(board: Leaderboard, listing: Listing) -> str:

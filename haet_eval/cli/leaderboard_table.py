@@ -8,39 +8,50 @@ from rich.text import Text
 
 from haet_eval.cli.text import result_console, safe
 from haet_eval.ranking import Entry, Pool, Ranked
+from haet_eval.reports.figure import cost, gap
 from haet_eval.reports.rows import Leaderboard, by_pool, pool_title
 from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
 
 _ID_DIGITS: Final = 8
 
+_WIDE: Final = 120
+"""Columns of a terminal that has room for everything."""
+
 
 def print_leaderboard(leaderboard: Leaderboard) -> None:
     """Print a table for each pool on stdout, and one for entries without a place."""
     console = result_console()
+    wide = console.width >= _WIDE
     for pool, places in by_pool(leaderboard):
-        console.print(_pool_table(pool, places), "")
+        console.print(_pool_table(pool, list(places), leaderboard, wide), "")
     if leaderboard.unranked:
         console.print(_unranked_table(leaderboard.unranked), "")
     if not leaderboard.ranked:
         console.print("No qualified submission yet.")
 
 
-def _pool_table(pool: Pool, places: Iterable[Ranked]) -> Table:
+def _pool_table(pool: Pool, places: list[Ranked], leaderboard: Leaderboard, wide: bool) -> Table:
+    """Narrow terminals get no operations and no date: the complexity nearly says the former."""
+    figure, leader = cost(pool.ranking), places[0].entry
     table = _table(safe(pool_title(pool), "bold"))
     table.add_column("#", justify="right", no_wrap=True)
     _add_name_columns(table)
-    for name in ("complexity", "parameters", "accuracy"):
+    for name in (f"{figure.name} ↓", "gap", "parameters", *(["operations"] if wide else []), "accuracy ↑"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("record", no_wrap=True)
+    for name in [*(["date"] if wide else []), "record"]:
+        table.add_column(name, no_wrap=True)
     for place in places:
         entry = place.entry
         table.add_row(
             Text(str(place.position), "bold green" if place.awarded else ""),
             safe(entry.team or NOTHING),
             safe(entry.name or NOTHING),
-            readable_count(entry.complexity),
+            figure.readable(figure.of(entry)),
+            Text(gap(entry, leader), "dim"),
             readable_count(entry.parameters),
-            readable_accuracy(entry.accuracy),
+            *([readable_count(entry.operations)] if wide else []),
+            leaderboard.accuracy(entry),
+            *([f"{entry.created_at:%Y-%m-%d}"] if wide else []),
             entry.record_id[:_ID_DIGITS],
         )
     return table

@@ -1,15 +1,106 @@
-"""A leaderboard as one self-contained page: no script, nothing fetched."""
+"""A leaderboard as one self-contained page with charts; nothing is fetched when it is read."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from haet_eval.reports.rows import Leaderboard, by_pool, pool_title
+from haet_eval.competition import Competition
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.record import Record
+from haet_eval.reports.dossier import make_dossier
+from haet_eval.reports.rows import Leaderboard, by_pool
+from haet_eval.reports.section import Section
 from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count
+from haet_eval.store import read_record
+
+MOST_DOSSIERS: Final = 200
+"""Entries with a section of their own; the others are in the tables and charts only."""
+
+_PAGES: Final = files("haet_eval") / "resources" / "pages"
 
 
-def leaderboard_html(leaderboard: Leaderboard) -> str:
-    """A page with a table for each pool, and one for entries without a place."""
-    pools = [(pool_title(pool), list(places)) for pool, places in by_pool(leaderboard)]
-    return _environment().get_template("leaderboard.html").render(pools=pools, unranked=leaderboard.unranked)
+def leaderboard_html(
+    leaderboard: Leaderboard, paths: Mapping[str, Path], rules: Iterable[Competition] = ()
+) -> str:
+    """A page with tables, charts and a section for each of the first entries.
+
+    Args:
+        leaderboard: what is shown.
+        paths: the file of each entry's record, by its id.
+        rules: competitions that may have been applied; they say where a threshold is.
+
+    Raises:
+        EnvironmentProblem: the extra `page` is not installed.
+        UsageProblem: a record cannot be read.
+    """
+    scripts = [_charting_library(), (_PAGES / "leaderboard.js").read_text("utf-8")]
+    places = {place.entry.record_id: place for place in leaderboard.ranked}
+    shown = [*places, *(entry.record_id for entry in leaderboard.unranked)]
+    records = {name: read_record(paths[name]) for name in shown[:MOST_DOSSIERS]}
+    known = {competition.digest: competition for competition in rules}
+    content = {
+        "title": _title(leaderboard, known.values()),
+        "sections": list(_sections(leaderboard, records, known)),
+        "leaderboard": leaderboard,
+        "records": records,
+        "dossiers": [make_dossier(paths[name], record, places.get(name)) for name, record in records.items()],
+        "left_out": len(shown) - len(records),
+    }
+    return (
+        _environment()
+        .get_template("leaderboard.html")
+        .render(
+            content,
+            policy=_policy(scripts),
+            scripts=scripts,
+            style=(_PAGES / "leaderboard.css").read_text("utf-8"),
+        )
+    )
+
+
+def _sections(
+    leaderboard: Leaderboard, records: Mapping[str, Record], rules: Mapping[str, Competition]
+) -> Iterator[Section]:
+    for pool, those in by_pool(leaderboard):
+        places = list(those)
+        leader = records.get(places[0].entry.record_id)
+        applied = rules.get(leader.competition.digest) if leader and leader.competition else None
+        threshold = applied.tasks[pool.task].threshold if applied else None
+        yield Section(pool, places, leaderboard, records, threshold)
+
+
+def _title(leaderboard: Leaderboard, rules: Iterable[Competition]) -> str:
+    """The competition's name in full, where the page is about one whose rules are at hand."""
+    names = {place.pool.competition for place in leaderboard.ranked}
+    titles = {competition.title for competition in rules if {competition.name} == names}
+    return f"{printable(*titles)}: leaderboard" if len(titles) == 1 else "Leaderboard"
+
+
+def _charting_library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, in the version that altair writes for."""
+    if not all(map(find_spec, ("altair", "vl_convert"))):
+        raise EnvironmentProblem("the page's charts need two more libraries", "pip install 'haet-eval[page]'")
+    from altair import SCHEMA_VERSION
+    from vl_convert import javascript_bundle
+
+    version = SCHEMA_VERSION.rpartition(".")[0]
+    return str(javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;", vl_version=version))
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """Nothing is fetched or sent; of all scripts, these alone run, and they compile no text into code."""
+    digests = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline';"
+        " base-uri 'none'; form-action 'none'"
+    )
 
 
 def _environment() -> Environment:
@@ -24,6 +115,9 @@ def _environment() -> Environment:
     environment.filters |= {
         "accuracy": readable_accuracy,
         "count": readable_count,
+        "day": lambda moment: f"{moment:%Y-%m-%d}",
+        "moment": lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}",
         "printable": lambda text: printable(text or NOTHING),
+        "words": lambda verdict: verdict.replace("_", " ").replace(":", ": "),
     }
     return environment

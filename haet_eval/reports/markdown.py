@@ -1,16 +1,16 @@
 """A leaderboard as Markdown tables, one for each pool."""
 
 import re
-from collections.abc import Iterable, Iterator
 from typing import Final
 
 from haet_eval.ranking import Entry, Pool, Ranked
+from haet_eval.reports.figure import Figure, cost, gap
 from haet_eval.reports.rows import Leaderboard, by_pool, pool_title
-from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count
+from haet_eval.reports.text import NOTHING, printable, readable_count
 
 _HEADER: Final = """\
-| # | Team | Submission | Complexity | Operations | Parameters | Accuracy | Record |
-|--:|------|------------|-----------:|-----------:|-----------:|---------:|--------|"""
+| # | Team | Submission | {} ↓ | Gap | Operations | Parameters | Accuracy ↑ | Date | Record |
+|--:|------|------------|--:|----:|-----------:|-----------:|-----------:|------|--------|"""
 
 _UNRANKED_HEADER: Final = """\
 | Competition | Team | Submission | Verdict | Record |
@@ -19,30 +19,34 @@ _UNRANKED_HEADER: Final = """\
 
 def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     """A section with a table for each pool, and one for entries without a place."""
-    sections = [_pool(pool, places) for pool, places in by_pool(leaderboard)]
+    sections = [_pool(pool, list(places), leaderboard) for pool, places in by_pool(leaderboard)]
     if leaderboard.unranked:
         lines = [_unranked_line(entry) for entry in leaderboard.unranked]
         sections.append("\n".join(["## Not qualified", "", _UNRANKED_HEADER, *lines]))
     return "\n\n".join(sections or ["No qualified submission yet."]) + "\n"
 
 
-def _pool(pool: Pool, places: Iterable[Ranked]) -> str:
-    return "\n".join([f"## {_escape(pool_title(pool))}", "", _HEADER, *_lines(places)])
+def _pool(pool: Pool, places: list[Ranked], leaderboard: Leaderboard) -> str:
+    figure = cost(pool.ranking)
+    header = _HEADER.format(figure.name.capitalize())
+    lines = (_line(place, figure, places[0].entry, leaderboard) for place in places)
+    return "\n".join([f"## {_escape(pool_title(pool))}", "", header, *lines])
 
 
-def _lines(places: Iterable[Ranked]) -> Iterator[str]:
-    for place in places:
-        entry = place.entry
-        yield _table_line(
-            f"**{place.position}**" if place.awarded else str(place.position),
-            _escape(entry.team or NOTHING),
-            _escape(entry.name or NOTHING),
-            readable_count(entry.complexity),
-            readable_count(entry.operations),
-            readable_count(entry.parameters),
-            readable_accuracy(entry.accuracy),
-            f"`{entry.record_id}`",
-        )
+def _line(place: Ranked, figure: Figure, leader: Entry, leaderboard: Leaderboard) -> str:
+    entry = place.entry
+    return _table_line(
+        f"**{place.position}**" if place.awarded else str(place.position),
+        _escape(entry.team or NOTHING),
+        _escape(entry.name or NOTHING),
+        figure.readable(figure.of(entry)),
+        gap(entry, leader),
+        readable_count(entry.operations),
+        readable_count(entry.parameters),
+        leaderboard.accuracy(entry),
+        f"{entry.created_at:%Y-%m-%d}",
+        f"`{entry.record_id}`",
+    )
 
 
 def _unranked_line(entry: Entry) -> str:

@@ -1,16 +1,27 @@
 """A leaderboard as rows of plain values: what JSON, CSV, Markdown and HTML are made from."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
+from typing import Final
 
-from haet_eval.ranking import Entry, Pool, Ranked, rank, unranked
-from haet_eval.reports.text import printable
+from haet_eval.listing import Spread
+from haet_eval.ranking import Entry, Interval, Pool, Ranked, rank, unranked
+from haet_eval.reports.figure import times_leader
+from haet_eval.reports.text import printable, readable_interval
+
+EVERY_ACCURACY: Final = Interval(0.0, 1.0)
+"""The interval of pools whose rules have none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry in plain values; counts are decimal strings. Without a place, `position` is None."""
+    """One entry in plain values; counts are decimal strings. Without a place, `position` is None.
+
+    `times_leader` is the ranked cost as a multiple of that of the first in the pool; `accuracy_low` and
+    `accuracy_high` are the 95 % interval of the mean accuracy of several runs.
+    """
 
     position: int | None
     of: int | None
@@ -30,31 +41,65 @@ class Row:
     source_bytes: int
     created_at: str
     record_id: str
+    ranking: str
+    accuracy_interval: str | None
+    times_leader: float | None
+    accuracy_low: float | None
+    accuracy_high: float | None
+    energy_joules: float | None
+    energy_kind: str | None
+    runner: str
+    nodes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """The ranked entries, those shown without a place, and how many are not shown."""
+    """The ranked entries, those shown without a place, and how many are not shown.
+
+    `spreads` has the 95 % interval of the mean accuracy of records of several runs, by their id.
+    """
 
     ranked: list[Ranked]
     unranked: list[Entry]
     hidden: int
+    spreads: Mapping[str, Spread]
+
+    def accuracy(self, entry: Entry) -> str:
+        """An entry's accuracy as text, with half the width of its interval where it has one."""
+        return readable_interval(entry.accuracy, self.spreads.get(entry.record_id))
 
 
 def make_leaderboard(
-    entries: Iterable[Entry], *, everything: bool = False, best_of_team: bool = False, awards: int = 3
+    entries: Iterable[Entry],
+    spreads: Mapping[str, Spread] = MappingProxyType({}),
+    *,
+    everything: bool = False,
+    best_of_team: bool = False,
+    awards: int | None = None,
 ) -> Leaderboard:
     """Rank entries for a reader: the official and qualified ones, or `everything`."""
     known = list(entries)
     ranked = rank(known, unofficial=everything, best_of_team=best_of_team, awards=awards)
     rest = unranked(known) if everything else []
-    return Leaderboard(ranked, rest, len(known) - len(ranked) - len(rest))
+    return Leaderboard(ranked, rest, len(known) - len(ranked) - len(rest), spreads)
 
 
 def leaderboard_rows(leaderboard: Leaderboard) -> list[Row]:
     """One row an entry, the ranked ones first."""
-    ranked = [_row(place.entry, place) for place in leaderboard.ranked]
-    return ranked + [_row(entry, None) for entry in leaderboard.unranked]
+    ranked = [
+        _row(place.entry, leaderboard, place, times_leader(place.entry, leader))
+        for leader, place in with_leaders(leaderboard)
+    ]
+    return ranked + [_row(entry, leaderboard) for entry in leaderboard.unranked]
+
+
+def with_leaders(leaderboard: Leaderboard) -> Iterator[tuple[Entry, Ranked]]:
+    """The ranked entries, each behind the first of its pool."""
+    for _, places in by_pool(leaderboard):
+        leader = None
+        for place in places:
+            leader = leader or place.entry
+            yield leader, place
 
 
 def by_pool(leaderboard: Leaderboard) -> Iterator[tuple[Pool, Iterator[Ranked]]]:
@@ -63,12 +108,22 @@ def by_pool(leaderboard: Leaderboard) -> Iterator[tuple[Pool, Iterator[Ranked]]]
 
 
 def pool_title(pool: Pool) -> str:
-    """What a pool is called: `haet2021 · cifar10`, and what makes it unofficial."""
-    kind = f" · unofficial ({pool.sandbox}, data {pool.dataset_digest[:8]})" if pool.unofficial else ""
-    return f"{printable(pool.competition)} · {printable(pool.task)}{kind}"
+    """What a pool is called: `haet2021 · cifar10`, what ranks if not complexity, what is unofficial."""
+    words = [printable(pool.competition), printable(pool.task)]
+    if pool.ranking != "complexity":
+        words.append(f"by {pool.ranking.replace('_', ' ')}")
+    if pool.interval != EVERY_ACCURACY:
+        words.append(f"accuracy {pool.interval}")
+    if pool.unofficial:
+        energy = f", energy {pool.energy_kind}" if pool.energy_kind else ""
+        words.append(f"unofficial ({pool.sandbox}, data {pool.dataset_digest[:8]}{energy})")
+    return " · ".join(words)
 
 
-def _row(entry: Entry, place: Ranked | None) -> Row:
+def _row(
+    entry: Entry, leaderboard: Leaderboard, place: Ranked | None = None, times: float | None = None
+) -> Row:
+    low, high = leaderboard.spreads.get(entry.record_id, (None, None))
     return Row(
         position=place.position if place else None,
         of=place.of if place else None,
@@ -88,6 +143,17 @@ def _row(entry: Entry, place: Ranked | None) -> Row:
         source_bytes=entry.source_bytes,
         created_at=entry.created_at.isoformat().replace("+00:00", "Z"),
         record_id=entry.record_id,
+        ranking=entry.ranking,
+        accuracy_interval=str(place.pool.interval)
+        if place and place.pool.interval != EVERY_ACCURACY
+        else None,
+        times_leader=times,
+        accuracy_low=low,
+        accuracy_high=high,
+        energy_joules=entry.energy_joules,
+        energy_kind=entry.energy_kind,
+        runner=entry.runner,
+        nodes=entry.nodes,
     )
 
 

@@ -42,6 +42,48 @@ def readable_accuracy(accuracy: float | None) -> str:
     return NOTHING if accuracy is None else f"{100 * accuracy:.2f} %"
 
 
+def readable_interval(accuracy: float | None, interval: tuple[float, float] | None) -> str:
+    """An accuracy with half the width of its interval in percentage points: `94.12 % ± 0.21`."""
+    if interval is None:
+        return readable_accuracy(accuracy)
+    low, high = interval
+    return f"{readable_accuracy(accuracy)} ± {50 * (high - low):.2f}"
+
+
 def readable_share(share: float) -> str:
     """A fraction as `12.3 %`."""
     return f"{100 * share:.1f} %"
+
+
+def readable_seconds(seconds: float | None) -> str:
+    """A duration as `61.5 s`, `12 min 5 s` or `3 h 20 min`."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def readable_joules(joules: float | None) -> str:
+    """An energy as `812.5 J`, `61.5 kJ` or `3.42 MJ`."""
+    if joules is None:
+        return NOTHING
+    for unit, size in (("MJ", 1e6), ("kJ", 1e3)):
+        if joules >= size:
+            return f"{joules / size:.4g} {unit}"
+    return f"{joules:.4g} J"
+
+
+def readable_points(difference: float) -> str:
+    """A difference of accuracies in percentage points: `−0.21`; "" for none."""
+    return f"{100 * difference:+.2f}".replace("-", "−") if difference else ""
+
+
+def readable_times(times: float | None) -> str:
+    """A multiple of the leader's figure: `+12.3 %` below twice as much, `×27.8` above; "" for the leader."""
+    if times is None or times == 1:
+        return ""
+    if times < 2:
+        return f"+{100 * (times - 1):.1f} %"
+    return f"×{times:.3g}" if times < 1000 else f"×{readable_count(round(times))}"

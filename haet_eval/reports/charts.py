@@ -1,0 +1,187 @@
+"""The charts of the page, as Vega-Lite specifications. Every text in them is data, never an expression."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TypeAlias
+
+from haet_eval.reports.pareto import Point, pareto_front
+from haet_eval.reports.text import readable_accuracy
+from haet_eval.reports.ticks import log_ticks
+
+_Layer: TypeAlias = Any
+"""A chart of altair's, whose methods hardly say what they return."""
+
+_BLUE: Final = "#4389c9"
+_ORANGE: Final = "#d97a1e"
+_FAMILIES: Final = ("#4389c9", "#e08a2f", "#4fa587", "#c7577b", "#8d6cc4", "#b39b28", "#5fb0c9", "#9a9a9a")
+_MARGIN: Final = 1.25
+"""Room left and right of the points: their range is widened by this factor at both ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One entry in the chart of cost against accuracy. `low` and `high` are its interval of several runs."""
+
+    record_id: str
+    place: int
+    cost: float
+    accuracy: float
+    low: float | None
+    high: float | None
+    awarded: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The share of one family of operators in the operations of one entry."""
+
+    entry: str
+    place: int
+    family: str
+    order: int
+    share: float
+    text: str
+
+
+def tradeoff_chart(marks: Sequence[Mark], cost: str, threshold: float | None) -> dict[str, Any]:
+    """Cost (logarithmic) against accuracy, with the threshold and the front of those that none betters.
+
+    Args:
+        marks: at least one; costs above 0.
+        cost: what it is called.
+        threshold: least accuracy that qualifies, as a fraction; None where the rules are not at hand.
+    """
+    import altair as alt
+
+    layers = [_front(marks), *_intervals(marks), _points(marks, cost), _places(marks)]
+    if threshold is not None:
+        layers = [*_threshold(threshold), *layers]
+    chart = alt.layer(*layers).properties(
+        width="container",
+        height=340,
+        description=f"{cost.capitalize()} against accuracy of {len(marks)} entries.",
+    )
+    return _finish(chart)
+
+
+def shares_chart(segments: Sequence[Segment]) -> dict[str, Any]:
+    """A bar an entry, made of the shares of families of operators; shares are fractions."""
+    import altair as alt
+
+    families = {segment.family: segment.order for segment in segments}
+    names = sorted(families, key=lambda family: families[family])
+    entries = dict.fromkeys(segment.entry for segment in sorted(segments, key=lambda one: one.place))
+    chart = (
+        alt.Chart(_data(segments))
+        .mark_bar(height={"band": 0.72})
+        .encode(
+            y=alt.Y("entry:N", title=None)
+            .sort(list(entries))
+            .axis(labelLimit=170, domain=False, ticks=False),
+            x=alt.X("share:Q", title="share of the operations").axis(format="%").scale(domain=[0, 1]),
+            color=alt.Color("family:N", title=None)
+            .sort(names)
+            .scale(domain=names, range=list(_FAMILIES[: len(names)]))
+            .legend(orient="top", columns=4, symbolType="square"),
+            order="order:Q",
+            tooltip="text:N",
+            description="text:N",
+        )
+        .properties(
+            width="container",
+            height={"step": 26},
+            description=f"Where the operations of {len(entries)} entries went.",
+        )
+    )
+    return _finish(chart)
+
+
+def _points(marks: Sequence[Mark], cost: str) -> _Layer:
+    import altair as alt
+
+    least, greatest = min(mark.cost for mark in marks), max(mark.cost for mark in marks)
+    domain = [least / _MARGIN, greatest * _MARGIN]
+    ticks = log_ticks(*domain)
+    labels = f"{list(ticks.values())}[indexof({list(ticks)}, datum.value)]"
+    return (
+        alt.Chart(_data(marks), name="entries")
+        .mark_circle(size=90, opacity=0.85, cursor="pointer")
+        .encode(
+            x=alt.X("cost:Q", title=f"{cost} (log scale, less is better)")
+            .scale(type="log", domain=domain, nice=False)
+            .axis(values=list(ticks), labelExpr=labels),
+            y=alt.Y("accuracy:Q", title="accuracy").scale(zero=False).axis(format=".1%"),
+            color=alt.when("datum.awarded").then(alt.value(_ORANGE)).otherwise(alt.value(_BLUE)),
+            tooltip="text:N",
+            description="text:N",
+        )
+    )
+
+
+def _places(marks: Sequence[Mark]) -> _Layer:
+    import altair as alt
+
+    awarded = [mark for mark in marks if mark.awarded]
+    return (
+        alt.Chart(_data(awarded))
+        .mark_text(dx=-9, dy=-9, fontWeight="bold", color="currentColor", aria=False)
+        .encode(x="cost:Q", y="accuracy:Q", text="place:Q")
+    )
+
+
+def _intervals(marks: Sequence[Mark]) -> list[_Layer]:
+    import altair as alt
+
+    known = [mark for mark in marks if mark.low is not None]
+    if not known:
+        return []
+    lines = alt.Chart(_data(known)).mark_rule(color=_BLUE, opacity=0.6, strokeWidth=2, aria=False)
+    return [lines.encode(x="cost:Q", y="low:Q", y2="high:Q")]
+
+
+def _front(marks: Sequence[Mark]) -> _Layer:
+    import altair as alt
+
+    front = pareto_front(Point(mark.cost, mark.accuracy) for mark in marks)
+    values = [{"cost": point.cost, "accuracy": point.accuracy} for point in front]
+    return (
+        alt.Chart({"values": values})
+        .mark_line(
+            interpolate="step-after", color="currentColor", opacity=0.45, strokeDash=[5, 4], aria=False
+        )
+        .encode(x="cost:Q", y="accuracy:Q")
+    )
+
+
+def _threshold(threshold: float) -> list[_Layer]:
+    import altair as alt
+
+    text = f"threshold {readable_accuracy(threshold)}"
+    base = alt.Chart({"values": [{"accuracy": threshold, "text": text}]}).encode(y="accuracy:Q")
+    return [
+        base.mark_rule(color=_ORANGE, strokeWidth=1.5, aria=False),
+        base.mark_text(align="left", dx=6, dy=-7, color="currentColor", opacity=0.8).encode(
+            x=alt.value(0), text="text:N"
+        ),
+    ]
+
+
+def _data(rows: Sequence[Mark | Segment]) -> dict[str, Any]:
+    return {"values": [asdict(row) for row in rows]}
+
+
+def _finish(chart: Any) -> dict[str, Any]:
+    """Lines and letters take the page's colour, so that light and dark need no second chart."""
+    quiet = {"domainColor": "currentColor", "domainOpacity": 0.4, "gridColor": "currentColor"}
+    quiet |= {"gridOpacity": 0.12, "tickColor": "currentColor", "tickOpacity": 0.4}
+    letters = {"labelColor": "currentColor", "titleColor": "currentColor", "titleFontWeight": "normal"}
+    sizes = {"labelFontSize": 12, "titleFontSize": 12}
+    document: dict[str, Any] = (
+        chart.configure(background="transparent", font="system-ui, sans-serif", padding=4)
+        .configure_view(stroke=None)
+        .configure_axis(**quiet, **letters, **sizes)
+        .configure_legend(labelColor="currentColor", labelFontSize=12, symbolSize=110)
+        .to_dict()
+    )
+    return document

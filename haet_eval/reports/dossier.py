@@ -1,0 +1,152 @@
+"""What the page says of one entry: its facts, where its operations went, its runs, the end of its log."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from haet_eval.ranking import Ranked
+from haet_eval.record import Record
+from haet_eval.reports.costs import explain_costs
+from haet_eval.reports.rows import pool_title
+from haet_eval.reports.text import (
+    NOTHING,
+    printable,
+    printable_lines,
+    readable_accuracy,
+    readable_seconds,
+    readable_share,
+)
+
+_OPERATORS: Final = 4
+_LOG_LINES: Final = 10
+_LOG_CHARACTERS: Final = 600
+_DESCRIPTION_CHARACTERS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and what it is, as text."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One of several runs."""
+
+    seed: int
+    verdict: str
+    accuracy: float | None
+    complexity: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """The section of one entry; every text is printable. `file_name` is that of its record."""
+
+    record_id: str
+    title: str
+    file_name: str
+    description: str
+    facts: list[Fact]
+    runs: list[RunLine]
+    log: str
+
+
+def make_dossier(path: Path, record: Record, place: Ranked | None) -> Dossier:
+    """The section of a record that lies in a file, and of its place, where it has one."""
+    return Dossier(
+        record_id=record.record_id,
+        title=_title(record),
+        file_name=printable(path.name),
+        description=_shortened(record.submission.description or ""),
+        facts=[Fact(name, printable(value)) for name, value in _facts(record, place) if value],
+        runs=[
+            RunLine(
+                run.seed,
+                run.status.verdict.value,
+                run.evaluation.accuracy if run.evaluation else None,
+                run.complexity,
+            )
+            for run in record.runs or ()
+        ],
+        log=_end_of_log(record),
+    )
+
+
+def _title(record: Record) -> str:
+    submission = record.submission
+    return f"{printable(submission.name or NOTHING)} · {printable(submission.team or NOTHING)}"
+
+
+def _facts(record: Record, place: Ranked | None) -> Iterator[tuple[str, str]]:
+    if place is not None:
+        yield "Rank", f"{place.position} of {place.of} in {pool_title(place.pool)}"
+    yield "Verdict", f"{record.status.verdict.value} {record.status.reason}"
+    yield from _score(record)
+    yield from _cost(record)
+    yield from _shares(record)
+    yield from _machine(record)
+    yield from _origin(record)
+
+
+def _score(record: Record) -> Iterator[tuple[str, str]]:
+    score, several = record.evaluation, record.statistics and record.statistics.accuracy
+    if several:
+        yield "Accuracy", f"{readable_accuracy(several.mean)}, mean of {several.runs} runs"
+        if several.standard_deviation is not None and several.confidence_95 is not None:
+            low, high = map(readable_accuracy, several.confidence_95)
+            spread = readable_accuracy(several.standard_deviation)
+            yield "Spread", f"standard deviation {spread}; 95 % interval of the mean {low} to {high}"
+    elif score:
+        correct = f"{score.correct:,} of {score.total:,} test images"
+        yield "Accuracy", f"{readable_accuracy(score.accuracy)} ({correct})"
+
+
+def _cost(record: Record) -> Iterator[tuple[str, str]]:
+    training = record.training
+    if record.complexity is not None:
+        yield "Complexity", f"{record.complexity:,}"
+    if training is None:
+        return
+    operations, parameters = training.operations, training.parameters
+    yield "Operations", f"{operations.total:,} (standard {operations.standard})"
+    if parameters is not None:
+        kinds = ("trainable", "frozen", "buffers")
+        parts = [f"{getattr(parameters, kind):,} {kind}" for kind in kinds if getattr(parameters, kind)]
+        yield "Parameters", f"{parameters.total:,} ({', '.join(parts) or 'none'})"
+    yield "Training", readable_seconds(training.wall_seconds)
+
+
+def _shares(record: Record) -> Iterator[tuple[str, str]]:
+    costs = explain_costs(record, None)
+    yield "By phase", ", ".join(f"{line.phase} {readable_share(line.share)}" for line in costs.phases)
+    dearest = costs.operators[:_OPERATORS]
+    yield "By operator", ", ".join(f"{line.operator} {readable_share(line.share)}" for line in dearest)
+
+
+def _machine(record: Record) -> Iterator[tuple[str, str]]:
+    where = record.environment
+    yield "Ran on", f"{where.accelerator or where.cpu} ({where.device}), {where.sandbox}, seed {where.seed}"
+    yield "With", f"torch {where.torch or NOTHING}, Python {where.python}, haet-eval {where.haet_eval}"
+
+
+def _origin(record: Record) -> Iterator[tuple[str, str]]:
+    submission = record.submission
+    yield "Source", f"{len(submission.files)} files, {submission.source_bytes:,} bytes"
+    yield "Paper", submission.paper or ""
+    yield "Submission", f"sha256 {submission.sha256}"
+    yield "Trace", f"sha256 {record.trace.sha256}" if record.trace else ""
+    yield "Image", record.environment.image_digest or ""
+
+
+def _end_of_log(record: Record) -> str:
+    text = (record.log.tail or record.log.head).rstrip()[-_LOG_CHARACTERS:]
+    return printable_lines("\n".join(text.splitlines()[-_LOG_LINES:]))
+
+
+def _shortened(text: str) -> str:
+    line = printable(text)
+    return line if len(line) <= _DESCRIPTION_CHARACTERS else f"{line[:_DESCRIPTION_CHARACTERS]}…"

@@ -1,0 +1,92 @@
+"""What pools rank by, and what their entries are set against, as tables and charts show it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from haet_eval.competition import Ranking
+from haet_eval.ranking import Entry
+from haet_eval.reports.text import (
+    readable_count,
+    readable_joules,
+    readable_points,
+    readable_seconds,
+    readable_times,
+)
+
+_Value: TypeAlias = int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One cost of an entry, of which less is better.
+
+    Attributes:
+        name: as a column is called.
+        explanation: one sentence for the readers of a page.
+        of: its value, None where it was not reached.
+        readable: a value as text.
+    """
+
+    name: str
+    explanation: str
+    of: Callable[[Entry], _Value]
+    readable: Callable[[_Value], str]
+
+
+_COMPLEXITY: Final = Figure(
+    "complexity",
+    "Complexity is the number of parameters plus the number of operations of the whole training; least wins.",
+    lambda entry: entry.complexity,
+    lambda value: readable_count(None if value is None else int(value)),
+)
+_TIME: Final = Figure(
+    "training time",
+    "Training time is the wall time of the training by the clock of the host; least wins.",
+    lambda entry: entry.wall_seconds,
+    readable_seconds,
+)
+_TRAINING_ENERGY: Final = Figure(
+    "training energy",
+    "Training energy is what the machine drew during the training, in joules; least wins.",
+    lambda entry: entry.energy_joules,
+    readable_joules,
+)
+_INFERENCE_ENERGY: Final = Figure(
+    "inference energy",
+    "Inference energy is what the machine drew to predict the test images once, in joules; least wins.",
+    lambda entry: entry.energy_joules,
+    readable_joules,
+)
+
+_COSTS: Final[Mapping[Ranking, Figure]] = {
+    "complexity": _COMPLEXITY,
+    "training_energy": _TRAINING_ENERGY,
+    "inference_energy": _INFERENCE_ENERGY,
+    "training_time": _TIME,
+}
+
+_BY_ACCURACY: Final = "The highest accuracy on images that the code has never seen wins."
+
+
+def cost(ranking: Ranking) -> Figure:
+    """What accuracy is set against: the ranked figure, or the training time where accuracy is ranked."""
+    return _COSTS.get(ranking, _TIME)
+
+
+def explanation(ranking: Ranking) -> str:
+    """What wins, in one sentence."""
+    return _BY_ACCURACY if ranking == "accuracy" else cost(ranking).explanation
+
+
+def times_leader(entry: Entry, leader: Entry) -> float | None:
+    """The ranked cost as a multiple of the leader's; None where accuracy ranks, or the leader's is 0."""
+    value, least = entry.figure, leader.figure
+    return value / least if entry.ranking != "accuracy" and value is not None and least else None
+
+
+def gap(entry: Entry, leader: Entry) -> str:
+    """How far an entry is behind the leader, as text; "" where it is not."""
+    if entry.ranking == "accuracy":
+        return readable_points((entry.accuracy or 0) - (leader.accuracy or 0))
+    return readable_times(times_leader(entry, leader))
