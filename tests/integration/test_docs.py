@@ -100,3 +100,36 @@ def test_the_commands_of_a_page(page: Path, shell: dict[str, str], tmp_path: Pat
         assert done.returncode == 0, f"$ {step.command}\n{done.stdout}"
         missing = _missing(step.shown, done.stdout)
         assert not missing, f"$ {step.command}\nis said to print\n{missing}\nand prints\n{done.stdout}"
+
+
+def _commands_not_run() -> Iterator[tuple[Path, list[str]]]:
+    for page in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]:
+        for block in _blocks(page, "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words and words[0] == "haet-eval":
+                    yield page, words[1:]
+
+
+def _resolve(words: list[str]) -> click.Command:
+    """The command that the words begin with; a path is given to `evaluate`."""
+    command: click.Command = cli
+    if words[0] not in COMMANDS and not words[0].startswith("-"):
+        words = ["evaluate", *words]
+    for word in words:
+        found = (
+            command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+        )
+        command = found or command
+    return command
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    list(_commands_not_run()),
+    ids=lambda value: value.stem if isinstance(value, Path) else None,
+)
+def test_the_options_of_a_command_that_is_not_run(page: Path, words: list[str]) -> None:
+    known = {option for parameter in _resolve(words).params for option in parameter.opts}
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert given <= known | {"--help"}, f"{page.name}: haet-eval {' '.join(words)}"
