@@ -8,18 +8,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from haet_eval import native_evaluation
+from haet_eval.assignment import Assignment
 from haet_eval.audit import conclude, redraw, with_audit
-from haet_eval.competition import (
-    Budgets,
-    Competition,
-    Task,
-    competition_for_task,
-    load_competition,
-)
+from haet_eval.competition import Competition, competition_for_task, load_competition
 from haet_eval.dataset import Dataset, load_dataset
 from haet_eval.errors import InvalidSubmission, SubmissionFailure, Verdict
 from haet_eval.findings import Findings, unread_submission
 from haet_eval.interruption import check, deferred, received
+from haet_eval.native_evaluation import AS_RANKED, Metering
 from haet_eval.progress import Observer, Silent, Tick
 from haet_eval.ranking import place
 from haet_eval.record import Record, Sandbox, Uncounted
@@ -41,7 +38,8 @@ class Request:
     """What to evaluate, and how. `competition` and `task` are None where the manifest's task decides.
 
     Several `runs` differ in their seeds, which are derived from `seed`. With a `split_seed`, the first of
-    them is audited: trained once more, on the split that this draws.
+    them is audited: trained once more, on the split that this draws. `count` also runs the counted training
+    where the competition asks for a native one only.
     """
 
     submission: Path
@@ -54,6 +52,8 @@ class Request:
     device: str = "cpu"
     runs: int = 1
     split_seed: int | None = None
+    count: bool = False
+    metering: Metering = AS_RANKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +64,11 @@ class Outcome:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A submission with the rules and the data that it is judged by."""
-
-    submission: Submission
-    competition: Competition
-    task: Task
-    budgets: Budgets
-    dataset: Dataset
-
-
 @deferred()
 def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
     """Judge one submission and write its record.
 
-    Where signals are listened to (`interruption`), the first one ends it in order, with a record that says so.
+    Where signals are listened to (`interruption`), the first ends it in order, with a record that says so.
 
     Raises:
         HaetError: it could not be judged; no record is written.
@@ -133,6 +122,9 @@ def _audit(
     drawn = redraw(first.dataset, seed)
     findings = Findings(first.store, request.sandbox, request.device, audited.environment.seed)
     again = attempt(request, findings, observer, drawn.dataset)
+    if again.status.verdict is Verdict.INTERRUPTED:
+        observer.note("The audit was interrupted: the record is without it.")
+        return record
     return with_audit(record, conclude(as_run(audited), as_run(again), drawn, seed, findings.predictions))
 
 
@@ -152,8 +144,15 @@ def attempt(
         check()
         runtime = choose_runtime(request.sandbox, request.device)
         remove_leftovers()
-        predictions = train_and_predict(assignment, runtime, findings, observer)
+        if assignment.competition.runner == "native":
+            predictions = native_evaluation.train_and_predict(
+                assignment, runtime, findings, observer, request.metering
+            )
+        else:
+            predictions = train_and_predict(assignment, runtime, findings, observer)
         verdict, reason = score_predictions(assignment, predictions, findings, observer)
+        if request.count and findings.native is not None:
+            count_too(assignment, choose_runtime(request.sandbox, request.device), findings, observer)
         findings.stage = "record"
     except SubmissionFailure as failure:
         verdict, reason = failure.verdict, failure.reason
@@ -227,7 +226,7 @@ def train_and_predict(
     """Run the submission in a pair of workers; returns one label for each test image."""
     findings.stage = "train"
     findings.threads = executor_threads(assignment.budgets)
-    observer.stage("train", assignment.submission.name)
+    observer.stage("start")
     header = {
         "version": 2,
         "dataset": assignment.dataset.digest,
@@ -241,6 +240,8 @@ def train_and_predict(
         findings.log = run.relay.log
         _observe(run, findings, observer)
         try:
+            _start(assignment, run, findings)
+            observer.stage("train", assignment.submission.name)
             _train(assignment, run, findings)
             findings.stage = "predict"
             observer.stage("predict", f"{len(assignment.dataset.test_images):,} images")
@@ -260,10 +261,15 @@ def train_and_predict(
                 findings.trace = findings.store.put_artifact(run.trace_path, "trace")
 
 
-def _train(assignment: Assignment, run: Run, findings: Findings) -> None:
-    dataset, budgets, relay = assignment.dataset, assignment.budgets, run.relay
+def _start(assignment: Assignment, run: Run, findings: Findings) -> None:
+    """The training data go to the executor; no time of the training passes."""
     start = Start(device=findings.device, threads=findings.threads or 1)
-    findings.executor_facts = relay.start(start, [dataset.train_images, dataset.train_labels])
+    dataset = assignment.dataset
+    findings.executor_facts = run.relay.start(start, [dataset.train_images, dataset.train_labels])
+
+
+def _train(assignment: Assignment, run: Run, findings: Findings) -> None:
+    budgets, relay = assignment.budgets, run.relay
     try:
         run.watch.begin("train", budgets.wall_seconds)
         tensors = relay.train(job(assignment, findings.seed))
@@ -305,16 +311,33 @@ def _observe(run: Run, findings: Findings, observer: Observer) -> None:
     def watch() -> None:
         look()
         run.meter.check_operations()
-        watched = run.watch
-        observer.tick(
-            Tick(watched.stage, watched.elapsed_seconds, watched.budget_seconds, run.meter.operations)
-        )
+        watched, meter = run.watch, run.meter
+        if watched.submission_started:
+            operations = meter.operations if watched.stage == "train" else meter.prediction_operations
+            observer.tick(Tick(watched.stage, watched.elapsed_seconds, watched.budget_seconds, operations))
 
     def report(values: Mapping[str, str]) -> None:
         findings.reports.append(dict(values))
         observer.report(values)
 
     run.relay.use(watch, report)
+
+
+def count_too(assignment: Assignment, runtime: Runtime, findings: Findings, observer: Observer) -> None:
+    """Train with the same seed on handles: what that costs is added to the findings, and judges nothing."""
+    assert findings.native is not None
+    counted = Findings(findings.store, findings.sandbox, findings.device, findings.seed)
+    observer.note("Training again with the same seed, to count its operations.")
+    try:
+        train_and_predict(assignment, runtime, counted, observer)
+    except SubmissionFailure as failure:
+        observer.note(f"The training could not be counted: {failure.verdict}. {failure.reason}")
+    except KeyboardInterrupt:
+        observer.note("The second training was interrupted: the record is without its count.")
+        return
+    findings.training, findings.trace = counted.training, counted.trace
+    if counted.training and counted.training.model and counted.training.model != findings.native.model:
+        observer.note("The counted training gave other weights than the native one.")
 
 
 def score_predictions(
@@ -325,8 +348,7 @@ def score_predictions(
     observer.stage("score")
     result = score(predictions, assignment.dataset.test_labels)
     findings.take_evaluation(result, predictions)
-    assert findings.training is not None
-    uncounted = findings.training.operations.uncounted
+    uncounted = findings.training.operations.uncounted if findings.training else ()
     verdict = judge(result, assignment.task.threshold, uncounted=bool(uncounted))
     if verdict is Verdict.UNCOUNTABLE:
         return verdict, without_price(uncounted)

@@ -20,17 +20,21 @@ from haet_eval.counting.operations import priced
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
+from haet_eval.native.node import HandedIn
 from haet_eval.record import (
     Artifact,
     CompetitionInfo,
     Content,
     DatasetInfo,
+    Energy,
     Environment,
     Evaluation,
     HistogramArtifact,
     Log,
+    NativeTraining,
     Parameters,
     Record,
+    Runner,
     SourceFile,
     Stage,
     Status,
@@ -66,7 +70,10 @@ class Findings:
     executor_facts: Mapping[str, Any] = field(default_factory=dict)
     trace: Artifact | None = None
     training: Training | None = None
-    prediction_operations: int = 0
+    native: NativeTraining | None = None
+    energy: Energy | None = None
+    runner: Runner = "counted"
+    prediction_operations: int | None = None
     predictions: npt.NDArray[np.int64] | None = None
     evaluation: Evaluation | None = None
     reports: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=KEPT_REPORTS))
@@ -93,14 +100,31 @@ class Findings:
         assert self.training is not None
         self.training = self.training.model_copy(
             update={
-                "parameters": Parameters(
-                    total=parameters.total,
-                    trainable=parameters.trainable,
-                    frozen=parameters.frozen,
-                    buffers=parameters.buffers,
-                ),
+                "parameters": _parameters(parameters),
                 "model": self.store.put_artifact(weights, "safetensors"),
                 "peak_memory_bytes": peak_memory_bytes,
+            }
+        )
+
+    def take_native_training(self, wall_seconds: float, peak_memory_bytes: int | None, nodes: int) -> None:
+        """Keep what a training on plain tensors took."""
+        self.native = NativeTraining(
+            parameters=None,
+            model=None,
+            wall_seconds=wall_seconds,
+            peak_memory_bytes=peak_memory_bytes,
+            nodes=nodes,
+            checkpoint_used=False,
+        )
+
+    def take_native_model(self, handed_in: HandedIn) -> None:
+        """Keep the weights that a node handed in, and what it says of them."""
+        assert self.native is not None
+        self.native = self.native.model_copy(
+            update={
+                "parameters": _parameters(handed_in.parameters),
+                "model": self.store.put_artifact(handed_in.weights, "safetensors"),
+                "checkpoint_used": handed_in.from_checkpoint,
             }
         )
 
@@ -130,6 +154,8 @@ class Findings:
                 training=self.training,
                 complexity=complexity(self.training),
                 evaluation=self.evaluation,
+                native=self.native,
+                energy=self.energy,
                 reports=tuple(self.reports),
                 log=Log(head=self.log.head, tail=self.log.tail, dropped_bytes=self.log.dropped_bytes),
             )
@@ -184,10 +210,17 @@ class Findings:
             platform=platform.platform(),
             cpu=cpu_name(),
             threads=self.threads,
+            runner=self.runner,
             host=platform.node(),
             cores=os.cpu_count(),
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         )
+
+
+def _parameters(count: ParameterCount) -> Parameters:
+    return Parameters(
+        total=count.total, trainable=count.trainable, frozen=count.frozen, buffers=count.buffers
+    )
 
 
 def unread_submission(path: Path) -> SubmissionInfo:

@@ -7,19 +7,22 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A look at a running stage. Times in seconds; `budget_seconds` is None where there is none."""
+    """A look at a running stage. Times in seconds; `budget_seconds` is None where there is none.
+
+    `operations` are those counted so far, None where none are.
+    """
 
     stage: str
     elapsed_seconds: float
     budget_seconds: float | None
-    operations: int
+    operations: int | None
 
 
 class Observer(Protocol):
     """Receives events of one evaluation, always from one thread at a time."""
 
     def stage(self, name: str, detail: str = "") -> None:
-        """A stage begins: `unpack`, `train`, `predict`, `score` or `record`."""
+        """A stage begins: `unpack`, `start`, `train`, `predict`, `score` or `record`."""
 
     def tick(self, tick: Tick) -> None:
         """The running stage is alive; comes a few times a second."""

@@ -23,8 +23,10 @@ from haet_eval.runtimes.failures import judge_end
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.interface import Role, Runtime, Worker, WorkerLimits
 
+PAIR: Final = (Role.EXECUTOR, Role.SUBMISSION)
 _START_SECONDS: Final = 120
-_END_SECONDS: Final = 10.0
+END_SECONDS: Final = 10.0
+_GRACE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 1.0
 CLIENT_MEMORY_BYTES: Final = 4 << 30
 _SPARE_SECONDS: Final = 300
@@ -32,18 +34,23 @@ _SPARE_SECONDS: Final = 300
 
 @dataclass
 class Watch:
-    """Looks at a running stage a few times a second, and ends it when its time or a worker is over."""
+    """Looks at a running stage a few times a second, and ends it when its time or a worker is over.
+
+    It is also the clock that decides what came in time.
+    """
 
     workers: Mapping[Role, Worker]
     stage: str = "train"
     budget_seconds: float = float(_START_SECONDS)
     started: float = field(default_factory=time.monotonic)
+    grace_seconds: float = 0.0
     submission_started: bool = False
     _polled: float = 0.0
 
     def begin(self, stage: str, budget_seconds: float) -> None:
         """A stage begins now and may take that long."""
         self.stage, self.budget_seconds = stage, budget_seconds
+        self.grace_seconds = 0.0
         self.started = time.monotonic()
         self.submission_started = True
 
@@ -51,16 +58,25 @@ class Watch:
     def elapsed_seconds(self) -> float:
         return time.monotonic() - self.started
 
+    def is_over(self) -> bool:
+        """Whether the stage has taken all its time."""
+        return self.elapsed_seconds > self.budget_seconds
+
+    def allow_grace(self) -> None:
+        """There is a checkpoint: give the submission a moment to hand it in when the time is over."""
+        self.grace_seconds = _GRACE_SECONDS
+
     def look(self) -> None:
         """Raises SubmissionFailure, EnvironmentProblem or KeyboardInterrupt when the stage must not go on."""
         check_interruption()
-        if self.elapsed_seconds > self.budget_seconds:
-            self._overdue()
+        if self.elapsed_seconds > self.budget_seconds + self.grace_seconds:
+            self.overdue()
         if time.monotonic() - self._polled > _POLL_SECONDS:
             self._polled = time.monotonic()
             self.check_workers()
 
-    def _overdue(self) -> NoReturn:
+    def overdue(self) -> NoReturn:
+        """The time of the stage is over."""
         if not self.submission_started:
             raise EnvironmentProblem(
                 f"the workers did not start within {_START_SECONDS} s",
@@ -74,7 +90,7 @@ class Watch:
 
     def check_workers(self) -> None:
         """Raises when a worker has ended; the executor is judged first, as the other ends with it."""
-        for role in (Role.EXECUTOR, Role.SUBMISSION):
+        for role in PAIR:
             end = self.workers[role].poll() if role in self.workers else None
             if end is not None:
                 raise judge_end(role, end, submission_started=self.submission_started)
@@ -90,7 +106,7 @@ class Watch:
 
     def wait_for_end(self, lost: Role = Role.EXECUTOR) -> NoReturn:
         """The connection of this worker is lost: find out which worker ended, and how."""
-        deadline = time.monotonic() + _END_SECONDS
+        deadline = time.monotonic() + END_SECONDS
         while time.monotonic() < deadline:
             self.check_workers()
             time.sleep(0.05)
@@ -135,7 +151,7 @@ def open_run(runtime: Runtime, budgets: Budgets, header: Mapping[str, object]) -
     """
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder())
-        listeners = {role: stack.enter_context(folder.listen(role)) for role in Role}
+        listeners = {role: stack.enter_context(folder.listen(role)) for role in PAIR}
         stack.enter_context(runtime)
         threads = executor_threads(budgets)
         workers = {
@@ -143,12 +159,12 @@ def open_run(runtime: Runtime, budgets: Budgets, header: Mapping[str, object]) -
             Role.SUBMISSION: runtime.start(
                 Role.SUBMISSION,
                 folder.socket_path(Role.SUBMISSION),
-                _limits(budgets, min(CLIENT_MEMORY_BYTES, budgets.memory_bytes), 1),
+                limits_of(budgets, min(CLIENT_MEMORY_BYTES, budgets.memory_bytes), 1),
                 {"OMP_NUM_THREADS": "1", "TORCH_COMPILE_DISABLE": "1"},
             ),
         }
         watch = Watch(workers)
-        connections = {role: Connection(_accept(listeners[role], watch)) for role in Role}
+        connections = {role: Connection(accept(listeners[role], watch)) for role in PAIR}
         for connection in connections.values():
             stack.callback(connection.close)
         trace_path = folder.path / "trace"
@@ -178,7 +194,7 @@ def open_executor(runtime: Runtime, budgets: Budgets, threads: int) -> Iterator[
         listener = stack.enter_context(folder.listen(Role.EXECUTOR))
         stack.enter_context(runtime)
         watch = Watch({Role.EXECUTOR: _start_executor(runtime, folder, budgets, threads)})
-        connection = Connection(_accept(listener, watch), watch.look)
+        connection = Connection(accept(listener, watch), watch.look)
         stack.callback(connection.close)
         watch.begin("train", math.inf)
         yield ExecutorLink(connection)
@@ -188,12 +204,13 @@ def _start_executor(runtime: Runtime, folder: RunFolder, budgets: Budgets, threa
     return runtime.start(
         Role.EXECUTOR,
         folder.socket_path(Role.EXECUTOR),
-        _limits(budgets, budgets.memory_bytes, min(threads, os.cpu_count() or 1)),
+        limits_of(budgets, budgets.memory_bytes, min(threads, os.cpu_count() or 1)),
         {"OMP_NUM_THREADS": str(threads)},
     )
 
 
-def _limits(budgets: Budgets, memory_bytes: int, cpus: int) -> WorkerLimits:
+def limits_of(budgets: Budgets, memory_bytes: int, cpus: int) -> WorkerLimits:
+    """The limits of a worker: what the budgets say, and a deadline that no run in order reaches."""
     deadline = _START_SECONDS + budgets.wall_seconds + budgets.prediction_seconds + _SPARE_SECONDS
     return WorkerLimits(
         memory_bytes=memory_bytes,
@@ -213,7 +230,8 @@ def _meter_budgets(budgets: Budgets) -> charges.Budgets:
     )
 
 
-def _accept(listener: socket.socket, watch: Watch) -> socket.socket:
+def accept(listener: socket.socket, watch: Watch) -> socket.socket:
+    """The connection of the worker that the socket is for; the watch raises where none comes."""
     listener.settimeout(0.1)
     while True:
         try:

@@ -129,7 +129,8 @@ class LiveScreen:
 def progress_text(tick: Tick) -> str:
     """How far a stage is, as in `12.5 s of 600 s, 1.234×10⁹ operations`."""
     budget = "" if tick.budget_seconds is None else f" of {tick.budget_seconds:,.0f} s"
-    return f"{tick.elapsed_seconds:,.1f} s{budget}, {readable_count(tick.operations)} operations"
+    counted = "" if tick.operations is None else f", {readable_count(tick.operations)} operations"
+    return f"{tick.elapsed_seconds:,.1f} s{budget}{counted}"
 
 
 def values_text(values: Mapping[str, str]) -> str:

@@ -7,7 +7,8 @@ from haet_eval.runtimes.interface import Role, WorkerLimits
 EVERY_WORKER = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 # Threads of a kernel that wait by spinning take the processor from the meter and the submission: on a busy
-# machine with two processors a small network trained four times slower.
+# machine with two processors a small network trained four times slower. Nodes on plain tensors get
+# the same, to be as fast.
 # With glibc's own thresholds the executor gives pages back to the kernel and faults them in again at each
 # training step, which costs 15 % of the time of a small ResNet.
 EXECUTOR = {
@@ -21,4 +22,4 @@ EXECUTOR = {
 def worker_environment(role: Role, limits: WorkerLimits, extra: Mapping[str, str]) -> dict[str, str]:
     """Variables for a worker of this role; `extra` wins over the defaults."""
     ours = EVERY_WORKER | {"HAET_DEADLINE_SECONDS": str(limits.deadline_seconds)}
-    return ours | (EXECUTOR if role is Role.EXECUTOR else {}) | dict(extra)
+    return ours | ({} if role is Role.SUBMISSION else EXECUTOR) | dict(extra)

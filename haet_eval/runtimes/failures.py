@@ -109,7 +109,7 @@ def judge_end(
         submission_started: whether any code of the submission has been run.
         operator: what the executor was last asked to do, where that is known.
     """
-    table = IN_THE_SUBMISSION if role is Role.SUBMISSION else IN_THE_EXECUTOR
+    table = IN_THE_EXECUTOR if role is Role.EXECUTOR else IN_THE_SUBMISSION
     row = table[Cause.of(end)] if submission_started else BEFORE_ITS_CODE[Cause.of(end)]
     facts = {"role": role.value, "how": _how(end, operator)}
     if isinstance(row, Contestants):

@@ -48,9 +48,9 @@ class RunFolder:
                 _ANOTHER_FOLDER,
             )
 
-    def listen(self, role: Role) -> socket.socket:
-        """A listening socket for this role's worker; `socket_path(role)` is its address."""
-        path = self.socket_path(role)
+    def listen(self, role: Role, node: int = 0) -> socket.socket:
+        """A listening socket for this role's worker; `socket_path` gives its address."""
+        path = self.socket_path(role, node)
         if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
             raise EnvironmentProblem(
                 f"the path {path} is too long for a unix socket ({LONGEST_SOCKET_PATH} bytes at most)",
@@ -64,9 +64,9 @@ class RunFolder:
         listener.listen(1)
         return listener
 
-    def socket_path(self, role: Role) -> Path:
-        """Where `listen` puts the socket of this role."""
-        return self.path / role.value / "meter.sock"
+    def socket_path(self, role: Role, node: int = 0) -> Path:
+        """Where `listen` puts the socket of this role; workers of one role go by their number."""
+        return self.path / (f"{role}-{node}" if node else role.value) / "meter.sock"
 
     def close(self) -> None:
         """Removes the folder and gives up the lock."""

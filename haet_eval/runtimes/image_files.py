@@ -13,14 +13,14 @@ from haet_eval.errors import EnvironmentProblem
 IMAGE = f"haet-eval-sandbox:{haet_eval.__version__}"
 
 _PACKAGE = Path(haet_eval.__file__).parent
-# What the two workers import of the package. Changes of the rest leave the image as it is.
-WORKERS_NEED = ("__init__.py", "errors.py", "counting", "remote")
+# What the workers import of the package. Changes of the rest leave the image as it is.
+WORKERS_NEED = ("__init__.py", "errors.py", "counting", "native", "remote")
 
 _INSTALLED = _PACKAGE / "resources" / "image"
 
 
 def sandbox_folder() -> Path:
-    """The folder with the mains of the two workers and `seccomp.json`."""
+    """The folder with the mains of the workers and `seccomp.json`."""
     return _image_folder() / "sandbox"
 
 

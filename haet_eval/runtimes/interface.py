@@ -1,18 +1,19 @@
-"""How the two worker processes of an evaluation are run: the contract that each runtime keeps."""
+"""How the worker processes of an evaluation are run: the contract that each runtime keeps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, TypeAlias
 
 
 class Role(StrEnum):
-    """Which of the two processes a worker is."""
+    """What a worker is: one of the pair that counts, or a node that trains on plain tensors."""
 
     SUBMISSION = "submission"
     EXECUTOR = "executor"
+    NATIVE = "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,11 @@ class Worker(Protocol):
         """Whether it has been refused a process so far. Often the worker itself lives on."""
 
 
+Network: TypeAlias = Worker | Literal["own"] | None
+"""What a worker can reach: nothing but its unix socket (None); also a loopback device of its "own", through
+sockets of the internet's families; or the loopback device of another worker. Never a network beyond."""
+
+
 class Runtime(Protocol):
     """Starts workers of one kind. A context manager: leaving it kills what still runs."""
 
@@ -97,17 +103,29 @@ class Runtime(Protocol):
         """Facts for the record, such as `image_digest` and `engine_version`. Call `check` first."""
 
     def start(
-        self, role: Role, socket_path: Path, limits: WorkerLimits, environment: Mapping[str, str]
+        self,
+        role: Role,
+        socket_path: Path,
+        limits: WorkerLimits,
+        environment: Mapping[str, str],
+        network: Network = None,
     ) -> Worker:
         """Starts a worker that connects to the unix socket at `socket_path`.
 
         Args:
-            role: which of the two mains to run.
+            role: which of the mains to run.
             socket_path: a socket that listens already, from `RunFolder.listen`.
             limits: what the worker may use.
             environment: variables beside the few that every worker gets (see `environment.py`); nothing of
                 haet-eval's own environment is handed on.
+            network: what it can reach; a worker is one that this runtime has started.
         """
+
+    def running_containers(self) -> int | None:
+        """How many containers run on this machine, None where there is no engine to ask."""
+
+    def rendezvous_port(self) -> int:
+        """A port of the loopback device where workers that train together can meet."""
 
     def close(self) -> None:
         """Kills the workers that still run."""

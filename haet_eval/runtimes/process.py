@@ -7,6 +7,7 @@ path is; the limits on memory and processes are watched a few times a second by 
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any, Literal, Self
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.environment import worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
-from haet_eval.runtimes.interface import Exit, Role, WorkerLimits
+from haet_eval.runtimes.interface import Exit, Network, Role, WorkerLimits
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _END_SECONDS = 60
@@ -113,9 +114,14 @@ class ProcessRuntime:
         return {}
 
     def start(
-        self, role: Role, socket_path: Path, limits: WorkerLimits, environment: Mapping[str, str]
+        self,
+        role: Role,
+        socket_path: Path,
+        limits: WorkerLimits,
+        environment: Mapping[str, str],
+        network: Network = None,  # noqa: ARG002 a local process reaches what its user does
     ) -> ProcessWorker:
-        home = socket_path.parent.parent / f"{role}-home"
+        home = socket_path.parent.with_name(f"{socket_path.parent.name}-home")
         home.mkdir(exist_ok=True)
         variables = worker_environment(role, limits, {"HOME": str(home), "TMPDIR": str(home), **environment})
         command = [*self._mains[role], str(socket_path)]
@@ -131,6 +137,15 @@ class ProcessRuntime:
         )
         self._workers.append(worker)
         return worker
+
+    def running_containers(self) -> int | None:
+        return None
+
+    def rendezvous_port(self) -> int:
+        """A port that nobody uses at this moment: local processes share the machine's loopback device."""
+        with socket.socket() as trial:
+            trial.bind(("127.0.0.1", 0))
+            return int(trial.getsockname()[1])
 
     def close(self) -> None:
         while self._workers:

@@ -1,10 +1,13 @@
 """What a worker's container is allowed: the options of its creation, in the engine's own terms."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from haet_eval.runtimes.docker.worker import DockerWorker
 from haet_eval.runtimes.image_files import sandbox_folder
-from haet_eval.runtimes.interface import Role, WorkerLimits
+from haet_eval.runtimes.interface import Network, Role, WorkerLimits
 
 NOBODY = "65534:65534"
 SOCKET_FOLDER = "/run/haet"
@@ -23,7 +26,7 @@ def confinement(
         "read_only": True,
         "user": NOBODY,
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true", f"seccomp={_seccomp_profile()}"],
+        "security_opt": _security(_seccomp_profile()),
         "ipc_mode": "private",
         "tmpfs": {
             HOME: f"{_TMPFS},mode=1777,size={limits.tmp_bytes},nr_inodes={limits.tmp_inodes}",
@@ -47,8 +50,18 @@ def confinement(
         options["nano_cpus"] = int(limits.cpus * 1e9)
     if oci_runtime is not None:
         options["runtime"] = oci_runtime
-    if cuda and role is Role.EXECUTOR:
+    if cuda and role is not Role.SUBMISSION:
         options["device_requests"] = [{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}]
+    return options
+
+
+def loopback(network: Network) -> dict[str, object]:
+    """What differs for workers that talk to each other: a namespace with a loopback device and no other."""
+    if network is None:
+        return {}
+    options: dict[str, object] = {"security_opt": _security(loopback_profile(_seccomp_profile()))}
+    if isinstance(network, DockerWorker):
+        options |= {"network_mode": f"container:{network.container_id}", "hostname": None}
     return options
 
 
@@ -74,6 +87,38 @@ def labels(run_folder: Path, host: str) -> Mapping[str, str]:
 
 LABEL_FOLDER = "haet-eval.run-folder"
 LABEL_HOST = "haet-eval.host"
+
+
+AF_INET, AF_INET6, AF_NETLINK = 2, 10, 16
+NETLINK_ROUTE = 0
+
+
+def loopback_profile(profile: str) -> str:
+    """The seccomp profile that also lets sockets of the internet's families through, and of netlink.
+
+    The C library asks netlink which addresses there are. The rule that refuses every family but AF_UNIX goes;
+    families that no rule allows meet the profile's default, which is an error as well.
+    """
+    document = json.loads(profile)
+    rules = [rule for rule in document["syscalls"] if not _refuses_families(rule)]
+    for family in (AF_INET, AF_INET6, AF_NETLINK):
+        conditions = [_equals(0, family)]
+        if family == AF_NETLINK:
+            conditions.append(_equals(2, NETLINK_ROUTE))
+        rules.append({"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": conditions})
+    return json.dumps(document | {"syscalls": rules})
+
+
+def _equals(argument: int, value: int) -> dict[str, object]:
+    return {"index": argument, "value": value, "op": "SCMP_CMP_EQ"}
+
+
+def _refuses_families(rule: Mapping[str, Any]) -> bool:
+    return "socket" in rule["names"] and rule["action"] == "SCMP_ACT_ERRNO"
+
+
+def _security(profile: str) -> list[str]:
+    return ["no-new-privileges:true", f"seccomp={profile}"]
 
 
 def _seccomp_profile() -> str:

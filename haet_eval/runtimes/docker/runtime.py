@@ -14,9 +14,10 @@ from haet_eval.runtimes.docker.image import check_image, image_digest
 from haet_eval.runtimes.docker.worker import DockerWorker
 from haet_eval.runtimes.environment import worker_environment
 from haet_eval.runtimes.image_files import IMAGE, build_context
-from haet_eval.runtimes.interface import Role, WorkerLimits
+from haet_eval.runtimes.interface import Network, Role, WorkerLimits
 
 PYTHON = "/opt/venv/bin/python"
+RENDEZVOUS_PORT = 29500
 MAINS = {role: (PYTHON, "-I", "-B", f"/opt/sandbox/{role}.py") for role in Role}
 
 
@@ -25,7 +26,7 @@ class DockerRuntime:
 
     Args:
         oci_runtime: another OCI runtime that the engine knows, such as `runsc`; None for its default.
-        cuda: hand the machine's GPUs to the executor.
+        cuda: hand the machine's GPUs to the executor, or to the nodes.
         mains: the command of each role, to which the socket's path is added.
     """
 
@@ -62,10 +63,16 @@ class DockerRuntime:
         }
 
     def start(
-        self, role: Role, socket_path: Path, limits: WorkerLimits, environment: Mapping[str, str]
+        self,
+        role: Role,
+        socket_path: Path,
+        limits: WorkerLimits,
+        environment: Mapping[str, str],
+        network: Network = None,
     ) -> DockerWorker:
         command = [*self._mains[role], f"{container.SOCKET_FOLDER}/{socket_path.name}"]
         options = container.confinement(role, limits, oci_runtime=self._oci_runtime, cuda=self._cuda)
+        options |= container.loopback(network)
         started_at = int(time.time()) - 1
         with engine(f"starting the {role} worker"):
             created = self._client.containers.create(
@@ -85,6 +92,14 @@ class DockerRuntime:
         worker = DockerWorker(self._client, created.id, created.attrs["State"]["Pid"], started_at)
         self._workers.append(worker)
         return worker
+
+    def running_containers(self) -> int | None:
+        with engine("listing containers"):
+            return len(self._client.api.containers())
+
+    def rendezvous_port(self) -> int:
+        """Any port: nobody else is on a loopback device that was made for this run."""
+        return RENDEZVOUS_PORT
 
     def close(self) -> None:
         try:

@@ -1,0 +1,65 @@
+"""A node's end of the connection to the host."""
+
+import socket
+import threading
+from typing import Final, TypeVar
+
+from haet_eval.native.messages import ToNode, to_node
+from haet_eval.remote import wire
+from haet_eval.remote.messages import Message
+from haet_eval.remote.wire import Channel
+
+_RECEIVE_BYTES: Final = 1 << 20
+_BLOCK_BYTES: Final = 4 << 20
+
+_Asked = TypeVar("_Asked", bound=ToNode)
+
+
+class HostLink:
+    """Sends whole frames, from any thread, and receives what the host asks."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._lock = threading.Lock()
+
+    def tell(self, message: Message) -> None:
+        """Send a message."""
+        self.send(Channel.CONTROL, message.encode())
+
+    def blocks(self, content: bytes) -> None:
+        """Send what belongs to the message before."""
+        for start in range(0, len(content), _BLOCK_BYTES):
+            self.send(Channel.BLOCK, content[start : start + _BLOCK_BYTES])
+
+    def output(self, text: bytes) -> None:
+        """Send what the submission printed."""
+        self.send(Channel.OUTPUT, text)
+
+    def send(self, channel: Channel, payload: bytes) -> None:
+        """Send one frame."""
+        with self._lock:
+            self._socket.sendall(wire.frame(channel, payload))
+
+    def expect(self, kind: type[_Asked]) -> _Asked:
+        """The next message of the host, which is of this kind."""
+        length, _ = wire.FRAME.unpack(self._receive(wire.FRAME.size))
+        message = to_node(bytes(self._receive(length)))
+        assert isinstance(message, kind)
+        return message
+
+    def fill(self, target: memoryview) -> None:
+        """Write the blocks that come next into the target, bytes, until it is full."""
+        place = 0
+        while place < len(target):
+            length, _ = wire.FRAME.unpack(self._receive(wire.FRAME.size))
+            target[place : place + length] = self._receive(length)
+            place += length
+
+    def _receive(self, length: int) -> bytearray:
+        data = bytearray()
+        while len(data) < length:
+            part = self._socket.recv(min(length - len(data), _RECEIVE_BYTES))
+            if not part:
+                raise ConnectionResetError("the evaluator has closed the connection")
+            data += part
+        return data

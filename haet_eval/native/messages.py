@@ -1,0 +1,136 @@
+"""What the host and a node say to each other: small JSON messages; arrays follow them in BLOCK frames."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+
+from haet_eval.remote.messages import MAX_MESSAGE_BYTES, Failed, Message, Report
+from haet_eval.remote.wire import WireError
+
+_SHORT: Final = 200
+_MOST: Final = 2**50
+
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_Count = Annotated[int, Field(ge=0, le=_MOST)]
+
+
+class Setting(Message):
+    """To a node: what to do. The training images, uint8, and their labels, int64, follow.
+
+    Attributes:
+        files: the submission's own, by path.
+        images: shape of the training images.
+        checkpoints: whether the model last given to `task.checkpoint` counts when the time is over.
+        node: which of the nodes this is; node 0 hands in the model and predicts.
+    """
+
+    kind: Literal["setting"] = "setting"
+    files: dict[str, str]
+    module: str
+    function: str
+    images: tuple[int, ...]
+    num_classes: int
+    seed: int
+    device: str
+    threads: int
+    time_budget_seconds: float
+    checkpoints: bool
+    node: int
+
+
+class Begin(Message):
+    """To a node: run the submission, the clock runs."""
+
+    kind: Literal["begin"] = "begin"
+
+
+class Kept(Message):
+    """To a node, in answer to a Model: it counts, or came after the end of the time."""
+
+    kind: Literal["kept"] = "kept"
+    in_time: bool
+
+
+class Images(Message):
+    """To a node: the test images follow, uint8."""
+
+    kind: Literal["images"] = "images"
+    shape: tuple[int, ...]
+
+
+class Predict(Message):
+    """To a node: predict all test images, so many times over, and tell the labels of the last time."""
+
+    kind: Literal["predict"] = "predict"
+    iterations: int
+    batch_size: int
+
+
+class Loaded(Message):
+    """The data has arrived and nothing of the submission has run. `problem`: why the node cannot go on."""
+
+    kind: Literal["loaded"] = "loaded"
+    torch: str = Field(max_length=_SHORT)
+    accelerator: str | None = Field(max_length=_SHORT)
+    problem: str = Field(max_length=_SHORT)
+
+
+class Model(Message):
+    """A model that may be judged: its weights' digest and size as safetensors, and what it says it stores.
+
+    `origin` is a checkpoint of a training that goes on, what `train` has returned, or the last checkpoint
+    that was kept, handed in because the time is over. The weights follow those that are handed in, once
+    they are known to be in time.
+    """
+
+    kind: Literal["model"] = "model"
+    origin: Literal["checkpoint", "returned", "last_checkpoint"]
+    sha256: _Sha256
+    weights_bytes: _Count
+    trainable: _Count
+    frozen: _Count
+    buffers: _Count
+
+
+class Finished(Message):
+    """`train` has returned on a node that does not hand in the model."""
+
+    kind: Literal["finished"] = "finished"
+
+
+class Ready(Message):
+    """The test images have arrived."""
+
+    kind: Literal["ready"] = "ready"
+
+
+class Labels(Message):
+    """The predicted labels follow, int64, one for each test image."""
+
+    kind: Literal["labels"] = "labels"
+
+
+FromNode = Loaded | Model | Finished | Ready | Labels | Report | Failed
+ToNode = Setting | Begin | Kept | Images | Predict
+_FROM_NODE: TypeAdapter[FromNode] = TypeAdapter(Annotated[FromNode, Field(discriminator="kind")])
+_TO_NODE: TypeAdapter[ToNode] = TypeAdapter(Annotated[ToNode, Field(discriminator="kind")])
+
+
+def from_node(payload: bytes) -> FromNode:
+    """Decode what a node said.
+
+    Raises:
+        WireError: it is no such message.
+    """
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise WireError(f"a control message of {len(payload):,} bytes")
+    try:
+        return _FROM_NODE.validate_json(payload)
+    except ValidationError as error:
+        said = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+        raise WireError(f"a control message that breaks its schema: {said[:_SHORT]}") from None
+
+
+def to_node(payload: bytes) -> ToNode:
+    """Decode what the host asks of a node."""
+    return _TO_NODE.validate_json(payload)

@@ -1,0 +1,223 @@
+"""The host's end of the connection to a node, which runs the submission: nothing that it says is trusted."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+
+from haet_eval.counting.parameters import ParameterCount
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.native.messages import (
+    Begin,
+    Finished,
+    FromNode,
+    Images,
+    Kept,
+    Labels,
+    Loaded,
+    Model,
+    Predict,
+    Ready,
+    Setting,
+    from_node,
+)
+from haet_eval.remote.connection import Connection, Disconnected
+from haet_eval.remote.log import OutputLog
+from haet_eval.remote.messages import Failed, Message, Report
+from haet_eval.remote.meter import broken_protocol
+from haet_eval.remote.relay import SubmissionLost
+from haet_eval.remote.wire import Channel, WireError
+
+_BLOCK_BYTES: Final = 4 << 20
+_MAX_WEIGHTS_BYTES: Final = 1 << 30
+
+_Answer = TypeVar("_Answer", Loaded, Model, Finished, Ready, Labels)
+
+
+class Clock(Protocol):
+    """The host's clock of a training."""
+
+    def is_over(self) -> bool:
+        """Whether the time of the training is over."""
+
+    def overdue(self) -> NoReturn:
+        """Raises SubmissionFailure: the time is over, and nothing was handed in."""
+
+    def allow_grace(self) -> None:
+        """A checkpoint was kept: it may be handed in a little later."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """A model as its node handed it in; `parameters` are what the node says of it."""
+
+    weights: bytes
+    parameters: ParameterCount
+    from_checkpoint: bool
+
+
+@dataclass
+class Node:
+    """Speaks with one node over a connection.
+
+    Its methods raise SubmissionFailure where the submission failed or the node broke the protocol, and
+    SubmissionLost where the node is gone.
+    """
+
+    connection: Connection
+    output_bytes: int
+    report: Callable[[Mapping[str, str]], None]
+    log: OutputLog = field(default_factory=OutputLog)
+
+    def load(self, setting: Setting, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loaded:
+        """Hand it its task and the training data; returns facts about the node.
+
+        Raises:
+            EnvironmentProblem: this machine cannot do what was asked.
+        """
+        self._send(setting)
+        self._blocks(images)
+        self._blocks(labels)
+        loaded = self._expect(Loaded)
+        if loaded.problem:
+            raise EnvironmentProblem(
+                f"Node {setting.node} cannot train on the device {setting.device!r}: {loaded.problem}.",
+                "Use --device cpu, or install the device's driver and, for Docker, its container toolkit. "
+                "Several nodes take one GPU each.",
+            )
+        return loaded
+
+    def begin(self) -> None:
+        """Let it run the submission."""
+        self._send(Begin())
+
+    def model(self, clock: Clock) -> HandedIn:
+        """Wait for the model of node 0: what `train` returned, or its last checkpoint where that came late.
+
+        What came when is decided by the clock of this side.
+        """
+        kept_sha256 = ""
+        while True:
+            told = self._expect(Model)
+            if told.origin == "last_checkpoint":
+                if told.sha256 != kept_sha256:
+                    raise _broken("a checkpoint that was not told in time")
+                return self._weights(told)
+            in_time = not clock.is_over()
+            if not in_time and not kept_sha256:
+                clock.overdue()
+            self._send(Kept(in_time=in_time))
+            if in_time and told.origin == "returned":
+                return self._weights(told)
+            if in_time:
+                kept_sha256 = told.sha256
+                clock.allow_grace()
+
+    def finish(self) -> None:
+        """Wait until a node that hands nothing in has returned from `train`."""
+        self._expect(Finished)
+
+    def load_test(self, images: npt.NDArray[np.uint8]) -> None:
+        """Hand it the test images."""
+        self._send(Images(shape=images.shape))
+        self._blocks(images)
+        self._expect(Ready)
+
+    def predict(
+        self, images: int, num_classes: int, batch_size: int, iterations: int = 1
+    ) -> npt.NDArray[np.int64]:
+        """One label for each test image, of the last of so many passes over all of them."""
+        self._send(Predict(iterations=iterations, batch_size=batch_size))
+        self._expect(Labels)
+        labels = np.frombuffer(self._receive_blocks(images * np.dtype(np.int64).itemsize), dtype="<i8")
+        if not 0 <= labels.min() <= labels.max() < num_classes:
+            raise _broken("a label that no class has")
+        return labels.astype(np.int64)
+
+    def _weights(self, told: Model) -> HandedIn:
+        if told.weights_bytes > _MAX_WEIGHTS_BYTES:
+            raise SubmissionFailure(
+                Verdict.LIMIT_MEMORY,
+                f"The returned model takes {told.weights_bytes:,} bytes; it may take {_MAX_WEIGHTS_BYTES:,}.",
+            )
+        weights = self._receive_blocks(told.weights_bytes)
+        if hashlib.sha256(weights).hexdigest() != told.sha256:
+            raise _broken("other weights than were announced")
+        try:
+            safetensors.deserialize(weights)  # type: ignore[no-untyped-call]
+        except safetensors.SafetensorError:
+            raise _broken("weights that are no safetensors") from None
+        count = ParameterCount(told.trainable, told.frozen, told.buffers)
+        return HandedIn(weights, count, told.origin == "last_checkpoint")
+
+    # The wire.
+
+    def _send(self, message: Message) -> None:
+        self._send_frame(Channel.HOST, message.encode())
+
+    def _blocks(self, array: npt.NDArray[Any]) -> None:
+        raw = memoryview(np.ascontiguousarray(array).data).cast("B")
+        for start in range(0, len(raw), _BLOCK_BYTES):
+            self._send_frame(Channel.BLOCK, raw[start : start + _BLOCK_BYTES])
+
+    def _send_frame(self, channel: Channel, payload: bytes | memoryview) -> None:
+        try:
+            self.connection.send(channel, payload)
+        except Disconnected:
+            raise SubmissionLost from None
+
+    def _expect(self, kind: type[_Answer]) -> _Answer:
+        while isinstance(message := self._message(), Report):
+            self.report(message.values)
+        if isinstance(message, Failed):
+            self.log.add(message.traceback.encode())
+            raise SubmissionFailure(Verdict.FAILED, message.reason)
+        if not isinstance(message, kind):
+            raise _broken(f"{message.kind!r} at the wrong time")
+        return message
+
+    def _message(self) -> FromNode:
+        channel, payload = self._receive()
+        if channel is not Channel.CONTROL:
+            raise _broken(f"a frame of channel {channel.name}")
+        try:
+            return from_node(payload)
+        except WireError as error:
+            raise broken_protocol(error) from None
+
+    def _receive_blocks(self, length: int) -> bytes:
+        content = bytearray()
+        while len(content) < length:
+            channel, block = self._receive()
+            if channel is not Channel.BLOCK or not block or len(content) + len(block) > length:
+                raise _broken("something else than what it announced")
+            content += block
+        return bytes(content)
+
+    def _receive(self) -> tuple[Channel, bytes]:
+        """The next frame that is no output of the submission."""
+        while True:
+            self.connection.idle()
+            try:
+                channel, payload = self.connection.receive()
+            except Disconnected:
+                raise SubmissionLost from None
+            except WireError as error:
+                raise broken_protocol(error) from None
+            if channel is not Channel.OUTPUT:
+                return channel, payload
+            self.log.add(payload)
+            if self.log.total_bytes > self.output_bytes:
+                raise SubmissionFailure(
+                    Verdict.LIMIT_OUTPUT,
+                    f"The submission printed more than {self.output_bytes:,} bytes. Print less, or use "
+                    "task.report.",
+                )
+
+
+def _broken(what: str) -> SubmissionFailure:
+    return broken_protocol(WireError(what))

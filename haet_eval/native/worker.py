@@ -1,0 +1,206 @@
+"""One job of a node: load the data, run `train` on it, hand in the model, predict."""
+
+import copy
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import torch
+
+from haet_eval.native.inventory import Weights, bare_module, weights_of
+from haet_eval.native.link import HostLink
+from haet_eval.native.messages import (
+    Begin,
+    Finished,
+    Images,
+    Kept,
+    Labels,
+    Loaded,
+    Predict,
+    Ready,
+    Setting,
+)
+from haet_eval.remote.client.output import OutputCapture
+from haet_eval.remote.client.seeds import seed_all
+from haet_eval.remote.client.source import explain, install_source, load_function
+from haet_eval.remote.client.task import Task
+from haet_eval.remote.messages import Failed, Report
+
+_ALARM_SECONDS: Final = 2.0
+
+
+class TimeIsOver(BaseException):
+    """Ends `train` from the outside. No Exception: code that catches those goes on training."""
+
+
+def run_node(sock: socket.socket) -> None:
+    """Do one job over a connected socket. Returns when all is said."""
+    link = HostLink(sock)
+    setting = link.expect(Setting)
+    images = torch.empty(setting.images, dtype=torch.uint8)
+    labels = torch.empty(setting.images[:1], dtype=torch.int64)
+    for tensor in (images, labels):
+        link.fill(_bytes_of(tensor))
+    problem = _prepare(setting)
+    link.tell(Loaded(torch=torch.__version__, accelerator=_accelerator(setting), problem=problem))
+    if problem:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        output = OutputCapture(link)
+        try:
+            _work(link, setting, images.to(setting.device), labels.to(setting.device), Path(folder))
+        except BaseException as error:  # SystemExit too: a submission may not end the run by itself
+            output.close()
+            reason, trace = explain(error, Path(folder))
+            link.tell(Failed(reason=reason, traceback=trace))
+        else:
+            output.close()
+
+
+def _prepare(setting: Setting) -> str:
+    """Set torch up as the counted runner does; returns why this machine cannot do it, or nothing.
+
+    There all tensors live on one device, new ones and random numbers included, so here too.
+    """
+    torch.set_num_threads(setting.threads)
+    if setting.device == "cuda":
+        if not torch.cuda.is_available():
+            return "it sees no CUDA device"
+        torch.set_default_device("cuda")
+    return ""
+
+
+def _accelerator(setting: Setting) -> str | None:
+    usable = setting.device == "cuda" and torch.cuda.is_available()
+    return torch.cuda.get_device_name() if usable else None
+
+
+def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.Tensor, folder: Path) -> None:
+    install_source(folder, setting.files)
+    os.chdir(folder)
+    keeper = _Keeper(link)
+    keeps = setting.checkpoints and setting.node == 0
+    task = Task(
+        images=images,
+        labels=labels,
+        num_classes=setting.num_classes,
+        seed=setting.seed,
+        device=torch.device(setting.device),
+        time_budget_seconds=setting.time_budget_seconds,
+        _tell=lambda values: link.tell(Report(values=values)),
+        _keep=keeper.keep if keeps else lambda _: None,
+    )
+    seed_all(setting.seed)
+    link.expect(Begin)
+    with keeper.ends_training_after(setting.time_budget_seconds if keeps else 0):
+        model = _train(setting, task)
+    del task, images, labels
+    if setting.node:
+        link.tell(Finished())
+        return
+    if model is None or not keeper.hand_in(model):
+        model = keeper.hand_in_last()
+    model.eval()
+    _predict(link, setting, model)
+
+
+def _train(setting: Setting, task: Task) -> torch.nn.Module | None:
+    """What `train` returned, or None where the time was over before that."""
+    try:
+        return bare_module(load_function(setting.module, setting.function)(task))
+    except TimeIsOver:
+        return None
+
+
+class _Keeper:
+    """Keeps the last checkpoint that the host has accepted, as a copy that the training cannot change."""
+
+    def __init__(self, link: HostLink) -> None:
+        self._link = link
+        self.model: torch.nn.Module | None = None
+        self._weights: Weights | None = None
+
+    @contextmanager
+    def ends_training_after(self, seconds: float) -> Iterator[None]:
+        """In this block raise TimeIsOver after that time, again where it is swallowed; never for 0."""
+        signal.signal(signal.SIGALRM, self._ring)
+        signal.setitimer(signal.ITIMER_REAL, seconds, _ALARM_SECONDS if seconds else 0)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+
+    def _ring(self, _: int, frame: FrameType | None) -> None:
+        """Raise, unless there is nothing to hand in, or something is half said: it rings again."""
+        whole = (HostLink.send.__code__, _Keeper.keep.__code__)
+        while frame is not None:
+            if frame.f_code in whole:
+                return
+            frame = frame.f_back
+        if self.model is not None:
+            raise TimeIsOver
+
+    def keep(self, model: torch.nn.Module) -> None:
+        """Copy the model and tell the host the digest of its weights."""
+        kept = copy.deepcopy(bare_module(model))
+        weights = weights_of(kept)
+        self._link.tell(weights.described("checkpoint"))
+        if not self._link.expect(Kept).in_time:
+            raise TimeIsOver
+        self.model, self._weights = kept, weights
+
+    def hand_in(self, model: torch.nn.Module) -> bool:
+        """Give the host what `train` has returned; False where it came too late."""
+        weights = weights_of(model)
+        self._link.tell(weights.described("returned"))
+        if not self._link.expect(Kept).in_time:
+            return False
+        self._link.blocks(weights.content)
+        return True
+
+    def hand_in_last(self) -> torch.nn.Module:
+        """Give the host the last checkpoint."""
+        assert self.model is not None
+        assert self._weights is not None
+        self._link.tell(self._weights.described("last_checkpoint"))
+        self._link.blocks(self._weights.content)
+        return self.model
+
+
+def _predict(link: HostLink, setting: Setting, model: torch.nn.Module) -> None:
+    images = torch.empty(link.expect(Images).shape, dtype=torch.uint8, device="cpu")
+    link.fill(_bytes_of(images))
+    images = images.to(setting.device)
+    link.tell(Ready())
+    order = link.expect(Predict)
+    labels = torch.empty(0)
+    for _ in range(order.iterations):
+        batches = torch.split(images, order.batch_size)
+        labels = torch.cat([_labels(model, batch, setting.num_classes) for batch in batches]).cpu()
+    link.tell(Labels())
+    link.blocks(labels.numpy().tobytes())
+
+
+@torch.no_grad()
+def _labels(model: torch.nn.Module, batch: torch.Tensor, num_classes: int) -> torch.Tensor:
+    logits = model(batch)
+    if not isinstance(logits, torch.Tensor):
+        raise TypeError(f"the model returned {type(logits).__name__}; it must return a tensor of logits")
+    if not logits.is_floating_point() or logits.shape != (len(batch), num_classes):
+        raise ValueError(
+            f"the model returned {logits.dtype} of shape {list(logits.shape)} for a batch of {len(batch)} "
+            f"images; logits must be floats of shape {[len(batch), num_classes]}"
+        )
+    return logits.argmax(-1).to(torch.int64)
+
+
+def _bytes_of(tensor: torch.Tensor) -> memoryview:
+    """The tensor's memory, on the CPU, to be written."""
+    return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")
