@@ -139,9 +139,7 @@ def tensor_of(
 
 
 def _lazy(tensor: torch.Tensor, chance: Random) -> torch.Tensor:
-    """The same metadata, but zero without memory, or conjugated or negated by a mere flag."""
-    if tensor.is_contiguous() and chance.random() < 0.4:
-        return torch._efficientzerotensor(tensor.shape, dtype=tensor.dtype)
+    """The same metadata, but conjugated or negated by a mere flag."""
     if tensor.is_complex() and chance.random() < 0.5:
         return tensor.conj()
     return torch._neg_view(tensor) if tensor.dtype.is_floating_point else tensor

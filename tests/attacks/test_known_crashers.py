@@ -7,7 +7,9 @@ import torch
 
 from haet_eval.counting.signature import Argument, TensorMeta
 from haet_eval.remote.executor.guards import BadValue, guarded
+from haet_eval.remote.executor.kernel import compile_kernel
 from haet_eval.remote.operators.validation import Origin
+from haet_eval.remote.wire import Definition
 from tests.unit.operators.test_validation import refused, tensor
 
 POOL: dict[str, Argument] = {
@@ -128,6 +130,11 @@ HONEST_AND_HOSTILE: list[tuple[str, Mapping[str, Argument], Mapping[str, Argumen
         {"output": tensor(4, 1)},
     ),
     ("squeeze.dim", {"self": tensor(), "dim": -1}, {"dim": -2}),
+    (
+        "_pdist_backward.default",
+        {"grad_output": tensor(3), "self": tensor(3, 2), "p": 2.0, "pdist": tensor(3)},
+        {"grad_output": tensor(0), "self": tensor(0, 2), "pdist": tensor(0)},
+    ),
 ]
 
 
@@ -186,6 +193,15 @@ def test_values_that_a_kernel_trusts_are_checked_where_they_are() -> None:
 def test_values_that_end_a_process_are_refused(operator: object, arguments: tuple[object, ...]) -> None:
     with pytest.raises(BadValue):
         guarded(operator)(*arguments)
+
+
+def test_a_tensor_of_zeros_has_memory() -> None:
+    """`index_put` with accumulation, `median` and others end the process where it has none."""
+    definition = Definition("aten._efficientzerotensor.default", {"size": (2, 3)}, 0, ())
+    zeros = compile_kernel(definition, torch.device("cpu"), lambda _: torch.Generator())([], [])
+    assert not zeros._is_zerotensor()
+    assert zeros.untyped_storage().nbytes() == 24
+    assert torch.equal(zeros, torch.zeros(2, 3))
 
 
 def test_nothing_is_checked_where_nothing_needs_to_be() -> None:

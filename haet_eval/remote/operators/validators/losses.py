@@ -98,6 +98,7 @@ def cdist_backward(call: Call) -> None:
 def pdist(call: Call) -> None:
     rows = call.tensor("self")
     call.require(rows.ndim == 2, "self must be a matrix")
+    call.require(rows.shape[0] > 0 or "pdist" not in call.arguments, "self is empty")
     pairs = rows.shape[0] * (rows.shape[0] - 1) // 2
     same_dtype(call, "self", "grad", "grad_output", "pdist")
     for name in ("grad", "grad_output", "pdist"):
