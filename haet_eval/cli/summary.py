@@ -5,9 +5,9 @@ from typing import Final
 
 from rich.text import Text
 
-from haet_eval.cli.text import result_console, safe
+from haet_eval.cli.text import print_row, result_console, safe
 from haet_eval.errors import ExitCode, Verdict
-from haet_eval.record import AccuracyStatistics, Record, Statistics
+from haet_eval.record import AccuracyStatistics, Record, Share, Statistics
 from haet_eval.reports.text import NOTHING, printable_lines, readable_accuracy, readable_count
 
 _LOG_LINES: Final = 20
@@ -20,7 +20,11 @@ def print_summary(record: Record, path: Path) -> None:
     verdict = record.status.verdict
     for name, value in (("verdict", verdict.value), *_rows(record), ("record", str(path))):
         style = _STYLES.get(verdict.exit_code, "bold red") if name == "verdict" else ""
-        console.print(Text(f"{name:14}") + safe(value, style), soft_wrap=True)
+        row = Text(f"{name:14}"), safe(value, style)
+        if name == "record":  # a path is to be copied
+            console.print(row[0] + row[1], soft_wrap=True)
+        else:
+            print_row(console, *row)
     tail = (record.log.tail or record.log.head).rstrip()
     if tail and verdict not in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD):
         last_lines = "\n".join(tail.splitlines()[-_LOG_LINES:])
@@ -41,7 +45,7 @@ def _rows(record: Record) -> list[tuple[str, str]]:
         score = record.evaluation
         correct = f"{score.correct:,} of {score.total:,} test images"
         rows.append(("accuracy", f"{readable_accuracy(score.accuracy)} ({correct})"))
-    return rows + _cost(record) + _rank(record)
+    return rows + _cost(record) + _audit(record) + _rank(record)
 
 
 def _runs(record: Record, statistics: Statistics) -> list[tuple[str, str]]:
@@ -79,6 +83,28 @@ def _cost(record: Record) -> list[tuple[str, str]]:
         ("+ operations", readable_count(training.operations.total)),
         ("training", f"{training.wall_seconds:,.1f} s"),
     ]
+
+
+def _audit(record: Record) -> list[tuple[str, str]]:
+    audit = record.audit
+    if audit is None:
+        return []
+    rows = [("audit", f"FLAGGED: {', '.join(audit.flags)}" if audit.flags else "nothing found")]
+    if audit.former_test is None or audit.former_train is None:
+        return [*rows, ("", f"{audit.run.status.verdict}: {audit.run.status.reason}")]
+    before, train = _part(audit.former_test), _part(audit.former_train)
+    rows.append(("", f"on another split: {before} former test images right, {train} former training images"))
+    if audit.gap is not None:
+        gap = audit.gap
+        error, p_value = gap.standard_error_points, gap.p_value
+        rows.append(("", f"{gap.points:+.2f} points, standard error {error:.2f}, p = {p_value:.3g}"))
+    return rows
+
+
+def _part(share: Share) -> str:
+    return (
+        f"{readable_accuracy(share.correct / share.total)} of {share.total:,}" if share.total else "none of 0"
+    )
 
 
 def _rank(record: Record) -> list[tuple[str, str]]:
