@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.text import Text
 
-from haet_eval.cli.text import result_console, safe
+from haet_eval.cli.text import print_row, result_console, safe
 from haet_eval.verification.check import Check, Result
 
 _STYLES: Final = {Result.HOLDS: "green", Result.DIFFERS: "bold red", Result.UNCHECKED: "yellow"}
@@ -19,10 +19,8 @@ def print_checks(path: Path, checks: Sequence[Check]) -> None:
     width = max(len(check.subject) for check in checks)
     for check in checks:
         mark = Text(f"  {check.result:<12}", _STYLES[check.result])
-        console.print(
-            mark + safe(check.subject) + " " * (width - len(check.subject) + 2) + safe(check.detail),
-            soft_wrap=True,
-        )
+        head = mark + safe(check.subject) + " " * (width - len(check.subject) + 2)
+        print_row(console, head, safe(check.detail))
     counts = (
         f"{sum(check.result is result for check in checks)} {words}"
         for result, words in (

@@ -7,7 +7,7 @@ from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
 
-from haet_eval.cli.text import result_console, safe
+from haet_eval.cli.text import bars_fit, result_console, safe
 from haet_eval.record import Record, Uncounted
 from haet_eval.reports.comparison import Comparison, Difference
 from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
@@ -106,16 +106,18 @@ def _table(title: str, lines: list[Difference], whole: int) -> Table:
     table.add_column(title, overflow="fold")
     for column in ("first", "second", "difference", "of the first"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", width=_BAR_CELLS)
+    if bars_fit():
+        table.add_column("", width=_BAR_CELLS)
     largest = max(abs(line.difference) for line in lines)
     for line in lines:
+        bar = [Bar(largest, 0, abs(line.difference), width=_BAR_CELLS)] if bars_fit() else []
         table.add_row(
             safe(line.name or NOTHING),
             readable_count(line.first),
             readable_count(line.second),
             _signed(line.difference),
             f"{100 * line.difference / whole:+.2f} %" if whole else NOTHING,
-            Bar(largest, 0, abs(line.difference), width=_BAR_CELLS),
+            *bar,
         )
     return table
 

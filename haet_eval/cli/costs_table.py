@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from haet_eval.cli.text import result_console, safe
+from haet_eval.cli.text import bars_fit, result_console, safe
 from haet_eval.counting.costs import CallCost
 from haet_eval.record import Record, Training
 from haet_eval.reports.costs import Costs, FamilyShare, OperatorShare, PhaseShare
@@ -121,11 +121,13 @@ def _table(title: str, first_column: str) -> Table:
 def _add_cost_columns(table: Table) -> None:
     table.add_column("operations", justify="right", no_wrap=True)
     table.add_column("share", justify="right", no_wrap=True)
-    table.add_column("", width=_BAR_CELLS)
+    if bars_fit():
+        table.add_column("", width=_BAR_CELLS)
 
 
-def _cost(operations: int, share: float) -> tuple[str, str, Bar]:
-    return readable_count(operations), readable_share(share), Bar(1.0, 0.0, share, width=_BAR_CELLS)
+def _cost(operations: int, share: float) -> list[str | Bar]:
+    bar = [Bar(1.0, 0.0, share, width=_BAR_CELLS)] if bars_fit() else []
+    return [readable_count(operations), readable_share(share), *bar]
 
 
 def _more(lines: list[OperatorShare] | list[CallCost], shown: int) -> str:

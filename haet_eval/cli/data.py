@@ -40,8 +40,12 @@ def list_datasets(data_dir: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
+    from rich.text import Text
+
+    from haet_eval.cli.text import print_row, result_console, safe
+
     for row in rows:
-        click.echo(f"{row['name']:10} {row['state']}")
+        print_row(result_console(), Text(f"{row['name']:10} "), safe(str(row["state"])))
 
 
 @data.command()

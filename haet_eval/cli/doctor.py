@@ -52,12 +52,12 @@ def doctor(data_dir: Path | None, quick: bool, as_json: bool) -> ExitCode:
 def _print(console: "Console", finding: "Finding") -> None:
     from rich.text import Text
 
-    from haet_eval.cli.text import safe
+    from haet_eval.cli.text import print_row, safe
 
     row = Text(f"{finding.state:10}", _STYLES[finding.state]) + Text(f"{finding.name:25}")
-    console.print(row + safe(finding.message), soft_wrap=True)
+    print_row(console, row, safe(finding.message))
     if finding.fix:
-        console.print(Text(" " * 35 + "→ ") + safe(finding.fix), soft_wrap=True)
+        print_row(console, Text(" " * 35 + "→ "), safe(finding.fix))
 
 
 def _summary(ready: bool, quick: bool) -> str:

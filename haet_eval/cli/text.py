@@ -9,6 +9,8 @@ from rich.text import Text
 from haet_eval.reports.text import printable
 
 _WIDTH_OF_A_PIPE: Final = 160
+_LEAST_ROOM: Final = 30
+_LEAST_WIDTH_FOR_BARS: Final = 100
 
 
 def safe(text: str, style: str = "") -> Text:
@@ -20,3 +22,19 @@ def result_console() -> Console:
     """A console on stdout, wide enough for whole lines where that is no terminal."""
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
     return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)
+
+
+def bars_fit() -> bool:
+    """Whether tables on stdout have room for bars beside their figures."""
+    return result_console().width >= _LEAST_WIDTH_FOR_BARS
+
+
+def print_row(console: Console, head: Text, value: Text) -> None:
+    """A name and its value on one line; on a terminal the value wraps between words, in its own column."""
+    room = console.width - head.cell_len
+    if not sys.stdout.isatty() or room < _LEAST_ROOM:
+        console.print(head + value, soft_wrap=True)
+        return
+    for line in value.wrap(console, room):
+        console.print(head + line, soft_wrap=True)
+        head = Text(" " * head.cell_len)

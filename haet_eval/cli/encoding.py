@@ -1,0 +1,59 @@
+"""Output where the terminal or the file takes no Unicode: readable, and never an error."""
+
+import codecs
+import sys
+import unicodedata
+from typing import Final, TextIO
+
+_PLAIN: Final = {
+    "×": "x",
+    "·": "|",
+    "–": "-",
+    "−": "-",
+    "…": "...",
+    "→": "->",
+    "↑": "^",
+    "↓": "v",
+    "✓": "+",
+    "“": '"',
+    "”": '"',
+    "’": "'",
+}
+_SUPERSCRIPTS: Final = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
+_BLOCKS: Final = range(0x2580, 0x25A0)
+
+
+def use_plain_text_where_needed() -> None:
+    """Let stdout and stderr write what they cannot encode as ASCII: `10¹⁴` as `10^14`."""
+    codecs.register_error("haet-eval", _replace)
+    for stream in (sys.stdout, sys.stderr):
+        _use(stream)
+
+
+def _use(stream: TextIO | None) -> None:
+    if stream is None or not hasattr(stream, "reconfigure"):  # pythonw on Windows has none
+        return
+    if codecs.lookup(stream.encoding).name.startswith("utf"):
+        stream.reconfigure(errors="backslashreplace")
+    else:  # Latin-1 and its like have some of the superscripts, but not all of a number's
+        stream.reconfigure(encoding="ascii", errors="haet-eval")
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    before = error.object[error.start - 1 : error.start]
+    found = []
+    for character in error.object[error.start : error.end]:
+        found.append(_plain(character, raised=before in _SUPERSCRIPTS))
+        before = character
+    return "".join(found), error.end
+
+
+def _plain(character: str, *, raised: bool) -> str:
+    """The character in ASCII; `raised` says that it follows a superscript."""
+    if character in _SUPERSCRIPTS:
+        return _SUPERSCRIPTS[character] if raised else f"^{_SUPERSCRIPTS[character]}"
+    if ord(character) in _BLOCKS:
+        return "#"
+    decomposed = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return _PLAIN.get(character) or decomposed or "?"
