@@ -9,6 +9,7 @@ import click
 
 from haet_eval import __version__
 from haet_eval.cli.boundary import run_guarded
+from haet_eval.cli.encoding import use_plain_text_where_needed
 from haet_eval.cli.lazy_group import CONFIGURATION, LazyCommand, LazyGroup
 
 _HELP = """Judge training code: run a submission, count every operation of its training, check the
@@ -20,12 +21,15 @@ Every option can be set by an environment variable, alike for all commands: --da
 and in a TOML file, which `haet-eval config` tells about.
 
 \b
-Exit status: 0 qualified, 1 judged but not qualified, 2 usage, 3 invalid submission,
-4 the environment failed, 5 a limit was exceeded, 130 interrupted.
+Exit status: 0 qualified, 1 judged but not qualified, 2 usage,
+3 invalid submission, 4 the environment failed, 5 a limit was exceeded,
+130 interrupted.
 """
 
 COMMANDS: Final = {
     "evaluate": LazyCommand("haet_eval.cli.evaluate:evaluate", "Evaluate a submission."),
+    "batch": LazyCommand("haet_eval.cli.batch:batch", "Evaluate many submissions, here or on a cluster."),
+    "check": LazyCommand("haet_eval.cli.check:check", "Check a submission before handing it in."),
     "new": LazyCommand("haet_eval.cli.new:new", "Start a submission from a template."),
     "pack": LazyCommand("haet_eval.cli.pack:pack", "Make a submission's zip."),
     "leaderboard": LazyCommand("haet_eval.cli.leaderboard:leaderboard", "Rank the records of a folder."),
@@ -85,6 +89,7 @@ cli: Final = _CONFIG(
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit status."""
+    use_plain_text_where_needed()
     if "_HAET_EVAL_COMPLETE" in os.environ:  # a shell asks
         import haet_eval.cli.completion  # noqa: F401 its shells are known from here on
     sys.exit(run_guarded(lambda: cli.main(prog_name="haet-eval", standalone_mode=False)))
