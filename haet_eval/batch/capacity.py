@@ -1,0 +1,77 @@
+"""How many runs fit on this machine at once, by what the rules let one run use."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from haet_eval.batch.job import Job
+from haet_eval.competition import Budgets, Competition
+from haet_eval.errors import UsageProblem
+from haet_eval.workers import CLIENT_MEMORY_BYTES
+
+_MEASURED: Final = {"training_energy", "inference_energy", "training_time"}
+_NVIDIA_DEVICES: Final = Path("/proc/driver/nvidia/gpus")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this process may use. `gpus` are names for CUDA_VISIBLE_DEVICES."""
+
+    cores: int
+    memory_bytes: int
+    gpus: tuple[str, ...]
+
+
+def this_machine() -> Machine:
+    """Cores and GPUs are those that a scheduler such as Slurm left to this process."""
+    return Machine(len(os.sched_getaffinity(0)), psutil.virtual_memory().total, _gpus())
+
+
+def exclusive(competition: Competition) -> bool:
+    """Whether time or energy is ranked, so that two runs at once on a machine would disturb each other."""
+    return competition.ranking in _MEASURED
+
+
+def fitting(jobs: Iterable[Job], machine: Machine) -> int:
+    """How many of these runs may be made at once; at least one, as for a single evaluation."""
+    return max(1, min((_fitting(job, machine) for job in jobs), default=1))
+
+
+def places(jobs: Sequence[Job], asked: int | None, machine: Machine) -> int:
+    """How many of these runs will be made at once: what was asked for, or else what fits.
+
+    Raises:
+        UsageProblem: time or energy is ranked, and more than one was asked for.
+    """
+    measured = next((job for job in jobs if job.exclusive), None)
+    if measured and asked is not None and asked > 1:
+        raise UsageProblem(
+            f"{measured.competition} ranks time or energy: two runs at once would disturb each other",
+            "Leave out --jobs; several machines work in parallel with --scheduler.",
+        )
+    return asked or fitting(jobs, machine)
+
+
+def _fitting(job: Job, machine: Machine) -> int:
+    if job.exclusive:
+        return 1
+    cores = machine.cores // min(job.budgets.cpus, machine.cores)
+    memory = machine.memory_bytes // memory_of_a_run(job.budgets)
+    return min(cores, memory, len(machine.gpus)) if job.identity.device == "cuda" else min(cores, memory)
+
+
+def memory_of_a_run(budgets: Budgets) -> int:
+    """Bytes that both workers of a run may use together."""
+    return budgets.memory_bytes + min(CLIENT_MEMORY_BYTES, budgets.memory_bytes)
+
+
+def _gpus() -> tuple[str, ...]:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return tuple(name.strip() for name in visible.split(",") if name.strip())
+    found = len(list(_NVIDIA_DEVICES.iterdir())) if _NVIDIA_DEVICES.is_dir() else 0
+    return tuple(map(str, range(found)))

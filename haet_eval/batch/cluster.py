@@ -1,0 +1,203 @@
+"""Runs on the workers of a dask cluster. Submissions and records travel as bytes, known by their digests.
+
+A run is given up on its worker within seconds when the batch that asked for it has gone, however it went.
+"""
+
+import logging
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import asdict
+from typing import Any, Final
+
+from distributed import Client, KilledWorker, get_worker
+
+from haet_eval.batch.job import Order
+from haet_eval.batch.judge import InternalFault, Message, Reporter, judge
+from haet_eval.batch.node import NodeProblem
+from haet_eval.batch.parcel import Parcel, pack, unpack
+from haet_eval.batch.site import SiteLost
+from haet_eval.errors import EnvironmentProblem, HaetError, UsageProblem
+from haet_eval.evaluation import Outcome
+from haet_eval.progress import Tick
+from haet_eval.record import Sandbox
+from haet_eval.store import Store
+
+_CONNECT_SECONDS: Final = 20
+_SECONDS_BETWEEN_TICKS: Final = 1.0
+_GONE: Final = ("cancelled", "resumed", "released", "forgotten")
+
+
+class Abandoned(HaetError):
+    """Nobody waits for this run any more."""
+
+
+class ClusterSite:
+    """A dask scheduler and those of its workers that offer what a run needs.
+
+    A worker that cannot make such runs, for want of the image or the data, gets none after its first.
+
+    Raises:
+        EnvironmentProblem: no scheduler answers at the address.
+        UsageProblem: its workers do not offer what is needed, or time is ranked and two of them share a node.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        store: Store,
+        *,
+        jobs: int | None,
+        sandbox: Sandbox,
+        device: str,
+        exclusive: bool,
+        receive: Callable[[Message], None],
+    ) -> None:
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told by us
+        self._address, self._store, self._jobs = address, store, jobs
+        self._resources = {"docker": 1.0} if sandbox == "docker" else {}
+        self._resources |= {"GPU": 1.0} if device == "cuda" else {}
+        self._topic = f"haet-eval-{secrets.token_hex(8)}"
+        self._set_aside: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._client = self._connect()
+        self._executor = self._client.get_executor(pure=False, resources=self._resources or None)
+        self._client.subscribe_topic(self._topic, lambda event: receive(_message(event[1])))
+        try:
+            self._check_workers(exclusive)
+        except BaseException:
+            self.close()
+            raise
+
+    def slots(self) -> int:
+        return min(sum(self._offers().values()), self._jobs or 2**31)
+
+    def judge(self, order: Order) -> Outcome:
+        try:
+            future = self._executor.submit(_judge_on_node, order, self._topic, **self._where())
+            return unpack(future.result(), order.job, self._store)
+        except NodeProblem as problem:
+            self._put_aside(problem)
+            raise
+        except HaetError:
+            raise
+        except (CancelledError, RuntimeError):
+            raise self._lost() from None
+        except KilledWorker as error:
+            raise EnvironmentProblem(
+                f"{error.allowed_failures + 1} workers of the cluster died while they made this run",
+                "see their logs, and the nodes' memory",
+            ) from None
+        except Exception as error:
+            raise EnvironmentProblem(
+                f"a worker of the cluster failed: {type(error).__name__}: {error}",
+                "the same haet-eval must be installed on every node",
+            ) from None
+
+    def stop(self) -> None:
+        self._executor.shutdown(wait=False)
+
+    def close(self) -> None:
+        self._client.close(timeout=_CONNECT_SECONDS)
+
+    def _connect(self) -> Client:
+        try:
+            return Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False, name="haet-eval")
+        except (OSError, ValueError, ImportError) as error:
+            raise EnvironmentProblem(
+                f"no dask scheduler answers at {self._address}: {error}",
+                "`dask scheduler` prints the address when it starts; docs/cluster.md shows the way",
+            ) from None
+
+    def _check_workers(self, exclusive: bool) -> None:
+        workers = self._workers()
+        needed = " and ".join(self._resources)
+        if workers and not any(self._offers().values()):
+            options = " ".join(f"{name}=1" for name in self._resources)
+            raise UsageProblem(
+                f"none of the {len(workers)} workers at {self._address} offers {needed}",
+                f'Start them with --resources "{options}".',
+            )
+        hosts: Counter[str] = Counter()
+        for address, slots in self._offers().items():
+            hosts[str(workers[address].get("host"))] += slots
+        crowded = [host for host, slots in hosts.items() if slots > 1]
+        if exclusive and crowded:
+            raise UsageProblem(
+                f"time or energy is ranked; node {crowded[0]} would make {hosts[crowded[0]]} runs at once",
+                "Start one worker on each node, with --nworkers 1 --nthreads 1.",
+            )
+
+    def _workers(self) -> dict[str, dict[str, Any]]:
+        try:
+            workers: dict[str, dict[str, Any]] = self._client.scheduler_info()["workers"]
+        except Exception:  # the connection is lost in as many ways as there are states of the client
+            raise self._lost() from None
+        return workers
+
+    def _offers(self) -> dict[str, int]:
+        """How many runs each usable worker takes at once, by its address."""
+        return {
+            address: min(
+                int(facts["nthreads"]), *(int(facts["resources"].get(name, 0)) for name in self._resources)
+            )
+            if self._resources
+            else int(facts["nthreads"])
+            for address, facts in self._workers().items()
+            if address not in self._set_aside
+        }
+
+    def _where(self) -> dict[str, Any]:
+        """Any worker will do, also one that joins later, until one has had to be set aside."""
+        if not self._set_aside:
+            return {}
+        usable = [address for address, slots in self._offers().items() if slots]
+        if not usable:
+            told = "; ".join(sorted(set(self._set_aside.values())))
+            raise SiteLost(
+                f"no worker of the cluster can make these runs: {told}",
+                "`haet-eval doctor` on a node may know more",
+            )
+        return {"workers": usable}
+
+    def _put_aside(self, problem: NodeProblem) -> None:
+        with self._lock:
+            self._set_aside[problem.address] = problem.message
+
+    def _lost(self) -> SiteLost:
+        return SiteLost(
+            f"the batch was stopped, or the scheduler at {self._address} is gone; what was under way is lost",
+            "what was judged is kept: start the same batch again",
+        )
+
+
+def _judge_on_node(order: Order, topic: str) -> Parcel:
+    """In a worker of the cluster."""
+    worker = get_worker()
+    key = worker.get_current_task()
+    parcels: list[Parcel] = []
+
+    def send(message: Message) -> None:
+        task = worker.state.tasks.get(key)
+        if task is None or task.state in _GONE:
+            raise Abandoned("nobody waits for this run any more")
+        worker.log_event(topic, asdict(message))
+
+    reporter = Reporter(order.job.key, send, _SECONDS_BETWEEN_TICKS)
+    name = f"{reporter.node} (worker {worker.name})"
+    try:
+        judge(order, None, reporter, lambda outcome: parcels.append(pack(outcome)))
+    except NodeProblem as problem:
+        raise NodeProblem(f"node {name}: {problem.message}", problem.hint, worker.address) from None
+    except EnvironmentProblem as problem:
+        raise EnvironmentProblem(f"node {name}: {problem.message}", problem.hint) from None
+    except InternalFault as fault:
+        raise InternalFault(f"node {name}: {fault.message}", fault.hint) from None
+    return parcels[0]
+
+
+def _message(event: dict[str, Any]) -> Message:
+    tick = event["tick"]
+    return Message(event["key"], event["node"], event["stage"], Tick(**tick) if tick else None)

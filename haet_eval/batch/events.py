@@ -1,0 +1,79 @@
+"""What a batch tells whoever watches. A submission is named by a label: its path, as the user gave it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from haet_eval.batch.plan import State
+from haet_eval.errors import Verdict
+from haet_eval.progress import Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A submission is on the list. `detail` is as in its item of the plan."""
+
+    submission: str
+    seed: int
+    state: State
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run begins, or waits for a place to begin at; `attempt` counts from 1."""
+
+    submission: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A run came to a stage, on this node; or is alive in it, where there is a tick."""
+
+    submission: str
+    node: str
+    stage: str
+    tick: Tick | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A run failed on our side and will be made again."""
+
+    submission: str
+    attempt: int
+    wait_seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A submission was judged; `record` is the file of its record."""
+
+    submission: str
+    verdict: Verdict
+    record_id: str
+    record: Path
+    complexity: int | None
+    accuracy: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A submission could not be judged, and this batch will not try again."""
+
+    submission: str
+    reason: str
+    hint: str
+
+
+Event: TypeAlias = Planned | Started | Moved | Retried | Finished | GivenUp
+
+
+class Watcher(Protocol):
+    """Receives the events of a batch, from one thread at a time."""
+
+    def tell(self, event: Event) -> None:
+        """Something happened."""

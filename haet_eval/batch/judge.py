@@ -1,0 +1,123 @@
+"""One run of a batch, made on whatever machine this is."""
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from haet_eval.batch.job import Order
+from haet_eval.batch.node import NodeProblem, check_node, reserved
+from haet_eval.errors import EnvironmentProblem, HaetError
+from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.progress import Tick
+from haet_eval.runtimes.folder import RunFolder
+
+
+class InternalFault(HaetError):
+    """A fault of haet-eval's own; making the run again would not mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A run, by its job's key, came to a stage on this node, or is alive in it."""
+
+    key: str
+    node: str
+    stage: str
+    tick: Tick | None = None
+
+
+Send: TypeAlias = Callable[[Message], None]
+
+
+class Reporter:
+    """An observer that sends messages, of ticks no more than one in this time."""
+
+    def __init__(self, key: str, send: Send, seconds_between_ticks: float) -> None:
+        self._key = key
+        self._send = send
+        self._seconds = seconds_between_ticks
+        self._sent_seconds = 0.0
+        self.node = platform.node()
+        self.reached = "unpack"
+
+    def stage(self, name: str, detail: str = "") -> None:  # noqa: ARG002 the signature is the observer's
+        self.reached = name
+        self._send(Message(self._key, self.node, name))
+
+    def tick(self, tick: Tick) -> None:
+        now = time.monotonic()
+        if now - self._sent_seconds >= self._seconds:
+            self._sent_seconds = now
+            self._send(Message(self._key, self.node, tick.stage, tick))
+
+    def report(self, values: Mapping[str, str]) -> None: ...
+    def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+def judge(order: Order, results: Path | None, reporter: Reporter, take: Callable[[Outcome], None]) -> None:
+    """Make the run and hand over its outcome, while the folder it lies in is still there.
+
+    Args:
+        order: what to judge.
+        results: the folder for the record; None for one that is removed at the end.
+        reporter: is told how it goes.
+        take: receives the outcome.
+
+    Raises:
+        NodeProblem: this machine cannot make such a run.
+        HaetError: the submission could not be judged.
+    """
+    with _faults(reporter), reserved(alone=order.job.exclusive), RunFolder() as folder:
+        competition = _competition(order, folder.path)
+        check_node(order, competition)
+        archive = folder.path / f"{order.job.identity.submission}.zip"
+        archive.write_bytes(order.archive)
+        take(evaluate(_request(order, archive, competition, results or folder.path / "results"), reporter))
+
+
+def _competition(order: Order, folder: Path) -> str:
+    if order.rules is None:
+        return order.job.competition
+    path = folder / "competition.toml"
+    path.write_text(order.rules, encoding="utf-8")
+    return str(path)
+
+
+def _request(order: Order, archive: Path, competition: str, results: Path) -> Request:
+    from haet_eval.dataset import default_data_dir
+
+    identity = order.job.identity
+    return Request(
+        submission=archive,
+        data_dir=order.data_dir or default_data_dir(),
+        results=results,
+        competition=competition,
+        task=order.job.task,
+        sandbox=identity.sandbox,
+        seed=identity.seed,
+        device=identity.device,
+        runs=identity.runs,
+    )
+
+
+@contextmanager
+def _faults(reporter: Reporter) -> Iterator[None]:
+    """What fails before a stranger's code is run is the machine's; what we did not foresee is our fault."""
+    try:
+        yield
+    except EnvironmentProblem as problem:
+        if reporter.reached == "unpack" and not isinstance(problem, NodeProblem):
+            raise NodeProblem(problem.message, problem.hint) from None
+        raise
+    except HaetError:
+        raise
+    except Exception as error:
+        raise InternalFault(
+            f"haet-eval itself failed: {type(error).__name__}: {error}",
+            "evaluate this submission alone with HAET_DEBUG=1, and report what it prints",
+        ) from None

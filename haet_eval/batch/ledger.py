@@ -1,0 +1,127 @@
+"""What a results folder knows of batches: what is done, what failed on our side, whether one is at work."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+
+from haet_eval.atomic import Draft
+from haet_eval.batch.job import Identity
+from haet_eval.errors import EnvironmentProblem, Verdict
+from haet_eval.store import Store
+
+_FOLDER: Final = ".haet-batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an evaluation was given up."""
+
+    path: str
+    message: str
+    hint: str
+
+
+class Ledger:
+    """A folder `.haet-batch` beside the records holds the lock, and a file for each failure.
+
+    What is done needs no book: the records say it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._folder = store.directory / _FOLDER
+        self._records: dict[str, list[Path]] | None = None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """No other batch works on these results meanwhile. The lock ends with the process, however that ends.
+
+        Raises:
+            EnvironmentProblem: another one does, or the folder cannot be written.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._folder / "lock").acquire(timeout=0)
+        except Timeout:
+            raise EnvironmentProblem(
+                f"another batch is at work on {self._store.directory}",
+                "Wait for its end, or name another folder with --results.",
+            ) from None
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"{self._folder} cannot be written: {error.strerror}", "Name another folder with --results."
+            ) from None
+        with lock:
+            yield
+
+    def record_of(self, identity: Identity) -> Path | None:
+        """The record of an evaluation of this identity, if it was judged."""
+        for path in self._records_of(identity.submission):
+            if _identity(_document(path)) == identity:
+                return path
+        return None
+
+    def record_of_invalid(self, submission: str, reason: str) -> Path | None:
+        """The record that refuses a submission for this reason, if there is one."""
+        for path in self._records_of(submission):
+            status = _document(path)["status"]
+            if (status["verdict"], status["reason"]) == (Verdict.INVALID_SUBMISSION.value, reason):
+                return path
+        return None
+
+    def failure_of(self, identity: Identity) -> Failure | None:
+        """Why the last batch gave this evaluation up, if it did."""
+        try:
+            return Failure(**json.loads(self._failure_path(identity).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def put_failure(self, identity: Identity, failure: Failure) -> None:
+        """Remember why an evaluation was given up."""
+        path = self._failure_path(identity)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Draft(path.parent) as draft:
+            draft.write(json.dumps(asdict(failure), indent=2).encode())
+            draft.replace(path)
+
+    def forget_failure(self, identity: Identity) -> None:
+        self._failure_path(identity).unlink(missing_ok=True)
+
+    def _failure_path(self, identity: Identity) -> Path:
+        return self._folder / "failures" / f"{identity.key}.json"
+
+    def _records_of(self, submission: str) -> list[Path]:
+        if self._records is None:
+            self._records = defaultdict(list)
+            records = self._store.listing().records if self._store.directory.is_dir() else {}
+            for path, entry in records.items():
+                self._records[entry.submission_sha256].append(path)
+        return self._records.get(submission, [])
+
+
+def _document(path: Path) -> dict[str, Any]:
+    document = json.loads(path.read_bytes())  # the listing has checked it
+    assert isinstance(document, dict)
+    return document
+
+
+def _identity(document: dict[str, Any]) -> Identity | None:
+    """None of a record that judges nothing."""
+    rules, environment = document["competition"], document["environment"]
+    if rules is None or document["status"]["verdict"] == "interrupted":
+        return None
+    return Identity(
+        submission=document["submission"]["sha256"],
+        competition=rules["digest"],
+        seed=environment["seed"],
+        runs=len(document.get("runs") or [None]),
+        sandbox=environment["sandbox"],
+        device=environment["device"],
+        haet_eval=environment["haet_eval"],
+    )

@@ -1,0 +1,59 @@
+"""Runs on this machine, in processes of their own."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Final
+
+from haet_eval.batch import pool
+from haet_eval.batch.job import Order
+from haet_eval.batch.judge import Message, Reporter, judge
+from haet_eval.batch.pool import Pool, ProcessDied
+from haet_eval.batch.site import SiteLost
+from haet_eval.evaluation import Outcome
+from haet_eval.runtimes.leftovers import remove_leftovers
+
+_SECONDS_BETWEEN_TICKS: Final = 0.5
+
+
+class LocalSite:
+    """Makes that many runs at once, the first of them on the first of the GPUs, and so on, in turn."""
+
+    def __init__(
+        self,
+        results: Path,
+        jobs: int,
+        gpus: Sequence[str],
+        receive: Callable[[Message], None],
+    ) -> None:
+        self._results = results
+        self._jobs = jobs
+        self._stopped = False
+        turns = [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} for slot in range(jobs)] if gpus else None
+        self._pool = Pool(jobs, receive, turns)
+
+    def slots(self) -> int:
+        return self._jobs
+
+    def judge(self, order: Order) -> Outcome:
+        try:
+            return self._pool.submit(_judge, order, self._results).result()
+        except (CancelledError, RuntimeError, ProcessDied):
+            if self._stopped:
+                raise SiteLost("the batch was stopped") from None
+            raise
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._pool.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        remove_leftovers()  # of runs whose process was killed
+
+
+def _judge(order: Order, results: Path) -> Outcome:
+    outcomes: list[Outcome] = []
+    reporter = Reporter(order.job.key, pool.send, _SECONDS_BETWEEN_TICKS)
+    judge(order, results, reporter, outcomes.append)
+    return outcomes[0]

@@ -1,0 +1,96 @@
+"""The machine that a run is made on: whether it may make it, and whether it must be left alone meanwhile."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from haet_eval import __version__
+from haet_eval.batch.job import Order
+from haet_eval.competition import load_competition
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes.image_files import build_context
+
+_LOCK: Final = Path("/tmp/haet-eval.node.lock")  # noqa: S108 one for all users and jobs, wherever their TMPDIR is
+
+
+class NodeProblem(EnvironmentProblem):
+    """This machine cannot make such a run, another may. `address` is that of its worker in a cluster."""
+
+    def __init__(self, message: str, hint: str = "", address: str = "") -> None:
+        super().__init__(message, hint)
+        self.address = address
+
+
+def check_node(order: Order, competition: str) -> None:
+    """See that this machine judges as the one that planned does; the evaluation looks at the rest itself.
+
+    Raises:
+        NodeProblem: its haet-eval, its rules or its sandbox image are others.
+    """
+    if build_context().digest != order.sources:
+        raise NodeProblem(
+            f"its haet-eval ({__version__}) has other sources than the one that planned the batch",
+            "install the same haet-eval there",
+        )
+    if load_competition(competition).digest != order.job.identity.competition:
+        raise NodeProblem(
+            f"its rules of {order.job.competition} are others than those of the batch",
+            "install the same haet-eval there",
+        )
+    if order.job.identity.sandbox == "docker" and order.image is not None:
+        _check_image(order.image)
+
+
+def _check_image(wanted: str) -> None:
+    here = local_image()
+    if here is not None and here != wanted:
+        raise NodeProblem(
+            f"its sandbox image is {here[:19]}, not {wanted[:19]} as where the batch was started",
+            "bring that very image there: `docker save` and `docker load`, or a registry and its digest",
+        )
+
+
+def local_image() -> str | None:
+    """The digest of this machine's sandbox image; None where no engine answers or there is none."""
+    from haet_eval.runtimes.docker import DockerRuntime  # only now: the engine's SDK is slow to import
+
+    try:
+        with DockerRuntime() as runtime:
+            runtime.check()
+            return runtime.describe()["image_digest"]
+    except EnvironmentProblem:
+        return None
+
+
+@contextmanager
+def reserved(*, alone: bool) -> Iterator[None]:
+    """In this block no batch makes a run here that ranks time or energy; with `alone`, no run at all.
+
+    Raises:
+        NodeProblem: that cannot be had now.
+    """
+    descriptor = _open_lock()
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise NodeProblem(
+            "another run is being made on it, and time or energy is ranked"
+            if alone
+            else "a run whose time or energy is ranked is being made on it",
+            "wait for its end; such a batch needs the machine for itself",
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock() -> int:
+    try:
+        return os.open(_LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return os.open(_LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CREAT, 0o644)

@@ -1,0 +1,186 @@
+"""What is left to do: which submissions are new, which are judged already, which failed on our side."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from haet_eval import __version__
+from haet_eval.batch.capacity import exclusive
+from haet_eval.batch.job import Identity, Job
+from haet_eval.batch.ledger import Ledger
+from haet_eval.batch.sources import Source
+from haet_eval.competition import Competition, competition_for_task, load_competition
+from haet_eval.errors import InvalidSubmission
+from haet_eval.findings import unread_submission
+from haet_eval.record import Sandbox
+from haet_eval.submission import ArchiveLimits, load_submission
+
+
+class State(StrEnum):
+    """How it stands with a submission. A refused one breaks a rule that is checked without running it."""
+
+    NEW = "new"
+    DONE = "done"
+    FAILED_BEFORE = "failed before"
+    REFUSED = "refused"
+    REPEATED = "repeated"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What holds for every submission of a batch that a list says nothing else of."""
+
+    competition: str | None = None
+    task: str | None = None
+    sandbox: Sandbox = "docker"
+    seed: int = 0
+    runs: int = 1
+    device: str = "cpu"
+
+    def of(self, source: Source) -> "Options":
+        """With what a list says of one submission."""
+        return Options(
+            competition=source.competition or self.competition,
+            task=source.task or self.task,
+            sandbox=self.sandbox,
+            seed=self.seed if source.seed is None else source.seed,
+            runs=self.runs,
+            device=self.device,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One submission of the list.
+
+    Attributes:
+        key: equal where it is the same evaluation.
+        job: what is to be run; None where it is refused.
+        detail: the record where it is done, what failed before, the rule that it breaks, or where it is
+            on the list already.
+    """
+
+    source: Source
+    state: State
+    options: Options
+    key: str
+    job: Job | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The list, in order."""
+
+    items: tuple[Item, ...]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What is left to run."""
+        states = (State.NEW, State.FAILED_BEFORE)
+        return [item.job for item in self.items if item.job and item.state in states]
+
+    @property
+    def refused(self) -> list[Item]:
+        """Those that a record has to be written of, without running them."""
+        return [item for item in self.items if item.state is State.REFUSED]
+
+
+@dataclass
+class _Rules:
+    """The competitions of a batch, each read once."""
+
+    known: dict[str, Competition] = field(default_factory=dict)
+
+    def get(self, name: str) -> Competition:
+        if name not in self.known:
+            self.known[name] = load_competition(name)
+        return self.known[name]
+
+
+def make_plan(sources: Iterable[Source], options: Options, ledger: Ledger) -> Plan:
+    """Look at each submission and at what the results folder knows of it. Nothing is run or written.
+
+    Raises:
+        UsageProblem: a submission or a competition cannot be read.
+    """
+    return Plan(tuple(_items(sources, options, ledger)))
+
+
+def _items(sources: Iterable[Source], options: Options, ledger: Ledger) -> Iterator[Item]:
+    rules = _Rules()
+    seen: dict[str, str] = {}
+    for source in sources:
+        its_own = options.of(source)
+        try:
+            job = _job(source, its_own, rules)
+        except InvalidSubmission as refusal:
+            item = _refused(source, its_own, refusal.reason, ledger)
+        else:
+            item = _item(source, job, its_own, ledger)
+        if item.key in seen:
+            yield replace(item, state=State.REPEATED, detail=f"the same as {seen[item.key]}")
+        else:
+            seen[item.key] = source.label
+            yield item
+
+
+def _item(source: Source, job: Job, options: Options, ledger: Ledger) -> Item:
+    if record := ledger.record_of(job.identity):
+        return Item(source, State.DONE, options, job.key, job, str(record))
+    if failure := ledger.failure_of(job.identity):
+        return Item(source, State.FAILED_BEFORE, options, job.key, job, failure.message)
+    return Item(source, State.NEW, options, job.key, job)
+
+
+def _refused(source: Source, options: Options, reason: str, ledger: Ledger) -> Item:
+    digest = _digest(source.path, options)
+    key = f"{digest} {reason}"
+    if record := ledger.record_of_invalid(digest, reason):
+        return Item(source, State.DONE, options, key, detail=str(record))
+    return Item(source, State.REFUSED, options, key, detail=reason)
+
+
+def _digest(path: Path, options: Options) -> str:
+    """The digest that a record of a refused submission has."""
+    limits = _limits(load_competition(options.competition) if options.competition else None)
+    try:
+        return load_submission(path, limits).sha256  # only the task is wrong
+    except InvalidSubmission:
+        return unread_submission(path).sha256
+
+
+def _job(source: Source, options: Options, rules: _Rules) -> Job:
+    asked = rules.get(options.competition) if options.competition else None
+    submission = load_submission(source.path, _limits(asked))
+    task = options.task or submission.task
+    name = options.competition or competition_for_task(task)
+    competition = rules.get(name)
+    if task != submission.task:
+        raise InvalidSubmission(
+            f'The submission is for the task "{submission.task}", not for "{task}" as was asked for.'
+        )
+    return Job(
+        identity=Identity(
+            submission=submission.sha256,
+            competition=competition.digest,
+            seed=options.seed,
+            runs=options.runs,
+            sandbox=options.sandbox,
+            device=options.device,
+            haet_eval=__version__,
+        ),
+        label=source.label,
+        path=source.path,
+        name=submission.name,
+        team=submission.team,
+        task=task,
+        competition=name,
+        budgets=competition.budgets_for(task),
+        exclusive=exclusive(competition),
+    )
+
+
+def _limits(competition: Competition | None) -> ArchiveLimits:
+    return ArchiveLimits(**competition.limits.model_dump()) if competition else ArchiveLimits()

@@ -1,0 +1,175 @@
+"""An executor of processes, each of which may die without harm to the others.
+
+`concurrent.futures.ProcessPoolExecutor` gives up all its work when one process is killed. Here a call whose
+process dies fails alone, with `ProcessDied`, and the next call gets a new process.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any, Final, ParamSpec, TypeVar
+
+from haet_eval.errors import EnvironmentProblem
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_END_SECONDS: Final = 90.0
+_CONTEXT: Final = multiprocessing.get_context("spawn")
+
+_to_owner: Connection | None = None
+
+
+class ProcessDied(EnvironmentProblem):
+    """The process that made a run was killed."""
+
+
+def send(message: object) -> None:
+    """From within a call: a message for the owner of the pool."""
+    assert _to_owner is not None
+    _to_owner.send(("message", message))
+
+
+class Pool(Executor):
+    """Calls run in processes that are started when needed and used again.
+
+    Args:
+        processes: how many there are at most.
+        receive: is called with each message that a call sends, from a thread of that call's own.
+        environments: variables for each process; as many as processes, or none.
+    """
+
+    def __init__(
+        self,
+        processes: int,
+        receive: Callable[[Any], None],
+        environments: list[dict[str, str]] | None = None,
+    ) -> None:
+        self._receive = receive
+        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="pool")
+        self._idle: SimpleQueue[_Slot] = SimpleQueue()
+        self._slots = [_Slot(variables) for variables in environments or [{}] * processes]
+        for slot in self._slots:
+            self._idle.put(slot)
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Call it in one of the processes; function, arguments and result are pickled."""
+        return self._threads.submit(self._call, fn, args, kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes. With `cancel_futures`, running calls are ended too, by SIGTERM."""
+        self._threads.shutdown(wait=wait and not cancel_futures, cancel_futures=cancel_futures)
+        for slot in self._slots:
+            slot.ask_to_end()
+        for slot in self._slots:
+            slot.end()
+        self._threads.shutdown(wait=wait)
+
+    def _call(self, fn: Callable[..., _T], args: Any, kwargs: Any) -> _T:
+        slot = self._idle.get()
+        try:
+            result: _T = slot.call(fn, args, kwargs, self._receive)
+            return result
+        finally:
+            self._idle.put(slot)
+
+
+class _Slot:
+    """A place for a process, and the process that is there, if any."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self._variables = variables
+        self._process: BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._ending = False
+        self._lock = threading.Lock()
+
+    def call(self, fn: Callable[..., Any], args: Any, kwargs: Any, receive: Callable[[Any], None]) -> Any:
+        process, connection = self._started()
+        try:
+            connection.send((fn, args, kwargs))
+            while True:
+                kind, value = connection.recv()
+                if kind == "message":
+                    receive(value)
+                elif kind == "result":
+                    return value
+                else:
+                    raise value
+        except (EOFError, ConnectionError, BrokenPipeError):
+            raise self._died(process) from None
+
+    def ask_to_end(self) -> None:
+        """SIGTERM, upon which the process removes what its call has made."""
+        with self._lock:
+            self._ending = True
+            if self._process is not None and self._process.is_alive():
+                self._process.terminate()
+
+    def end(self) -> None:
+        """Wait until the process is gone."""
+        if self._process is not None:
+            self._process.join(_END_SECONDS)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+
+    def _started(self) -> tuple[BaseProcess, Connection]:
+        with self._lock:
+            if self._ending:
+                raise ProcessDied("the batch is being stopped")
+            if self._process is None or not self._process.is_alive() or self._connection is None:
+                self._connection, theirs = _CONTEXT.Pipe()
+                self._process = _CONTEXT.Process(target=_serve, args=(theirs, self._variables))
+                self._process.start()
+                theirs.close()
+            return self._process, self._connection
+
+    def _died(self, process: BaseProcess) -> ProcessDied:
+        process.join(_END_SECONDS)
+        status = process.exitcode
+        how = signal.Signals(-status).name if status is not None and status < 0 else f"status {status}"
+        return ProcessDied(
+            f"the process of the run died ({how})",
+            "someone killed it, or the machine ran out of memory: see its kernel log",
+        )
+
+
+def _serve(connection: Connection, variables: dict[str, str]) -> None:
+    """In the process: one call after the other, until the owner closes the connection or dies."""
+    global _to_owner
+    _to_owner = connection
+    os.environ.update(variables)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner decides
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_follow_owner, daemon=True).start()
+    while True:
+        try:
+            fn, args, kwargs = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer = ("result", fn(*args, **kwargs))
+        except Exception as error:
+            answer = ("error", error)
+        connection.send(answer)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is being cleaned up now is cleaned up
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _follow_owner() -> None:
+    """The owner may be killed outright: its calls end with it, in order."""
+    owner = multiprocessing.parent_process()
+    assert owner is not None
+    owner.join()
+    os.kill(os.getpid(), signal.SIGTERM)

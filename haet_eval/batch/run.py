@@ -1,0 +1,262 @@
+"""Drives a plan over a site: in parallel, with retries, until all is judged or something stops it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tenacity import RetryCallState, Retrying
+from tenacity.nap import sleep_using_event
+from tenacity.retry import retry_if_exception_type
+from tenacity.stop import stop_after_attempt, stop_when_event_set
+from tenacity.wait import wait_exponential_jitter
+
+from haet_eval.archive import pack_folder
+from haet_eval.batch.events import Event, Finished, GivenUp, Moved, Planned, Retried, Started, Watcher
+from haet_eval.batch.job import Job, Order
+from haet_eval.batch.judge import Message
+from haet_eval.batch.ledger import Failure, Ledger
+from haet_eval.batch.plan import Item, Plan
+from haet_eval.batch.site import Site, SiteLost
+from haet_eval.competition import builtin_competitions, load_competition
+from haet_eval.dataset import default_data_dir
+from haet_eval.errors import EnvironmentProblem, HaetError, SubmissionFailure, UsageProblem
+from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.store import Store
+from haet_eval.submission import ArchiveLimits, load_submission
+
+FAILURES_IN_A_ROW: Final = 3
+_FIRST_WAIT_SECONDS: Final = 1.0
+_LONGEST_WAIT_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 1.0
+_INTERRUPTED: Final = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a batch is run; `sources` and `image` as in an order."""
+
+    results: Path
+    data_dir: Path | None
+    retries: int
+    sources: str
+    image: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A submission that could not be judged, and why."""
+
+    submission: str
+    message: str
+    hint: str
+
+
+@dataclass
+class Summary:
+    """What came of a batch. `diagnosis` says why it was stopped before its end, where it was."""
+
+    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
+    given_up: list[Given] = field(default_factory=list)
+    left: int = 0
+    diagnosis: str = ""
+    hint: str = ""
+
+
+class Reporting:
+    """Hands events to the watcher, one at a time, from whatever thread they come."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._lock = threading.Lock()
+        self._labels: dict[str, str] = {}
+
+    def expect(self, job: Job) -> None:
+        """Messages about this job will come."""
+        self._labels[job.key] = job.label
+
+    def tell(self, event: Event) -> None:
+        with self._lock:
+            self._watcher.tell(event)
+
+    def receive(self, message: Message) -> None:
+        """A message from a run; those of another batch's runs are none of ours."""
+        if label := self._labels.get(message.key):
+            self.tell(Moved(label, message.node, message.stage, message.tick))
+
+
+class Batch:
+    """One batch on its way."""
+
+    def __init__(self, plan: Plan, settings: Settings, ledger: Ledger, reporting: Reporting) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._ledger = ledger
+        self._reporting = reporting
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._in_a_row: list[Given] = []
+        self.summary = Summary(left=len(plan.jobs) + len(plan.refused))
+
+    def run(self, open_site: Callable[[], Site]) -> Summary:
+        """Judge what the plan leaves to do. The site is opened where something has to be run.
+
+        Raises:
+            EnvironmentProblem: the site or the results folder cannot be used.
+            KeyboardInterrupt: the user stopped it; the runs under way were ended, nothing of them is left.
+        """
+        for item in self._plan.items:
+            self._reporting.tell(Planned(item.source.label, item.options.seed, item.state, item.detail))
+        Store(self._settings.results).prepare()
+        for item in self._plan.refused:
+            self._refuse(item)
+        if self._plan.jobs:
+            self._run_jobs(open_site())
+        return self.summary
+
+    def _run_jobs(self, site: Site) -> None:
+        jobs = iter(self._plan.jobs)
+        drivers = ThreadPoolExecutor(len(self._plan.jobs), thread_name_prefix="driver")
+        try:
+            self._feed(jobs, site, drivers)
+        except SiteLost as lost:
+            self._end(lost.message, lost.hint)
+        finally:
+            if self.summary.left:  # stopped by the user or by failures
+                self._stop.set()
+                site.stop()
+            drivers.shutdown(cancel_futures=True)
+            site.close()
+
+    def _feed(self, jobs: Iterator[Job], site: Site, drivers: ThreadPoolExecutor) -> None:
+        """As many runs at a time as the site has room for."""
+        under_way: set[Future[None]] = set()
+        job = next(jobs, None)
+        while (job or under_way) and not self._stop.is_set():
+            while job and len(under_way) < site.slots():
+                under_way.add(drivers.submit(self._drive, job, site))
+                job = next(jobs, None)
+            done, under_way = wait(under_way, _LOOK_SECONDS, FIRST_COMPLETED)
+            for future in done:
+                future.result()
+
+    def _refuse(self, item: Item) -> None:
+        """What breaks a rule that needs no running is judged here: it gets its record at once."""
+        options, started = item.options, time.monotonic()
+        request = Request(
+            submission=item.source.path,
+            data_dir=self._settings.data_dir or default_data_dir(),
+            results=self._settings.results,
+            competition=options.competition,
+            task=options.task,
+            sandbox=options.sandbox,
+            seed=options.seed,
+            device=options.device,
+            runs=options.runs,
+        )
+        self._judged(item.source.label, evaluate(request), started)
+
+    def _drive(self, job: Job, site: Site) -> None:
+        """A run, and again where our side failed, until it is judged or given up."""
+        started = time.monotonic()
+        self._reporting.expect(job)
+        retrying = Retrying(
+            retry=retry_if_exception_type(EnvironmentProblem),
+            stop=stop_after_attempt(self._settings.retries + 1) | stop_when_event_set(self._stop),
+            wait=wait_exponential_jitter(_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS),
+            sleep=sleep_using_event(self._stop),
+            before=lambda state: self._reporting.tell(Started(job.label, state.attempt_number)),
+            before_sleep=lambda state: self._reporting.tell(_retried(job, state)),
+            reraise=True,
+        )
+        try:
+            outcome = retrying(lambda: self._attempt(job, site))
+        except SiteLost as lost:
+            self._end(lost.message, lost.hint)
+        except HaetError as problem:
+            if self._stop.is_set():
+                return  # the retry that was due did not come
+            self._give_up(job, problem)
+        else:
+            self._ledger.forget_failure(job.identity)
+            self._in_a_row.clear()
+            self._judged(job.label, outcome, started)
+
+    def _attempt(self, job: Job, site: Site) -> Outcome:
+        if self._stop.is_set():
+            raise SiteLost("the batch was stopped")
+        outcome = site.judge(self._order(job))
+        if outcome.record.status.verdict == _INTERRUPTED:
+            raise EnvironmentProblem("the run was interrupted", "its machine may have been shut down")
+        return outcome
+
+    def _order(self, job: Job) -> Order:
+        """The submission as bytes; it must still be what was planned."""
+        built_in = job.competition in builtin_competitions()
+        limits = ArchiveLimits(**load_competition(job.competition).limits.model_dump())
+        return Order(
+            job=job,
+            archive=_archive(job, limits),
+            rules=None if built_in else Path(job.competition).read_text("utf-8"),
+            data_dir=self._settings.data_dir,
+            sources=self._settings.sources,
+            image=self._settings.image,
+        )
+
+    def _judged(self, label: str, outcome: Outcome, started: float) -> None:
+        record = outcome.record
+        with self._lock:
+            self.summary.outcomes.append((label, outcome))
+            self.summary.left -= 1
+        self._reporting.tell(
+            Finished(
+                submission=label,
+                verdict=record.status.verdict,
+                record_id=record.record_id,
+                record=outcome.path,
+                complexity=record.complexity,
+                accuracy=record.evaluation.accuracy if record.evaluation else None,
+                seconds=time.monotonic() - started,
+            )
+        )
+
+    def _give_up(self, job: Job, problem: HaetError) -> None:
+        given = Given(job.label, problem.message, problem.hint)
+        self._ledger.put_failure(job.identity, Failure(job.label, problem.message, problem.hint))
+        with self._lock:
+            self.summary.given_up.append(given)
+            self.summary.left -= 1
+            self._in_a_row.append(given)
+            row = list(self._in_a_row)
+        self._reporting.tell(GivenUp(job.label, problem.message, problem.hint))
+        if len(row) >= FAILURES_IN_A_ROW:
+            names = ", ".join(one.submission for one in row)
+            self._end(
+                f"{len(row)} submissions in a row could not be judged ({names}); the last: {problem.message}",
+                problem.hint,
+            )
+
+    def _end(self, diagnosis: str, hint: str) -> None:
+        with self._lock:
+            if not self._stop.is_set():
+                self.summary.diagnosis, self.summary.hint = diagnosis, hint
+        self._stop.set()
+
+
+def _retried(job: Job, state: RetryCallState) -> Retried:
+    assert state.outcome is not None
+    reason = str(state.outcome.exception())
+    return Retried(job.label, state.attempt_number, state.upcoming_sleep, reason)
+
+
+def _archive(job: Job, limits: ArchiveLimits) -> bytes:
+    try:
+        unchanged = load_submission(job.path, limits).sha256 == job.identity.submission
+        if unchanged:
+            return pack_folder(job.path, limits) if job.path.is_dir() else job.path.read_bytes()
+    except (OSError, SubmissionFailure):
+        pass  # it was sound when it was planned
+    raise UsageProblem(f"{job.path} was changed after the batch had been planned", "Start the batch again.")

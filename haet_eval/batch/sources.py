@@ -1,0 +1,134 @@
+"""What the user named: zips, submission folders, folders of such, and lists in CSV or TOML."""
+
+import csv
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from haet_eval.errors import UsageProblem
+from haet_eval.manifest import MANIFEST_NAME
+
+LIST_SUFFIXES: Final = (".csv", ".toml")
+_KEYS: Final = ("path", "competition", "task", "seed")
+_TABLE: Final = "submission"
+_MAX_SEED: Final = 2**32 - 1
+_FORM: Final = "A list has the columns path, competition, task and seed, of which only path is needed."
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A submission to be judged. None: as the options of the whole batch say."""
+
+    path: Path
+    competition: str | None = None
+    task: str | None = None
+    seed: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What the user reads; a list may name a submission with several seeds."""
+        return str(self.path) if self.seed is None else f"{self.path} (seed {self.seed})"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The submissions in the order in which they were named, and what in their folders was passed over."""
+
+    sources: tuple[Source, ...]
+    passed_over: tuple[Path, ...]
+
+
+def find_sources(paths: Iterable[Path]) -> Found:
+    """Everything that the paths stand for. Nothing of a submission is read.
+
+    Raises:
+        UsageProblem: a path is not there, a list is not well formed, a folder holds no submission.
+    """
+    sources: list[Source] = []
+    passed_over: list[Path] = []
+    for path in paths:
+        if path.is_dir() and not (path / MANIFEST_NAME).exists():
+            found = _look_into(path)
+            sources += found.sources
+            passed_over += found.passed_over
+        elif path.suffix.lower() in LIST_SUFFIXES and path.is_file():
+            sources += _read_list(path)
+        elif path.exists():
+            sources.append(Source(path))
+        else:
+            raise UsageProblem(
+                f"there is no {path}", "Name zips, submission folders, folders of them, lists."
+            )
+    return Found(tuple(sources), tuple(passed_over))
+
+
+def _look_into(folder: Path) -> Found:
+    children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+    submissions = [child for child in children if _is_submission(child)]
+    if not submissions:
+        raise UsageProblem(
+            f"no submission in {folder}: no zip, and no {MANIFEST_NAME} in it or in a folder of it",
+            "Name a submission, or the folder right above submissions.",
+        )
+    others = tuple(child for child in children if child not in submissions)
+    return Found(tuple(map(Source, submissions)), others)
+
+
+def _is_submission(path: Path) -> bool:
+    return (path / MANIFEST_NAME).exists() if path.is_dir() else path.suffix.lower() == ".zip"
+
+
+def _read_list(path: Path) -> Iterator[Source]:
+    try:
+        text = path.read_text("utf-8-sig")  # spreadsheets begin a CSV file with a byte order mark
+        rows = list(_csv_rows(text) if path.suffix.lower() == ".csv" else _toml_rows(text))
+    except (OSError, UnicodeDecodeError, csv.Error, tomllib.TOMLDecodeError) as error:
+        raise UsageProblem(f"the list {path} cannot be read: {error}", _FORM) from None
+    if not rows:
+        raise UsageProblem(f"the list {path} names no submission", _FORM)
+    for place, row in rows:
+        yield _source(row, path.parent, f"{path}, {place}")
+
+
+def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    reader = csv.DictReader(text.splitlines(), strict=True, restkey="(a column without a name)")
+    for row in reader:
+        yield f"line {reader.line_num}", {key: value for key, value in row.items() if value}
+
+
+def _toml_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    tables = tomllib.loads(text).get(_TABLE, [])
+    for number, table in enumerate(tables if isinstance(tables, list) else [tables], start=1):
+        yield f"[[{_TABLE}]] {number}", table if isinstance(table, dict) else {}
+
+
+def _source(row: Mapping[str, Any], folder: Path, place: str) -> Source:
+    unknown = [key for key in row if key not in _KEYS]
+    if unknown:
+        raise UsageProblem(f"{place}: {unknown[0]!r} is no column of a list", _FORM)
+    texts = {key: row[key] for key in ("path", "competition", "task") if key in row}
+    wrong = [key for key, value in texts.items() if not isinstance(value, str)]
+    if wrong or "path" not in texts:
+        raise UsageProblem(f"{place}: {wrong[0] if wrong else 'path'} must be a text", _FORM)
+    path = folder / texts["path"]
+    if not path.exists():
+        raise UsageProblem(
+            f"{place}: there is no {path}", "Paths in a list are relative to the list's folder."
+        )
+    return Source(path, _competition(texts.get("competition"), folder), texts.get("task"), _seed(row, place))
+
+
+def _competition(name: str | None, folder: Path) -> str | None:
+    """A file beside the list, where there is one of that name; otherwise the name as it is."""
+    return str(folder / name) if name and (folder / name).is_file() else name
+
+
+def _seed(row: Mapping[str, Any], place: str) -> int | None:
+    value = row.get("seed")
+    if value is None:
+        return None
+    if str(value).isdecimal() and int(value) <= _MAX_SEED:
+        return int(value)
+    raise UsageProblem(f"{place}: seed is {value!r}, and must be a number from 0 to {_MAX_SEED}", _FORM)

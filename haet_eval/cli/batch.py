@@ -1,0 +1,226 @@
+"""`haet-eval batch`: evaluate many submissions, in parallel, on one machine or on a cluster."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from haet_eval.errors import ExitCode
+
+if TYPE_CHECKING:
+    from haet_eval.batch.judge import Message
+    from haet_eval.batch.ledger import Ledger
+    from haet_eval.batch.plan import Options, Plan
+    from haet_eval.batch.run import Settings, Summary
+    from haet_eval.batch.site import Site
+
+_MAX_SEED = 2**32 - 1
+_MAX_RUNS = 100
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--competition", metavar="NAME|FILE", help="Rules to judge by.  [default: those of each task]")
+@click.option("--task", metavar="NAME", help="Task to judge.  [default: the one that haet.toml names]")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the data sets, on every node.  [default: the user's data folder]",
+)
+@click.option(
+    "--results",
+    default="results",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that the records go to.",
+)
+@click.option(
+    "--sandbox",
+    default="docker",
+    show_default=True,
+    type=click.Choice(["docker", "process"]),
+    help="Where the code runs, as for a single evaluation.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, _MAX_SEED),
+    help="Seed of every random number generator.",
+)
+@click.option(
+    "--runs",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, _MAX_RUNS),
+    help="Runs of each submission, with different seeds.",
+)
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    type=click.Choice(["cpu", "cuda"]),
+    help="Where the kernels run.",
+)
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1, 1024),
+    help="Evaluations at a time.  [default: what fits, by what the rules let each use]",
+)
+@click.option(
+    "--retries",
+    metavar="N",
+    default=2,
+    show_default=True,
+    type=click.IntRange(0, 20),
+    help="How often a submission is tried again when our side failed.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Run on the dask cluster of this scheduler, as in tcp://node1:8786.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print events as JSON lines.")
+def batch(
+    paths: tuple[Path, ...],
+    competition: str | None,
+    task: str | None,
+    data_dir: Path | None,
+    results: Path,
+    sandbox: Literal["docker", "process"],
+    seed: int,
+    runs: int,
+    device: str,
+    jobs: int | None,
+    retries: int,
+    scheduler: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> ExitCode:
+    """Evaluate many submissions: each path is a .zip, a submission's folder, a folder of those, or a list.
+
+    A list is a .csv with the columns path, competition, task and seed, or a .toml with tables
+    [[submission]] of these keys; only path is needed. What has a record in the results folder is not
+    evaluated again, so a batch that was stopped, in whatever way, goes on when it is started again.
+
+    Exit status: 0 each submission was judged, whatever the verdict, 2 usage, 4 some could not be judged,
+    130 interrupted.
+    """
+    from haet_eval.batch.ledger import Ledger
+    from haet_eval.batch.plan import Options, make_plan
+    from haet_eval.batch.sources import find_sources
+    from haet_eval.cli.batch_table import print_plan, print_plan_as_json
+    from haet_eval.store import Store
+
+    options = Options(competition, task, sandbox, seed, runs, device)
+    ledger = Ledger(Store(results))
+    found = find_sources(paths)
+    for path in found.passed_over:
+        click.echo(f"Passed over: {path} is neither a zip nor a folder with a haet.toml.", err=True)
+    if dry_run:
+        plan = make_plan(found.sources, options, ledger)
+        if as_json:
+            print_plan_as_json(plan)
+        else:
+            where = f"on the cluster at {scheduler}" if scheduler else _at_once(plan, jobs)
+            print_plan(plan, f"They would run {where}.")
+        return ExitCode.QUALIFIED
+    settings = _settings(results, data_dir, retries, options)
+    with ledger.locked():
+        plan = make_plan(found.sources, options, ledger)
+        return _run(plan, ledger, settings, scheduler, jobs, as_json=as_json)
+
+
+def _run(
+    plan: "Plan",
+    ledger: "Ledger",
+    settings: "Settings",
+    scheduler: str | None,
+    jobs: int | None,
+    *,
+    as_json: bool,
+) -> ExitCode:
+    from haet_eval.batch.run import Batch, Reporting
+    from haet_eval.cli.batch_table import tell_end
+    from haet_eval.cli.batch_view import open_view
+
+    with open_view(as_json=as_json) as view:
+        reporting = Reporting(view)
+
+        def open_site() -> "Site":
+            if scheduler:
+                return _cluster(scheduler, plan, settings, jobs, reporting.receive)
+            return _local(plan, settings, jobs, reporting.receive)
+
+        summary = Batch(plan, settings, ledger, reporting).run(open_site)
+    _print(summary, plan, settings.results, as_json=as_json)
+    tell_end(summary)
+    return ExitCode.ENVIRONMENT if summary.given_up or summary.left else ExitCode.QUALIFIED
+
+
+def _settings(results: Path, data_dir: Path | None, retries: int, options: "Options") -> "Settings":
+    from haet_eval.batch.node import local_image
+    from haet_eval.batch.run import Settings
+    from haet_eval.runtimes.image_files import build_context
+
+    image = local_image() if options.sandbox == "docker" else None
+    return Settings(results, data_dir and data_dir.resolve(), retries, build_context().digest, image)
+
+
+def _local(
+    plan: "Plan", settings: "Settings", jobs: int | None, receive: "Callable[[Message], None]"
+) -> "Site":
+    """This machine, looked at before the first run."""
+    from haet_eval.batch.capacity import places, this_machine
+    from haet_eval.batch.local import LocalSite
+    from haet_eval.evaluation import choose_runtime
+
+    identity, machine = plan.jobs[0].identity, this_machine()
+    at_once = places(plan.jobs, jobs, machine)
+    with choose_runtime(identity.sandbox, identity.device):
+        pass
+    gpus = machine.gpus if identity.device == "cuda" else ()
+    return LocalSite(settings.results, at_once, gpus, receive)
+
+
+def _cluster(
+    address: str, plan: "Plan", settings: "Settings", jobs: int | None, receive: "Callable[[Message], None]"
+) -> "Site":
+    from haet_eval.batch.cluster import ClusterSite
+    from haet_eval.store import Store
+
+    identity = plan.jobs[0].identity
+    return ClusterSite(
+        address,
+        Store(settings.results),
+        jobs=jobs,
+        sandbox=identity.sandbox,
+        device=identity.device,
+        exclusive=any(job.exclusive for job in plan.jobs),
+        receive=receive,
+    )
+
+
+def _at_once(plan: "Plan", jobs: int | None) -> str:
+    from haet_eval.batch.capacity import places, this_machine
+
+    return f"here, {places(plan.jobs, jobs, this_machine())} at a time"
+
+
+def _print(summary: "Summary", plan: "Plan", results: Path, *, as_json: bool) -> None:
+    """The outcome, and the leaderboard of what the list asked for."""
+    from haet_eval.cli.batch_table import print_outcome
+    from haet_eval.cli.leaderboard_table import print_leaderboard
+    from haet_eval.reports.rows import make_leaderboard
+    from haet_eval.store import Store
+
+    if as_json:
+        return
+    print_outcome(summary)
+    unofficial = any(item.options.sandbox == "process" for item in plan.items)
+    tasks = {item.job.task for item in plan.items if item.job}
+    entries = [entry for entry in Store(results).listing().entries if entry.task in tasks]
+    print_leaderboard(make_leaderboard(entries, everything=unofficial))

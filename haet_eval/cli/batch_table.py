@@ -1,0 +1,92 @@
+"""A batch's plan and its outcome, as tables on stdout."""
+
+import json
+from collections import Counter
+from typing import Final
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from haet_eval.batch.plan import Plan, State
+from haet_eval.batch.run import Summary
+from haet_eval.cli.text import result_console, safe
+from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count
+
+_EXPLAINED: Final = {
+    State.NEW: "to be judged",
+    State.DONE: "judged already",
+    State.FAILED_BEFORE: "failed on our side before, to be tried again",
+    State.REFUSED: "break a rule: get a record without being run",
+    State.REPEATED: "on the list more than once",
+}
+
+
+def print_plan(plan: Plan, jobs: str) -> None:
+    """Print each submission with what would be done about it."""
+    console = result_console()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("submission", "task", "seed", "state", ""):
+        table.add_column(name, no_wrap=name != "")
+    for item in plan.items:
+        task = item.job.task if item.job else NOTHING
+        table.add_row(
+            safe(item.source.label), safe(task), str(item.options.seed), item.state.value, safe(item.detail)
+        )
+    console.print(table, "")
+    counts = Counter(item.state for item in plan.items)
+    for state, count in sorted(counts.items()):
+        console.print(f"{count:6,}  {_EXPLAINED[state]}")
+    console.print(Text(jobs))
+
+
+def print_plan_as_json(plan: Plan) -> None:
+    """One line for each submission, as the batch itself prints them."""
+    for item in plan.items:
+        facts = {"submission": item.source.label, "seed": item.options.seed}
+        click.echo(json.dumps({"event": "planned"} | facts | {"state": item.state, "detail": item.detail}))
+
+
+def print_outcome(summary: Summary) -> None:
+    """Print a line for each submission that this batch judged or gave up."""
+    if not summary.outcomes and not summary.given_up:
+        return
+    table = Table(title="This batch", title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table.add_column("submission", overflow="fold")
+    table.add_column("team", max_width=24)
+    table.add_column("verdict", no_wrap=True)
+    for name in ("accuracy", "complexity"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("record", no_wrap=True)
+    for label, outcome in summary.outcomes:
+        record = outcome.record
+        table.add_row(
+            safe(label),
+            safe(record.submission.team or NOTHING),
+            record.status.verdict.value,
+            readable_accuracy(record.evaluation.accuracy if record.evaluation else None),
+            readable_count(record.complexity),
+            record.record_id[:8],
+        )
+    for given in summary.given_up:
+        table.add_row(safe(given.submission), NOTHING, "not judged", NOTHING, NOTHING, NOTHING)
+    result_console().print(table, "")
+
+
+def tell_end(summary: Summary) -> None:
+    """Say on stderr what could not be judged, why, and what to do."""
+    for given in summary.given_up:
+        _say(f"Not judged: {given.submission}: {given.message}")
+        if given.hint:
+            _say(f"  Hint: {given.hint}")
+    if summary.diagnosis:
+        _say(f"Stopped: {summary.diagnosis}")
+        _say(f"Hint: {summary.hint}" if summary.hint else "Hint: ask `haet-eval doctor`.")
+    if summary.left:
+        _say(f"{summary.left} are left; the same command goes on with them.")
+    elif summary.given_up:
+        _say("`haet-eval doctor` looks at the machine; the same command tries these again.")
+
+
+def _say(text: str) -> None:
+    click.echo(printable(text), err=True)

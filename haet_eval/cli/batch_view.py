@@ -1,0 +1,182 @@
+"""What is seen of a batch while it runs: one live view of all runs, plain lines, or JSON lines."""
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from haet_eval.batch.events import Event, Finished, GivenUp, Moved, Planned, Retried, Started, Watcher
+from haet_eval.batch.plan import State
+from haet_eval.cli.screen import progress_text
+from haet_eval.cli.text import safe
+from haet_eval.errors import Verdict
+from haet_eval.reports.text import printable, readable_accuracy, readable_count
+
+_TO_DO: Final = (State.NEW, State.FAILED_BEFORE, State.REFUSED)
+_REFRESHES_PER_SECOND: Final = 4
+_SHOWN_RUNS: Final = 24
+_NAMES: Final = {
+    Planned: "planned",
+    Started: "started",
+    Retried: "retried",
+    Finished: "finished",
+    GivenUp: "given_up",
+}
+
+
+@contextmanager
+def open_view(*, as_json: bool) -> Iterator[Watcher]:
+    """The watcher that suits this process's stderr; with `as_json` it also writes JSON lines on stdout."""
+    console = Console(stderr=True, highlight=False, emoji=False, markup=False)
+    if not sys.stderr.isatty() or console.is_dumb_terminal:
+        yield Both(JsonLines(), PlainLines()) if as_json else PlainLines()
+        return
+    view = LiveView(console)
+    with Live(
+        view,
+        console=console,
+        refresh_per_second=_REFRESHES_PER_SECOND,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ):
+        yield Both(JsonLines(), view) if as_json else view
+
+
+class Both:
+    """Two watchers, told the same."""
+
+    def __init__(self, first: Watcher, second: Watcher) -> None:
+        self._watchers = (first, second)
+
+    def tell(self, event: Event) -> None:
+        for watcher in self._watchers:
+            watcher.tell(event)
+
+
+class JsonLines:
+    """One line on stdout for each event, but for the progress within a run. Counts are decimal strings."""
+
+    def tell(self, event: Event) -> None:
+        if name := _NAMES.get(type(event)):
+            click.echo(json.dumps({"event": name} | _facts(event)))
+
+
+class PlainLines:
+    """A line on stderr for each event that changes how it stands with a submission."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+
+    def tell(self, event: Event) -> None:
+        self._tally.take(event)
+        if text := headline(event):
+            count = f"[{self._tally.ended}/{self._tally.wanted}] " if isinstance(event, Finished) else ""
+            click.echo(printable(f"{count}{text}"), err=True)
+
+
+class LiveView:
+    """How many are queued, running and judged, and a line for each that runs; what ended scrolls by."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tally = Tally()
+        self._running: dict[str, tuple[float, Moved | None]] = {}
+
+    def tell(self, event: Event) -> None:
+        self._tally.take(event)
+        match event:
+            case Started():
+                self._running[event.submission] = (time.monotonic(), None)
+            case Moved() if event.submission in self._running:
+                since, before = self._running[event.submission]
+                if before is None or before.stage != event.stage or event.tick:
+                    self._running[event.submission] = (since, event)
+            case Finished() | GivenUp():
+                self._running.pop(event.submission, None)
+        if not isinstance(event, Started) and (text := headline(event)):
+            self._console.print(safe(text, _style(event)), soft_wrap=True)
+
+    def __rich__(self) -> Table:
+        tally, running = self._tally, dict(self._running)
+        queued = tally.wanted - tally.ended - tally.given_up - len(running)
+        table = Table.grid(padding=(0, 2))
+        title = f"{tally.ended} of {tally.wanted} judged · {len(running)} running · {max(0, queued)} queued"
+        failed = f" · {tally.given_up} could not be judged" if tally.given_up else ""
+        table.add_row(Text(title + failed, "bold"))
+        runs = Table.grid(padding=(0, 2))
+        for label, (since, moved) in list(running.items())[:_SHOWN_RUNS]:
+            runs.add_row(safe(f"  {label}"), *_progress(since, moved))
+        table.add_row(runs)
+        if len(running) > _SHOWN_RUNS:
+            table.add_row(f"  … and {len(running) - _SHOWN_RUNS} more")
+        return table
+
+
+@dataclasses.dataclass
+class Tally:
+    """How many submissions are to be judged, and what came of them so far."""
+
+    wanted: int = 0
+    ended: int = 0
+    given_up: int = 0
+
+    def take(self, event: Event) -> None:
+        self.wanted += isinstance(event, Planned) and event.state in _TO_DO
+        self.ended += isinstance(event, Finished)
+        self.given_up += isinstance(event, GivenUp)
+
+
+def headline(event: Event) -> str:
+    """One line on an event; empty for those that have none."""
+    match event:
+        case Planned(state=State.NEW) | Moved():
+            return ""
+        case Planned():
+            return f"{event.submission}: {event.state} ({event.detail})"
+        case Started():
+            return f"{event.submission}: started" + (f", attempt {event.attempt}" * (event.attempt > 1))
+        case Retried():
+            return f"{event.submission}: {event.reason}; again in {event.wait_seconds:.0f} s"
+        case Finished():
+            score = f"{readable_accuracy(event.accuracy)}, complexity {readable_count(event.complexity)}"
+            shown = f" ({score})" if event.accuracy is not None else ""
+            return f"{event.submission}: {event.verdict}{shown}, {event.seconds:.0f} s"
+        case GivenUp():
+            return f"{event.submission}: could not be judged: {event.reason}"
+
+
+def _style(event: Event) -> str:
+    match event:
+        case Finished(verdict=Verdict.QUALIFIED):
+            return "green"
+        case Finished():
+            return "yellow"
+        case GivenUp() | Retried():
+            return "red"
+        case _:
+            return "dim"
+
+
+def _progress(since: float, moved: Moved | None) -> tuple[Text, Text]:
+    if moved is None:
+        return Text("waiting", "dim"), Text(f"{time.monotonic() - since:.0f} s", "dim")
+    progress = progress_text(moved.tick) if moved.tick else f"{time.monotonic() - since:.0f} s"
+    return Text(moved.stage, "bold"), safe(f"{progress}  {moved.node}", "dim")
+
+
+def _facts(event: Event) -> dict[str, Any]:
+    facts = dataclasses.asdict(event)
+    if isinstance(event, Finished):
+        complexity = None if event.complexity is None else str(event.complexity)
+        facts |= {"record": str(event.record), "complexity": complexity}
+    return facts
