@@ -81,6 +81,8 @@ def _drafts(directory: Path) -> Iterator[Path]:
 
 
 def _sync_directory(directory: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there
+        return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

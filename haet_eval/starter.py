@@ -2,7 +2,6 @@
 
 import getpass
 import json
-import pwd
 import subprocess
 import unicodedata
 from importlib.resources import files
@@ -103,8 +102,10 @@ def _git_name() -> str:
 
 def _full_name() -> str:
     try:
+        import pwd  # not on Windows
+
         return pwd.getpwnam(getpass.getuser()).pw_gecos.partition(",")[0]
-    except (KeyError, OSError):
+    except (ImportError, KeyError, OSError):
         return ""
 
 

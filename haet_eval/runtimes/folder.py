@@ -4,7 +4,6 @@ The owner holds a lock on the folder for as long as it lives. The kernel drops t
 however it ends, so another haet-eval can tell a dead run's leftovers from a live run.
 """
 
-import fcntl
 import os
 import shutil
 import socket
@@ -33,6 +32,8 @@ class RunFolder:
     """
 
     def __init__(self) -> None:
+        if os.name == "nt":
+            raise EnvironmentProblem("submissions are run on Linux only", "run haet-eval in WSL, or on Linux")
         try:
             unlocked = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED))
             self._lock = _lock(unlocked)
@@ -107,6 +108,8 @@ def abandoned_folders() -> Iterator[Path]:
 
 def _lock(folder: Path) -> int | None:
     """A descriptor that holds the folder's lock, or None while another process holds it."""
+    import fcntl  # not on Windows, where every command that needs no folder works
+
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
