@@ -1,0 +1,147 @@
+"""Calls that handles refuse or the sandbox cannot serve, and what to write instead.
+
+What is said when such a call is made stands in `remote/client`; docs/porting.md has the whole list.
+"""
+
+import ast
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from haet_eval.check.remark import Remark
+from haet_eval.check.source import Source, run_nodes
+
+_ONE_PROCESS: Final = (
+    "the data is in the executor, and only the process that train() runs in is connected to it: use threads,"
+    " or none."
+)
+_NO_NETWORK: Final = "the sandbox has no network: everything must be in the submission, as text."
+_NO_WEIGHTS: Final = "the sandbox has no network, and a submission holds text only: train from scratch."
+_NO_DATA: Final = "the sandbox has no data files: take the images from task.images and task.labels."
+_NO_CUDA: Final = "the submission's process has no GPU, the executor may: leave it out, or use task.device."
+_NO_EXTENSION: Final = "the data is in the executor: write the computation with torch's operators."
+_NO_COMMAND_LINE: Final = "there is no command line in the sandbox: write settings into the code."
+_NO_AUTOCAST: Final = (
+    "does nothing here, as the submission's process has no GPU: write"
+    " torch.autocast(task.device.type, dtype=torch.bfloat16)."
+)
+
+FUNCTIONS: Final[Mapping[str, str]] = {
+    "argparse.ArgumentParser": _NO_COMMAND_LINE,
+    "ctypes.": _NO_EXTENSION,
+    "http.client.": _NO_NETWORK,
+    "input": "nobody is there to answer: write settings into the code.",
+    "multiprocessing.": _ONE_PROCESS,
+    "concurrent.futures.ProcessPoolExecutor": _ONE_PROCESS,
+    "os.fork": _ONE_PROCESS,
+    "socket.": _NO_NETWORK,
+    "torch.cuda.amp.": _NO_AUTOCAST,
+    "torch.cuda.Event": _NO_CUDA,
+    "torch.cuda.Stream": _NO_CUDA,
+    "torch.cuda.current_device": _NO_CUDA,
+    "torch.cuda.current_stream": _NO_CUDA,
+    "torch.cuda.get_device_name": _NO_CUDA,
+    "torch.cuda.get_device_properties": _NO_CUDA,
+    "torch.cuda.set_device": _NO_CUDA,
+    "torch.cuda.synchronize": _NO_CUDA,
+    "torch.from_dlpack": _NO_EXTENSION,
+    "torch.hub.": _NO_WEIGHTS,
+    "torch.multiprocessing.": _ONE_PROCESS,
+    "torch.distributed.": _ONE_PROCESS,
+    "torch.utils.cpp_extension.": _NO_EXTENSION,
+    "torch.utils.dlpack.": _NO_EXTENSION,
+    "torchvision.datasets.": _NO_DATA,
+    "urllib.request.": _NO_NETWORK,
+}
+"""By full name; one that ends in a dot is the beginning of names."""
+
+METHODS: Final[Mapping[str, str]] = {
+    "cuda": "a tensor has no other device than task.device: write .to(task.device).",
+    "data_ptr": _NO_EXTENSION,
+    "numpy": "handles give no NumPy array: stay with torch's operators; .item() and .tolist() read a few"
+    " values back.",
+    "share_memory": _ONE_PROCESS,
+    "share_memory_": _ONE_PROCESS,
+    "storage": "handles have no storage: views, clone() and copy_() do what it is mostly used for.",
+    "untyped_storage": "handles have no storage: views, clone() and copy_() do what it is mostly used for.",
+}
+"""Without arguments, on whatever object."""
+
+_CLOCK: Final = {
+    f"time.{name}{unit}"
+    for name in ("time", "monotonic", "perf_counter", "process_time")
+    for unit in ("", "_ns")
+}
+
+
+def check_calls(source: Source, paths: Collection[str]) -> Iterator[Remark]:
+    """Remarks on the calls of a file; `paths` are those of all files of the submission."""
+    for node in run_nodes(source.tree):
+        if isinstance(node, ast.Call):
+            yield from (source.remark(node, text) for text in _advice(source, node, paths))
+
+
+def clock_places(source: Source) -> Iterator[str]:
+    """Where the code looks at a clock, as `submission.py:12`: what it decides by it no estimate can know."""
+    for node in run_nodes(source.tree):
+        looks = isinstance(node, ast.Call) and source.full_name(node.func) in _CLOCK
+        budget = isinstance(node, ast.Attribute) and node.attr == "time_budget_seconds"
+        if looks or budget:
+            yield f"{source.path}:{getattr(node, 'lineno', 1)}"
+
+
+def _advice(source: Source, call: ast.Call, paths: Collection[str]) -> Iterator[str]:
+    name = source.full_name(call.func)
+    for known, text in FUNCTIONS.items():
+        if name == known or (known.endswith(".") and name.startswith(known)):
+            yield f"{name}(): {text}"
+    if isinstance(call.func, ast.Attribute) and not call.args and call.func.attr in METHODS:
+        yield f".{call.func.attr}(): {METHODS[call.func.attr]}"
+    if name == "open":
+        yield from _opened(call, paths)
+    if name.endswith("DataLoader"):
+        yield from _loader(call)
+    if name.startswith("torchvision.models."):
+        yield from _pretrained(call)
+    yield from _device(call, name)
+
+
+def _opened(call: ast.Call, paths: Collection[str]) -> Iterator[str]:
+    mode = _constant(call.args[1] if len(call.args) > 1 else _keyword(call, "mode"))
+    if isinstance(mode, str) and set(mode) & set("wax"):
+        return
+    path = _constant(call.args[0] if call.args else _keyword(call, "file"))
+    if isinstance(path, str) and path not in paths:
+        yield f"open({path!r}): there is no such file in the submission, and no other in the sandbox."
+
+
+def _loader(call: ast.Call) -> Iterator[str]:
+    workers = _constant(_keyword(call, "num_workers"))
+    if isinstance(workers, int) and workers > 0:
+        yield f"num_workers={workers}: workers are processes that have no data; write num_workers=0."
+
+
+def _pretrained(call: ast.Call) -> Iterator[str]:
+    for keyword in ("pretrained", "weights", "weights_backbone"):
+        value = _keyword(call, keyword)
+        if isinstance(value, ast.Attribute) or _constant(value) not in (None, False):
+            yield f"{keyword}=: {_NO_WEIGHTS}"
+
+
+def _device(call: ast.Call, name: str) -> Iterator[str]:
+    moves = isinstance(call.func, ast.Attribute) and call.func.attr == "to"
+    given = [*(call.args[:1] if moves or name == "torch.device" else ()), _keyword(call, "device")]
+    for value in map(_constant, given):
+        if isinstance(value, str) and value.startswith(("cuda", "mps")):
+            yield f"{value!r}: there is no device but task.device; write that."
+    if name in ("torch.autocast", "torch.amp.autocast"):
+        kind = _constant(call.args[0] if call.args else _keyword(call, "device_type"))
+        if kind == "cuda":
+            yield f"autocast('cuda') {_NO_AUTOCAST}"
+
+
+def _keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+
+
+def _constant(node: ast.expr | None) -> object:
+    return node.value if isinstance(node, ast.Constant) else None

@@ -1,0 +1,146 @@
+"""What a check has found, as a whole."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from haet_eval.check.estimate import (
+    OperationsEstimate,
+    Range,
+    estimate_memory_bytes,
+    estimate_operations,
+    estimate_seconds,
+)
+from haet_eval.check.sample import Sample
+from haet_eval.check.standing import Standing
+from haet_eval.check.static import Look
+from haet_eval.competition import Budgets, Competition
+from haet_eval.errors import Verdict
+from haet_eval.record import Record
+from haet_eval.submission import Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """What the whole training will take. `complexity` is None where `train` returned no model."""
+
+    operations: OperationsEstimate
+    parameters: int | None
+    complexity: int | None
+    seconds: Range | None
+    memory_bytes: int | None
+
+
+@dataclass(slots=True)
+class Report:
+    """Filled in part by part; None is what was not come to, or not asked for."""
+
+    submission: Submission
+    competition: Competition
+    look: Look
+    real_data: bool = True
+    sample: Sample | None = None
+    estimates: Estimates | None = None
+    standing: Standing | None = None
+    record: Record | None = None
+
+    @property
+    def budgets(self) -> Budgets:
+        return self.competition.budgets_for(self.submission.task)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What stands in the way; the judge's own verdict where it has judged."""
+        if self.record is not None:
+            verdict = self.record.status.verdict
+            return None if verdict is Verdict.QUALIFIED else verdict
+        return self.sample.verdict if self.sample else None
+
+    @property
+    def reason(self) -> str:
+        """What happened, to what, and what to do instead."""
+        if self.record is not None:
+            return self.record.status.reason
+        return self.sample.reason if self.sample else ""
+
+
+def estimate(sample: Sample, look: Look) -> Estimates:
+    """The estimates that a sample allows."""
+    operations = estimate_operations(sample, look.clock)
+    return Estimates(
+        operations=operations,
+        parameters=sample.parameters,
+        complexity=None if sample.parameters is None else operations.total + sample.parameters,
+        seconds=estimate_seconds(sample, operations),
+        memory_bytes=estimate_memory_bytes(sample),
+    )
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report in plain values, for JSON; counts of operations are decimal strings."""
+    submission = report.submission
+    return {
+        "verdict": report.verdict,
+        "reason": report.reason,
+        "submission": {
+            "name": submission.name,
+            "team": submission.team,
+            "task": submission.task,
+            "sha256": submission.sha256,
+            "archive_bytes": submission.archive_bytes,
+            "source_bytes": submission.source_bytes,
+        },
+        "competition": report.competition.name,
+        "remarks": [asdict(remark) for remark in report.look.remarks],
+        "real_data": report.real_data,
+        "sample": _sample(report.sample) if report.sample else None,
+        "estimate": _estimates(report.estimates) if report.estimates else None,
+        "rank": _rank(report.standing) if report.standing else None,
+        "full": _full(report.record) if report.record else None,
+    }
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    return {
+        "computed_seconds": sample.computed_seconds,
+        "computed": sample.computed,
+        "finished": sample.finished,
+        "accuracy": sample.score.accuracy if sample.score else None,
+        "readback_bytes": sample.readback_bytes,
+        "upload_bytes": sample.upload_bytes,
+        "messages": sample.messages,
+        "prediction_operations_per_image": sample.prediction_operations_per_image,
+        "log": sample.log,
+    }
+
+
+def _estimates(estimates: Estimates) -> dict[str, Any]:
+    operations, seconds = estimates.operations, estimates.seconds
+    return {
+        "complexity": None if estimates.complexity is None else str(estimates.complexity),
+        "parameters": estimates.parameters,
+        "operations": {
+            "total": str(operations.total),
+            "low": str(operations.low),
+            "high": str(operations.high),
+            "method": operations.method,
+            "basis": operations.basis,
+        },
+        "wall_seconds": asdict(seconds) if seconds else None,
+        "peak_memory_bytes": estimates.memory_bytes,
+    }
+
+
+def _rank(standing: Standing) -> dict[str, Any]:
+    return asdict(standing) | {"best": None if standing.best is None else str(standing.best)}
+
+
+def _full(record: Record) -> dict[str, Any]:
+    training = record.training
+    return {
+        "record_id": record.record_id,
+        "complexity": None if record.complexity is None else str(record.complexity),
+        "operations": str(training.operations.total) if training else None,
+        "wall_seconds": training.wall_seconds if training else None,
+        "peak_memory_bytes": training.peak_memory_bytes if training else None,
+        "accuracy": record.evaluation.accuracy if record.evaluation else None,
+    }

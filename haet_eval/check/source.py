@@ -1,0 +1,94 @@
+"""A submission's Python files, parsed and never run."""
+
+import ast
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from haet_eval.check.remark import Remark
+
+_IMPORT_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file. `names`: what its imports bind, with the full name of what that is."""
+
+    path: str
+    tree: ast.Module
+    names: Mapping[str, str]
+
+    def full_name(self, node: ast.AST) -> str:
+        """`torch.nn.functional.pad` for `F.pad`; empty where the name comes from no import or builtin."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return ""
+        first = self.names.get(node.id, "" if parts else node.id)
+        return ".".join((first, *reversed(parts))) if first else ""
+
+    def remark(self, node: ast.AST, text: str) -> Remark:
+        """A remark on the line of a node."""
+        return Remark(self.path, getattr(node, "lineno", 1), text)
+
+
+def parse_sources(files: Mapping[str, bytes]) -> tuple[list[Source], list[Remark]]:
+    """The files that are Python, and a remark on each that should be and is not."""
+    sources, remarks = [], []
+    for path, content in files.items():
+        if PurePosixPath(path).suffix != ".py":
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(content, filename=path)
+        except SyntaxError as error:
+            remarks.append(Remark(path, error.lineno or 1, f"is not valid Python: {error.msg}."))
+        except (RecursionError, MemoryError, ValueError):
+            remarks.append(Remark(path, 1, "is nested too deeply to be parsed."))
+        else:
+            sources.append(Source(path, tree, dict(_bound_by_imports(tree))))
+    return sources, remarks
+
+
+def _bound_by_imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                yield (alias.asname, alias.name) if alias.asname else (top, top)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
+
+
+def run_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node that a run can reach: what stands under `if __name__ == "__main__"` is left out.
+
+    So are type checkers' imports, and imports whose failure is caught.
+    """
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and _never_holds(child.test):
+            for other in child.orelse:
+                yield from run_nodes(other)
+        elif isinstance(child, ast.Try) and any(map(_catches_imports, child.handlers)):
+            yield from (
+                found for found in run_nodes(child) if not isinstance(found, ast.Import | ast.ImportFrom)
+            )
+        else:
+            yield from run_nodes(child)
+
+
+def _never_holds(test: ast.expr) -> bool:
+    return "__name__" in ast.unparse(test) or ast.unparse(test).endswith("TYPE_CHECKING")
+
+
+def _catches_imports(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(isinstance(one, ast.Name) and one.id in _IMPORT_ERRORS for one in caught)

@@ -1,0 +1,34 @@
+"""The look at a submission's code. Nothing of it is run."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from haet_eval.check.calls import check_calls, clock_places
+from haet_eval.check.entry import check_entry
+from haet_eval.check.imports import check_imports, sandbox_packages
+from haet_eval.check.remark import Remark
+from haet_eval.check.source import parse_sources
+from haet_eval.submission import Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found: remarks in the order of files and lines, and where the code looks at a clock."""
+
+    remarks: tuple[Remark, ...]
+    clock: tuple[str, ...]
+
+
+def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "handles") -> Look:
+    """Look at every Python file of a submission, whose training is given handles or plain tensors."""
+    sources, remarks = parse_sources(submission.files)
+    importable = sandbox_packages()
+    stem = submission.module.replace(".", "/")
+    for source in sources:
+        remarks += check_imports(source, submission.files, importable)
+        if tensors == "handles":
+            remarks += check_calls(source, submission.files)
+        if source.path in (f"{stem}.py", f"{stem}/__init__.py"):
+            remarks += check_entry(source, submission.function)
+    clock = [place for source in sources for place in clock_places(source)]
+    return Look(tuple(sorted(set(remarks))), tuple(dict.fromkeys(clock)))

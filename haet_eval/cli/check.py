@@ -1,0 +1,129 @@
+"""`haet-eval check`: a contestant's look at their own submission before they hand it in."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
+from haet_eval.errors import ExitCode
+
+_MAX_SEED = 2**32 - 1
+
+
+@click.command()
+@click.argument(
+    "submission", type=click.Path(exists=True, path_type=Path), shell_complete=suggest_submissions
+)
+@click.option(
+    "--competition",
+    metavar="NAME|FILE",
+    shell_complete=suggest_competitions,
+    help="Rules to check by.  [default: those of the submission's task]",
+)
+@click.option(
+    "--task",
+    metavar="NAME",
+    shell_complete=suggest_tasks,
+    help="Task it must be for.  [default: the one that haet.toml names]",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the data sets.  [default: the user's data folder]",
+)
+@click.option(
+    "--seconds",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Compute the training for so long; what comes after is counted without computing.",
+)
+@click.option(
+    "--within",
+    default=120.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds after which counting ends too, and the rest is estimated.",
+)
+@click.option("--static", is_flag=True, help="Only look at the code: run nothing.")
+@click.option("--full", is_flag=True, help="Evaluate as well, and compare the estimate with the truth.")
+@click.option(
+    "--results",
+    default="results",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of records to rank among; --full adds one.",
+)
+@click.option(
+    "--leaderboard",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Leaderboard to rank on instead, as `haet-eval leaderboard --json` writes it.",
+)
+@click.option(
+    "--sandbox",
+    default="process",
+    show_default=True,
+    type=click.Choice(["docker", "process"]),
+    help="Where the code runs. The count is the same.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, _MAX_SEED),
+    help="Seed of every random number generator.",
+)
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    type=click.Choice(["cpu", "cuda"]),
+    help="Where the kernels run.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print one JSON document at the end."
+)
+def check(
+    submission: Path,
+    competition: str | None,
+    task: str | None,
+    data_dir: Path | None,
+    seconds: float,
+    within: float,
+    static: bool,
+    full: bool,
+    results: Path,
+    leaderboard: Path | None,
+    sandbox: Literal["docker", "process"],
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> ExitCode:
+    """Check SUBMISSION, a .zip file or a folder, before it is handed in.
+
+    First its code is looked at. Then it is trained for some seconds on handles to the whole data set, as
+    when it is judged, and counted to its end without computing: what it will cost is known in a fraction
+    of the time. Advice on the code can be wrong and decides nothing; what the run shows does.
+
+    Exit status: 0 nothing stands in the way, 1 it would fail, 2 usage, 3 invalid submission, 4 the
+    environment failed, 5 it would exceed a limit, 130 interrupted.
+    """
+    from haet_eval.check.sample import Terms
+    from haet_eval.cli.check_session import Session
+    from haet_eval.dataset import default_data_dir
+    from haet_eval.evaluation import Request
+
+    request = Request(
+        submission=submission,
+        competition=competition,
+        task=task,
+        data_dir=data_dir or default_data_dir(),
+        results=results,
+        sandbox=sandbox,
+        seed=seed,
+        device=device,
+    )
+    terms = Terms(device=device, seed=seed, computed_seconds=seconds, all_seconds=max(within, seconds))
+    return Session(request, terms, leaderboard, static, full, as_json).run()

@@ -1,0 +1,148 @@
+"""What a check prints: a name and a value on each line, as in the summary of an evaluation."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from rich.text import Text
+
+from haet_eval.check.estimate import Range
+from haet_eval.check.report import Estimates, Report
+from haet_eval.check.standing import Standing
+from haet_eval.check.static import Look
+from haet_eval.cli.text import result_console, safe
+from haet_eval.record import Record
+from haet_eval.reports.text import (
+    printable_lines,
+    readable_accuracy,
+    readable_count,
+)
+
+_LOG_LINES: Final = 20
+_NEAR: Final = 1.05
+_MIB: Final = 2**20
+
+
+def print_lines(lines: Iterable[tuple[str, str]], style: str = "") -> None:
+    """Print rows; a row without a name goes on with what is above it."""
+    console = result_console()
+    for name, value in lines:
+        console.print(Text(f"{name:14}") + safe(value, style), soft_wrap=True)
+
+
+def print_log(log: str) -> None:
+    """Print the end of what the submission printed, its traceback included."""
+    last_lines = "\n".join(log.rstrip().splitlines()[-_LOG_LINES:])
+    result_console().print("", printable_lines(last_lines), "", sep="\n", soft_wrap=True)
+
+
+def submission_lines(report: Report) -> Iterator[tuple[str, str]]:
+    """What was read, against its limits."""
+    submission, limits = report.submission, report.competition.limits
+    yield "submission", f"{submission.name} · {submission.team}"
+    yield "task", f"{submission.task} ({report.competition.name})"
+    yield "files", f"{len(submission.files)} of {limits.entries} allowed"
+    yield "zip", f"{submission.archive_bytes:,} of {limits.archive_bytes:,} bytes"
+    yield "unpacked", f"{submission.source_bytes:,} of {limits.unpacked_bytes:,} bytes"
+
+
+def remark_lines(look: Look) -> Iterator[tuple[str, str]]:
+    """What the look at the code found."""
+    if not look.remarks:
+        yield "code", "nothing to remark"
+    for number, remark in enumerate(look.remarks):
+        yield "" if number else "code", f"{remark.path}:{remark.line} {remark.text}"
+
+
+def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
+    """Complexity, time and memory, with how they were found."""
+    if report.estimates is None:
+        return
+    estimates, budgets = report.estimates, report.budgets
+    operations = estimates.operations
+    at_least = "at least " if operations.method == "lower_bound" else ""
+    if estimates.complexity is not None:
+        yield "complexity", f"{at_least}{readable_count(estimates.complexity)}"
+        yield "= parameters", readable_count(estimates.parameters)
+    spread = f" ({readable_count(operations.low)} to {readable_count(operations.high)})"
+    shown = "" if operations.low == operations.high else spread
+    yield "+ operations", f"{at_least}{readable_count(operations.total)}{shown}"
+    yield "", operations.basis
+    if not report.real_data:
+        yield "", f"on random images: {report.submission.task} is not there (haet-eval data fetch gets it)"
+    if estimates.seconds is not None:
+        yield "training", _time(estimates.seconds, budgets.wall_seconds)
+    if estimates.memory_bytes is not None:
+        yield "memory", _memory(estimates.memory_bytes, budgets.memory_bytes)
+
+
+def _time(seconds: Range, budget_seconds: int) -> str:
+    near = seconds.high < _NEAR * seconds.low
+    bounds = "" if near else f" ({seconds.low:,.0f} to {seconds.high:,.0f})"
+    over = "; too long, unless the judge's is faster" if seconds.value > budget_seconds else ""
+    return f"{seconds.value:,.0f} s{bounds} of {budget_seconds:,} s on this machine{over}"
+
+
+def _memory(used_bytes: int, budget_bytes: int) -> str:
+    over = "; too much" if used_bytes > budget_bytes else ""
+    return f"{used_bytes / _MIB:,.0f} of {budget_bytes / _MIB:,.0f} MiB at the peak{over}"
+
+
+def sample_lines(report: Report) -> Iterator[tuple[str, str]]:
+    """What the run has shown beside the count."""
+    sample, budgets = report.sample, report.budgets
+    if sample is None:
+        return
+    if sample.score is not None:
+        correct = f"{sample.score.correct:,} of {sample.score.total:,} test images"
+        yield "accuracy", f"{readable_accuracy(sample.score.accuracy)} ({correct})"
+    yield "read back", f"{sample.readback_bytes:,} of {budgets.readback_bytes:,} bytes"
+    yield "uploads", f"{sample.upload_bytes:,} of {budgets.upload_bytes:,} bytes"
+    if sample.prediction_operations_per_image is not None:
+        used = readable_count(round(sample.prediction_operations_per_image))
+        allowed = readable_count(budgets.prediction_operations_per_image)
+        yield "prediction", f"{used} of {allowed} operations for an image"
+
+
+def standing_lines(standing: Standing | None) -> Iterator[tuple[str, str]]:
+    """The place on the leaderboard."""
+    if standing is None:
+        return
+    kind = "" if standing.official else ", not official"
+    best = f"; the first has {readable_count(standing.best)}" if standing.best is not None else ""
+    yield "rank", f"{standing.position} of {standing.of} if it qualifies{kind}{best}"
+
+
+def truth_lines(estimates: Estimates, record: Record) -> Iterator[tuple[str, str]]:
+    """By how much the estimates were off."""
+    training = record.training
+    if training is None:
+        return
+    off = [_off("operations", estimates.operations.total, training.operations.total)]
+    if estimates.seconds is not None:
+        off.append(_off("time", estimates.seconds.value, training.wall_seconds))
+    if estimates.memory_bytes is not None and training.peak_memory_bytes is not None:
+        off.append(_off("memory", estimates.memory_bytes, training.peak_memory_bytes))
+    yield "estimate", ", ".join(off)
+
+
+def _off(what: str, estimated: float, true: float) -> str:
+    if estimated == true:
+        return f"{what} exact"
+    return f"{what} {100 * (estimated / true - 1):+.1f} %" if true else f"{what} not comparable"
+
+
+def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
+    """What stands in the way, or that nothing does."""
+    if report.sample is None and report.record is None:
+        if report.competition.runner == "native":
+            yield "", f"{report.competition.name} is measured and not counted: --full measures it."
+        return
+    if report.verdict is None:
+        yield "verdict", "nothing stands in the way" + ("" if _is_scored(report) else "; accuracy not judged")
+    else:
+        yield "verdict", report.verdict.value
+        yield "reason", report.reason
+
+
+def _is_scored(report: Report) -> bool:
+    return report.record is not None or (report.sample is not None and report.sample.score is not None)

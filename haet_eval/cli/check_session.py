@@ -1,0 +1,100 @@
+"""A check from beginning to end, each part printed as soon as it is known."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from haet_eval.check.preparation import assign, read_submission
+from haet_eval.check.report import Report, document, estimate
+from haet_eval.check.sample import Terms, take_sample
+from haet_eval.check.standing import Standing, standing_among, standing_on
+from haet_eval.check.static import look_at
+from haet_eval.cli.check_lines import (
+    estimate_lines,
+    print_lines,
+    print_log,
+    remark_lines,
+    sample_lines,
+    standing_lines,
+    submission_lines,
+    truth_lines,
+    verdict_lines,
+)
+from haet_eval.cli.screen import open_screen
+from haet_eval.cli.summary import print_summary
+from haet_eval.errors import ExitCode, InvalidSubmission
+from haet_eval.evaluation import Request, choose_runtime, evaluate
+from haet_eval.runtimes.leftovers import remove_leftovers
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What was asked for. `leaderboard`: a file to rank on, instead of the records in `request.results`."""
+
+    request: Request
+    terms: Terms
+    leaderboard: Path | None
+    static: bool
+    full: bool
+    as_json: bool
+
+    def run(self) -> ExitCode:
+        """Check and print; returns what the process says to the shell."""
+        try:
+            submission, competition = read_submission(self.request)
+        except InvalidSubmission as failure:
+            if not self.as_json:
+                raise
+            click.echo(json.dumps({"verdict": failure.verdict, "reason": failure.reason}, indent=2))
+            return failure.verdict.exit_code
+        counted = competition.runner == "counted"
+        report = Report(submission, competition, look_at(submission, "handles" if counted else "plain"))
+        self._print(submission_lines(report))
+        self._print(remark_lines(report.look))
+        if not self.static and counted:
+            self._take_sample(report)
+        if self.full:
+            self._evaluate(report)
+        self._print(verdict_lines(report))
+        if self.as_json:
+            click.echo(json.dumps(document(report), indent=2))
+        return report.verdict.exit_code if report.verdict else ExitCode.QUALIFIED
+
+    def _print(self, lines: Iterable[tuple[str, str]]) -> None:
+        if not self.as_json:
+            print_lines(lines)
+
+    def _take_sample(self, report: Report) -> None:
+        runtime = choose_runtime(self.request.sandbox, self.request.device)
+        remove_leftovers()
+        assignment, report.real_data = assign(self.request, report.submission, report.competition)
+        with open_screen() as observer:
+            sample = take_sample(assignment, runtime, self.terms, observer, real_data=report.real_data)
+        report.sample, report.estimates = sample, estimate(sample, report.look)
+        if report.estimates.complexity is not None and sample.verdict is None:
+            report.standing = self._standing(report, report.estimates.complexity)
+        if sample.log and not self.as_json:
+            print_log(sample.log)
+        self._print(estimate_lines(report))
+        self._print(sample_lines(report))
+        self._print(standing_lines(report.standing))
+
+    def _standing(self, report: Report, complexity: int) -> Standing | None:
+        competition, task = report.competition.name, report.submission.task
+        if self.leaderboard is not None:
+            return standing_on(self.leaderboard, competition, task, complexity)
+        if not self.request.results.is_dir():
+            return None
+        return standing_among(self.request.results, competition, task, complexity)
+
+    def _evaluate(self, report: Report) -> None:
+        with open_screen() as observer:
+            outcome = evaluate(self.request, observer)
+        report.record = outcome.record
+        if not self.as_json:
+            print_summary(outcome.record, outcome.path)
+        if report.estimates is not None:
+            self._print(truth_lines(report.estimates, outcome.record))
