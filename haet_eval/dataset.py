@@ -7,9 +7,12 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from haet_eval.competition import Task
 from haet_eval.data.arrays import Arrays, Images, Labels
 from haet_eval.data.cifar import CIFAR10, CIFAR100, HOST, load_cifar
 from haet_eval.data.digits import OFFICIAL_DIGEST, load_digits
+from haet_eval.data.drawing import draw
+from haet_eval.data.own import ImageSet, count_classes, join, read_set
 from haet_eval.errors import UsageProblem
 from haet_eval.progress import Observer
 
@@ -19,11 +22,11 @@ _RELEASES = {release.name: release for release in (CIFAR10, CIFAR100)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Images are uint8 [N, 3, 32, 32], labels int64 [N] from 0 to num_classes − 1.
+    """Images are uint8 [N, C, H, W], C being 1 or 3, and labels int64 [N] from 0 to num_classes − 1.
 
     Attributes:
         digest: hexadecimal SHA-256 of all four arrays.
-        official: they are the published ones, bit for bit.
+        official: they are the published ones, or those that the competition names, bit for bit.
     """
 
     name: str
@@ -61,6 +64,40 @@ def load_dataset(name: str, data_dir: Path) -> Dataset:
     return _dataset(name, _RELEASES[name].num_classes, arrays, official)
 
 
+def load_task_data(
+    task: Task, data_dir: Path, folder: Path | None = None, test_data: Path | None = None
+) -> Dataset:
+    """The data set that a task is judged on: a published one or the organizer's own, and what is drawn of it.
+
+    Args:
+        task: says which.
+        data_dir: folder of the published data sets.
+        folder: that of the competition file, which the organizer's paths are relative to.
+        test_data: the test set, where it is secret; a folder or a file.
+
+    Raises:
+        UsageProblem: the competition's data are not in order, or its test set is not given.
+        EnvironmentProblem: a published data set is not there, or damaged.
+    """
+    _check_task(task, test_data)
+    if task.data is None:
+        published = load_dataset(task.dataset, data_dir)
+        train = ImageSet(published.train_images, published.train_labels)
+        test = ImageSet(published.test_images, published.test_labels)
+        num_classes, official, size = published.num_classes, published.official, None
+    else:
+        base, size, test_path = folder or Path(), task.data.image_size, task.data.test
+        train = read_set(base / task.data.train, size)
+        test_data = test_data if test_path is None else base / test_path
+        num_classes, official = count_classes(train), task.digest is not None
+    if test_data is not None:
+        test = read_set(test_data, size, train.classes)
+    arrays = _drawn(task, join(train, test, num_classes))
+    if task.secret_test or task.digest:
+        official = official and arrays.digest() == task.digest
+    return _dataset(task.dataset, num_classes, arrays, official)
+
+
 def fetch_dataset(name: str, data_dir: Path, observer: Observer, mirrors: Sequence[str] = ()) -> Path:
     """Puts the published archive into `data_dir`, verified, and gives its path.
 
@@ -84,6 +121,45 @@ def fetch_dataset(name: str, data_dir: Path, observer: Observer, mirrors: Sequen
 
 def _dataset(name: str, num_classes: int, arrays: Arrays, official: bool) -> Dataset:
     return Dataset(name, num_classes, *arrays, digest=arrays.digest(), official=official)
+
+
+def _drawn(task: Task, arrays: Arrays) -> Arrays:
+    """The images that the task asks for; all, where it asks for no number."""
+    train_images, train_labels = _some(task.train_images, task.train_seed, *arrays[:2], "training")
+    test_images, test_labels = _some(task.test_images, task.test_seed, *arrays[2:], "test")
+    return Arrays(train_images, train_labels, test_images, test_labels)
+
+
+def _some(
+    count: int | None, seed: int | None, images: Images, labels: Labels, what: str
+) -> tuple[Images, Labels]:
+    if count is None or (seed is None and count == len(images)):
+        return images, labels
+    if seed is None or count > len(images):
+        raise UsageProblem(
+            f"the {what} set has {len(images):,} images, and the competition asks for {count:,}",
+            f"Give another {what} set, or change `{'train' if what == 'training' else what}_images`.",
+        )
+    drawn = draw(len(images), count, seed)
+    return images[drawn], labels[drawn]
+
+
+def _check_task(task: Task, test_data: Path | None) -> None:
+    if task.data is not None and task.dataset in dataset_names():
+        raise UsageProblem(
+            f"`dataset` is {task.dataset!r}, which is a published data set, and the task has data of its own",
+            "Give the organizer's data a name of their own.",
+        )
+    if task.secret_test and test_data is None:
+        raise UsageProblem(
+            f"the test set of {task.dataset!r} is secret and must be given",
+            "`--test-data PATH` names it: a folder with a folder of images for each class, or a .npz or "
+            ".safetensors file. Contestants use the practice rules, such as haet2023-practice.",
+        )
+    if test_data is not None and not task.secret_test:
+        raise UsageProblem(
+            f"the competition has a test set for {task.dataset!r} of its own", "Leave out `--test-data`."
+        )
 
 
 def _check_name(name: str) -> None:

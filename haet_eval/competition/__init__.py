@@ -6,9 +6,20 @@ from haet_eval.competition.loading import (
     load_competition,
     schema_text,
 )
-from haet_eval.competition.rules import Budgets, Competition, Limits, OwnData, Ranking, Runner, Runs, Task
+from haet_eval.competition.rules import (
+    MAX_IMAGE_SIDE,
+    Budgets,
+    Competition,
+    Limits,
+    OwnData,
+    Ranking,
+    Runner,
+    Runs,
+    Task,
+)
 
 __all__ = [
+    "MAX_IMAGE_SIDE",
     "Budgets",
     "Competition",
     "Limits",

@@ -15,7 +15,8 @@ def faults(error: ValidationError, known_keys: Collection[str]) -> str:
 
 def unknown_task(name: str, known: Iterable[str], where: str) -> str:
     """What is said of a task that is none of those known."""
-    return f"{shown(name)} is no task of {where}; the tasks are {', '.join(known)}"
+    names = list(known)
+    return f"{shown(name)} is no task of {where}{suggestion(name, names)} The tasks are {', '.join(names)}"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

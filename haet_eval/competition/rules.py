@@ -72,12 +72,13 @@ class Budgets(_Rules):
 
 
 class OwnData(_Rules):
-    """An organizer's own images and labels. Paths are relative to the competition file."""
+    """An organizer's own images. Paths are relative to the competition file.
 
-    format: Literal["folder", "npz", "safetensors"] = Field(
-        description="A folder of images for each class, or arrays `images` and `labels` in a file."
-    )
-    train: str = Field(min_length=1, description="The training set.")
+    A path leads to a folder with a folder of image files for each class, or to a .npz or .safetensors
+    file with the arrays `images`, uint8 [N, C, H, W], and `labels`, integers [N].
+    """
+
+    train: str = Field(min_length=1, description="The training set: a folder, a .npz or .safetensors file.")
     test: str | None = Field(default=None, min_length=1, description="The test set, unless it is secret.")
     image_size: tuple[int, int] | None = _later(
         None,

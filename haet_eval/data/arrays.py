@@ -1,7 +1,7 @@
 """Images and labels of a data set, training and test."""
 
 from hashlib import sha256
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +9,12 @@ import numpy.typing as npt
 Images: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
 
+LARGEST_SET_BYTES: Final = 2**34
+"""Images of one set, as arrays: what the host would hold in memory."""
+
 
 class Arrays(NamedTuple):
-    """Images are uint8 [N, 3, 32, 32] and labels int64 [N]."""
+    """Images are uint8 [N, C, H, W], C being 1 or 3, and labels int64 [N]."""
 
     train_images: Images
     train_labels: Labels

@@ -232,12 +232,12 @@ def test_a_wrong_file_is_told_its_fault_by_its_key(tmp_path: Path, old: str, new
         ),
         (
             "threshold = 0.95",
-            'threshold = 0.95\ndata = { format = "npz", train = "a.npz" }',
+            'threshold = 0.95\ndata = { train = "a.npz" }',
             "either `data.test` names the test set, or `secret_test = true`",
         ),
         (
             "threshold = 0.95",
-            'threshold = 0.95\ndata = { format = "npz", train = "a", test = "b", image_size = [0, 32] }',
+            'threshold = 0.95\ndata = { train = "a", test = "b", image_size = [0, 32] }',
             "in `tasks.long.data.image_size`, sides are from 1 to 1024 pixels",
         ),
     ],

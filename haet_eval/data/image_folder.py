@@ -1,0 +1,88 @@
+"""Images from torchvision's ImageFolder layout: a folder for each class, with its image files."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from haet_eval.data.arrays import LARGEST_SET_BYTES, Images, Labels
+
+SUFFIXES: Final = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+LARGEST_SOURCE_PIXELS: Final = 2**26
+
+_MODES: Final = {"1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr"}
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """The names of the class folders, by name; by number where every name is a number."""
+    names = [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    numbers = all(name.isascii() and name.isdigit() for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
+
+
+def read_image_folder(
+    folder: Path, classes: Sequence[str], image_size: tuple[int, int] | None
+) -> tuple[Images, Labels]:
+    """Images, uint8 [N, 3, H, W], and labels, int64 [N]: a label is the position of its folder in `classes`.
+
+    Images are in the order of their classes and then of their paths, as torchvision has them, and read as
+    it reads them: the first frame, in RGB. With an `image_size` (height, width) those of another size are
+    resized by Pillow's antialiased bilinear filter.
+
+    Raises:
+        ValueError: says which file is wrong, and how.
+        OSError: the folder cannot be read.
+    """
+    unknown = set(class_names(folder)) - set(classes)
+    if unknown:
+        raise ValueError(f"its folder {min(unknown)}/ is none of the classes {', '.join(classes)}")
+    paths = [(path, label) for label, name in enumerate(classes) for path in _files(folder / name)]
+    if not paths:
+        raise ValueError(f"no folder in it has images ({', '.join(SUFFIXES)})")
+    first = _read(paths[0][0], image_size)
+    if first.nbytes * len(paths) > LARGEST_SET_BYTES:
+        raise ValueError(
+            f"its {len(paths):,} images of {first.shape[2]}×{first.shape[1]} pixels are too many"
+        )
+    images = np.empty((len(paths), *first.shape), np.uint8)
+    for row, (path, _) in enumerate(paths):
+        image = _read(path, image_size)
+        if image.shape != first.shape:
+            raise ValueError(
+                f"{path.relative_to(folder)} is {image.shape[2]}×{image.shape[1]} and "
+                f"{paths[0][0].relative_to(folder)} {first.shape[2]}×{first.shape[1]} pixels; "
+                "`image_size = [height, width]` in the task's data resizes them"
+            )
+        images[row] = image
+    return images, np.array([label for _, label in paths], dtype=np.int64)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _read(path: Path, image_size: tuple[int, int] | None) -> Images:
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(path) as image:
+                return _pixels(name, image, image_size)
+    except (UnidentifiedImageError, OSError, SyntaxError, Warning, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name} is no image that can be read: {error}") from error
+
+
+def _pixels(name: str, image: Image.Image, image_size: tuple[int, int] | None) -> Images:
+    if image.width * image.height > LARGEST_SOURCE_PIXELS:
+        raise ValueError(
+            f"{name} has {image.width}×{image.height} pixels: more than {LARGEST_SOURCE_PIXELS:,}"
+        )
+    if image.mode not in _MODES:
+        raise ValueError(f"{name} has pixels of Pillow's mode {image.mode}, which eight bits do not hold")
+    colours = image.convert("RGB")
+    if image_size is not None and (image.height, image.width) != image_size:
+        colours = colours.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(colours, dtype=np.uint8).transpose(2, 0, 1)
