@@ -12,7 +12,7 @@ from haet_eval import native_evaluation
 from haet_eval.assignment import Assignment
 from haet_eval.audit import conclude, redraw, with_audit
 from haet_eval.competition import Competition, competition_for_task, load_competition
-from haet_eval.dataset import Dataset, load_dataset
+from haet_eval.dataset import Dataset, load_task_data
 from haet_eval.errors import InvalidSubmission, SubmissionFailure, Verdict
 from haet_eval.findings import Findings, unread_submission
 from haet_eval.interruption import check, deferred, received
@@ -39,7 +39,7 @@ class Request:
 
     Several `runs` differ in their seeds, which are derived from `seed`. With a `split_seed`, the first of
     them is audited: trained once more, on the split that this draws. `count` also runs the counted training
-    where the competition asks for a native one only.
+    where the competition asks for a native one only. `test_data` is the test set, where that is secret.
     """
 
     submission: Path
@@ -53,6 +53,7 @@ class Request:
     runs: int = 1
     split_seed: int | None = None
     count: bool = False
+    test_data: Path | None = None
     metering: Metering = AS_RANKED
 
 
@@ -174,7 +175,7 @@ def unpack(request: Request, findings: Findings, observer: Observer) -> Assignme
     observer.stage("unpack", str(request.submission))
     submission, competition = read(request, findings)
     task = competition.task(submission.task)
-    findings.dataset = load_dataset(task.dataset, request.data_dir)
+    findings.dataset = load_task_data(task, request.data_dir, competition.folder, request.test_data)
     return Assignment(
         submission, competition, task, competition.budgets_for(submission.task), findings.dataset
     )

@@ -4,7 +4,7 @@ from haet_eval.assignment import Assignment
 from haet_eval.check.stand_in_data import stand_in_data
 from haet_eval.competition import Competition
 from haet_eval.data.cifar import NotFetched
-from haet_eval.dataset import load_dataset
+from haet_eval.dataset import load_task_data
 from haet_eval.evaluation import Request, read
 from haet_eval.findings import Findings
 from haet_eval.store import Store
@@ -30,7 +30,7 @@ def assign(request: Request, submission: Submission, competition: Competition) -
     """
     task = competition.task(submission.task)
     try:
-        dataset, real = load_dataset(task.dataset, request.data_dir), True
+        dataset, real = load_task_data(task, request.data_dir, competition.folder, request.test_data), True
     except NotFetched:
         dataset, real = stand_in_data(task), False
     budgets = competition.budgets_for(submission.task)

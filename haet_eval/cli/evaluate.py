@@ -35,6 +35,12 @@ _MAX_RUNS = 100
     help="Folder of the data sets.  [default: the user's data folder]",
 )
 @click.option(
+    "--test-data",
+    type=click.Path(path_type=Path),
+    help="The secret test set, where the competition has one: a folder with a folder of images for each"
+    " class, or a .npz or .safetensors file.",
+)
+@click.option(
     "--results",
     default="results",
     show_default=True,
@@ -81,6 +87,7 @@ def evaluate(
     competition: str | None,
     task: str | None,
     data_dir: Path | None,
+    test_data: Path | None,
     results: Path,
     sandbox: Literal["docker", "process"],
     seed: int,
@@ -108,6 +115,7 @@ def evaluate(
         competition=competition,
         task=task,
         data_dir=data_dir or default_data_dir(),
+        test_data=test_data,
         results=results,
         sandbox=sandbox,
         seed=seed,
