@@ -1,8 +1,10 @@
 """Evaluates the attacks in `submissions/` as what they pretend to be: submissions."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -21,6 +23,7 @@ class Attack:
 
     record: Record
     results: Path
+    path: Path
 
     @property
     def histogram(self) -> Histogram:
@@ -49,26 +52,44 @@ class Attack:
         return self.record.log.head + self.record.log.tail
 
 
-def evaluate_attack(name: str, folder: Path, replacing: tuple[str, str] = ("", "")) -> Attack:
+def evaluate_attack(
+    name: str,
+    folder: Path,
+    replacing: tuple[str, str] = ("", ""),
+    *,
+    files: Mapping[str, str] = MappingProxyType({}),
+    split_seed: int | None = None,
+) -> Attack:
     """Evaluate `submissions/<name>` and make sure that nothing is left of it.
 
     Args:
         name: of the attack.
         folder: where the submission, the results and the data go.
         replacing: a line of the attacks' competition file, and what to put in its place.
+        files: more files of the submission, by name.
+        split_seed: to audit it with.
     """
     source = folder / name
     shutil.copytree(SUBMISSIONS / name, source)
     for shared in SHARED:
         shutil.copy(SUBMISSIONS / shared, source)
+    for path, text in files.items():
+        (source / path).write_text(text)
     rules = (SUBMISSIONS / "competition.toml").read_text()
     assert replacing[0] in rules
     competition = folder / "competition.toml"
     competition.write_text(rules.replace(*replacing) if replacing[0] else rules)
     before = {process.pid for process in psutil.Process().children(recursive=True)}
-    request = Request(source, folder / "data", folder / "results", str(competition), sandbox="process")
+    request = Request(
+        source,
+        folder / "data",
+        folder / "results",
+        str(competition),
+        sandbox="process",
+        split_seed=split_seed,
+    )
     outcome = evaluate(request)
     left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
     assert not left
     assert not list(abandoned_folders())
-    return Attack(outcome.record, folder / "results")
+    return Attack(outcome.record, folder / "results", outcome.path)
