@@ -13,7 +13,7 @@ from haet_eval.assignment import Assignment
 from haet_eval.audit import conclude, redraw, with_audit
 from haet_eval.competition import Competition, competition_for_task, load_competition
 from haet_eval.dataset import Dataset, load_task_data
-from haet_eval.errors import InvalidSubmission, SubmissionFailure, Verdict
+from haet_eval.errors import InvalidSubmission, SubmissionFailure, UsageProblem, Verdict
 from haet_eval.findings import Findings, unread_submission
 from haet_eval.interruption import check, deferred, received
 from haet_eval.native_evaluation import AS_RANKED, Metering
@@ -186,6 +186,8 @@ def read(request: Request, findings: Findings) -> tuple[Submission, Competition]
     competition = load_competition(request.competition) if request.competition else None
     limits = ArchiveLimits(**competition.limits.model_dump()) if competition else ArchiveLimits()
     findings.competition = competition
+    if request.task is not None:
+        _check_task(request.task, competition)
     try:
         submission = load_submission(request.submission, limits)
     except InvalidSubmission:
@@ -202,6 +204,14 @@ def read(request: Request, findings: Findings) -> tuple[Submission, Competition]
         )
     competition.task(name)
     return submission, competition
+
+
+def _check_task(name: str, competition: Competition | None) -> None:
+    """What is wrong with the command line is nothing that a record says of a submission."""
+    try:
+        (competition or load_competition(competition_for_task(name))).task(name)
+    except InvalidSubmission as error:
+        raise UsageProblem(error.reason, "Correct --task, or leave it out.") from None
 
 
 def choose_runtime(sandbox: Sandbox, device: str) -> Runtime:

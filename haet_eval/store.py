@@ -12,6 +12,7 @@ from haet_eval.atomic import Draft, remove_leftovers
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.listing import Listing, explain_fault, list_records
 from haet_eval.record import Artifact, Record, from_json, to_json
+from haet_eval.spelling import suggested_path
 
 _CHUNK_BYTES: Final = 1024 * 1024
 
@@ -108,8 +109,9 @@ class Store:
         try:
             return list_records(self.directory)
         except OSError as error:
+            meant = "" if self.directory.exists() else suggested_path(self.directory)
             raise UsageProblem(
-                f"{self.directory} cannot be read: {error.strerror}",
+                f"{self.directory} cannot be read: {error.strerror}{meant}",
                 "Name a results directory; `haet-eval SUBMISSION --results DIR` makes one.",
             ) from None
 
@@ -139,6 +141,23 @@ class Store:
                 f"the results directory {self.directory} cannot be written: {error.strerror}",
                 "Check its owner and the free space, or choose another one with --results.",
             ) from error
+
+
+def find_record(name: str, results: Path) -> Path:
+    """The record of that file name, or in the results directory with an id that begins so.
+
+    Raises:
+        UsageProblem: there is none, or more than one.
+    """
+    path = Path(name)
+    if path.exists():
+        return path
+    if "/" in name or path.suffix:
+        raise UsageProblem(
+            f"there is no record {name}{suggested_path(path)}",
+            f"A file or the beginning of an id is due; `haet-eval leaderboard --all {results}` lists ids.",
+        )
+    return Store(results).find(name)
 
 
 def read_record(path: Path) -> Record:

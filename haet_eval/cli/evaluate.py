@@ -6,6 +6,7 @@ from typing import Literal
 
 import click
 
+from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
 from haet_eval.errors import ExitCode
 
@@ -15,7 +16,7 @@ _MAX_RUNS = 100
 
 @click.command()
 @click.argument(
-    "submission", type=click.Path(exists=True, path_type=Path), shell_complete=suggest_submissions
+    "submission", type=ExistingPath(), shell_complete=suggest_submissions
 )
 @click.option(
     "--competition",

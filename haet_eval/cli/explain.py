@@ -14,7 +14,7 @@ from haet_eval.errors import UsageProblem
 from haet_eval.record import Record
 from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
 from haet_eval.reports.costs import Costs, costs_document, explain_costs
-from haet_eval.store import Store, read_record
+from haet_eval.store import Store, find_record, read_record
 
 
 @click.command()
@@ -68,7 +68,7 @@ def _costs(name: str, results: Path, *, repriced: bool = False) -> Costs:
     Raises:
         UsageProblem: there is no such record, or nothing to price again.
     """
-    path = Path(name) if Path(name).exists() else Store(results).find(name)
+    path = find_record(name, results)
     record = read_record(path)
     histogram = _histogram(path, record)
     if repriced and record.training is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from haet_eval.cli.settings import name_variables
+from haet_eval.reports.text import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -72,7 +73,10 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.lazy_commands and not ctx.resilient_parsing:
             message = f"{args[0]!r} is neither a command nor an existing file or folder."
-            raise click.exceptions.NoSuchCommand(args[0], message, self.lazy_commands, ctx)
+            from haet_eval.cli.suggestions import listed
+
+            nearby = [printable(path.name) for path in listed(Path())]
+            raise click.exceptions.NoSuchCommand(args[0], message, [*self.lazy_commands, *nearby], ctx)
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None and not ctx.resilient_parsing:
             ctx.default_map = {name: self._configuration(ctx).defaults(name, command)}

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.suggestions import suggest_competitions
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DIR", type=ExistingPath(file_okay=False))
 @click.option(
     "-o",
     "--output",

@@ -8,9 +8,10 @@ from tempfile import TemporaryDirectory
 import click
 
 from haet_eval.cli.checks_table import print_checks
+from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.suggestions import suggest_competition_files, suggest_records, suggest_submissions
 from haet_eval.errors import ExitCode, Verdict
-from haet_eval.store import Store, read_record
+from haet_eval.store import Store, find_record, read_record
 from haet_eval.verification.check import believable
 
 
@@ -19,7 +20,7 @@ from haet_eval.verification.check import believable
 @click.option(
     "--submission",
     required=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=ExistingPath(),
     shell_complete=suggest_submissions,
     help="The folder or zip that was evaluated.",
 )
@@ -59,7 +60,7 @@ def rerun(
     from haet_eval.verification.rerunning import Again, compare
     from haet_eval.verification.rerunning import rerun as run
 
-    path = Path(record) if Path(record).exists() else Store(Path("results")).find(record)
+    path = find_record(record, results or Path("results"))
     stated = read_record(path)
     with TemporaryDirectory(prefix="haet-eval-rerun-") as folder:
         target = results or Path(folder)

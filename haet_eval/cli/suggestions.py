@@ -63,7 +63,7 @@ def suggest_datasets(_: click.Context, __: click.Parameter, incomplete: str) -> 
 def suggest_records(ctx: click.Context, _: click.Parameter, incomplete: str) -> Found:
     """JSON files, and the ids of records in the results folder."""
     results = Path(ctx.params.get("results") or "results")
-    found = [one for path in _listed(results) if (one := _RECORD.fullmatch(path.name))]
+    found = [one for path in listed(results) if (one := _RECORD.fullmatch(path.name))]
     ids = [CompletionItem(one["id"], help=one["words"]) for one in found if one["id"].startswith(incomplete)]
     files = [item for item in _paths(incomplete, {".json"}) if not item.value.endswith(".dsse.json")]
     return files + (ids if incomplete else [])
@@ -82,14 +82,15 @@ def _paths(incomplete: str, suffixes: set[str]) -> Found:
     folder, slash, beginning = incomplete.rpartition("/")
     return [
         CompletionItem(f"{folder}{slash}{path.name}{'/' * path.is_dir()}")
-        for path in _listed(Path(folder + slash).expanduser())
+        for path in listed(Path(folder + slash).expanduser())
         if path.name.startswith(beginning)
         and (not path.name.startswith(".") or beginning)
         and (path.is_dir() or path.suffix in suffixes)
     ]
 
 
-def _listed(folder: Path) -> list[Path]:
+def listed(folder: Path) -> list[Path]:
+    """What is in the folder, sorted; nothing where it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError:

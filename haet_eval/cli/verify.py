@@ -11,7 +11,7 @@ from haet_eval.cli.suggestions import suggest_competition_files, suggest_records
 from haet_eval.errors import ExitCode
 from haet_eval.record import Sandbox
 from haet_eval.signing import without_signatures
-from haet_eval.store import Store
+from haet_eval.store import Store, find_record
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.signature import check_signed
 from haet_eval.verification.verify import Verification, verify
@@ -72,7 +72,7 @@ def verify_records(
 
     found = []
     for name in without_signatures(records):
-        path = Path(name) if Path(name).exists() else Store(results or Path("results")).find(name)
+        path = find_record(name, results or Path("results"))
         sources = Sources(Store(results or path.parent), data_dir or default_data_dir(), competition)
         verification, parts = verify(path, sources)
         verification = verification.and_also([check_signed(path, key)])

@@ -16,7 +16,9 @@ def faults(error: ValidationError, known_keys: Collection[str]) -> str:
 def unknown_task(name: str, known: Iterable[str], where: str) -> str:
     """What is said of a task that is none of those known."""
     names = list(known)
-    return f"{shown(name)} is no task of {where}{suggestion(name, names)} The tasks are {', '.join(names)}"
+    meant = suggestion(name, names)
+    known_ones = f"The tasks are {', '.join(names)}" if meant else f"the tasks are {', '.join(names)}"
+    return f"{shown(name)} is no task of {where}{meant or ';'} {known_ones}"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
