@@ -156,10 +156,9 @@ def _serve(connection: Connection, variables: dict[str, str]) -> None:
         except EOFError:
             return
         try:
-            answer = ("result", fn(*args, **kwargs))
+            connection.send(("result", fn(*args, **kwargs)))
         except Exception as error:
-            answer = ("error", error)
-        connection.send(answer)
+            connection.send(("error", error))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

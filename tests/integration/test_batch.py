@@ -1,0 +1,139 @@
+"""Whole batches as a user runs them, in local processes: stopped in every way, and started again."""
+
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from haet_eval.errors import ExitCode
+from tests.fixtures.batches import (
+    PATIENCE_SECONDS,
+    QUICK,
+    SLOW,
+    Batches,
+    Ended,
+    command_of,
+    events,
+    judged_once,
+    wait_for_record,
+    wait_for_training,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> Batches:
+    return Batches(tmp_path)
+
+
+def test_each_is_judged_once_whatever_its_verdict_and_a_second_batch_finds_all_done(batches: Batches) -> None:
+    batches.add("one")
+    batches.add("two", "def train(task):\n    raise ValueError('mine')")
+    (batches.submissions / "broken").mkdir()
+    (batches.submissions / "broken" / "haet.toml").write_text("[submission]\nname = 1\n")
+    (batches.submissions / "readme.txt").write_text("hello")
+    first = batches.run("--jobs", "2")
+    assert first.status == ExitCode.QUALIFIED, first.stderr
+    assert first.states() == {"one": "new", "two": "new", "broken": "refused"}
+    assert first.named("finished") == ["broken", "one", "two"]
+    assert first.named("started") == ["one", "two"]
+    assert "readme.txt" in first.stderr
+    verdicts = {"one": ["below_threshold"], "two": ["failed"], None: ["invalid_submission"]}
+    assert batches.verdicts() == verdicts
+    again = batches.run("--jobs", "2")
+    assert again.status == ExitCode.QUALIFIED
+    assert set(again.states().values()) == {"done"}
+    assert not again.named("started")
+    assert batches.verdicts() == verdicts
+    assert not batches.leftovers()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda one: one.name)
+def test_a_batch_that_is_stopped_goes_on_where_it_was(batches: Batches, number: signal.Signals) -> None:
+    batches.add("a-quick")
+    batches.add("b-slow", SLOW)
+    with batches.running("--jobs", "1") as process:
+        wait_for_record(batches)
+        wait_for_training(batches)
+        process.send_signal(number)
+        process.wait(PATIENCE_SECONDS)
+    batches.wait_until_nothing_runs()
+    expected = -signal.SIGKILL if number is signal.SIGKILL else ExitCode.INTERRUPTED
+    assert process.returncode == expected
+    assert batches.verdicts() == {"a-quick": ["below_threshold"]}
+    assert not batches.leftovers()
+    batches.add("b-slow", SLOW.replace("150", "1"))
+    batches.add("c-slow", SLOW.replace("150", "2"))
+    again = batches.run("--jobs", "2")
+    assert again.status == ExitCode.QUALIFIED, again.stderr
+    assert again.states() == {"a-quick": "done", "b-slow": "new", "c-slow": "new"}
+    assert batches.verdicts() == judged_once("a-quick", "b-slow", "c-slow")
+    assert not batches.leftovers()
+
+
+def test_a_killed_worker_costs_its_run_only_which_is_made_again(batches: Batches) -> None:
+    for name in ("one", "two"):
+        batches.add(name, SLOW.replace("150", "60") + f"# {name}")
+    with batches.running("--jobs", "2") as process:
+        wait_for_training(batches, 2)
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children()
+            if "spawn_main" in " ".join(command_of(child))
+        ]
+        assert len(workers) == 2
+        workers[0].kill()
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    ended = Ended(process.returncode, events(out), err)
+    assert ended.status == ExitCode.QUALIFIED, err
+    (retried,) = [line for line in ended.lines if line["event"] == "retried"]
+    assert "SIGKILL" in retried["reason"]
+    assert len(ended.named("started")) == 3
+    assert batches.verdicts() == {"one": ["below_threshold"], "two": ["below_threshold"]}
+    batches.wait_until_nothing_runs()
+    assert not batches.leftovers()
+
+
+def test_no_two_batches_work_on_the_same_results(batches: Batches) -> None:
+    batches.add("slow", SLOW)
+    with batches.running():
+        wait_for_training(batches)
+        second = batches.run()
+        assert second.status == ExitCode.ENVIRONMENT
+        assert "another batch is at work" in second.stderr
+        assert not second.lines
+    batches.wait_until_nothing_runs()
+
+
+def test_three_failures_of_ours_in_a_row_stop_the_batch(batches: Batches) -> None:
+    rules = batches.folder / "rules.toml"
+    for name in ("a", "b", "c", "d", "e"):
+        batches.add(name, f"{QUICK}  # {name}")
+    cifar = ("--competition", str(rules), "--retries", "1", "--jobs", "1")
+    rules.write_text(
+        'name = "x"\ntitle = "X"\ndescription = "Data that is not there."\nranking = "complexity"\n'
+        'awards = 1\n[tasks.digits]\ndataset = "cifar10"\nthreshold = 0.5\n'
+    )
+    ended = batches.run(*cifar, "--data-dir", "nowhere")
+    assert ended.status == ExitCode.ENVIRONMENT
+    assert ended.named("retried") == ["a", "b", "c"]
+    assert ended.named("given_up") == ["a", "b", "c"]
+    assert "3 submissions in a row could not be judged" in ended.stderr
+    assert "2 are left" in ended.stderr
+    assert "haet-eval data fetch" in ended.stderr
+    assert batches.run(*cifar, "--dry-run").states()["a"] == "failed before"
+    assert not list(batches.results.glob("*.json"))
+
+
+def test_a_list_names_submissions_with_seeds_and_tasks(batches: Batches) -> None:
+    batches.add("one")
+    (batches.submissions / "list.csv").write_text("path,seed\none,3\none,4\none,3\n")
+    ended = batches.run(paths=("submissions/list.csv",))
+    assert ended.status == ExitCode.QUALIFIED, ended.stderr
+    assert [line["state"] for line in ended.lines if line["event"] == "planned"] == ["new", "new", "repeated"]
+    assert batches.verdicts() == {"one": ["below_threshold", "below_threshold"]}
+    one_seed = batches.run("--seed", "4", "--dry-run", paths=("submissions/one",))
+    assert one_seed.states() == {"one": "done"}
+    assert batches.run("--seed", "5", "--dry-run", paths=("submissions/one",)).states() == {"one": "new"}
