@@ -112,12 +112,14 @@ def _predict(assignment: Assignment, run: NodesRun, energy: Measurement | None) 
     run.watch.begin("predict", budgets.prediction_seconds)
     run.first.load_test(dataset.test_images)
     with _phase(energy, "predict"):
-        return run.first.predict(
+        labels = run.first.predict(
             len(dataset.test_images),
             dataset.num_classes,
             budgets.prediction_batch_size,
             _iterations(assignment),
         )
+    run.first.hear_out()
+    return labels
 
 
 def _iterations(assignment: Assignment) -> int:

@@ -26,7 +26,7 @@ from haet_eval.runtimes.interface import Role, Runtime, Worker, WorkerLimits
 PAIR: Final = (Role.EXECUTOR, Role.SUBMISSION)
 _START_SECONDS: Final = 120
 END_SECONDS: Final = 10.0
-_GRACE_SECONDS: Final = 30.0
+_GRACE_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 1.0
 CLIENT_MEMORY_BYTES: Final = 4 << 30
 _SPARE_SECONDS: Final = 300

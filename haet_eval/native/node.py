@@ -1,6 +1,7 @@
 """The host's end of the connection to a node, which runs the submission: nothing that it says is trusted."""
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, Protocol, TypeVar
@@ -33,6 +34,7 @@ from haet_eval.remote.relay import SubmissionLost
 from haet_eval.remote.wire import Channel, WireError
 
 _BLOCK_BYTES: Final = 4 << 20
+_FAREWELL_SECONDS: Final = 2.0
 _MAX_WEIGHTS_BYTES: Final = 1 << 30
 
 _Answer = TypeVar("_Answer", Loaded, Model, Finished, Ready, Labels)
@@ -137,6 +139,21 @@ class Node:
         if not 0 <= labels.min() <= labels.max() < num_classes:
             raise _broken("a label that no class has")
         return labels.astype(np.int64)
+
+    def hear_out(self) -> None:
+        """Take what the submission printed last, until the node is gone; it has a moment for that."""
+        deadline = time.monotonic() + _FAREWELL_SECONDS
+
+        def idle() -> None:
+            if time.monotonic() > deadline:
+                raise SubmissionLost
+
+        self.connection.idle = idle
+        try:
+            while True:
+                self._receive()
+        except SubmissionLost:
+            return
 
     def _weights(self, told: Model) -> HandedIn:
         if told.weights_bytes > _MAX_WEIGHTS_BYTES:
