@@ -15,6 +15,7 @@ from haet_eval.record import Artifact, Record, from_json, to_json
 from haet_eval.spelling import suggested_path
 
 _CHUNK_BYTES: Final = 1024 * 1024
+_WHERE_RECORDS_ARE: Final = "Records are the .json files of a results directory, as an evaluation wrote them."
 
 
 class Store:
@@ -169,9 +170,9 @@ def read_record(path: Path) -> Record:
     try:
         return from_json(path.read_bytes())
     except OSError as error:
-        raise UsageProblem(f"{path} cannot be read: {error.strerror}") from None
+        raise UsageProblem(f"{path} cannot be read: {error.strerror}", _WHERE_RECORDS_ARE) from None
     except ValueError as error:
-        raise UsageProblem(f"{path} is no sound record: {explain_fault(error)}") from None
+        raise UsageProblem(f"{path} is no sound record: {explain_fault(error)}", _WHERE_RECORDS_ARE) from None
 
 
 def _file_name(record: Record) -> str:

@@ -35,7 +35,7 @@ def config(ctx: click.Context) -> None:
     """  # noqa: D301 the backslash is click's
     configuration: Configuration = ctx.meta[CONFIGURATION]
     exists = configuration.path.exists()
-    click.echo(printable(f"file  {configuration.path}{'' if exists else ' (not there)'}"))
+    click.echo(printable(f"file {configuration.path}{'' if exists else ' (not there)'}"))
     places = defaultdict(list)
     variables = set(_WITHOUT_OPTION)
     for one in _contexts(ctx.find_root(), configuration):
@@ -47,7 +47,7 @@ def config(ctx: click.Context) -> None:
             elif source is ParameterSource.DEFAULT_MAP:
                 places[setting, value, "file"].append(str(one.info_name))
     for (setting, value, source_name), commands in places.items():
-        click.echo(printable(f"{setting} = {value}  from {source_name}, for {', '.join(commands)}"))
+        click.echo(f"{printable(f'{setting} = {value}')}  from {source_name}, for {', '.join(commands)}")
     for name in sorted(name for name in os.environ if name.startswith("HAET_") and name not in variables):
         close = get_close_matches(name, variables, n=1)
         click.echo(f"{name} sets nothing{f'; did you mean {close[0]}?' if close else '.'}", err=True)

@@ -15,9 +15,7 @@ _MAX_RUNS = 100
 
 
 @click.command()
-@click.argument(
-    "submission", type=ExistingPath(), shell_complete=suggest_submissions
-)
+@click.argument("submission", type=ExistingPath(), shell_complete=suggest_submissions)
 @click.option(
     "--competition",
     metavar="NAME|FILE",
@@ -78,6 +76,21 @@ _MAX_RUNS = 100
     help="Where the kernels run.",
 )
 @click.option(
+    "--count",
+    is_flag=True,
+    help="Where the competition's runner is native: train once more on handles, and count the operations.",
+)
+@click.option(
+    "--energy",
+    type=click.Choice(["auto", "rapl", "nvml", "estimate", "none"]),
+    help="Meter of a native run.  [default: auto where the competition ranks by energy]",
+)
+@click.option(
+    "--cpu-watts",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Thermal design power of the processor, for --energy estimate.",
+)
+@click.option(
     "--audit",
     type=click.Choice(["resplit"]),
     help="Train once more on another split of the images, and compare: finds test labels brought along.",
@@ -94,6 +107,9 @@ def evaluate(
     seed: int,
     runs: int,
     device: str,
+    count: bool,
+    energy: Literal["auto", "rapl", "nvml", "estimate", "none"] | None,
+    cpu_watts: float | None,
     audit: Literal["resplit"] | None,
     as_json: bool,
 ) -> ExitCode:
@@ -109,6 +125,7 @@ def evaluate(
     from haet_eval.dataset import default_data_dir
     from haet_eval.evaluation import Request
     from haet_eval.evaluation import evaluate as run
+    from haet_eval.native_evaluation import Metering
     from haet_eval.record import to_json
 
     request = Request(
@@ -122,6 +139,8 @@ def evaluate(
         seed=seed,
         device=device,
         runs=runs,
+        count=count,
+        metering=Metering(energy, cpu_watts),
         split_seed=secrets.randbelow(_MAX_SEED + 1) if audit else None,
     )
     with open_screen() as observer:
