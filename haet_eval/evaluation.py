@@ -142,6 +142,7 @@ def attempt(
         if other_data is not None:
             assignment = dataclasses.replace(assignment, dataset=other_data)
             findings.dataset = other_data
+        _check_options(request, assignment.competition)
         check()
         runtime = choose_runtime(request.sandbox, request.device)
         remove_leftovers()
@@ -212,6 +213,22 @@ def _check_task(name: str, competition: Competition | None) -> None:
         (competition or load_competition(competition_for_task(name))).task(name)
     except InvalidSubmission as error:
         raise UsageProblem(error.reason, "Correct --task, or leave it out.") from None
+
+
+def _check_options(request: Request, rules: Competition) -> None:
+    """Raises UsageProblem for options of native runs where the competition counts."""
+    metering = request.metering
+    given = {
+        "--count": request.count,
+        "--energy": metering.choice is not None,
+        "--cpu-watts": metering.cpu_watts is not None,
+    }
+    for option, is_given in given.items():
+        if is_given and rules.runner == "counted":
+            raise UsageProblem(
+                f"{option} is for trainings on plain tensors, and {rules.name} counts operations",
+                f"Leave {option} out, or choose a competition that ranks time or energy with --competition.",
+            )
 
 
 def choose_runtime(sandbox: Sandbox, device: str) -> Runtime:

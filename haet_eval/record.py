@@ -135,7 +135,7 @@ class Environment(_Part):
     """Where it ran. None stands for what was not used or not reached.
 
     `runner` says whether the evaluation was made of handles that count or of plain tensors. `host` is the
-    machine's name, `cores` and `memory_bytes` are what it has.
+    machine's name, `cores` and `memory_bytes` are what it has. `oci_runtime` ran the containers.
     """
 
     sandbox: Sandbox
@@ -153,6 +153,7 @@ class Environment(_Part):
     host: str | None = None
     cores: int | None = None
     memory_bytes: Size | None = None
+    oci_runtime: str | None = None
 
 
 class Artifact(_Part):
@@ -289,6 +290,7 @@ class Run(_Part):
     evaluation: Evaluation | None
     log: Log
     native: NativeTraining | None = None
+    energy: "Energy | None" = None
 
 
 class AccuracyStatistics(_Part):

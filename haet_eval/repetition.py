@@ -7,6 +7,7 @@ from statistics import mean, median_low, stdev
 
 from haet_eval.competition import Runs
 from haet_eval.errors import Verdict
+from haet_eval.ranking import summarize
 from haet_eval.record import (
     AccuracyStatistics,
     ComplexityStatistics,
@@ -72,6 +73,8 @@ def as_record(record: Record, run: Run) -> Record:
             "complexity": run.complexity,
             "evaluation": run.evaluation,
             "log": run.log,
+            "native": run.native,
+            "energy": run.energy,
             "runs": None,
             "statistics": None,
             "audit": None,
@@ -90,6 +93,8 @@ def as_run(record: Record) -> Run:
         complexity=record.complexity,
         evaluation=record.evaluation,
         log=record.log,
+        native=record.native,
+        energy=record.energy,
     )
 
 
@@ -178,9 +183,9 @@ def _judge(
 
 
 def _shown(records: Sequence[Record]) -> Record:
-    """The run whose parts stand for all: one that failed, or the one of median complexity."""
+    """The run whose parts stand for all: one that failed, or the one whose ranked figure is the median."""
     for record in records:
         if record.status.verdict not in _JUDGED:
             return record
-    middle = median_low(record.complexity or 0 for record in records)
-    return next(record for record in records if (record.complexity or 0) == middle)
+    figures = [summarize(record).figure or 0 for record in records]
+    return records[figures.index(median_low(figures))]

@@ -6,6 +6,7 @@ from typing import Literal
 
 import click
 
+from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
 from haet_eval.errors import ExitCode
@@ -54,6 +55,7 @@ _MAX_RUNS = 100
     help="Where the code runs. Records of local processes are not official, and such processes do not hold"
     " hostile code.",
 )
+@oci_runtime_option
 @click.option(
     "--seed",
     default=0,

@@ -8,7 +8,13 @@ from rich.text import Text
 from haet_eval.cli.text import print_row, result_console, safe
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.record import AccuracyStatistics, Record, Share, Statistics
-from haet_eval.reports.text import NOTHING, printable_lines, readable_accuracy, readable_count
+from haet_eval.reports.text import (
+    NOTHING,
+    printable_lines,
+    readable_accuracy,
+    readable_count,
+    readable_joules,
+)
 
 _LOG_LINES: Final = 20
 _STYLES: Final = {ExitCode.QUALIFIED: "bold green", ExitCode.NOT_QUALIFIED: "bold yellow"}
@@ -73,6 +79,25 @@ def _spread(accuracy: AccuracyStatistics) -> str:
 
 
 def _cost(record: Record) -> list[tuple[str, str]]:
+    return _native_cost(record) + _counted_cost(record)
+
+
+def _native_cost(record: Record) -> list[tuple[str, str]]:
+    """What a training on plain tensors took; where it was counted as well, that comes after it."""
+    native, energy = record.native, record.energy
+    if native is None:
+        return []
+    parameters = readable_count(native.parameters.total if native.parameters else None)
+    nodes = f" on {native.nodes} nodes" if native.nodes > 1 else ""
+    late = ", judged by its last checkpoint" if native.checkpoint_used else ""
+    rows = [("training", f"{native.wall_seconds:,.1f} s{nodes}{late}")]
+    if energy is not None:
+        of = f", mean of {energy.iterations} predictions" if energy.iterations > 1 else ""
+        rows.append(("energy", f"{readable_joules(energy.joules)}, {energy.kind} by {energy.meter}{of}"))
+    return rows if record.training else [*rows, ("parameters", f"{parameters}, as the submission says")]
+
+
+def _counted_cost(record: Record) -> list[tuple[str, str]]:
     training = record.training
     if training is None:
         return []
@@ -81,7 +106,7 @@ def _cost(record: Record) -> list[tuple[str, str]]:
         ("complexity", readable_count(record.complexity)),
         ("= parameters", readable_count(parameters.total if parameters else None)),
         ("+ operations", readable_count(training.operations.total)),
-        ("training", f"{training.wall_seconds:,.1f} s"),
+        ("counted in" if record.native else "training", f"{training.wall_seconds:,.1f} s"),
     ]
 
 
