@@ -225,14 +225,15 @@ def _standing(entry: Entry) -> _Standing | None:
         dataset_digest=entry.dataset_digest,
         ranking=entry.ranking,
         energy_kind=entry.energy_kind if energetic else None,
-        interval=_interval(entry.accuracy, entry.accuracy_intervals),
+        interval=interval_of(entry.accuracy, entry.accuracy_intervals),
     )
     worst = -entry.figure if entry.ranking == "accuracy" else entry.figure
     key = (worst, -entry.accuracy, entry.source_bytes, entry.created_at, entry.record_id)
     return _Standing(key, pool, entry)
 
 
-def _interval(accuracy: float, bounds: tuple[float, ...]) -> Interval:
+def interval_of(accuracy: float, bounds: tuple[float, ...]) -> Interval:
+    """The interval that an accuracy lies in; a bound belongs to the one above it."""
     edges = (0.0, *bounds, 1.0)
     above = bisect_right(bounds, accuracy)
     return Interval(edges[above], edges[above + 1])

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "sign": LazyCommand("haet_eval.cli.sign:sign", "Sign records."),
     "keygen": LazyCommand("haet_eval.cli.sign:keygen", "Make a key to sign records with."),
     "explain": LazyCommand("haet_eval.cli.explain:explain", "Show where a record's operations went."),
+    "competition": LazyCommand("haet_eval.cli.competition:competition", "Explain and list competitions."),
     "data": LazyCommand("haet_eval.cli.data:data", "Fetch and verify the data sets."),
     "image": LazyCommand("haet_eval.cli.image:image", "Build the sandbox image."),
     "doctor": LazyCommand("haet_eval.cli.doctor:doctor", "Say whether this machine is ready and safe."),
