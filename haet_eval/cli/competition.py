@@ -1,0 +1,135 @@
+"""`haet-eval competition`: explain, list and print the rules that submissions are judged by."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from haet_eval.cli.suggestions import suggest_competitions
+from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem
+
+if TYPE_CHECKING:
+    from haet_eval.competition import Competition
+    from haet_eval.dataset import Dataset
+
+
+@click.group()
+def competition() -> None:
+    """Explain, list and print the rules that submissions are judged by."""
+
+
+@competition.command()
+@click.argument("rules", metavar="FILE|NAME", shell_complete=suggest_competitions)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the data sets.  [default: the user's data folder]",
+)
+@click.option(
+    "--test-data", type=click.Path(path_type=Path), help="The secret test set, where the competition has one."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bool) -> ExitCode:
+    """Check a competition file, load its data, and say in words what it asks.
+
+    Odd choices are pointed out. Exit status: 0 the competition can be run, 2 the file or the organizer's
+    own data are not in order. Published data that are not here are no fault of the file.
+    """
+    from haet_eval.competition import load_competition
+    from haet_eval.dataset import Dataset, default_data_dir
+    from haet_eval.reports.doubts import doubts
+
+    loaded = load_competition(rules)
+    found = _load(loaded, data_dir or default_data_dir(), test_data)
+    doubtful = doubts(loaded, {name: data for name, data in found.items() if isinstance(data, Dataset)})
+    if as_json:
+        click.echo(json.dumps(_facts(loaded, found, doubtful), indent=2))
+    else:
+        _print(loaded, found, doubtful)
+    wrong = any(isinstance(data, UsageProblem) for data in found.values())
+    return ExitCode.USAGE if wrong else ExitCode.QUALIFIED
+
+
+@competition.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_competitions(as_json: bool) -> None:
+    """Show the competitions that come with the program."""
+    from haet_eval.competition import builtin_competitions, load_competition
+
+    known = [load_competition(name) for name in builtin_competitions()]
+    if as_json:
+        facts = [{"name": one.name, "title": one.title, "ranking": one.ranking} for one in known]
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for one in known:
+        click.echo(f"{one.name:18} {one.ranking:17} {one.title}")
+
+
+@competition.command()
+@click.argument("name", shell_complete=suggest_competitions)
+def show(name: str) -> None:
+    """Print the file of a built-in competition, to begin one of your own with."""
+    from haet_eval.competition.loading import builtin_text
+
+    click.echo(builtin_text(name), nl=False)
+
+
+def _load(rules: "Competition", data_dir: Path, test_data: Path | None) -> "dict[str, Dataset | HaetError]":
+    """The data of each task, or what is wrong with them; a secret test set need not be at hand."""
+    from haet_eval.dataset import load_task_data
+
+    found: dict[str, Dataset | HaetError] = {}
+    for name, task in rules.tasks.items():
+        if task.secret_test and test_data is None:
+            found[name] = EnvironmentProblem("the test set is secret", "--test-data PATH names it.")
+            continue
+        try:
+            found[name] = load_task_data(
+                task, data_dir, rules.folder, test_data if task.secret_test else None
+            )
+        except HaetError as problem:
+            found[name] = problem
+    return found
+
+
+def _print(rules: "Competition", found: "dict[str, Dataset | HaetError]", doubtful: list[str]) -> None:
+    from rich.text import Text
+
+    from haet_eval.cli.text import print_row, result_console, safe
+    from haet_eval.reports.rules import explain_rules
+
+    console = result_console()
+    for section in explain_rules(rules, found):
+        console.print(safe(section.title, "bold"))
+        for line in section.lines:
+            print_row(console, Text(f"  {line.name:14}"), safe(line.text))
+        console.print()
+    for doubt in doubtful:
+        print_row(console, Text("odd  ", "yellow"), safe(doubt))
+    if not doubtful:
+        console.print("Nothing is odd.")
+
+
+def _facts(
+    rules: "Competition", found: "dict[str, Dataset | HaetError]", doubtful: list[str]
+) -> dict[str, Any]:
+    return {
+        "digest": rules.digest,
+        "rules": rules.model_dump(mode="json"),
+        "data": {name: _data_facts(data) for name, data in found.items()},
+        "odd": doubtful,
+    }
+
+
+def _data_facts(data: "Dataset | HaetError") -> dict[str, Any]:
+    if isinstance(data, HaetError):
+        return {"problem": data.message, "hint": data.hint}
+    return {
+        "name": data.name,
+        "digest": data.digest,
+        "official": data.official,
+        "train_images": list(data.train_images.shape),
+        "test_images": list(data.test_images.shape),
+        "num_classes": data.num_classes,
+    }

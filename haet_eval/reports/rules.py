@@ -1,0 +1,176 @@
+"""A competition in words, for the organizer who has written its file: what it asks, on which data, how."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from haet_eval.competition import Budgets, Competition, Ranking, Task
+from haet_eval.dataset import Dataset
+from haet_eval.errors import HaetError
+from haet_eval.ranking import interval_of
+
+_RANKED: Final[Mapping[Ranking, str]] = {
+    "complexity": "complexity: the parameters of the model plus the operations of the whole training",
+    "training_energy": "energy of the training, in joules",
+    "inference_energy": "energy of predicting the test set once, in joules",
+    "training_time": "wall time of the training, in seconds",
+    "accuracy": "top-1 accuracy on the test set",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A name and what is said of it."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What is said of the competition as a whole, or of one task."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+def explain_rules(rules: Competition, found: Mapping[str, Dataset | HaetError]) -> list[Section]:
+    """The rules, and then each task.
+
+    Args:
+        rules: the competition.
+        found: for each task its data, or what is wrong with them.
+    """
+    return [
+        Section(f"{rules.name}: {rules.title}", tuple(_whole(rules))),
+        *(
+            Section(f"task {name}", tuple(_task(rules, task, found[name])))
+            for name, task in rules.tasks.items()
+        ),
+    ]
+
+
+def _whole(rules: Competition) -> Iterator[Line]:
+    first = "highest" if rules.ranking == "accuracy" else "least"
+    yield Line("ranked by", f"{_RANKED[rules.ranking]}; {first} first")
+    if rules.ranking == "inference_energy":
+        yield Line("", f"the mean of {_times(rules.inference_iterations)} over the test set")
+    if rules.ranking.endswith("energy"):
+        yield Line("", "only energy that was measured, on a machine that does nothing else, is official")
+    if rules.accuracy_intervals:
+        bounds = (0.0, *rules.accuracy_intervals)
+        intervals = ", ".join(str(interval_of(bound, rules.accuracy_intervals)) for bound in bounds)
+        yield Line("intervals", f"of accuracy, each ranked and awarded apart: {intervals}")
+    each = "interval of each task" if rules.accuracy_intervals else "task"
+    yield Line("awards", f"the first {rules.awards} of each {each}" if rules.awards else "none")
+    yield Line("ties", "higher accuracy, then smaller source, then earlier record")
+    if rules.runner == "counted":
+        yield Line("training", "on handles to the data; every operation is counted")
+    else:
+        yield Line("training", f"native, on plain tensors, not counted; on {_nodes(rules.nodes)}")
+    if rules.overtime == "checkpoint":
+        yield Line("overtime", "when time is over, the model last given to task.checkpoint is judged")
+    yield Line("several runs", _runs(rules))
+    limits = rules.limits
+    yield Line(
+        "archives",
+        f"up to {_size(limits.archive_bytes)}, {_size(limits.unpacked_bytes)} unpacked, "
+        f"{limits.entries} files and folders",
+    )
+    yield Line("digest", rules.digest)
+
+
+def _task(rules: Competition, task: Task, found: Dataset | HaetError) -> Iterator[Line]:
+    if isinstance(found, HaetError):
+        yield Line("data", f"{task.dataset}: {found.message}")
+        if found.hint:
+            yield Line("", found.hint)
+    else:
+        yield from _data(task, found)
+    if task.threshold:
+        yield Line("qualifies", f"at {_percent(task.threshold)} top-1 accuracy or more")
+    else:
+        yield Line("qualifies", "with any accuracy")
+    yield from _budgets(rules, task.budgets)
+
+
+def _data(task: Task, data: Dataset) -> Iterator[Line]:
+    channels, height, width = data.train_images.shape[1:]
+    yield Line(
+        "data",
+        f"{data.name}: {len(data.train_images):,} training and {len(data.test_images):,} test images, "
+        f"{height} by {width} pixels, {channels} channel{'s' if channels > 1 else ''}, "
+        f"{data.num_classes} classes",
+    )
+    if task.train_seed is not None:
+        yield Line("", f"training images drawn with seed {task.train_seed}")
+    if task.test_seed is not None:
+        yield Line("", f"test images drawn with seed {task.test_seed}")
+    if data.official:
+        yield Line("", "official: records on these data may be awarded")
+    elif task.digest is not None and task.digest != data.digest:
+        yield Line("", "not those of the task's `digest`: records on them are ranked apart, and not awarded")
+    else:
+        yield Line("", "not official: records on these data are ranked apart, and not awarded")
+    yield Line("digest", data.digest)
+
+
+def _budgets(rules: Competition, budgets: Budgets) -> Iterator[Line]:
+    where = "each node" if rules.nodes > 1 else "a container"
+    yield Line("time", f"{_duration(budgets.wall_seconds)} for the training, then the run ends")
+    yield Line(
+        "machine",
+        f"{_size(budgets.memory_bytes)} of memory, {budgets.cpus} processors and "
+        f"{budgets.processes} processes for {where}",
+    )
+    prediction = f"{_duration(budgets.prediction_seconds)}, {budgets.prediction_batch_size} images at a time"
+    if rules.runner == "native":
+        yield Line("prediction", prediction)
+        return
+    yield Line(
+        "prediction",
+        f"{prediction}, {budgets.prediction_operations_per_image:,} operations an image",
+    )
+    yield Line(
+        "exchange",
+        f"{_size(budgets.readback_bytes)} of values read back, {_size(budgets.upload_bytes)} of constants "
+        f"brought along, {budgets.messages:,} operator calls",
+    )
+    if budgets.operations is not None:
+        yield Line("operations", f"{budgets.operations:,} of the training, then the run ends")
+
+
+def _runs(rules: Competition) -> str:
+    asked = {
+        "mean": "qualify by their mean accuracy",
+        "every": "qualify if each of them does",
+        "one_sided": f"qualify if a one-sided t-test finds their mean above the threshold at p = {rules.runs.p:g}",
+    }
+    ranked = f"; their {rules.runs.ranks} complexity is ranked" if rules.ranking == "complexity" else ""
+    return f"(--runs N) {asked[rules.runs.passes]}{ranked}"
+
+
+def _times(count: int) -> str:
+    return "one pass" if count == 1 else f"{count} passes"
+
+
+def _nodes(count: int) -> str:
+    return "one machine" if count == 1 else f"{count} nodes together"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
+
+
+def _duration(seconds: int) -> str:
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds % unit == 0:
+            return f"{seconds // unit} {name}"
+    return f"{seconds:,} s"
+
+
+def _size(size: int) -> str:
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{f'{size / unit:,.1f}'.removesuffix('.0')} {name}"
+    return f"{size} bytes"
