@@ -16,6 +16,7 @@ TASK_ATTRIBUTES: Final = (
     "device",
     "time_budget_seconds",
     "report",
+    "checkpoint",
 )
 """What `train(task)` finds in the task: the public fields and methods of remote.client.task.Task."""
 

@@ -72,15 +72,16 @@ def estimate_operations(sample: Sample, clock: Sequence[str] = ()) -> Operations
 
 
 def _basis(sample: Sample, clock: Sequence[str]) -> str:
-    known = [
-        *([f"one of the {sample.made_up.values:,} values"] if sample.made_up.values else ()),
-        *([f"the {sample.made_up.shapes:,} shapes that depend on data"] if sample.made_up.shapes else ()),
-    ]
     how = f"computed for {sample.computed_seconds:.0f} s, then counted to its end without computing"
-    doubts = [f"decides by {' or by '.join(known)} that it read there"] if known else []
+    made_up = sample.made_up
+    if made_up.shapes:
+        return f"{how}; {made_up.shapes:,} shapes depended on data, and are the last ones seen, in turn"
+    doubts = []
+    if made_up.values:
+        doubts.append(f"decides by one of the {made_up.values:,} values that it read there")
     if clock:
-        doubts.append(f"looks at the clock ({', '.join(clock[:3])})")
-    return f"{how}: exact" + (f", unless the code {', or '.join(doubts)}" if doubts else "")
+        doubts.append(f"decides by the clock ({', '.join(clock[:3])})")
+    return f"{how}: exact" + (f", unless the code {' or '.join(doubts)}" if doubts else "")
 
 
 def _progress(milestones: Sequence[Milestone]) -> Iterator[_Progress]:

@@ -32,7 +32,7 @@ def _normal(distribution: str) -> str:
 
 
 def check_imports(source: Source, paths: Collection[str], importable: Collection[str]) -> Iterator[Remark]:
-    """Remarks on imports that fail in the sandbox, or find something else than is meant.
+    """Remarks on imports that fail in the sandbox.
 
     Args:
         source: the file.
@@ -69,13 +69,7 @@ def _remarks(
 ) -> Iterator[Remark]:
     top = module.partition(".")[0]
     elsewhere = top in sys.stdlib_module_names or top in importable
-    if top in own.names and elsewhere:
-        yield source.remark(
-            node,
-            f"imports the {top} that comes with the sandbox, which is found first, not the submission's own: "
-            "give the file another name.",
-        )
-    elif top in own.names and module not in own.names:
+    if top in own.names and module not in own.names:
         yield source.remark(node, f"imports {module}, which is not in the submission.")
     elif top not in own.names and not elsewhere:
         close = get_close_matches(top, own.top(), n=1)
@@ -90,8 +84,9 @@ def _remarks(
 def _relative(source: Source, node: ast.ImportFrom, own: _Modules) -> Iterator[Remark]:
     package = PurePosixPath(source.path).parent.parts
     if node.level > len(package):
-        plain = f"from {node.module} import" if node.module else "import"
-        yield source.remark(node, f"is a relative import outside a package, which fails: write `{plain} …`.")
+        names = ", ".join(alias.name for alias in node.names)
+        plain = f"from {node.module} import {names}" if node.module else f"import {names}"
+        yield source.remark(node, f"is a relative import outside a package, which fails: write `{plain}`.")
         return
     module = ".".join((*package[: len(package) - node.level + 1], *(node.module or "").split(".")))
     if node.module and module not in own.names:

@@ -19,6 +19,12 @@ _KEPT_ANSWERS: Final = 1 << 10
 _QUICK_SECONDS: Final = 0.005
 _SLOW_SECONDS: Final = 0.05
 _MOST_FRAMES_AHEAD: Final = 16
+_HALF: Final = {
+    "bfloat16": b"\x00\x3f",
+    "float16": np.float16(0.5).tobytes(),
+    "float32": np.float32(0.5).tobytes(),
+    "float64": np.float64(0.5).tobytes(),
+}
 
 
 class CannotCount(Exception):
@@ -47,7 +53,8 @@ class Rehearsal(ExecutorLink):
 
     A program goes on without results because it holds handles only: what a call returns is known from the
     call before it with the same shapes. A value that it reads is one that it read before of a tensor of
-    that shape, and where a shape depends on data it is one that the same call has returned before, in turn.
+    that shape, and where a shape depends on data it is one that the same call has returned before, in turn;
+    where there is none, the values are one half and the masks select everything.
 
     A training that has ended by then is followed by a prediction that is computed, however long it takes.
 
@@ -55,7 +62,6 @@ class Rehearsal(ExecutorLink):
         moments: how far the executor was at which time, in the computed part.
         computing: the executor still does what it is told.
         peak_memory_bytes: of the executor in the computed part; None before its end.
-        living_bytes: the most that lived at once in the computed part, and in what was counted.
     """
 
     def __init__(self, link: ExecutorLink, meter: Meter, real_seconds: float) -> None:
@@ -72,7 +78,12 @@ class Rehearsal(ExecutorLink):
         self.made_up = MadeUp()
         self.computing = True
         self.peak_memory_bytes: int | None = None
-        self.living_bytes = [0, 0]
+        self._living_bytes = [0, 0]
+
+    @property
+    def living_bytes(self) -> tuple[int, int]:
+        """The most that tensors took at once in the computed part, and in what was counted."""
+        return self._living_bytes[0], self._living_bytes[1]
 
     def start(self, start: Start) -> dict[str, Any]:
         self._start = start
@@ -84,7 +95,7 @@ class Rehearsal(ExecutorLink):
 
     def pass_on(self, records: bytes) -> None:
         part = 0 if self.computing else 1
-        self.living_bytes[part] = max(self.living_bytes[part], self._meter.living_bytes)
+        self._living_bytes[part] = max(self._living_bytes[part], self._meter.living_bytes)
         if not self.computing:
             return
         self._link.pass_on(records)
@@ -99,8 +110,11 @@ class Rehearsal(ExecutorLink):
             self.pass_on(forward)
         if not self.computing:
             return self._make_up(question)
-        status, body = self._link.ask(forward, question)
-        if status is Status.OK and question.code is not Code.DEFINE:
+        return self._kept(question, *self._link.ask(forward, question))
+
+    def _kept(self, question: Question, status: Status, body: bytes) -> tuple[Status, bytes]:
+        """The answer, and kept if the same question may come again."""
+        if status is Status.OK and (question.code is Code.READ or _is_dynamic(question)):
             self._answers[_kind(question)].append(body)
         return status, body
 
@@ -135,21 +149,20 @@ class Rehearsal(ExecutorLink):
     def _make_up(self, question: Question) -> tuple[Status, bytes]:
         assert self._stand_ins is not None
         if question.code is Code.DEFINE:
-            status, body = self._stand_ins.define(question)
+            status, body = self._kept(question, *self._stand_ins.define(question))
             if status is Status.FATAL:
                 raise CannotCount(reason_text(body))
+            self.made_up.shapes += _is_dynamic(question)
             return status, body
         known = self._answers[_kind(question)]
         if question.code is Code.READ:
             self.made_up.values += 1
-            body = known[0] if known else bytes(question.answer_bytes)
+            if not known:
+                return Status.OK, _halves(question)
         else:
             self.made_up.shapes += 1
-            if not known:
-                raise CannotCount("nothing is known of it")
-            body = known[0]
         known.rotate(-1)
-        return Status.OK, body
+        return Status.OK, known[-1]
 
     def seal(self, tensors: tuple[ModelTensor, ...], model_bytes: int) -> Sealed:
         if not self.computing:
@@ -172,3 +185,14 @@ class Rehearsal(ExecutorLink):
 def _kind(question: Question) -> object:
     """Questions of one kind may have the same answers."""
     return question.template or question.inputs[0].layout
+
+
+def _is_dynamic(question: Question) -> bool:
+    return question.template is not None and question.template.dynamic
+
+
+def _halves(question: Question) -> bytes:
+    """A value to read, of floats 0.5: few programs decide anything by that. Integers are 0, masks false."""
+    layout = question.inputs[0].layout
+    half = _HALF.get(layout.dtype)
+    return half * layout.numel if half else bytes(question.answer_bytes)

@@ -63,8 +63,10 @@ class Report:
         return self.sample.reason if self.sample else ""
 
 
-def estimate(sample: Sample, look: Look) -> Estimates:
-    """The estimates that a sample allows."""
+def estimate(sample: Sample, look: Look) -> Estimates | None:
+    """The estimates that a sample allows; None of a training that fails."""
+    if sample.verdict is not None and not sample.finished:
+        return None
     operations = estimate_operations(sample, look.clock)
     return Estimates(
         operations=operations,

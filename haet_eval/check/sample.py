@@ -74,7 +74,7 @@ class Sample:
     upload_bytes: int = 0
     parameters: int | None = None
     peak_memory_bytes: int | None = None
-    living_bytes: tuple[int, ...] = (0, 0)
+    living_bytes: tuple[int, int] = (0, 0)
     prediction_operations_per_image: float | None = None
     score: Score | None = None
 
@@ -96,111 +96,132 @@ def take_sample(
     Raises:
         EnvironmentProblem: it cannot be run here.
     """
-    sample = Sample()
     with open_run(runtime, assignment.budgets, {"version": 0}) as run:
-        rehearsal = Rehearsal(run.relay.link, run.meter, terms.computed_seconds)
-        run.relay.link = rehearsal
-        sample.moments, sample.made_up = rehearsal.moments, rehearsal.made_up
-        _observe(run, sample, terms, observer)
+        sampling = _Sampling(assignment, run, terms, observer, real_data)
         try:
-            _train_and_predict(assignment, run, rehearsal, sample, terms, observer, real_data)
+            sampling.run_all()
         except _OutOfTime:
-            sample.stopped = f"after {terms.all_seconds:,.0f} s"
+            sampling.sample.stopped = f"after {terms.all_seconds:,.0f} s"
         except CannotCount as problem:
-            sample.stopped = f"as it cannot be said what a call returns without computing it ({problem})"
+            sampling.sample.stopped = f"where a call cannot be made on made-up values ({problem})"
         except SubmissionFailure as failure:
-            sample.verdict, sample.reason = failure.verdict, failure.reason
-            sample.log = run.relay.log.tail or run.relay.log.head
-        _take_counts(run, rehearsal, sample)
-    return sample
+            sampling.take_failure(failure)
+        sampling.take_counts()
+    return sampling.sample
 
 
-def _train_and_predict(
-    assignment: Assignment,
-    run: Run,
-    rehearsal: Rehearsal,
-    sample: Sample,
-    terms: Terms,
-    observer: Observer,
-    real_data: bool,
-) -> None:
-    try:
-        _train(assignment, run, sample, terms, observer)
-        _predict(assignment, run, rehearsal, sample, observer, real_data)
-    except ExecutorLost:
-        run.watch.wait_for_end(Role.EXECUTOR)
-    except SubmissionLost:
-        run.watch.wait_for_end(Role.SUBMISSION)
-    except SubmissionFailure as failure:
-        raise run.watch.explained(failure) from None
+class _Sampling:
+    """One sample while it is taken."""
 
+    def __init__(
+        self, assignment: Assignment, run: Run, terms: Terms, observer: Observer, real_data: bool
+    ) -> None:
+        self.rehearsal = Rehearsal(run.relay.link, run.meter, terms.computed_seconds)
+        self.sample = Sample(moments=self.rehearsal.moments, made_up=self.rehearsal.made_up)
+        self._assignment = assignment
+        self._run = run
+        self._terms = terms
+        self._observer = observer
+        self._real_data = real_data
+        self._began = time.monotonic()
+        self._stage = "train"
+        run.relay.link = self.rehearsal
+        self._look = run.watch.look
+        run.relay.use(self._watch, self._report)
 
-def _train(assignment: Assignment, run: Run, sample: Sample, terms: Terms, observer: Observer) -> None:
-    dataset, budgets = assignment.dataset, assignment.budgets
-    observer.stage("train", assignment.submission.name)
-    start = Start(device=terms.device, threads=executor_threads(budgets))
-    run.relay.start(start, [dataset.train_images, dataset.train_labels])
-    run.watch.begin("train", budgets.wall_seconds)
-    try:
-        tensors = run.relay.train(job(assignment, terms.seed))
-        sample.parameters = run.meter.seal(tensors).total
-    finally:
-        sample.wall_seconds = run.watch.elapsed_seconds
-    sample.finished = True
-    run.watch.begin("predict", budgets.prediction_seconds)
-    run.relay.seal(tensors)
+    def run_all(self) -> None:
+        """Train and predict.
 
+        Raises:
+            SubmissionFailure: the submission has failed.
+            CannotCount, _OutOfTime: it is not known how it would go on.
+        """
+        watch = self._run.watch
+        try:
+            self._train()
+            self._predict()
+        except ExecutorLost:
+            watch.wait_for_end(Role.EXECUTOR)
+        except SubmissionLost:
+            watch.wait_for_end(Role.SUBMISSION)
+        except SubmissionFailure as failure:
+            raise watch.explained(failure) from None
 
-def _predict(
-    assignment: Assignment,
-    run: Run,
-    rehearsal: Rehearsal,
-    sample: Sample,
-    observer: Observer,
-    real_data: bool,
-) -> None:
-    dataset, size = assignment.dataset, assignment.budgets.prediction_batch_size
-    computed = rehearsal.computing and real_data
-    images = dataset.test_images if computed else dataset.test_images[: _COUNTED_BATCHES * size]
-    observer.stage("predict", f"{len(images):,} images")
-    predictions = run.relay.predict(images, dataset.num_classes, size)
-    sample.prediction_operations_per_image = run.meter.prediction_operations / len(images)
-    if not computed:
-        return
-    sample.score = score(predictions, dataset.test_labels)
-    verdict = judge(sample.score, assignment.task.threshold, uncounted=False)
-    if verdict is not Verdict.QUALIFIED:
-        sample.verdict = verdict
-        sample.reason = (
-            f"Accuracy {sample.score.accuracy:.2%} is below the {assignment.task.threshold:.2%} asked for."
-        )
+    def _train(self) -> None:
+        dataset, budgets, relay = self._assignment.dataset, self._assignment.budgets, self._run.relay
+        self._enter("train", self._assignment.submission.name)
+        start = Start(device=self._terms.device, threads=executor_threads(budgets))
+        relay.start(start, [dataset.train_images, dataset.train_labels])
+        self._run.watch.begin("train", budgets.wall_seconds)
+        try:
+            tensors = relay.train(job(self._assignment, self._terms.seed))
+            self.sample.parameters = self._run.meter.seal(tensors).total
+        finally:
+            self.sample.wall_seconds = self._run.watch.elapsed_seconds
+        self.sample.finished = True
+        self._run.watch.begin("predict", budgets.prediction_seconds)
+        relay.seal(tensors)
 
+    def _predict(self) -> None:
+        dataset, size = self._assignment.dataset, self._assignment.budgets.prediction_batch_size
+        scored = self.rehearsal.computing and self._real_data
+        images = dataset.test_images if scored else dataset.test_images[: _COUNTED_BATCHES * size]
+        self._enter("predict", f"{len(images):,} images")
+        predictions = self._run.relay.predict(images, dataset.num_classes, size)
+        self.sample.prediction_operations_per_image = self._run.meter.prediction_operations / len(images)
+        if scored:
+            self._take_score(score(predictions, dataset.test_labels))
 
-def _take_counts(run: Run, rehearsal: Rehearsal, sample: Sample) -> None:
-    meter = run.meter
-    sample.computed = rehearsal.computing
-    sample.living_bytes = tuple(rehearsal.living_bytes)
-    sample.operations = priced(bill(meter.histogram()))
-    sample.messages = meter.charges.messages
-    sample.readback_bytes, sample.upload_bytes = meter.charges.readback_bytes, meter.charges.upload_bytes
-    sample.peak_memory_bytes = rehearsal.peak_memory_bytes
-    if sample.operations.uncounted and sample.verdict in (None, Verdict.BELOW_THRESHOLD):
-        sample.verdict, sample.reason = Verdict.UNCOUNTABLE, without_price(sample.operations.uncounted)
+    def _take_score(self, result: Score) -> None:
+        threshold = self._assignment.task.threshold
+        self.sample.score = result
+        if judge(result, threshold, uncounted=False) is Verdict.BELOW_THRESHOLD:
+            self.sample.verdict = Verdict.BELOW_THRESHOLD
+            self.sample.reason = f"Accuracy {result.accuracy:.2%} is below the {threshold:.2%} asked for."
 
+    def take_failure(self, failure: SubmissionFailure) -> None:
+        """It failed; where values had been made up, perhaps because of them."""
+        log, made_up = self._run.relay.log, self.sample.made_up
+        self.sample.verdict, self.sample.reason = failure.verdict, failure.reason
+        self.sample.log = log.tail or log.head
+        answers = made_up.values + made_up.shapes
+        if failure.verdict is Verdict.FAILED and answers:
+            self.sample.reason += (
+                f" (This came when calls were no longer computed, and {answers:,} answers had been made up. If"
+                " the code decides by such values, compute for longer: --seconds.)"
+            )
 
-def _observe(run: Run, sample: Sample, terms: Terms, observer: Observer) -> None:
-    began = time.monotonic()
-    watched, meter, look = run.watch, run.meter, run.watch.look
+    def take_counts(self) -> None:
+        """What the meter has counted so far."""
+        meter, sample = self._run.meter, self.sample
+        sample.computed = self.rehearsal.computing
+        sample.operations = priced(bill(meter.histogram()))
+        sample.messages = meter.charges.messages
+        sample.readback_bytes = meter.charges.readback_bytes
+        sample.upload_bytes = meter.charges.upload_bytes
+        sample.peak_memory_bytes = self.rehearsal.peak_memory_bytes
+        sample.living_bytes = self.rehearsal.living_bytes
+        uncounted = sample.operations.uncounted
+        if uncounted and sample.verdict in (None, Verdict.BELOW_THRESHOLD):
+            sample.verdict, sample.reason = Verdict.UNCOUNTABLE, without_price(uncounted)
 
-    def watch() -> None:
-        look()
-        meter.check_operations()
-        if time.monotonic() - began > terms.all_seconds:
+    # What is called while it runs.
+
+    def _enter(self, stage: str, detail: str) -> None:
+        self._stage = stage
+        self._observer.stage(stage, detail)
+
+    def _watch(self) -> None:
+        self._look()
+        self._run.meter.check_operations()
+        seconds = time.monotonic() - self._began
+        if seconds > self._terms.all_seconds:
             raise _OutOfTime
-        observer.tick(Tick(watched.stage, watched.elapsed_seconds, terms.all_seconds, meter.operations))
+        if self._stage == "train" and not self.rehearsal.computing:
+            self._enter("count", f"after {self.sample.computed_seconds:.0f} s nothing is computed any more")
+        operations = self._run.meter.operations
+        self._observer.tick(Tick(self._stage, seconds, self._terms.all_seconds, operations))
 
-    def report(values: Mapping[str, str]) -> None:
-        sample.milestones.append(Milestone(meter.operations, dict(values)))
-        observer.report(values)
-
-    run.relay.use(watch, report)
+    def _report(self, values: Mapping[str, str]) -> None:
+        self.sample.milestones.append(Milestone(self._run.meter.operations, dict(values)))
+        self._observer.report(values)

@@ -16,8 +16,8 @@ _ANY_INPUT: Final = 1 << 16
 class StandIns:
     """Puts definitions to an executor that holds no tensors; their inputs are made for the purpose.
 
-    Floats are ones, all else zeros: an index and a class number that every tensor has. `next_handle` is the
-    number that the executor gives to its next tensor.
+    Integers are zeros, an index and a class number that every tensor has; all else is ones, so that masks
+    select everything. `next_handle` is the number that the executor gives to its next tensor.
     """
 
     def __init__(self, link: ExecutorLink, next_handle: int) -> None:
@@ -41,7 +41,7 @@ class StandIns:
         elements = size_bytes(handle.layout, handle.offset) // wire.ITEM_BYTES[meta.dtype]
         memory: dict[str, Value] = {
             "size": (elements,),
-            "fill_value": int(meta.dtype.startswith(("float", "bfloat", "complex"))),
+            "fill_value": int(not meta.dtype.startswith(("int", "uint"))),
             "dtype": Atom(Tag.DTYPE, meta.dtype),
             "device": Atom(Tag.DEVICE),
         }

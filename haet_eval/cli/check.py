@@ -5,6 +5,7 @@ from typing import Literal
 
 import click
 
+from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
 from haet_eval.errors import ExitCode
 
@@ -68,6 +69,7 @@ _MAX_SEED = 2**32 - 1
     type=click.Choice(["docker", "process"]),
     help="Where the code runs. The count is the same.",
 )
+@oci_runtime_option
 @click.option(
     "--seed",
     default=0,

@@ -74,7 +74,7 @@ class Session:
         with open_screen() as observer:
             sample = take_sample(assignment, runtime, self.terms, observer, real_data=report.real_data)
         report.sample, report.estimates = sample, estimate(sample, report.look)
-        if report.estimates.complexity is not None and sample.verdict is None:
+        if report.estimates is not None and report.estimates.complexity is not None:
             report.standing = self._standing(report, report.estimates.complexity)
         if sample.log and not self.as_json:
             print_log(sample.log)
