@@ -201,6 +201,7 @@ class Findings:
         return Environment(
             sandbox=self.sandbox,
             image_digest=self.runtime_facts.get("image_digest"),
+            oci_runtime=self.runtime_facts.get("oci_runtime"),
             torch=self.executor_facts.get("torch"),
             python=platform.python_version(),
             device=self.device,
@@ -224,8 +225,16 @@ def _parameters(count: ParameterCount) -> Parameters:
 
 
 def unread_submission(path: Path) -> SubmissionInfo:
-    """What can be said of a submission whose archive or manifest could not be read."""
+    """What can be said of a submission whose archive or manifest could not be read.
+
+    The digest is that of the file; of a folder, that of the names and sizes of what lies in it.
+    """
     digest, archive_bytes = hashlib.sha256(), 0
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            digest.update(
+                f"{file.relative_to(path)}\0{file.lstat().st_size}\n".encode(errors="surrogateescape")
+            )
     if path.is_file():
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")

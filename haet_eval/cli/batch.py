@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _MAX_RUNS = 100
     type=click.Choice(["docker", "process"]),
     help="Where the code runs, as for a single evaluation.",
 )
+@oci_runtime_option
 @click.option(
     "--seed",
     default=0,

@@ -13,7 +13,7 @@ from platformdirs import user_config_path
 from haet_eval.cli.settings import settings
 from haet_eval.errors import UsageProblem
 
-SHARED: Final = ("competition", "data-dir", "device", "results", "sandbox")
+SHARED: Final = ("competition", "data-dir", "device", "results", "runtime", "sandbox")
 """Settings that may stand above the tables, for every command that has them."""
 
 

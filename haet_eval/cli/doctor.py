@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "not ready": "bold red", "unsafe"
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the data sets.  [default: the user's data folder]",
 )
+@oci_runtime_option
 @click.option("--quick", is_flag=True, help="Leave out the attacks on the engine and the look for a GPU.")
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print JSON.")
 def doctor(data_dir: Path | None, quick: bool, as_json: bool) -> ExitCode:

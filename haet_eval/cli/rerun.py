@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from haet_eval.cli.checks_table import print_checks
+from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.suggestions import suggest_competition_files, suggest_records, suggest_submissions
 from haet_eval.errors import ExitCode, Verdict
@@ -40,6 +41,7 @@ from haet_eval.verification.check import believable
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that the new record goes to.  [default: it is not kept]",
 )
+@oci_runtime_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def rerun(
     record: str,

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from haet_eval.cli.checks_table import print_checks
+from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.suggestions import suggest_competition_files, suggest_records
 from haet_eval.errors import ExitCode
 from haet_eval.record import Sandbox
@@ -43,6 +44,7 @@ from haet_eval.verification.verify import Verification, verify
     type=click.Choice(["docker", "process"]),
     help="Where a replay runs.",
 )
+@oci_runtime_option
 @click.option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),

@@ -24,6 +24,9 @@ from haet_eval.runtimes.leftovers import remove_leftovers
 from haet_eval.runtimes.process import ProcessRuntime
 from tests.fixtures.probes import LIMITS, PATIENCE_SECONDS, Probe, in_container, in_process, with_limits
 
+OTHER_RUNTIME = "io.containerd.runc.v2"
+"""Every engine knows this name, too, by which it calls runc."""
+
 # Passes connections on to the engine until it is killed, as if the engine were.
 FORWARDER = """
 import socket, sys, threading
@@ -344,6 +347,17 @@ def test_an_unknown_oci_runtime_is_refused(sandbox_image: str) -> None:
         pytest.raises(EnvironmentProblem, match="no-such-runtime"),
     ):
         runtime.check()
+
+
+@pytest.mark.docker
+def test_another_oci_runtime_is_used_and_told(sandbox_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAET_RUNTIME", OTHER_RUNTIME)
+    with RunFolder() as folder, folder.listen(Role.SUBMISSION), DockerRuntime() as runtime:
+        runtime.check()
+        assert runtime.describe()["oci_runtime"] == OTHER_RUNTIME
+        worker = runtime.start(Role.SUBMISSION, folder.socket_path(Role.SUBMISSION), LIMITS, {})
+        with closing(connect()) as client:
+            assert client.api.inspect_container(worker.container_id)["HostConfig"]["Runtime"] == OTHER_RUNTIME
 
 
 def test_a_missing_engine_is_the_environments_fault(monkeypatch: pytest.MonkeyPatch) -> None:

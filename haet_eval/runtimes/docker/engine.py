@@ -19,6 +19,11 @@ _REMOVAL_SECONDS = 60
 _CONFLICT = 409  # the container's removal is under way
 
 
+def chosen_runtime() -> str | None:
+    """The OCI runtime that HAET_RUNTIME names, as DOCKER_HOST does the engine; None for the default."""
+    return os.environ.get("HAET_RUNTIME") or None
+
+
 @contextlib.contextmanager
 def engine(doing: str) -> Iterator[None]:
     """Turns the SDK's errors into an EnvironmentProblem that says what was being done."""

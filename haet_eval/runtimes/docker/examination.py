@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from haet_eval.runtimes.docker.engine import connect, engine
+from haet_eval.runtimes.docker.engine import chosen_runtime, connect, engine
 from haet_eval.runtimes.docker.image import check_image, image_digest
 from haet_eval.runtimes.docker.runtime import check_engine
 from haet_eval.runtimes.image_files import IMAGE, build_context
@@ -36,7 +36,7 @@ def examine_engine() -> EngineFacts:
     return EngineFacts(
         version=str(facts["ServerVersion"]),
         cgroup_version=str(facts.get("CgroupVersion", "1")),
-        oci_runtime=str(facts["DefaultRuntime"]),
+        oci_runtime=chosen_runtime() or f"{facts['DefaultRuntime']}, the engine's default",
         root_folder=Path(str(facts["DockerRootDir"])),
         swap_limited=bool(facts.get("SwapLimit")),
     )
@@ -44,7 +44,7 @@ def examine_engine() -> EngineFacts:
 
 def examine_limits() -> None:
     """Raises EnvironmentProblem where the engine cannot limit what a container uses and calls."""
-    check_engine(_info(), None)
+    check_engine(_info(), chosen_runtime())
 
 
 def examine_image() -> str:

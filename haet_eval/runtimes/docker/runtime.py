@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.docker import container
-from haet_eval.runtimes.docker.engine import connect, engine, remove_container
+from haet_eval.runtimes.docker.engine import chosen_runtime, connect, engine, remove_container
 from haet_eval.runtimes.docker.image import check_image, image_digest
 from haet_eval.runtimes.docker.worker import DockerWorker
 from haet_eval.runtimes.environment import worker_environment
@@ -25,7 +25,8 @@ class DockerRuntime:
     """Starts workers in containers of the sandbox image.
 
     Args:
-        oci_runtime: another OCI runtime that the engine knows, such as `runsc`; None for its default.
+        oci_runtime: another OCI runtime that the engine knows, such as `runsc`; None for the one that
+            HAET_RUNTIME names, or the engine's default.
         cuda: hand the machine's GPUs to the executor, or to the nodes.
         mains: the command of each role, to which the socket's path is added.
     """
@@ -40,7 +41,7 @@ class DockerRuntime:
         mains: Mapping[Role, Sequence[str]] = MAINS,
     ) -> None:
         self._client = connect()
-        self._oci_runtime = oci_runtime
+        self._oci_runtime = oci_runtime or chosen_runtime()
         self._cuda = cuda
         self._mains = mains
         self._workers: list[DockerWorker] = []
@@ -149,5 +150,6 @@ def check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
     if oci_runtime is not None and oci_runtime not in facts.get("Runtimes", {}):
         raise EnvironmentProblem(
             f"the Docker engine has no runtime {oci_runtime!r}, only {', '.join(facts.get('Runtimes', {}))}",
-            "install it and name it in the engine's daemon.json",
+            "name one of these with --runtime or HAET_RUNTIME, or install it and name it in the engine's"
+            " daemon.json",
         )
