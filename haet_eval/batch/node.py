@@ -66,13 +66,13 @@ def local_image() -> str | None:
 
 
 @contextmanager
-def reserved(*, alone: bool) -> Iterator[None]:
+def reserved(*, alone: bool, lock: Path = _LOCK) -> Iterator[None]:
     """In this block no batch makes a run here that ranks time or energy; with `alone`, no run at all.
 
     Raises:
         NodeProblem: that cannot be had now.
     """
-    descriptor = _open_lock()
+    descriptor = _open(lock)
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -89,8 +89,8 @@ def reserved(*, alone: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open_lock() -> int:
+def _open(lock: Path) -> int:
     try:
-        return os.open(_LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+        return os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return os.open(_LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CREAT, 0o644)
+        return os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CREAT, 0o644)

@@ -1,7 +1,9 @@
 """A record with its artefacts as bytes, on the way from the machine that made it to the results folder."""
 
 import hashlib
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from haet_eval.batch.job import Job
 from haet_eval.errors import EnvironmentProblem
@@ -9,6 +11,8 @@ from haet_eval.evaluation import Outcome
 from haet_eval.ranking import place
 from haet_eval.record import Record, from_json
 from haet_eval.store import Store
+
+_NAME: Final = re.compile(r"(?P<digest>[0-9a-f]{64})\.[a-z.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ def _checked(parcel: Parcel, job: Job) -> Record:
     except ValueError as error:
         raise _damaged(job, str(error)) from None
     for name, data in parcel.artifacts.items():
-        if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
+        named = _NAME.fullmatch(name)
+        if named is None or hashlib.sha256(data).hexdigest() != named["digest"]:
             raise _damaged(job, f"the artefact {name} is not what its digest says")
     rules = record.competition.digest if record.competition else None
     if (record.submission.sha256, rules) != (job.identity.submission, job.identity.competition):

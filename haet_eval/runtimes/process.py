@@ -123,7 +123,8 @@ class ProcessRuntime:
     ) -> ProcessWorker:
         home = socket_path.parent.with_name(f"{socket_path.parent.name}-home")
         home.mkdir(exist_ok=True)
-        variables = worker_environment(role, limits, {"HOME": str(home), "TMPDIR": str(home), **environment})
+        folders = {"HOME": str(home), "TMPDIR": str(home)}
+        variables = worker_environment(role, limits, folders | _gpus(role) | dict(environment))
         command = [*self._mains[role], str(socket_path)]
         worker = ProcessWorker(
             subprocess.Popen(  # noqa: S603 our own program, our own command
@@ -159,6 +160,12 @@ class ProcessRuntime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _gpus(role: Role) -> dict[str, str]:
+    """The GPUs that a batch or a scheduler left to this process; without it the worker sees all."""
+    left = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return {} if left is None or role is Role.SUBMISSION else {"CUDA_VISIBLE_DEVICES": left}
 
 
 def _sandbox_mains() -> dict[Role, Sequence[str]]:

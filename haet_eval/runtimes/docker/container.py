@@ -1,6 +1,7 @@
 """What a worker's container is allowed: the options of its creation, in the engine's own terms."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def confinement(
     if oci_runtime is not None:
         options["runtime"] = oci_runtime
     if cuda and role is not Role.SUBMISSION:
-        options["device_requests"] = [{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}]
+        options["device_requests"] = [{"Driver": "nvidia", **_gpus(), "Capabilities": [["gpu"]]}]
     return options
 
 
@@ -119,6 +120,12 @@ def _refuses_families(rule: Mapping[str, Any]) -> bool:
 
 def _security(profile: str) -> list[str]:
     return ["no-new-privileges:true", f"seccomp={profile}"]
+
+
+def _gpus() -> dict[str, object]:
+    """All of the machine's, or those that a batch or a scheduler left to this process."""
+    left = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return {"Count": -1} if left is None else {"DeviceIDs": left.split(",")}
 
 
 def _seccomp_profile() -> str:

@@ -1,0 +1,170 @@
+"""What a plan makes of submissions, and of the records that a results folder holds."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haet_eval.batch.job import Job
+from haet_eval.batch.ledger import Failure, Ledger
+from haet_eval.batch.plan import Item, Options, State, make_plan
+from haet_eval.batch.sources import Source
+from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
+from haet_eval.evaluation import Request, evaluate
+from haet_eval.packing import pack_submission
+from haet_eval.record import Content, Record, seal
+from haet_eval.store import Store
+from tests.fixtures.records import make_record
+from tests.fixtures.submissions import write_competition, write_submission
+
+PROCESS = Options(sandbox="process")
+TRAIN = "def train(task):\n    return Linear()"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results")
+
+
+def plan(store: Store, *paths: Path, options: Options = PROCESS) -> list[Item]:
+    return list(make_plan(map(Source, paths), options, Ledger(store)).items)
+
+
+def states(items: list[Item]) -> list[State]:
+    return [item.state for item in items]
+
+
+def only_job(store: Store, path: Path, options: Options = PROCESS) -> Job:
+    (item,) = plan(store, path, options=options)
+    assert item.job is not None
+    return item.job
+
+
+def record_of(job: Job, verdict: Verdict = Verdict.BELOW_THRESHOLD, **environment: Any) -> Record:
+    """A record as an evaluation of this job would leave."""
+    made = make_record(verdict=verdict)
+    identity = job.identity
+    facts = {"sandbox": identity.sandbox, "seed": identity.seed, "haet_eval": identity.haet_eval}
+    changes: dict[str, Any] = {
+        "submission": made.submission.model_copy(update={"sha256": identity.submission}),
+        "competition": made.competition
+        and made.competition.model_copy(update={"digest": identity.competition}),
+        "environment": made.environment.model_copy(update=facts | environment),
+    }
+    return seal(Content(**{name: getattr(made, name) for name in Content.model_fields} | changes))
+
+
+def test_a_judged_submission_is_done_as_folder_and_as_zip_and_under_another_name(
+    tmp_path: Path, store: Store
+) -> None:
+    folder = write_submission(tmp_path / "a", TRAIN)
+    store.add(record_of(only_job(store, folder)))
+    archive = tmp_path / "renamed.zip"
+    pack_submission(folder, archive)
+    assert states(plan(store, folder, archive)) == [State.DONE, State.REPEATED]
+    assert states(plan(store, archive)) == [State.DONE]
+
+
+def test_every_verdict_but_an_interruption_is_final(tmp_path: Path, store: Store) -> None:
+    for verdict in Verdict:
+        if verdict is Verdict.INVALID_SUBMISSION:
+            continue
+        folder = write_submission(tmp_path / verdict, TRAIN, name=verdict)
+        job = only_job(store, folder)
+        record = record_of(job)
+        changes: dict[str, Any] = {"status": record.status.model_copy(update={"verdict": verdict})}
+        if verdict is Verdict.INTERRUPTED:
+            changes["evaluation"] = None
+        store.add(seal(Content(**{n: getattr(record, n) for n in Content.model_fields} | changes)))
+        expected = State.NEW if verdict is Verdict.INTERRUPTED else State.DONE
+        assert states(plan(store, folder)) == [expected]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"runs": 2},
+        {"device": "cuda"},
+        {"sandbox": "docker"},
+        {"competition": "rules.toml"},
+    ],
+    ids=str,
+)
+def test_another_seed_sandbox_device_or_rules_is_another_evaluation(
+    tmp_path: Path, store: Store, other: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_competition(Path("rules.toml"))
+    folder = write_submission(tmp_path / "a", TRAIN)
+    store.add(record_of(only_job(store, folder)))
+    assert states(plan(store, folder)) == [State.DONE]
+    assert states(plan(store, folder, options=replace(PROCESS, **other))) == [State.NEW]
+
+
+def test_what_an_older_version_judged_is_judged_again(tmp_path: Path, store: Store) -> None:
+    folder = write_submission(tmp_path / "a", TRAIN)
+    store.add(record_of(only_job(store, folder), haet_eval="0.0.9"))
+    assert states(plan(store, folder)) == [State.NEW]
+
+
+def test_a_changed_submission_is_a_new_one(tmp_path: Path, store: Store) -> None:
+    folder = write_submission(tmp_path / "a", TRAIN)
+    store.add(record_of(only_job(store, folder)))
+    write_submission(folder, TRAIN + "  # better")
+    assert states(plan(store, folder)) == [State.NEW]
+
+
+def test_refused_ones_are_told_apart_and_refused_once(tmp_path: Path, store: Store) -> None:
+    wrong_task = write_submission(tmp_path / "a", TRAIN, task="cifar10")
+    no_module = write_submission(tmp_path / "b", TRAIN)
+    (no_module / "submission.py").unlink()
+    no_archive = tmp_path / "c.zip"
+    no_archive.write_bytes(b"hello")
+    linked = write_submission(tmp_path / "d", TRAIN)
+    (linked / "data").symlink_to("/")
+    paths = (wrong_task, no_module, no_archive, linked)
+    options = replace(PROCESS, task="digits")
+    items = plan(store, *paths, options=options)
+    assert states(items) == [State.REFUSED] * 4
+    assert 'for the task "cifar10"' in items[0].detail
+    for path in paths:
+        request = Request(path, tmp_path / "data", store.directory, task="digits", sandbox="process")
+        assert evaluate(request).record.status.verdict is Verdict.INVALID_SUBMISSION
+    assert states(plan(store, *paths, options=options)) == [State.DONE] * 4
+
+
+def test_two_broken_folders_are_two(tmp_path: Path, store: Store) -> None:
+    folders = [write_submission(tmp_path / name, f"{TRAIN}  # {name}") for name in ("a", "other")]
+    for folder in folders:
+        (folder / "data").symlink_to("/")
+    assert states(plan(store, *folders)) == [State.REFUSED, State.REFUSED]
+
+
+def test_a_failure_of_ours_is_remembered_until_it_is_forgotten(tmp_path: Path, store: Store) -> None:
+    folder = write_submission(tmp_path / "a", TRAIN)
+    job, ledger = only_job(store, folder), Ledger(store)
+    with ledger.locked():
+        ledger.put_failure(job.identity, Failure("a", "the engine died", "start it"))
+        (item,) = plan(store, folder)
+        assert (item.state, item.detail) == (State.FAILED_BEFORE, "the engine died")
+        ledger.forget_failure(job.identity)
+    assert states(plan(store, folder)) == [State.NEW]
+
+
+def test_a_plan_writes_nothing(tmp_path: Path, store: Store) -> None:
+    plan(store, write_submission(tmp_path / "a", TRAIN))
+    assert not store.directory.exists()
+
+
+def test_only_one_batch_has_the_lock(store: Store) -> None:
+    second = Ledger(store)
+    with Ledger(store).locked(), pytest.raises(EnvironmentProblem, match="another batch"), second.locked():
+        pass
+
+
+def test_rules_that_are_not_there_are_told_before_anything_runs(tmp_path: Path, store: Store) -> None:
+    folder = write_submission(tmp_path / "a", TRAIN)
+    with pytest.raises(UsageProblem, match="there is no competition"):
+        plan(store, folder, options=replace(PROCESS, competition="digit"))
