@@ -14,6 +14,8 @@ _Layer: TypeAlias = Any
 _BLUE: Final = "#4389c9"
 _ORANGE: Final = "#d97a1e"
 _FAMILIES: Final = ("#4389c9", "#e08a2f", "#4fa587", "#c7577b", "#8d6cc4", "#b39b28", "#5fb0c9", "#9a9a9a")
+_FIT: Final = {"type": "fit-x", "contains": "padding"}
+
 _MARGIN: Final = 1.25
 """Room left and right of the points: their range is widened by this factor at both ends."""
 
@@ -59,18 +61,24 @@ def tradeoff_chart(marks: Sequence[Mark], cost: str, threshold: float | None) ->
         layers = [*_threshold(threshold), *layers]
     chart = alt.layer(*layers).properties(
         width="container",
+        autosize=_FIT,
         height=340,
         description=f"{cost.capitalize()} against accuracy of {len(marks)} entries.",
     )
     return _finish(chart)
 
 
+def shares_legend(segments: Sequence[Segment]) -> dict[str, str]:
+    """The colour of each family, in the order of the segments."""
+    families = {segment.family: segment.order for segment in segments}
+    return {family: _FAMILIES[order] for family, order in sorted(families.items(), key=lambda item: item[1])}
+
+
 def shares_chart(segments: Sequence[Segment]) -> dict[str, Any]:
     """A bar an entry, made of the shares of families of operators; shares are fractions."""
     import altair as alt
 
-    families = {segment.family: segment.order for segment in segments}
-    names = sorted(families, key=lambda family: families[family])
+    legend = shares_legend(segments)
     entries = dict.fromkeys(segment.entry for segment in sorted(segments, key=lambda one: one.place))
     chart = (
         alt.Chart(_data(segments))
@@ -78,19 +86,19 @@ def shares_chart(segments: Sequence[Segment]) -> dict[str, Any]:
         .encode(
             y=alt.Y("entry:N", title=None)
             .sort(list(entries))
-            .axis(labelLimit=170, domain=False, ticks=False),
-            x=alt.X("share:Q", title="share of the operations").axis(format="%").scale(domain=[0, 1]),
-            color=alt.Color("family:N", title=None)
-            .sort(names)
-            .scale(domain=names, range=list(_FAMILIES[: len(names)]))
-            .legend(orient="top", columns=4, symbolType="square"),
+            .axis(labelLimit=150, domain=False, ticks=False),
+            x=alt.X("share:Q", title="share of the operations")
+            .axis(format="%", tickCount=5)
+            .scale(domain=[0, 1]),
+            color=alt.Color("family:N").scale(domain=list(legend), range=list(legend.values())).legend(None),
             order="order:Q",
             tooltip="text:N",
             description="text:N",
         )
         .properties(
             width="container",
-            height={"step": 26},
+            autosize=_FIT,
+            height=28 * len(entries),
             description=f"Where the operations of {len(entries)} entries went.",
         )
     )
@@ -100,8 +108,7 @@ def shares_chart(segments: Sequence[Segment]) -> dict[str, Any]:
 def _points(marks: Sequence[Mark], cost: str) -> _Layer:
     import altair as alt
 
-    least, greatest = min(mark.cost for mark in marks), max(mark.cost for mark in marks)
-    domain = [least / _MARGIN, greatest * _MARGIN]
+    domain = _domain(marks)
     ticks = log_ticks(*domain)
     labels = f"{list(ticks.values())}[indexof({list(ticks)}, datum.value)]"
     return (
@@ -109,7 +116,7 @@ def _points(marks: Sequence[Mark], cost: str) -> _Layer:
         .mark_circle(size=90, opacity=0.85, cursor="pointer")
         .encode(
             x=alt.X("cost:Q", title=f"{cost} (log scale, less is better)")
-            .scale(type="log", domain=domain, nice=False)
+            .scale(type="log", domain=list(domain), nice=False)
             .axis(values=list(ticks), labelExpr=labels),
             y=alt.Y("accuracy:Q", title="accuracy").scale(zero=False).axis(format=".1%"),
             color=alt.when("datum.awarded").then(alt.value(_ORANGE)).otherwise(alt.value(_BLUE)),
@@ -117,6 +124,10 @@ def _points(marks: Sequence[Mark], cost: str) -> _Layer:
             description="text:N",
         )
     )
+
+
+def _domain(marks: Sequence[Mark]) -> tuple[float, float]:
+    return min(mark.cost for mark in marks) / _MARGIN, max(mark.cost for mark in marks) * _MARGIN
 
 
 def _places(marks: Sequence[Mark]) -> _Layer:
@@ -144,7 +155,8 @@ def _front(marks: Sequence[Mark]) -> _Layer:
     import altair as alt
 
     front = pareto_front(Point(mark.cost, mark.accuracy) for mark in marks)
-    values = [{"cost": point.cost, "accuracy": point.accuracy} for point in front]
+    ends = [*front, Point(_domain(marks)[1], front[-1].accuracy)]
+    values = [{"cost": point.cost, "accuracy": point.accuracy} for point in ends]
     return (
         alt.Chart({"values": values})
         .mark_line(
@@ -178,10 +190,13 @@ def _finish(chart: Any) -> dict[str, Any]:
     letters = {"labelColor": "currentColor", "titleColor": "currentColor", "titleFontWeight": "normal"}
     sizes = {"labelFontSize": 12, "titleFontSize": 12}
     document: dict[str, Any] = (
-        chart.configure(background="transparent", font="system-ui, sans-serif", padding=4)
+        chart.configure(
+            background="transparent",
+            font="system-ui, sans-serif",
+            padding=4,
+        )
         .configure_view(stroke=None)
         .configure_axis(**quiet, **letters, **sizes)
-        .configure_legend(labelColor="currentColor", labelFontSize=12, symbolSize=110)
         .to_dict()
     )
     return document

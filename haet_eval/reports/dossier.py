@@ -98,8 +98,8 @@ def _score(record: Record) -> Iterator[tuple[str, str]]:
         yield "Accuracy", f"{readable_accuracy(several.mean)}, mean of {several.runs} runs"
         if several.standard_deviation is not None and several.confidence_95 is not None:
             low, high = map(readable_accuracy, several.confidence_95)
-            spread = readable_accuracy(several.standard_deviation)
-            yield "Spread", f"standard deviation {spread}; 95 % interval of the mean {low} to {high}"
+            spread = f"standard deviation {100 * several.standard_deviation:.2f} points"
+            yield "Spread", f"{spread}; 95 % interval of the mean {low} to {high}"
     elif score:
         correct = f"{score.correct:,} of {score.total:,} test images"
         yield "Accuracy", f"{readable_accuracy(score.accuracy)} ({correct})"
@@ -135,7 +135,8 @@ def _machine(record: Record) -> Iterator[tuple[str, str]]:
 
 def _origin(record: Record) -> Iterator[tuple[str, str]]:
     submission = record.submission
-    yield "Source", f"{len(submission.files)} files, {submission.source_bytes:,} bytes"
+    files = "1 file" if len(submission.files) == 1 else f"{len(submission.files)} files"
+    yield "Source", f"{files}, {submission.source_bytes:,} bytes"
     yield "Paper", submission.paper or ""
     yield "Submission", f"sha256 {submission.sha256}"
     yield "Trace", f"sha256 {record.trace.sha256}" if record.trace else ""

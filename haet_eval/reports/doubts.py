@@ -42,10 +42,8 @@ def _threshold(rules: Competition, task: Task, data: Dataset | None) -> Iterator
     if task.threshold == 0:
         yield "any accuracy qualifies, so a model that is not trained at all wins; set `threshold`."
     elif data is not None and task.threshold <= _best_guess(data):
-        yield (
-            f"always guessing the same class reaches {_best_guess(data):.1%}, and {task.threshold:.1%} qualify; "
-            "raise `threshold`."
-        )
+        guess = _best_guess(data)
+        yield f"guessing one class always reaches {guess:.1%}, which qualifies; raise `threshold`."
 
 
 def _best_guess(data: Dataset) -> float:
@@ -54,7 +52,7 @@ def _best_guess(data: Dataset) -> float:
 
 def _budgets(rules: Competition, budgets: Budgets, data: Dataset | None) -> Iterator[str]:
     if budgets.wall_seconds < _SHORT_SECONDS:
-        yield f"the training has {budgets.wall_seconds} s; its first steps alone may take some; raise `wall_seconds`."
+        yield f"{budgets.wall_seconds} s may not do for the first steps of a training; raise `wall_seconds`."
     if budgets.memory_bytes < _LITTLE_MEMORY:
         yield "PyTorch and the data may not fit into less than 1 GiB; raise `memory_bytes`."
     if rules.runner == "counted" and data is not None and budgets.readback_bytes >= data.train_images.nbytes:

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from importlib.util import find_spec
@@ -82,6 +83,7 @@ def _title(leaderboard: Leaderboard, rules: Iterable[Competition]) -> str:
     return f"{printable(*titles)}: leaderboard" if len(titles) == 1 else "Leaderboard"
 
 
+@cache
 def _charting_library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, in the version that altair writes for."""
     if not all(map(find_spec, ("altair", "vl_convert"))):

@@ -9,7 +9,7 @@ from typing import Final
 from haet_eval.listing import Spread
 from haet_eval.ranking import Entry, Interval, Pool, Ranked, rank, unranked
 from haet_eval.reports.figure import times_leader
-from haet_eval.reports.text import printable, readable_interval
+from haet_eval.reports.text import printable, readable_accuracy, readable_spread
 
 EVERY_ACCURACY: Final = Interval(0.0, 1.0)
 """The interval of pools whose rules have none."""
@@ -66,7 +66,8 @@ class Leaderboard:
 
     def accuracy(self, entry: Entry) -> str:
         """An entry's accuracy as text, with half the width of its interval where it has one."""
-        return readable_interval(entry.accuracy, self.spreads.get(entry.record_id))
+        spread = readable_spread(self.spreads.get(entry.record_id))
+        return f"{readable_accuracy(entry.accuracy)} {spread}".rstrip()
 
 
 def make_leaderboard(

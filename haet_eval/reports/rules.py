@@ -61,8 +61,7 @@ def _whole(rules: Competition) -> Iterator[Line]:
         bounds = (0.0, *rules.accuracy_intervals)
         intervals = ", ".join(str(interval_of(bound, rules.accuracy_intervals)) for bound in bounds)
         yield Line("intervals", f"of accuracy, each ranked and awarded apart: {intervals}")
-    each = "interval of each task" if rules.accuracy_intervals else "task"
-    yield Line("awards", f"the first {rules.awards} of each {each}" if rules.awards else "none")
+    yield Line("awards", _awards(rules))
     yield Line("ties", "higher accuracy, then smaller source, then earlier record")
     if rules.runner == "counted":
         yield Line("training", "on handles to the data; every operation is counted")
@@ -87,6 +86,12 @@ def _task(rules: Competition, task: Task, found: Dataset | HaetError) -> Iterato
             yield Line("", found.hint)
     else:
         yield from _data(task, found)
+    for what, count, seed in (
+        ("training", task.train_images, task.train_seed),
+        ("test", task.test_images, task.test_seed),
+    ):
+        if count is not None and seed is not None:
+            yield Line("", f"{count:,} {what} images are drawn, with seed {seed}")
     if task.threshold:
         yield Line("qualifies", f"at {_percent(task.threshold)} top-1 accuracy or more")
     else:
@@ -102,10 +107,6 @@ def _data(task: Task, data: Dataset) -> Iterator[Line]:
         f"{height} by {width} pixels, {channels} channel{'s' if channels > 1 else ''}, "
         f"{data.num_classes} classes",
     )
-    if task.train_seed is not None:
-        yield Line("", f"training images drawn with seed {task.train_seed}")
-    if task.test_seed is not None:
-        yield Line("", f"test images drawn with seed {task.test_seed}")
     if data.official:
         yield Line("", "official: records on these data may be awarded")
     elif task.digest is not None and task.digest != data.digest:
@@ -140,11 +141,22 @@ def _budgets(rules: Competition, budgets: Budgets) -> Iterator[Line]:
         yield Line("operations", f"{budgets.operations:,} of the training, then the run ends")
 
 
+def _awards(rules: Competition) -> str:
+    each = "interval of each task" if rules.accuracy_intervals else "task"
+    match rules.awards:
+        case 0:
+            return "none"
+        case 1:
+            return f"the first of each {each}"
+        case _:
+            return f"the first {rules.awards} of each {each}"
+
+
 def _runs(rules: Competition) -> str:
     asked = {
         "mean": "qualify by their mean accuracy",
         "every": "qualify if each of them does",
-        "one_sided": f"qualify if a one-sided t-test finds their mean above the threshold at p = {rules.runs.p:g}",
+        "one_sided": f"qualify if a one-sided t-test (p = {rules.runs.p:g}) finds their mean above the least",
     }
     ranked = f"; their {rules.runs.ranks} complexity is ranked" if rules.ranking == "complexity" else ""
     return f"(--runs N) {asked[rules.runs.passes]}{ranked}"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from haet_eval.ranking import Entry, Pool, Ranked
 from haet_eval.record import Record
-from haet_eval.reports.charts import Mark, Segment, shares_chart, tradeoff_chart
+from haet_eval.reports.charts import Mark, Segment, shares_chart, shares_legend, tradeoff_chart
 from haet_eval.reports.costs import FamilyShare, explain_costs
 from haet_eval.reports.figure import Figure, cost, explanation, gap
 from haet_eval.reports.rows import Leaderboard, pool_title
@@ -17,6 +17,7 @@ from haet_eval.reports.text import (
     readable_accuracy,
     readable_count,
     readable_share,
+    readable_spread,
 )
 
 _BARS: Final = 10
@@ -63,15 +64,19 @@ class Section:
         """How far the entry is behind the first, as text; "" for the first."""
         return gap(entry, self.places[0].entry)
 
+    def spread(self, entry: Entry) -> str:
+        """Half the width of the accuracy's interval in percentage points, where there were several runs."""
+        return readable_spread(self.leaderboard.spreads.get(entry.record_id))
+
     def tradeoff(self) -> dict[str, Any] | None:
         """The chart of cost against accuracy; None where no cost is above 0."""
         marks = list(self._marks())
         return tradeoff_chart(marks, self.figure.name, self.threshold) if marks else None
 
-    def shares(self) -> dict[str, Any] | None:
-        """The chart of where the operations of the first entries went; None where none is known."""
+    def shares(self) -> tuple[dict[str, Any], dict[str, str]] | None:
+        """The chart of where the operations of the first entries went, and its legend; None if not known."""
         segments = _segments(self.places[:_BARS], self.records)
-        return shares_chart(segments) if segments else None
+        return (shares_chart(segments), shares_legend(segments)) if segments else None
 
     def _marks(self) -> Iterator[Mark]:
         for place in self.places:

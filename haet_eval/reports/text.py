@@ -42,12 +42,9 @@ def readable_accuracy(accuracy: float | None) -> str:
     return NOTHING if accuracy is None else f"{100 * accuracy:.2f} %"
 
 
-def readable_interval(accuracy: float | None, interval: tuple[float, float] | None) -> str:
-    """An accuracy with half the width of its interval in percentage points: `94.12 % ± 0.21`."""
-    if interval is None:
-        return readable_accuracy(accuracy)
-    low, high = interval
-    return f"{readable_accuracy(accuracy)} ± {50 * (high - low):.2f}"
+def readable_spread(interval: tuple[float, float] | None) -> str:
+    """Half the width of an interval of accuracies, in percentage points: `± 0.21`; "" for none."""
+    return "" if interval is None else f"± {50 * (interval[1] - interval[0]):.2f}"
 
 
 def readable_share(share: float) -> str:

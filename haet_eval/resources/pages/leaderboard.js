@@ -4,16 +4,16 @@
   root.classList.remove("static");
 
   // Light and dark: the reader's system decides until the button is pressed.
-  const theme = document.getElementById("theme");
+  const button = document.getElementById("theme");
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const showTheme = () =>
-    theme.setAttribute("aria-pressed", String((root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark"));
-  theme.addEventListener("click", () => {
-    root.dataset.theme = theme.getAttribute("aria-pressed") === "true" ? "light" : "dark";
-    showTheme();
+  const other = () => ((root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark" ? "light" : "dark");
+  const offer = () => { button.textContent = `${other() === "dark" ? "Dark" : "Light"} colours`; };
+  button.addEventListener("click", () => {
+    root.dataset.theme = other();
+    offer();
   });
-  system.addEventListener("change", showTheme);
-  showTheme();
+  system.addEventListener("change", offer);
+  offer();
 
   // Sorting: by what a cell's data-value says, by its text where it has none; missing values come last.
   const valueOf = (row, column) => {
@@ -35,11 +35,11 @@
     table.tHead.rows[0].cells[column].setAttribute("aria-sort", direction);
   };
   for (const header of document.querySelectorAll("thead th")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...header.childNodes);
-    header.append(button);
-    button.addEventListener("click", () => {
+    const sorter = document.createElement("button");
+    sorter.type = "button";
+    sorter.append(...header.childNodes);
+    header.append(sorter);
+    sorter.addEventListener("click", () => {
       const first = header.dataset.first ?? "ascending";
       const second = first === "ascending" ? "descending" : "ascending";
       sort(header.closest("table"), header.cellIndex, header.getAttribute("aria-sort") === first ? second : first);
@@ -48,7 +48,7 @@
 
   // Filtering: rows of all tables, and the sections that belong to them.
   const filter = document.getElementById("filter");
-  const rows = [...document.querySelectorAll(".scroll tbody tr")];
+  const rows = [...document.querySelectorAll(".entries tbody tr")];
   const showMatches = () => {
     const words = filter.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
     let found = 0;
@@ -68,26 +68,26 @@
   const openSection = () => {
     const section = location.hash.startsWith("#r-") && document.getElementById(location.hash.slice(1));
     if (!section) return;
-    section.closest("details").open = true;
-    section.scrollIntoView();
+    const details = section.closest("details");
+    details.open = true;
+    details.scrollIntoView();
   };
   addEventListener("hashchange", openSection);
-  openSection();
 
-  for (const plot of document.querySelectorAll(".plot")) {
+  const draw = async (plot) => {
     const specification = JSON.parse(document.getElementById(plot.dataset.chart).textContent);
-    vegaEmbed(plot, specification, {
+    const { view } = await vegaEmbed(plot, specification, {
       mode: "vega-lite",
       renderer: "svg",
       actions: false,
       ast: true, // expressions are interpreted: none is compiled into code, which the page's policy forbids
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
-    }).then(({ view }) => {
-      view.addEventListener("click", (_, item) => {
-        const id = item?.datum?.record_id;
-        if (id) location.hash = `r-${id}`;
-      });
     });
-  }
+    view.addEventListener("click", (_, item) => {
+      const id = item?.datum?.record_id;
+      if (id) location.hash = `r-${id}`;
+    });
+  };
+  Promise.all([...document.querySelectorAll(".plot")].map(draw)).then(openSection); // charts move the sections
 }
