@@ -49,7 +49,13 @@ def load_competition(name_or_path: str) -> Competition:
 
 
 def builtin_text(name: str) -> str:
-    """The TOML file of a built-in competition."""
+    """The TOML file of a built-in competition.
+
+    Raises:
+        UsageProblem: there is none of that name.
+    """
+    if name not in builtin_competitions():
+        raise _no_such_competition(name)
     return (_BUILTIN / f"{name}.toml").read_text("utf-8")
 
 

@@ -1,0 +1,131 @@
+"""`haet-eval competition`: what an organizer is told of a file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from haet_eval.cli.competition import competition
+from haet_eval.competition import builtin_competitions, load_competition
+from haet_eval.competition.loading import builtin_text
+from haet_eval.errors import ExitCode, UsageProblem
+from tests.fixtures.cifar import write_cifar10
+from tests.fixtures.own_data import some_digits, write_competition, write_set
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(
+        competition, list(map(str, arguments)), standalone_mode=False, catch_exceptions=False
+    )
+
+
+def test_every_built_in_competition_is_listed() -> None:
+    lines = run("list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(builtin_competitions())
+    assert [one["name"] for one in json.loads(run("list", "--json").stdout)] == list(builtin_competitions())
+
+
+@pytest.mark.parametrize("name", builtin_competitions())
+def test_every_built_in_competition_is_explained_and_nothing_is_odd_without_its_data(
+    tmp_path: Path, name: str
+) -> None:
+    result = run("check", name, "--data-dir", tmp_path)
+    rules = load_competition(name)
+    assert result.return_value is ExitCode.QUALIFIED
+    assert f"{name}: {rules.title}" in result.stdout
+    assert rules.digest in result.stdout
+    for task in rules.tasks:
+        assert f"task {task}\n" in result.stdout
+    if rules.awards:
+        assert "odd  " not in result.stdout
+
+
+def test_show_prints_the_file_to_begin_with(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.toml"
+    copy.write_text(run("show", "haet2021").stdout, encoding="utf-8")
+    assert copy.read_text("utf-8") == builtin_text("haet2021")
+    assert load_competition(str(copy)).digest == load_competition("haet2021").digest
+
+
+def test_show_of_an_unknown_name_proposes_one() -> None:
+    with pytest.raises(UsageProblem, match="did you mean haet2021"):
+        run("show", "heat2021")
+
+
+def test_check_prints_the_digest_to_paste_and_is_content_once_it_is_there(tmp_path: Path) -> None:
+    file = write_competition(tmp_path, ".npz")
+    result = run("check", file)
+    assert result.return_value is ExitCode.QUALIFIED
+    assert "90 training and 30 test images, 12 by 8 pixels, 3 channels, 3 classes" in result.stdout
+    digest = json.loads(run("check", file, "--json").stdout)["data"]["three"]["digest"]
+    assert f'no record is official before the task says `digest = "{digest}"`' in result.stdout
+    again = run("check", write_competition(tmp_path, ".npz", digest)).stdout
+    assert "official: records on these data may be awarded" in again
+    assert "Nothing is odd." in again
+    changed = run("check", write_competition(tmp_path, ".npz", "0" * 64)).stdout
+    assert "not those of the task's `digest`" in changed
+
+
+def test_own_data_that_are_not_in_order_are_the_organizers_mistake(tmp_path: Path) -> None:
+    file = write_competition(tmp_path, ".npz")
+    (tmp_path / "data" / "test.npz").unlink()
+    result = run("check", file)
+    assert result.return_value is ExitCode.USAGE
+    assert "test.npz does not exist" in result.stdout
+    assert "problem" in json.loads(run("check", file, "--json").stdout)["data"]["three"]
+
+
+def test_a_secret_test_set_is_looked_at_where_it_is_given(tmp_path: Path) -> None:
+    write_cifar10(tmp_path, train_per_class=500, test_per_class=1)
+    secret = write_set(tmp_path / "secret.npz", *some_digits(0, 30, 32, 32))
+    result = run("check", "haet2023", "--data-dir", tmp_path, "--test-data", secret)
+    assert result.return_value is ExitCode.USAGE
+    assert "the test set has 30 images, and the competition asks for 1,000" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("threshold = 0.8", "threshold = 0", "any accuracy qualifies, so a model that is not trained at all"),
+        ("threshold = 0.8", "threshold = 0.3", "guessing one class always reaches 36.7%, which qualifies"),
+        ("awards = 1", "awards = 0", "Nothing is awarded"),
+        ("[budgets]", "[budgets]\nwall_seconds = 3", "3 s may not do for the first steps"),
+        (
+            "[budgets]",
+            "[budgets]\nmemory_bytes = 1000000",
+            "may not fit into less than 1 GiB",
+        ),
+        (
+            "readback_bytes = 4000",
+            "readback_bytes = 30000",
+            "all training images can be read",
+        ),
+        ('"complexity"', '"training_time"\nrunner = "native"', "Time is ranked on one machine"),
+        ('test = "data/test.npz"', 'test = "data/train.npz"', "90 test images are training images as well"),
+    ],
+)
+def test_odd_choices_are_pointed_out(tmp_path: Path, old: str, new: str, told: str) -> None:
+    file = write_competition(tmp_path, ".npz")
+    text = file.read_text("utf-8")
+    assert old in text
+    assert told not in run("check", file).stdout
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    result = run("check", file)
+    assert result.return_value is ExitCode.QUALIFIED
+    assert told in result.stdout
+
+
+def test_a_wrong_file_ends_with_status_2_and_no_traceback(tmp_path: Path) -> None:
+    file = write_competition(tmp_path, ".npz")
+    file.write_text(file.read_text("utf-8").replace("awards", "prizes"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "haet_eval.cli.main", "competition", "check", file],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "`awards` is missing; `prizes` is no key of a competition" in done.stderr
+    assert "Traceback" not in done.stderr
