@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import PurePosixPath
 
@@ -15,6 +16,7 @@ from haet_eval.runtimes.image_files import sandbox_folder
 _FAMOUS = ("torch", "torchvision", "numpy", "PIL")
 
 
+@cache
 def sandbox_packages() -> frozenset[str]:
     """Names that can be imported in the sandbox, beside the standard library.
 

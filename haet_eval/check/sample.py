@@ -106,7 +106,7 @@ def take_sample(
             sampling.sample.stopped = f"where a call cannot be made on made-up values ({problem})"
         except SubmissionFailure as failure:
             sampling.take_failure(failure)
-        sampling.take_counts()
+        sampling.conclude()
     return sampling.sample
 
 
@@ -158,6 +158,7 @@ class _Sampling:
             self.sample.parameters = self._run.meter.seal(tensors).total
         finally:
             self.sample.wall_seconds = self._run.watch.elapsed_seconds
+            self._take_counts()
         self.sample.finished = True
         self._run.watch.begin("predict", budgets.prediction_seconds)
         relay.seal(tensors)
@@ -187,21 +188,24 @@ class _Sampling:
         answers = made_up.values + made_up.shapes
         if failure.verdict is Verdict.FAILED and answers:
             self.sample.reason += (
-                f" (This came when calls were no longer computed, and {answers:,} answers had been made up. If"
-                " the code decides by such values, compute for longer: --seconds.)"
+                f" (This came when calls were no longer computed, and {answers:,} answers had been made up."
+                " If the code decides by such values, compute for longer: --seconds.)"
             )
 
-    def take_counts(self) -> None:
-        """What the meter has counted so far."""
+    def _take_counts(self) -> None:
         meter, sample = self._run.meter, self.sample
-        sample.computed = self.rehearsal.computing
         sample.operations = priced(bill(meter.histogram()))
         sample.messages = meter.charges.messages
         sample.readback_bytes = meter.charges.readback_bytes
         sample.upload_bytes = meter.charges.upload_bytes
+
+    def conclude(self) -> None:
+        """What is known only when all is over."""
+        sample = self.sample
+        sample.computed = self.rehearsal.computing
         sample.peak_memory_bytes = self.rehearsal.peak_memory_bytes
         sample.living_bytes = self.rehearsal.living_bytes
-        uncounted = sample.operations.uncounted
+        uncounted = sample.operations.uncounted if sample.operations else ()
         if uncounted and sample.verdict in (None, Verdict.BELOW_THRESHOLD):
             sample.verdict, sample.reason = Verdict.UNCOUNTABLE, without_price(uncounted)
 

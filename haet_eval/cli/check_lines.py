@@ -9,7 +9,7 @@ from haet_eval.check.estimate import Range
 from haet_eval.check.report import Estimates, Report
 from haet_eval.check.standing import Standing
 from haet_eval.check.static import Look
-from haet_eval.cli.text import result_console, safe
+from haet_eval.cli.text import print_row, result_console, safe
 from haet_eval.record import Record
 from haet_eval.reports.text import (
     printable_lines,
@@ -26,7 +26,7 @@ def print_lines(lines: Iterable[tuple[str, str]], style: str = "") -> None:
     """Print rows; a row without a name goes on with what is above it."""
     console = result_console()
     for name, value in lines:
-        console.print(Text(f"{name:14}") + safe(value, style), soft_wrap=True)
+        print_row(console, Text(f"{name:14}"), safe(value, style))
 
 
 def print_log(log: str) -> None:

@@ -58,14 +58,14 @@ class Session:
             self._take_sample(report)
         if self.full:
             self._evaluate(report)
-        self._print(verdict_lines(report))
+        self._print(verdict_lines(report), "bold red" if report.verdict else "bold green")
         if self.as_json:
             click.echo(json.dumps(document(report), indent=2))
         return report.verdict.exit_code if report.verdict else ExitCode.QUALIFIED
 
-    def _print(self, lines: Iterable[tuple[str, str]]) -> None:
+    def _print(self, lines: Iterable[tuple[str, str]], style: str = "") -> None:
         if not self.as_json:
-            print_lines(lines)
+            print_lines(lines, style)
 
     def _take_sample(self, report: Report) -> None:
         runtime = choose_runtime(self.request.sandbox, self.request.device)
@@ -86,7 +86,7 @@ class Session:
         competition, task = report.competition.name, report.submission.task
         if self.leaderboard is not None:
             return standing_on(self.leaderboard, competition, task, complexity)
-        if not self.request.results.is_dir():
+        if report.competition.ranking != "complexity" or not self.request.results.is_dir():
             return None
         return standing_among(self.request.results, competition, task, complexity)
 

@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from haet_eval.check.estimate import estimate_memory_bytes, estimate_operations, estimate_seconds
+from haet_eval.check.rehearsal import MadeUp, Moment
+from haet_eval.check.sample import Milestone, Sample
+from haet_eval.check.standing import standing_among, standing_on
+from haet_eval.errors import UsageProblem
+from haet_eval.record import Operations, OperatorCost
+from haet_eval.store import Store
+from tests.fixtures.records import make_record
+
+
+def counted(total: int) -> Operations:
+    line = OperatorCost(operator="aten.mm.default", calls=1, operations=total)
+    return Operations(standard=1, total=total, by_phase={"forward": total}, by_operator=(line,), uncounted=())
+
+
+def milestones(*operations: int, **values: str) -> list[Milestone]:
+    return [
+        Milestone(number, {"epoch": str(epoch), **values}) for epoch, number in enumerate(operations, start=1)
+    ]
+
+
+def test_what_was_counted_to_its_end_is_exact_but_for_what_was_made_up() -> None:
+    sample = Sample(finished=True, computed=False, operations=counted(100))
+    assert estimate_operations(sample).method == "counted"
+    assert estimate_operations(sample).basis.endswith(": exact")
+    sample.made_up = MadeUp(values=3)
+    assert "decides by one of the 3 values" in estimate_operations(sample).basis
+    assert "decides by the clock (a.py:1)" in estimate_operations(sample, ["a.py:1"]).basis
+    sample.made_up = MadeUp(shapes=2)
+    assert "2 shapes depended on data" in estimate_operations(sample).basis
+    assert "exact" not in estimate_operations(sample).basis
+
+
+@given(
+    first=st.integers(0, 10**15),
+    each=st.integers(1, 10**14),
+    done=st.integers(2, 20),
+    left=st.integers(0, 100),
+)
+def test_equal_epochs_are_extrapolated_without_error(first: int, each: int, done: int, left: int) -> None:
+    operations = [first + number * each for number in range(done)]
+    sample = Sample(
+        operations=counted(operations[-1] + 1),
+        milestones=milestones(*operations, epochs=str(done + left)),
+        stopped="after 5 s",
+    )
+    found = estimate_operations(sample)
+    assert found.method == "extrapolated"
+    assert found.total == pytest.approx(first + (done - 1 + left) * each, rel=1e-12)
+    assert found.low == found.high == found.total
+    assert f"epoch {done} of {done + left}" in found.basis
+
+
+def test_unequal_epochs_give_a_range_and_the_first_is_left_out() -> None:
+    sample = Sample(operations=counted(0), milestones=milestones(500, 600, 700, 810, epochs="6"))
+    found = estimate_operations(sample)
+    assert (found.low, found.total, found.high) == (1010, 1020, 1030)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"step": "30", "steps": "300"},
+        {"step": "30/300"},
+        {"step": "30 of 300"},
+        {"iteration": "30", "total_iterations": "300"},
+        {"batch": "30", "of": "300"},
+    ],
+)
+def test_progress_is_read_from_what_is_reported(values: dict[str, str]) -> None:
+    name = next(iter(values))
+    earlier = {**values, name: values[name].replace("30", "20", 1)}
+    sample = Sample(operations=counted(0), milestones=[Milestone(40, earlier), Milestone(50, values)])
+    assert estimate_operations(sample).total == 50 + 270
+
+
+@pytest.mark.parametrize("values", [{}, {"epochs": "x"}, {"epochs": "1"}])
+def test_without_a_total_there_is_only_a_lower_bound(values: dict[str, str]) -> None:
+    sample = Sample(operations=counted(77), milestones=milestones(30, 60, **values), stopped="after 5 s")
+    found = estimate_operations(sample)
+    assert (found.total, found.method) == (77, "lower_bound")
+    assert "after 5 s" in found.basis
+
+
+def test_time_is_that_of_operations_and_calls() -> None:
+    """Each operation takes 2 s, each call 3 s; the first calls take longer."""
+    done = [(0, 0), (1, 5), (2, 6), (7, 7), (8, 9), (20, 10), (21, 30)]
+    moments = [Moment(90.0 + 2 * o + 3 * c, o, c) for o, c in done]
+    sample = Sample(finished=True, computed=False, operations=counted(121), messages=230, moments=moments)
+    found = estimate_seconds(sample, estimate_operations(sample))
+    assert found is not None
+    assert found.value == pytest.approx(90 + 2 * 121 + 3 * 230)
+    assert found.low <= found.value <= found.high
+
+
+def test_time_is_not_told_from_nothing_and_measured_where_all_was_computed() -> None:
+    sample = Sample(finished=True, computed=False, operations=counted(10), moments=[Moment(1.0, 5, 5)])
+    assert estimate_seconds(sample, estimate_operations(sample)) is None
+    sample.computed, sample.wall_seconds = True, 12.5
+    found = estimate_seconds(sample, estimate_operations(sample))
+    assert found is not None
+    assert (found.value, found.low, found.high) == (12.5, 12.5, 12.5)
+
+
+def test_memory_grows_with_what_lives_while_counting() -> None:
+    sample = Sample(peak_memory_bytes=1000, living_bytes=(300, 200))
+    assert estimate_memory_bytes(sample) == 1000
+    sample.living_bytes = (300, 450)
+    assert estimate_memory_bytes(sample) == 1150
+    assert estimate_memory_bytes(Sample()) is None
+
+
+def test_a_place_among_records(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    record = make_record()
+    store.add(record)
+    assert record.competition is not None
+    assert record.complexity is not None
+    assert record.submission.task is not None
+    where = record.competition.name, record.submission.task
+    better = standing_among(tmp_path, *where, record.complexity - 1)
+    worse = standing_among(tmp_path, *where, record.complexity + 1)
+    assert (better.position, better.of, better.best) == (1, 2, record.complexity)
+    assert (worse.position, worse.of) == (2, 2)
+    assert standing_among(tmp_path, "another", where[1], 1).of == 1
+
+
+def test_a_place_on_a_leaderboard(tmp_path: Path) -> None:
+    file = tmp_path / "leaderboard.json"
+    row = {"competition": "c", "task": "t", "position": 1}
+    rows = [row | {"complexity": "100"}, row | {"complexity": "9" * 20, "task": "u"}]
+    file.write_text(json.dumps({"entries": [*rows, row | {"complexity": None, "position": None}]}))
+    assert standing_on(file, "c", "t", 200).position == 2
+    assert standing_on(file, "c", "u", 200).position == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"entries": [{}]}', '{"entries": 1}'])
+def test_a_file_that_is_no_leaderboard_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "leaderboard.json"
+    file.write_text(text)
+    with pytest.raises(UsageProblem, match="is no leaderboard"):
+        standing_on(file, "c", "t", 1)
