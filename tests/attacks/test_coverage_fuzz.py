@@ -1,6 +1,6 @@
 """Bytes that a fuzzer grows by the code that they reach get typed rejections and nothing else.
 
-HAET_FUZZ_RUNS makes it longer, HAET_FUZZ_SEED makes it another. `tests.attacks.coverage_fuzzer` runs for hours.
+HAET_FUZZ_RUNS makes it longer, HAET_FUZZ_SEED makes it another.
 """
 
 import os
