@@ -58,7 +58,7 @@ def _pool_table(pool: Pool, places: list[Ranked], leaderboard: Leaderboard, wide
 
 
 def _unranked_table(entries: Iterable[Entry]) -> Table:
-    table = _table(Text("Not qualified", "bold"))
+    table = _table(Text("Without a place", "bold"))
     _add_name_columns(table)
     table.add_column("task", max_width=20, no_wrap=True)
     table.add_column("verdict", no_wrap=True)

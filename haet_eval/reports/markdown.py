@@ -22,7 +22,7 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     sections = [_pool(pool, list(places), leaderboard) for pool, places in by_pool(leaderboard)]
     if leaderboard.unranked:
         lines = [_unranked_line(entry) for entry in leaderboard.unranked]
-        sections.append("\n".join(["## Not qualified", "", _UNRANKED_HEADER, *lines]))
+        sections.append("\n".join(["## Without a place", "", _UNRANKED_HEADER, *lines]))
     return "\n\n".join(sections or ["No qualified submission yet."]) + "\n"
 
 
