@@ -64,7 +64,9 @@ def test_a_native_training_gives_the_weights_of_the_counted_one(judge: Callable[
 
 
 def test_a_native_record_says_what_was_not_counted(judge: Callable[..., Outcome]) -> None:
-    record = judge("def train(task):\n    task.report(step=1)\n    print('hello')\n    return Linear()").record
+    record = judge(
+        "def train(task):\n    task.report(step=1)\n    print('hello')\n    return Linear()"
+    ).record
     assert record.status.verdict is Verdict.QUALIFIED
     assert (record.training, record.trace, record.complexity) == (None, None, None)
     assert record.native is not None
@@ -199,11 +201,15 @@ def test_the_last_checkpoint_counts_when_the_time_is_over(judge: Callable[..., O
     assert record.native.checkpoint_used
     assert record.native.wall_seconds >= 3
     assert record.evaluation is not None
-    predictions = outcome.path.parent / "artifacts" / f"{record.evaluation.predictions.sha256}.predictions.txt"
+    predictions = (
+        outcome.path.parent / "artifacts" / f"{record.evaluation.predictions.sha256}.predictions.txt"
+    )
     assert set(predictions.read_text().split()) == {"9"}  # as the model was when it was marked
 
 
-def test_a_model_that_is_returned_in_time_counts_instead_of_checkpoints(judge: Callable[..., Outcome]) -> None:
+def test_a_model_that_is_returned_in_time_counts_instead_of_checkpoints(
+    judge: Callable[..., Outcome],
+) -> None:
     code = "def train(task):\n    task.checkpoint(Linear())\n    return Linear()"
     record = judge(code, CHECKPOINTS).record
     assert record.status.verdict is Verdict.QUALIFIED

@@ -1,0 +1,160 @@
+"""Trainings on several nodes: real data-parallel programs, alone with each other on a loopback device."""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from haet_eval.errors import Verdict
+from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.record import Sandbox
+from tests.fixtures.submissions import write_native_competition, write_submission
+
+EXAMPLE = Path(__file__).parents[2] / "submissions" / "digits-ddp"
+TWO_NODES = "nodes = 2"
+
+SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "process"]
+
+
+@pytest.fixture(params=SANDBOXES)
+def judge(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Outcome]:
+    """Evaluates a folder, or the code of a `train`, on two nodes."""
+    sandbox: Sandbox = request.param
+    if sandbox == "docker":
+        request.getfixturevalue("sandbox_image")
+
+    def run(submission: Path | str, **budgets: int) -> Outcome:
+        if isinstance(submission, str):
+            submission = write_submission(tmp_path / "submission", submission)
+        rules = write_native_competition(tmp_path / "rules.toml", TWO_NODES, **budgets)
+        return evaluate(
+            Request(
+                submission,
+                data_dir=tmp_path / "data",
+                results=tmp_path / "results",
+                competition=str(rules),
+                sandbox=sandbox,
+            )
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_data_parallel_training_on_two_nodes(judge: Callable[..., Outcome]) -> None:
+    record = judge(EXAMPLE).record
+    assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
+    assert record.native is not None
+    assert record.native.nodes == 2
+    assert record.evaluation is not None
+    assert record.evaluation.accuracy >= 0.93
+    assert record.native.parameters is not None
+    assert record.native.parameters.total == 1898
+    assert record.rank is not None
+
+
+def test_nodes_have_the_environment_of_torchrun_and_reduce(judge: Callable[..., Outcome]) -> None:
+    code = """
+    import os
+    from torch import distributed
+    from torch.nn.parallel import DistributedDataParallel
+
+    def train(task):
+        distributed.init_process_group("gloo")
+        number = torch.tensor(10.0 ** distributed.get_rank())
+        distributed.all_reduce(number)
+        print(int(number), distributed.get_world_size(), os.environ["LOCAL_RANK"], os.environ["GROUP_RANK"])
+        return DistributedDataParallel(Linear())
+    """
+    record = judge(code).record
+    assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
+    assert record.log.head.splitlines()[-1] == "11 2 0 0"
+    assert record.native is not None
+    assert record.native.parameters is not None
+    assert record.native.parameters.total == 30_730
+
+
+DEATHS = {
+    "an exception": ("raise KeyError('lost')", Verdict.FAILED, "Node 1: KeyError: 'lost'"),
+    "an end of the process": ("os._exit(7)", Verdict.FAILED, "Node 1: "),
+}
+
+
+@pytest.mark.parametrize("name", DEATHS)
+def test_a_node_that_dies_ends_the_run(judge: Callable[..., Outcome], name: str) -> None:
+    death, verdict, reason = DEATHS[name]
+    code = f"""
+    import os, time
+    from torch import distributed
+
+    def train(task):
+        distributed.init_process_group("gloo")
+        if distributed.get_rank() == 1:
+            {death}
+        distributed.barrier()
+        return Linear()
+    """
+    began = time.monotonic()
+    record = judge(code, wall_seconds=300).record
+    assert record.status.verdict is verdict, record.status.reason
+    assert record.status.reason.startswith(reason)
+    assert time.monotonic() - began < 120  # and not at the end of the time
+
+
+def test_a_node_that_waits_for_ever_runs_out_of_time(judge: Callable[..., Outcome]) -> None:
+    code = """
+    import os
+    from torch import distributed
+
+    def train(task):
+        distributed.init_process_group("gloo")
+        if distributed.get_rank() == 0:
+            distributed.barrier()
+        while True: pass
+    """
+    record = judge(code, wall_seconds=6).record
+    assert record.status.verdict is Verdict.LIMIT_TIME, record.status.reason
+
+
+REACHING_OUT = """
+import os, socket
+
+def outcome(*address):
+    try:
+        with socket.create_connection(address, timeout=3):
+            return "connected"
+    except OSError as error:
+        return type(error).__name__ + " " + str(error.errno)
+
+def family(number, kind=socket.SOCK_STREAM, protocol=0):
+    try:
+        socket.socket(number, kind, protocol).close()
+        return "made"
+    except OSError as error:
+        return type(error).__name__ + " " + str(error.errno)
+
+def train(task):
+    if os.environ["RANK"] == "0":
+        print(*(name for _, name in socket.if_nameindex()))
+        print(outcome("1.1.1.1", 443), "/", outcome("172.17.0.1", {port}), "/", outcome("127.0.0.1", {port}))
+        print(family(socket.AF_VSOCK), "/", family(socket.AF_PACKET, socket.SOCK_RAW), "/",
+              family(socket.AF_INET, socket.SOCK_RAW, 1), "/", family(socket.AF_NETLINK, socket.SOCK_RAW, 9))
+    return Linear()
+"""
+
+
+@pytest.mark.docker
+def test_nodes_reach_neither_the_internet_nor_the_host(tmp_path: Path, sandbox_image: str) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:  # the host listens on all of its addresses
+        code = REACHING_OUT.replace("{port}", str(listener.getsockname()[1]))
+        rules = write_native_competition(tmp_path / "rules.toml", TWO_NODES)
+        submission = write_submission(tmp_path / "submission", code)
+        data, results = tmp_path / "data", tmp_path / "results"
+        record = evaluate(Request(submission, data, results, competition=str(rules))).record
+    assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
+    interfaces, addresses, families = record.log.head.splitlines()
+    assert interfaces == "lo"
+    assert addresses == "OSError 101 / OSError 101 / ConnectionRefusedError 111"  # no network, nobody there
+    assert families == " / ".join(["PermissionError 1"] * 4)
