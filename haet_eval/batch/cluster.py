@@ -72,6 +72,7 @@ class ClusterSite:
             raise
 
     def slots(self) -> int:
+        self._where()
         return min(sum(self._offers().values()), self._jobs or 2**31)
 
     def judge(self, order: Order) -> Outcome:
@@ -81,7 +82,7 @@ class ClusterSite:
         except NodeProblem as problem:
             self._put_aside(problem)
             raise
-        except HaetError:
+        except (HaetError, SiteLost):
             raise
         except (CancelledError, RuntimeError):
             raise self._lost() from None
@@ -141,10 +142,8 @@ class ClusterSite:
         """How many runs each usable worker takes at once, by its address."""
         return {
             address: min(
-                int(facts["nthreads"]), *(int(facts["resources"].get(name, 0)) for name in self._resources)
+                [int(facts["nthreads"]), *(int(facts["resources"].get(name, 0)) for name in self._resources)]
             )
-            if self._resources
-            else int(facts["nthreads"])
             for address, facts in self._workers().items()
             if address not in self._set_aside
         }
@@ -158,7 +157,7 @@ class ClusterSite:
             told = "; ".join(sorted(set(self._set_aside.values())))
             raise SiteLost(
                 f"no worker of the cluster can make these runs: {told}",
-                "`haet-eval doctor` on a node may know more",
+                "put that right on the nodes (`haet-eval doctor` looks), then start the same batch again",
             )
         return {"workers": usable}
 

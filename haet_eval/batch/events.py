@@ -69,7 +69,14 @@ class GivenUp:
     hint: str
 
 
-Event: TypeAlias = Planned | Started | Moved | Retried | Finished | GivenUp
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something worth knowing happened."""
+
+    text: str
+
+
+Event: TypeAlias = Planned | Started | Moved | Retried | Finished | GivenUp | Noted
 
 
 class Watcher(Protocol):

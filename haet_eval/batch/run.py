@@ -15,7 +15,7 @@ from tenacity.stop import stop_after_attempt, stop_when_event_set
 from tenacity.wait import wait_exponential_jitter
 
 from haet_eval.archive import pack_folder
-from haet_eval.batch.events import Event, Finished, GivenUp, Moved, Planned, Retried, Started, Watcher
+from haet_eval.batch.events import Event, Finished, GivenUp, Moved, Noted, Planned, Retried, Started, Watcher
 from haet_eval.batch.job import Job, Order
 from haet_eval.batch.judge import Message
 from haet_eval.batch.ledger import Failure, Ledger
@@ -135,10 +135,16 @@ class Batch:
         """As many runs at a time as the site has room for."""
         under_way: set[Future[None]] = set()
         job = next(jobs, None)
+        if not site.slots():
+            self._reporting.tell(Noted("No worker is there yet; waiting for one."))
         while (job or under_way) and not self._stop.is_set():
-            while job and len(under_way) < site.slots():
+            room = site.slots()
+            while job and len(under_way) < room:
                 under_way.add(drivers.submit(self._drive, job, site))
                 job = next(jobs, None)
+            if not under_way:
+                self._stop.wait(_LOOK_SECONDS)
+                continue
             done, under_way = wait(under_way, _LOOK_SECONDS, FIRST_COMPLETED)
             for future in done:
                 future.result()

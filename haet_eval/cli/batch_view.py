@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from haet_eval.batch.events import Event, Finished, GivenUp, Moved, Planned, Retried, Started, Watcher
+from haet_eval.batch.events import Event, Finished, GivenUp, Moved, Noted, Planned, Retried, Started, Watcher
 from haet_eval.batch.plan import State
 from haet_eval.cli.screen import progress_text
 from haet_eval.cli.text import safe
@@ -151,6 +151,8 @@ def headline(event: Event) -> str:
             score = f"{readable_accuracy(event.accuracy)}, complexity {readable_count(event.complexity)}"
             shown = f" ({score})" if event.accuracy is not None else ""
             return f"{event.submission}: {event.verdict}{shown}, {event.seconds:.0f} s"
+        case Noted():
+            return event.text
         case GivenUp():
             return f"{event.submission}: could not be judged: {event.reason}"
 

@@ -1,12 +1,17 @@
 """Whole batches as a user runs them, in local processes: stopped in every way, and started again."""
 
 import signal
+import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import docker
 import psutil
 import pytest
 
 from haet_eval.errors import ExitCode
+from haet_eval.runtimes.docker.container import LABEL_FOLDER
 from tests.fixtures.batches import (
     PATIENCE_SECONDS,
     QUICK,
@@ -19,6 +24,7 @@ from tests.fixtures.batches import (
     wait_for_record,
     wait_for_training,
 )
+from tests.fixtures.submissions import write_competition
 
 pytestmark = pytest.mark.slow
 
@@ -137,3 +143,68 @@ def test_a_list_names_submissions_with_seeds_and_tasks(batches: Batches) -> None
     one_seed = batches.run("--seed", "4", "--dry-run", paths=("submissions/one",))
     assert one_seed.states() == {"one": "done"}
     assert batches.run("--seed", "5", "--dry-run", paths=("submissions/one",)).states() == {"one": "new"}
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_three_at_a_time_in_containers_leave_each_other_alone(batches: Batches) -> None:
+    """Each run begins by removing what dead runs left: here, while two others live."""
+    batches.temporary.chmod(0o711)  # for the containers' user
+    rules = write_competition(batches.folder / "rules.toml", cpus=1, memory_bytes=2**30, wall_seconds=300)
+    for name in ("a", "b", "c"):
+        batches.add(name, SLOW.replace("150", "100") + f"# {name}")
+    options = ("--sandbox", "docker", "--competition", str(rules), "--jobs", "3", "--retries", "0")
+    with batches.running(*options) as process:
+        limits = wait_for_containers(batches, 6)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == ExitCode.QUALIFIED, err
+    assert limits == {(10**9, 2**30)}
+    assert batches.verdicts() == judged_once("a", "b", "c")
+    assert not containers(batches)
+    assert not batches.leftovers()
+    assert not Ended(process.returncode, events(out), err).named("retried")
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_no_container_outlives_a_batch_that_was_stopped(batches: Batches) -> None:
+    batches.temporary.chmod(0o711)
+    rules = write_competition(batches.folder / "rules.toml", cpus=1, memory_bytes=2**30, wall_seconds=300)
+    for name in ("a", "b"):
+        batches.add(name, SLOW.replace("150", "1000") + f"# {name}")
+    options = ("--sandbox", "docker", "--competition", str(rules), "--jobs", "2")
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with batches.running(*options) as process:
+            wait_for_containers(batches, 4)
+            process.send_signal(number)
+            process.wait(PATIENCE_SECONDS)
+        batches.wait_until_nothing_runs()
+        assert not containers(batches)
+        assert not batches.leftovers()
+        assert not batches.verdicts()
+
+
+def containers(batches: Batches) -> list[dict[str, Any]]:
+    """The limits of every container of these batches' runs, running or not."""
+    with closing(docker.from_env()) as client:
+        found = client.api.containers(all=True, filters={"label": LABEL_FOLDER})
+        return [
+            client.api.inspect_container(one["Id"])["HostConfig"]
+            for one in found
+            if one["Labels"][LABEL_FOLDER].startswith(str(batches.temporary))
+        ]
+
+
+def wait_for_containers(batches: Batches, count: int) -> set[tuple[int, int]]:
+    """Until so many are there at once; the processors and the memory that they may use."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            found = containers(batches)
+        except docker.errors.NotFound:
+            continue
+        if len(found) >= count:
+            time.sleep(2.0)
+            return {(one["NanoCpus"], one["Memory"]) for one in found}
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
