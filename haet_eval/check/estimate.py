@@ -126,16 +126,16 @@ def _extrapolate(progress: list[_Progress], stopped: str) -> OperationsEstimate:
 
 
 def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | None:
-    """Wall time of the training on this machine; None where too little was computed.
+    """Wall time of the training on this machine; None where nothing was computed.
 
     A least-squares fit of the time to operations and calls in the later half of the computed part. The
     bounds are what the operations alone, and the calls alone, would make of it.
     """
     if sample.finished and sample.computed:
         return Range(sample.wall_seconds, sample.wall_seconds, sample.wall_seconds)
-    moments = [moment for moment in sample.moments if moment.operations]
-    if len(moments) < 2:
+    if not sample.moments:
         return None
+    moments = [Moment(0.0, 0, 0), *sample.moments]
     assert sample.operations is not None
     last, first = moments[-1], _halfway(moments)
     share = operations.total / max(sample.operations.total, 1)
