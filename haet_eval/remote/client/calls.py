@@ -46,14 +46,14 @@ class KnownCall:
     """What a call returns, and how its record is written.
 
     `single` is the one result that is a new tensor, `same` the input that is the one result, or -1.
-    `mirror`: True if it can be done on mirrors, False if it never touches any, None if it may write tensors
-    that have one.
+    `mirror`: whether it can be done on mirrors; `forgets`: the inputs that may have one and not afterwards.
     """
 
     __slots__ = (
         "dynamic",
         "exact",
         "flip",
+        "forgets",
         "mirror",
         "new",
         "number",
@@ -78,7 +78,8 @@ class KnownCall:
     view: bool
     exact: bool
     flip: Any  # sets the mark of a lazy conjugate or negative, for the operators that make one
-    mirror: bool | None
+    mirror: bool
+    forgets: tuple[int, ...]
 
 
 def results_of(outcome: Outcome, inputs: Sequence[Any], exact: bool) -> list[Result]:

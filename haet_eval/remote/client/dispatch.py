@@ -4,7 +4,7 @@ A call that was made before with the same metadata costs no answer: what it retu
 of its kind defines a template, and asks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from itertools import count
 from typing import Any, Final
@@ -123,17 +123,24 @@ class Dispatcher:
         elif kind is bool:
             key.append(_TRUE if value else _FALSE)
         elif kind is list or kind is tuple or kind is torch.Size:
-            for item in value:
-                if type(item) is RemoteTensor:
-                    tensors.append(item)
-                    key.append(id(item._layout))
-                elif type(item) is int:
-                    key.append(item)
-                else:
-                    self._walk(item, key, tensors, floats)
+            self._walk_list(value, key, tensors, floats)
             key.append(_END)
         else:
             self._walk_rare(value, key, tensors)
+
+    def _walk_list(
+        self, items: Sequence[Any], key: list[Any], tensors: list[RemoteTensor], floats: list[float]
+    ) -> None:
+        if items and type(items[0]) is RemoteTensor:
+            try:
+                key += [id(item._layout) for item in items]
+                tensors += items
+            except AttributeError:  # there is a None or an ordinary tensor among them
+                pass
+            else:
+                return
+        for item in items:
+            self._walk(item, key, tensors, floats)
 
     def _walk_rare(self, value: Any, key: list[Any], tensors: list[RemoteTensor]) -> None:
         if isinstance(value, torch.Tensor):
@@ -183,8 +190,8 @@ class Dispatcher:
         value = None
         if known.mirror:
             value = mirror.run(func, args, kwargs, tensors)
-        elif known.mirror is None:
-            mirror.forget(tensors)
+        elif known.forgets:
+            mirror.forget([tensors[position] for position in known.forgets])
         single = known.single
         if single is not None:
             handle = Handle(first, link.freed)
@@ -260,8 +267,7 @@ class Dispatcher:
         self._tell_phase()
         self._define(known, func, args, kwargs, tensors, floats)
         value = mirror.run(func, args, kwargs, tensors) if known.mirror else None
-        if known.mirror is None:
-            mirror.forget(tensors)
+        mirror.forget([tensors[position] for position in known.forgets])
         result = self._adopt(known, tensors)
         if known.view:
             _change_metadata(func, args, kwargs, tensors)
@@ -300,7 +306,8 @@ class Dispatcher:
         known.same = -1
         if known.returns == "one" and isinstance(first_result, Input) and not (known.dynamic or known.view):
             known.same = first_result.position
-        known.mirror = mirror.policy(func, known, tensors)
+        known.mirror = mirror.is_possible(func, known, tensors)
+        known.forgets = () if known.mirror else mirror.forgotten(func, tensors)
 
     @staticmethod
     def _classify(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kind: str) -> KnownCall:

@@ -14,19 +14,27 @@ from haet_eval.remote.client.calls import Input, KnownCall, NewTensor, Result
 from haet_eval.remote.client.tensor import RemoteTensor
 
 
-def policy(func: Any, known: KnownCall, tensors: Sequence[RemoteTensor]) -> bool | None:
-    """See `KnownCall.mirror`."""
-    aliases = any(argument.alias_info is not None for argument in func._schema.arguments)
-    if (
+def is_possible(func: Any, known: KnownCall, tensors: Sequence[RemoteTensor]) -> bool:
+    """Whether a call can be done on mirrors."""
+    return (
         not (known.random or known.dynamic or known.view)
         and known.returns in ("one", "nothing")
         and bool(tensors)
         and all(not tensor._layout.shape for tensor in tensors)
         and all(_is_scalar(result, tensors) for result in known.results)
-        and (not aliases or func._schema.is_mutable)
-    ):
-        return True
-    return None if aliases else False
+        and (not _aliases(func) or func._schema.is_mutable)
+    )
+
+
+def forgotten(func: Any, tensors: Sequence[RemoteTensor]) -> tuple[int, ...]:
+    """The inputs whose mirrors may be wrong after a call that writes, or that makes a view to write to."""
+    if not _aliases(func):
+        return ()
+    return tuple(place for place, tensor in enumerate(tensors) if not tensor._layout.shape)
+
+
+def _aliases(func: Any) -> bool:
+    return any(argument.alias_info is not None for argument in func._schema.arguments)
 
 
 def _is_scalar(result: Result, tensors: Sequence[RemoteTensor]) -> bool:

@@ -41,6 +41,7 @@ class RemoteTensor(torch.Tensor):
     because it depends on no data (the step counter of an optimizer).
     """
 
+    __slots__ = ("_handle", "_layout", "_mirror")
     _layout: TensorMeta
     _handle: Handle
     _mirror: torch.Tensor | None
@@ -86,8 +87,7 @@ class RemoteTensor(torch.Tensor):
             copy._is_param = True
         else:
             copy.grad = deepcopy(self.grad, memo)
-            own = {name: value for name, value in vars(self).items() if name not in _OURS}
-            vars(copy).update(deepcopy(own, memo))
+            vars(copy).update(deepcopy(vars(self), memo))
         memo[id(self)] = copy
         return copy  # type: ignore[no-any-return]
 
@@ -162,7 +162,6 @@ class RemoteTensor(torch.Tensor):
 
 
 _SHOWN_ELEMENTS = 32
-_OURS = frozenset({"_layout", "_handle", "_mirror"})
 
 
 def make(meta: TensorMeta, offset: int, handle: Handle, mirror: torch.Tensor | None = None) -> RemoteTensor:

@@ -59,7 +59,8 @@ def derivatives(task: Any) -> Results:
         "hvp": jvp(grad(loss), (w,), (torch.ones_like(w),))[1],
         "jacobian": jacrev(lambda z: (z @ w).tanh())(x[0]),
         "forward": jacfwd(lambda z: z.sin() * z.sum())(small),
-        "hessian": hessian(lambda z: (z**3).sum())(small),
+        # Forward mode makes zeros without memory; the executor gives them some, and their sign may change.
+        "hessian": hessian(lambda z: (z**3).sum())(small) + 0.0,
         "vjp": pull(torch.ones(5))[0],
     }
 
