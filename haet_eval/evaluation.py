@@ -39,7 +39,8 @@ class Request:
 
     Several `runs` differ in their seeds, which are derived from `seed`. With a `split_seed`, the first of
     them is audited: trained once more, on the split that this draws. `count` also runs the counted training
-    where the competition asks for a native one only. `test_data` is the test set, where that is secret.
+    where the competition asks for a native one only. `test_data` is the test set, where that is secret;
+    `rules_folder` is what the paths in the rules are relative to, where that is not their own folder.
     """
 
     submission: Path
@@ -54,6 +55,7 @@ class Request:
     split_seed: int | None = None
     count: bool = False
     test_data: Path | None = None
+    rules_folder: Path | None = None
     metering: Metering = AS_RANKED
 
 
@@ -185,6 +187,8 @@ def unpack(request: Request, findings: Findings, observer: Observer) -> Assignme
 def read(request: Request, findings: Findings) -> tuple[Submission, Competition]:
     """Read the archive and find its competition, which has the task that it is for."""
     competition = load_competition(request.competition) if request.competition else None
+    if competition and request.rules_folder:
+        competition = competition.located(request.rules_folder)
     limits = ArchiveLimits(**competition.limits.model_dump()) if competition else ArchiveLimits()
     findings.competition = competition
     if request.task is not None:

@@ -66,7 +66,9 @@ class Order:
     Attributes:
         archive: the canonical zip; its SHA-256 is `job.identity.submission`.
         rules: the text of an organizer's own competition file; None where the rules are built in.
+        rules_folder: what the paths in them are relative to, the same on every machine.
         data_dir: folder of the data sets where the run is made; None stands for the user's data folder.
+        test_data: the secret test set where the run is made, if there is one.
         sources: digest of what the sandbox image must have been built from.
         image: digest of the sandbox image that must be used; None where any image of these sources may.
     """
@@ -74,6 +76,8 @@ class Order:
     job: Job
     archive: bytes
     rules: str | None
+    rules_folder: Path | None
     data_dir: Path | None
+    test_data: Path | None
     sources: str
     image: str | None

@@ -97,6 +97,8 @@ def _request(order: Order, archive: Path, competition: str, results: Path) -> Re
         data_dir=order.data_dir or default_data_dir(),
         results=results,
         competition=competition,
+        test_data=order.test_data,
+        rules_folder=order.rules_folder,
         task=order.job.task,
         sandbox=identity.sandbox,
         seed=identity.seed,

@@ -41,6 +41,7 @@ class Settings:
 
     results: Path
     data_dir: Path | None
+    test_data: Path | None
     retries: int
     sources: str
     image: str | None
@@ -207,7 +208,9 @@ class Batch:
             job=job,
             archive=_archive(job, limits),
             rules=None if built_in else Path(job.competition).read_text("utf-8"),
+            rules_folder=None if built_in else Path(job.competition).resolve().parent,
             data_dir=self._settings.data_dir,
+            test_data=self._settings.test_data,
             sources=self._settings.sources,
             image=self._settings.image,
         )

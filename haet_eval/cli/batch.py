@@ -30,6 +30,11 @@ _MAX_RUNS = 100
     help="Folder of the data sets, on every node.  [default: the user's data folder]",
 )
 @click.option(
+    "--test-data",
+    type=click.Path(path_type=Path),
+    help="The secret test set, on every node, where the competition has one.",
+)
+@click.option(
     "--results",
     default="results",
     show_default=True,
@@ -91,6 +96,7 @@ def batch(
     competition: str | None,
     task: str | None,
     data_dir: Path | None,
+    test_data: Path | None,
     results: Path,
     sandbox: Literal["docker", "process"],
     seed: int,
@@ -130,7 +136,7 @@ def batch(
             where = f"on the cluster at {scheduler}" if scheduler else _at_once(plan, jobs)
             print_plan(plan, f"They would run {where}.")
         return ExitCode.QUALIFIED
-    settings = _settings(results, data_dir, retries, options)
+    settings = _settings(results, data_dir, test_data, retries, options)
     with ledger.locked():
         plan = make_plan(found.sources, options, ledger)
         return _run(plan, ledger, settings, scheduler, jobs, as_json=as_json)
@@ -163,13 +169,16 @@ def _run(
     return ExitCode.ENVIRONMENT if summary.given_up or summary.left else ExitCode.QUALIFIED
 
 
-def _settings(results: Path, data_dir: Path | None, retries: int, options: "Options") -> "Settings":
+def _settings(
+    results: Path, data_dir: Path | None, test_data: Path | None, retries: int, options: "Options"
+) -> "Settings":
     from haet_eval.batch.node import local_image
     from haet_eval.batch.run import Settings
     from haet_eval.runtimes.image_files import build_context
 
     image = local_image() if options.sandbox == "docker" else None
-    return Settings(results, data_dir and data_dir.resolve(), retries, build_context().digest, image)
+    data_dir, test_data = data_dir and data_dir.resolve(), test_data and test_data.resolve()
+    return Settings(results, data_dir, test_data, retries, build_context().digest, image)
 
 
 def _local(

@@ -37,6 +37,9 @@ from haet_eval.verification.check import believable
     help="Folder of the data sets.  [default: the user's data folder]",
 )
 @click.option(
+    "--test-data", type=click.Path(path_type=Path), help="The secret test set, where the competition has one."
+)
+@click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that the new record goes to.  [default: it is not kept]",
@@ -48,6 +51,7 @@ def rerun(
     submission: Path,
     competition: str | None,
     data_dir: Path | None,
+    test_data: Path | None,
     results: Path | None,
     as_json: bool,
 ) -> ExitCode:
@@ -66,7 +70,7 @@ def rerun(
     stated = read_record(path)
     with TemporaryDirectory(prefix="haet-eval-rerun-") as folder:
         target = results or Path(folder)
-        again = Again(submission, data_dir or default_data_dir(), target, competition)
+        again = Again(submission, data_dir or default_data_dir(), target, competition, test_data)
         with open_screen() as observer:
             found = run(stated, again, observer).record
         if found.status.verdict is Verdict.INTERRUPTED:

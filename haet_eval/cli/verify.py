@@ -31,6 +31,9 @@ from haet_eval.verification.verify import Verification, verify
     help="Folder of the data sets.  [default: the user's data folder]",
 )
 @click.option(
+    "--test-data", type=click.Path(path_type=Path), help="The secret test set, where the competition has one."
+)
+@click.option(
     "--competition",
     metavar="FILE",
     shell_complete=suggest_competition_files,
@@ -56,6 +59,7 @@ def verify_records(
     records: tuple[str, ...],
     results: Path | None,
     data_dir: Path | None,
+    test_data: Path | None,
     competition: str | None,
     replay: bool,
     sandbox: Sandbox,
@@ -75,7 +79,8 @@ def verify_records(
     found = []
     for name in without_signatures(records):
         path = find_record(name, results or Path("results"))
-        sources = Sources(Store(results or path.parent), data_dir or default_data_dir(), competition)
+        store = Store(results or path.parent)
+        sources = Sources(store, data_dir or default_data_dir(), competition, test_data)
         verification, parts = verify(path, sources)
         verification = verification.and_also([check_signed(path, key)])
         if replay:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from haet_eval.competition import Competition, Task, load_competition
-from haet_eval.dataset import Dataset, load_dataset
+from haet_eval.dataset import Dataset, load_dataset, load_task_data
 from haet_eval.errors import HaetError, UsageProblem
 from haet_eval.record import Artifact, Record
 from haet_eval.store import Store
@@ -15,11 +15,15 @@ from haet_eval.verification.check import Check, differs, holds, same, unchecked
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where to look. `competition` is a file with the rules, None for the built-in ones."""
+    """Where to look. `competition` is a file with the rules, None for the built-in ones.
+
+    `test_data` is the test set, where that is secret.
+    """
 
     store: Store
     data_dir: Path
     competition: str | None = None
+    test_data: Path | None = None
 
 
 @dataclass(slots=True)
@@ -73,6 +77,12 @@ class Evidence:
         self.competition = rules
         return holds("competition", f"the rules of {name} are the same today")
 
+    def _load_data(self, record: Record, name: str, sources: Sources) -> Dataset:
+        task = self.task(record)
+        if task is None or self.competition is None:
+            return load_dataset(name, sources.data_dir)
+        return load_task_data(task, sources.data_dir, self.competition.folder, sources.test_data)
+
     def _take_data(self, record: Record, sources: Sources) -> Check:
         if record.dataset is None:
             return unchecked("data set", "the record names none")
@@ -80,7 +90,7 @@ class Evidence:
         if self.dataset is not None:
             return same("data set", stated.digest, self.dataset.digest, "drawn anew, it is the same")
         try:
-            found = load_dataset(stated.name, sources.data_dir)
+            found = self._load_data(record, stated.name, sources)
         except HaetError as problem:
             return unchecked("data set", f"{problem.message}; {problem.hint}".rstrip("; "))
         if found.digest == stated.digest:

@@ -26,6 +26,7 @@ class Again:
     data_dir: Path
     results: Path
     competition: str | None = None
+    test_data: Path | None = None
 
 
 def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
@@ -47,6 +48,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
     request = Request(
         submission=again.submission,
         data_dir=again.data_dir,
+        test_data=again.test_data,
         results=again.results,
         competition=rules,
         task=record.submission.task,
