@@ -89,10 +89,12 @@ _SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": _Bash, "zsh": _Zsh, "f
 def completion(ctx: click.Context, shell: str) -> None:
     """Print what completes haet-eval's commands, options and values in SHELL.
 
+    Add the line to the shell's file:
+
     \b
-    bash   haet-eval completion bash > ~/.local/share/bash-completion/completions/haet-eval
-    zsh    haet-eval completion zsh > _haet-eval     in a folder of your $fpath
-    fish   haet-eval completion fish > ~/.config/fish/completions/haet-eval.fish
+    ~/.bashrc                    eval "$(haet-eval completion bash)"
+    ~/.zshrc, after compinit     eval "$(haet-eval completion zsh)"
+    ~/.config/fish/config.fish   haet-eval completion fish | source
     """  # noqa: D301 the backslash is click's
     root = ctx.find_root()
     click.echo(_SHELLS[shell](root.command, {}, "haet-eval", VARIABLE).source(), nl=False)

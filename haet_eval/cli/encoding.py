@@ -5,8 +5,10 @@ import sys
 import unicodedata
 from typing import Final, TextIO
 
+_CODEC: Final = "plain_ascii"
 _PLAIN: Final = {
     "×": "x",
+    "ß": "ss",
     "·": "|",
     "–": "-",
     "−": "-",
@@ -25,6 +27,7 @@ _BLOCKS: Final = range(0x2580, 0x25A0)
 
 def use_plain_text_where_needed() -> None:
     """Let stdout and stderr write what they cannot encode as ASCII: `10¹⁴` as `10^14`."""
+    codecs.register(_find_codec)
     codecs.register_error("haet-eval", _replace)
     for stream in (sys.stdout, sys.stderr):
         _use(stream)
@@ -36,7 +39,23 @@ def _use(stream: TextIO | None) -> None:
     if codecs.lookup(stream.encoding).name.startswith("utf"):
         stream.reconfigure(errors="backslashreplace")
     else:  # Latin-1 and its like have some of the superscripts, but not all of a number's
-        stream.reconfigure(encoding="ascii", errors="haet-eval")
+        stream.reconfigure(encoding=_CODEC, errors="haet-eval")
+
+
+def _find_codec(name: str) -> codecs.CodecInfo | None:
+    """ASCII by another name: what is called so click takes for a mistake, and writes UTF-8 instead."""
+    if name != _CODEC:
+        return None
+    ascii_codec = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        ascii_codec.encode,
+        ascii_codec.decode,
+        ascii_codec.streamreader,
+        ascii_codec.streamwriter,
+        ascii_codec.incrementalencoder,
+        ascii_codec.incrementaldecoder,
+        name=_CODEC,
+    )
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
