@@ -21,8 +21,22 @@ class Standing:
     best: int | None
 
 
-def standing_among(results: Path, competition: str, task: str, complexity: int) -> Standing:
-    """The place among the records of a results directory: the official ones, or all where there are none."""
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """The complexities of those ranked."""
+
+    complexities: tuple[int, ...]
+    official: bool
+
+    def standing(self, complexity: int) -> Standing:
+        """The place that this complexity has among them."""
+        position = bisect_left(sorted(self.complexities), complexity) + 1
+        best = min(self.complexities, default=None)
+        return Standing(position, len(self.complexities) + 1, self.official, best)
+
+
+def rivals_among(results: Path, competition: str, task: str) -> Rivals:
+    """The records of a results directory: the official ones, or all that qualified where there are none."""
     entries = [
         entry
         for entry in Store(results).listing().entries
@@ -30,30 +44,25 @@ def standing_among(results: Path, competition: str, task: str, complexity: int) 
     ]
     ranked = rank(entries)
     others = ranked or rank(entries, unofficial=True)
-    return _place([one.entry.complexity or 0 for one in others], complexity, official=bool(ranked))
+    return Rivals(tuple(one.entry.complexity or 0 for one in others), official=bool(ranked))
 
 
-def standing_on(leaderboard: Path, competition: str, task: str, complexity: int) -> Standing:
-    """The place on a leaderboard that `haet-eval leaderboard --json` has written.
+def rivals_on(leaderboard: Path, competition: str, task: str) -> Rivals:
+    """Those on a leaderboard that `haet-eval leaderboard --json` has written.
 
     Raises:
         UsageProblem: it is no such file.
     """
     try:
         rows: list[dict[str, Any]] = json.loads(leaderboard.read_text("utf-8"))["entries"]
-        ranked = [
+        ranked = tuple(
             int(row["complexity"])
             for row in rows
             if row["position"] is not None and (row["competition"], row["task"]) == (competition, task)
-        ]
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageProblem(
             f"{leaderboard} is no leaderboard: {type(error).__name__}: {error}",
             "Give the file that `haet-eval leaderboard DIR --json > FILE` writes.",
         ) from None
-    return _place(ranked, complexity, official=True)
-
-
-def _place(others: list[int], complexity: int, *, official: bool) -> Standing:
-    position = bisect_left(sorted(others), complexity) + 1
-    return Standing(position, len(others) + 1, official, min(others, default=None))
+    return Rivals(ranked, official=True)

@@ -10,7 +10,7 @@ import click
 from haet_eval.check.preparation import assign, read_submission
 from haet_eval.check.report import Report, document, estimate
 from haet_eval.check.sample import Terms, take_sample
-from haet_eval.check.standing import Standing, standing_among, standing_on
+from haet_eval.check.standing import Rivals, rivals_among, rivals_on
 from haet_eval.check.static import look_at
 from haet_eval.cli.check_lines import (
     estimate_lines,
@@ -68,27 +68,29 @@ class Session:
             print_lines(lines, style)
 
     def _take_sample(self, report: Report) -> None:
+        rivals = self._rivals(report)
         runtime = choose_runtime(self.request.sandbox, self.request.device)
         remove_leftovers()
         assignment, report.real_data = assign(self.request, report.submission, report.competition)
         with open_screen() as observer:
             sample = take_sample(assignment, runtime, self.terms, observer, real_data=report.real_data)
         report.sample, report.estimates = sample, estimate(sample, report.look)
-        if report.estimates is not None and report.estimates.complexity is not None:
-            report.standing = self._standing(report, report.estimates.complexity)
+        if rivals is not None and report.estimates is not None and report.estimates.complexity is not None:
+            report.standing = rivals.standing(report.estimates.complexity)
         if sample.log and not self.as_json:
             print_log(sample.log)
         self._print(estimate_lines(report))
         self._print(sample_lines(report))
         self._print(standing_lines(report.standing))
 
-    def _standing(self, report: Report, complexity: int) -> Standing | None:
+    def _rivals(self, report: Report) -> Rivals | None:
         competition, task = report.competition.name, report.submission.task
-        if self.leaderboard is not None:
-            return standing_on(self.leaderboard, competition, task, complexity)
-        if report.competition.ranking != "complexity" or not self.request.results.is_dir():
+        if report.competition.ranking != "complexity":
             return None
-        return standing_among(self.request.results, competition, task, complexity)
+        if self.leaderboard is not None:
+            return rivals_on(self.leaderboard, competition, task)
+        results = self.request.results
+        return rivals_among(results, competition, task) if results.is_dir() else None
 
     def _evaluate(self, report: Report) -> None:
         with open_screen() as observer:

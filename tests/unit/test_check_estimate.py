@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from haet_eval.check.estimate import estimate_memory_bytes, estimate_operations, estimate_seconds
 from haet_eval.check.rehearsal import MadeUp, Moment
 from haet_eval.check.sample import Milestone, Sample
-from haet_eval.check.standing import standing_among, standing_on
+from haet_eval.check.standing import rivals_among, rivals_on
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Operations, OperatorCost
 from haet_eval.store import Store
@@ -106,7 +106,7 @@ def test_time_is_not_told_from_nothing_and_measured_where_all_was_computed() -> 
     sample.moments = [Moment(1.0, 5, 5)]
     rough = estimate_seconds(sample, estimate_operations(sample))
     assert rough is not None
-    assert (rough.low, rough.high) == (pytest.approx(2), pytest.approx(6))
+    assert [rough.low, rough.high] == pytest.approx([2, 6])
     sample.computed, sample.wall_seconds = True, 12.5
     found = estimate_seconds(sample, estimate_operations(sample))
     assert found is not None
@@ -129,11 +129,11 @@ def test_a_place_among_records(tmp_path: Path) -> None:
     assert record.complexity is not None
     assert record.submission.task is not None
     where = record.competition.name, record.submission.task
-    better = standing_among(tmp_path, *where, record.complexity - 1)
-    worse = standing_among(tmp_path, *where, record.complexity + 1)
+    better = rivals_among(tmp_path, *where).standing(record.complexity - 1)
+    worse = rivals_among(tmp_path, *where).standing(record.complexity + 1)
     assert (better.position, better.of, better.best) == (1, 2, record.complexity)
     assert (worse.position, worse.of) == (2, 2)
-    assert standing_among(tmp_path, "another", where[1], 1).of == 1
+    assert rivals_among(tmp_path, "another", where[1]).standing(1).of == 1
 
 
 def test_a_place_on_a_leaderboard(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_a_place_on_a_leaderboard(tmp_path: Path) -> None:
     row = {"competition": "c", "task": "t", "position": 1}
     rows = [row | {"complexity": "100"}, row | {"complexity": "9" * 20, "task": "u"}]
     file.write_text(json.dumps({"entries": [*rows, row | {"complexity": None, "position": None}]}))
-    assert standing_on(file, "c", "t", 200).position == 2
-    assert standing_on(file, "c", "u", 200).position == 1
+    assert rivals_on(file, "c", "t").standing(200).position == 2
+    assert rivals_on(file, "c", "u").standing(200).position == 1
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"entries": [{}]}', '{"entries": 1}'])
@@ -150,4 +150,4 @@ def test_a_file_that_is_no_leaderboard_is_said_to_be_none(tmp_path: Path, text: 
     file = tmp_path / "leaderboard.json"
     file.write_text(text)
     with pytest.raises(UsageProblem, match="is no leaderboard"):
-        standing_on(file, "c", "t", 1)
+        rivals_on(file, "c", "t")
