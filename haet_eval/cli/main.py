@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "rerun": LazyCommand("haet_eval.cli.rerun:rerun", "Evaluate a record's submission again and compare."),
     "sign": LazyCommand("haet_eval.cli.sign:sign", "Sign records."),
     "keygen": LazyCommand("haet_eval.cli.sign:keygen", "Make a key to sign records with."),
+    "export": LazyCommand("haet_eval.cli.export:export", "Bundle records for an archive."),
     "explain": LazyCommand("haet_eval.cli.explain:explain", "Show where a record's operations went."),
     "competition": LazyCommand("haet_eval.cli.competition:competition", "Explain and list competitions."),
     "data": LazyCommand("haet_eval.cli.data:data", "Fetch and verify the data sets."),

@@ -1,0 +1,1 @@
+"""Records and all that they rest on, as one bundle for an archive: an RO-Crate."""

@@ -1,0 +1,83 @@
+"""Writes a bundle: a zip or a folder that is there whole or not at all, alike on every machine."""
+
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.export.contents import Exported, Piece
+from haet_eval.export.crate import METADATA, metadata
+
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+_README: Final = """\
+# Records of haet-eval
+
+`results/` has records and, below `artifacts/`, what they name by digest; `competitions/` has the rules that
+were applied, `submissions/` the code where it was added. `ro-crate-metadata.json` lists it all with sizes and
+SHA-256 digests. To check a record:
+
+    haet-eval verify results/*.json
+
+For rules that are not built in, add `--competition` and the file. `--replay` repeats a training from its
+trace, and `haet-eval rerun RECORD --submission ZIP` the whole evaluation.
+"""
+
+
+def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Piece]:
+    """Write records and their files to a zip, or to a folder where the name does not end in `.zip`.
+
+    Nothing is compressed, and no time is kept: the same records give the same bytes.
+
+    Returns:
+        Its files by their paths.
+
+    Raises:
+        UsageProblem: there is such a file or folder.
+        EnvironmentProblem: the extra `export` is not installed, or the bundle cannot be written.
+    """
+    if find_spec("rocrate") is None:
+        raise EnvironmentProblem("a bundle needs one more library", "pip install 'haet-eval[export]'")
+    if target.exists():
+        raise UsageProblem(f"{target} is there already", "Name a file or folder that does not exist yet.")
+    pieces = {piece.path: piece for one in exported for piece in one.pieces}
+    pieces["README.md"] = Piece("README.md", _README.encode(), "how to check the records")
+    described = Piece(METADATA, metadata(exported, pieces), "")
+    whole = dict(sorted((pieces | {METADATA: described}).items()))
+    try:
+        with TemporaryDirectory(prefix=".haet-export-", dir=target.parent) as folder:
+            draft = Path(folder, "bundle")
+            (_write_zip if target.suffix == ".zip" else _write_folder)(draft, whole)
+            draft.rename(target)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{target} cannot be written: {error.strerror}", "Check the folder and the free space."
+        ) from None
+    return whole
+
+
+def _write_zip(target: Path, pieces: Mapping[str, Piece]) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for path, piece in pieces.items():
+            entry = zipfile.ZipInfo(path, _EPOCH)
+            entry.create_system = 3  # Unix, whatever the machine is
+            entry.external_attr = 0o100644 << 16
+            if isinstance(piece.source, bytes):
+                archive.writestr(entry, piece.source)
+                continue
+            with piece.source.open("rb") as source, archive.open(entry, "w", force_zip64=True) as copy:
+                shutil.copyfileobj(source, copy)
+
+
+def _write_folder(target: Path, pieces: Mapping[str, Piece]) -> None:
+    for path, piece in pieces.items():
+        file = target / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(piece.source, bytes):
+            file.write_bytes(piece.source)
+        else:
+            shutil.copyfile(piece.source, file)

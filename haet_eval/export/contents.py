@@ -1,0 +1,186 @@
+"""What goes into a bundle: records, artefacts, signatures, rules, submissions; all of it checked first."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from haet_eval.competition import Competition, Limits, builtin_competitions, load_competition
+from haet_eval.competition.loading import builtin_text
+from haet_eval.errors import SubmissionFailure, UsageProblem
+from haet_eval.findings import unread_submission
+from haet_eval.record import Artifact, Record
+from haet_eval.signing import signature_path
+from haet_eval.store import Store, read_record
+from haet_eval.submission import ArchiveLimits, load_submission, pack
+
+RESULTS: Final = "results"
+"""Folder of a bundle that is a results directory, as `haet-eval verify` and `leaderboard` take it."""
+
+_MEDIA_TYPES: Final = {
+    ".dsse.json": "application/vnd.in-toto+json",
+    ".json": "application/json",
+    ".safetensors": "application/octet-stream",
+    ".toml": "application/toml",
+    ".trace": "application/octet-stream",
+    ".txt": "text/plain",
+    ".zip": "application/zip",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One file of a bundle: its path there, and where its bytes come from."""
+
+    path: str
+    source: Path | bytes
+    title: str
+
+    @property
+    def media_type(self) -> str:
+        """By the end of its name."""
+        ends = (kind for end, kind in _MEDIA_TYPES.items() if self.path.endswith(end))
+        return next(ends, "application/octet-stream")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A record with the files that belong to it. Those that it has not, or that were not given, are None."""
+
+    record: Record
+    file: Piece
+    artifacts: tuple[Piece, ...]
+    signature: Piece | None
+    rules: Piece | None
+    submission: Piece | None
+
+    @property
+    def pieces(self) -> Iterator[Piece]:
+        yield self.file
+        yield from self.artifacts
+        yield from filter(None, (self.signature, self.rules, self.submission))
+
+
+def gather(
+    paths: Iterable[Path], competition: str | None = None, submissions: Iterable[Path] = ()
+) -> list[Exported]:
+    """Find what records name, and see that it is what they name.
+
+    Args:
+        paths: the records' files; their artefacts lie beside them.
+        competition: a file with rules that are not built in.
+        submissions: folders or zips, each evaluated in at least one of the records.
+
+    Raises:
+        UsageProblem: something is missing, was changed, or belongs to none of the records.
+    """
+    records = {path: read_record(path) for path in paths}
+    rules = {path: _rules(record, competition) for path, record in records.items()}
+    limits = [*(found[0].limits for found in rules.values() if found), Limits()]
+    handed_in = dict(_submission(path, limits) for path in submissions)
+    unknown = handed_in.keys() - {record.submission.sha256 for record in records.values()}
+    for digest in unknown:
+        raise UsageProblem(
+            f"a submission with the digest {digest[:16]}… belongs to none of the records",
+            "Name the folder or the zip that was evaluated, unchanged.",
+        )
+    return [
+        Exported(
+            record,
+            Piece(f"{RESULTS}/{path.name}", path, f"record {record.record_id}"),
+            tuple(_artifacts(path, record)),
+            _signature(path, record),
+            (found := rules[path]) and found[1],
+            handed_in.get(record.submission.sha256),
+        )
+        for path, record in records.items()
+    ]
+
+
+def artifacts_of(part: object, name: str = "") -> Iterator[tuple[str, Artifact]]:
+    """Every artefact that a record, or a part of it, names; with what it is called there."""
+    if isinstance(part, Artifact):
+        yield name, part
+    elif isinstance(part, BaseModel):
+        for field in type(part).model_fields:
+            yield from artifacts_of(getattr(part, field), field)
+    elif isinstance(part, tuple):
+        for one in part:
+            yield from artifacts_of(one, name)
+
+
+def _artifacts(path: Path, record: Record) -> Iterator[Piece]:
+    store, seen = Store(path.parent), set()
+    missing = []
+    for name, artifact in artifacts_of(record):
+        if artifact.sha256 in seen:
+            continue
+        seen.add(artifact.sha256)
+        file = store.artifact_path(artifact)
+        if file is None:
+            missing.append(f"{name} {artifact.sha256[:16]}…")
+            continue
+        _check_unchanged(file, artifact)
+        yield Piece(f"{RESULTS}/artifacts/{file.name}", file, f"{name} of record {record.record_id}")
+    if missing:
+        raise UsageProblem(
+            f"{path} names what is not in {store.artifacts}: {', '.join(missing)}",
+            "An archive needs all that a record rests on: put the files back, or evaluate again.",
+        )
+
+
+def _check_unchanged(file: Path, artifact: Artifact) -> None:
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageProblem(f"{file} cannot be read: {error.strerror}") from None
+    if digest != artifact.sha256:
+        raise UsageProblem(f"{file} was changed after it was written: its digest is another")
+
+
+def _signature(path: Path, record: Record) -> Piece | None:
+    file = signature_path(path)
+    if not file.exists():
+        return None
+    return Piece(f"{RESULTS}/{file.name}", file, f"signature of record {record.record_id}")
+
+
+def _rules(record: Record, competition: str | None) -> tuple[Competition, Piece] | None:
+    """The rules that the record names, with their file; None where it names none."""
+    applied = record.competition
+    if applied is None:
+        return None
+    for name in filter(None, (competition, applied.name)):
+        if name == applied.name and name not in builtin_competitions():
+            continue
+        rules = load_competition(name)
+        if rules.digest == applied.digest:
+            source = builtin_text(name).encode() if name in builtin_competitions() else Path(name)
+            path = f"competitions/{rules.name}-{rules.digest[:16]}.toml"
+            return rules, Piece(path, source, f"rules of the competition {rules.name}")
+    raise UsageProblem(
+        f"the rules of {applied.name} at hand are not those of record {record.record_id}",
+        "--competition FILE names them; `haet-eval verify` says more.",
+    )
+
+
+def _submission(path: Path, limits: Iterable[Limits]) -> tuple[str, Piece]:
+    """Its digest, and its canonical zip; where it could not be read, what was handed in, as it is."""
+    for bounds in limits:
+        try:
+            found = load_submission(path, ArchiveLimits(**bounds.model_dump()))
+        except SubmissionFailure:
+            continue
+        return found.sha256, _zip(found.sha256, pack(found.files))
+    if path.is_dir():
+        raise UsageProblem(f"the folder {path} cannot be read as a submission", "Name the zip handed in.")
+    digest = unread_submission(path).sha256
+    return digest, _zip(digest, path)
+
+
+def _zip(digest: str, source: Path | bytes) -> Piece:
+    return Piece(f"submissions/{digest}.zip", source, f"submission {digest[:16]}")
