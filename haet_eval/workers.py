@@ -26,7 +26,7 @@ from haet_eval.runtimes.interface import Role, Runtime, Worker, WorkerLimits
 PAIR: Final = (Role.EXECUTOR, Role.SUBMISSION)
 _START_SECONDS: Final = 120
 END_SECONDS: Final = 10.0
-_GRACE_SECONDS: Final = 15.0
+GRACE_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 1.0
 CLIENT_MEMORY_BYTES: Final = 4 << 30
 _SPARE_SECONDS: Final = 300
@@ -64,7 +64,7 @@ class Watch:
 
     def allow_grace(self) -> None:
         """There is a checkpoint: give the submission a moment to hand it in when the time is over."""
-        self.grace_seconds = _GRACE_SECONDS
+        self.grace_seconds = GRACE_SECONDS
 
     def look(self) -> None:
         """Raises SubmissionFailure, EnvironmentProblem or KeyboardInterrupt when the stage must not go on."""

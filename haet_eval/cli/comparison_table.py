@@ -32,7 +32,8 @@ def print_repricing(comparison: Comparison, lines: int) -> None:
     console = result_console()
     before, after = (side.record for side in (comparison.first, comparison.second))
     if before.training is None or after.training is None:
-        console.print("It never came to training, so there is nothing to price.")
+        why = "It trained on plain tensors" if before.native else "It never came to training"
+        console.print(f"{why}, so there is nothing to price.")
         return
     old, new = before.training.operations, after.training.operations
     console.print(f"operations {old.total:,} under version {old.standard} of the standard, as recorded")

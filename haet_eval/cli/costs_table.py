@@ -40,7 +40,8 @@ def _print_summary(console: Console, record: Record) -> None:
     console.print(safe(f"{record.status.verdict.value}. {record.status.reason}".strip()))
     training = record.training
     if training is None:
-        console.print("It never came to training, so there are no operations to explain.")
+        why = "It trained on plain tensors" if record.native else "It never came to training"
+        console.print(f"{why}, so there are no operations to explain.")
         return
     parameters = training.parameters.total if training.parameters else None
     console.print(

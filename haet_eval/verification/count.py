@@ -8,8 +8,9 @@ from typing import Any
 from haet_eval.competition import Task
 from haet_eval.counting.bill import STANDARD, bill
 from haet_eval.counting.histogram import Histogram
-from haet_eval.counting.operations import priced
-from haet_eval.record import Evaluation, Parameters, Record, Training, complexity
+from haet_eval.counting.operations import priced, with_refused
+from haet_eval.errors import Verdict
+from haet_eval.record import Evaluation, Operations, Parameters, Record, Status, Training, complexity
 from haet_eval.remote.recount import Recount, recount
 from haet_eval.remote.trace import BrokenTrace
 from haet_eval.verification.check import Check, differs, holds, same, unchecked
@@ -22,7 +23,8 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
     """Count, operations, parameters, charges and complexity."""
     training = record.training
     if training is None:
-        yield unchecked("count", "the run ended before the training")
+        native = "it trained on plain tensors, where nothing is counted"
+        yield unchecked("count", native if record.native else "the run ended before the training")
         return
     found = None
     if "trace" in evidence.files:
@@ -34,7 +36,7 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
         yield unchecked("parameters, charges, prediction", NO_TRACE)
     else:
         yield from _check_recount(record, training, found, evidence)
-    yield _check_operations(training, found.histogram if found else None, evidence)
+    yield _check_operations(record.status, training.operations, found, evidence)
     yield same(
         "complexity", record.complexity, complexity(training), "is the sum of parameters and operations"
     )
@@ -80,18 +82,23 @@ def _check_histogram(training: Training, found: Histogram, stored: Path | None) 
     return same("count", stated.entries, len(found), "the trace gives the same histogram, byte for byte")
 
 
-def _check_operations(training: Training, recounted: Histogram | None, evidence: Evidence) -> Check:
-    stated = training.operations
+def _check_operations(
+    status: Status, stated: Operations, recounted: Recount | None, evidence: Evidence
+) -> Check:
     subject = f"operations (standard {stated.standard})"
     if stated.standard != STANDARD:
         return unchecked(subject, f"this haet-eval has the prices of standard {STANDARD}")
     try:
-        histogram = _stored(evidence) if recounted is None else recounted
+        histogram = _stored(evidence) if recounted is None else recounted.histogram
         found = None if histogram is None else priced(bill(histogram))
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         return differs(subject, f"the stored histogram is none that a training gives: {error}")
     if found is None:
         return unchecked(subject, "needs the trace or the histogram")
+    if recounted is not None and status.verdict is Verdict.UNCOUNTABLE:
+        found = with_refused(found, recounted.refused, status.reason)
+    elif recounted is None:  # a histogram has no calls that were refused
+        stated = stated.model_copy(update={"uncounted": tuple(one for one in stated.uncounted if one.shapes)})
     if found.total == stated.total and found != stated:
         return differs(subject, "the total is right, its parts or what was left uncounted are not")
     return same(subject, stated.total, found.total, f"{found.total:,} when priced anew")
@@ -115,6 +122,8 @@ def _check_prediction(evaluation: Evaluation | None, found: Recount, task: Task 
         or charged.messages > task.budgets.messages
     ):
         return differs("prediction", "training and prediction together use more than the rules allow")
+    if evaluation.operations is None:
+        return unchecked("prediction", "the one of the record ran on plain tensors, the trace has another")
     stated = (evaluation.total, evaluation.operations)
     detail = f"{evaluation.total:,} images, {evaluation.operations:,} operations follow from the trace"
     return same("prediction", stated, (found.predicted_images, found.prediction_operations), detail)

@@ -31,7 +31,8 @@ class Evidence:
     """What was found and is what the record names; nothing else is kept here.
 
     Attributes:
-        files: artefacts by what they are: `trace`, `histogram`, `weights`, `predictions`.
+        files: artefacts by what they are: `trace`, `histogram`, `weights`, `native weights`,
+            `predictions`.
         dataset: where there is one before anything is gathered, it is not looked for elsewhere.
     """
 
@@ -103,11 +104,12 @@ class Evidence:
 
 
 def _artifacts(record: Record) -> dict[str, Artifact]:
-    training, evaluation = record.training, record.evaluation
+    training, native, evaluation = record.training, record.native, record.evaluation
     named = {
         "trace": record.trace,
         "histogram": training.histogram if training else None,
         "weights": training.model if training else None,
+        "native weights": native.model if native else None,
         "predictions": evaluation.predictions if evaluation else None,
     }
     return {name: artifact for name, artifact in named.items() if artifact is not None}

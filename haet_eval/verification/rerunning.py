@@ -56,6 +56,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         seed=record.environment.seed,
         device=record.environment.device,
         runs=len(record.runs or [record]),
+        count=record.native is not None and record.training is not None,
         split_seed=record.audit.split_seed if record.audit else None,
     )
     return evaluate(request, observer)
@@ -80,8 +81,11 @@ def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: S
     yield same("rules", record.competition, found.competition, "the same")
     yield same("data set", record.dataset, found.dataset, "the same")
     yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
+    yield from _compare_native(record, artifacts, found, found_artifacts, other)
     if record.training is None or found.training is None:
-        yield same("training", record.training is None, found.training is None, "neither came so far")
+        yield same("counting", record.training is None, found.training is None, "neither has counted")
+        if record.native and found.native:
+            yield from _compare_accuracy(record, found, other)
         return
     yield from _compare_training(record.training, found.training)
     yield same("complexity", record.complexity, found.complexity, "the same")
@@ -91,6 +95,22 @@ def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: S
             record.training.model, artifacts.read_artifact(record.training.model), weights, other
         )
     yield from _compare_accuracy(record, found, other)
+
+
+def _compare_native(
+    record: Record, artifacts: Store, found: Record, found_artifacts: Store, other: list[str]
+) -> Iterator[Check]:
+    before, now = record.native, found.native
+    if before is None or now is None:
+        if before or now:
+            yield same("runner", record.environment.runner, found.environment.runner, "")
+    elif before.checkpoint_used or now.checkpoint_used:
+        yield unchecked("native weights", "are those of a checkpoint: which one depends on the time")
+    elif before.model and now.model:
+        weights = found_artifacts.read_artifact(now.model) or b""
+        stored = artifacts.read_artifact(before.model)
+        compared = compare_weights(before.model, stored, weights, other)
+        yield replace(compared, subject="native weights")
 
 
 def _compare_training(stated: Training, found: Training) -> Iterator[Check]:
