@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from haet_eval.cli.oci_runtime import oci_runtime_option
+from haet_eval.cli.paths import ExistingPath
+from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
 from haet_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,9 +23,19 @@ _MAX_RUNS = 100
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--competition", metavar="NAME|FILE", help="Rules to judge by.  [default: those of each task]")
-@click.option("--task", metavar="NAME", help="Task to judge.  [default: the one that haet.toml names]")
+@click.argument("paths", nargs=-1, required=True, type=ExistingPath(), shell_complete=suggest_submissions)
+@click.option(
+    "--competition",
+    metavar="NAME|FILE",
+    shell_complete=suggest_competitions,
+    help="Rules to judge by.  [default: those of each task]",
+)
+@click.option(
+    "--task",
+    metavar="NAME",
+    shell_complete=suggest_tasks,
+    help="Task to judge.  [default: the one that haet.toml names]",
+)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),

@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from haet_eval.cli.oci_runtime import oci_runtime_option
+from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
 from haet_eval.errors import ExitCode
 
@@ -13,9 +14,7 @@ _MAX_SEED = 2**32 - 1
 
 
 @click.command()
-@click.argument(
-    "submission", type=click.Path(exists=True, path_type=Path), shell_complete=suggest_submissions
-)
+@click.argument("submission", type=ExistingPath(), shell_complete=suggest_submissions)
 @click.option(
     "--competition",
     metavar="NAME|FILE",
