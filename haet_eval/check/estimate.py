@@ -13,6 +13,7 @@ from haet_eval.check.rehearsal import Moment
 from haet_eval.check.sample import Milestone, Sample
 
 _UNITS: Final = ("epoch", "step", "iteration", "iter", "batch", "round")
+_ENOUGH_SPANS: Final = 5
 _TOTAL: Final = "{0}s", "total_{0}s", "num_{0}s", "n_{0}s", "max_{0}s", "{0}_total", "of", "total"
 
 
@@ -128,52 +129,50 @@ def _extrapolate(progress: list[_Progress], stopped: str) -> OperationsEstimate:
 def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | None:
     """Wall time of the training on this machine; None where nothing was computed.
 
-    A least-squares fit of the time to operations and calls in the later half of the computed part. The
-    bounds are what the operations alone, and the calls alone, would make of it.
+    A least-squares fit of the time to operations and calls, where the training had settled. The bounds are
+    what the operations alone, and the calls alone, would make of it.
     """
     if sample.finished and sample.computed:
         return Range(sample.wall_seconds, sample.wall_seconds, sample.wall_seconds)
     if not sample.moments:
         return None
-    moments = [Moment(0.0, 0, 0), *sample.moments]
     assert sample.operations is not None
-    last, first = moments[-1], _halfway(moments)
+    last = sample.moments[-1]
     share = operations.total / max(sample.operations.total, 1)
     left = (operations.total - last.operations, sample.messages * share - last.messages)
-    seen = (last.operations - first.operations, last.messages - first.messages)
-    span = last.seconds - first.seconds
-    alone = [span / done * rest for done, rest in zip(seen, left, strict=True) if done > 0]
-    if not alone:
-        return None
-    fitted = sum(rate * rest for rate, rest in zip(_rates(moments, first), left, strict=True))
-    low, high = min(*alone, fitted), max(*alone, fitted)
-    return Range(*(last.seconds + seconds for seconds in (fitted, low, high)))
+    spans = _settled([Moment(0.0, 0, 0), *sample.moments])
+    done = np.array([[span.operations, span.messages] for span in spans], dtype=float)
+    seconds = np.array([span.seconds for span in spans])
+    totals = done.sum(axis=0)
+    alone = [seconds.sum() / total * rest for total, rest in zip(totals, left, strict=True) if total]
+    scale = np.maximum(totals, 1)  # counts are ten orders of magnitude apart
+    rates, _ = nnls(done / scale, seconds)
+    fitted = float(rates / scale @ np.array(left, dtype=float))
+    bounds = min(*alone, fitted), max(*alone, fitted)
+    return Range(*(float(last.seconds + more) for more in (fitted, *bounds)))
 
 
-def _halfway(moments: Sequence[Moment]) -> Moment:
-    """The first calls of a kind are slow: they are left out where there is enough beside them."""
-    half = moments[-1].seconds / 2
-    return next((m for m in moments[:-1] if m.seconds >= half), moments[0])
+def _settled(moments: Sequence[Moment]) -> list[Moment]:
+    """What was done from one moment to the next, without the slow beginning where that leaves enough.
 
-
-def _rates(moments: Sequence[Moment], first: Moment) -> tuple[float, float]:
-    """Seconds for an operation and for a call, neither below zero."""
-    later = [moment for moment in moments if moment.seconds >= first.seconds]
-    steps = np.array(
-        [
-            (
-                after.operations - before.operations,
-                after.messages - before.messages,
-                after.seconds - before.seconds,
-            )
-            for before, after in pairwise(later)
-        ],
-        dtype=float,
-    )
-    scale = np.maximum(steps[:, :2].max(axis=0), 1)  # counts are ten orders of magnitude apart
-    rates, _ = nnls(steps[:, :2] / scale, steps[:, 2])
-    by_operation, by_call = rates / scale
-    return float(by_operation), float(by_call)
+    The first call of each kind waits for its answer and finds its kernel cold.
+    """
+    spans = [
+        Moment(
+            after.seconds - before.seconds,
+            after.operations - before.operations,
+            after.messages - before.messages,
+            after.definitions - before.definitions,
+        )
+        for before, after in pairwise(moments)
+    ]
+    later = [
+        span
+        for span, moment in zip(spans, moments, strict=False)
+        if moment.seconds >= moments[-1].seconds / 2
+    ]
+    settled = [span for span in spans if not span.definitions]
+    return next((chosen for chosen in (settled, later) if len(chosen) >= _ENOUGH_SPANS), spans)
 
 
 def estimate_memory_bytes(sample: Sample) -> int | None:

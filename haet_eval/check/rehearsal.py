@@ -33,11 +33,12 @@ class CannotCount(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The executor had done so much by then."""
+    """The executor had done so much by then. `definitions`: calls of a kind that had not been made before."""
 
     seconds: float
     operations: int
     messages: int
+    definitions: int = 0
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Rehearsal(ExecutorLink):
         self._began: float | None = None
         self._frames = 0
         self._frames_ahead = 1
+        self._definitions = 0
         self._stand_ins: StandIns | None = None
         self._answers: defaultdict[object, deque[bytes]] = defaultdict(lambda: deque(maxlen=_KEPT_ANSWERS))
         self.moments: list[Moment] = []
@@ -110,6 +112,7 @@ class Rehearsal(ExecutorLink):
             self.pass_on(forward)
         if not self.computing:
             return self._make_up(question)
+        self._definitions += question.code is Code.DEFINE
         return self._kept(question, *self._link.ask(forward, question))
 
     def _kept(self, question: Question, status: Status, body: bytes) -> tuple[Status, bytes]:
@@ -139,7 +142,8 @@ class Rehearsal(ExecutorLink):
         elif now - asked > _SLOW_SECONDS:
             self._frames_ahead = max(self._frames_ahead // 2, 1)
         self._frames = 0
-        self.moments.append(Moment(now, self._meter.operations, self._meter.charges.messages))
+        meter = self._meter
+        self.moments.append(Moment(now, meter.operations, meter.charges.messages, self._definitions))
 
     def _stop_computing(self) -> None:
         self.computing = False
