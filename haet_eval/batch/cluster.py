@@ -25,7 +25,7 @@ from haet_eval.progress import Tick
 from haet_eval.record import Sandbox
 from haet_eval.store import Store
 
-_CONNECT_SECONDS: Final = 20
+_CONNECT_SECONDS: Final = 10
 _SECONDS_BETWEEN_TICKS: Final = 1.0
 _GONE: Final = ("cancelled", "resumed", "released", "forgotten")
 
@@ -182,7 +182,7 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
         task = worker.state.tasks.get(key)
         if task is None or task.state in _GONE:
             raise Abandoned("nobody waits for this run any more")
-        worker.log_event(topic, asdict(message))
+        worker.log_event(topic, _event(message))
 
     reporter = Reporter(order.job.key, send, _SECONDS_BETWEEN_TICKS)
     name = f"{reporter.node} (worker {worker.name})"
@@ -197,6 +197,15 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
     return parcels[0]
 
 
+def _event(message: Message) -> dict[str, Any]:
+    """The message in what travels as an event: texts, floats, and integers below 2⁶³."""
+    event = asdict(message)
+    if message.tick is not None:
+        event["tick"]["operations"] = str(message.tick.operations)
+    return event
+
+
 def _message(event: dict[str, Any]) -> Message:
     tick = event["tick"]
-    return Message(event["key"], event["node"], event["stage"], Tick(**tick) if tick else None)
+    known = Tick(**tick | {"operations": int(tick["operations"])}) if tick else None
+    return Message(event["key"], event["node"], event["stage"], known)

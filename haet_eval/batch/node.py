@@ -41,10 +41,11 @@ def check_node(order: Order, competition: str) -> None:
             "install the same haet-eval there",
         )
     if order.job.identity.sandbox == "docker" and order.image is not None:
-        _check_image(order.image)
+        check_image(order.image)
 
 
-def _check_image(wanted: str) -> None:
+def check_image(wanted: str) -> None:
+    """Raises NodeProblem where this machine has another sandbox image."""
     here = local_image()
     if here is not None and here != wanted:
         raise NodeProblem(

@@ -125,6 +125,9 @@ class Batch:
             self._feed(jobs, site, drivers)
         except SiteLost as lost:
             self._end(lost.message, lost.hint)
+        except KeyboardInterrupt:
+            self._reporting.tell(Noted("Stopping the runs that are under way; the same command goes on."))
+            raise
         finally:
             if self.summary.left:  # stopped by the user or by failures
                 self._stop.set()

@@ -142,10 +142,10 @@ def batch(
         click.echo(f"Passed over: {path} is neither a zip nor a folder with a haet.toml.", err=True)
     if dry_run:
         plan = make_plan(found.sources, options, ledger)
+        where = f"on the cluster at {scheduler}" if scheduler else _at_once(plan, jobs)
         if as_json:
             print_plan_as_json(plan)
         else:
-            where = f"on the cluster at {scheduler}" if scheduler else _at_once(plan, jobs)
             print_plan(plan, f"They would run {where}.")
         return ExitCode.QUALIFIED
     settings = _settings(results, data_dir, test_data, retries, options)
@@ -212,8 +212,16 @@ def _local(
 def _cluster(
     address: str, plan: "Plan", settings: "Settings", jobs: int | None, receive: "Callable[[Message], None]"
 ) -> "Site":
-    from haet_eval.batch.cluster import ClusterSite
+    from haet_eval.errors import UsageProblem
     from haet_eval.store import Store
+
+    try:
+        from haet_eval.batch.cluster import ClusterSite
+    except ImportError as error:
+        raise UsageProblem(
+            f"--scheduler needs a package that is not there: {error.name}",
+            "pip install 'haet-eval[cluster]'",
+        ) from None
 
     identity = plan.jobs[0].identity
     return ClusterSite(

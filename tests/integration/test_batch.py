@@ -1,6 +1,7 @@
 """Whole batches as a user runs them, in local processes: stopped in every way, and started again."""
 
 import signal
+import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
@@ -155,7 +156,7 @@ def test_three_at_a_time_in_containers_leave_each_other_alone(batches: Batches) 
         batches.add(name, SLOW.replace("150", "100") + f"# {name}")
     options = ("--sandbox", "docker", "--competition", str(rules), "--jobs", "3", "--retries", "0")
     with batches.running(*options) as process:
-        limits = wait_for_containers(batches, 6)
+        limits = wait_for_containers(batches, 6, process)
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == ExitCode.QUALIFIED, err
     assert limits == {(10**9, 2**30)}
@@ -175,7 +176,7 @@ def test_no_container_outlives_a_batch_that_was_stopped(batches: Batches) -> Non
     options = ("--sandbox", "docker", "--competition", str(rules), "--jobs", "2")
     for number in (signal.SIGTERM, signal.SIGKILL):
         with batches.running(*options) as process:
-            wait_for_containers(batches, 4)
+            wait_for_containers(batches, 4, process)
             process.send_signal(number)
             process.wait(PATIENCE_SECONDS)
         batches.wait_until_nothing_runs()
@@ -195,7 +196,9 @@ def containers(batches: Batches) -> list[dict[str, Any]]:
         ]
 
 
-def wait_for_containers(batches: Batches, count: int) -> set[tuple[int, int]]:
+def wait_for_containers(
+    batches: Batches, count: int, process: "subprocess.Popen[str]"
+) -> set[tuple[int, int]]:
     """Until so many are there at once; the processors and the memory that they may use."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -207,4 +210,16 @@ def wait_for_containers(batches: Batches, count: int) -> set[tuple[int, int]]:
             time.sleep(2.0)
             return {(one["NanoCpus"], one["Memory"]) for one in found}
         assert time.monotonic() < deadline, found
+        assert process.poll() is None, process.communicate()
         time.sleep(0.2)
+
+
+def test_what_ranks_by_time_is_not_run_twice_at_once(batches: Batches) -> None:
+    rules = batches.folder / "rules.toml"
+    text = write_competition(rules).read_text().replace('"complexity"', '"training_time"')
+    rules.write_text('runner = "native"\n' + text)
+    batches.add("a")
+    refused = batches.run("--competition", str(rules), "--jobs", "2", "--dry-run")
+    assert refused.status == ExitCode.USAGE
+    assert "two runs at once would disturb each other" in refused.stderr
+    assert batches.run("--competition", str(rules), "--dry-run").status == ExitCode.QUALIFIED

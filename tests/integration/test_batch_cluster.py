@@ -14,6 +14,7 @@ import psutil
 import pytest
 from distributed import LocalCluster
 
+from haet_eval.batch.node import NodeProblem, check_image
 from haet_eval.errors import ExitCode
 from haet_eval.record import from_json
 from haet_eval.store import Store
@@ -242,6 +243,15 @@ def test_runs_go_to_the_nodes_that_can_make_them(batches: Batches) -> None:
     told = {line["reason"] for line in done.lines if line["event"] == "retried"}
     assert all("(worker bare): no Docker engine answers" in reason for reason in told)
     assert len([line for line in done.lines if line["event"] == "retried"]) <= 2
+
+
+@pytest.mark.docker
+def test_another_image_than_the_one_asked_for_is_refused_by_its_digest(sandbox_image: str) -> None:
+    check_image(sandbox_image)
+    with pytest.raises(
+        NodeProblem, match=r"its sandbox image is sha256:[0-9a-f]{12}, not sha256:000000000000"
+    ):
+        check_image("sha256:" + "0" * 64)
 
 
 def test_nothing_at_the_address_is_told(batches: Batches) -> None:
