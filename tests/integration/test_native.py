@@ -2,13 +2,20 @@
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from haet_eval.errors import Verdict
 from haet_eval.evaluation import Outcome, Request, evaluate
-from haet_eval.record import Sandbox, from_json
+from haet_eval.progress import Silent
+from haet_eval.record import Content, Sandbox, from_json, seal, to_json
+from haet_eval.store import Store
+from haet_eval.verification.check import Result, believable
+from haet_eval.verification.evidence import Sources
+from haet_eval.verification.rerunning import Again, compare, rerun
+from haet_eval.verification.verify import verify
 from tests.fixtures.submissions import write_native_competition, write_submission
 
 EXAMPLES = Path(__file__).parents[2] / "submissions"
@@ -299,3 +306,40 @@ def test_several_native_runs_have_statistics(judge: Callable[..., Outcome]) -> N
     times = sorted(run.native.wall_seconds for run in record.runs if run.native is not None)
     assert record.native is not None
     assert record.native.wall_seconds == times[0]
+
+
+@pytest.mark.slow
+def test_native_records_can_be_verified_and_run_again(tmp_path: Path) -> None:
+    rules = write_native_competition(tmp_path / "rules.toml")
+    request = Request(
+        LINEAR, tmp_path / "data", tmp_path / "first", competition=str(rules), sandbox="process"
+    )
+    for count in (False, True):
+        path = evaluate(replace(request, count=count)).path
+        sources = Sources(Store(path.parent), tmp_path / "data", competition=str(rules))
+        verification, parts = verify(path, sources)
+        assert verification.believable, verification.checks
+        assert "native weights" in parts[0].evidence.files
+        record = from_json(path.read_bytes())
+        again = Again(LINEAR, tmp_path / "data", tmp_path / "second", competition=str(rules))
+        found = rerun(record, again, Silent()).record
+        checks = tuple(compare(record, Store(path.parent), found, Store(tmp_path / "second")))
+        assert believable(checks), checks
+        assert ("count" in {check.subject for check in checks}) == count
+
+
+def test_a_native_record_that_breaks_the_rules_does_not_hold(tmp_path: Path) -> None:
+    rules = write_native_competition(tmp_path / "rules.toml")
+    request = Request(
+        LINEAR, tmp_path / "data", tmp_path / "results", competition=str(rules), sandbox="process"
+    )
+    outcome = evaluate(request)
+    native = outcome.record.native
+    assert native is not None
+    for change in ({"nodes": 2}, {"checkpoint_used": True}, {"wall_seconds": 90.0}):
+        content = {name: getattr(outcome.record, name) for name in Content.model_fields}
+        content["native"] = native.model_copy(update=change)
+        outcome.path.write_text(to_json(seal(Content(**content))))
+        sources = Sources(Store(outcome.path.parent), tmp_path / "data", competition=str(rules))
+        checks = {check.subject: check.result for check in verify(outcome.path, sources)[0].checks}
+        assert checks["native training"] is Result.DIFFERS, change
