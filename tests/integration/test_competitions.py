@@ -4,14 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from haet_eval.cli.batch import batch
 from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.dataset import load_dataset
-from haet_eval.errors import UsageProblem, Verdict
+from haet_eval.errors import ExitCode, UsageProblem, Verdict
 from haet_eval.evaluation import Request, evaluate
 from haet_eval.native_evaluation import Metering
 from haet_eval.ranking import rank, summarize
 from haet_eval.record import Record
+from haet_eval.store import Store
+from haet_eval.verification.evidence import Evidence, Sources
 from tests.fixtures.cifar import write_cifar10, write_cifar100
 from tests.fixtures.own_data import some_digits, write_competition, write_set
 from tests.fixtures.submissions import MANIFEST
@@ -151,7 +155,7 @@ def test_a_competition_on_an_organizers_own_data_runs(tmp_path: Path, form: str,
     if runner == "native":
         text = file.read_text().replace('"complexity"', '"accuracy"\nrunner = "native"')
         file.write_text(text)
-    record = evaluate(
+    outcome = evaluate(
         Request(
             write_submission(tmp_path / "submission", "three"),
             data_dir=tmp_path / "unused",
@@ -159,12 +163,31 @@ def test_a_competition_on_an_organizers_own_data_runs(tmp_path: Path, form: str,
             competition=str(file),
             sandbox="process",
         )
-    ).record
+    )
+    record = outcome.record
     assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
     assert record.dataset is not None
     assert (record.dataset.name, record.dataset.official) == ("three-digits", False)
     assert record.evaluation is not None
     assert record.evaluation.total == 30
+    checks = list(Evidence().gather(record, Sources(Store(outcome.path.parent), tmp_path, str(file))))
+    assert {check.subject: check.result for check in checks}["data set"] == "holds"
+
+
+@pytest.mark.slow
+def test_a_batch_finds_the_data_that_lie_beside_the_rules(tmp_path: Path) -> None:
+    file = write_competition(tmp_path / "rules", ".npz")
+    submission = write_submission(tmp_path / "submission", "three")
+    results = tmp_path / "results"
+    done = CliRunner().invoke(
+        batch,
+        [str(submission), "--competition", str(file), "--sandbox", "process", "--results", str(results)],
+        catch_exceptions=False,
+        standalone_mode=False,
+    )
+    assert done.return_value is ExitCode.QUALIFIED, done.output
+    (entry,) = Store(results).listing().entries
+    assert entry.verdict is Verdict.QUALIFIED
 
 
 @pytest.mark.slow
