@@ -47,4 +47,6 @@ def export(
     click.echo(printable(f"{bundle}: {len(files)} files"))
     for one in exported:
         if one.submission is None:
-            click.echo(f"Without the submission of {one.record.record_id}; --submission PATH adds it.", err=True)
+            click.echo(
+                f"Without the submission of {one.record.record_id}; --submission PATH adds it.", err=True
+            )

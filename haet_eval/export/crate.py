@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -55,7 +56,7 @@ def _file(piece: Piece) -> dict[str, Any]:
     source = piece.source
     with source.open("rb") if isinstance(source, Path) else BytesIO(source) as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        size = stream.tell()
+        size = stream.seek(0, os.SEEK_END)
     properties = {
         "name": piece.title,
         "encodingFormat": piece.media_type,
