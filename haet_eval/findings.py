@@ -16,7 +16,7 @@ import numpy.typing as npt
 from haet_eval import __version__
 from haet_eval.competition import Competition
 from haet_eval.counting.bill import bill
-from haet_eval.counting.operations import priced
+from haet_eval.counting.operations import priced, with_refused
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
@@ -69,6 +69,7 @@ class Findings:
     runtime_facts: Mapping[str, str] = field(default_factory=dict)
     executor_facts: Mapping[str, Any] = field(default_factory=dict)
     trace: Artifact | None = None
+    refused: Mapping[str, int] = field(default_factory=dict)
     training: Training | None = None
     native: NativeTraining | None = None
     energy: Energy | None = None
@@ -83,6 +84,7 @@ class Findings:
         """Price what the meter has counted and keep its histogram."""
         histogram = meter.histogram()
         kept = self.store.put_artifact(histogram.to_json(), "histogram.json")
+        self.refused = dict(meter.refused)
         self.training = Training(
             operations=priced(bill(histogram)),
             histogram=HistogramArtifact(sha256=kept.sha256, bytes=kept.bytes, entries=len(histogram)),
@@ -142,6 +144,9 @@ class Findings:
 
     def record(self, verdict: Verdict, reason: str) -> Record:
         """The sealed record of all this."""
+        if verdict is Verdict.UNCOUNTABLE and self.training is not None:
+            operations = with_refused(self.training.operations, self.refused, reason)
+            self.training = self.training.model_copy(update={"operations": operations})
         return seal(
             Content(
                 created_at=datetime.now(UTC),

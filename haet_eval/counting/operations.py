@@ -1,7 +1,10 @@
 """What a record says of the operations of a training: the bill, in the record's form."""
 
+from collections.abc import Mapping
+
 from haet_eval.counting.bill import STANDARD, Bill
 from haet_eval.record import Operations, OperatorCost, Uncounted
+from haet_eval.remote.operators.allowed import refusal
 
 
 def priced(costs: Bill) -> Operations:
@@ -19,3 +22,19 @@ def priced(costs: Bill) -> Operations:
             for name, line in sorted(costs.uncounted.items())
         ),
     )
+
+
+def with_refused(operations: Operations, refused: Mapping[str, int], reason: str) -> Operations:
+    """Also those operators that may not be called and that a run has ended for.
+
+    Args:
+        operations: what was let pass.
+        refused: calls that were not, by operator.
+        reason: why the run ended; only operators that it names are listed.
+    """
+    lines = (
+        Uncounted(operator=name, calls=calls, shapes=(), hint=refusal(name))
+        for name, calls in sorted(refused.items())
+        if name in reason
+    )
+    return operations.model_copy(update={"uncounted": (*operations.uncounted, *lines)})

@@ -46,6 +46,7 @@ MAX_RECORDS: Final = 1 << 16
 _MAX_STEP: Final = 1 << 62
 _MAX_ORIGINS: Final = 1 << 10
 _MAX_REFUSED: Final = 1 << 10
+_MAX_NAME: Final = 80
 
 
 class Sink(Protocol):
@@ -381,7 +382,7 @@ class Meter:
         operator = lookup(definition.operator)
         if operator is None:
             if len(self.refused) < _MAX_REFUSED:
-                self.refused[definition.operator] += 1
+                self.refused[definition.operator[:_MAX_NAME]] += 1
             raise Refused(refusal(definition.operator))
         self._tally.check_room(len(record))
         for number, expected in zip(values[definition.tensors :], definition.floats, strict=True):

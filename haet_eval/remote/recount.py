@@ -1,7 +1,7 @@
 """The count as a pure function of the trace: no torch, no data, no stranger's code."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
@@ -32,7 +32,7 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """What a trace says of the training: its calls, what it was charged, and the model that came back.
+    """What a trace says of the training: its calls, those that were refused, its charges, and the model.
 
     Of the prediction, apart from all that: the images that were predicted, its operations, and what training
     and prediction were charged together.
@@ -40,6 +40,7 @@ class Recount:
 
     header: dict[str, Any]
     histogram: Histogram
+    refused: Mapping[str, int]
     parameters: ParameterCount | None
     training: Charged
     predicted_images: int
@@ -101,6 +102,7 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
     return Recount(
         header=header,
         histogram=walk.meter.histogram(),
+        refused=walk.meter.refused if walk.refused is None else walk.refused,
         parameters=walk.parameters,
         training=walk.training or walk.charged(),
         predicted_images=walk.predicted_images,
@@ -140,6 +142,7 @@ class _Walk:
         self.meter = meter
         self.parameters: ParameterCount | None = None
         self.training: Charged | None = None
+        self.refused: dict[str, int] | None = None
         self.predicted_images = 0
         self._batch_images = 0
         self._listener = listener
@@ -164,6 +167,7 @@ class _Walk:
             raise BrokenTrace("a second model is returned in the trace")
         self.parameters = self.meter.seal(seal.tensors)
         self.training = self.charged()
+        self.refused = dict(self.meter.refused)
         self._listener.sealed(entry, seal.tensors, self.meter.model_bytes(seal.tensors))
 
     def _begin_batch(self, entry: int, batch: Batch) -> None:

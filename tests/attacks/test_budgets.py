@@ -38,6 +38,24 @@ def test_a_budget_that_is_used_up_ends_the_run(name: str, tmp_path: Path) -> Non
     assert counted.training.messages == training.messages
 
 
+MEMORY = ("memory_bytes = 4_294_967_296", "memory_bytes = 1_500_000_000")
+PROCESSES = ("cpus = 1", "cpus = 1\nprocesses = 24")
+GREEDY = {
+    "takes_all_memory": (MEMORY, Verdict.LIMIT_MEMORY),
+    "takes_all_memory_of_the_executor": (MEMORY, Verdict.LIMIT_MEMORY),
+    "starts_processes": (PROCESSES, Verdict.LIMIT_PROCESSES),
+    "starts_threads": (PROCESSES, Verdict.LIMIT_PROCESSES),
+}
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_a_client_that_takes_more_than_its_share_of_the_machine(name: str, tmp_path: Path) -> None:
+    replacing, verdict = GREEDY[name]
+    attack = evaluate_attack(name, tmp_path, replacing)
+    assert attack.record.status.verdict is verdict, attack.record.status.reason
+    assert recount(attack.trace_path).histogram.to_json() == attack.histogram.to_json()
+
+
 def test_an_honest_training_uses_a_small_part_of_each_budget(honest: Attack) -> None:
     allowed, training = Budgets(), honest.record.training
     assert training is not None

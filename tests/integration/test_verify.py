@@ -86,6 +86,7 @@ def test_an_honest_record_holds(original: Path) -> None:
 ENDS = {
     "reads too much": ("while True: task.images[:9].tolist()", {"readback_bytes": 100_000}),
     "raises in the middle": ("x = torch.ones(3) * 0.3; torch.ones(2) @ torch.ones(3)", {}),
+    "calls what may not be called": ("torch.ones(3).to_sparse()", {}),
     "uploads too much": ("while True: torch.rand(3) * random.random()", {"upload_bytes": 1000}),
 }
 
@@ -103,6 +104,22 @@ def test_a_run_that_failed_can_be_checked_as_far_as_it_came(
     assert Result.DIFFERS not in found.values()
     assert found["count"] is found["charges"] is found["operations (standard 1)"] is Result.HOLDS
     assert found["verdict"] is Result.UNCHECKED
+
+
+def test_a_refused_operator_is_listed_as_uncounted(tmp_path: Path) -> None:
+    code = "def train(task):\n    torch.ones(3).to_sparse()"
+    submission = write_submission(tmp_path / "submission", code)
+    path = evaluate(Request(submission, tmp_path, tmp_path / "results", sandbox="process")).path
+    record = read_record(path)
+    assert record.status.verdict is Verdict.UNCOUNTABLE
+    assert record.training is not None
+    (line,) = record.training.operations.uncounted
+    assert line.operator in record.status.reason
+    assert line.calls == 1
+    assert "is not allowed" in line.hint
+    (trace,) = path.parent.glob("artifacts/*.trace")
+    trace.unlink()
+    assert check(path)["operations (standard 1)"].result is Result.HOLDS
 
 
 def test_each_of_several_runs_is_checked(evaluated: Path, tmp_path: Path) -> None:
