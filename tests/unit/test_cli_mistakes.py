@@ -1,0 +1,97 @@
+"""Mistakes at the command line, and what a new user reads: what happened, to what, and what to do next."""
+
+from pathlib import Path
+
+import pytest
+
+from haet_eval.cli.boundary import run_guarded
+from haet_eval.cli.main import cli
+from haet_eval.spelling import suggested_name, suggested_path
+from haet_eval.store import Store
+from tests.fixtures.records import make_record
+from tests.fixtures.submissions import write_submission
+
+MISTAKES = [
+    ("evalute mine", 2, ["'evalute' is neither a command nor", "Did you mean 'evaluate'?"]),
+    ("mien", 2, ["'mien' is neither a command nor an existing file or folder", "'mine'"]),
+    ("mime.zip", 2, ["'mime.zip' does not exist; did you mean mine.zip?"]),
+    ("mine --sandbax process", 2, ["No such option '--sandbax'", "Did you mean '--sandbox'?"]),
+    ("mine --sandbox proces", 2, ["'proces' is not one of 'docker', 'process'"]),
+    ("mine --seed -1", 2, ["--seed", "-1 is not in the range"]),
+    ("mine --competition digts", 2, ["no competition 'digts'; did you mean digits?", "Built in are"]),
+    ("mine --competition rules.toml", 2, ["rules.toml is no valid competition", "`title` is missing"]),
+    ("mine --task digts", 2, ["'digts' is no task", "did you mean digits?", "Correct --task"]),
+    ("mine --results mine.zip", 2, ["--results", "'mine.zip' is a file"]),
+    (
+        "mine --results mine.zip/there --sandbox process",
+        4,
+        ["cannot be written: Not a directory", "--results"],
+    ),
+    ("empty --sandbox process", 3, ["has no files in it"]),
+    ("mine.zip --sandbox process", 3, ["not a zip archive"]),
+    ("data fetch cifar11", 2, ["no data set 'cifar11'; did you mean cifar10?"]),
+    ("data fecth cifar10", 2, ["No such command 'fecth'", "Did you mean 'fetch'?"]),
+    ("explain resluts/x.json", 2, ["no record resluts/x.json; did you mean results?", "leaderboard --all"]),
+    ("explain ffff", 2, ["no record in results with an id that begins with 'ffff'", "leaderboard --all"]),
+    ("explain other.json", 2, ["other.json is no sound record", "Records are the .json files"]),
+    ("explain mine", 2, ["mine cannot be read: Is a directory", "Records are the .json files"]),
+    ("verify nope", 2, ["no record in results"]),
+    ("leaderboard reslts", 2, ["reslts cannot be read", "did you mean results?"]),
+    ("leaderboard mine.zip", 2, ["mine.zip cannot be read: Not a directory"]),
+    ("new mine", 2, ["mine is not empty: it has haet.toml, submission.py in it"]),
+    ("pack mien", 2, ["'mien' does not exist; did you mean mine?"]),
+    ("pack mine -o nowhere/mine.zip", 4, ["nowhere/mine.zip cannot be written: No such file", "-o"]),
+    ("rerun ffff --submission mien", 2, ["'mien' does not exist; did you mean mine?"]),
+    ("completion tcsh", 2, ["'tcsh' is not one of 'bash', 'zsh', 'fish'"]),
+    ("--config nope.toml config", 2, ["nope.toml cannot be read", "HAET_CONFIG"]),
+    ("clean up", 2, ["Got unexpected extra argument (up)"]),
+]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-configuration"))
+    write_submission(tmp_path / "mine", "def train(task): ...")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "mine.zip").write_text("not a zip", encoding="utf-8")
+    (tmp_path / "rules.toml").write_text('name = "mine"\n', encoding="utf-8")
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
+    Store(tmp_path / "results").add(make_record())
+    return tmp_path
+
+
+def run(line: str) -> int:
+    return run_guarded(lambda: cli.main(line.split(), "haet-eval", standalone_mode=False))
+
+
+@pytest.mark.parametrize(("line", "status", "words"), MISTAKES, ids=[line for line, _, _ in MISTAKES])
+@pytest.mark.usefixtures("workplace")
+def test_a_mistake_is_explained(
+    line: str, status: int, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(line) == status
+    captured = capsys.readouterr()
+    said = captured.err + captured.out
+    assert "Traceback" not in said
+    assert "itself failed" not in said
+    for word in words:
+        assert word in " ".join(said.split()), said
+
+
+@pytest.mark.usefixtures("workplace")
+def test_names_of_files_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("evil\x1b[2J.zip").touch()
+    for line in ("evil[2J", "evil[2J.zip", "explain evil[2J.json"):
+        run(line)
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_suggestions(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "record.json").touch()
+    assert suggested_name("digts", ["digits", "cifar10"]) == "; did you mean digits?"
+    assert suggested_name("mnist", ["digits", "cifar10"]) == ""
+    assert suggested_path(tmp_path / "resluts" / "x") == f"; did you mean {tmp_path / 'results'}?"
+    assert suggested_path(tmp_path / "results" / "recrod.json").endswith("/results/record.json?")
+    assert suggested_path(tmp_path / "quite different") == ""
