@@ -52,6 +52,7 @@ def places(jobs: Sequence[Job], asked: int | None, machine: Machine) -> int:
         raise UsageProblem(
             f"{measured.competition} ranks time or energy: two runs at once would disturb each other",
             "Leave out --jobs; several machines work in parallel with --scheduler.",
+            code="batch-exclusive",
         )
     return asked or fitting(jobs, machine)
 

@@ -60,6 +60,7 @@ class ClusterSite:
         self._resources = {"docker": 1.0} if sandbox == "docker" else {}
         self._resources |= {"GPU": 1.0} if device == "cuda" else {}
         self._topic = f"haet-eval-{secrets.token_hex(8)}"
+        self._entries = store.listing().entries
         self._set_aside: dict[str, str] = {}
         self._lock = threading.Lock()
         self._client = self._connect()
@@ -78,7 +79,7 @@ class ClusterSite:
     def judge(self, order: Order) -> Outcome:
         try:
             future = self._executor.submit(_judge_on_node, order, self._topic, **self._where())
-            return unpack(future.result(), order.job, self._store)
+            return unpack(future.result(), order.job, self._store, self._entries)
         except NodeProblem as problem:
             self._put_aside(problem)
             raise
@@ -90,11 +91,13 @@ class ClusterSite:
             raise EnvironmentProblem(
                 f"{error.allowed_failures + 1} workers of the cluster died while they made this run",
                 "see their logs, and the nodes' memory",
+                code="cluster-workers-died",
             ) from None
         except Exception as error:
             raise EnvironmentProblem(
                 f"a worker of the cluster failed: {type(error).__name__}: {error}",
                 "the same haet-eval must be installed on every node",
+                code="cluster-worker-failed",
             ) from None
 
     def stop(self) -> None:
@@ -110,6 +113,7 @@ class ClusterSite:
             raise EnvironmentProblem(
                 f"no dask scheduler answers at {self._address}: {error}",
                 "`dask scheduler` prints the address when it starts; docs/cluster.md shows the way",
+                code="cluster-no-scheduler",
             ) from None
 
     def _check_workers(self, exclusive: bool) -> None:
@@ -120,6 +124,7 @@ class ClusterSite:
             raise UsageProblem(
                 f"none of the {len(workers)} workers at {self._address} offers {needed}",
                 f'Start them with --resources "{options}".',
+                code="cluster-no-worker",
             )
         hosts: Counter[str] = Counter()
         for address, slots in self._offers().items():
@@ -129,6 +134,7 @@ class ClusterSite:
             raise UsageProblem(
                 f"time or energy is ranked; node {crowded[0]} would make {hosts[crowded[0]]} runs at once",
                 "Start one worker on each node, with --nworkers 1 --nthreads 1.",
+                code="cluster-exclusive",
             )
 
     def _workers(self) -> dict[str, dict[str, Any]]:
@@ -191,7 +197,9 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
     except NodeProblem as problem:
         raise NodeProblem(f"node {name}: {problem.message}", problem.hint, worker.address) from None
     except EnvironmentProblem as problem:
-        raise EnvironmentProblem(f"node {name}: {problem.message}", problem.hint) from None
+        raise EnvironmentProblem(
+            f"node {name}: {problem.message}", problem.hint, code="cluster-node"
+        ) from None
     except InternalFault as fault:
         raise InternalFault(f"node {name}: {fault.message}", fault.hint) from None
     return parcels[0]

@@ -52,10 +52,13 @@ class Ledger:
             raise EnvironmentProblem(
                 f"another batch is at work on {self._store.directory}",
                 "Wait for its end, or name another folder with --results.",
+                code="batch-busy",
             ) from None
         except OSError as error:
             raise EnvironmentProblem(
-                f"{self._folder} cannot be written: {error.strerror}", "Name another folder with --results."
+                f"{self._folder} cannot be written: {error.strerror}",
+                "Name another folder with --results.",
+                code="results-not-writable",
             ) from None
         with lock:
             yield

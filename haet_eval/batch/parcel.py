@@ -8,7 +8,7 @@ from typing import Final
 from haet_eval.batch.job import Job
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation import Outcome
-from haet_eval.ranking import place
+from haet_eval.ranking import Entry, place, summarize
 from haet_eval.record import Record, from_json
 from haet_eval.store import Store
 
@@ -32,8 +32,10 @@ def pack(outcome: Outcome) -> Parcel:
     )
 
 
-def unpack(parcel: Parcel, job: Job, store: Store) -> Outcome:
-    """Check all of it by its digests, rank the record among those of the store, and add it.
+def unpack(parcel: Parcel, job: Job, store: Store, others: list[Entry]) -> Outcome:
+    """Check all of it by its digests, rank the record among the others, and add it to the store and to them.
+
+    The others are passed because listing a folder for each record costs more than anything else here.
 
     Raises:
         EnvironmentProblem: it is not what was asked for, or was changed on the way.
@@ -41,7 +43,8 @@ def unpack(parcel: Parcel, job: Job, store: Store) -> Outcome:
     record = _checked(parcel, job)
     for name, data in parcel.artifacts.items():
         store.put_artifact(data, name.partition(".")[2])
-    ranked = place(record, store.listing().records.values())
+    ranked = place(record, others)
+    others.append(summarize(ranked))
     return Outcome(ranked, store.add(ranked))
 
 
@@ -64,4 +67,5 @@ def _damaged(job: Job, why: str) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"what came back for {job.label} cannot be used: {why}",
         "the machine that made the run, or the way from it, cannot be trusted",
+        code="cluster-damaged-result",
     )

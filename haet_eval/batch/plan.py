@@ -159,7 +159,8 @@ def _job(source: Source, options: Options, rules: _Rules) -> Job:
     competition = rules.get(name)
     if task != submission.task:
         raise InvalidSubmission(
-            f'The submission is for the task "{submission.task}", not for "{task}" as was asked for.'
+            f'The submission is for the task "{submission.task}", not for "{task}" as was asked for.',
+            code="task-mismatch",
         )
     return Job(
         identity=Identity(

@@ -200,7 +200,9 @@ class Batch:
             raise SiteLost("the batch was stopped")
         outcome = site.judge(self._order(job))
         if outcome.record.status.verdict == _INTERRUPTED:
-            raise EnvironmentProblem("the run was interrupted", "its machine may have been shut down")
+            raise EnvironmentProblem(
+                "the run was interrupted", "its machine may have been shut down", code="interrupted"
+            )
         return outcome
 
     def _order(self, job: Job) -> Order:
@@ -271,4 +273,8 @@ def _archive(job: Job, limits: ArchiveLimits) -> bytes:
             return pack_folder(job.path, limits) if job.path.is_dir() else job.path.read_bytes()
     except (OSError, SubmissionFailure):
         pass  # it was sound when it was planned
-    raise UsageProblem(f"{job.path} was changed after the batch had been planned", "Start the batch again.")
+    raise UsageProblem(
+        f"{job.path} was changed after the batch had been planned",
+        "Start the batch again.",
+        code="batch-changed",
+    )

@@ -59,7 +59,9 @@ def find_sources(paths: Iterable[Path]) -> Found:
             sources.append(Source(path))
         else:
             raise UsageProblem(
-                f"there is no {path}", "Name zips, submission folders, folders of them, lists."
+                f"there is no {path}",
+                "Name zips, submission folders, folders of them, lists.",
+                code="path-missing",
             )
     return Found(tuple(sources), tuple(passed_over))
 
@@ -71,6 +73,7 @@ def _look_into(folder: Path) -> Found:
         raise UsageProblem(
             f"no submission in {folder}: no zip, and no {MANIFEST_NAME} in it or in a folder of it",
             "Name a submission, or the folder right above submissions.",
+            code="batch-nothing-found",
         )
     others = tuple(child for child in children if child not in submissions)
     return Found(tuple(map(Source, submissions)), others)
@@ -85,9 +88,11 @@ def _read_list(path: Path) -> Iterator[Source]:
         text = path.read_text("utf-8-sig")  # spreadsheets begin a CSV file with a byte order mark
         rows = list(_csv_rows(text) if path.suffix.lower() == ".csv" else _toml_rows(text))
     except (OSError, UnicodeDecodeError, csv.Error, tomllib.TOMLDecodeError) as error:
-        raise UsageProblem(f"the list {path} cannot be read: {error}", _FORM) from None
+        raise UsageProblem(
+            f"the list {path} cannot be read: {error}", _FORM, code="list-unreadable"
+        ) from None
     if not rows:
-        raise UsageProblem(f"the list {path} names no submission", _FORM)
+        raise UsageProblem(f"the list {path} names no submission", _FORM, code="list-empty")
     for place, row in rows:
         yield _source(row, path.parent, f"{path}, {place}")
 
@@ -107,15 +112,19 @@ def _toml_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _source(row: Mapping[str, Any], folder: Path, place: str) -> Source:
     unknown = [key for key in row if key not in _KEYS]
     if unknown:
-        raise UsageProblem(f"{place}: {unknown[0]!r} is no column of a list", _FORM)
+        raise UsageProblem(f"{place}: {unknown[0]!r} is no column of a list", _FORM, code="list-column")
     texts = {key: row[key] for key in ("path", "competition", "task") if key in row}
     wrong = [key for key, value in texts.items() if not isinstance(value, str)]
     if wrong or "path" not in texts:
-        raise UsageProblem(f"{place}: {wrong[0] if wrong else 'path'} must be a text", _FORM)
+        raise UsageProblem(
+            f"{place}: {wrong[0] if wrong else 'path'} must be a text", _FORM, code="list-value"
+        )
     path = folder / texts["path"]
     if not path.exists():
         raise UsageProblem(
-            f"{place}: there is no {path}", "Paths in a list are relative to the list's folder."
+            f"{place}: there is no {path}",
+            "Paths in a list are relative to the list's folder.",
+            code="list-path",
         )
     return Source(path, _competition(texts.get("competition"), folder), texts.get("task"), _seed(row, place))
 
@@ -131,4 +140,6 @@ def _seed(row: Mapping[str, Any], place: str) -> int | None:
         return None
     if str(value).isdecimal() and int(value) <= _MAX_SEED:
         return int(value)
-    raise UsageProblem(f"{place}: seed is {value!r}, and must be a number from 0 to {_MAX_SEED}", _FORM)
+    raise UsageProblem(
+        f"{place}: seed is {value!r}, and must be a number from 0 to {_MAX_SEED}", _FORM, code="list-seed"
+    )

@@ -36,8 +36,9 @@ def test_record_and_artefacts_arrive_whole_and_are_ranked_here(tmp_path: Path, p
     better = make_record(name="better", correct=9900)
     here.prepare()
     here.add(better)
-    record = make_record()
-    outcome = unpack(parcel, job_of(record), here)
+    record, known = make_record(), here.listing().entries
+    outcome = unpack(parcel, job_of(record), here, known)
+    assert [entry.name for entry in known] == ["better", record.submission.name]
     assert outcome.record.record_id == record.record_id
     assert outcome.record.rank is not None
     assert (outcome.record.rank.position, outcome.record.rank.of) == (2, 2)
@@ -59,11 +60,11 @@ def test_nothing_of_a_changed_parcel_is_kept(tmp_path: Path, parcel: Parcel) -> 
     ]
     for one in damaged:
         with pytest.raises(EnvironmentProblem, match="cannot be used"):
-            unpack(one, job, here)
+            unpack(one, job, here, [])
     assert not here.directory.exists()
 
 
 def test_a_record_of_something_else_is_refused(tmp_path: Path, parcel: Parcel) -> None:
     other = job_of(make_record(name="another submission"))
     with pytest.raises(EnvironmentProblem, match="another submission"):
-        unpack(parcel, other, Store(tmp_path / "here"))
+        unpack(parcel, other, Store(tmp_path / "here"), [])
