@@ -14,6 +14,7 @@ from haet_eval.check.sample import Milestone, Sample
 
 _UNITS: Final = ("epoch", "step", "iteration", "iter", "batch", "round")
 _ENOUGH_SPANS: Final = 5
+_FEWEST_MOMENTS: Final = 2
 _TOTAL: Final = "{0}s", "total_{0}s", "num_{0}s", "n_{0}s", "max_{0}s", "{0}_total", "of", "total"
 
 
@@ -127,24 +128,26 @@ def _extrapolate(progress: list[_Progress], stopped: str) -> OperationsEstimate:
 
 
 def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | None:
-    """Wall time of the training on this machine; None where nothing was computed.
+    """Wall time of the training on this machine; None where too little was computed.
 
     A least-squares fit of the time to operations and calls, where the training had settled. The bounds are
     what the operations alone, and the calls alone, would make of it.
     """
     if sample.finished and sample.computed:
         return Range(sample.wall_seconds, sample.wall_seconds, sample.wall_seconds)
-    if not sample.moments:
+    if len(sample.moments) < _FEWEST_MOMENTS:  # the time before the first is that of imports
         return None
     assert sample.operations is not None
     last = sample.moments[-1]
     share = operations.total / max(sample.operations.total, 1)
     left = (operations.total - last.operations, sample.messages * share - last.messages)
-    spans = _settled([Moment(0.0, 0, 0), *sample.moments])
+    spans = _settled(sample.moments)
     done = np.array([[span.operations, span.messages] for span in spans], dtype=float)
     seconds = np.array([span.seconds for span in spans])
     totals = done.sum(axis=0)
     alone = [seconds.sum() / total * rest for total, rest in zip(totals, left, strict=True) if total]
+    if not alone:
+        return None
     scale = np.maximum(totals, 1)  # counts are ten orders of magnitude apart
     rates, _ = nnls(done / scale, seconds)
     fitted = float(rates / scale @ np.array(left, dtype=float))

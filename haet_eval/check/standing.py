@@ -64,5 +64,6 @@ def rivals_on(leaderboard: Path, competition: str, task: str) -> Rivals:
         raise UsageProblem(
             f"{leaderboard} is no leaderboard: {type(error).__name__}: {error}",
             "Give the file that `haet-eval leaderboard DIR --json > FILE` writes.",
+            code="leaderboard-unreadable",
         ) from None
     return Rivals(ranked, official=True)

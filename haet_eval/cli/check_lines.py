@@ -69,13 +69,14 @@ def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "", operations.basis
     if not report.real_data:
         yield "", f"on random images: {report.submission.task} is not there (haet-eval data fetch gets it)"
-    if estimates.seconds is not None:
-        yield "training", _time(estimates.seconds, budgets.wall_seconds)
+    yield "training", _time(estimates.seconds, budgets.wall_seconds)
     if estimates.memory_bytes is not None:
         yield "memory", _memory(estimates.memory_bytes, budgets.memory_bytes)
 
 
-def _time(seconds: Range, budget_seconds: int) -> str:
+def _time(seconds: Range | None, budget_seconds: int) -> str:
+    if seconds is None:
+        return "too little was computed to tell how long it takes (--seconds)"
     near = seconds.high < _NEAR * seconds.low
     bounds = "" if near else f" ({seconds.low:,.0f} to {seconds.high:,.0f})"
     over = "; too long, unless the judge's is faster" if seconds.value > budget_seconds else ""

@@ -65,12 +65,12 @@ def found(path: Path, *options: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", ["digits-cnn", "digits-resnet9"])
-def test_an_example_is_counted_exactly_without_being_computed(tmp_path: Path, example: str) -> None:
-    request = Request(EXAMPLES / example, tmp_path / "data", tmp_path / "results", sandbox="process")
+def test_an_example_is_counted_exactly_without_being_computed(tmp_path: Path) -> None:
+    example = EXAMPLES / "digits-cnn"
+    request = Request(example, tmp_path / "data", tmp_path / "results", sandbox="process")
     truth = evaluate(request).record
     assert truth.training is not None
-    told = found(EXAMPLES / example, "--seconds", "0.5", "--results", str(tmp_path / "results"))
+    told = found(example, "--seconds", "0.5", "--results", str(tmp_path / "results"))
     assert told["verdict"] is None
     assert told["remarks"] == []
     assert told["estimate"]["operations"]["method"] == "counted"
@@ -129,7 +129,7 @@ def test_a_fault_that_a_run_of_seconds_would_not_come_to_is_found(tmp_path: Path
     assert result.return_value == 1
     assert "submission.py" in result.stdout
     assert "verdict       failed" in result.stdout
-    assert "line 25" in result.stdout
+    assert '"submission.py", line 23' in result.stdout
 
 
 @pytest.mark.slow

@@ -102,11 +102,12 @@ def test_time_is_that_of_operations_and_calls() -> None:
 
 def test_time_is_not_told_from_nothing_and_measured_where_all_was_computed() -> None:
     sample = Sample(finished=True, computed=False, operations=counted(10), messages=30)
+    sample.moments = [Moment(1.0, 0, 0)]
     assert estimate_seconds(sample, estimate_operations(sample)) is None
-    sample.moments = [Moment(1.0, 5, 5)]
+    sample.moments.append(Moment(2.0, 5, 5))
     rough = estimate_seconds(sample, estimate_operations(sample))
     assert rough is not None
-    assert [rough.low, rough.high] == pytest.approx([2, 6])
+    assert [rough.low, rough.high] == pytest.approx([3, 7])
     sample.computed, sample.wall_seconds = True, 12.5
     found = estimate_seconds(sample, estimate_operations(sample))
     assert found is not None
