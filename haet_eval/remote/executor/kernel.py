@@ -5,6 +5,7 @@ from typing import Any, Final, TypeAlias
 
 import torch
 
+from haet_eval.remote.executor.gpu import ON_GPU
 from haet_eval.remote.executor.guards import guarded
 from haet_eval.remote.wire import Atom, Definition, Tag, Value
 
@@ -39,6 +40,8 @@ def compile_kernel(
     source = _Source(device, generator)
     arguments = source.arguments(definition, operator)
     called = operator if device.type == "meta" else guarded(operator)
+    if device.type == "cuda":
+        called = ON_GPU.get(definition.operator, called)
     # The source holds generated names only (t[i], f[i], c[i]) and parameter names of PyTorch's own schema.
     run: Run = eval(f"lambda t, f: operator({arguments})", {"operator": called, "c": source.constants})  # noqa: S307
     if definition.operator.split(".")[1] in _UNINITIALISED:
@@ -59,7 +62,10 @@ class _Source:
 
     def arguments(self, definition: Definition, operator: Any) -> str:
         names = [(argument.name, argument.kwarg_only) for argument in operator._schema.arguments]
-        sources = {name: self._value(value) for name, value in definition.arguments.items()}
+        given = dict(definition.arguments)
+        if not definition.tensors and any(name == "device" for name, _ in names):
+            given["device"] = Atom(Tag.DEVICE)  # a factory makes its tensor here, whatever it was told
+        sources = {name: self._value(value) for name, value in given.items()}
         parts = []
         positional = True
         for name, keyword_only in names:

@@ -1,0 +1,29 @@
+"""What runs on a GPU instead of operators that PyTorch chose for a CPU.
+
+The submission's process takes its tensors for those of a CPU, wherever the executor keeps them. Nearly every
+operator has a kernel for both; these have none for a GPU, or want one argument on the CPU.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+
+from haet_eval.remote.executor.attention import attention, attention_backward
+
+_aten: Final = torch.ops.aten
+
+
+def _with_local_scalars(operator: Any) -> Callable[..., Any]:
+    return lambda *tensors: operator(*tensors[:-1], tensors[-1].cpu())
+
+
+_LOCAL_SCALARS: Final = (
+    *(_aten._foreach_addcdiv.Tensor, _aten._foreach_addcdiv_.Tensor),
+    *(_aten._foreach_addcmul.Tensor, _aten._foreach_addcmul_.Tensor),
+)
+ON_GPU: Final[dict[str, Callable[..., Any]]] = {
+    "aten._scaled_dot_product_flash_attention_for_cpu.default": attention,
+    "aten._scaled_dot_product_flash_attention_for_cpu_backward.default": attention_backward,
+    **{str(operator): _with_local_scalars(operator) for operator in _LOCAL_SCALARS},
+}
