@@ -13,8 +13,9 @@ import pytest
 from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.runtimes.docker.container import LABEL_FOLDER
 from haet_eval.runtimes.docker.engine import connect
+from haet_eval.runtimes.docker.worker import DockerWorker
 from haet_eval.runtimes.failures import judge_end
-from haet_eval.runtimes.folder import is_abandoned
+from haet_eval.runtimes.folder import abandoned_folders, is_abandoned
 from haet_eval.runtimes.interface import Exit, Role
 from tests.fixtures.probes import LIMITS, in_container, with_limits
 
@@ -32,8 +33,9 @@ def call(number, *arguments):
 
 @pytest.fixture(autouse=True)
 def engine_stays_healthy(sandbox_image: str) -> Iterator[None]:
-    """After each attack the engine answers and holds nothing that nobody owns."""
+    """After each attack the engine answers and holds nothing that nobody owns, and no folder is left."""
     yield
+    assert not list(abandoned_folders())
     with closing(connect()) as client:
         left = client.containers.list(all=True, filters={"label": LABEL_FOLDER})
         assert not [one for one in left if is_abandoned(Path(one.labels[LABEL_FOLDER]))]
@@ -220,6 +222,18 @@ def test_sockets_of_other_families_are_refused(family: str, kind: str) -> None:
 def test_a_family_with_high_bits_set_is_refused() -> None:
     refused = said(SYSTEM_CALLS + "call(41, ctypes.c_uint64(0x1_0000_0002), 1, 0)")
     assert refused == ["EAFNOSUPPORT"]
+
+
+def test_nothing_of_the_host_can_be_written_and_nothing_is_attached(sandbox_image: str) -> None:
+    """So the host has no file of the container to read, and no stream of it to drain."""
+    with in_container("time.sleep(60)") as probe, closing(connect()) as client:
+        assert isinstance(probe.worker, DockerWorker)
+        facts = client.api.inspect_container(probe.worker.container_id)
+    assert [(mount["Type"], mount["RW"]) for mount in facts["Mounts"]] == [("bind", False)]
+    assert facts["HostConfig"]["LogConfig"]["Type"] == "none"
+    assert {facts["Config"][stream] for stream in ("AttachStdin", "OpenStdin", "Tty")} == {False}
+    assert not facts["HostConfig"]["Privileged"]
+    assert facts["HostConfig"]["CapDrop"] == ["ALL"]
 
 
 def test_names_are_not_resolved_and_there_is_no_network() -> None:
