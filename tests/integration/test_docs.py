@@ -62,13 +62,13 @@ def _missing(shown: list[str], printed: str) -> list[str]:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> dict[str, str]:
-    """The environment of a reader's shell: haet-eval on the path, a home of their own."""
+    """The environment of a reader's shell: haet-eval and its Python on the path, a home."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "haet-eval"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m haet_eval.cli.main "$@"\n')
     program.chmod(0o755)
     return {
-        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "PATH": f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "COLUMNS": "120",
