@@ -138,5 +138,5 @@ if __name__ == "__main__":
         take(
             chromium, Path(folder, "leaderboard.html"), IMAGES / "leaderboard-light.png", 1200, 1150, "light"
         )
-        take(chromium, Path(folder, "leaderboard.html"), IMAGES / "leaderboard-dark.png", 390, 844, "dark")
+        take(chromium, Path(folder, "leaderboard.html"), IMAGES / "leaderboard-dark.png", 390, 1500, "dark")
         chromium.close()

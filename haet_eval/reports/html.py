@@ -87,7 +87,9 @@ def _title(leaderboard: Leaderboard, rules: Iterable[Competition]) -> str:
 def _charting_library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, in the version that altair writes for."""
     if not all(map(find_spec, ("altair", "vl_convert"))):
-        raise EnvironmentProblem("the page's charts need two more libraries", "pip install 'haet-eval[page]'")
+        raise EnvironmentProblem(
+            "the page's charts need two more libraries", "pip install 'haet-eval[page]'", code="extra-missing"
+        )
     from altair import SCHEMA_VERSION
     from vl_convert import javascript_bundle
 

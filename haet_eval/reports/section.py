@@ -83,7 +83,8 @@ class Section:
             entry, value = place.entry, self.figure.of(place.entry)
             if not value or entry.accuracy is None:
                 continue
-            low, high = self.leaderboard.spreads.get(entry.record_id, (None, None))
+            spread = self.leaderboard.spreads.get(entry.record_id)
+            low, high = (max(spread[0], 0.0), min(spread[1], 1.0)) if spread else (None, None)
             told = f"{self.figure.name} {self.figure.readable(value)}"
             text = (
                 f"{_label(place)}, {_short(entry.team)}: {told}, accuracy {self.leaderboard.accuracy(entry)}"
