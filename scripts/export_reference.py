@@ -1,11 +1,14 @@
-"""Write docs/reference/record.md from the models of a record."""
+"""Write docs/reference/record.md and competition.md from the models of a record and of a competition."""
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from haet_eval.competition import schema_text
 from haet_eval.record import json_schema
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "record.md"
+COMPETITION_PAGE: Final = PAGE.with_name("competition.md")
 _INTRODUCTION = """# The record
 
 One JSON document for each evaluation, ASCII, named by its digest and never changed. Counts are decimal
@@ -15,12 +18,52 @@ This page is written by `python -m scripts.export_reference`.
 """
 
 
+_COMPETITION_INTRODUCTION: Final = """# The competition file
+
+One TOML file, UTF-8; [how to write one](../competitions.md). Unknown keys are refused. Numbers of bytes and
+seconds are integers, accuracies fractions from 0 to 1. `haet-eval competition schema` prints the JSON schema.
+This page is written by `python -m scripts.export_reference`.
+"""
+_TABLES: Final = {
+    "Competition": "the top of the file",
+    "Limits": "`[limits]`",
+    "Budgets": "`[budgets]`, and `[tasks.NAME.budgets]` for a task's own",
+    "Runs": "`[runs]`",
+    "Task": "`[tasks.NAME]`, NAME being what a manifest says",
+    "OwnData": "`[tasks.NAME.data]`",
+}
+
+
 def record_page() -> str:
     """The page: a section for the record and for each of its parts, in the order in which they come up."""
     schema = json_schema()
     parts = {"Record": schema, **schema["$defs"]}
     sections = [_section(name, parts[name]) for name in _in_order("Record", parts)]
     return "\n".join([_INTRODUCTION, *sections])
+
+
+def competition_page() -> str:
+    """The page: a section for each table of the file, and a line for each of its keys."""
+    schema = json.loads(schema_text())
+    parts = {"Competition": schema, **schema["$defs"]}
+    return "\n".join([_COMPETITION_INTRODUCTION, *(_keys(name, parts[name]) for name in _TABLES)])
+
+
+def _keys(name: str, schema: dict[str, Any]) -> str:
+    lines = [f"## {name}", "", f"In the file: {_TABLES[name]}. {schema['description']}", ""]
+    lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+    needed = schema.get("required", [])
+    for key, one in schema["properties"].items():
+        default = "needed" if key in needed else _default(one.get("default"))
+        kind = _type(one).removesuffix(" or nothing")
+        lines.append(f"| `{key}` | {kind} | {default} | {one.get('description', 'See there.')} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(value: Any) -> str:
+    if value in (None, "", []) or isinstance(value, dict):
+        return ""
+    return f"`{json.dumps(value)}`"
 
 
 def _in_order(root: str, parts: dict[str, Any]) -> list[str]:
@@ -90,3 +133,4 @@ def _plain(schema: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(record_page(), encoding="utf-8")
+    COMPETITION_PAGE.write_text(competition_page(), encoding="utf-8")

@@ -75,6 +75,14 @@ def show(name: str) -> None:
     click.echo(builtin_text(name), nl=False)
 
 
+@competition.command()
+def schema() -> None:
+    """Print the JSON schema of competition files, which editors check them by."""
+    from haet_eval.competition import schema_text
+
+    click.echo(schema_text(), nl=False)
+
+
 def _load(rules: "Competition", data_dir: Path, test_data: Path | None) -> "dict[str, Dataset | HaetError]":
     """The data of each task, or what is wrong with them; a secret test set need not be at hand."""
     from haet_eval.dataset import load_task_data
@@ -82,7 +90,9 @@ def _load(rules: "Competition", data_dir: Path, test_data: Path | None) -> "dict
     found: dict[str, Dataset | HaetError] = {}
     for name, task in rules.tasks.items():
         if task.secret_test and test_data is None:
-            found[name] = EnvironmentProblem("the test set is secret", "--test-data PATH names it.")
+            found[name] = EnvironmentProblem(
+                "the test set is secret", "--test-data PATH names it.", code="test-data-needed"
+            )
             continue
         try:
             found[name] = load_task_data(

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from haet_eval.cli.competition import competition
 from haet_eval.competition import builtin_competitions, load_competition
@@ -48,6 +50,15 @@ def test_show_prints_the_file_to_begin_with(tmp_path: Path) -> None:
     copy.write_text(run("show", "haet2021").stdout, encoding="utf-8")
     assert copy.read_text("utf-8") == builtin_text("haet2021")
     assert load_competition(str(copy)).digest == load_competition("haet2021").digest
+
+
+@pytest.mark.parametrize("name", builtin_competitions())
+def test_the_schema_is_one_that_editors_can_check_by(name: str) -> None:
+    validator = Draft202012Validator(json.loads(run("schema").stdout))
+    rules = tomllib.loads(builtin_text(name))
+    assert not list(validator.iter_errors(rules))
+    assert list(validator.iter_errors(rules | {"award": 1}))
+    assert list(validator.iter_errors(rules | {"ranking": "beauty"}))
 
 
 def test_show_of_an_unknown_name_proposes_one() -> None:
