@@ -18,6 +18,7 @@ from haet_eval.remote.wire import Code, Status
 _KEPT_ANSWERS: Final = 1 << 10
 _QUICK_SECONDS: Final = 0.005
 _SLOW_SECONDS: Final = 0.05
+_PAUSE_SECONDS: Final = 0.25
 _MOST_FRAMES_AHEAD: Final = 16
 _HALF: Final = {
     "bfloat16": b"\x00\x3f",
@@ -71,6 +72,8 @@ class Rehearsal(ExecutorLink):
         self._real_seconds = real_seconds
         self._start: Start | None = None
         self._began: float | None = None
+        self._heard_seconds = 0.0
+        self._idle_seconds = 0.0
         self._frames = 0
         self._frames_ahead = 1
         self._definitions = 0
@@ -100,20 +103,25 @@ class Rehearsal(ExecutorLink):
         self._living_bytes[part] = max(self._living_bytes[part], self._meter.living_bytes)
         if not self.computing:
             return
+        self._look_at_pause()
         self._link.pass_on(records)
         self._frames += 1
         if self._frames >= self._frames_ahead or self._is_over():
             self._catch_up()
+        self._heard_seconds = self._seconds
         if self._is_over():
             self._stop_computing()
 
     def ask(self, forward: bytes, question: Question) -> tuple[Status, bytes]:
+        self._look_at_pause()
         if self.computing and self._is_over():
             self.pass_on(forward)
         if not self.computing:
             return self._make_up(question)
         self._definitions += question.code is Code.DEFINE
-        return self._kept(question, *self._link.ask(forward, question))
+        answer = self._link.ask(forward, question)
+        self._heard_seconds = self._seconds
+        return self._kept(question, *answer)
 
     def _kept(self, question: Question, status: Status, body: bytes) -> tuple[Status, bytes]:
         """The answer, and kept if the same question may come again."""
@@ -129,7 +137,13 @@ class Rehearsal(ExecutorLink):
         return time.monotonic() - self._began
 
     def _is_over(self) -> bool:
-        return self._seconds >= self._real_seconds
+        return self._seconds - self._idle_seconds >= self._real_seconds
+
+    def _look_at_pause(self) -> None:
+        """While the submission imports something, or sleeps, nothing is computed."""
+        now = self._seconds
+        self._idle_seconds += max(0.0, now - self._heard_seconds - _PAUSE_SECONDS)
+        self._heard_seconds = now
 
     def _catch_up(self) -> None:
         """Wait until the executor has done what it was told; sooner the next time if that took long."""
