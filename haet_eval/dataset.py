@@ -139,6 +139,7 @@ def _some(
         raise UsageProblem(
             f"the {what} set has {len(images):,} images, and the competition asks for {count:,}",
             f"Give another {what} set, or change `{'train' if what == 'training' else what}_images`.",
+            code="data-too-few-images",
         )
     drawn = draw(len(images), count, seed)
     return images[drawn], labels[drawn]
@@ -149,16 +150,20 @@ def _check_task(task: Task, test_data: Path | None) -> None:
         raise UsageProblem(
             f"`dataset` is {task.dataset!r}, which is a published data set, and the task has data of its own",
             "Give the organizer's data a name of their own.",
+            code="competition-data",
         )
     if task.secret_test and test_data is None:
         raise UsageProblem(
             f"the test set of {task.dataset!r} is secret and must be given",
             "`--test-data PATH` names it: a folder with a folder of images for each class, or a .npz or "
             ".safetensors file. Contestants use the practice rules, such as haet2023-practice.",
+            code="test-data-needed",
         )
     if test_data is not None and not task.secret_test:
         raise UsageProblem(
-            f"the competition has a test set for {task.dataset!r} of its own", "Leave out `--test-data`."
+            f"the competition has a test set for {task.dataset!r} of its own",
+            "Leave out `--test-data`.",
+            code="test-data-unwanted",
         )
 
 
@@ -168,5 +173,7 @@ def _check_name(name: str) -> None:
     match = get_close_matches(name, dataset_names(), n=1)
     suggestion = f"; did you mean {match[0]}?" if match else ""
     raise UsageProblem(
-        f"there is no data set {name!r}{suggestion}", f"The data sets are {', '.join(dataset_names())}."
+        f"there is no data set {name!r}{suggestion}",
+        f"The data sets are {', '.join(dataset_names())}.",
+        code="dataset-unknown",
     )

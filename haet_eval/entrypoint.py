@@ -19,7 +19,8 @@ def check_entrypoint(files: Mapping[str, bytes], module: str, function: str) -> 
     if function not in names and "*" not in names:
         raise InvalidSubmission(
             f"{path} has no `{function}`: define `def {function}(task):` there, or name another function "
-            "in haet.toml as entrypoint."
+            "in haet.toml as entrypoint.",
+            code="entrypoint-function",
         )
 
 
@@ -29,7 +30,10 @@ def _module_path(files: Mapping[str, bytes], module: str) -> str:
         if path in files:
             return path
     found = ", ".join(sorted(path for path in files if path.endswith(".py"))[:10]) or "none"
-    raise InvalidSubmission(f"The entrypoint's module {stem}.py is not there. Python files found: {found}.")
+    raise InvalidSubmission(
+        f"The entrypoint's module {stem}.py is not there. Python files found: {found}.",
+        code="entrypoint-module",
+    )
 
 
 def _parse(path: str, source: bytes) -> ast.Module:
@@ -39,9 +43,13 @@ def _parse(path: str, source: bytes) -> ast.Module:
             return ast.parse(source, filename=path)
     except SyntaxError as error:
         line = f", line {error.lineno}" if error.lineno else ""
-        raise InvalidSubmission(f"{path}{line} is not valid Python: {error.msg}.") from None
+        raise InvalidSubmission(
+            f"{path}{line} is not valid Python: {error.msg}.", code="entrypoint-syntax"
+        ) from None
     except (RecursionError, MemoryError, ValueError):
-        raise InvalidSubmission(f"{path} is nested too deeply to be parsed.") from None
+        raise InvalidSubmission(
+            f"{path} is nested too deeply to be parsed.", code="entrypoint-nesting"
+        ) from None
 
 
 def _top_level_names(tree: ast.Module) -> Iterator[str]:

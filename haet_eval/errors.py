@@ -1,6 +1,8 @@
 """Two kinds of bad news: a verdict on a submission, and an error that kept us from judging."""
 
 from enum import IntEnum, StrEnum
+from functools import partial
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -53,30 +55,48 @@ class SubmissionFailure(Exception):
     Attributes:
         verdict: what the record will say.
         reason: one sentence on what happened, to what, and what to do instead.
+        code: its stable name, under which docs/reference/errors.md lists it.
     """
 
-    def __init__(self, verdict: Verdict, reason: str) -> None:
+    def __init__(self, verdict: Verdict, reason: str, *, code: str) -> None:
         super().__init__(reason)
         self.verdict = verdict
         self.reason = reason
+        self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(SubmissionFailure, code=self.code), (self.verdict, self.reason)
 
 
 class InvalidSubmission(SubmissionFailure):
     """The archive or its manifest breaks a rule."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(Verdict.INVALID_SUBMISSION, reason)
+    def __init__(self, reason: str, *, code: str) -> None:
+        super().__init__(Verdict.INVALID_SUBMISSION, reason, code=code)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(InvalidSubmission, code=self.code), (self.reason,)
 
 
 class HaetError(Exception):
-    """We could not judge. Says what happened and what to do next; carries the exit code."""
+    """We could not judge. Says what happened and what to do next; carries the exit code.
+
+    Attributes:
+        message: what happened, to what.
+        hint: what to do next.
+        code: its stable name, under which docs/reference/errors.md lists it.
+    """
 
     exit_code: ExitCode = ExitCode.ENVIRONMENT
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, code: str) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), code=self.code), (self.message, self.hint), self.__dict__
 
 
 class UsageProblem(HaetError):

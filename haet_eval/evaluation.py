@@ -154,17 +154,17 @@ def attempt(
             )
         else:
             predictions = train_and_predict(assignment, runtime, findings, observer)
-        verdict, reason = score_predictions(assignment, predictions, findings, observer)
+        failure = score_predictions(assignment, predictions, findings, observer)
         if request.count and findings.native is not None:
             count_too(assignment, choose_runtime(request.sandbox, request.device), findings, observer)
         findings.stage = "record"
-    except SubmissionFailure as failure:
-        verdict, reason = failure.verdict, failure.reason
+    except SubmissionFailure as raised:
+        failure = raised
     except KeyboardInterrupt:
         if findings.submission is None:
             raise
-        verdict, reason = Verdict.INTERRUPTED, _interruption()
-    return findings.record(verdict, reason)
+        failure = SubmissionFailure(Verdict.INTERRUPTED, _interruption(), code="interrupted")
+    return findings.record(failure)
 
 
 def _interruption() -> str:
@@ -205,7 +205,8 @@ def read(request: Request, findings: Findings) -> tuple[Submission, Competition]
         findings.competition = competition
     if name != submission.task:
         raise InvalidSubmission(
-            f'The submission is for the task "{submission.task}", not for "{name}" as was asked for.'
+            f'The submission is for the task "{submission.task}", not for "{name}" as was asked for.',
+            code="task-mismatch",
         )
     competition.task(name)
     return submission, competition
@@ -216,7 +217,7 @@ def _check_task(name: str, competition: Competition | None) -> None:
     try:
         (competition or load_competition(competition_for_task(name))).task(name)
     except InvalidSubmission as error:
-        raise UsageProblem(error.reason, "Correct --task, or leave it out.") from None
+        raise UsageProblem(error.reason, "Correct --task, or leave it out.", code=error.code) from None
 
 
 def _check_options(request: Request, rules: Competition) -> None:
@@ -232,6 +233,7 @@ def _check_options(request: Request, rules: Competition) -> None:
             raise UsageProblem(
                 f"{option} is for trainings on plain tensors, and {rules.name} counts operations",
                 f"Leave {option} out, or choose a competition that ranks time or energy with --competition.",
+                code="option-runner",
             )
 
 
@@ -374,8 +376,8 @@ def count_too(assignment: Assignment, runtime: Runtime, findings: Findings, obse
 
 def score_predictions(
     assignment: Assignment, predictions: npt.NDArray[np.int64], findings: Findings, observer: Observer
-) -> tuple[Verdict, str]:
-    """Compare the predictions with the labels, which never left the host."""
+) -> SubmissionFailure | None:
+    """Compare the predictions with the labels, which never left the host. None: the submission qualifies."""
     findings.stage = "score"
     observer.stage("score")
     result = score(predictions, assignment.dataset.test_labels)
@@ -383,13 +385,12 @@ def score_predictions(
     uncounted = findings.training.operations.uncounted if findings.training else ()
     verdict = judge(result, assignment.task.threshold, uncounted=bool(uncounted))
     if verdict is Verdict.UNCOUNTABLE:
-        return verdict, without_price(uncounted)
+        return SubmissionFailure(verdict, without_price(uncounted), code="operator-unpriced")
     if verdict is Verdict.BELOW_THRESHOLD:
-        return (
-            verdict,
-            f"Accuracy {result.accuracy:.2%} is below the {assignment.task.threshold:.2%} asked for.",
-        )
-    return verdict, ""
+        asked = assignment.task.threshold
+        reason = f"Accuracy {result.accuracy:.2%} is below the {asked:.2%} asked for."
+        return SubmissionFailure(verdict, reason, code="below-threshold")
+    return None
 
 
 def without_price(uncounted: Iterable[Uncounted]) -> str:

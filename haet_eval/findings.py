@@ -19,7 +19,7 @@ from haet_eval.counting.bill import bill
 from haet_eval.counting.operations import priced, with_refused
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.dataset import Dataset
-from haet_eval.errors import Verdict
+from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.native.node import HandedIn
 from haet_eval.record import (
     Artifact,
@@ -142,15 +142,17 @@ class Findings:
             predictions=self.store.put_artifact(text.encode(), "predictions.txt"),
         )
 
-    def record(self, verdict: Verdict, reason: str) -> Record:
-        """The sealed record of all this."""
+    def record(self, failure: SubmissionFailure | None) -> Record:
+        """The sealed record of all this; without a failure the submission qualifies."""
+        verdict = failure.verdict if failure else Verdict.QUALIFIED
+        reason, code = (failure.reason, failure.code) if failure else ("", "")
         if verdict is Verdict.UNCOUNTABLE and self.training is not None:
             operations = with_refused(self.training.operations, self.refused, reason)
             self.training = self.training.model_copy(update={"operations": operations})
         return seal(
             Content(
                 created_at=datetime.now(UTC),
-                status=Status(verdict=verdict, stage=self.stage, reason=reason),
+                status=Status(verdict=verdict, stage=self.stage, reason=reason, code=code),
                 submission=self._submission(),
                 competition=self._competition(),
                 dataset=self._dataset(),
@@ -241,8 +243,8 @@ def unread_submission(path: Path) -> SubmissionInfo:
                 f"{file.relative_to(path)}\0{file.lstat().st_size}\n".encode(errors="surrogateescape")
             )
     if path.is_file():
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
+        with path.open("rb") as archive:
+            digest = hashlib.file_digest(archive, "sha256")
         archive_bytes = path.stat().st_size
     return SubmissionInfo(
         name=None,

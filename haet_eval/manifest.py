@@ -95,16 +95,20 @@ def read_manifest(content: bytes) -> Manifest:
         InvalidSubmission: names every key that is missing, unknown or wrong, and what to write.
     """
     if len(content) > _MOST_BYTES:
-        raise InvalidSubmission(f"{MANIFEST_NAME} is larger than {_MOST_BYTES} bytes.")
+        raise InvalidSubmission(
+            f"{MANIFEST_NAME} is larger than {_MOST_BYTES} bytes.", code="manifest-too-large"
+        )
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise InvalidSubmission(f"{MANIFEST_NAME} is not valid TOML: {error}") from None
+        raise InvalidSubmission(f"{MANIFEST_NAME} is not valid TOML: {error}", code="manifest-toml") from None
     try:
         return _File.model_validate(table).submission
     except ValidationError as error:
         problems = [_explain(detail) for detail in error.errors(include_url=False)]
-        raise InvalidSubmission(f"{MANIFEST_NAME}: {'; '.join(problems[:5])}.") from None
+        raise InvalidSubmission(
+            f"{MANIFEST_NAME}: {'; '.join(problems[:5])}.", code="manifest-invalid"
+        ) from None
 
 
 def _explain(detail: ErrorDetails) -> str:

@@ -90,6 +90,7 @@ class NodesWatch(Watch):
             return SubmissionFailure(
                 Verdict.LIMIT_PROCESSES,
                 f"The submission started more processes and threads than it may. It said: {failure.reason}",
+                code="limit-processes",
             )
         return failure
 
@@ -114,6 +115,7 @@ class NodesWatch(Watch):
             SubmissionFailure(
                 Verdict.FAILED,
                 "the submission's process closed its connection to the evaluator and went on running.",
+                code="connection-closed",
             ),
             number,
         )
@@ -141,7 +143,7 @@ class NodesWatch(Watch):
 
 
 def _of_node(failure: SubmissionFailure, number: int) -> SubmissionFailure:
-    return SubmissionFailure(failure.verdict, f"Node {number}: {failure.reason}")
+    return SubmissionFailure(failure.verdict, f"Node {number}: {failure.reason}", code=failure.code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
         raise UsageProblem(
             f"{path} would lie in the submission, where the next zip would have to hold it.",
             "Name a file outside of the folder.",
+            code="pack-inside",
         )
     rules = load_competition(competition) if competition else None
     limits = ArchiveLimits(**rules.limits.model_dump()) if rules else ArchiveLimits()
@@ -51,6 +52,7 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
         raise EnvironmentProblem(
             f"{path} cannot be written: {error.strerror}",
             "Check the folder's owner and the free space, or choose another file with -o.",
+            code="output-not-writable",
         ) from None
     return Packed(path, submission, limits)
 

@@ -75,11 +75,13 @@ class Status(_Part):
     """The verdict, the last stage that was reached, and one sentence on why ("" when qualified).
 
     The verdict `interrupted` judges nothing: the record says how far an evaluation came that was stopped.
+    `code` is the stable name of the reason, listed in docs/reference/errors.md.
     """
 
     verdict: Verdict
     stage: Stage
     reason: str
+    code: str = ""
 
 
 class SourceFile(_Part):

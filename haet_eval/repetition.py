@@ -159,7 +159,8 @@ def _status(records: Sequence[Record], statistics: Statistics, rules: Runs, thre
     assert statistics.accuracy is not None
     passed, told = _judge(records, statistics, rules, threshold, statistics.accuracy.mean)
     verdict = Verdict.QUALIFIED if passed else Verdict.BELOW_THRESHOLD
-    return Status(verdict=verdict, stage="record", reason="" if passed else told)
+    code = "" if passed else "below-threshold"
+    return Status(verdict=verdict, stage="record", reason="" if passed else told, code=code)
 
 
 def _judge(

@@ -113,6 +113,7 @@ def _hear(listener: socket.socket, deadline: float) -> tuple[str, ...]:
         raise EnvironmentProblem(
             f"the self-test's container did not answer ({error})",
             "the machine may be overloaded; try again",
+            code="selftest",
         ) from None
     return tuple(heard.decode(errors="replace").splitlines())
 

@@ -45,7 +45,11 @@ def without_signatures(names: Iterable[str]) -> list[str]:
     """
     left = [name for name in names if not name.endswith(SUFFIX)]
     if not left:
-        raise UsageProblem("these are signatures, and no records", "Name the records that they lie beside.")
+        raise UsageProblem(
+            "these are signatures, and no records",
+            "Name the records that they lie beside.",
+            code="record-needed",
+        )
     return left
 
 
@@ -62,7 +66,9 @@ def make_keys(path: Path) -> Path:
 
     public_path = path.with_name(f"{path.name}.pub")
     for taken in filter(Path.exists, (path, public_path)):
-        raise UsageProblem(f"{taken} is there already", "Name a file that does not exist yet.")
+        raise UsageProblem(
+            f"{taken} is there already", "Name a file that does not exist yet.", code="output-exists"
+        )
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,
@@ -90,7 +96,11 @@ def sign(record: Record, path: Path, key_path: Path) -> Path:
     from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
     if record.status.verdict is Verdict.INTERRUPTED:
-        raise UsageProblem(f"{path} is of an interrupted evaluation: nothing was judged", "Evaluate it again.")
+        raise UsageProblem(
+            f"{path} is of an interrupted evaluation: nothing was judged",
+            "Evaluate it again.",
+            code="record-interrupted",
+        )
     target = signature_path(path)
     payload = _statement(record, path)
     envelope = Envelope(payload, PAYLOAD_TYPE, {})
@@ -102,7 +112,9 @@ def sign(record: Record, path: Path, key_path: Path) -> Path:
             draft.write(json.dumps(envelope.to_dict(), indent=2).encode() + b"\n")
             draft.replace(target)
     except OSError as error:
-        raise EnvironmentProblem(f"{target} cannot be written: {error.strerror}") from None
+        raise EnvironmentProblem(
+            f"{target} cannot be written: {error.strerror}", code="output-not-writable"
+        ) from None
     return target
 
 
@@ -185,9 +197,13 @@ def _read_or_refuse(path: Path, payload: bytes) -> "Envelope":
     try:
         envelope = _read_envelope(path)
     except BadSignature as problem:
-        raise UsageProblem(str(problem), "Remove it, and sign again.") from None
+        raise UsageProblem(str(problem), "Remove it, and sign again.", code="signature-invalid") from None
     if envelope.payload != payload:
-        raise UsageProblem(f"{path} signs something else than this record", "Remove it, and sign again.")
+        raise UsageProblem(
+            f"{path} signs something else than this record",
+            "Remove it, and sign again.",
+            code="signature-other",
+        )
     return envelope
 
 
@@ -217,13 +233,16 @@ def _read_key(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageProblem(f"the key {path} cannot be read: {error.strerror}") from None
+        raise UsageProblem(
+            f"the key {path} cannot be read: {error.strerror}", code="key-unreadable"
+        ) from None
 
 
 def _refuse_key(path: Path, kind: str) -> NoReturn:
     raise UsageProblem(
         f"{path} is no ed25519 {kind} as an unencrypted PEM file",
         "`haet-eval keygen KEY` makes KEY, which signs, and KEY.pub, which verifies.",
+        code="key-invalid",
     )
 
 
@@ -231,7 +250,9 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:
-        raise EnvironmentProblem(f"{path} cannot be written: {error.strerror}") from None
+        raise EnvironmentProblem(
+            f"{path} cannot be written: {error.strerror}", code="output-not-writable"
+        ) from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
 
@@ -242,4 +263,6 @@ def _sha256(path: Path) -> str:
 
 def _need_libraries() -> None:
     if not all(map(find_spec, ("cryptography", "securesystemslib"))):
-        raise EnvironmentProblem("signatures need two more libraries", "pip install 'haet-eval[sign]'")
+        raise EnvironmentProblem(
+            "signatures need two more libraries", "pip install 'haet-eval[sign]'", code="extra-missing"
+        )

@@ -46,20 +46,25 @@ def start_submission(folder: Path, task: str, name: str | None, team: str | None
                 draft.create(folder / path)
     except OSError as error:
         raise EnvironmentProblem(
-            f"{folder} cannot be written: {error.strerror}", "Check its owner and the free space."
+            f"{folder} cannot be written: {error.strerror}",
+            "Check its owner and the free space.",
+            code="output-not-writable",
         ) from None
     return [folder / path for path in contents]
 
 
 def _make_empty(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise UsageProblem(f"{folder} is a file.", "Name a folder that does not exist yet.")
+        raise UsageProblem(
+            f"{folder} is a file.", "Name a folder that does not exist yet.", code="folder-is-a-file"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     found = sorted(path.name for path in folder.iterdir())
     if found:
         raise UsageProblem(
             f"{folder} is not empty: it has {', '.join(found[:3])}{' …' if len(found) > 3 else ''} in it.",
             "Name a folder that does not exist yet; nothing was written.",
+            code="folder-not-empty",
         )
 
 
@@ -72,7 +77,7 @@ def _manifest(name: str, team: str, task: str) -> bytes:
     try:
         read_manifest(content)
     except InvalidSubmission as error:
-        raise UsageProblem(error.reason, "Give another --name, --team or --task.") from None
+        raise UsageProblem(error.reason, "Give another --name, --team or --task.", code=error.code) from None
     return content
 
 

@@ -96,9 +96,11 @@ class Store:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise UsageProblem(f"{path} cannot be read: {error.strerror}") from None
+            raise UsageProblem(f"{path} cannot be read: {error.strerror}", code="record-unreadable") from None
         if hashlib.sha256(data).hexdigest() != artifact.sha256:
-            raise UsageProblem(f"{path} was changed after it was written: its digest is another")
+            raise UsageProblem(
+                f"{path} was changed after it was written: its digest is another", code="artifact-changed"
+            )
         return data
 
     def listing(self) -> Listing:
@@ -114,6 +116,7 @@ class Store:
             raise UsageProblem(
                 f"{self.directory} cannot be read: {error.strerror}{meant}",
                 "Name a results directory; `haet-eval SUBMISSION --results DIR` makes one.",
+                code="results-unreadable",
             ) from None
 
     def find(self, beginning: str) -> Path:
@@ -131,6 +134,7 @@ class Store:
         raise UsageProblem(
             f"{found} in {self.directory} with an id that begins with {beginning!r}",
             f"`haet-eval leaderboard --all {self.directory}` lists them.",
+            code="record-id",
         )
 
     @contextmanager
@@ -141,6 +145,7 @@ class Store:
             raise EnvironmentProblem(
                 f"the results directory {self.directory} cannot be written: {error.strerror}",
                 "Check its owner and the free space, or choose another one with --results.",
+                code="results-not-writable",
             ) from error
 
 
@@ -157,6 +162,7 @@ def find_record(name: str, results: Path) -> Path:
         raise UsageProblem(
             f"there is no record {name}{suggested_path(path)}",
             f"A file or the beginning of an id is due; `haet-eval leaderboard --all {results}` lists ids.",
+            code="record-missing",
         )
     return Store(results).find(name)
 
@@ -170,9 +176,13 @@ def read_record(path: Path) -> Record:
     try:
         return from_json(path.read_bytes())
     except OSError as error:
-        raise UsageProblem(f"{path} cannot be read: {error.strerror}", _WHERE_RECORDS_ARE) from None
+        raise UsageProblem(
+            f"{path} cannot be read: {error.strerror}", _WHERE_RECORDS_ARE, code="record-unreadable"
+        ) from None
     except ValueError as error:
-        raise UsageProblem(f"{path} is no sound record: {explain_fault(error)}", _WHERE_RECORDS_ARE) from None
+        raise UsageProblem(
+            f"{path} is no sound record: {explain_fault(error)}", _WHERE_RECORDS_ARE, code="record-invalid"
+        ) from None
 
 
 def _file_name(record: Record) -> str:

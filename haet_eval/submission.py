@@ -54,6 +54,7 @@ def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Subm
         raise UsageProblem(
             f"The submission {path} cannot be read: {error.strerror or error}.",
             "Name a .zip file or a folder that exists and that you may read.",
+            code="submission-unreadable",
         ) from None
     files = unpack(archive, limits)
     manifest = _find_manifest(files)
@@ -80,7 +81,9 @@ def _read(path: Path, limits: ArchiveLimits) -> bytes:
     if path.is_dir():
         return pack_folder(path, limits)
     if path.exists() and not path.is_file():
-        raise UsageProblem(f"{path} is neither a file nor a folder.", "Name a .zip file or a folder.")
+        raise UsageProblem(
+            f"{path} is neither a file nor a folder.", "Name a .zip file or a folder.", code="submission-kind"
+        )
     with path.open("rb") as stream:
         return stream.read(limits.archive_bytes + 1)
 
@@ -90,4 +93,6 @@ def _find_manifest(files: Mapping[str, bytes]) -> Manifest:
         return read_manifest(files[MANIFEST_NAME])
     similar = [path for path in files if path.lower().endswith((MANIFEST_NAME, ".toml"))]
     hint = f" Found instead: {', '.join(similar[:5])}." if similar else ""
-    raise InvalidSubmission(f"There is no {MANIFEST_NAME} at the top of the submission.{hint}")
+    raise InvalidSubmission(
+        f"There is no {MANIFEST_NAME} at the top of the submission.{hint}", code="manifest-missing"
+    )

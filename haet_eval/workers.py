@@ -81,11 +81,13 @@ class Watch:
             raise EnvironmentProblem(
                 f"the workers did not start within {_START_SECONDS} s",
                 "the machine may be overloaded; try again",
+                code="start-too-slow",
             )
         what = "training" if self.stage == "train" else "prediction"
         raise SubmissionFailure(
             Verdict.LIMIT_TIME,
             f"The {what} took longer than its budget of {self.budget_seconds:,.0f} s.",
+            code="limit-time",
         )
 
     def check_workers(self) -> None:
@@ -101,6 +103,7 @@ class Watch:
             return SubmissionFailure(
                 Verdict.LIMIT_PROCESSES,
                 f"The submission started more processes and threads than it may. It said: {failure.reason}",
+                code="limit-processes",
             )
         return failure
 
@@ -114,10 +117,12 @@ class Watch:
             raise SubmissionFailure(
                 Verdict.FAILED,
                 "The submission's process closed its connection to the evaluator and went on running.",
+                code="connection-closed",
             )
         raise EnvironmentProblem(
             "a worker closed its connection and went on running",
             "run it again; `haet-eval doctor` may know more",
+            code="connection-lost",
         )
 
 

@@ -1,4 +1,4 @@
-"""Print the part of CHANGELOG.md that is about one version. Usage: python -m scripts.release_notes VERSION."""
+"""Print what CHANGELOG.md says of one version. Usage: python -m scripts.release_notes VERSION."""
 
 import re
 import sys

@@ -80,7 +80,9 @@ def read_directory(archive: bytes, max_entries: int) -> list[Entry]:
     """
     start, count, end = _find_directory(archive)
     if count > max_entries:
-        raise InvalidSubmission(f"The zip has {count} entries; {max_entries} are allowed.")
+        raise InvalidSubmission(
+            f"The zip has {count} entries; {max_entries} are allowed.", code="zip-too-many-entries"
+        )
     headers = sorted(_read_headers(archive, start, count, end), key=lambda header: header.offset)
     entries = []
     position = 0
@@ -92,7 +94,8 @@ def read_directory(archive: bytes, max_entries: int) -> list[Entry]:
         previous = header.label
     if position != start:
         raise InvalidSubmission(
-            f"{start - position} bytes between the last entry and the zip's directory belong to no entry."
+            f"{start - position} bytes between the last entry and the zip's directory belong to no entry.",
+            code="zip-gap",
         )
     return entries
 
@@ -101,21 +104,28 @@ def _find_directory(archive: bytes) -> tuple[int, int, int]:
     """Where the central directory starts, how many entries it has, where it ends."""
     end = archive.rfind(_END_MAGIC, max(0, len(archive) - _END.size - _LONGEST_COMMENT))
     if end < 0 or end + _END.size > len(archive):
-        raise InvalidSubmission("The file is not a zip archive, is cut short, or has data after its end.")
+        raise InvalidSubmission(
+            "The file is not a zip archive, is cut short, or has data after its end.", code="zip-not-a-zip"
+        )
     _, disk, start_disk, on_disk, count, size, start, comment = _END.unpack_from(archive, end)
     if _ZIP64_16 in (on_disk, count) or _ZIP64_32 in (size, start):
-        raise InvalidSubmission(_zip64("The zip"))
+        raise InvalidSubmission(_zip64("The zip"), code="zip-zip64")
     if disk or start_disk or on_disk != count:
-        raise InvalidSubmission("The zip is one part of a split archive; submit it in one piece.")
+        raise InvalidSubmission(
+            "The zip is one part of a split archive; submit it in one piece.", code="zip-split"
+        )
     if end + _END.size + comment != len(archive):
-        raise InvalidSubmission("Data stands after the end of the zip.")
+        raise InvalidSubmission("Data stands after the end of the zip.", code="zip-trailing-data")
     if start + size < end:
         raise InvalidSubmission(
             "Data stands before the zip, or between its directory and its end: "
-            "a self-extracting or otherwise prefixed archive is not accepted."
+            "a self-extracting or otherwise prefixed archive is not accepted.",
+            code="zip-prefixed",
         )
     if start + size > end:
-        raise InvalidSubmission("The zip's directory reaches past its own end.")
+        raise InvalidSubmission(
+            "The zip's directory reaches past its own end.", code="zip-directory-past-end"
+        )
     return start, count, end
 
 
@@ -124,13 +134,19 @@ def _read_headers(archive: bytes, start: int, count: int, end: int) -> list[_Hea
     position = start
     for _ in range(count):
         if position + _CENTRAL.size > end or not archive.startswith(_CENTRAL_MAGIC, position):
-            raise InvalidSubmission(f"The zip's directory lists fewer entries than the {count} it announces.")
+            raise InvalidSubmission(
+                f"The zip's directory lists fewer entries than the {count} it announces.",
+                code="zip-directory-count",
+            )
         fields = _CENTRAL.unpack_from(archive, position)
         name_size, extra_size, comment_size = fields[10:13]
         name_at = position + _CENTRAL.size
         position = name_at + name_size + extra_size + comment_size
         if position > end:
-            raise InvalidSubmission("An entry of the zip's directory reaches past the directory's end.")
+            raise InvalidSubmission(
+                "An entry of the zip's directory reaches past the directory's end.",
+                code="zip-directory-past-end",
+            )
         header = _Header(
             raw_name=archive[name_at : name_at + name_size],
             flags=fields[3],
@@ -144,43 +160,61 @@ def _read_headers(archive: bytes, start: int, count: int, end: int) -> list[_Hea
         _check_header(header)
         headers.append(header)
     if position != end:
-        raise InvalidSubmission(f"The zip's directory lists more entries than the {count} it announces.")
+        raise InvalidSubmission(
+            f"The zip's directory lists more entries than the {count} it announces.",
+            code="zip-directory-count",
+        )
     return headers
 
 
 def _check_header(header: _Header) -> None:
     label = header.label
     if header.flags & _ENCRYPTED:
-        raise InvalidSubmission(f"{label} is encrypted; zip it without a password.")
+        raise InvalidSubmission(f"{label} is encrypted; zip it without a password.", code="zip-encrypted")
     if header.flags & ~_KNOWN_FLAGS:
-        raise InvalidSubmission(f"{label} uses a rare zip feature (flags {header.flags:#06x}).")
+        raise InvalidSubmission(
+            f"{label} uses a rare zip feature (flags {header.flags:#06x}).", code="zip-rare-feature"
+        )
     if header.method not in (STORED, DEFLATED):
         raise InvalidSubmission(
-            f"{label} is compressed with method {header.method}; only 'stored' and 'deflate' are accepted."
+            f"{label} is compressed with method {header.method}; only 'stored' and 'deflate' are accepted.",
+            code="zip-compression",
         )
     if _ZIP64_32 in (header.packed_size, header.size, header.offset):
-        raise InvalidSubmission(_zip64(label))
+        raise InvalidSubmission(_zip64(label), code="zip-zip64")
     kind = stat.S_IFMT(header.mode)
     if kind in _SPECIAL_KINDS:
-        raise InvalidSubmission(f"{label} is {_SPECIAL_KINDS[kind]}; only files and folders are accepted.")
+        raise InvalidSubmission(
+            f"{label} is {_SPECIAL_KINDS[kind]}; only files and folders are accepted.",
+            code="zip-special-file",
+        )
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise InvalidSubmission(f"{label} is of an unknown kind (mode {header.mode:#o}).")
+        raise InvalidSubmission(
+            f"{label} is of an unknown kind (mode {header.mode:#o}).", code="zip-unknown-kind"
+        )
     is_folder = header.raw_name.endswith(b"/")
     if kind and is_folder != (kind == stat.S_IFDIR):
-        raise InvalidSubmission(f"{label} is called a file in one place and a folder in another.")
+        raise InvalidSubmission(
+            f"{label} is called a file in one place and a folder in another.", code="zip-file-or-folder"
+        )
     if is_folder and header.size:
-        raise InvalidSubmission(f"{label} is a folder and yet has content.")
+        raise InvalidSubmission(f"{label} is a folder and yet has content.", code="zip-folder-with-content")
 
 
 def _check_start(header: _Header, position: int, previous: str) -> None:
     """An entry must begin exactly where the one before it ended."""
     if header.offset < position:
-        raise InvalidSubmission(f"{header.label} overlaps {previous}: two entries share the same bytes.")
+        raise InvalidSubmission(
+            f"{header.label} overlaps {previous}: two entries share the same bytes.", code="zip-overlap"
+        )
     if header.offset > position and not previous:
-        raise InvalidSubmission(f"{header.offset} bytes of data stand before the first entry of the zip.")
+        raise InvalidSubmission(
+            f"{header.offset} bytes of data stand before the first entry of the zip.", code="zip-prefixed"
+        )
     if header.offset > position:
         raise InvalidSubmission(
-            f"{header.offset - position} bytes between {previous} and {header.label} belong to no entry."
+            f"{header.offset - position} bytes between {previous} and {header.label} belong to no entry.",
+            code="zip-gap",
         )
 
 
@@ -188,19 +222,25 @@ def _read_entry(archive: bytes, header: _Header, limit: int) -> tuple[Entry, int
     """The entry, and the position of the first byte after it; `limit` is where the entries must end."""
     label = header.label
     if header.offset + _LOCAL.size > limit or not archive.startswith(_LOCAL_MAGIC, header.offset):
-        raise InvalidSubmission(f"{label} is not where the zip's directory says it is.")
+        raise InvalidSubmission(
+            f"{label} is not where the zip's directory says it is.", code="zip-header-elsewhere"
+        )
     fields = _LOCAL.unpack_from(archive, header.offset)
     flags, method, sizes = fields[2], fields[3], fields[6:9]
     name_at = header.offset + _LOCAL.size
     data_at = name_at + fields[9] + fields[10]
     after = data_at + header.packed_size
     if after > limit:
-        raise InvalidSubmission(f"{label} reaches into the zip's directory or past its end: a size is a lie.")
+        raise InvalidSubmission(
+            f"{label} reaches into the zip's directory or past its end: a size is a lie.", code="zip-size-lie"
+        )
     expected = (header.crc, header.packed_size, header.size)
     agreed = sizes == expected or flags & _SIZES_FOLLOW
     same_name = archive[name_at : name_at + fields[9]] == header.raw_name
     if not same_name or method != header.method or (flags ^ header.flags) & _ENCRYPTED or not agreed:
-        raise InvalidSubmission(f"{label} is described in two ways that contradict each other.")
+        raise InvalidSubmission(
+            f"{label} is described in two ways that contradict each other.", code="zip-headers-differ"
+        )
     if flags & _SIZES_FOLLOW:
         after = _skip_descriptor(archive, after, limit, expected, label)
     data = memoryview(archive)[data_at : data_at + header.packed_size]
@@ -216,7 +256,9 @@ def _skip_descriptor(
         position += len(_DESCRIPTOR_MAGIC)
     after = position + _SIZES.size
     if after > limit or _SIZES.unpack_from(archive, position) != expected:
-        raise InvalidSubmission(f"{label} is followed by sizes that contradict the zip's directory.")
+        raise InvalidSubmission(
+            f"{label} is followed by sizes that contradict the zip's directory.", code="zip-headers-differ"
+        )
     return after
 
 
@@ -226,7 +268,8 @@ def _decode_name(header: _Header) -> str:
         return header.raw_name.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidSubmission(
-            f"The entry name {header.label} is not UTF-8; rename the file with plain letters."
+            f"The entry name {header.label} is not UTF-8; rename the file with plain letters.",
+            code="name-not-utf8",
         ) from None
 
 

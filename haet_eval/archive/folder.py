@@ -23,14 +23,17 @@ def pack_folder(folder: Path, limits: ArchiveLimits) -> bytes:
     for path, file in _walk(folder, ""):
         check_path(path, limits)
         if len(files) == limits.entries:
-            raise InvalidSubmission(f"The folder has more than {limits.entries} files.")
+            raise InvalidSubmission(
+                f"The folder has more than {limits.entries} files.", code="folder-too-many-files"
+            )
         with file.open("rb") as stream:
             files[path] = stream.read(left + 1)
         left -= len(files[path])
         if left < 0:
             raise InvalidSubmission(
                 f"With {shown(path)} the folder is larger than {limits.archive_bytes} bytes. "
-                "A submission is code: leave out data, weights and notebooks."
+                "A submission is code: leave out data, weights and notebooks.",
+                code="folder-too-large",
             )
     return pack(files)
 
@@ -44,10 +47,15 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
         if is_litter(path):
             continue
         if item.is_symlink():
-            raise InvalidSubmission(f"{shown(path)} is a symbolic link; put the file itself in its place.")
+            raise InvalidSubmission(
+                f"{shown(path)} is a symbolic link; put the file itself in its place.",
+                code="folder-symbolic-link",
+            )
         if item.is_dir():
             yield from _walk(Path(item.path), f"{path}/")
         elif item.is_file():
             yield path, Path(item.path)
         else:
-            raise InvalidSubmission(f"{shown(path)} is neither a file nor a folder.")
+            raise InvalidSubmission(
+                f"{shown(path)} is neither a file nor a folder.", code="folder-special-file"
+            )

@@ -48,24 +48,32 @@ def check_path(path: str, limits: ArchiveLimits) -> None:
     """
     label = shown(path)
     if not path:
-        raise InvalidSubmission("An entry of the zip has no name.")
+        raise InvalidSubmission("An entry of the zip has no name.", code="name-empty")
     if any(unicodedata.category(character) in _INVISIBLE for character in path):
-        raise InvalidSubmission(f"The entry name {label} has an invisible or control character in it.")
+        raise InvalidSubmission(
+            f"The entry name {label} has an invisible or control character in it.",
+            code="name-invisible-character",
+        )
     if "\\" in path:
         raise InvalidSubmission(
             f"The entry name {label} has a backslash: the zip was made by an old Windows tool. "
-            "Zip it with another one, or with `haet-eval pack`."
+            "Zip it with another one, or with `haet-eval pack`.",
+            code="name-backslash",
         )
     if path.startswith("/") or (path[1:2] == ":" and path[0].isascii()):
-        raise InvalidSubmission(f"The entry name {label} is absolute; names must be relative.")
+        raise InvalidSubmission(
+            f"The entry name {label} is absolute; names must be relative.", code="name-absolute"
+        )
     if len(path) > limits.path_characters:
         raise InvalidSubmission(
-            f"The entry name {label} has {len(path)} characters; {limits.path_characters} are allowed."
+            f"The entry name {label} has {len(path)} characters; {limits.path_characters} are allowed.",
+            code="name-too-long",
         )
     parts = path.removesuffix("/").split("/")
     if len(parts) > limits.path_depth:
         raise InvalidSubmission(
-            f"The entry {label} lies {len(parts)} folders deep; {limits.path_depth} are allowed."
+            f"The entry {label} lies {len(parts)} folders deep; {limits.path_depth} are allowed.",
+            code="name-too-deep",
         )
     for part in parts:
         _check_part(part, label)
@@ -73,15 +81,24 @@ def check_path(path: str, limits: ArchiveLimits) -> None:
 
 def _check_part(part: str, label: str) -> None:
     if part == "..":
-        raise InvalidSubmission(f"The entry name {label} climbs out of the submission with '..'.")
+        raise InvalidSubmission(
+            f"The entry name {label} climbs out of the submission with '..'.", code="name-climbs-out"
+        )
     if part in ("", "."):
-        raise InvalidSubmission(f"The entry name {label} has an empty or '.' part.")
+        raise InvalidSubmission(f"The entry name {label} has an empty or '.' part.", code="name-empty-part")
     if part.endswith((" ", ".")) or part.startswith(" "):
-        raise InvalidSubmission(f"In the entry name {label}, a part begins or ends with a space or a dot.")
+        raise InvalidSubmission(
+            f"In the entry name {label}, a part begins or ends with a space or a dot.",
+            code="name-space-or-dot",
+        )
     if _WINDOWS_FORBIDDEN.intersection(part):
-        raise InvalidSubmission(f'The entry name {label} has one of the characters < > : " | ? * in it.')
+        raise InvalidSubmission(
+            f'The entry name {label} has one of the characters < > : " | ? * in it.', code="name-character"
+        )
     if part.split(".")[0].rstrip().casefold() in _WINDOWS_DEVICES:
-        raise InvalidSubmission(f"The entry name {label} is reserved: it means a device on some machines.")
+        raise InvalidSubmission(
+            f"The entry name {label} is reserved: it means a device on some machines.", code="name-reserved"
+        )
 
 
 def check_distinct(paths: Iterable[str]) -> None:
@@ -96,11 +113,11 @@ def check_distinct(paths: Iterable[str]) -> None:
         name = path.removesuffix("/")
         kind = folders if path.endswith("/") else files
         if name in kind and kind is files:
-            raise InvalidSubmission(f"The name {shown(name)} occurs twice.")
+            raise InvalidSubmission(f"The name {shown(name)} occurs twice.", code="name-twice")
         kind.add(name)
         folders.update(str(parent) for parent in PurePosixPath(name).parents if parent.name)
     for name in sorted(files & folders):
-        raise InvalidSubmission(f"{shown(name)} is both a file and a folder.")
+        raise InvalidSubmission(f"{shown(name)} is both a file and a folder.", code="name-file-and-folder")
     _check_spellings(files | folders)
 
 
@@ -112,7 +129,8 @@ def _check_spellings(names: Iterable[str]) -> None:
         if other != name:
             raise InvalidSubmission(
                 f"{shown(other)} and {shown(name)} differ only in case or in the form of a letter; "
-                "many file systems cannot tell them apart."
+                "many file systems cannot tell them apart.",
+                code="name-case",
             )
 
 
@@ -126,11 +144,14 @@ def check_kind(path: str) -> None:
     stem, suffix = file.stem.casefold(), file.suffix.casefold()
     label = shown(path)
     if stem in _STARTUP_MODULES or suffix == ".pth":
-        raise InvalidSubmission(f"{label} would be run when Python starts; remove it.")
+        raise InvalidSubmission(
+            f"{label} would be run when Python starts; remove it.", code="name-startup-module"
+        )
     if suffix not in TEXT_SUFFIXES and (suffix or stem.split("-")[0] not in TEXT_NAMES):
         raise InvalidSubmission(
             f"{label} is not of a text type ({', '.join(sorted(TEXT_SUFFIXES))}, README, LICENSE, …); "
-            "only text is accepted."
+            "only text is accepted.",
+            code="file-type",
         )
     if suffix == ".py":
         _check_module(file, label)
@@ -139,4 +160,6 @@ def check_kind(path: str) -> None:
 def _check_module(file: PurePosixPath, label: str) -> None:
     module = file.parts[0].removesuffix(".py")
     if module in FORBIDDEN_MODULES:
-        raise InvalidSubmission(f"{label} would take the place of the module {module!r}; rename it.")
+        raise InvalidSubmission(
+            f"{label} would take the place of the module {module!r}; rename it.", code="name-shadows-module"
+        )

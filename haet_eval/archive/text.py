@@ -18,10 +18,10 @@ def check_text(path: str, content: bytes) -> None:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidSubmission(
-            f"{label} is not UTF-8 text (byte {error.start}); only text is accepted."
+            f"{label} is not UTF-8 text (byte {error.start}); only text is accepted.", code="file-not-utf8"
         ) from None
     if "\0" in text:
-        raise InvalidSubmission(f"{label} has a NUL character in it; only text is accepted.")
+        raise InvalidSubmission(f"{label} has a NUL character in it; only text is accepted.", code="file-nul")
     if path.casefold().endswith(".py"):
         _check_encoding(label, content)
 
@@ -32,7 +32,11 @@ def _check_encoding(label: str, source: bytes) -> None:
     try:
         declared, _ = tokenize.detect_encoding(lambda: next(lines, b""))
     except SyntaxError as error:
-        raise InvalidSubmission(f"{label} declares an encoding that Python refuses: {error.msg}.") from None
+        raise InvalidSubmission(
+            f"{label} declares an encoding that Python refuses: {error.msg}.", code="file-encoding"
+        ) from None
     encoding = codecs.lookup(declared).name
     if encoding not in ("utf-8", "utf-8-sig", "ascii"):
-        raise InvalidSubmission(f"{label} declares the encoding {encoding}; only UTF-8 is accepted.")
+        raise InvalidSubmission(
+            f"{label} declares the encoding {encoding}; only UTF-8 is accepted.", code="file-encoding"
+        )

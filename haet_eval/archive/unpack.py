@@ -24,7 +24,8 @@ def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
     if len(archive) > limits.archive_bytes:
         raise InvalidSubmission(
             f"The archive is larger than {limits.archive_bytes} bytes. "
-            "A submission is code: leave out data, weights and notebooks."
+            "A submission is code: leave out data, weights and notebooks.",
+            code="zip-too-large",
         )
     entries = read_directory(archive, limits.entries)
     for entry in entries:
@@ -32,7 +33,7 @@ def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
     check_distinct(entry.name for entry in entries)
     files = [entry for entry in entries if not entry.is_folder and not is_litter(entry.name)]
     if not files:
-        raise InvalidSubmission("The archive has no files in it.")
+        raise InvalidSubmission("The archive has no files in it.", code="zip-empty")
     wrapper = _wrapping_folders([entry.name for entry in files])
     contents: dict[str, bytes] = {}
     left = limits.unpacked_bytes
@@ -61,15 +62,23 @@ def _read(entry: Entry, room: int, expansion: int) -> bytes:
     label = shown(entry.name)
     content = bytes(entry.data) if entry.method == STORED else _inflate(entry, min(room, entry.size) + 1)
     if len(content) > room:
-        raise InvalidSubmission(f"{label} does not fit: the files are larger than a submission may be.")
+        raise InvalidSubmission(
+            f"{label} does not fit: the files are larger than a submission may be.",
+            code="zip-unpacked-too-large",
+        )
     if len(content) > expansion * len(entry.data):
         raise InvalidSubmission(
-            f"{label} expands more than {expansion}-fold, which no ordinary text does; store it uncompressed."
+            f"{label} expands more than {expansion}-fold, which no ordinary text does; store it uncompressed.",
+            code="zip-bomb",
         )
     if len(content) != entry.size:
-        raise InvalidSubmission(f"{label} is not of the {entry.size} bytes that the zip announces.")
+        raise InvalidSubmission(
+            f"{label} is not of the {entry.size} bytes that the zip announces.", code="zip-size-lie"
+        )
     if zlib.crc32(content) != entry.crc:
-        raise InvalidSubmission(f"{label} is damaged: its checksum (CRC-32) is wrong. Zip it again.")
+        raise InvalidSubmission(
+            f"{label} is damaged: its checksum (CRC-32) is wrong. Zip it again.", code="zip-damaged"
+        )
     return content
 
 
@@ -81,7 +90,11 @@ def _inflate(entry: Entry, max_size: int) -> bytes:
         if len(content) < max_size:
             content += inflater.decompress(inflater.unconsumed_tail, max_size - len(content))
     except zlib.error:
-        raise InvalidSubmission(f"{label} is damaged: its compressed data make no sense.") from None
+        raise InvalidSubmission(
+            f"{label} is damaged: its compressed data make no sense.", code="zip-damaged"
+        ) from None
     if len(content) < max_size and (not inflater.eof or inflater.unused_data):
-        raise InvalidSubmission(f"The compressed data of {label} end too early or too late.")
+        raise InvalidSubmission(
+            f"The compressed data of {label} end too early or too late.", code="zip-damaged"
+        )
     return content

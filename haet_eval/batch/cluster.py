@@ -5,12 +5,14 @@ A run is given up on its worker within seconds when the batch that asked for it 
 
 import logging
 import secrets
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import asdict
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from distributed import Client, KilledWorker, get_worker
 
@@ -107,7 +109,12 @@ class ClusterSite:
         self._client.close(timeout=_CONNECT_SECONDS)
 
     def _connect(self) -> Client:
+        place = urlsplit(self._address)
         try:
+            if not place.hostname or not place.port:
+                raise ValueError("an address is as in tcp://node1:8786")
+            # dask's own attempt, where it fails, ends in a traceback of the client that was not made
+            socket.create_connection((place.hostname, place.port), _CONNECT_SECONDS).close()
             return Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False, name="haet-eval")
         except (OSError, ValueError, ImportError) as error:
             raise EnvironmentProblem(
@@ -187,7 +194,7 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
     def send(message: Message) -> None:
         task = worker.state.tasks.get(key)
         if task is None or task.state in _GONE:
-            raise Abandoned("nobody waits for this run any more")
+            raise Abandoned("nobody waits for this run any more", code="interrupted")
         worker.log_event(topic, _event(message))
 
     reporter = Reporter(order.job.key, send, _SECONDS_BETWEEN_TICKS)
@@ -195,13 +202,12 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
     try:
         judge(order, None, reporter, lambda outcome: parcels.append(pack(outcome)))
     except NodeProblem as problem:
-        raise NodeProblem(f"node {name}: {problem.message}", problem.hint, worker.address) from None
+        message = f"node {name}: {problem.message}"
+        raise NodeProblem(message, problem.hint, worker.address, code=problem.code) from None
     except EnvironmentProblem as problem:
-        raise EnvironmentProblem(
-            f"node {name}: {problem.message}", problem.hint, code="cluster-node"
-        ) from None
+        raise EnvironmentProblem(f"node {name}: {problem.message}", problem.hint, code=problem.code) from None
     except InternalFault as fault:
-        raise InternalFault(f"node {name}: {fault.message}", fault.hint) from None
+        raise InternalFault(f"node {name}: {fault.message}", fault.hint, code=fault.code) from None
     return parcels[0]
 
 

@@ -114,7 +114,7 @@ def _faults(reporter: Reporter) -> Iterator[None]:
         yield
     except EnvironmentProblem as problem:
         if reporter.reached == "unpack" and not isinstance(problem, NodeProblem):
-            raise NodeProblem(problem.message, problem.hint) from None
+            raise NodeProblem(problem.message, problem.hint, code=problem.code) from None
         raise
     except HaetError:
         raise
@@ -122,4 +122,5 @@ def _faults(reporter: Reporter) -> Iterator[None]:
         raise InternalFault(
             f"haet-eval itself failed: {type(error).__name__}: {error}",
             "evaluate this submission alone with HAET_DEBUG=1, and report what it prints",
+            code="internal",
         ) from None

@@ -19,8 +19,8 @@ _LOCK: Final = Path("/tmp/haet-eval.node.lock")  # noqa: S108 one for all users 
 class NodeProblem(EnvironmentProblem):
     """This machine cannot make such a run, another may. `address` is that of its worker in a cluster."""
 
-    def __init__(self, message: str, hint: str = "", address: str = "") -> None:
-        super().__init__(message, hint)
+    def __init__(self, message: str, hint: str = "", address: str = "", *, code: str) -> None:
+        super().__init__(message, hint, code=code)
         self.address = address
 
 
@@ -34,11 +34,13 @@ def check_node(order: Order, competition: str) -> None:
         raise NodeProblem(
             f"its haet-eval ({__version__}) has other sources than the one that planned the batch",
             "install the same haet-eval there",
+            code="node-sources",
         )
     if load_competition(competition).digest != order.job.identity.competition:
         raise NodeProblem(
             f"its rules of {order.job.competition} are others than those of the batch",
             "install the same haet-eval there",
+            code="node-rules",
         )
     if order.job.identity.sandbox == "docker" and order.image is not None:
         check_image(order.image)
@@ -51,6 +53,7 @@ def check_image(wanted: str) -> None:
         raise NodeProblem(
             f"its sandbox image is {here[:19]}, not {wanted[:19]} as where the batch was started",
             "bring that very image there: `docker save` and `docker load`, or a registry and its digest",
+            code="node-image",
         )
 
 
@@ -83,6 +86,7 @@ def reserved(*, alone: bool, lock: Path = _LOCK) -> Iterator[None]:
             if alone
             else "a run whose time or energy is ranked is being made on it",
             "wait for its end; such a batch needs the machine for itself",
+            code="node-busy",
         ) from None
     try:
         yield

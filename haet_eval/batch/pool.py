@@ -124,7 +124,7 @@ class _Slot:
     def _started(self) -> tuple[BaseProcess, Connection]:
         with self._lock:
             if self._ending:
-                raise ProcessDied("the batch is being stopped")
+                raise ProcessDied("the batch is being stopped", code="interrupted")
             if self._process is None or not self._process.is_alive() or self._connection is None:
                 self._connection, theirs = _CONTEXT.Pipe()
                 self._process = _CONTEXT.Process(target=_serve, args=(theirs, self._variables))
@@ -139,6 +139,7 @@ class _Slot:
         return ProcessDied(
             f"the process of the run died ({how})",
             "someone killed it, or the machine ran out of memory: see its kernel log",
+            code="run-died",
         )
 
 

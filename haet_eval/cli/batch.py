@@ -221,6 +221,7 @@ def _cluster(
         raise UsageProblem(
             f"--scheduler needs a package that is not there: {error.name}",
             "pip install 'haet-eval[cluster]'",
+            code="extra-missing",
         ) from None
 
     identity = plan.jobs[0].identity

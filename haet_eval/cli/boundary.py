@@ -44,10 +44,10 @@ def _run(program: Callable[[], object]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE_STATUS
     except SubmissionFailure as failure:  # of a command that writes no record
-        _say(f"Error: {failure.reason}")
+        _say(f"Error: {failure.reason} [{failure.code}]")
         return failure.verdict.exit_code
     except HaetError as error:
-        _say(f"Error: {error.message}")
+        _say(f"Error: {error.message} [{error.code}]")
         if error.hint:
             _say(f"Hint: {error.hint}")
         _traceback_where_wanted()

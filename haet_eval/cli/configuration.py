@@ -82,7 +82,7 @@ class Configuration:
                 close = get_close_matches(key, names, n=1)
                 meant = f"; did you mean `{close[0]}`?" if close else ""
                 hint = f"Known are {', '.join(names)}." if names else "It has none."
-                raise UsageProblem(f"{self.path}: `{key}` is no {what}{meant}", hint)
+                raise UsageProblem(f"{self.path}: `{key}` is no {what}{meant}", hint, code="config-key")
 
     def _table(self, value: Any, name: str) -> Mapping[str, Any]:
         if not isinstance(value, dict):
@@ -90,7 +90,11 @@ class Configuration:
         return value
 
     def _wrong(self, key: str, wanted: str, value: Any) -> UsageProblem:
-        return UsageProblem(f"{self.path}: `{key}` must be {wanted}, and is {value!r}", "Correct the file.")
+        return UsageProblem(
+            f"{self.path}: `{key}` must be {wanted}, and is {value!r}",
+            "Correct the file.",
+            code="config-value",
+        )
 
 
 def load_configuration(path: Path | None, commands: Iterable[str]) -> Configuration:
@@ -108,8 +112,11 @@ def load_configuration(path: Path | None, commands: Iterable[str]) -> Configurat
         raise UsageProblem(
             f"the configuration {wanted} cannot be read: {error.strerror}",
             "Name a TOML file that you may read with --config or HAET_CONFIG.",
+            code="config-unreadable",
         ) from None
     except ValueError as error:
-        raise UsageProblem(f"{wanted} is no valid TOML: {error}", "Correct the file at that place.") from None
+        raise UsageProblem(
+            f"{wanted} is no valid TOML: {error}", "Correct the file at that place.", code="config-toml"
+        ) from None
     configuration.check(commands)
     return configuration

@@ -76,6 +76,7 @@ def _costs(name: str, results: Path, *, repriced: bool = False) -> Costs:
             raise UsageProblem(
                 f"the operation histogram of {path} is not beside it, so it cannot be priced again",
                 f"Copy {record.training.histogram.sha256}.histogram.json to {path.parent / 'artifacts'}.",
+                code="histogram-missing",
             )
         record = reprice(record, histogram)
     return explain_costs(record, histogram)
@@ -93,4 +94,6 @@ def _histogram(path: Path, record: Record) -> Histogram | None:
     try:
         return None if data is None else Histogram.from_json(data)
     except ValueError as error:
-        raise UsageProblem(f"the histogram beside {path} cannot be read: {error}") from None
+        raise UsageProblem(
+            f"the histogram beside {path} cannot be read: {error}", code="histogram-unreadable"
+        ) from None

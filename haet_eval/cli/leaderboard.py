@@ -99,7 +99,9 @@ def _write_page(page: Path, board: Leaderboard, listing: Listing, rules: Competi
             draft.replace(page)
     except OSError as error:
         raise EnvironmentProblem(
-            f"{page} cannot be written: {error.strerror}", "Check the folder and the free space."
+            f"{page} cannot be written: {error.strerror}",
+            "Check the folder and the free space.",
+            code="output-not-writable",
         ) from None
     click.echo(printable(f"{page}: {len(text.encode()):,} bytes, to be read in any browser"), err=True)
 

@@ -27,7 +27,9 @@ def competition_for_task(task: str) -> str:
         InvalidSubmission: no built-in competition has such a task.
     """
     if task not in _COMPETITION_OF_TASK:
-        raise InvalidSubmission(unknown_task(task, _COMPETITION_OF_TASK, "any built-in competition"))
+        raise InvalidSubmission(
+            unknown_task(task, _COMPETITION_OF_TASK, "any built-in competition"), code="task-unknown"
+        )
     return _COMPETITION_OF_TASK[task]
 
 
@@ -45,7 +47,11 @@ def load_competition(name_or_path: str) -> Competition:
     try:
         return _parse(path.read_text("utf-8"), name_or_path).located(path.resolve().parent)
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"{name_or_path} cannot be read: {error}", "It must be a UTF-8 text.") from error
+        raise UsageProblem(
+            f"{name_or_path} cannot be read: {error}",
+            "It must be a UTF-8 text.",
+            code="competition-unreadable",
+        ) from error
 
 
 def builtin_text(name: str) -> str:
@@ -70,16 +76,22 @@ def _parse(text: str, source: str) -> Competition:
         return Competition.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageProblem(
-            f"{source} is no valid TOML: {error}", "Correct the file at that place."
+            f"{source} is no valid TOML: {error}", "Correct the file at that place.", code="competition-toml"
         ) from error
     except ValidationError as error:
         hint = "`haet-eval competition show haet2021` prints a right one; docs/competitions.md has every key."
-        raise UsageProblem(f"{source} is no valid competition: {faults(error, key_names())}", hint) from error
+        raise UsageProblem(
+            f"{source} is no valid competition: {faults(error, key_names())}",
+            hint,
+            code="competition-invalid",
+        ) from error
 
 
 def _no_such_competition(name: str) -> UsageProblem:
     message = f"there is no competition {shown(name)}{suggestion(name, builtin_competitions())}"
     names = ", ".join(builtin_competitions())
     return UsageProblem(
-        message, f"Built in are {names}. One of your own is named by the path of its TOML file."
+        message,
+        f"Built in are {names}. One of your own is named by the path of its TOML file.",
+        code="competition-unknown",
     )

@@ -206,6 +206,8 @@ class Competition(_Rules):
             raise ValueError('more than one of `nodes` needs `ranking = "training_time"`')
         if self.inference_iterations != DEFAULT_ITERATIONS and self.ranking != "inference_energy":
             raise ValueError('`inference_iterations` needs `ranking = "inference_energy"`')
+        if self.overtime == "checkpoint" and self.runner != "native":
+            raise ValueError('`overtime = "checkpoint"` needs `runner = "native"`')
         return self
 
     @property
@@ -236,7 +238,9 @@ class Competition(_Rules):
             InvalidSubmission: the competition has no such task.
         """
         if name not in self.tasks:
-            raise InvalidSubmission(unknown_task(name, self.tasks, f"competition {self.name}"))
+            raise InvalidSubmission(
+                unknown_task(name, self.tasks, f"competition {self.name}"), code="task-unknown"
+            )
         return self.tasks[name]
 
     def budgets_for(self, task_name: str) -> Budgets:

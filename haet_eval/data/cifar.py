@@ -93,6 +93,7 @@ def _contents(release: Release, data_dir: Path) -> dict[str, bytes]:
         raise NotFetched(
             f"{release.name} is not in {data_dir}: neither {release.archive} nor {release.folder}/ is there",
             f"Run `{fetch_command(release, data_dir)}`.",
+            code="data-missing",
         )
     try:
         contents = _from_archive(release, archive) if archive.is_file() else _from_folder(release, folder)
@@ -146,4 +147,5 @@ def _damaged(release: Release, data_dir: Path, fault: str) -> EnvironmentProblem
     return EnvironmentProblem(
         f"{data_dir / source} is damaged: {fault}",
         f"Remove it and run `{fetch_command(release, data_dir)}`.",
+        code="data-damaged",
     )

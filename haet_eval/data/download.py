@@ -37,12 +37,14 @@ def download(urls: Sequence[str], target: Path, md5: str, observer: Observer) ->
             observer.note(f"Could not fetch {faults[-1]}")
         except OSError as error:
             raise EnvironmentProblem(
-                f"{target} cannot be written: {error}", "Choose another folder."
+                f"{target} cannot be written: {error}", "Choose another folder.", code="data-not-writable"
             ) from error
         else:
             return target
     hint = f"Try again (it goes on where it stopped), name a mirror, or put the file at {target} yourself."
-    raise EnvironmentProblem(f"{target.name} could not be fetched. {'; '.join(faults)}", hint)
+    raise EnvironmentProblem(
+        f"{target.name} could not be fetched. {'; '.join(faults)}", hint, code="data-not-fetched"
+    )
 
 
 class _Resuming:

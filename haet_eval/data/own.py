@@ -46,9 +46,9 @@ def read_set(
                 raise ValueError("`image_size` is for image files; arrays have their size")
             return ImageSet(*read_array_file(path))
     except (ValueError, OSError) as error:
-        raise UsageProblem(f"{path} is not in order: {error}", _FORMS) from error
+        raise UsageProblem(f"{path} is not in order: {error}", _FORMS, code="data-invalid") from error
     fault = "is neither a folder nor a .npz or .safetensors file" if path.exists() else "does not exist"
-    raise UsageProblem(f"{path} {fault}", _FORMS)
+    raise UsageProblem(f"{path} {fault}", _FORMS, code="data-invalid")
 
 
 def join(train: ImageSet, test: ImageSet, num_classes: int) -> Arrays:
@@ -60,12 +60,15 @@ def join(train: ImageSet, test: ImageSet, num_classes: int) -> Arrays:
     for what, images in (("training", train), ("test", test)):
         fault = _fault(images, num_classes)
         if fault:
-            raise UsageProblem(f"the {what} set is not in order: {fault}", "Labels begin with 0.")
+            raise UsageProblem(
+                f"the {what} set is not in order: {fault}", "Labels begin with 0.", code="data-invalid"
+            )
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = [f"{list(images.images.shape[1:])}" for images in (train, test)]
         raise UsageProblem(
             f"training images are {sizes[0]} and test images {sizes[1]} (channels, height, width)",
             "Both sets must be alike; `image_size = [height, width]` in the task's data resizes image files.",
+            code="data-sizes-differ",
         )
     return Arrays(train.images, train.labels, test.images, test.labels)
 
@@ -95,5 +98,6 @@ def count_classes(train: ImageSet) -> int:
         raise UsageProblem(
             f"the training set has images of {len(found)} of {expected} classes",
             "At least two classes are needed, numbered from 0, and images of each.",
+            code="data-classes",
         )
     return expected

@@ -57,6 +57,7 @@ def _estimate(cpu_watts: float | None) -> Meter:
         raise UsageProblem(
             "an estimate of energy needs the processor's thermal design power",
             "Look it up and give it in watts, such as --cpu-watts 65.",
+            code="energy-watts",
         )
     return CpuTimeMeter(cpu_watts)
 

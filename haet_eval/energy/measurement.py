@@ -63,6 +63,7 @@ class _Sampler:
                 raise EnvironmentProblem(
                     f"the {meter.name} counters were not read for {gap:,.0f} s and may have come round",
                     "Run it again; the machine must not sleep or be stopped while it measures.",
+                    code="energy-gap",
                 )
         return sum(meter.joules() for meter in self._meters)
 

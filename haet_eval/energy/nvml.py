@@ -31,6 +31,7 @@ class _CountedGpu:
             raise EnvironmentProblem(
                 "a GPU's energy counter went back to zero: the driver was loaded again",
                 "Run it again, with nothing else on the machine.",
+                code="energy-counter-reset",
             )
         self.total += now - self.last
         self.last = now
@@ -68,7 +69,9 @@ class NvmlMeter:
         except self._nvml.NVMLError as error:
             raise self._lost(error) from error
         if not self._gpus:
-            raise EnvironmentProblem("NVIDIA's driver sees no GPU", "Check `nvidia-smi`.")
+            raise EnvironmentProblem(
+                "NVIDIA's driver sees no GPU", "Check `nvidia-smi`.", code="energy-no-gpu"
+            )
         self.covers = tuple(f"gpu-{index}" for index in range(count))
         sampled = any(isinstance(gpu, _SampledGpu) for gpu in self._gpus)
         self.longest_gap_seconds = _POWER_GAP_SECONDS if sampled else float("inf")
@@ -92,7 +95,9 @@ class NvmlMeter:
             return _SampledGpu(nvml, handle, nvml.nvmlDeviceGetPowerUsage(handle) / 1e3, time.monotonic())
 
     def _lost(self, error: Exception) -> EnvironmentProblem:
-        return EnvironmentProblem(f"NVIDIA's driver does not tell the energy: {error}", "Check `nvidia-smi`.")
+        return EnvironmentProblem(
+            f"NVIDIA's driver does not tell the energy: {error}", "Check `nvidia-smi`.", code="energy-nvml"
+        )
 
 
 def _initialised() -> ModuleType:
@@ -100,13 +105,15 @@ def _initialised() -> ModuleType:
         import pynvml  # an extra
     except ImportError as error:
         raise EnvironmentProblem(
-            "reading a GPU's energy needs nvidia-ml-py", "Run `pip install 'haet-eval[energy]'`."
+            "reading a GPU's energy needs nvidia-ml-py",
+            "Run `pip install 'haet-eval[energy]'`.",
+            code="extra-missing",
         ) from error
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
         raise EnvironmentProblem(
-            f"NVIDIA's management library does not answer: {error}", "Check `nvidia-smi`."
+            f"NVIDIA's management library does not answer: {error}", "Check `nvidia-smi`.", code="energy-nvml"
         ) from error
     module: ModuleType = pynvml
     return module

@@ -48,6 +48,7 @@ class RaplMeter:
             raise EnvironmentProblem(
                 f"this machine shows no energy counters: {powercap} has no intel-rapl zones",
                 "Virtual machines rarely have them. On the machine itself, load the module intel_rapl_msr.",
+                code="energy-no-counters",
             )
         self.covers = tuple(zone.name for zone in self._zones)
         least = min(zone.range_microjoules for zone in self._zones)
@@ -85,8 +86,11 @@ def _read_number(path: Path) -> int:
         raise EnvironmentProblem(
             f"the energy counter {path} may be read by root only",
             "Run as root, or allow it: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj",
+            code="energy-permission",
         ) from error
     except (OSError, ValueError) as error:
         raise EnvironmentProblem(
-            f"the energy counter {path} cannot be read: {error}", "Choose another meter with --energy."
+            f"the energy counter {path} cannot be read: {error}",
+            "Choose another meter with --energy.",
+            code="energy-unreadable",
         ) from error

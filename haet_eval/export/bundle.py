@@ -41,9 +41,15 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
         EnvironmentProblem: the extra `export` is not installed, or the bundle cannot be written.
     """
     if find_spec("rocrate") is None:
-        raise EnvironmentProblem("a bundle needs one more library", "pip install 'haet-eval[export]'")
+        raise EnvironmentProblem(
+            "a bundle needs one more library", "pip install 'haet-eval[export]'", code="extra-missing"
+        )
     if target.exists():
-        raise UsageProblem(f"{target} is there already", "Name a file or folder that does not exist yet.")
+        raise UsageProblem(
+            f"{target} is there already",
+            "Name a file or folder that does not exist yet.",
+            code="output-exists",
+        )
     pieces = {piece.path: piece for one in exported for piece in one.pieces}
     pieces["README.md"] = Piece("README.md", _README.encode(), "how to check the records")
     described = Piece(METADATA, metadata(exported, pieces), "")
@@ -55,7 +61,9 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
             draft.rename(target)
     except OSError as error:
         raise EnvironmentProblem(
-            f"{target} cannot be written: {error.strerror}", "Check the folder and the free space."
+            f"{target} cannot be written: {error.strerror}",
+            "Check the folder and the free space.",
+            code="output-not-writable",
         ) from None
     return whole
 

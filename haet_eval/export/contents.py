@@ -86,6 +86,7 @@ def gather(
         raise UsageProblem(
             f"a submission with the digest {digest[:16]}… belongs to none of the records",
             "Name the folder or the zip that was evaluated, unchanged.",
+            code="export-submission",
         )
     return [
         Exported(
@@ -129,6 +130,7 @@ def _artifacts(path: Path, record: Record) -> Iterator[Piece]:
         raise UsageProblem(
             f"{path} names what is not in {store.artifacts}: {', '.join(missing)}",
             "An archive needs all that a record rests on: put the files back, or evaluate again.",
+            code="artifact-missing",
         )
 
 
@@ -137,9 +139,11 @@ def _check_unchanged(file: Path, artifact: Artifact) -> None:
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise UsageProblem(f"{file} cannot be read: {error.strerror}") from None
+        raise UsageProblem(f"{file} cannot be read: {error.strerror}", code="record-unreadable") from None
     if digest != artifact.sha256:
-        raise UsageProblem(f"{file} was changed after it was written: its digest is another")
+        raise UsageProblem(
+            f"{file} was changed after it was written: its digest is another", code="record-changed"
+        )
 
 
 def _signature(path: Path, record: Record) -> Piece | None:
@@ -165,6 +169,7 @@ def _rules(record: Record, competition: str | None) -> tuple[Competition, Piece]
     raise UsageProblem(
         f"the rules of {applied.name} at hand are not those of record {record.record_id}",
         "--competition FILE names them; `haet-eval verify` says more.",
+        code="competition-differs",
     )
 
 
@@ -177,7 +182,11 @@ def _submission(path: Path, limits: Iterable[Limits]) -> tuple[str, Piece]:
             continue
         return found.sha256, _zip(found.sha256, pack(found.files))
     if path.is_dir():
-        raise UsageProblem(f"the folder {path} cannot be read as a submission", "Name the zip handed in.")
+        raise UsageProblem(
+            f"the folder {path} cannot be read as a submission",
+            "Name the zip handed in.",
+            code="submission-unreadable",
+        )
     digest = unread_submission(path).sha256
     return digest, _zip(digest, path)
 

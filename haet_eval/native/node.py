@@ -90,6 +90,7 @@ class Node:
                 f"Node {setting.node} cannot train on the device {setting.device!r}: {loaded.problem}.",
                 "Use --device cpu, or install the device's driver and, for Docker, its container toolkit. "
                 "Several nodes take one GPU each.",
+                code="device-unusable",
             )
         return loaded
 
@@ -160,6 +161,7 @@ class Node:
             raise SubmissionFailure(
                 Verdict.LIMIT_MEMORY,
                 f"The returned model takes {told.weights_bytes:,} bytes; it may take {_MAX_WEIGHTS_BYTES:,}.",
+                code="model-too-large",
             )
         weights = self._receive_blocks(told.weights_bytes)
         if hashlib.sha256(weights).hexdigest() != told.sha256:
@@ -192,7 +194,7 @@ class Node:
             self.report(message.values)
         if isinstance(message, Failed):
             self.log.add(message.traceback.encode())
-            raise SubmissionFailure(Verdict.FAILED, message.reason)
+            raise SubmissionFailure(Verdict.FAILED, message.reason, code="code-failed")
         if not isinstance(message, kind):
             raise _broken(f"{message.kind!r} at the wrong time")
         return message
@@ -233,6 +235,7 @@ class Node:
                     Verdict.LIMIT_OUTPUT,
                     f"The submission printed more than {self.output_bytes:,} bytes. Print less, or use "
                     "task.report.",
+                    code="limit-output",
                 )
 
 

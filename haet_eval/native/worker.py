@@ -13,6 +13,7 @@ from typing import Final
 
 import torch
 
+from haet_eval.native.device import leave_lstm_unfused, live_on_cuda, missing_device
 from haet_eval.native.inventory import Weights, bare_module, weights_of
 from haet_eval.native.link import HostLink
 from haet_eval.native.messages import (
@@ -64,16 +65,13 @@ def run_node(sock: socket.socket) -> None:
 
 
 def _prepare(setting: Setting) -> str:
-    """Set torch up as the counted runner does; returns why this machine cannot do it, or nothing.
-
-    There all tensors live on one device, new ones and random numbers included, so here too.
-    """
+    """Set torch up as the counted runner does; returns why this machine cannot do it, or nothing."""
+    problem = missing_device(setting.device)
     torch.set_num_threads(setting.threads)
-    if setting.device == "cuda":
-        if not torch.cuda.is_available():
-            return "it sees no CUDA device"
-        torch.set_default_device("cuda")
-    return ""
+    leave_lstm_unfused()
+    if setting.device == "cuda" and not problem:
+        live_on_cuda()
+    return problem
 
 
 def _accelerator(setting: Setting) -> str | None:

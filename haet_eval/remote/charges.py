@@ -44,6 +44,7 @@ class Charges:
                 Verdict.LIMIT_UPLOAD,
                 f"The submission sent up more than {self.budgets.upload_bytes:,} bytes of constants. Make "
                 "tensors with torch's factories and random functions, not from Python or NumPy values.",
+                code="limit-upload",
             )
         self.upload_bytes += count
 
@@ -71,6 +72,7 @@ class Charges:
                 Verdict.LIMIT_READBACK,
                 f"The submission read back more than {self.budgets.readback_bytes:,} bytes of data. Keep "
                 "values in tensors; read a loss or an accuracy now and then, not at every step.",
+                code="limit-readback",
             )
         self.readback_bytes += count
 
@@ -81,13 +83,16 @@ class Charges:
                 Verdict.LIMIT_MESSAGES,
                 f"The submission called operators more than {self.budgets.messages:,} times. Larger tensors "
                 "and fewer calls do the same work.",
+                code="limit-messages",
             )
 
     def operations(self, operations: int) -> None:
         allowed = self.budgets.operations
         if allowed is not None and operations > allowed:
             raise SubmissionFailure(
-                Verdict.LIMIT_OPERATIONS, f"The training took more than the {allowed:,} operations it may."
+                Verdict.LIMIT_OPERATIONS,
+                f"The training took more than the {allowed:,} operations it may.",
+                code="limit-operations",
             )
 
     def prediction(self, operations: int, images: int) -> None:
@@ -97,6 +102,7 @@ class Charges:
                 Verdict.LIMIT_PREDICTION,
                 f"Prediction took more than {allowed:,} operations per image. A model may not go on training "
                 "while it predicts; use a smaller model or fewer augmented views.",
+                code="limit-prediction",
             )
 
 
@@ -106,6 +112,7 @@ def check_living(count: int) -> None:
         raise SubmissionFailure(
             Verdict.LIMIT_MEMORY,
             f"More than {MAX_HANDLES:,} tensors are alive at once. Drop those that are no longer needed.",
+            code="limit-handles",
         )
 
 
@@ -116,6 +123,7 @@ def check_templates(count: int, described_bytes: int = 0) -> None:
             Verdict.LIMIT_MESSAGES,
             f"The submission used more than {MAX_TEMPLATES:,} combinations of operator, shapes and integers. "
             "Keep shapes fixed, and put numbers that change into tensors.",
+            code="limit-signatures",
         )
 
 
@@ -123,7 +131,9 @@ def check_states(count: int) -> None:
     """Raises SubmissionFailure when too many states of generators were saved."""
     if count > MAX_STATES:
         raise SubmissionFailure(
-            Verdict.LIMIT_MEMORY, f"More than {MAX_STATES:,} states of random generators were saved."
+            Verdict.LIMIT_MEMORY,
+            f"More than {MAX_STATES:,} states of random generators were saved.",
+            code="limit-generator-states",
         )
 
 
@@ -134,4 +144,5 @@ def check_trace(count: int) -> None:
             Verdict.LIMIT_MESSAGES,
             f"The trace of what the submission sent takes more than {MAX_TRACE_BYTES:,} bytes. Larger "
             "tensors and fewer calls do the same work; numbers that differ at every call take the most room.",
+            code="limit-trace",
         )

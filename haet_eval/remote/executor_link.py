@@ -51,6 +51,7 @@ class ExecutorLink:
             raise EnvironmentProblem(
                 f"The executor cannot start on the device {start.device!r}: {failure.reason}.",
                 "Use --device cpu, or install the device's driver and, for Docker, its container toolkit.",
+                code="device-unusable",
             ) from None
 
     def load(self, array: npt.NDArray[Any]) -> None:
@@ -73,7 +74,7 @@ class ExecutorLink:
         """Its answer to a question or a command."""
         _, payload = self._receive()
         if not payload or payload[0] > max(Status):
-            raise EnvironmentProblem("The executor sent an answer without a status.")
+            raise EnvironmentProblem("The executor sent an answer without a status.", code="executor-answer")
         return Status(payload[0]), payload[1:]
 
     def seal(self, tensors: tuple[ModelTensor, ...], model_bytes: int) -> Sealed:
@@ -88,10 +89,14 @@ class ExecutorLink:
         self._command(Argmax(handle=handle).encode())
         answer = self._ok()
         if len(answer) != count * np.dtype(np.int64).itemsize:
-            raise EnvironmentProblem("The executor answered with another number of labels than images.")
+            raise EnvironmentProblem(
+                "The executor answered with another number of labels than images.", code="executor-answer"
+            )
         labels = np.frombuffer(answer, dtype=np.int64)
         if count and not 0 <= labels.min() <= labels.max() < num_classes:
-            raise EnvironmentProblem("The executor answered with a label that no class has.")
+            raise EnvironmentProblem(
+                "The executor answered with a label that no class has.", code="executor-answer"
+            )
         return labels
 
     def drop(self, handles: tuple[int, ...]) -> None:
@@ -113,31 +118,39 @@ class ExecutorLink:
         except Disconnected:
             raise ExecutorLost from None
         except WireError as error:
-            raise EnvironmentProblem(f"The executor sent something that is no frame: {error}.") from None
+            raise EnvironmentProblem(
+                f"The executor sent something that is no frame: {error}.", code="executor-answer"
+            ) from None
 
     def _ok(self) -> bytes:
         status, body = self.answer()
         if status is not Status.OK:
-            raise SubmissionFailure(Verdict.FAILED, reason_text(body))
+            raise SubmissionFailure(Verdict.FAILED, reason_text(body), code="code-failed")
         return body
 
     def _message(self, kind: type[_Answer]) -> _Answer:
         try:
             return kind.model_validate_json(self._ok())
         except ValidationError:
-            raise EnvironmentProblem(f"The executor's answer is no {kind.__name__} message.") from None
+            raise EnvironmentProblem(
+                f"The executor's answer is no {kind.__name__} message.", code="executor-answer"
+            ) from None
 
     def _weights(self, announced_bytes: int, most_bytes: int) -> bytes:
         if announced_bytes > most_bytes:
-            raise EnvironmentProblem("The executor announced more weights than the model has.")
+            raise EnvironmentProblem(
+                "The executor announced more weights than the model has.", code="executor-answer"
+            )
         weights = bytearray()
         while len(weights) < announced_bytes:
             channel, block = self._receive()
             if channel is not Channel.BLOCK or not block:
-                raise EnvironmentProblem("The executor did not hand out the weights.")
+                raise EnvironmentProblem("The executor did not hand out the weights.", code="executor-answer")
             weights += block
         if len(weights) > announced_bytes:
-            raise EnvironmentProblem("The executor handed out more weights than it announced.")
+            raise EnvironmentProblem(
+                "The executor handed out more weights than it announced.", code="executor-answer"
+            )
         return bytes(weights)
 
 

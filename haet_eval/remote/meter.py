@@ -176,6 +176,7 @@ class Meter:
             f"The model used a tensor of shape {list(layout.shape)} and dtype {layout.dtype} that was not "
             "part of it when train() returned, or that was left from an earlier batch. Only registered "
             "parameters and buffers outlive training: register it with self.register_buffer(name, tensor).",
+            code="model-unregistered-tensor",
         )
 
     def _call(self, payload: bytes, position: int) -> int:
@@ -271,6 +272,7 @@ class Meter:
                 Verdict.FAILED,
                 f"{template.operator.name} tried to change the model while it predicts. What "
                 "train() returned is final: change no parameter and no buffer in forward() in eval mode.",
+                code="model-changed",
             )
         storage.tainted = storage.tainted or tainted
         storage.writes += 1
@@ -530,6 +532,7 @@ class Meter:
                 Verdict.FAILED,
                 f"The model returned a tensor of shape {list(layout.shape)} and dtype {layout.dtype} for "
                 f"a batch of {images} images; logits must be floats of shape {[images, classes]}.",
+                code="model-output",
             )
         self.check_operations()
         self._sink.add(Kind.LOGITS, Logits(handle=number, classes=classes).encode())
@@ -551,6 +554,7 @@ class Meter:
                 raise SubmissionFailure(
                     Verdict.UNCOUNTABLE,
                     f"The counting standard has no price for {unpriced}, called in prediction.",
+                    code="operator-unpriced",
                 )
             self.charges.prediction(self.prediction_operations, self._images)
         else:
@@ -602,6 +606,7 @@ def broken_protocol(error: WireError) -> SubmissionFailure:
         Verdict.FAILED,
         f"The submission's process broke the protocol: {error}. A submission must not talk to the "
         "evaluator's socket itself.",
+        code="protocol",
     )
 
 

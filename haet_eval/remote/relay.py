@@ -103,6 +103,7 @@ class Relay:
             raise SubmissionFailure(
                 Verdict.LIMIT_MEMORY,
                 f"The returned model takes {model_bytes:,} bytes; it may take {_MAX_WEIGHTS_BYTES:,}.",
+                code="model-too-large",
             )
         sealed = self.link.seal(tensors, model_bytes)
         self._reply(Status.OK, b"")
@@ -194,7 +195,7 @@ class Relay:
     def _ask(self, forward: bytes, question: Question) -> None:
         status, body = self.link.ask(forward, question)
         if status is Status.FATAL:
-            self._end(SubmissionFailure(Verdict.FAILED, reason_text(body)))
+            self._end(SubmissionFailure(Verdict.FAILED, reason_text(body), code="operator-failed"))
         try:
             if status is Status.OK:
                 self.meter.answer(question, body)
@@ -202,7 +203,9 @@ class Relay:
                 self.meter.refuse(question)
                 body = body[:REASON_BYTES]
         except WireError as error:
-            raise EnvironmentProblem(f"The executor's answer makes no sense: {error}.") from None
+            raise EnvironmentProblem(
+                f"The executor's answer makes no sense: {error}.", code="executor-answer"
+            ) from None
         except SubmissionFailure as failure:
             self._end(failure)
         self._reply(status, body)
@@ -231,19 +234,22 @@ class Relay:
                 Verdict.LIMIT_OUTPUT,
                 f"The submission printed more than {self.output_bytes:,} bytes. Print less, or use "
                 "task.report.",
+                code="limit-output",
             )
 
     def _take_failure(self, message: Failed) -> NoReturn:
         self.log.add(message.traceback.encode())
         uncounted = [operator for operator in self.meter.refused if operator in message.reason]
-        raise SubmissionFailure(Verdict.UNCOUNTABLE if uncounted else Verdict.FAILED, message.reason)
+        if uncounted:
+            raise SubmissionFailure(Verdict.UNCOUNTABLE, message.reason, code="operator-unpriced")
+        raise SubmissionFailure(Verdict.FAILED, message.reason, code="code-failed")
 
 
 def _located(failure: SubmissionFailure, message: Failed) -> SubmissionFailure:
     """The failure with the line of the submission's code, if that is what the submission has heard."""
     told = message.reason.removeprefix("RemoteError: ")
     known = told.startswith(failure.reason) and len(told) < len(failure.reason) + _PLACE_CHARACTERS
-    return SubmissionFailure(failure.verdict, told) if known else failure
+    return SubmissionFailure(failure.verdict, told, code=failure.code) if known else failure
 
 
 def _stop_after(deadline: float) -> None:

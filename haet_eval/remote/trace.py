@@ -74,7 +74,9 @@ class TraceWriter:
         except OSError as error:
             self._file.close()
             raise EnvironmentProblem(
-                f"the trace cannot be written: {error}", "make room for temporary files"
+                f"the trace cannot be written: {error}",
+                "make room for temporary files",
+                code="trace-not-writable",
             ) from None
 
     def close(self) -> None:

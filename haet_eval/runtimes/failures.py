@@ -113,9 +113,9 @@ def judge_end(
     row = table[Cause.of(end)] if submission_started else BEFORE_ITS_CODE[Cause.of(end)]
     facts = {"role": role.value, "how": _how(end, operator)}
     if isinstance(row, Contestants):
-        return SubmissionFailure(row.verdict, row.reason.format(**facts))
+        return SubmissionFailure(row.verdict, row.reason.format(**facts), code="process-ended")
     said = f": {end.detail}" if end.detail else ""
-    return EnvironmentProblem(row.message.format(**facts) + said, row.hint)
+    return EnvironmentProblem(row.message.format(**facts) + said, row.hint, code="worker-ended")
 
 
 def _how(end: Exit, operator: str) -> str:

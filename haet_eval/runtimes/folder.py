@@ -33,20 +33,25 @@ class RunFolder:
 
     def __init__(self) -> None:
         if os.name == "nt":
-            raise EnvironmentProblem("submissions are run on Linux only", "run haet-eval in WSL, or on Linux")
+            raise EnvironmentProblem(
+                "submissions are run on Linux only", "run haet-eval in WSL, or on Linux", code="platform"
+            )
         try:
             unlocked = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED))
             self._lock = _lock(unlocked)
             self.path = unlocked.rename(unlocked.with_name(unlocked.name.replace(_PREFIX_UNLOCKED, _PREFIX)))
             free = shutil.disk_usage(self.path).free
         except OSError as error:
-            raise EnvironmentProblem(f"no temporary folder can be made: {error}", _ANOTHER_FOLDER) from None
+            raise EnvironmentProblem(
+                f"no temporary folder can be made: {error}", _ANOTHER_FOLDER, code="no-temporary-folder"
+            ) from None
         if free < NEEDED_BYTES:
             self.close()
             raise EnvironmentProblem(
                 f"only {free >> 20} MiB are free for temporary files at {self.path.parent};"
                 f" a run needs {NEEDED_BYTES >> 20} MiB",
                 _ANOTHER_FOLDER,
+                code="disk-full",
             )
 
     def listen(self, role: Role, node: int = 0) -> socket.socket:
@@ -56,6 +61,7 @@ class RunFolder:
             raise EnvironmentProblem(
                 f"the path {path} is too long for a unix socket ({LONGEST_SOCKET_PATH} bytes at most)",
                 "set TMPDIR to a folder with a shorter name",
+                code="path-too-long",
             )
         path.parent.mkdir()
         path.parent.chmod(0o711)

@@ -73,4 +73,5 @@ def _image_folder() -> Path:
     raise EnvironmentProblem(
         f"the sandbox's files are missing beside {_PACKAGE}",
         "install haet-eval again, from its wheel or its repository",
+        code="installation",
     )

@@ -58,6 +58,7 @@ class ProcessWorker:
             raise EnvironmentProblem(
                 f"a worker process did not end within {_END_SECONDS} s of SIGKILL",
                 f"look at the processes below {self._supervisor.pid}; the machine may hang on its disk",
+                code="worker-stuck",
             ) from None
         self.poll()
 

@@ -44,6 +44,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
             f"{again.submission} is not the submission of record {record.record_id}: its digest is"
             f" {digest[:16]}…, not {record.submission.sha256[:16]}…",
             "Name the folder or the zip that was evaluated, unchanged.",
+            code="rerun-submission",
         )
     request = Request(
         submission=again.submission,

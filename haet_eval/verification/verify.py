@@ -58,7 +58,7 @@ def verify(path: Path, sources: Sources) -> tuple[Verification, list[Part]]:
     try:
         record = from_json(path.read_bytes())
     except OSError as error:
-        raise UsageProblem(f"{path} cannot be read: {error.strerror}") from None
+        raise UsageProblem(f"{path} cannot be read: {error.strerror}", code="record-unreadable") from None
     except ValueError as error:
         return Verification(path, None, (differs("record", explain_fault(error)),)), []
     checks = [holds("record", f"{record.record_id}: the schema and the record's own digest are right")]

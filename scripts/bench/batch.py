@@ -99,13 +99,14 @@ def run_batch(entries: Path, results: Path, jobs: int) -> tuple[Spent, tuple[int
     with subprocess.Popen(
         [*command, "--sandbox", "process", "--jobs", str(jobs), "--json"],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
     ) as batch:
         samples: list[int] = []
         watcher = threading.Thread(target=sample, args=(batch, samples))
         watcher.start()
         batch.wait()
         watcher.join()
+    if batch.returncode:
+        raise subprocess.CalledProcessError(batch.returncode, command)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     tenth = max(1, len(samples) // 10)

@@ -73,6 +73,20 @@ def time_in_child(name: str, threads: int) -> dict[str, float]:
     return found
 
 
+def job(files: dict[str, str], module: str) -> Job:
+    """A job on these images whose entry point is `train` of that module."""
+    return Job(
+        files=files,
+        module=module,
+        function="train",
+        images=IMAGES.shape,
+        num_classes=10,
+        seed=0,
+        device="cpu",
+        time_budget_seconds=float(Budgets().wall_seconds),
+    )
+
+
 def time_handles(threads: int) -> dict[str, float]:
     """The same through handles, with two local processes."""
     budgets = Budgets(cpus=threads)
@@ -86,18 +100,7 @@ def time_handles(threads: int) -> dict[str, float]:
         run.relay.use(run.watch.look, report)
         run.relay.start(Start(device="cpu", threads=executor_threads(budgets)), [IMAGES, LABELS])
         run.watch.begin("train", budgets.wall_seconds)
-        run.relay.train(
-            Job(
-                files={"steps.py": source},
-                module="steps",
-                function="train",
-                images=IMAGES.shape,
-                num_classes=10,
-                seed=0,
-                device="cpu",
-                time_budget_seconds=float(budgets.wall_seconds),
-            )
-        )
+        run.relay.train(job({"steps.py": source}, "steps"))
     return found
 
 

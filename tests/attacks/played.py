@@ -102,7 +102,7 @@ def played(submission: Play, executor: Play, folder: Path, patience_seconds: flo
 
     def watch() -> None:
         if time.monotonic() > deadline:
-            raise SubmissionFailure(Verdict.LIMIT_TIME, "It took too long.")
+            raise SubmissionFailure(Verdict.LIMIT_TIME, "It took too long.", code="limit-time")
 
     trace_path = folder / "trace"
     trace = TraceWriter(trace_path, {"images": list(IMAGES.shape)})

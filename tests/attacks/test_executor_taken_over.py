@@ -280,8 +280,8 @@ def faked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = Assignment(findings.submission, rules, task, task.budgets, findings.dataset)
     runtime = ProcessRuntime(mains={Role.EXECUTOR: LIAR, Role.SUBMISSION: CLIENT})
     predictions = train_and_predict(work, runtime, findings, Silent())
-    verdict, reason = score_predictions(work, predictions, findings, Silent())
-    return store.add(findings.record(verdict, reason))
+    failure = score_predictions(work, predictions, findings, Silent())
+    return store.add(findings.record(failure))
 
 
 def checks(path: Path, *, replaying: bool) -> dict[str, Check]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from haet_eval.errors import Verdict
 from haet_eval.evaluation import Outcome, Request, evaluate
@@ -31,6 +32,7 @@ def judge(tmp_path: Path) -> Callable[..., Outcome]:
         *keys: str,
         sandbox: Sandbox = "process",
         count: bool = False,
+        device: str = "cpu",
         runs: int = 1,
         **budgets: int,
     ) -> Outcome:
@@ -45,6 +47,7 @@ def judge(tmp_path: Path) -> Callable[..., Outcome]:
                 competition=str(rules),
                 sandbox=sandbox,
                 count=count,
+                device=device,
                 runs=runs,
             )
         )
@@ -68,6 +71,53 @@ def test_a_native_training_gives_the_weights_of_the_counted_one(judge: Callable[
     assert record.native.parameters == record.training.parameters
     assert record.complexity is not None
     assert record.trace is not None
+
+
+RECURRENT = """
+from torch.nn import functional
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.LSTM(96, 8, batch_first=True)
+        self.attention = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.norm = nn.BatchNorm1d(8)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, images):
+        rows = images.float().div(255).permute(0, 2, 1, 3).flatten(2)
+        return self.head(self.norm(self.attention(self.rows(rows)[0])[:, -1]))
+
+def train(task):
+    model = Recurrent().to(task.device)
+    optimizer = torch.optim.AdamW(model.parameters())
+    for _ in range(3):
+        batch = torch.randperm(len(task.images), device=task.device)[:64]
+        loss = functional.cross_entropy(model(task.images[batch]), task.labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+"""
+
+
+def test_layers_that_pytorch_would_fuse_give_the_same_weights_too(judge: Callable[..., Outcome]) -> None:
+    record = judge(RECURRENT, count=True).record
+    assert record.native is not None
+    assert record.training is not None
+    assert record.native.model == record.training.model
+    assert record.native.parameters == record.training.parameters
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("submission", [EXAMPLES / "digits-cnn", RECURRENT], ids=["cnn", "recurrent"])
+def test_native_and_counted_weights_are_the_same_on_a_gpu(
+    judge: Callable[..., Outcome], submission: Path | str
+) -> None:
+    record = judge(submission, count=True, device="cuda").record
+    assert record.native is not None
+    assert record.training is not None
+    assert record.native.model == record.training.model
 
 
 def test_a_native_record_says_what_was_not_counted(judge: Callable[..., Outcome]) -> None:

@@ -21,7 +21,7 @@ def die(number: int) -> None:
 
 
 def fail() -> None:
-    raise EnvironmentProblem("no disk", "buy one")
+    raise EnvironmentProblem("no disk", "buy one", code="disk-full")
 
 
 def variable() -> str:
@@ -104,4 +104,4 @@ def test_usage_problems_stay_what_they_are() -> None:
 
 
 def _misuse() -> None:
-    raise UsageProblem("wrong")
+    raise UsageProblem("wrong", code="wrong")

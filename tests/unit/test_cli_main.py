@@ -114,12 +114,12 @@ def test_a_problem_of_ours_is_told_with_its_hint(
     error_class: type[HaetError], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def program() -> None:
-        raise error_class("No engine answers.", "Start one.")
+        raise error_class("No engine answers.", "Start one.", code="engine-absent")
 
     assert run_guarded(program) == error_class.exit_code
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "Error: No engine answers.\nHint: Start one.\n"
+    assert captured.err == "Error: No engine answers. [engine-absent]\nHint: Start one.\n"
 
 
 def test_an_unexpected_error_is_no_traceback_unless_asked_for(
@@ -142,7 +142,7 @@ def test_an_unexpected_error_is_no_traceback_unless_asked_for(
 
 def test_messages_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     def program() -> None:
-        raise UsageProblem("a file named \x1b[2J\u202egpj.exe")
+        raise UsageProblem("a file named \x1b[2J\u202egpj.exe", code="file-type")
 
     run_guarded(program)
     told = capsys.readouterr().err

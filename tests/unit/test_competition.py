@@ -207,6 +207,11 @@ def test_a_wrong_file_is_told_its_fault_by_its_key(tmp_path: Path, old: str, new
     [
         ('"complexity"', '"training_energy"', '`ranking = "training_energy"` needs `runner = "native"`'),
         ('"complexity"', '"complexity"\nrunner = "native"', 'needs `runner = "counted"`'),
+        (
+            "awards = 1",
+            'awards = 1\novertime = "checkpoint"',
+            '`overtime = "checkpoint"` needs `runner = "native"`',
+        ),
         ("awards = 1", "awards = 1\nnodes = 2", 'more than one of `nodes` needs `ranking = "training_time"`'),
         ("awards = 1", "awards = 1\ninference_iterations = 3", "`inference_iterations` needs"),
         (
@@ -272,7 +277,7 @@ def test_keys_of_later_versions_keep_the_digest_of_older_rules(tmp_path: Path) -
     digest = load_competition(write(tmp_path, OWN)).digest
     spelled_out = OWN.replace("awards = 1", 'awards = 1\nrunner = "counted"\nnodes = 1\novertime = "fail"')
     assert load_competition(write(tmp_path, spelled_out)).digest == digest
-    changed = OWN.replace("awards = 1", 'awards = 1\novertime = "checkpoint"')
+    changed = OWN.replace("awards = 1", "awards = 1\naccuracy_intervals = [0.5]")
     assert load_competition(write(tmp_path, changed)).digest != digest
 
 

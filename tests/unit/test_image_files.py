@@ -14,7 +14,8 @@ def _names() -> list[str]:
 
 def test_the_context_holds_what_the_dockerfile_copies_and_the_workers_import() -> None:
     names = _names()
-    assert {"Dockerfile", "sandbox/constraints.txt", "sandbox/executor.py", "sandbox/submission.py"} <= set(names)
+    assert {"Dockerfile", "sandbox/constraints.txt", "sandbox/executor.py"} <= set(names)
+    assert {"sandbox/native.py", "sandbox/submission.py"} <= set(names)
     assert {"haet_eval/__init__.py", "haet_eval/errors.py", "haet_eval/remote/wire.py"} <= set(names)
     assert len(names) == len(set(names))
 

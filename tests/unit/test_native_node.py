@@ -37,7 +37,7 @@ class Clock:
         return self.over.pop(0)
 
     def overdue(self) -> NoReturn:
-        raise SubmissionFailure(Verdict.LIMIT_TIME, "over")
+        raise SubmissionFailure(Verdict.LIMIT_TIME, "over", code="limit-time")
 
     def allow_grace(self) -> None:
         self.grace = True

@@ -163,7 +163,8 @@ class DefinitionWriter:
             case _:
                 raise Refusal(
                     f"{self._func} was given {value!r}, which the executor cannot take. Tensors live on the "
-                    "device `task.device`, are dense, and of torch's ordinary dtypes."
+                    "device `task.device`, are dense, and of torch's ordinary dtypes.",
+                    code="handle-argument",
                 )
 
     def _float(self, value: float) -> Atom:

@@ -411,7 +411,8 @@ class Dispatcher:
             if len(raw) > wire.MAX_FRAME_BYTES // 4:
                 raise Refusal(
                     f"A constant of {len(raw):,} bytes is too large to be sent up. Make tensors with torch's "
-                    "factories and random functions."
+                    "factories and random functions.",
+                    code="handle-constant",
                 )
             self.link.buffer += wire.encode_upload(layout, raw)
             self.link.records += 1
@@ -519,7 +520,8 @@ def _check_default_dtype(func: Any, new: NewTensor, tensors: list[RemoteTensor])
     if not any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
         raise Refusal(
             f"{func} makes float32 of integers here, not {default} as torch.set_default_dtype asks for. "
-            f"Convert the integers first, as in x.to({default})."
+            f"Convert the integers first, as in x.to({default}).",
+            code="handle-default-dtype",
         )
 
 

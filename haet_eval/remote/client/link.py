@@ -28,7 +28,10 @@ class RemoteError(RuntimeError):
 
 
 class Refusal(RemoteError):
-    """This one call is not possible; the message says why and what to write instead."""
+    """This one call is not possible; the message says why, what to write instead, and the code."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(f"{message} [{code}]")
 
 
 class Link:
@@ -95,7 +98,7 @@ class Link:
         if status is Status.OK:
             return body
         text = body.decode(errors="replace")
-        raise Refusal(text) if status is Status.REFUSED else RemoteError(text)
+        raise Refusal(text, code="handle-operator") if status is Status.REFUSED else RemoteError(text)
 
     def _receive(self, length: int) -> bytes:
         data = bytearray()
@@ -108,4 +111,4 @@ class Link:
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
-            raise Refusal(ONE_PROCESS)
+            raise Refusal(ONE_PROCESS, code="handle-process")

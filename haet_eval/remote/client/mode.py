@@ -50,7 +50,8 @@ def _is_local(func: Any) -> bool:
     if isinstance(func, HigherOrderOperator):
         raise Refusal(
             f"{func} is an operator for compiled code, and nothing is compiled here: write it with ordinary "
-            "ones (torch.nn.functional.scaled_dot_product_attention with attn_mask, Python's if and for)."
+            "ones (torch.nn.functional.scaled_dot_product_attention with attn_mask, Python's if and for).",
+            code="handle-compiled",
         )
     values = (*func._schema.arguments, *func._schema.returns)
     return func.namespace == "profiler" or not any("Tensor" in str(value.type) for value in values)

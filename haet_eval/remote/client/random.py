@@ -70,7 +70,8 @@ class Randomness:
         if not token.startswith(_MAGIC):
             raise Refusal(
                 "The state of a generator can only be set to one that get_state or torch.get_rng_state has "
-                "returned in this run; use manual_seed for another."
+                "returned in this run; use manual_seed for another.",
+                code="handle-generator",
             )
         words = token[len(_MAGIC) :]
         number = int.from_bytes(words[:_WORD], "little")

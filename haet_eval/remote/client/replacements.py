@@ -83,7 +83,8 @@ def _compile(model: Any = None, *, fullgraph: bool = False, **options: Any) -> A
 def _no_cuda() -> NoReturn:
     raise Refusal(
         "The submission's process has no GPU: where the organizers use one, the executor does. Put tensors "
-        "and models on `task.device`, as in `model.to(task.device)`; there is no other device."
+        "and models on `task.device`, as in `model.to(task.device)`; there is no other device.",
+        code="handle-cuda",
     )
 
 
@@ -98,8 +99,8 @@ class _NoTriton(MetaPathFinder, Loader):
 
 
 def _no_extension(*_: Any, **__: Any) -> NoReturn:
-    raise Refusal(NO_EXTENSION)
+    raise Refusal(NO_EXTENSION, code="handle-extension")
 
 
 def _no_process(*_: Any) -> NoReturn:
-    raise Refusal(ONE_PROCESS)
+    raise Refusal(ONE_PROCESS, code="handle-process")

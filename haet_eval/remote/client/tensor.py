@@ -121,19 +121,24 @@ class RemoteTensor(torch.Tensor):
     def numpy(self, **_: Any) -> NoReturn:
         raise Refusal(
             "This tensor's data is in the executor, so there is no NumPy array of it. Do the work with "
-            "torch's operators; read single values with .item() or .tolist(), within the read-back budget."
+            "torch's operators; read single values with .item() or .tolist(), within the read-back budget.",
+            code="handle-numpy",
         )
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self.numpy()
 
     def data_ptr(self) -> NoReturn:
-        raise Refusal(f"This tensor's data is in the executor, so it has no address here. {NO_EXTENSION}")
+        raise Refusal(
+            f"This tensor's data is in the executor, so it has no address here. {NO_EXTENSION}",
+            code="handle-address",
+        )
 
     def __dlpack__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise Refusal(
             "This tensor's data is in the executor, so it cannot be given to another library by DLPack. Do "
-            "the work with torch's operators."
+            "the work with torch's operators.",
+            code="handle-dlpack",
         )
 
     def __dlpack_device__(self) -> NoReturn:
@@ -142,7 +147,8 @@ class RemoteTensor(torch.Tensor):
     def untyped_storage(self) -> NoReturn:
         raise Refusal(
             "This tensor's data is in the executor, so there is no storage here. Views, clone() and copy_() "
-            "do what a storage is mostly used for."
+            "do what a storage is mostly used for.",
+            code="handle-storage",
         )
 
     def storage(self) -> NoReturn:
@@ -151,13 +157,14 @@ class RemoteTensor(torch.Tensor):
     _typed_storage = storage
 
     def share_memory_(self) -> NoReturn:
-        raise Refusal(ONE_PROCESS)
+        raise Refusal(ONE_PROCESS, code="handle-process")
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise Refusal(
             "This tensor's data is in the executor, so it cannot be pickled. torch.save(state, path) and "
             "torch.load(path) work within a run; copy.deepcopy(model) is a copy as well. The evaluator keeps "
-            "the weights of the model that train() returns."
+            "the weights of the model that train() returns.",
+            code="handle-pickle",
         )
 
 

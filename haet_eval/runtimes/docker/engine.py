@@ -34,6 +34,7 @@ def engine(doing: str) -> Iterator[None]:
             f"the Docker engine failed while haet-eval was {doing}: {error}",
             "see whether `docker info` answers; scripts/start-docker.sh starts an engine. `haet-eval clean` "
             "removes what an interrupted run left",
+            code="engine-failed",
         ) from error
 
 
@@ -48,6 +49,7 @@ def connect() -> docker.DockerClient:
         raise EnvironmentProblem(
             f"DOCKER_HOST is {address}, an engine elsewhere; containers must share sockets with this machine",
             "unset DOCKER_HOST and use an engine on this machine",
+            code="engine-elsewhere",
         )
     _find_socket(address.removeprefix("unix://"))
     with engine("connecting"):
@@ -66,11 +68,13 @@ def _find_socket(path: str) -> None:
             raise EnvironmentProblem(
                 f"this user may not talk to the Docker engine at {path}",
                 "add the user to the group `docker`, then log in again",
+                code="engine-permission",
             ) from None
         except OSError as error:
             raise EnvironmentProblem(
                 f"no Docker engine answers at {path} ({error.strerror or error})",
                 "start one (scripts/start-docker.sh does), or look without one: --sandbox process",
+                code="engine-absent",
             ) from None
 
 
@@ -90,4 +94,5 @@ def remove_container(api: Any, container_id: str) -> None:
     raise EnvironmentProblem(
         f"the container {container_id[:12]} could not be removed within {_REMOVAL_SECONDS} s",
         "restart the Docker engine, then run `haet-eval clean`",
+        code="container-stuck",
     )

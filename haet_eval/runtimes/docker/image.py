@@ -33,6 +33,7 @@ def check_image(client: docker.DockerClient, source_digest: str) -> None:
         raise EnvironmentProblem(
             f"the sandbox image {IMAGE} was built from other sources than this haet-eval",
             "run `haet-eval image` to build it again",
+            code="image-stale",
         )
 
 
@@ -65,6 +66,7 @@ def build_image(report: Callable[[str], None]) -> str:
                 raise EnvironmentProblem(
                     f"the sandbox image could not be built: {line['error']}",
                     "the lines above say why; scripts/base-image.sh makes the base image without a registry",
+                    code="image-not-built",
                 )
             if text := (line.get("stream") or line.get("status") or "").strip():
                 report(text)
@@ -81,5 +83,7 @@ def _find(client: docker.DockerClient) -> Any:
             return client.images.get(IMAGE)
         except ImageNotFound:
             raise EnvironmentProblem(
-                f"the sandbox image {IMAGE} is missing", "run `haet-eval image` to build it"
+                f"the sandbox image {IMAGE} is missing",
+                "run `haet-eval image` to build it",
+                code="image-missing",
             ) from None

@@ -1,0 +1,164 @@
+"""Write docs/reference/errors.md, the catalogue of errors, from where the code raises them."""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+PAGE: Final = ROOT / "docs" / "reference" / "errors.md"
+_KINDS: Final = {
+    "SubmissionFailure": "The submission",
+    "InvalidSubmission": "The submission",
+    "Refusal": "What handles refuse",
+    "UsageProblem": "The command line and other input",
+    "EnvironmentProblem": "The machine",
+}
+_FAMILY: Final = {
+    "NotFetched": "EnvironmentProblem",
+    "NodeProblem": "EnvironmentProblem",
+    "ProcessDied": "EnvironmentProblem",
+    "Abandoned": "EnvironmentProblem",
+    "InternalFault": "EnvironmentProblem",
+}
+_ABOUT: Final = {
+    "The submission": "The contestant's to mend: the record has the verdict, the reason and the code"
+    " (`status.code`).",
+    "What handles refuse": "Raised in the submission's own code, at the line that its traceback names; code"
+    " that does not catch it ends with `code-failed`. [Porting](../porting.md) says more.",
+    "The command line and other input": "Nothing was judged; exit status 2.",
+    "The machine": "Nothing was judged, and the run can be repeated; exit status 4.",
+}
+_INTRODUCTION: Final = """# Errors
+
+Every error has a code that does not change when its words do. Parts in braces are filled in. This page is
+written by `python -m scripts.export_errors` from the code.
+"""
+_IN_WORDS: Final = {
+    "below-threshold": "The accuracy, of several runs their statistics, is below what the task asks for.",
+    "code-failed": "The submission's code raised an error: its own words, led by the line that raised it.",
+    "competition-unknown": "There is no such competition; a similar name is suggested.",
+    "handle-extension": "Extensions in C++, CUDA or Triton cannot be used: the data is in the executor.",
+    "handle-operator": "The operator is not allowed, or was given arguments that it does not take.",
+    "interrupted": "Someone stopped it; the record says how far it had come.",
+    "node-busy": "Another run is being made there, and time or energy is ranked.",
+    "operator-failed": "An operator that the submission asked for failed in the executor, with these words.",
+    "operator-unpriced": "The counting standard has no price for an operator that was called.",
+    "process-ended": "The submission's process, or an operator that it asked for, ended: crashed, killed,"
+    " out of memory or of processes, as the verdict says.",
+    "signature-invalid": "The envelope cannot be read or was changed.",
+    "task-unknown": "There is no such task; a similar name is suggested.",
+    "worker-ended": "A worker was stopped from outside, or ended before any code of the submission was run.",
+    "zip-zip64": "The zip or an entry uses the zip64 form, which only archives beyond 4 GiB need.",
+}
+"""What is said in words that the place which raises it does not have."""
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One place that raises an error. `message` and `hint` have `{…}` where values go."""
+
+    kind: str
+    code: str
+    message: str
+    hint: str
+
+
+def entries() -> list[Entry]:
+    """Every error of the package, each once, in the order of the page."""
+    files = sorted((ROOT / "haet_eval").rglob("*.py"))
+    found = {entry for file in files for entry in _entries(ast.parse(file.read_text("utf-8")))}
+    kinds = list(dict.fromkeys(_KINDS.values()))
+    return sorted(found, key=lambda entry: (kinds.index(entry.kind), entry))
+
+
+def errors_page() -> str:
+    """The page: a section for each kind, a row for each code."""
+    lines = [_INTRODUCTION]
+    for kind, of_kind in groupby(entries(), key=lambda entry: entry.kind):
+        lines += [
+            f"## {kind}",
+            "",
+            _ABOUT[kind],
+            "",
+            "| code | what happened | what to do |",
+            "|---|---|---|",
+        ]
+        lines += [_row(code, list(same)) for code, same in groupby(of_kind, key=lambda entry: entry.code)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _row(code: str, same: list[Entry]) -> str:
+    messages = _joined(entry.message for entry in same) or _IN_WORDS[code]
+    return f"| `{code}` | {messages} | {_joined(entry.hint for entry in same)} |"
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """Each once, but for those that are nothing but a value filled in."""
+    return "<br>".join(dict.fromkeys(_cell(text) for text in texts if re.sub(r"\{[^}]*\}", "", text)))
+
+
+def _cell(text: str) -> str:
+    for character in "\\|<>*_[]":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())
+
+
+def _entries(tree: ast.Module) -> Iterator[Entry]:
+    constants = _constants(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            name = _FAMILY.get(node.func.id, node.func.id)
+            code = next((one.value for one in node.keywords if one.arg == "code"), None)
+            if name in _KINDS and isinstance(code, ast.Constant):
+                texts = [_template(one, constants) for one in node.args]
+                texts = texts[1:] if node.func.id == "SubmissionFailure" else texts
+                message, hint, *_ = [*texts, "", ""]
+                yield Entry(_KINDS[name], str(code.value), message, "" if name == "Refusal" else hint)
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    """Texts that a module gives names to."""
+    found: dict[str, str] = {}
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+            found[target.id] = _template(node.value, found)
+    return found
+
+
+def _template(node: ast.expr, constants: dict[str, str]) -> str:
+    """The text of an expression, with `{name}` for what is only known when it happens."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Name(id=name) if constants.get(name):
+            return constants[name]
+        case ast.JoinedStr(values=values):
+            return "".join(_template(value, constants) for value in values)
+        case ast.FormattedValue(value=ast.Name(id=name)) if constants.get(name):
+            return constants[name]
+        case ast.FormattedValue(value=value):
+            return f"{{{_last_name(value)}}}"
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _template(left, constants) + _template(right, constants)
+        case _:
+            return f"{{{_last_name(node)}}}"
+
+
+def _last_name(node: ast.expr) -> str:
+    """What stands for a value: the last word of how the code names it."""
+    names = [
+        inner.attr if isinstance(inner, ast.Attribute) else inner.id
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Attribute | ast.Name)
+    ]
+    return names[0].strip("_").lower().replace("_", " ") if names else "…"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(errors_page(), encoding="utf-8")
