@@ -1,0 +1,41 @@
+"""What a node trains on, set up so that it computes what the counted runner's executor does."""
+
+from typing import Any, Self
+
+import torch
+
+
+def missing_device(name: str) -> str:
+    """Why a node cannot train on `cpu` or `cuda`; nothing if it can."""
+    return "it sees no CUDA device" if name == "cuda" and not torch.cuda.is_available() else ""
+
+
+def live_on_cuda() -> None:
+    """Make the GPU what the CPU is elsewhere: tensors and generators that name no device are on it.
+
+    A counted run draws all its random numbers on its one device; only so does a native run draw the same.
+    """
+    torch.cuda.init()  # type: ignore[no-untyped-call]
+    torch.set_default_device("cuda")
+    replaced: Any = torch
+    replaced.Generator = _CudaGenerator
+    replaced.default_generator = replaced.random.default_generator = torch.cuda.default_generators[0]
+
+
+def leave_lstm_unfused() -> None:
+    """Run nn.LSTM as matrix products, as the counted runner must: oneDNN's own LSTM rounds differently."""
+    functions: Any = torch._VF
+    fused = functions.lstm
+
+    def lstm(*args: Any) -> Any:
+        with torch.backends.mkldnn.flags(enabled=False):
+            return fused(*args)
+
+    functions.lstm = lstm
+
+
+class _CudaGenerator(torch._C.Generator):
+    """A torch.Generator that is on the GPU where no device is named."""
+
+    def __new__(cls, device: Any = None) -> Self:
+        return super().__new__(cls, "cuda" if device is None else device)  # type: ignore[call-arg]
