@@ -23,7 +23,7 @@ GAP_POINTS: Final = 2.0
 """A gap must be larger than this, in percentage points."""
 
 GAP_P: Final = 1e-3
-"""And less likely than this to come about by chance: about that of 2 points among 10,000 images at 94 %."""
+"""And less likely than this to be chance: 2 points among 10,000 images at 94 % have p = 0.0007."""
 
 COST_RATIO: Final = 1.25
 """How much more the audit may cost than what it audits: stopping early depends on the data."""
