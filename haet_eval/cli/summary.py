@@ -7,7 +7,7 @@ from rich.text import Text
 
 from haet_eval.cli.text import print_row, result_console, safe
 from haet_eval.errors import ExitCode, Verdict
-from haet_eval.record import AccuracyStatistics, Record, Share, Statistics
+from haet_eval.record import AccuracyStatistics, Record, Share, Statistics, Status
 from haet_eval.reports.text import (
     NOTHING,
     printable_lines,
@@ -39,12 +39,16 @@ def print_summary(record: Record, path: Path) -> None:
         )
 
 
+def _reason(status: Status) -> str:
+    return f"{status.reason} [{status.code}]" if status.code else status.reason
+
+
 def _rows(record: Record) -> list[tuple[str, str]]:
     rows = [("submission", f"{record.submission.name or NOTHING} · {record.submission.team or NOTHING}")]
     if record.competition is not None:
         rows.append(("task", f"{record.submission.task or NOTHING} ({record.competition.name})"))
     if record.status.reason:
-        rows += [("stage", record.status.stage), ("reason", record.status.reason)]
+        rows += [("stage", record.status.stage), ("reason", _reason(record.status))]
     if record.statistics is not None:
         rows += _runs(record, record.statistics)
     elif record.evaluation is not None:

@@ -65,7 +65,7 @@ def test_what_the_evaluator_refuses_is_refused_in_the_same_words(mine: Path, fau
     assert json.loads(judged.stdout)["status"]["reason"] == refusal.value.reason
     packed = _run("pack", str(mine))
     assert packed.returncode == ExitCode.INVALID_SUBMISSION
-    assert packed.stderr == f"Error: {refusal.value.reason}\n"
+    assert packed.stderr == f"Error: {refusal.value.reason} [{refusal.value.code}]\n"
 
 
 def test_a_competition_brings_its_own_limits(mine: Path) -> None:
