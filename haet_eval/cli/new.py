@@ -27,7 +27,8 @@ def new(folder: Path, task: str, name: str | None, team: str | None) -> None:
         click.echo(path)
     shown = shlex.quote(str(folder))
     click.echo(
-        f"\nNext:\n  haet-eval {shown} --sandbox process   train and judge it on this machine"
+        f"\nNext:\n  haet-eval check {shown}               see in seconds what it costs"
+        f"\n  haet-eval {shown} --sandbox process   train and judge it on this machine"
         f"\n  haet-eval pack {shown}                make the zip to hand in",
         err=True,
     )
