@@ -47,21 +47,12 @@ class Settings:
     image: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A submission that could not be judged, and why."""
-
-    submission: str
-    message: str
-    hint: str
-
-
 @dataclass
 class Summary:
     """What came of a batch. `diagnosis` says why it was stopped before its end, where it was."""
 
     outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
-    given_up: list[Given] = field(default_factory=list)
+    given_up: list[GivenUp] = field(default_factory=list)
     left: int = 0
     diagnosis: str = ""
     hint: str = ""
@@ -99,7 +90,7 @@ class Batch:
         self._reporting = reporting
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._in_a_row: list[Given] = []
+        self._in_a_row: list[GivenUp] = []
         self.summary = Summary(left=len(plan.jobs) + len(plan.refused))
 
     def run(self, open_site: Callable[[], Site]) -> Summary:
@@ -238,14 +229,14 @@ class Batch:
         )
 
     def _give_up(self, job: Job, problem: HaetError) -> None:
-        given = Given(job.label, problem.message, problem.hint)
+        given = GivenUp(job.label, problem.message, problem.hint)
         self._ledger.put_failure(job.identity, Failure(job.label, problem.message, problem.hint))
         with self._lock:
             self.summary.given_up.append(given)
             self.summary.left -= 1
             self._in_a_row.append(given)
             row = list(self._in_a_row)
-        self._reporting.tell(GivenUp(job.label, problem.message, problem.hint))
+        self._reporting.tell(given)
         if len(row) >= FAILURES_IN_A_ROW:
             names = ", ".join(one.submission for one in row)
             self._end(

@@ -76,7 +76,7 @@ def print_outcome(summary: Summary) -> None:
 def tell_end(summary: Summary) -> None:
     """Say on stderr what could not be judged, why, and what to do."""
     for given in summary.given_up:
-        _say(f"Not judged: {given.submission}: {given.message}")
+        _say(f"Not judged: {given.submission}: {given.reason}")
         if given.hint:
             _say(f"  Hint: {given.hint}")
     if summary.diagnosis:
