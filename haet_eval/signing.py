@@ -53,8 +53,12 @@ def without_signatures(names: Iterable[str]) -> list[str]:
     return left
 
 
-def make_keys(path: Path) -> Path:
+def make_keys(path: Path, passphrase: str | None = None) -> Path:
     """Write a new private key, readable by its owner only, and the public key beside it; returns the latter.
+
+    Args:
+        path: of the private key.
+        passphrase: what encrypts it; None leaves it as it is.
 
     Raises:
         UsageProblem: there is such a file.
@@ -73,7 +77,9 @@ def make_keys(path: Path) -> Path:
     private = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.NoEncryption()
+        if passphrase is None
+        else serialization.BestAvailableEncryption(passphrase.encode()),
     )
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -83,8 +89,32 @@ def make_keys(path: Path) -> Path:
     return public_path
 
 
-def sign(record: Record, path: Path, key_path: Path) -> Path:
+def is_encrypted(key_path: Path) -> bool:
+    """Whether a private key needs a passphrase.
+
+    Raises:
+        UsageProblem: the key cannot be read.
+    """
+    _need_libraries()
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        load_pem_private_key(_read_key(key_path), None)
+    except TypeError:  # what the library raises where a password is missing
+        return True
+    except ValueError:
+        return False
+    return False
+
+
+def sign(record: Record, path: Path, key_path: Path, passphrase: str | None = None) -> Path:
     """Sign a sound record, beside the signatures that it has; returns the signature's file.
+
+    Args:
+        record: what the file says.
+        path: the record's file.
+        key_path: the private key.
+        passphrase: that of the key, where it is encrypted.
 
     Raises:
         UsageProblem: the key cannot be read, what lies there is a signature of something else, or the
@@ -106,7 +136,7 @@ def sign(record: Record, path: Path, key_path: Path) -> Path:
     envelope = Envelope(payload, PAYLOAD_TYPE, {})
     if target.exists():
         envelope = _read_or_refuse(target, payload)
-    envelope.sign(CryptoSigner(_private_key(key_path)))
+    envelope.sign(CryptoSigner(_private_key(key_path, passphrase)))
     try:
         with Draft(target.parent) as draft:
             draft.write(json.dumps(envelope.to_dict(), indent=2).encode() + b"\n")
@@ -207,13 +237,19 @@ def _read_or_refuse(path: Path, payload: bytes) -> "Envelope":
     return envelope
 
 
-def _private_key(path: Path) -> "Ed25519PrivateKey":
+def _private_key(path: Path, passphrase: str | None) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        key: Any = load_pem_private_key(_read_key(path), None)
+        key: Any = load_pem_private_key(_read_key(path), passphrase.encode() if passphrase else None)
     except (TypeError, ValueError):
+        if is_encrypted(path):
+            raise UsageProblem(
+                f"{path} is encrypted, and not with this passphrase",
+                "Enter the one that `haet-eval keygen` was given.",
+                code="key-passphrase",
+            ) from None
         _refuse_key(path, "private key")
     return key if isinstance(key, Ed25519PrivateKey) else _refuse_key(path, "private key")
 
@@ -240,7 +276,7 @@ def _read_key(path: Path) -> bytes:
 
 def _refuse_key(path: Path, kind: str) -> NoReturn:
     raise UsageProblem(
-        f"{path} is no ed25519 {kind} as an unencrypted PEM file",
+        f"{path} is no ed25519 {kind} as a PEM file",
         "`haet-eval keygen KEY` makes KEY, which signs, and KEY.pub, which verifies.",
         code="key-invalid",
     )

@@ -1,21 +1,31 @@
 """`haet-eval sign` and `haet-eval keygen`: stand for a record with one's name."""
 
+import os
+import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
 from haet_eval.cli.suggestions import suggest_records
+from haet_eval.errors import UsageProblem
 from haet_eval.reports.text import printable
-from haet_eval.signing import make_keys, without_signatures
+from haet_eval.signing import is_encrypted, make_keys, without_signatures
 from haet_eval.signing import sign as sign_record
 from haet_eval.store import read_record
+
+PASSPHRASE: Final = "HAET_KEY_PASSPHRASE"  # noqa: S105 the name of a variable
+"""Variable with the passphrase of a key. An option would show it to everyone on the machine."""
 
 
 @click.command()
 @click.argument("key", type=click.Path(dir_okay=False, path_type=Path))
-def keygen(key: Path) -> None:
+@click.option(
+    "--encrypt", is_flag=True, help=f"Encrypt KEY with a passphrase: that in {PASSPHRASE}, or asked for."
+)
+def keygen(key: Path, encrypt: bool) -> None:
     """Make an ed25519 key to sign records with: KEY, which is secret, and KEY.pub, which is not."""
-    public = make_keys(key)
+    public = make_keys(key, _passphrase(key, new=True) if encrypt else None)
     click.echo(printable(f"{key} signs: keep it secret. {public} verifies: publish it."))
 
 
@@ -23,6 +33,23 @@ def keygen(key: Path) -> None:
 @click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
 @click.option("--key", required=True, type=click.Path(path_type=Path), help="Private key, from keygen.")
 def sign(records: tuple[str, ...], key: Path) -> None:
-    """Sign records. Each gets a file `.dsse.json` beside it; `haet-eval verify --key KEY.pub` checks it."""
+    """Sign records. Each gets a file `.dsse.json` beside it; `haet-eval verify --key KEY.pub` checks it.
+
+    The passphrase of an encrypted key is that in the variable HAET_KEY_PASSPHRASE, or asked for.
+    """
+    passphrase = _passphrase(key) if is_encrypted(key) else None
     for path in map(Path, without_signatures(records)):
-        click.echo(printable(str(sign_record(read_record(path), path, key))))
+        click.echo(printable(str(sign_record(read_record(path), path, key, passphrase))))
+
+
+def _passphrase(key: Path, *, new: bool = False) -> str:
+    if known := os.environ.get(PASSPHRASE):
+        return known
+    if not sys.stdin.isatty():
+        raise UsageProblem(
+            f"{key} needs a passphrase, and there is no terminal to ask on",
+            f"Set the variable {PASSPHRASE}.",
+            code="passphrase-needed",
+        )
+    asked: str = click.prompt(f"Passphrase of {key}", hide_input=True, confirmation_prompt=new, err=True)
+    return asked

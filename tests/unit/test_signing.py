@@ -1,9 +1,12 @@
 import base64
 import hashlib
 import json
+import shlex
 import stat
+import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 from click.testing import CliRunner, Result
 
@@ -76,6 +79,44 @@ def test_the_signature_is_that_of_the_dsse_and_in_toto_standards(
 
 def test_the_private_key_is_for_its_owner_only(key: Path) -> None:
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_an_encrypted_key_signs_with_its_passphrase_only(path: Path, record: Record, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    make_keys(secret, "open sesame")
+    assert b"BEGIN ENCRYPTED PRIVATE KEY" in secret.read_bytes()
+    for wrong in ("open barley", "", None):
+        with pytest.raises(UsageProblem, match="not with this passphrase"):
+            sign(record, path, secret, wrong)
+    sign(record, path, secret, "open sesame")
+    assert check_signed(path, public(secret)).result is check.Result.HOLDS
+
+
+def test_the_passphrase_is_taken_from_the_environment_or_asked_for(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret"
+    with pytest.raises(UsageProblem, match="no terminal to ask on"):
+        CliRunner().invoke(cli, ["keygen", str(secret), "--encrypt"], catch_exceptions=False)
+    assert not secret.exists()
+    monkeypatch.setenv("HAET_KEY_PASSPHRASE", "open sesame")
+    assert run("keygen", str(secret), "--encrypt").exit_code == 0
+    assert run("sign", str(path), "--key", str(secret)).exit_code == 0
+    monkeypatch.delenv("HAET_KEY_PASSPHRASE")
+    with pytest.raises(UsageProblem, match="no terminal to ask on"):
+        CliRunner().invoke(cli, ["sign", str(path), "--key", str(secret)], catch_exceptions=False)
+
+
+def test_on_a_terminal_the_passphrase_is_asked_for_twice_and_not_shown(path: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    command = [sys.executable, "-m", "haet_eval.cli.main"]
+    child = pexpect.spawn(shlex.join([*command, "keygen", str(secret), "--encrypt"]), encoding="utf-8")
+    for _ in range(2):
+        child.expect(": ")
+        child.sendline("open sesame")
+    child.expect(pexpect.EOF)
+    assert "sesame" not in child.before
+    sign(read_record(path), path, secret, "open sesame")
 
 
 def test_a_key_is_never_overwritten(key: Path) -> None:
