@@ -7,7 +7,8 @@ from rich.text import Text
 
 from haet_eval.cli.text import print_row, result_console, safe
 from haet_eval.errors import ExitCode, Verdict
-from haet_eval.record import AccuracyStatistics, Record, Share, Statistics, Status
+from haet_eval.record import AccuracyStatistics, Record, Statistics, Status
+from haet_eval.reports.audit import audit_lines
 from haet_eval.reports.text import (
     NOTHING,
     printable_lines,
@@ -115,25 +116,8 @@ def _counted_cost(record: Record) -> list[tuple[str, str]]:
 
 
 def _audit(record: Record) -> list[tuple[str, str]]:
-    audit = record.audit
-    if audit is None:
-        return []
-    rows = [("audit", f"FLAGGED: {', '.join(audit.flags)}" if audit.flags else "nothing found")]
-    if audit.former_test is None or audit.former_train is None:
-        return [*rows, ("", f"{audit.run.status.verdict}: {audit.run.status.reason}")]
-    before, train = _part(audit.former_test), _part(audit.former_train)
-    rows.append(("", f"on another split: {before} former test images right, {train} former training images"))
-    if audit.gap is not None:
-        gap = audit.gap
-        error, p_value = gap.standard_error_points, gap.p_value
-        rows.append(("", f"{gap.points:+.2f} points, standard error {error:.2f}, p = {p_value:.3g}"))
-    return rows
-
-
-def _part(share: Share) -> str:
-    return (
-        f"{readable_accuracy(share.correct / share.total)} of {share.total:,}" if share.total else "none of 0"
-    )
+    lines = audit_lines(record.audit) if record.audit else []
+    return [("" if number else "audit", line) for number, line in enumerate(lines)]
 
 
 def _rank(record: Record) -> list[tuple[str, str]]:

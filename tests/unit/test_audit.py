@@ -14,6 +14,7 @@ from haet_eval.dataset import Dataset, load_dataset
 from haet_eval.errors import Verdict
 from haet_eval.record import Content, Run, Share, seal
 from haet_eval.repetition import as_run
+from haet_eval.reports.audit import audit_lines
 from haet_eval.store import Store, read_record
 from tests.fixtures.records import make_record
 
@@ -152,3 +153,12 @@ def test_an_audit_without_predictions(verdict: Verdict, flags: tuple[str, ...]) 
     audit = conclude(run, ended, drawn, 5, None)
     assert audit.flags == flags
     assert (audit.gap, audit.drop, audit.former_test) == (None, None, None)
+
+
+def test_what_is_shown_of_an_audit() -> None:
+    audit = conclude(make_run(0.8), make_run(0.8), redraw(DATA, 5), 5, redraw(DATA, 5).dataset.test_labels)
+    flagged = audit.model_copy(update={"flags": ("gap", "cost")})
+    assert audit_lines(audit)[0] == "nothing found"
+    assert audit_lines(flagged)[0] == "FLAGGED: gap, cost"
+    assert "100.00 % of" in audit_lines(flagged)[1]
+    assert audit_lines(flagged)[2].startswith("+0.00 points, standard error 0.00, p = 1")
