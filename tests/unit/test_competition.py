@@ -178,7 +178,7 @@ def test_the_digest_changes_with_any_rule(threshold: float, wall_seconds: int, e
 def test_a_misspelt_name_is_told_the_right_one() -> None:
     with pytest.raises(UsageProblem, match=r"did you mean haet2021\?") as caught:
         load_competition("heat2021")
-    assert "digits, haet2021, " in caught.value.hint
+    assert "digits-energy, haet2021, " in caught.value.hint
     assert "haet2023-practice" in caught.value.hint
 
 
