@@ -15,6 +15,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from distributed import Client, KilledWorker, get_worker
+from tenacity import Retrying
+from tenacity.retry import retry_if_exception_type
+from tenacity.stop import stop_after_delay
+from tenacity.wait import wait_fixed
 
 from haet_eval.batch.job import Order
 from haet_eval.batch.judge import InternalFault, Message, Reporter, judge
@@ -27,7 +31,8 @@ from haet_eval.progress import Tick
 from haet_eval.record import Sandbox
 from haet_eval.store import Store
 
-_CONNECT_SECONDS: Final = 10
+_CONNECT_SECONDS: Final = 20
+_LOOK_SECONDS: Final = 0.2
 _SECONDS_BETWEEN_TICKS: Final = 1.0
 _GONE: Final = ("cancelled", "resumed", "released", "forgotten")
 
@@ -113,8 +118,7 @@ class ClusterSite:
         try:
             if not place.hostname or not place.port:
                 raise ValueError("an address is as in tcp://node1:8786")
-            # dask's own attempt, where it fails, ends in a traceback of the client that was not made
-            socket.create_connection((place.hostname, place.port), _CONNECT_SECONDS).close()
+            _wait_for(place.hostname, place.port)
             return Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False, name="haet-eval")
         except (OSError, ValueError, ImportError) as error:
             raise EnvironmentProblem(
@@ -183,6 +187,21 @@ class ClusterSite:
             f"the batch was stopped, or the scheduler at {self._address} is gone; what was under way is lost",
             "what was judged is kept: start the same batch again",
         )
+
+
+def _wait_for(host: str, port: int) -> None:
+    """Until the scheduler, which may be starting, listens. A client of dask that waits in vain leaves a traceback.
+
+    Raises:
+        OSError: it does not.
+    """
+    trying = Retrying(
+        retry=retry_if_exception_type(OSError),
+        stop=stop_after_delay(_CONNECT_SECONDS),
+        wait=wait_fixed(_LOOK_SECONDS),
+        reraise=True,
+    )
+    trying(lambda: socket.create_connection((host, port), _CONNECT_SECONDS).close())
 
 
 def _judge_on_node(order: Order, topic: str) -> Parcel:
