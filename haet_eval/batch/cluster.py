@@ -190,7 +190,7 @@ class ClusterSite:
 
 
 def _wait_for(host: str, port: int) -> None:
-    """Until the scheduler, which may be starting, listens. A client of dask that waits in vain leaves a traceback.
+    """Wait until the scheduler listens: it may be starting, and dask's client fails with a traceback then.
 
     Raises:
         OSError: it does not.
