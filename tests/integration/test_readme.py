@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from haet_eval.cli.main import COMMANDS
+from haet_eval.competition import builtin_competitions, competition_for_task, load_competition
 from haet_eval.dataset import default_data_dir
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.evaluation import Request, evaluate
+from haet_eval.submission import load_submission
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +35,16 @@ def test_the_submission_in_it_qualifies(tmp_path: Path) -> None:
 def test_the_commands_in_it_exist() -> None:
     named = set(re.findall(r"^haet-eval ([a-z]+) ", README, re.MULTILINE))
     assert {"image", "data", "leaderboard"} <= named <= set(COMMANDS)
+
+
+def test_every_competition_has_a_row_with_a_command() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| .* \| `haet-eval (\S+)(?: --competition (\S+))?.*` \|$", README, re.MULTILINE)
+    assert sorted(name for name, _, _ in rows) == list(builtin_competitions())
+    for name, submission, competition in rows:
+        assert (ROOT / submission / "haet.toml").is_file()
+        task = load_submission(ROOT / submission).task
+        assert (competition or competition_for_task(task)) == name
+        assert task in load_competition(name).tasks
 
 
 def test_the_table_of_exit_statuses_is_complete() -> None:
