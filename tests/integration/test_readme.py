@@ -38,7 +38,9 @@ def test_the_commands_in_it_exist() -> None:
 
 
 def test_every_competition_has_a_row_with_a_command() -> None:
-    rows = re.findall(r"^\| `([\w-]+)` \| .* \| `haet-eval (\S+)(?: --competition (\S+))?.*` \|$", README, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| .* \| `haet-eval (\S+)(?: --competition (\S+))?.*` \|$", README, re.MULTILINE
+    )
     assert sorted(name for name, _, _ in rows) == list(builtin_competitions())
     for name, submission, competition in rows:
         assert (ROOT / submission / "haet.toml").is_file()
