@@ -56,8 +56,8 @@ def replay(
     Args:
         path: the trace.
         link: to the executor.
-        arrays: the training data, uint8 [N, 3, 32, 32] and int64 [N].
-        test_images: uint8 [M, 3, 32, 32].
+        arrays: the training data, uint8 [N, C, H, W] and int64 [N].
+        test_images: uint8 [M, C, H, W].
 
     Raises:
         BrokenTrace: see `recount`.

@@ -14,7 +14,7 @@ class Task:
     """The training data and the terms of the run.
 
     Attributes:
-        images: uint8, [N, 3, 32, 32].
+        images: uint8, [N, C, H, W]; [N, 3, 32, 32] of CIFAR and of the digits.
         labels: int64, [N], from 0 to num_classes − 1.
         num_classes: how many classes there are.
         seed: what torch, random and numpy were seeded with before `train` was called.
