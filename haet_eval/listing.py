@@ -137,9 +137,10 @@ def explain_fault(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     first, *more = error.errors(include_url=False)
+    told = first["msg"].removeprefix("Value error, ")
     place = ".".join(str(part) for part in first["loc"])
     others = f" (and {len(more)} more)" if more else ""
-    return f"{place}: {first['msg']}{others}" if place else f"{first['msg']}{others}"
+    return f"{place}: {told}{others}" if place else f"{told}{others}"
 
 
 def _cache_file(directory: Path) -> Path:

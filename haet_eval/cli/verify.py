@@ -11,8 +11,10 @@ from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.suggestions import suggest_competition_files, suggest_records
 from haet_eval.errors import ExitCode
 from haet_eval.record import Sandbox
+from haet_eval.reports.text import printable
 from haet_eval.signing import without_signatures
 from haet_eval.store import Store, find_record
+from haet_eval.verification.conclusion import conclude
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.signature import check_signed
 from haet_eval.verification.verify import Verification, verify
@@ -81,7 +83,7 @@ def verify_records(
         path = find_record(name, results or Path("results"))
         store = Store(results or path.parent)
         sources = Sources(store, data_dir or default_data_dir(), competition, test_data)
-        verification, parts = verify(path, sources)
+        verification, parts = verify(path, sources, replaying=replay)
         verification = verification.and_also([check_signed(path, key)])
         if replay:
             from haet_eval.verification.replaying import Place, check_replay
@@ -92,6 +94,7 @@ def verify_records(
         found.append(verification)
         if not as_json:
             print_checks(verification.path, verification.checks)
+            click.echo(f"  {printable(conclude(verification.checks))}")
     if as_json:
         click.echo(json.dumps([_document(verification) for verification in found], indent=2))
     sound = all(verification.believable for verification in found)
@@ -103,5 +106,6 @@ def _document(verification: Verification) -> dict[str, object]:
         "file": str(verification.path),
         "record_id": verification.record.record_id if verification.record else None,
         "believable": verification.believable,
+        "conclusion": conclude(verification.checks),
         "checks": [asdict(check) for check in verification.checks],
     }

@@ -18,7 +18,7 @@ def check_signed(path: Path, key: Path | None) -> Check:
                 "signature", f"{key} has signed this file (key id {check_signature(path, key)[:16]}…)"
             )
         names = ", ".join(f"{name[:16]}…" for name in signers(path)) or "nobody"
-        return unchecked("signature", f"said to be of {names}; --key checks it")
+        return unchecked("signature", f"claimed by the key {names}; --key KEY.pub checks it")
     except BadSignature as problem:
         return differs("signature", str(problem))
     except EnvironmentProblem as problem:

@@ -49,8 +49,10 @@ class Part:
             yield replace(check, subject=f"{self.name}{check.subject}")
 
 
-def verify(path: Path, sources: Sources) -> tuple[Verification, list[Part]]:
+def verify(path: Path, sources: Sources, *, replaying: bool = False) -> tuple[Verification, list[Part]]:
     """Check a record; also returns its runs and its audit with the evidence, for checks that go further.
+
+    Where these are a replay (`replaying`), what it tells is not said to be unchecked.
 
     Raises:
         UsageProblem: the file cannot be read.
@@ -60,7 +62,7 @@ def verify(path: Path, sources: Sources) -> tuple[Verification, list[Part]]:
     except OSError as error:
         raise UsageProblem(f"{path} cannot be read: {error.strerror}", code="record-unreadable") from None
     except ValueError as error:
-        return Verification(path, None, (differs("record", explain_fault(error)),)), []
+        return Verification(path, None, (differs("record", f"no sound record: {explain_fault(error)}"),)), []
     checks = [holds("record", f"{record.record_id}: the schema and the record's own digest are right")]
     parts = _parts(record)
     for part in parts:
@@ -72,7 +74,7 @@ def verify(path: Path, sources: Sources) -> tuple[Verification, list[Part]]:
         checks += part.named(_checks(part.record, part.evidence, sources))
         checks += check_audit(record.audit, parts[0].record, parts[0].evidence, part.evidence)
         parts.append(part)
-    checks += _beyond(record)
+    checks += _beyond(record, replaying)
     return Verification(path, record, tuple(checks)), parts
 
 
@@ -97,9 +99,9 @@ def _check_sources(record: Record) -> Check:
     return same("source size", submission.source_bytes, size, f"{size:,} bytes in all files")
 
 
-def _beyond(record: Record) -> Iterator[Check]:
+def _beyond(record: Record, replaying: bool) -> Iterator[Check]:
     """What no look at the files can tell."""
-    if record.evaluation is not None:
+    if record.evaluation is not None and not replaying:
         yield unchecked("model", "that it makes these predictions; --replay tells, and `haet-eval rerun`")
     yield unchecked("times, machine", "are what the evaluator wrote down")
     if record.rank is not None:

@@ -187,7 +187,7 @@ def test_a_signed_record_without_a_key_says_so(path: Path, record: Record, key: 
     sign(record, path, key)
     found = check_signed(path, None)
     assert found.result is check.Result.UNCHECKED
-    assert "--key checks it" in found.detail
+    assert "--key KEY.pub checks it" in found.detail
 
 
 def test_no_key_is_told(path: Path, record: Record, key: Path, tmp_path: Path) -> None:
