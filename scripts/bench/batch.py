@@ -1,9 +1,9 @@
-"""How a batch scales: throughput, memory of the host's processes, and the results folder at size.
+"""How a batch scales: throughput, memory of the host's processes, and what is done with all the records.
 
-Usage: python -m scripts.bench.batch [SUBMISSIONS [JOBS [RECORDS]]]
+Usage: python -m scripts.bench.batch [SUBMISSIONS [JOBS]]
 
 SUBMISSIONS tiny submissions (1,000) are judged in local processes, JOBS at a time (as many as cores), after
-ten of them one at a time; then RECORDS more records (10,000) are put into the folder. Prints a Markdown table.
+ten of them one at a time. Prints a Markdown table. `scripts.bench.store` times larger folders.
 """
 
 import os
@@ -22,7 +22,6 @@ from haet_eval.batch.ledger import Ledger
 from haet_eval.batch.plan import Options, make_plan
 from haet_eval.batch.sources import find_sources
 from haet_eval.ranking import rank
-from haet_eval.record import Content, Record, from_json, seal
 from haet_eval.store import Store
 
 _ALONE = 10
@@ -48,8 +47,8 @@ class Scale(nn.Module):
 
 
 def main() -> None:
-    arguments = [int(text) for text in sys.argv[1:]]
-    submissions, jobs, records = (arguments + [1000, os.cpu_count() or 1, 10_000][len(arguments) :])[:3]
+    submissions = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    jobs = int(sys.argv[2]) if len(sys.argv) > 2 else os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_submissions(folder / "entries", submissions)
@@ -58,22 +57,14 @@ def main() -> None:
         seconds, memory = run_batch(folder / "entries", folder / "results", jobs)
         store = Store(folder / "results")
         row("submissions, at a time", f"{submissions:,}, {jobs}")
-        row(
-            "one at a time",
-            f"{alone.wall_seconds / _ALONE:.2f} s each, {alone.cpu_seconds / _ALONE:.2f} s of processors",
-        )
-        row(
-            "in parallel",
-            f"{seconds.wall_seconds / submissions:.2f} s each, {seconds.cpu_seconds / submissions:.2f} s of processors",
-        )
+        row("one at a time", alone.each(_ALONE))
+        row("in parallel", seconds.each(submissions))
         ideal = alone.wall_seconds / _ALONE / jobs
         row(
             "throughput against jobs / time of one",
             f"{100 * ideal * submissions / seconds.wall_seconds:.0f} %",
         )
         row("host memory, tenth and last tenth of the batch", f"{memory[0] >> 20} and {memory[1] >> 20} MiB")
-        at_size(store, folder / "entries", submissions)
-        multiply(store, records)
         at_size(store, folder / "entries", submissions)
 
 
@@ -82,6 +73,10 @@ class Spent:
 
     def __init__(self, wall_seconds: float, cpu_seconds: float) -> None:
         self.wall_seconds, self.cpu_seconds = wall_seconds, cpu_seconds
+
+    def each(self, runs: int) -> str:
+        """For one of so many runs."""
+        return f"{self.wall_seconds / runs:.2f} s each, {self.cpu_seconds / runs:.2f} s of processors"
 
 
 def write_submissions(folder: Path, count: int, first: int = 0) -> None:
@@ -142,19 +137,6 @@ def at_size(store: Store, entries: Path, submissions: int) -> None:
     sources = find_sources([entries]).sources
     planning = best(lambda: make_plan(sources, Options(sandbox="process"), Ledger(store)), 1)
     row(f"plan of {submissions:,} done ones, {size}", f"{planning:.2f} s")
-
-
-def multiply(store: Store, count: int) -> None:
-    """As many records again, of other submissions."""
-    record = from_json(next(store.directory.glob("*.json")).read_bytes())
-    for number in range(count):
-        store.add(varied(record, number))
-
-
-def varied(record: Record, number: int) -> Record:
-    info = record.submission.model_copy(update={"sha256": f"{number:064x}", "name": f"Copy {number}"})
-    facts = {name: getattr(record, name) for name in Content.model_fields}
-    return seal(Content(**facts | {"submission": info}))
 
 
 def best(function: Callable[[], object], times: int = 3) -> float:
