@@ -8,7 +8,7 @@ from pathlib import Path
 from haet_eval.competition import Competition, Task, load_competition
 from haet_eval.dataset import Dataset, load_dataset, load_task_data
 from haet_eval.errors import HaetError, UsageProblem
-from haet_eval.record import Artifact, Record
+from haet_eval.record import Artifact, CompetitionInfo, Record
 from haet_eval.store import Store
 from haet_eval.verification.check import Check, differs, holds, same, unchecked
 
@@ -76,6 +76,8 @@ class Evidence:
         if rules.digest != record.competition.digest:
             return differs("competition", f"the rules of {rules.name} at hand are not those of the record")
         self.competition = rules
+        if not _states_what_ranks(record.competition, rules):
+            return differs("competition", f"the rules of {name} rank and award otherwise than the record says")
         return holds("competition", f"the rules of {name} are the same today")
 
     def _load_data(self, record: Record, name: str, sources: Sources) -> Dataset:
@@ -101,6 +103,15 @@ class Evidence:
         if stated.official and found.official:
             return differs("data set", f"the record's {stated.name} is not the published one, as it says")
         return unchecked("data set", f"the {stated.name} at hand is not the one of the record")
+
+
+def _states_what_ranks(stated: CompetitionInfo, rules: Competition) -> bool:
+    """Whether the record repeats the rules that leaderboards go by; older ones do not say how many win."""
+    return (
+        stated.ranking == rules.ranking
+        and stated.accuracy_intervals == rules.accuracy_intervals
+        and stated.awards in (None, rules.awards)
+    )
 
 
 def _artifacts(record: Record) -> dict[str, Artifact]:
