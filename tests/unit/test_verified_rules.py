@@ -1,0 +1,40 @@
+"""A record repeats what leaderboards need of its rules; verification compares it with the rules."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haet_eval.competition import load_competition
+from haet_eval.record import CompetitionInfo
+from haet_eval.store import Store
+from haet_eval.verification.check import Result
+from haet_eval.verification.evidence import Evidence, Sources
+from tests.fixtures.records import make_record
+
+
+@pytest.mark.parametrize(
+    ("changes", "result"),
+    [
+        ({}, Result.HOLDS),
+        ({"awards": None}, Result.HOLDS),
+        ({"awards": 2}, Result.DIFFERS),
+        ({"ranking": "accuracy"}, Result.DIFFERS),
+        ({"accuracy_intervals": (0.94,)}, Result.DIFFERS),
+    ],
+)
+def test_what_a_record_says_of_its_rules_is_compared_with_them(
+    tmp_path: Path, changes: dict[str, Any], result: Result
+) -> None:
+    rules = load_competition("haet2021")
+    stated = CompetitionInfo(
+        name="haet2021",
+        digest=rules.digest,
+        ranking=rules.ranking,
+        accuracy_intervals=rules.accuracy_intervals,
+        awards=rules.awards,
+    )
+    record = make_record().model_copy(update={"competition": stated.model_copy(update=changes)})
+    sources = Sources(Store(tmp_path), tmp_path)
+    found = {check.subject: check for check in Evidence().gather(record, sources)}
+    assert found["competition"].result is result, found["competition"].detail
