@@ -77,7 +77,9 @@ class Evidence:
             return differs("competition", f"the rules of {rules.name} at hand are not those of the record")
         self.competition = rules
         if not _states_what_ranks(record.competition, rules):
-            return differs("competition", f"the rules of {name} rank and award otherwise than the record says")
+            return differs(
+                "competition", f"the rules of {name} rank and award otherwise than the record says"
+            )
         return holds("competition", f"the rules of {name} are the same today")
 
     def _load_data(self, record: Record, name: str, sources: Sources) -> Dataset:
