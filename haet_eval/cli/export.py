@@ -1,16 +1,20 @@
 """`haet-eval export`: records and all that they rest on, as one bundle for an archive."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
+from haet_eval.cli.suggestions import suggest_competition_files, suggest_records, suggest_submissions
 from haet_eval.reports.text import printable
 from haet_eval.signing import without_signatures
-from haet_eval.store import Store
+from haet_eval.store import find_record
+
+_NAMED: Final = 5
 
 
 @click.command()
-@click.argument("records", metavar="RECORD…", nargs=-1, required=True)
+@click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
 @click.option(
     "-o",
     "--output",
@@ -26,9 +30,15 @@ from haet_eval.store import Store
     metavar="PATH",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
+    shell_complete=suggest_submissions,
     help="A folder or zip that was evaluated; may be given several times.",
 )
-@click.option("--competition", metavar="FILE", help="Rules that are not built in.")
+@click.option(
+    "--competition",
+    metavar="FILE",
+    shell_complete=suggest_competition_files,
+    help="Rules that are not built in.",
+)
 def export(
     records: tuple[str, ...], bundle: Path, submissions: tuple[Path, ...], competition: str | None
 ) -> None:
@@ -40,13 +50,15 @@ def export(
     from haet_eval.export.bundle import write_bundle
     from haet_eval.export.contents import gather
 
-    names = without_signatures(records)
-    paths = [Path(name) if Path(name).exists() else Store(Path("results")).find(name) for name in names]
+    paths = [find_record(name, Path("results")) for name in without_signatures(records)]
     exported = gather(paths, competition, submissions)
     files = write_bundle(exported, bundle)
     click.echo(printable(f"{bundle}: {len(files)} files"))
-    for one in exported:
-        if one.submission is None:
-            click.echo(
-                f"Without the submission of {one.record.record_id}; --submission PATH adds it.", err=True
-            )
+    without = [one.record.record_id[:8] for one in exported if one.submission is None]
+    if without:
+        named = ", ".join(without[:_NAMED]) + (", …" if len(without) > _NAMED else "")
+        click.echo(
+            f"Without the submission of {len(without)} of {len(exported)} records ({named});"
+            " --submission PATH adds one.",
+            err=True,
+        )
