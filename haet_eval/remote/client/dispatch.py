@@ -25,7 +25,7 @@ from haet_eval.remote.client.calls import (
     count_new,
     results_of,
 )
-from haet_eval.remote.client.link import FLUSH_RECORDS, Link, Refusal
+from haet_eval.remote.client.link import FLUSH_RECORDS, FREED_AT_ONCE, Link, Refusal
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
 from haet_eval.remote.client.random import Randomness
 from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast, make_view
@@ -185,6 +185,8 @@ class Dispatcher:
             return self._ask_again(known, tensors, floats)
         link.buffer += known.pack(Code.CALL, known.number, *[t._handle.number for t in tensors], *floats)
         link.records += 1
+        if len(link.freed) >= FREED_AT_ONCE:
+            link.write_freed()
         first = link.next
         link.next = first + known.new
         value = None

@@ -10,6 +10,7 @@ from haet_eval.remote import wire
 from haet_eval.remote.wire import Channel, Code, Status
 
 FLUSH_RECORDS: Final = 64
+FREED_AT_ONCE: Final = 8  # more would keep the memory of a step while the next one runs
 _RECEIVE_BYTES: Final = 1 << 20
 
 ONE_PROCESS: Final = (
@@ -47,16 +48,20 @@ class Link:
         self.lock = threading.RLock()
 
     def flush(self) -> None:
-        """Send what has been gathered, and which tensors are no longer needed."""
+        """Send what has been gathered."""
         self._check_process()
-        if self.freed:
-            numbers = self.freed[:]
-            del self.freed[: len(numbers)]
-            self.buffer += struct.pack(f"<BI{len(numbers)}Q", Code.FREE, len(numbers), *numbers)
+        self.write_freed()
         if self.buffer:
             self._socket.sendall(wire.frame(Channel.STREAM, self.buffer))
             self.buffer.clear()
         self.records = 0
+
+    def write_freed(self) -> None:
+        """Write at this point of the stream which tensors are no longer needed."""
+        if self.freed:
+            numbers = self.freed[:]
+            del self.freed[: len(numbers)]
+            self.buffer += struct.pack(f"<BI{len(numbers)}Q", Code.FREE, len(numbers), *numbers)
 
     def ask(self, record: bytes) -> bytes:
         """Send a record and wait for its answer.
