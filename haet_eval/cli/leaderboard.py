@@ -50,7 +50,7 @@ def leaderboard(
     style: str | None,
     page: Path | None,
 ) -> None:
-    """Rank the records in DIRECTORY (./results unless given): least complexity first.
+    """Rank the records in DIRECTORY (./results unless given), by what their rules rank by.
 
     Ranked are qualified submissions that ran in Docker on the published data.
     """
