@@ -1,7 +1,7 @@
 """One evaluation, from an archive to a ranked record: unpack, train, predict, score, record."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import Job, Start
 from haet_eval.remote.relay import SubmissionLost
 from haet_eval.repetition import as_run, merge, seeds
+from haet_eval.runtimes.hosts import HostsRuntime
 from haet_eval.runtimes.interface import Role, Runtime
 from haet_eval.runtimes.leftovers import remove_leftovers
 from haet_eval.runtimes.process import ProcessRuntime
@@ -41,6 +42,7 @@ class Request:
     them is audited: trained once more, on the split that this draws. `count` also runs the counted training
     where the competition asks for a native one only. `test_data` is the test set, where that is secret;
     `rules_folder` is what the paths in the rules are relative to, where that is not their own folder.
+    `hosts` are the machines that the nodes run on, one for each, if not this one.
     """
 
     submission: Path
@@ -57,6 +59,7 @@ class Request:
     test_data: Path | None = None
     rules_folder: Path | None = None
     metering: Metering = AS_RANKED
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ def attempt(
             findings.dataset = other_data
         _check_options(request, assignment.competition)
         check()
-        runtime = choose_runtime(request.sandbox, request.device)
+        runtime = choose_runtime(request.sandbox, request.device, request.hosts)
         remove_leftovers()
         if assignment.competition.runner == "native":
             predictions = native_evaluation.train_and_predict(
@@ -227,6 +230,7 @@ def _check_options(request: Request, rules: Competition) -> None:
         "--count": request.count,
         "--energy": metering.choice is not None,
         "--cpu-watts": metering.cpu_watts is not None,
+        "--hosts": bool(request.hosts),
     }
     for option, is_given in given.items():
         if is_given and rules.runner == "counted":
@@ -235,17 +239,33 @@ def _check_options(request: Request, rules: Competition) -> None:
                 f"Leave {option} out, or choose a competition that ranks time or energy with --competition.",
                 code="option-runner",
             )
+    if request.hosts and request.sandbox != "process":
+        raise UsageProblem(
+            "--hosts starts processes on other machines, not containers",
+            "Add --sandbox process; such records are not official. Without --hosts all nodes are here.",
+            code="hosts-sandbox",
+        )
+    if request.hosts and len(request.hosts) != rules.nodes:
+        raise UsageProblem(
+            f"--hosts names {len(request.hosts)} hosts, and {rules.name} trains on {rules.nodes} nodes",
+            "Name a host for each node; one host may be named more than once.",
+            code="hosts-number",
+        )
 
 
-def choose_runtime(sandbox: Sandbox, device: str) -> Runtime:
-    """The runtime that was asked for, checked.
+def choose_runtime(sandbox: Sandbox, device: str, hosts: Sequence[str] = ()) -> Runtime:
+    """The runtime that was asked for, checked. With `hosts`, it starts one worker on each.
 
     Raises:
         EnvironmentProblem: it cannot be used on this machine.
     """
-    runtime: Runtime = ProcessRuntime() if sandbox == "process" else _docker(device)
+    runtime = HostsRuntime(hosts) if hosts else _here(sandbox, device)
     runtime.check()
     return runtime
+
+
+def _here(sandbox: Sandbox, device: str) -> Runtime:
+    return ProcessRuntime() if sandbox == "process" else _docker(device)
 
 
 def _docker(device: str) -> Runtime:

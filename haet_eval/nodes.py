@@ -14,7 +14,7 @@ from haet_eval.remote.connection import Connection
 from haet_eval.remote.relay import SubmissionLost
 from haet_eval.runtimes.failures import judge_end
 from haet_eval.runtimes.folder import RunFolder
-from haet_eval.runtimes.interface import Network, Role, Runtime, Worker, WorkerLimits
+from haet_eval.runtimes.interface import MeetingPoint, Network, Role, Runtime, Worker, WorkerLimits
 from haet_eval.workers import END_SECONDS, Watch, accept, executor_threads, limits_of
 
 _MOST_TEMPORARY_BYTES: Final = 1 << 30
@@ -137,6 +137,7 @@ class NodesWatch(Watch):
         """End the nodes that have handed in nothing: only node 0 is still needed."""
         for peer in self.peers.values():
             peer.stop()
+            peer.node.connection.close()
         for number in self.peers:
             self.nodes.pop(number).kill()
         self.peers = {}
@@ -161,7 +162,7 @@ class NodesRun:
 def open_nodes(runtime: Runtime, budgets: Budgets, count: int, device: str) -> Iterator[NodesRun]:
     """Start so many nodes and connect them; on leaving, nothing of them is left.
 
-    Several nodes share a loopback device of their own, and nothing else.
+    Several nodes reach each other as the runtime says, in containers through a loopback device of their own.
 
     Raises:
         EnvironmentProblem: they cannot be started.
@@ -171,11 +172,11 @@ def open_nodes(runtime: Runtime, budgets: Budgets, count: int, device: str) -> I
         listeners = [stack.enter_context(folder.listen(Role.NATIVE, node)) for node in range(count)]
         stack.enter_context(runtime)
         watch = NodesWatch({})
-        port = runtime.rendezvous_port() if count > 1 else 0
+        point = runtime.meeting_point()
         for node in range(count):
             variables = {"OMP_NUM_THREADS": str(executor_threads(budgets))}
             if count > 1:
-                variables |= torchrun_environment(node, count, port, device)
+                variables |= torchrun_environment(node, count, point, device)
             network: Network = None if count == 1 else watch.nodes.get(0, "own")
             watch.nodes[node] = runtime.start(
                 Role.NATIVE, folder.socket_path(Role.NATIVE, node), _node_limits(budgets), variables, network
@@ -191,11 +192,11 @@ def open_nodes(runtime: Runtime, budgets: Budgets, count: int, device: str) -> I
         yield NodesRun(nodes[0], watch)
 
 
-def torchrun_environment(node: int, count: int, port: int, device: str) -> Mapping[str, str]:
-    """What torchrun sets for one process on each of so many nodes that meet on the loopback device."""
+def torchrun_environment(node: int, count: int, point: MeetingPoint, device: str) -> Mapping[str, str]:
+    """What torchrun sets for one process on each of so many nodes; on one machine, they have a GPU each."""
     ours = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_ADDR": point.address,
+        "MASTER_PORT": str(point.port),
         "RANK": str(node),
         "WORLD_SIZE": str(count),
         "LOCAL_RANK": "0",
@@ -204,10 +205,11 @@ def torchrun_environment(node: int, count: int, port: int, device: str) -> Mappi
         "GROUP_WORLD_SIZE": str(count),
         "ROLE_RANK": str(node),
         "ROLE_WORLD_SIZE": str(count),
-        "GLOO_SOCKET_IFNAME": "lo",
-        "NCCL_SOCKET_IFNAME": "lo",
     }
-    return ours | ({"CUDA_VISIBLE_DEVICES": str(node)} if device == "cuda" else {})
+    if point.one_machine:
+        ours |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+        ours |= {"CUDA_VISIBLE_DEVICES": str(node)} if device == "cuda" else {}
+    return ours
 
 
 def _node_limits(budgets: Budgets) -> WorkerLimits:

@@ -93,6 +93,12 @@ _MAX_RUNS = 100
     help="Thermal design power of the processor, for --energy estimate.",
 )
 @click.option(
+    "--hosts",
+    metavar="HOST,HOST…",
+    default="",
+    help="Where the competition has several nodes: the machines to run them on, by ssh.  [default: this one]",
+)
+@click.option(
     "--audit",
     type=click.Choice(["resplit"]),
     help="Train once more on another split of the images, and compare: finds test labels brought along.",
@@ -112,6 +118,7 @@ def evaluate(
     count: bool,
     energy: Literal["auto", "rapl", "nvml", "estimate", "none"] | None,
     cpu_watts: float | None,
+    hosts: str,
     audit: Literal["resplit"] | None,
     as_json: bool,
 ) -> ExitCode:
@@ -143,6 +150,7 @@ def evaluate(
         runs=runs,
         count=count,
         metering=Metering(energy, cpu_watts),
+        hosts=tuple(host.strip() for host in hosts.split(",") if host.strip()),
         split_seed=secrets.randbelow(_MAX_SEED + 1) if audit else None,
     )
     with open_screen() as observer:

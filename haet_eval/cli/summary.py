@@ -92,14 +92,15 @@ def _native_cost(record: Record) -> list[tuple[str, str]]:
     native, energy = record.native, record.energy
     if native is None:
         return []
-    parameters = readable_count(native.parameters.total if native.parameters else None)
     nodes = f" on {native.nodes} nodes" if native.nodes > 1 else ""
     late = ", judged by its last checkpoint" if native.checkpoint_used else ""
     rows = [("training", f"{native.wall_seconds:,.1f} s{nodes}{late}")]
     if energy is not None:
         of = f", mean of {energy.iterations} predictions" if energy.iterations > 1 else ""
         rows.append(("energy", f"{readable_joules(energy.joules)}, {energy.kind} by {energy.meter}{of}"))
-    return rows if record.training else [*rows, ("parameters", f"{parameters}, as the submission says")]
+    if native.parameters is not None and record.training is None:
+        rows.append(("parameters", f"{readable_count(native.parameters.total)}, as the submission says"))
+    return rows
 
 
 def _counted_cost(record: Record) -> list[tuple[str, str]]:

@@ -187,6 +187,7 @@ class Node:
         try:
             self.connection.send(channel, payload)
         except Disconnected:
+            self.connection.close()  # what carries it from another host waits for this
             raise SubmissionLost from None
 
     def _expect(self, kind: type[_Answer]) -> _Answer:
@@ -224,6 +225,7 @@ class Node:
             try:
                 channel, payload = self.connection.receive()
             except Disconnected:
+                self.connection.close()
                 raise SubmissionLost from None
             except WireError as error:
                 raise broken_protocol(error) from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, TypeAlias
+from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
 
 class Role(StrEnum):
@@ -85,6 +85,17 @@ Network: TypeAlias = Worker | Literal["own"] | None
 sockets of the internet's families; or the loopback device of another worker. Never a network beyond."""
 
 
+class MeetingPoint(NamedTuple):
+    """An address and a port, for the first of several workers to listen on.
+
+    `one_machine`: they are on one machine, meet on its loopback device and share its GPUs.
+    """
+
+    address: str
+    port: int
+    one_machine: bool
+
+
 class Runtime(Protocol):
     """Starts workers of one kind. A context manager: leaving it kills what still runs."""
 
@@ -124,8 +135,8 @@ class Runtime(Protocol):
     def running_containers(self) -> int | None:
         """How many containers run on this machine, None where there is no engine to ask."""
 
-    def rendezvous_port(self) -> int:
-        """A port of the loopback device where workers that train together can meet."""
+    def meeting_point(self) -> MeetingPoint:
+        """Where workers that train together can meet."""
 
     def close(self) -> None:
         """Kills the workers that still run."""

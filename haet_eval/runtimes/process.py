@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.environment import worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
-from haet_eval.runtimes.interface import Exit, Network, Role, WorkerLimits
+from haet_eval.runtimes.interface import Exit, MeetingPoint, Network, Role, WorkerLimits
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _END_SECONDS = 60
@@ -105,7 +105,7 @@ class ProcessRuntime:
     name: Literal["process"] = "process"
 
     def __init__(self, *, mains: Mapping[Role, Sequence[str]] | None = None) -> None:
-        self._mains = mains if mains is not None else _sandbox_mains()
+        self._mains = mains if mains is not None else sandbox_mains()
         self._workers: list[ProcessWorker] = []
 
     def check(self) -> None:
@@ -126,10 +126,9 @@ class ProcessRuntime:
         home.mkdir(exist_ok=True)
         folders = {"HOME": str(home), "TMPDIR": str(home)}
         variables = worker_environment(role, limits, folders | _gpus(role) | dict(environment))
-        command = [*self._mains[role], str(socket_path)]
         worker = ProcessWorker(
             subprocess.Popen(  # noqa: S603 our own program, our own command
-                [sys.executable, "-I", "-B", str(_SUPERVISOR), json.dumps(asdict(limits)), *command],
+                supervised(limits, [*self._mains[role], str(socket_path)]),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 cwd=home,
@@ -143,11 +142,11 @@ class ProcessRuntime:
     def running_containers(self) -> int | None:
         return None
 
-    def rendezvous_port(self) -> int:
+    def meeting_point(self) -> MeetingPoint:
         """A port that nobody uses at this moment: local processes share the machine's loopback device."""
         with socket.socket() as trial:
             trial.bind(("127.0.0.1", 0))
-            return int(trial.getsockname()[1])
+            return MeetingPoint("127.0.0.1", int(trial.getsockname()[1]), one_machine=True)
 
     def close(self) -> None:
         while self._workers:
@@ -163,12 +162,18 @@ class ProcessRuntime:
         self.close()
 
 
+def supervised(limits: WorkerLimits, command: Sequence[str]) -> list[str]:
+    """The command that runs a worker's command under a supervisor."""
+    return [sys.executable, "-I", "-B", str(_SUPERVISOR), json.dumps(asdict(limits)), *command]
+
+
 def _gpus(role: Role) -> dict[str, str]:
     """The GPUs that a batch or a scheduler left to this process; without it the worker sees all."""
     left = os.environ.get("CUDA_VISIBLE_DEVICES")
     return {} if left is None or role is Role.SUBMISSION else {"CUDA_VISIBLE_DEVICES": left}
 
 
-def _sandbox_mains() -> dict[Role, Sequence[str]]:
+def sandbox_mains() -> dict[Role, Sequence[str]]:
+    """The command of each role, to which the socket's path is added."""
     folder = sandbox_folder()
     return {role: (sys.executable, "-I", "-B", str(folder / f"{role}.py")) for role in Role}

@@ -1,13 +1,15 @@
 """Trainings on several nodes: real data-parallel programs, alone with each other on a loopback device."""
 
+import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from haet_eval.errors import Verdict
+from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.evaluation import Outcome, Request, evaluate
 from haet_eval.record import Sandbox
 from tests.fixtures.submissions import write_native_competition, write_submission
@@ -158,3 +160,62 @@ def test_nodes_reach_neither_the_internet_nor_the_host(tmp_path: Path, sandbox_i
     assert interfaces == "lo"
     assert addresses == "OSError 101 / OSError 101 / ConnectionRefusedError 111"  # no network, nobody there
     assert families == " / ".join(["PermissionError 1"] * 4)
+
+
+# Runs here what ssh would run on another host, with the socket under the name that it would have there.
+SSH_STAND_IN = """#!/bin/sh
+while [ "$1" != -- ]; do
+    case $1 in -R) ln -s "${2#*:}" "${2%%:*}" ;; esac
+    shift
+done
+[ "$2" != unknown ] || { echo "no such host" >&2; exit 255; }
+exec sh -c "$3"
+"""
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(SSH_STAND_IN)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def on_hosts(tmp_path: Path, code: str, *hosts: str) -> Outcome:
+    rules = write_native_competition(tmp_path / "rules.toml", TWO_NODES)
+    submission = write_submission(tmp_path / "submission", code)
+    request = Request(submission, tmp_path / "data", tmp_path / "results", sandbox="process", hosts=hosts)
+    return evaluate(replace(request, competition=str(rules)))
+
+
+@pytest.mark.usefixtures("ssh")
+def test_nodes_on_hosts_that_ssh_reaches(tmp_path: Path) -> None:
+    code = """
+    import os
+    from torch import distributed
+
+    def train(task):
+        distributed.init_process_group("gloo")
+        number = torch.tensor(10.0 ** distributed.get_rank())
+        distributed.all_reduce(number)
+        print(int(number), os.environ["MASTER_ADDR"], os.environ["HOME"])
+        return Linear()
+    """
+    record = on_hosts(tmp_path, code, "127.0.0.1", "localhost").record
+    assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
+    number, address, home = record.log.head.split()[-3:]
+    assert (number, address) == ("11", "127.0.0.1")
+    assert not Path(home).exists()
+    assert not Path(f"{home}.sock").is_symlink()
+
+
+@pytest.mark.usefixtures("ssh")
+def test_a_host_that_cannot_be_a_node_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentProblem, match="the host unknown cannot be a node: no such host"):
+        on_hosts(tmp_path, "def train(task): ...", "localhost", "unknown")
+
+
+def test_hosts_go_with_the_number_of_nodes(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="names 1 hosts, and practice trains on 2 nodes"):
+        on_hosts(tmp_path, "def train(task): ...", "localhost")

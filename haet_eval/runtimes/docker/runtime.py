@@ -14,10 +14,10 @@ from haet_eval.runtimes.docker.image import check_image, image_digest
 from haet_eval.runtimes.docker.worker import DockerWorker
 from haet_eval.runtimes.environment import worker_environment
 from haet_eval.runtimes.image_files import IMAGE, build_context
-from haet_eval.runtimes.interface import Network, Role, WorkerLimits
+from haet_eval.runtimes.interface import MeetingPoint, Network, Role, WorkerLimits
 
 PYTHON = "/opt/venv/bin/python"
-RENDEZVOUS_PORT = 29500
+MEETING_PORT = 29500
 MAINS = {role: (PYTHON, "-I", "-B", f"/opt/sandbox/{role}.py") for role in Role}
 
 
@@ -98,9 +98,9 @@ class DockerRuntime:
         with engine("listing containers"):
             return len(self._client.api.containers())
 
-    def rendezvous_port(self) -> int:
+    def meeting_point(self) -> MeetingPoint:
         """Any port: nobody else is on a loopback device that was made for this run."""
-        return RENDEZVOUS_PORT
+        return MeetingPoint("127.0.0.1", MEETING_PORT, one_machine=True)
 
     def close(self) -> None:
         try:

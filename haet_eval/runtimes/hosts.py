@@ -1,0 +1,101 @@
+"""Workers as processes on other hosts that ssh reaches: the nodes of a training on a cluster.
+
+Each host has haet-eval installed at the same path. The worker runs there under the supervisor of the process
+runtime, whose standard input, here too the leash, is that of ssh; ssh carries the worker's socket as well.
+As with local processes, no stranger's code is kept in.
+"""
+
+import os
+import random
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from haet_eval import __version__
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes.environment import worker_environment
+from haet_eval.runtimes.interface import MeetingPoint, Network, Role, WorkerLimits
+from haet_eval.runtimes.process import ProcessRuntime, ProcessWorker, sandbox_mains, supervised
+
+_CHECK_SECONDS: Final = 60
+_SSH: Final = ("ssh", "-T", "-o", "BatchMode=yes")
+_FORWARD: Final = ("-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindUnlink=yes")
+_PORTS: Final = range(20_000, 30_000)
+_ON_ANOTHER: Final = "/tmp"  # noqa: S108 a folder of its own below it, which only this user may enter
+
+
+class HostsRuntime(ProcessRuntime):
+    """Starts the n-th worker on the n-th host.
+
+    Args:
+        hosts: names that ssh knows. The others reach the first by its name.
+    """
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        super().__init__()
+        self._hosts = hosts
+
+    def check(self) -> None:
+        """Look at every host.
+
+        Raises:
+            EnvironmentProblem: ssh does not reach it, or it has no haet-eval like this one.
+        """
+        look = shlex.join(
+            [sys.executable, "-I", "-c", "import haet_eval, torch; print(haet_eval.__version__)"]
+        )
+        for host in dict.fromkeys(self._hosts):
+            try:
+                done = subprocess.run(  # noqa: S603 ssh, as the user has it
+                    [*_SSH, "--", host, look], capture_output=True, text=True, timeout=_CHECK_SECONDS
+                )
+                found, said = done.stdout.strip(), done.stderr.strip()
+            except (OSError, subprocess.TimeoutExpired) as error:
+                found, said = "", str(error)
+            if found != __version__:
+                raise EnvironmentProblem(
+                    f"the host {host} cannot be a node: {said or f'it has haet-eval {found}'}",
+                    f"`ssh {host}` must work without a password, and {sys.executable} be there with "
+                    f"haet-eval {__version__}, as in a folder that the hosts share",
+                    code="host-unusable",
+                )
+
+    def start(
+        self,
+        role: Role,
+        socket_path: Path,
+        limits: WorkerLimits,
+        environment: Mapping[str, str],
+        network: Network = None,  # noqa: ARG002 a process reaches what its user does
+    ) -> ProcessWorker:
+        host = self._hosts[len(self._workers)]
+        run, worker_name = socket_path.parent.parent.name, socket_path.parent.name
+        folder = f"{_ON_ANOTHER}/haet-eval.node-{run.rpartition('-')[2]}-{worker_name}"
+        remote_socket = f"{folder}.sock"
+        folders = {"HOME": folder, "TMPDIR": folder}
+        variables = worker_environment(role, limits, folders | dict(environment))
+        command = supervised(limits, [*sandbox_mains()[role], remote_socket])
+        cleared = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
+        # The supervisor ends with its standard input, so what follows it is always reached.
+        script = (
+            f"mkdir -m 700 {folder} && cd {folder} && {shlex.join([*cleared, *command])}; "
+            f"cd /; rm -rf {folder} {remote_socket}"
+        )
+        worker = ProcessWorker(
+            subprocess.Popen(  # noqa: S603 ssh, as the user has it
+                [*_SSH, *_FORWARD, "-R", f"{remote_socket}:{socket_path}", "--", host, script],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ,
+                start_new_session=True,
+            )
+        )
+        self._workers.append(worker)
+        return worker
+
+    def meeting_point(self) -> MeetingPoint:
+        """The first host, and any of many ports there."""
+        return MeetingPoint(self._hosts[0], random.choice(_PORTS), one_machine=False)  # noqa: S311
