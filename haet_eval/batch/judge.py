@@ -79,7 +79,7 @@ def judge(order: Order, results: Path | None, reporter: Reporter, take: Callable
         archive = folder.path / f"{order.job.identity.submission}.zip"
         archive.write_bytes(order.archive)
         take(evaluate(_request(order, archive, competition, results or folder.path / "results"), reporter))
-    gc.collect()  # the images of a run hang in cycles; eight runs later the process would be half as large again
+    gc.collect()  # the images of a run hang in cycles: eight runs later the process would be half as large
 
 
 def _competition(order: Order, folder: Path) -> str:
