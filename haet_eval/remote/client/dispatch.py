@@ -4,7 +4,7 @@ A call that was made before with the same metadata costs no answer: what it retu
 of its kind defines a template, and asks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import count
 from typing import Any, Final
@@ -225,23 +225,25 @@ class Dispatcher:
 
     def _build(self, known: KnownCall, first: int, tensors: list[RemoteTensor]) -> Any:
         numbers = count(first)
-
-        def build(result: Result) -> Any:
-            if isinstance(result, NewTensor):
-                handle = Handle(next(numbers), self.link.freed)
-                if result.alias < 0:
-                    return make_fast(result.layout, result.dtype, result.offset, handle, None)
-                return _view(known, result, tensors, handle)
-            if isinstance(result, Input):
-                return tensors[result.position]
-            if isinstance(result, list):
-                return [build(item) for item in result]
-            return result
-
-        values = [build(result) for result in known.results]
+        values = [self._value(result, known, numbers, tensors) for result in known.results]
         if known.returns == "nothing":
             return None
         return values[0] if known.returns == "one" else tuple(values)
+
+    def _value(
+        self, result: Result, known: KnownCall, numbers: Iterator[int], tensors: list[RemoteTensor]
+    ) -> Any:
+        """Not a closure that calls itself: such a cycle would keep tensors until it is collected."""
+        if isinstance(result, NewTensor):
+            handle = Handle(next(numbers), self.link.freed)
+            if result.alias < 0:
+                return make_fast(result.layout, result.dtype, result.offset, handle, None)
+            return _view(known, result, tensors, handle)
+        if isinstance(result, Input):
+            return tensors[result.position]
+        if isinstance(result, list):
+            return [self._value(item, known, numbers, tensors) for item in result]
+        return result
 
     # The first call of its kind.
 
