@@ -1,6 +1,7 @@
 """Batches on a dask cluster of real processes: what happens when its parts die, dawdle or lack something."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,8 +35,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def batches(tmp_path: Path) -> Batches:
-    return Batches(tmp_path)
+def batches(tmp_path: Path) -> Iterator[Batches]:
+    made = Batches(tmp_path)
+    yield made
+    shutil.rmtree(made.temporary)
 
 
 @contextmanager
