@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RUNS = int(os.environ.get("HAET_FUZZ_RUNS", "20000"))
+RUNS = int(os.environ.get("HAET_FUZZ_RUNS", "10000"))
 SEED = os.environ.get("HAET_FUZZ_SEED", "1")
 
 
 @pytest.mark.skipif(
     sys.platform != "linux" or sys.version_info >= (3, 14), reason="atheris is not made for this Python"
 )
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["archive", "wire"])
 def test_bytes_that_reach_more_code_get_typed_rejections(target: str, tmp_path: Path) -> None:
     options = (
