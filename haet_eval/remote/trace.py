@@ -1,6 +1,7 @@
 """The trace: everything the meter let pass, from which anyone can recompute the count.
 
-It goes from the first call of the training to the last of the prediction; the seal parts the two. A file of zlib-compressed entries, each a kind (one byte), a length (four) and a body. The first entry is the
+It goes from the first call of the training to the last of the prediction; the seal parts the two. It is a
+file of zlib-compressed entries, each a kind (one byte), a length (four) and a body. The first entry is the
 header. What a call returned (shapes, never values) is part of the trace; what was read back is not, so a
 trace can be published without the data.
 """
