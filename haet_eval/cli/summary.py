@@ -95,7 +95,9 @@ def _native_cost(record: Record) -> list[tuple[str, str]]:
     nodes = f" on {native.nodes} nodes" if native.nodes > 1 else ""
     late = ", judged by its last checkpoint" if native.checkpoint_used else ""
     rows = [("training", f"{native.wall_seconds:,.1f} s{nodes}{late}")]
-    if energy is not None:
+    if energy is not None and energy.joules is None:
+        rows.append(("energy", f"not known: {energy.note or 'the run ended before that'}"))
+    elif energy is not None:
         of = f", mean of {energy.iterations} predictions" if energy.iterations > 1 else ""
         rows.append(("energy", f"{readable_joules(energy.joules)}, {energy.kind} by {energy.meter}{of}"))
     if native.parameters is not None and record.training is None:
