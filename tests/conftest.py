@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 from haet_eval.errors import EnvironmentProblem
+
+settings.register_profile("untimed", deadline=None)  # no test asserts how long something takes
+settings.load_profile("untimed")
 
 _NO_ENGINE: Final = "needs a Docker engine: "
 _NO_IMAGE: Final = "the sandbox image cannot be built here: "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from haet_eval.energy.choice import open_meters
@@ -74,7 +74,6 @@ def test_where_there_is_no_package_the_whole_platform_counts(powercap: Powercap)
     assert (meter.covers, meter.joules()) == (("psys",), 2.0)
 
 
-@settings(deadline=None)  # it writes files
 @given(st.lists(st.integers(0, RANGE - 1), min_size=1, max_size=8), st.integers(0, RANGE - 1))
 def test_a_counter_that_comes_round_loses_nothing(steps: list[int], start: int) -> None:
     with _temporary_powercap() as powercap:
