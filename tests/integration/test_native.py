@@ -393,3 +393,18 @@ def test_a_native_record_that_breaks_the_rules_does_not_hold(tmp_path: Path) -> 
         sources = Sources(Store(outcome.path.parent), tmp_path / "data", competition=str(rules))
         checks = {check.subject: check.result for check in verify(outcome.path, sources)[0].checks}
         assert checks["native training"] is Result.DIFFERS, change
+
+
+def test_a_submission_that_talks_to_the_socket_itself_fails(judge: Callable[..., Outcome]) -> None:
+    code = """
+    import gc, socket
+
+    def train(task):
+        for found in gc.get_objects():
+            if isinstance(found, socket.socket):
+                found.sendall(b"\\\\xff" * 100)
+        while True: pass
+    """
+    record = judge(code).record
+    assert record.status.verdict is Verdict.FAILED
+    assert "broke the protocol" in record.status.reason
