@@ -68,7 +68,7 @@ def _read(entry: Entry, room: int, expansion: int) -> bytes:
         )
     if len(content) > expansion * len(entry.data):
         raise InvalidSubmission(
-            f"{label} expands more than {expansion}-fold, which no ordinary text does; store it uncompressed.",
+            f"{label} expands more than {expansion}-fold, as no ordinary text does; store it uncompressed.",
             code="zip-bomb",
         )
     if len(content) != entry.size:
