@@ -49,13 +49,15 @@ def run_node(sock: socket.socket) -> None:
     for tensor in (images, labels):
         link.fill(_bytes_of(tensor))
     problem = _prepare(setting)
+    if not problem:
+        images, labels = images.to(setting.device), labels.to(setting.device)
     link.tell(Loaded(torch=torch.__version__, accelerator=_accelerator(setting), problem=problem))
     if problem:
         return
     with tempfile.TemporaryDirectory() as folder:
         output = OutputCapture(link)
         try:
-            _work(link, setting, images.to(setting.device), labels.to(setting.device), Path(folder))
+            _work(link, setting, images, labels, Path(folder))
         except BaseException as error:  # SystemExit too: a submission may not end the run by itself
             output.close()
             reason, trace = explain(error, Path(folder))
@@ -98,7 +100,6 @@ def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.
     link.expect(Begin)
     with keeper.ends_training_after(setting.time_budget_seconds if keeps else 0):
         model = _train(setting, task)
-    del task, images, labels
     if setting.node:
         link.tell(Finished())
         return

@@ -408,3 +408,22 @@ def test_a_submission_that_talks_to_the_socket_itself_fails(judge: Callable[...,
     record = judge(code).record
     assert record.status.verdict is Verdict.FAILED
     assert "broke the protocol" in record.status.reason
+
+
+@pytest.mark.docker
+def test_too_many_threads_and_too_much_memory_in_a_container(
+    judge: Callable[..., Outcome], sandbox_image: str
+) -> None:
+    threads = """
+    import threading, time
+
+    def train(task):
+        for _ in range(200):
+            threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
+        return Linear()
+    """
+    record = judge(threads, sandbox="docker", processes=64).record
+    assert record.status.verdict is Verdict.LIMIT_PROCESSES, record.status.reason
+    memory = "def train(task):\n    kept = []\n    while True: kept.append(torch.ones(1 << 24))"
+    record = judge(memory, sandbox="docker", memory_bytes=1 << 30).record
+    assert record.status.verdict is Verdict.LIMIT_MEMORY, record.status.reason
