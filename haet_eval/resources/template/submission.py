@@ -114,5 +114,5 @@ def train(task) -> nn.Module:
             optimizer.step()
             schedule.step()
         # Reading a value back is metered, so once an epoch and not at every step.
-        task.report(epoch=epoch + 1, loss=loss.item())
+        task.report(epoch=epoch + 1, epochs=settings.epochs, loss=loss.item())
     return model
