@@ -10,13 +10,14 @@ from haet_eval.atomic import Draft
 from haet_eval.cli.leaderboard_table import print_leaderboard
 from haet_eval.cli.suggestions import suggest_competitions, suggest_tasks
 from haet_eval.competition import Competition, builtin_competitions, load_competition
-from haet_eval.errors import EnvironmentProblem
+from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.listing import Listing
 from haet_eval.ranking import Entry
 from haet_eval.reports.csv import leaderboard_csv
 from haet_eval.reports.markdown import leaderboard_markdown
 from haet_eval.reports.rows import Leaderboard, leaderboard_rows, make_leaderboard
 from haet_eval.reports.text import printable
+from haet_eval.spelling import suggested_name
 from haet_eval.store import Store
 
 
@@ -57,6 +58,7 @@ def leaderboard(
     rules = load_competition(competition) if competition else None
     name = rules.name if rules else None
     listing = Store(directory).listing()
+    _check_task(task, {entry.task for entry in listing.entries if entry.task is not None})
     board = make_leaderboard(
         (entry for entry in listing.entries if _matches(entry, name, task)),
         listing.spreads,
@@ -69,6 +71,15 @@ def leaderboard(
     if page is None or style is not None:
         _print(board, listing, style)
     _warn(board, listing)
+
+
+def _check_task(task: str | None, known: set[str]) -> None:
+    if task is not None and known and task not in known:
+        raise UsageProblem(
+            f"no record here is of the task {task!r}{suggested_name(task, known)}",
+            f"The tasks of these records are {', '.join(sorted(known))}.",
+            code="task-unknown",
+        )
 
 
 def _matches(entry: Entry, competition: str | None, task: str | None) -> bool:

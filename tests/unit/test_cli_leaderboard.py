@@ -113,6 +113,12 @@ def test_options_choose_what_is_shown(store: Store, options: list[str], names: l
     assert [entry["name"] for entry in rows(store, *options)] == names
 
 
+def test_a_mistyped_task_is_answered_with_the_one_that_was_meant(store: Store) -> None:
+    known = fill(store)["big"].submission.task
+    with pytest.raises(UsageProblem, match=f"did you mean {known}"):
+        run(store, "--task", f"{known}s")
+
+
 def test_best_keeps_one_entry_of_each_team(store: Store) -> None:
     for size in (3, 1, 2):
         store.add(make_record(name=f"size {size}", training=make_training(size)))
