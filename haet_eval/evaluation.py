@@ -400,10 +400,10 @@ def score_predictions(
     """Compare the predictions with the labels, which never left the host. None: the submission qualifies."""
     findings.stage = "score"
     observer.stage("score")
-    result = score(predictions, assignment.dataset.test_labels)
+    result = score(predictions, assignment.dataset.test_labels, assignment.competition.metric)
     findings.take_evaluation(result, predictions)
     uncounted = findings.training.operations.uncounted if findings.training else ()
-    verdict = judge(result, assignment.task.threshold, uncounted=bool(uncounted))
+    verdict = judge(result.accuracy, assignment.task.threshold, uncounted=bool(uncounted))
     if verdict is Verdict.UNCOUNTABLE:
         return SubmissionFailure(verdict, without_price(uncounted), code="operator-unpriced")
     if verdict is Verdict.BELOW_THRESHOLD:

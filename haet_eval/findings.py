@@ -136,6 +136,7 @@ class Findings:
         text = "".join(f"{label}\n" for label in predictions)
         self.evaluation = Evaluation(
             accuracy=score.accuracy,
+            metric=self.competition.metric if self.competition else "accuracy",
             correct=score.correct,
             total=score.total,
             operations=self.prediction_operations,

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from haet_eval.competition import Ranking
+from haet_eval.competition import Metric, Ranking
 from haet_eval.errors import Verdict
 
 SCHEMA_VERSION: Final = 1
@@ -255,9 +255,10 @@ class NativeTraining(_Part):
 
 
 class Evaluation(_Part):
-    """Accuracy as a fraction of `total` images, and what predicting them cost (not ranked).
+    """Accuracy by the competition's metric, as a fraction, and what predicting cost (not ranked).
 
-    `operations` is None where the prediction ran on plain tensors.
+    `correct` of `total` images got their right label. `operations` is None where the prediction ran on plain
+    tensors.
     """
 
     accuracy: Annotated[float, Field(ge=0, le=1)]
@@ -265,10 +266,11 @@ class Evaluation(_Part):
     total: Annotated[int, Field(ge=1)]
     operations: Count | None
     predictions: Artifact
+    metric: Metric = "accuracy"
 
     @model_validator(mode="after")
     def _is_the_quotient(self) -> Self:
-        if self.accuracy != self.correct / self.total:
+        if self.metric == "accuracy" and self.accuracy != self.correct / self.total:
             raise ValueError("accuracy is not correct / total")
         return self
 

@@ -2,27 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
+from haet_eval.competition import Metric
 from haet_eval.errors import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How many of `total` images got their right label."""
+    """How many of `total` images got their right label, and the accuracy by the metric, 0 to 1."""
 
     correct: int
     total: int
-
-    @property
-    def accuracy(self) -> float:
-        """The correct fraction, 0 to 1."""
-        return self.correct / self.total
+    accuracy: float
 
 
-def score(predictions: Sequence[int] | npt.NDArray[np.integer], labels: npt.NDArray[np.integer]) -> Score:
+def score(
+    predictions: Sequence[int] | npt.NDArray[np.integer],
+    labels: npt.NDArray[np.integer],
+    metric: Metric = "accuracy",
+) -> Score:
     """Compare one predicted class per image, [N] integers, with the labels, [N] integers.
 
     Raises:
@@ -34,17 +36,26 @@ def score(predictions: Sequence[int] | npt.NDArray[np.integer], labels: npt.NDAr
             raise ValueError(f"expected a list of integers, got {array.dtype} of shape {array.shape}")
     if predicted.shape != expected.shape or expected.size == 0:
         raise ValueError(f"{predicted.size} predictions for {expected.size} labels")
-    return Score(int(np.count_nonzero(predicted == expected)), expected.size)
+    right = predicted == expected
+    correct = int(np.count_nonzero(right))
+    accuracy = _mean_of_classes(right, expected) if metric == "balanced_accuracy" else correct / right.size
+    return Score(correct, right.size, accuracy)
 
 
-def judge(score: Score, threshold: float, *, uncounted: bool) -> Verdict:
+def _mean_of_classes(right: npt.NDArray[np.bool_], expected: npt.NDArray[np.integer]) -> float:
+    classes, images = np.unique(expected, return_counts=True)
+    correct = [int(np.count_nonzero(right[expected == one])) for one in classes]
+    return float(sum(Fraction(*pair) for pair in zip(correct, images.tolist(), strict=True)) / len(classes))
+
+
+def judge(accuracy: float, threshold: float, *, uncounted: bool) -> Verdict:
     """The verdict on a submission that trained and predicted.
 
     Args:
-        score: on the test images.
-        threshold: the accuracy to reach, as a fraction; reaching it exactly is enough.
+        accuracy: on the test images, as a fraction.
+        threshold: the accuracy to reach; reaching it exactly is enough.
         uncounted: whether the training ran operators that the standard has no price for.
     """
     if uncounted:
         return Verdict.UNCOUNTABLE
-    return Verdict.QUALIFIED if score.accuracy >= threshold else Verdict.BELOW_THRESHOLD
+    return Verdict.QUALIFIED if accuracy >= threshold else Verdict.BELOW_THRESHOLD

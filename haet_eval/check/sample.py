@@ -171,12 +171,12 @@ class _Sampling:
         predictions = self._run.relay.predict(images, dataset.num_classes, size)
         self.sample.prediction_operations_per_image = self._run.meter.prediction_operations / len(images)
         if scored:
-            self._take_score(score(predictions, dataset.test_labels))
+            self._take_score(score(predictions, dataset.test_labels, self._assignment.competition.metric))
 
     def _take_score(self, result: Score) -> None:
         threshold = self._assignment.task.threshold
         self.sample.score = result
-        if judge(result, threshold, uncounted=False) is Verdict.BELOW_THRESHOLD:
+        if judge(result.accuracy, threshold, uncounted=False) is Verdict.BELOW_THRESHOLD:
             self.sample.verdict = Verdict.BELOW_THRESHOLD
             self.sample.reason = f"Accuracy {result.accuracy:.2%} is below the {threshold:.2%} asked for."
 

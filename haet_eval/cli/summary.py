@@ -55,7 +55,8 @@ def _rows(record: Record) -> list[tuple[str, str]]:
     elif record.evaluation is not None:
         score = record.evaluation
         correct = f"{score.correct:,} of {score.total:,} test images"
-        rows.append(("accuracy", f"{readable_accuracy(score.accuracy)} ({correct})"))
+        balanced = ", balanced" if score.metric == "balanced_accuracy" else ""
+        rows.append(("accuracy", f"{readable_accuracy(score.accuracy)}{balanced} ({correct})"))
     return rows + _cost(record) + _audit(record) + _rank(record)
 
 

@@ -22,6 +22,10 @@ from haet_eval.errors import InvalidSubmission
 
 Ranking: TypeAlias = Literal["complexity", "training_energy", "inference_energy", "training_time", "accuracy"]
 Runner: TypeAlias = Literal["counted", "native"]
+Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
+"""`accuracy` is the fraction of images with their right label, `balanced_accuracy` the mean over the classes
+of that fraction, so that each class counts alike however many images it has (Brodersen et al., 2010)."""
+
 Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 DEFAULT_ITERATIONS: Final = 200
@@ -158,6 +162,11 @@ class Competition(_Rules):
         description="What qualified submissions are ranked by: least first, but accuracy highest first."
     )
     awards: int = Field(ge=0, description="How many are awarded of each task, or of each accuracy interval.")
+    metric: Metric = _later(
+        "accuracy",
+        description="What thresholds and rankings mean by accuracy: `accuracy` of all test images, or "
+        "`balanced_accuracy`, the mean of the accuracies of the classes.",
+    )
     runner: Runner = _later(
         "counted",
         description="`counted` runs on handles and counts; `native` on plain tensors, for time and energy.",

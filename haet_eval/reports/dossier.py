@@ -104,7 +104,8 @@ def _score(record: Record) -> Iterator[tuple[str, str]]:
             yield "Spread", f"{spread}; 95 % interval of the mean {low} to {high}"
     elif score:
         correct = f"{score.correct:,} of {score.total:,} test images"
-        yield "Accuracy", f"{readable_accuracy(score.accuracy)} ({correct})"
+        balanced = ", balanced" if score.metric == "balanced_accuracy" else ""
+        yield "Accuracy", f"{readable_accuracy(score.accuracy)}{balanced} ({correct})"
 
 
 def _cost(record: Record) -> Iterator[tuple[str, str]]:

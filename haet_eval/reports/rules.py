@@ -61,6 +61,8 @@ def _whole(rules: Competition) -> Iterator[Line]:
         bounds = (0.0, *rules.accuracy_intervals)
         intervals = ", ".join(str(interval_of(bound, rules.accuracy_intervals)) for bound in bounds)
         yield Line("intervals", f"of accuracy, each ranked and awarded apart: {intervals}")
+    if rules.metric == "balanced_accuracy":
+        yield Line("accuracy", "balanced: the mean of the accuracies of the classes, each counting alike")
     yield Line("awards", _awards(rules))
     yield Line("ties", "higher accuracy, then smaller source, then earlier record")
     if rules.runner == "counted":

@@ -76,7 +76,7 @@ class Evidence:
         if rules.digest != record.competition.digest:
             return differs("competition", f"the rules of {rules.name} at hand are not those of the record")
         self.competition = rules
-        if not _states_what_ranks(record.competition, rules):
+        if not _states_what_ranks(record, record.competition, rules):
             return differs(
                 "competition", f"the rules of {name} rank and award otherwise than the record says"
             )
@@ -107,12 +107,13 @@ class Evidence:
         return unchecked("data set", f"the {stated.name} at hand is not the one of the record")
 
 
-def _states_what_ranks(stated: CompetitionInfo, rules: Competition) -> bool:
+def _states_what_ranks(record: Record, stated: CompetitionInfo, rules: Competition) -> bool:
     """Whether the record repeats the rules that leaderboards go by; older ones do not say how many win."""
     return (
         stated.ranking == rules.ranking
         and stated.accuracy_intervals == rules.accuracy_intervals
         and stated.awards in (None, rules.awards)
+        and (record.evaluation is None or record.evaluation.metric == rules.metric)
     )
 
 

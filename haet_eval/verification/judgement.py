@@ -7,7 +7,7 @@ from haet_eval.competition import Budgets, Competition, Task
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
 from haet_eval.record import Evaluation, NativeTraining, Record, Training
-from haet_eval.scoring import Score, judge, score
+from haet_eval.scoring import judge, score
 from haet_eval.verification.check import Check, differs, holds, same, unchecked
 from haet_eval.verification.evidence import Evidence
 from haet_eval.workers import GRACE_SECONDS
@@ -43,17 +43,18 @@ def _check_accuracy(stated: Evaluation, path: Path | None, data: Dataset | None)
     if path is None or data is None:
         return unchecked("accuracy", "needs the predictions and the data set")
     try:
-        found = score([int(line) for line in path.read_text("ascii").splitlines()], data.test_labels)
+        labels = [int(line) for line in path.read_text("ascii").splitlines()]
+        found = score(labels, data.test_labels, stated.metric)
     except ValueError as error:
         return differs("accuracy", f"the stored predictions are no labels of the test images: {error}")
     detail = f"{found.correct:,} of {found.total:,} stored predictions are right"
-    return same("accuracy", (stated.correct, stated.total), (found.correct, found.total), detail)
+    return same("accuracy", (stated.correct, stated.accuracy), (found.correct, found.accuracy), detail)
 
 
 def _check_verdict(record: Record, evaluation: Evaluation, task: Task) -> Check:
     judged = record.training if record.native is None else None
     found = judge(
-        Score(evaluation.correct, evaluation.total),
+        evaluation.accuracy,
         task.threshold,
         uncounted=bool(judged and judged.operations.uncounted),
     )

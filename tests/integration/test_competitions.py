@@ -16,6 +16,7 @@ from haet_eval.ranking import rank, summarize
 from haet_eval.record import Record
 from haet_eval.store import Store
 from haet_eval.verification.evidence import Evidence, Sources
+from haet_eval.verification.verify import verify
 from tests.fixtures.cifar import write_cifar10, write_cifar100
 from tests.fixtures.own_data import some_digits, write_competition, write_set
 from tests.fixtures.submissions import MANIFEST
@@ -172,6 +173,31 @@ def test_a_competition_on_an_organizers_own_data_runs(tmp_path: Path, form: str,
     assert record.evaluation.total == 30
     checks = list(Evidence().gather(record, Sources(Store(outcome.path.parent), tmp_path, str(file))))
     assert {check.subject: check.result for check in checks}["data set"] == "holds"
+
+
+@pytest.mark.slow
+def test_balanced_accuracy_asks_for_every_class(tmp_path: Path) -> None:
+    file = write_competition(tmp_path / "rules", ".npz")
+    file.write_text(file.read_text().replace("[budgets]", 'metric = "balanced_accuracy"\n[budgets]'))
+    images, labels = some_digits(90, 60)
+    mostly_zeros = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels)[:3]])
+    write_set(tmp_path / "rules" / "data" / "test.npz", images[mostly_zeros], labels[mostly_zeros])
+    submission = write_submission(tmp_path / "submission", "three")
+    always_zero = LINEAR.replace("return model", "nn.init.zeros_(model.head.weight)\n    return model")
+    always_zero = always_zero.replace("range(15)", "range(1)").replace(
+        "return model", "nn.init.zeros_(model.head.bias)\n    return model"
+    )
+    (submission / "submission.py").write_text(always_zero, encoding="utf-8")
+    outcome = evaluate(
+        Request(submission, tmp_path, tmp_path / "results", competition=str(file), sandbox="process")
+    )
+    found = outcome.record.evaluation
+    assert found is not None
+    assert found.correct / found.total > 0.8
+    assert found.accuracy == 1 / len(set(labels[mostly_zeros].tolist()))
+    assert outcome.record.status.code == "below-threshold"
+    verification, _ = verify(outcome.path, Sources(Store(outcome.path.parent), tmp_path, str(file)))
+    assert not [check for check in verification.checks if check.result == "differs"]
 
 
 @pytest.mark.slow
