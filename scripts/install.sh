@@ -10,4 +10,6 @@ if ! "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec
     echo "Installing into .venv, once. Most of it is PyTorch with its CUDA libraries:" >&2
     echo "about 3 GB are downloaded and 6 GB written; that takes a minute or more." >&2
 fi
-exec "$python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable "$requirement"
+quiet=--quiet
+[ -t 1 ] && quiet= # pip shows what it downloads and how far it is
+exec "$python" -m pip install $quiet --disable-pip-version-check --constraint constraints.txt --editable "$requirement"
