@@ -22,7 +22,7 @@ export HAET_SANDBOX
 if [ "$HAET_SANDBOX" = docker ]; then
     say "the sandbox image is built; the first time that downloads PyTorch once more and writes 6 GB"
     scripts/base-image.sh
-    "$haet_eval" image >/dev/null
+    "$haet_eval" image >&2
 fi
 
 say "$haet_eval $submission --sandbox $HAET_SANDBOX"
