@@ -31,6 +31,7 @@ class Peer:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.failure: SubmissionFailure | SubmissionLost | None = None
+        self._finished = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -39,6 +40,12 @@ class Peer:
         self.node.begin()
         self.node.connection.idle = self._idle
         self._thread.start()
+
+    def has_finished(self) -> bool:
+        """Whether a node whose worker has ended had returned from `train`: the news may be on its way."""
+        if self._thread.ident is not None:
+            self._thread.join(_HEARSAY_SECONDS)
+        return self._finished
 
     def stop(self) -> None:
         """Listen no more."""
@@ -53,6 +60,7 @@ class Peer:
     def _listen(self) -> None:
         try:
             self.node.finish()
+            self._finished = True
         except (SubmissionFailure, SubmissionLost) as failure:
             self.failure = failure
         except _Stopped:
@@ -81,7 +89,7 @@ class NodesWatch(Watch):
     def check_workers(self) -> None:
         for number, worker in self.nodes.items():
             end = worker.poll()
-            if end is not None:
+            if end is not None and not (number in self.peers and self.peers[number].has_finished()):
                 problem = judge_end(Role.NATIVE, end, submission_started=self.submission_started)
                 raise self._named(problem, number)
 

@@ -105,6 +105,19 @@ def test_a_node_that_dies_ends_the_run(judge: Callable[..., Outcome], name: str)
     assert time.monotonic() - began < 120  # and not at the end of the time
 
 
+def test_node_0_may_go_on_when_the_others_have_returned(judge: Callable[..., Outcome]) -> None:
+    code = """
+    import os, time
+
+    def train(task):
+        if os.environ["RANK"] == "0":
+            time.sleep(5)
+        return Linear()
+    """
+    record = judge(code).record
+    assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
+
+
 def test_a_node_that_waits_for_ever_runs_out_of_time(judge: Callable[..., Outcome]) -> None:
     code = """
     import os
