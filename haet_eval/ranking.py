@@ -25,7 +25,7 @@ class Entry:
         ranking: what the entry's rules rank by.
         accuracy_intervals: bounds between the intervals of accuracy that are ranked apart, ascending.
         awards: how many its rules award; None where the record does not say.
-        energy_joules: of what is ranked, in joules; `energy_counts` where it was measured, in quiet.
+        energy_joules: of what is ranked, in joules; `energy_counts` where all of it was measured, in quiet.
         wall_seconds: of the training, the native one where there was one.
     """
 
@@ -133,7 +133,7 @@ def summarize(record: Record) -> Entry:
         nodes=native.nodes if native else 1,
         energy_joules=energy.joules if energy else None,
         energy_kind=energy.kind if energy else None,
-        energy_counts=energy is not None and energy.counts_for_prizes,
+        energy_counts=energy is not None and energy.counts_for_prizes(record.environment.device),
         ranking=rules.ranking if rules else "complexity",
         accuracy_intervals=rules.accuracy_intervals if rules else (),
         awards=rules.awards if rules else None,
@@ -163,7 +163,7 @@ def rank(
     Args:
         entries: of any number of competitions and tasks, no record twice.
         unofficial: also rank, in pools of their own, what ran without Docker or on other data, and energies
-            that were estimated or measured on a busy machine.
+            that were estimated, or measured in part or on a busy machine.
         best_of_team: rank only the best entry of each team.
         awards: how many submissions of each official pool are awarded; None: as many as their rules say.
     """

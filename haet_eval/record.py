@@ -390,10 +390,10 @@ class Energy(_Part):
             raise ValueError("energy that is unavailable has joules")
         return self
 
-    @property
-    def counts_for_prizes(self) -> bool:
-        """Whether it was measured, on a machine that did nothing else."""
-        return self.kind == "measured" and self.quietness.quiet
+    def counts_for_prizes(self, device: str) -> bool:
+        """Whether all that the device's runs use was measured, on a machine that did nothing else."""
+        meters = {"rapl", "nvml"} if device == "cuda" else {"rapl"}
+        return self.kind == "measured" and meters <= set(self.meter.split("+")) and self.quietness.quiet
 
 
 AuditFlag: TypeAlias = Literal["failed", "gap", "drop", "cost"]

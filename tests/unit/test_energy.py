@@ -203,7 +203,7 @@ def test_without_a_counter_auto_says_so_and_measures_nothing(tmp_path: Path) -> 
         facts = energy.facts("train")
     assert (facts.kind, facts.meter, facts.joules) == ("unavailable", "none", None)
     assert "no intel-rapl zones" in facts.note
-    assert not facts.counts_for_prizes
+    assert not facts.counts_for_prizes("cpu")
 
 
 def test_an_estimate_grows_with_the_work_and_is_called_one() -> None:
@@ -217,7 +217,25 @@ def test_an_estimate_grows_with_the_work_and_is_called_one() -> None:
         energy.end()
         facts = energy.facts("train")
     assert (facts.kind, facts.meter) == ("estimated", "cpu-time")
-    assert not facts.counts_for_prizes
+    assert not facts.counts_for_prizes("cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "meter", "counts"),
+    [
+        ("cpu", "rapl", True),
+        ("cpu", "nvml", False),
+        ("cuda", "rapl", False),
+        ("cuda", "nvml", False),
+        ("cuda", "rapl+nvml", True),
+    ],
+)
+def test_a_part_of_the_energy_wins_nothing(powercap: Powercap, device: str, meter: str, counts: bool) -> None:
+    powercap.add("intel-rapl:0", "package-0")
+    with _measured(powercap) as energy:
+        quiet = Quietness(load_average=0.0, busy=0.0, other_containers=0)
+        facts = energy.facts("train").model_copy(update={"meter": meter, "quietness": quiet})
+    assert facts.counts_for_prizes(device) is counts
 
 
 def test_an_estimate_without_the_power_to_estimate_with() -> None:
