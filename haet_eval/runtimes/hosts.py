@@ -21,9 +21,16 @@ from haet_eval.runtimes.interface import MeetingPoint, Network, Role, WorkerLimi
 from haet_eval.runtimes.process import ProcessRuntime, ProcessWorker, sandbox_mains, supervised
 
 _CHECK_SECONDS: Final = 60
-_SSH: Final = ("ssh", "-T", "-o", "BatchMode=yes")
+_SSH: Final = ("ssh", "-T", "-a", "-x", "-S", "none", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15")
+"""Without the user's agent, which a stranger's code there could use, and without a shared connection, which
+would outlive the run. A host that says nothing for 45 s is lost, and its node is not waited for."""
 _FORWARD: Final = ("-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindUnlink=yes")
 _PORTS: Final = range(20_000, 30_000)
+_LOOK: Final = (
+    "import haet_eval, socket, sys, torch\n"
+    "socket.getaddrinfo(sys.argv[1], None)\n"
+    "print(haet_eval.__version__)"
+)
 _ON_ANOTHER: Final = "/tmp"  # noqa: S108 a folder of its own below it, which only this user may enter
 
 
@@ -31,7 +38,7 @@ class HostsRuntime(ProcessRuntime):
     """Starts the n-th worker on the n-th host.
 
     Args:
-        hosts: names that ssh knows. The others reach the first by its name.
+        hosts: names that ssh knows, with or without a user. The others reach the first by its name.
     """
 
     def __init__(self, hosts: Sequence[str]) -> None:
@@ -42,24 +49,24 @@ class HostsRuntime(ProcessRuntime):
         """Look at every host.
 
         Raises:
-            EnvironmentProblem: ssh does not reach it, or it has no haet-eval like this one.
+            EnvironmentProblem: ssh does not reach it, it has no haet-eval like this one, or it does not know
+                the name of the first.
         """
-        look = shlex.join(
-            [sys.executable, "-I", "-c", "import haet_eval, torch; print(haet_eval.__version__)"]
-        )
+        look = shlex.join([sys.executable, "-I", "-c", _LOOK, self.meeting_point().address])
         for host in dict.fromkeys(self._hosts):
             try:
                 done = subprocess.run(  # noqa: S603 ssh, as the user has it
                     [*_SSH, "--", host, look], capture_output=True, text=True, timeout=_CHECK_SECONDS
                 )
-                found, said = done.stdout.strip(), done.stderr.strip()
+                found, said = done.stdout.strip(), done.stderr.strip().rpartition("\n")[2]
             except (OSError, subprocess.TimeoutExpired) as error:
                 found, said = "", str(error)
             if found != __version__:
                 raise EnvironmentProblem(
                     f"the host {host} cannot be a node: {said or f'it has haet-eval {found}'}",
                     f"`ssh {host}` must work without a password, and {sys.executable} be there with "
-                    f"haet-eval {__version__}, as in a folder that the hosts share",
+                    f"haet-eval {__version__}, as in a folder that the hosts share; each host must know the "
+                    "first one by its name",
                     code="host-unusable",
                 )
 
@@ -98,4 +105,4 @@ class HostsRuntime(ProcessRuntime):
 
     def meeting_point(self) -> MeetingPoint:
         """The first host, and any of many ports there."""
-        return MeetingPoint(self._hosts[0], random.choice(_PORTS), one_machine=False)  # noqa: S311
+        return MeetingPoint(self._hosts[0].rpartition("@")[2], random.choice(_PORTS), one_machine=False)  # noqa: S311

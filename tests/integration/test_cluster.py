@@ -229,6 +229,25 @@ def test_a_host_that_cannot_be_a_node_is_named(tmp_path: Path) -> None:
         on_hosts(tmp_path, "def train(task): ...", "localhost", "unknown")
 
 
+@pytest.mark.usefixtures("ssh")
+def test_the_nodes_meet_at_the_first_host_whoever_the_user_there_is(tmp_path: Path) -> None:
+    code = """
+    import os
+
+    def train(task):
+        print(os.environ["MASTER_ADDR"])
+        return Linear()
+    """
+    record = on_hosts(tmp_path, code, "somebody@localhost", "localhost").record
+    assert record.log.head.splitlines()[-1] == "localhost"
+
+
+@pytest.mark.usefixtures("ssh")
+def test_hosts_that_do_not_know_the_first_by_its_name_cannot_be_nodes(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentProblem, match=r"the host somewhere\.invalid cannot be a node: .*gaierror"):
+        on_hosts(tmp_path, "def train(task): ...", "somewhere.invalid", "localhost")
+
+
 def test_hosts_go_with_the_number_of_nodes(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="names 1 hosts, and practice trains on 2 nodes"):
         on_hosts(tmp_path, "def train(task): ...", "localhost")
