@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from haet_eval.assignment import Assignment
+from haet_eval.competition import Ranking
 from haet_eval.energy.choice import Choice
 from haet_eval.energy.measurement import Measurement, measured
 from haet_eval.errors import SubmissionFailure
@@ -35,6 +36,10 @@ class Metering:
 
     choice: Choice | None = None
     cpu_watts: float | None = None
+
+    def meters(self, ranking: Ranking) -> Choice | None:
+        """Those of a run under rules that rank by this."""
+        return self.choice or ("auto" if ranking in _PHASE_OF_RANKING else None)
 
 
 AS_RANKED: Final = Metering()
@@ -134,7 +139,7 @@ def _measured(
 ) -> Iterator[Measurement | None]:
     """Measure where it was asked for; the idle machine first. What was found goes into the findings."""
     ranking = assignment.competition.ranking
-    choice = metering.choice or ("auto" if ranking in _PHASE_OF_RANKING else None)
+    choice = metering.meters(ranking)
     if choice is None:
         yield None
         return

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from haet_eval.energy.choice import Choice
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.native_evaluation import Metering
 from haet_eval.record import Sandbox
 from tests.fixtures.submissions import write_native_competition, write_submission
 
@@ -195,10 +197,11 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
 
 
-def on_hosts(tmp_path: Path, code: str, *hosts: str) -> Outcome:
+def on_hosts(tmp_path: Path, code: str, *hosts: str, energy: Choice | None = None) -> Outcome:
     rules = write_native_competition(tmp_path / "rules.toml", TWO_NODES)
     submission = write_submission(tmp_path / "submission", code)
     request = Request(submission, tmp_path / "data", tmp_path / "results", sandbox="process", hosts=hosts)
+    request = replace(request, metering=Metering(energy))
     return evaluate(replace(request, competition=str(rules)))
 
 
@@ -246,6 +249,12 @@ def test_the_nodes_meet_at_the_first_host_whoever_the_user_there_is(tmp_path: Pa
 def test_hosts_that_do_not_know_the_first_by_its_name_cannot_be_nodes(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match=r"the host somewhere\.invalid cannot be a node: .*gaierror"):
         on_hosts(tmp_path, "def train(task): ...", "somewhere.invalid", "localhost")
+
+
+@pytest.mark.usefixtures("ssh")
+def test_the_energy_of_other_machines_is_not_taken_for_that_of_this_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="energy is measured on this machine"):
+        on_hosts(tmp_path, "def train(task): ...", "localhost", "localhost", energy="auto")
 
 
 def test_hosts_go_with_the_number_of_nodes(tmp_path: Path) -> None:

@@ -147,6 +147,21 @@ def test_the_secret_test_set_of_haet2023_must_be_given(tmp_path: Path, data_dir:
     assert not list((tmp_path / "results").glob("*.json"))
 
 
+def test_a_secret_test_set_is_not_trained_on_in_an_audit(tmp_path: Path, data_dir: Path) -> None:
+    request = Request(
+        write_submission(tmp_path / "submission", "cifar10"),
+        data_dir=data_dir,
+        results=tmp_path / "results",
+        competition="haet2023",
+        sandbox="process",
+        test_data=write_secret_test_set(tmp_path / "secret.npz", data_dir),
+        split_seed=1,
+    )
+    with pytest.raises(UsageProblem, match="--audit trains on images of the test set with their labels"):
+        evaluate(request)
+    assert not list((tmp_path / "results").glob("*.json"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "runner"), [("", "counted"), ("", "native"), (".npz", "native"), (".safetensors", "counted")]
