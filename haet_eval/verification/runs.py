@@ -29,12 +29,12 @@ def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:
         yield same("statistics", record.statistics, again.statistics, "")
     yield same("verdict", record.status, again.status, f"{record.status.verdict} follows from the runs")
     yield same("complexity", record.complexity, again.complexity, "is the one that the rules rank by")
-    shown = ("trace", "training", "evaluation")
+    shown = ("trace", "training", "native", "energy", "evaluation", "log")
     yield same(
         "the run that is shown",
         [getattr(record, name) for name in shown],
         [getattr(again, name) for name in shown],
-        "is the one of median complexity, or the first that failed",
+        "is the one whose ranked figure is the median, or the first that failed",
     )
 
 

@@ -13,7 +13,7 @@ from haet_eval.repetition import merge, seeds, split
 from haet_eval.verification.check import Result
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.runs import check_runs
-from tests.fixtures.records import make_record, make_training
+from tests.fixtures.records import make_native, make_record, make_training
 
 THRESHOLD = 0.94
 
@@ -186,4 +186,8 @@ class TestVerification:
         record = self.honest()
         assert record.runs is not None
         changed = record.model_copy(update={"evaluation": record.runs[2].evaluation})
+        assert self.differing(changed) == {"the run that is shown"}
+
+    def test_a_time_that_is_not_that_of_the_run_shown_differs(self) -> None:
+        changed = self.honest().model_copy(update={"native": make_native(wall_seconds=1.0)})
         assert self.differing(changed) == {"the run that is shown"}
