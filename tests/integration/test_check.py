@@ -107,7 +107,7 @@ def test_what_is_computed_to_its_end_is_scored_and_full_finds_the_same(tmp_path:
 @pytest.mark.slow
 def test_shapes_that_depend_on_data_are_those_seen_before(tmp_path: Path) -> None:
     here = "model(task.images[task.labels < epoch % 3 + 1]).sum().backward()"
-    told = found(linear(tmp_path / "mine", here), "--seconds", "1")
+    told = found(linear(tmp_path / "mine", here, epochs=300), "--seconds", "1")
     assert told["verdict"] is None
     assert told["sample"]["finished"]
     assert "shapes depended on data" in told["estimate"]["operations"]["basis"]
