@@ -52,10 +52,12 @@ def _takes_one(arguments: ast.arguments) -> bool:
 
 def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
     """Nodes of a function, without those of functions inside it."""
-    for child in ast.iter_child_nodes(function):
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            yield child
-            yield from _own_nodes(child)
+    waiting = [function]
+    while waiting:
+        for child in ast.iter_child_nodes(waiting.pop()):
+            if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+                yield child
+                waiting.append(child)
 
 
 def _uses(source: Source, entry: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Remark]:

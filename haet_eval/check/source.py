@@ -70,21 +70,22 @@ def run_nodes(node: ast.AST) -> Iterator[ast.AST]:
 
     So are type checkers' imports, and imports whose failure is caught.
     """
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and _never_holds(child.test):
-            for other in child.orelse:
-                yield from run_nodes(other)
-        elif isinstance(child, ast.Try) and any(map(_catches_imports, child.handlers)):
-            yield from (
-                found for found in run_nodes(child) if not isinstance(found, ast.Import | ast.ImportFrom)
-            )
+    waiting = [(node, False)]  # no recursion: a sum of a thousand terms is a thousand deep
+    while waiting:
+        found, is_caught = waiting.pop()
+        if isinstance(found, ast.If) and _never_holds(found.test):
+            children: list[ast.AST] = [*found.orelse]
         else:
-            yield from run_nodes(child)
+            if not (is_caught and isinstance(found, ast.Import | ast.ImportFrom)):
+                yield found
+            children = list(ast.iter_child_nodes(found))
+        is_caught = is_caught or (isinstance(found, ast.Try) and any(map(_catches_imports, found.handlers)))
+        waiting += [(child, is_caught) for child in reversed(children)]
 
 
 def _never_holds(test: ast.expr) -> bool:
-    return "__name__" in ast.unparse(test) or ast.unparse(test).endswith("TYPE_CHECKING")
+    names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(test)}
+    return bool(names & {"__name__", "TYPE_CHECKING"})
 
 
 def _catches_imports(handler: ast.ExceptHandler) -> bool:

@@ -168,3 +168,9 @@ def test_the_task_has_the_attributes_that_are_expected() -> None:
     ]
     methods = [node.name for node in task.body if isinstance(node, ast.FunctionDef)]
     assert {name for name in (*fields, *methods) if not name.startswith("_")} == set(TASK_ATTRIBUTES)
+
+
+def test_expressions_may_be_deep(tmp_path: Path) -> None:
+    assert "neither in the submission" in said(
+        tmp_path, f"x = {'1 + ' * 1500}__import__('timm'); import timm"
+    )
