@@ -56,7 +56,10 @@ def _check_recount(record: Record, training: Training, found: Recount, evidence:
     else:
         yield same("parameters", training.parameters, parameters, "follow from the trace")
     yield _check_charges(training, found)
-    yield _check_prediction(record.evaluation, found, evidence.task(record))
+    if record.native is None:
+        yield _check_prediction(record.evaluation, found, evidence.task(record))
+    else:
+        yield unchecked("prediction", "the one of the record ran on plain tensors, the trace has another")
 
 
 def _check_header(record: Record, header: dict[str, Any]) -> Check:
@@ -122,10 +125,8 @@ def _check_prediction(evaluation: Evaluation | None, found: Recount, task: Task 
         or charged.messages > task.budgets.messages
     ):
         return differs("prediction", "training and prediction together use more than the rules allow")
-    if evaluation.operations is None:
-        return unchecked("prediction", "the one of the record ran on plain tensors, the trace has another")
     stated = (evaluation.total, evaluation.operations)
-    detail = f"{evaluation.total:,} images, {evaluation.operations:,} operations follow from the trace"
+    detail = f"{found.predicted_images:,} images, {found.prediction_operations:,} operations in the trace"
     return same("prediction", stated, (found.predicted_images, found.prediction_operations), detail)
 
 

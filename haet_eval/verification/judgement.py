@@ -35,7 +35,7 @@ def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
     yield _check_verdict(record, evaluation, task)
     if native is not None and evidence.competition is not None:
         yield _check_native(native, evidence.competition, task.budgets)
-    if training is not None:
+    if training is not None and native is None:
         yield _check_budgets(training, evaluation, task.budgets)
 
 

@@ -378,6 +378,22 @@ def test_native_records_can_be_verified_and_run_again(tmp_path: Path) -> None:
         assert ("count" in {check.subject for check in checks}) == count
 
 
+def test_a_native_record_holds_whatever_became_of_its_count(tmp_path: Path) -> None:
+    rules = write_native_competition(tmp_path / "rules.toml", messages=1)
+    request = Request(
+        LINEAR, tmp_path / "data", tmp_path / "results", competition=str(rules), sandbox="process", count=True
+    )
+    outcome = evaluate(request)
+    record = outcome.record
+    assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
+    assert record.training is not None
+    assert record.training.messages > 1
+    assert record.complexity is None
+    sources = Sources(Store(outcome.path.parent), tmp_path / "data", competition=str(rules))
+    verification, _ = verify(outcome.path, sources)
+    assert verification.believable, verification.checks
+
+
 def test_a_native_record_that_breaks_the_rules_does_not_hold(tmp_path: Path) -> None:
     rules = write_native_competition(tmp_path / "rules.toml")
     request = Request(
