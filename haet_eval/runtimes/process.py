@@ -24,6 +24,7 @@ from haet_eval.runtimes.interface import Exit, MeetingPoint, Network, Role, Work
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _END_SECONDS = 60
 _SIGKILL = 9
+_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 class ProcessWorker:
@@ -125,7 +126,7 @@ class ProcessRuntime:
         home = socket_path.parent.with_name(f"{socket_path.parent.name}-home")
         home.mkdir(exist_ok=True)
         folders = {"HOME": str(home), "TMPDIR": str(home)}
-        variables = worker_environment(role, limits, folders | _gpus(role) | dict(environment))
+        variables = worker_environment(role, limits, folders | _with_gpus(role, environment))
         worker = ProcessWorker(
             subprocess.Popen(  # noqa: S603 our own program, our own command
                 supervised(limits, [*self._mains[role], str(socket_path)]),
@@ -167,10 +168,16 @@ def supervised(limits: WorkerLimits, command: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-B", str(_SUPERVISOR), json.dumps(asdict(limits)), *command]
 
 
-def _gpus(role: Role) -> dict[str, str]:
-    """The GPUs that a batch or a scheduler left to this process; without it the worker sees all."""
-    left = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return {} if left is None or role is Role.SUBMISSION else {"CUDA_VISIBLE_DEVICES": left}
+def _with_gpus(role: Role, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment, whose GPU is one of those that a batch or a scheduler left to this process.
+
+    Where it names none, the worker sees all that were left, or all there are.
+    """
+    left, asked = os.environ.get(_GPUS), environment.get(_GPUS)
+    if left is None or role is Role.SUBMISSION:
+        return dict(environment)
+    seen = left if asked is None else ",".join(left.split(",")[int(asked) :][:1])
+    return {**environment, _GPUS: seen}
 
 
 def sandbox_mains() -> dict[Role, Sequence[str]]:

@@ -32,14 +32,26 @@ def test_containers_get_them_from_the_engine(
 
 
 def test_local_processes_get_them_by_their_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert gpus_seen(monkeypatch, "3", {}) == {Role.EXECUTOR: 43, Role.SUBMISSION: 49, Role.NATIVE: 43}
+
+
+def test_nodes_that_are_local_processes_have_one_each_of_those(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = {"CUDA_VISIBLE_DEVICES": "1"}
+    assert gpus_seen(monkeypatch, "3,5", second)[Role.NATIVE] == 45
+
+
+def gpus_seen(
+    monkeypatch: pytest.MonkeyPatch, left: str, environment: dict[str, str]
+) -> dict[Role, int | None]:
+    """Exit statuses of workers: 40 and the GPU that they see."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", left)
     mains = dict.fromkeys(Role, (sys.executable, "-c", LOOK))
     ends: dict[Role, Exit | None] = {}
     with RunFolder() as folder, ProcessRuntime(mains=mains) as runtime:
-        for role in (Role.EXECUTOR, Role.SUBMISSION):
+        for role in Role:
             folder.socket_path(role).parent.mkdir()
-            worker = runtime.start(role, folder.socket_path(role), LIMITS, {})
+            worker = runtime.start(role, folder.socket_path(role), LIMITS, environment)
             while (end := worker.poll()) is None:
                 time.sleep(0.05)
             ends[role] = end
-    assert {role: end.code for role, end in ends.items() if end} == {Role.EXECUTOR: 43, Role.SUBMISSION: 49}
+    return {role: end.code for role, end in ends.items() if end}
