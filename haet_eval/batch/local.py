@@ -17,7 +17,7 @@ _SECONDS_BETWEEN_TICKS: Final = 0.5
 
 
 class LocalSite:
-    """Makes that many runs at once, the first of them on the first of the GPUs, and so on, in turn."""
+    """Makes that many runs at once, on the GPUs as `shares` says."""
 
     def __init__(
         self,
@@ -29,8 +29,7 @@ class LocalSite:
         self._results = results
         self._jobs = jobs
         self._stopped = False
-        turns = [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} for slot in range(jobs)] if gpus else None
-        self._pool = Pool(jobs, receive, turns)
+        self._pool = Pool(jobs, receive, shares(jobs, gpus))
 
     def slots(self) -> int:
         return self._jobs
@@ -50,6 +49,13 @@ class LocalSite:
     def close(self) -> None:
         self._pool.shutdown()
         remove_leftovers()  # of runs whose process was killed
+
+
+def shares(jobs: int, gpus: Sequence[str]) -> list[dict[str, str]]:
+    """Variables of each run: the GPUs in turn, or all of them for a run alone, whose nodes take one each."""
+    if jobs == 1 and gpus:
+        return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus)}]
+    return [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {} for slot in range(jobs)]
 
 
 def _judge(order: Order, results: Path) -> Outcome:

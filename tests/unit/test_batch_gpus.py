@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from haet_eval.batch.local import shares
 from haet_eval.runtimes.docker.container import confinement
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.interface import Exit, Role, WorkerLimits
@@ -38,6 +39,12 @@ def test_local_processes_get_them_by_their_environment(monkeypatch: pytest.Monke
 def test_nodes_that_are_local_processes_have_one_each_of_those(monkeypatch: pytest.MonkeyPatch) -> None:
     second = {"CUDA_VISIBLE_DEVICES": "1"}
     assert gpus_seen(monkeypatch, "3,5", second)[Role.NATIVE] == 45
+
+
+def test_runs_of_a_batch_have_the_gpus_in_turn_and_one_alone_has_them_all() -> None:
+    assert [share["CUDA_VISIBLE_DEVICES"] for share in shares(3, ("4", "7"))] == ["4", "7", "4"]
+    assert shares(1, ("4", "7")) == [{"CUDA_VISIBLE_DEVICES": "4,7"}]
+    assert shares(2, ()) == [{}, {}]
 
 
 def gpus_seen(
