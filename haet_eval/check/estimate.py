@@ -1,7 +1,7 @@
 """From what a sample has shown to what the whole training will take, with the method and its error."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
@@ -60,7 +60,7 @@ def estimate_operations(sample: Sample, clock: Sequence[str] = ()) -> Operations
         return OperationsEstimate(counted, counted, counted, "computed", "exact: it was computed to its end")
     if sample.finished:
         return OperationsEstimate(counted, counted, counted, "counted", _basis(sample, clock))
-    progress = list(_progress(sample.milestones))
+    progress = _advances(_progress(sample.milestones))
     if len(progress) < 2:
         return OperationsEstimate(
             counted,
@@ -70,7 +70,7 @@ def estimate_operations(sample: Sample, clock: Sequence[str] = ()) -> Operations
             f"a lower bound: counting ended {sample.stopped}; with task.report(epoch=…, epochs=…) in the code"
             " the rest is estimated",
         )
-    return _extrapolate(progress, sample.stopped)
+    return _extrapolate(progress, counted, sample.stopped)
 
 
 def _basis(sample: Sample, clock: Sequence[str]) -> str:
@@ -96,6 +96,15 @@ def _progress(milestones: Sequence[Milestone]) -> Iterator[_Progress]:
                 break
 
 
+def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
+    """The first report of each number of units done: a program may report many times in each epoch."""
+    first: list[_Progress] = []
+    for one in progress:
+        if not first or (one.unit == first[-1].unit and one.done > first[-1].done):
+            first.append(one)
+    return first
+
+
 def _done_of(unit: str, values: Mapping[str, str]) -> tuple[int, int] | None:
     fraction = re.fullmatch(r"\s*(\d+)\s*(?:/|of)\s*(\d+)\s*", values.get(unit, ""))
     if fraction:
@@ -106,17 +115,17 @@ def _done_of(unit: str, values: Mapping[str, str]) -> tuple[int, int] | None:
     return (int(done), int(total)) if total is not None and done.isdecimal() else None
 
 
-def _extrapolate(progress: list[_Progress], stopped: str) -> OperationsEstimate:
+def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> OperationsEstimate:
     """Go on as in the later half of what was reported; the error is the spread of its units."""
     later = progress[(len(progress) - 1) // 2 :]
     each = [
         (after.operations - before.operations) / (after.done - before.done)
         for before, after in pairwise(later)
-        if after.done > before.done
     ]
     last = progress[-1]
     left = last.of - last.done
-    ends = [last.operations + round(left * one) for one in (float(np.mean(each)), min(each), max(each))]
+    rates = (float(np.mean(each)), min(each), max(each))
+    ends = [max(counted, last.operations + round(left * rate)) for rate in rates]
     return OperationsEstimate(
         ends[0],
         ends[1],

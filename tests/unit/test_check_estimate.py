@@ -47,7 +47,7 @@ def test_what_was_counted_to_its_end_is_exact_but_for_what_was_made_up() -> None
 def test_equal_epochs_are_extrapolated_without_error(first: int, each: int, done: int, left: int) -> None:
     operations = [first + number * each for number in range(done)]
     sample = Sample(
-        operations=counted(operations[-1] + 1),
+        operations=counted(operations[-1]),
         milestones=milestones(*operations, epochs=str(done + left)),
         stopped="after 5 s",
     )
@@ -62,6 +62,17 @@ def test_unequal_epochs_give_a_range_and_the_first_is_left_out() -> None:
     sample = Sample(operations=counted(0), milestones=milestones(500, 600, 700, 810, epochs="6"))
     found = estimate_operations(sample)
     assert (found.low, found.total, found.high) == (1010, 1020, 1030)
+
+
+def test_several_reports_in_each_epoch_are_one() -> None:
+    """Ten steps an epoch, each of 7 operations and with a report."""
+    steps = [Milestone(7 * step, {"epoch": str(1 + step // 10), "epochs": "6"}) for step in range(25)]
+    found = estimate_operations(Sample(operations=counted(7 * 25), milestones=steps))
+    assert found.total == 7 * 20 + 3 * 70
+    in_the_first = Sample(operations=counted(50), milestones=steps[:5])
+    assert estimate_operations(in_the_first).method == "lower_bound"
+    at_the_end = Sample(operations=counted(175), milestones=milestones(0, 70, 140, epochs="3"))
+    assert estimate_operations(at_the_end).low == 175
 
 
 @pytest.mark.parametrize(
