@@ -10,6 +10,7 @@ from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
 from haet_eval.errors import ExitCode
+from haet_eval.reports.text import printable
 
 if TYPE_CHECKING:
     from haet_eval.batch.judge import Message
@@ -139,7 +140,9 @@ def batch(
     ledger = Ledger(Store(results))
     found = find_sources(paths)
     for path in found.passed_over:
-        click.echo(f"Passed over: {path} is neither a zip nor a folder with a haet.toml.", err=True)
+        click.echo(
+            printable(f"Passed over: {path} is neither a zip nor a folder with a haet.toml."), err=True
+        )
     if dry_run:
         plan = make_plan(found.sources, options, ledger)
         where = f"on the cluster at {scheduler}" if scheduler else _at_once(plan, jobs)

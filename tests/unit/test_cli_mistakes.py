@@ -82,9 +82,12 @@ def test_a_mistake_is_explained(
 @pytest.mark.usefixtures("workplace")
 def test_names_of_files_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     Path("evil\x1b[2J.zip").touch()
-    for line in ("evil[2J", "evil[2J.zip", "explain evil[2J.json"):
+    Path("evil\x1b[2J.txt").touch()
+    for line in ("evil[2J", "evil[2J.zip", "explain evil[2J.json", "batch . --dry-run"):
         run(line)
-    assert "\x1b" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Passed over: evil" in told
+    assert "\x1b" not in told
 
 
 def test_suggestions(tmp_path: Path) -> None:
