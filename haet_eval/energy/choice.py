@@ -1,7 +1,7 @@
 """Which meters measure a run."""
 
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from haet_eval.energy.estimate import CpuTimeMeter
 from haet_eval.energy.interface import Meter
@@ -10,7 +10,6 @@ from haet_eval.energy.rapl import POWERCAP, RaplMeter
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 
 Choice: TypeAlias = Literal["auto", "rapl", "nvml", "estimate", "none"]
-CHOICES: Final[tuple[Choice, ...]] = ("auto", "rapl", "nvml", "estimate", "none")
 
 
 class Meters(NamedTuple):
