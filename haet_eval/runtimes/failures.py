@@ -98,29 +98,25 @@ IN_THE_EXECUTOR: dict[Cause, Contestants | Ours] = {
 }
 
 
-def judge_end(
-    role: Role, end: Exit, *, submission_started: bool, operator: str = ""
-) -> SubmissionFailure | EnvironmentProblem:
+def judge_end(role: Role, end: Exit, *, submission_started: bool) -> SubmissionFailure | EnvironmentProblem:
     """What to raise when a worker has ended although its work was not done.
 
     Args:
         role: whose end it was. When both have ended, judge the executor first: the other ends with it.
         end: how it ended.
         submission_started: whether any code of the submission has been run.
-        operator: what the executor was last asked to do, where that is known.
     """
     table = IN_THE_EXECUTOR if role is Role.EXECUTOR else IN_THE_SUBMISSION
     row = table[Cause.of(end)] if submission_started else BEFORE_ITS_CODE[Cause.of(end)]
-    facts = {"role": role.value, "how": _how(end, operator)}
+    facts = {"role": role.value, "how": _how(end)}
     if isinstance(row, Contestants):
         return SubmissionFailure(row.verdict, row.reason.format(**facts), code="process-ended")
     said = f": {end.detail}" if end.detail else ""
     return EnvironmentProblem(row.message.format(**facts) + said, row.hint, code="worker-ended")
 
 
-def _how(end: Exit, operator: str) -> str:
-    at = f" in {operator}" if operator else ""
+def _how(end: Exit) -> str:
     if end.signal is None:
-        return f"exit status {end.code}{at}"
+        return f"exit status {end.code}"
     known = {one.value: one.name for one in Signals}
-    return f"{known.get(end.signal, f'signal {end.signal}')}{at}"
+    return known.get(end.signal, f"signal {end.signal}")

@@ -99,10 +99,6 @@ class MeetingPoint(NamedTuple):
 class Runtime(Protocol):
     """Starts workers of one kind. A context manager: leaving it kills what still runs."""
 
-    @property
-    def name(self) -> Literal["docker", "process"]:
-        """What the record calls it; only `docker` is official."""
-
     def check(self) -> None:
         """Makes sure that workers can be started.
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.environment import worker_environment
@@ -102,8 +102,6 @@ class ProcessRuntime:
     Args:
         mains: the command of each role, to which the socket's path is added; None for the sandbox's own.
     """
-
-    name: Literal["process"] = "process"
 
     def __init__(self, *, mains: Mapping[Role, Sequence[str]] | None = None) -> None:
         self._mains = mains if mains is not None else sandbox_mains()

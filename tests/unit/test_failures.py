@@ -64,10 +64,10 @@ def test_every_cause_has_a_row_in_each_table() -> None:
         assert set(table) == set(Cause)
 
 
-def test_a_crash_names_the_signal_and_the_operator() -> None:
-    problem = judge_end(Role.EXECUTOR, SEGFAULT, submission_started=True, operator="aten.conv2d.default")
+def test_a_crash_names_the_signal() -> None:
+    problem = judge_end(Role.EXECUTOR, SEGFAULT, submission_started=True)
     assert isinstance(problem, SubmissionFailure)
-    assert "SIGSEGV in aten.conv2d.default" in problem.reason
+    assert "SIGSEGV" in problem.reason
 
 
 def test_our_problem_repeats_what_the_worker_said() -> None:

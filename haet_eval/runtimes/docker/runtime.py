@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.docker import container
@@ -30,8 +30,6 @@ class DockerRuntime:
         cuda: hand the machine's GPUs to the executor, or to the nodes.
         mains: the command of each role, to which the socket's path is added.
     """
-
-    name: Literal["docker"] = "docker"
 
     def __init__(
         self,
