@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -148,9 +149,10 @@ class ProcessRuntime:
             return MeetingPoint("127.0.0.1", int(trial.getsockname()[1]), one_machine=True)
 
     def close(self) -> None:
-        while self._workers:
-            self._workers[-1].kill()
-            self._workers.pop()
+        with ExitStack() as stack:  # one that cannot be ended does not keep the others alive
+            for worker in self._workers:
+                stack.callback(worker.kill)
+            self._workers = []
 
     def __enter__(self) -> Self:
         return self

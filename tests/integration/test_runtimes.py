@@ -201,6 +201,24 @@ def test_leaving_the_runtime_kills_what_runs() -> None:
             assert connection.recv(1) == b""
 
 
+def test_a_worker_that_cannot_be_ended_in_time_does_not_keep_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = (sys.executable, "-c", "import time; time.sleep(1000)")
+    with RunFolder() as folder, ExitStack() as stack:
+        runtime = ProcessRuntime(mains={Role.NATIVE: main})
+        stack.callback(runtime.close)
+        workers = []
+        for node in range(2):
+            stack.enter_context(folder.listen(Role.NATIVE, node))
+            workers.append(runtime.start(Role.NATIVE, folder.socket_path(Role.NATIVE, node), LIMITS, {}))
+        monkeypatch.setattr("haet_eval.runtimes.process._END_SECONDS", 0)
+        with pytest.raises(EnvironmentProblem, match="did not end within 0 s"):
+            runtime.close()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while None in [worker.poll() for worker in workers]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def test_a_process_worker_says_why_it_could_not_start() -> None:
     with in_process("import nothing_of_that_name") as probe:
         end = probe.end()

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -101,12 +102,11 @@ class DockerRuntime:
         return MeetingPoint("127.0.0.1", MEETING_PORT, one_machine=True)
 
     def close(self) -> None:
-        try:
-            while self._workers:
-                self._workers[-1].kill()
-                self._workers.pop()
-        finally:
-            self._client.close()
+        with ExitStack() as stack:  # one that cannot be removed does not keep the others alive
+            stack.callback(self._client.close)
+            for worker in self._workers:
+                stack.callback(worker.kill)
+            self._workers = []
 
     def __enter__(self) -> Self:
         return self
