@@ -61,26 +61,32 @@ CONFIGURATIONS: dict[str, tuple[Make, Callable[[nn.Module], torch.optim.Optimize
 }
 
 
-def time_step(task: Any, name: str) -> float:
-    """Least milliseconds of a training step, over REPEATS runs of some steps each."""
-    make, optimizer, batch, steps = CONFIGURATIONS[name]
+def training(task: Any, name: str) -> Callable[[int], torch.Tensor]:
+    """A function that takes so many training steps and returns the last loss."""
+    make, optimizer, batch, _ = CONFIGURATIONS[name]
     model = make()
     update = optimizer(model)
     images, labels = task.images[:batch].float() / 255, task.labels[:batch]
 
-    def run(count: int) -> None:
+    def run(count: int) -> torch.Tensor:
         for _ in range(count):
             update.zero_grad()
             loss = cross_entropy(model(images), labels)
             loss.backward()  # type: ignore[no-untyped-call]
             update.step()
-        loss.item()
+        return loss
 
-    run(3)
+    return run
+
+
+def time_step(task: Any, name: str) -> float:
+    """Least milliseconds of a training step, over REPEATS runs of some steps each."""
+    run, steps = training(task, name), CONFIGURATIONS[name][-1]
+    run(3).item()
     best = float("inf")
     for _ in range(REPEATS):
         start = time.perf_counter()
-        run(steps)
+        run(steps).item()
         best = min(best, time.perf_counter() - start)
     return best / steps * 1e3
 
