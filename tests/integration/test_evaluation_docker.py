@@ -11,6 +11,7 @@ import pytest
 
 from haet_eval.errors import Verdict
 from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.record import from_json
 from haet_eval.runtimes.leftovers import remove_leftovers
 from tests.fixtures.submissions import write_competition, write_submission
 
@@ -89,7 +90,7 @@ def test_a_limit_of_the_container_ends_the_run_with_its_verdict(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
-def test_killing_the_evaluator_leaves_no_container_and_no_half_record(
+def test_stopping_the_evaluator_leaves_no_container_and_no_half_record(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     submission = write_submission(tmp_path / "submission", FOREVER)
@@ -108,4 +109,6 @@ def test_killing_the_evaluator_leaves_no_container_and_no_half_record(
     assert evaluator.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
     remove_leftovers()
     assert containers() == before
-    assert not list(results.glob("*.json"))
+    records = [from_json(path.read_bytes()) for path in results.glob("*.json")]
+    told = [] if number == signal.SIGKILL else [Verdict.INTERRUPTED]
+    assert [record.status.verdict for record in records] == told
