@@ -266,7 +266,14 @@ class Meter:
             self._tainted_generators.add(generator)
         return tainted or generator in self._tainted_generators
 
-    def _write(self, storage: Storage, tainted: bool, template: Template) -> None:
+    def _asked(self, question: Question) -> Question:
+        """The question, if the executor may act on it: a write into the model is not even asked for."""
+        assert question.template is not None
+        for position in question.template.written:
+            self._check_unsealed(question.inputs[position].storage, question.template)
+        return question
+
+    def _check_unsealed(self, storage: Storage, template: Template) -> None:
         if storage.sealed:
             raise SubmissionFailure(
                 Verdict.FAILED,
@@ -274,6 +281,9 @@ class Meter:
                 "train() returned is final: change no parameter and no buffer in forward() in eval mode.",
                 code="model-changed",
             )
+
+    def _write(self, storage: Storage, tainted: bool, template: Template) -> None:
+        self._check_unsealed(storage, template)
         storage.tainted = storage.tainted or tainted
         storage.writes += 1
 
@@ -395,14 +405,15 @@ class Meter:
                 self.charges.literal(value)
             elif isinstance(value, complex):
                 self.charges.upload(2 * NUMBER_BYTES)
-        return Question(Code.DEFINE, record, inputs, make_template(operator, definition, inputs))
+        template = make_template(operator, definition, inputs)
+        return self._asked(Question(Code.DEFINE, record, inputs, template))
 
     def _dynamic(self, record: bytes) -> Question:
         call = bytes([Code.CALL]) + record[1:]
         template, inputs, end = self._open_call(call, 0)
         if not template.dynamic or end != len(record):
             raise WireError("a question that is none")
-        return Question(Code.DYNAMIC, record, inputs, template)
+        return self._asked(Question(Code.DYNAMIC, record, inputs, template))
 
     def _read(self, record: bytes) -> Question:
         reader = Reader(record)
