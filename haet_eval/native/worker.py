@@ -98,8 +98,7 @@ def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.
     )
     seed_all(setting.seed)
     link.expect(Begin)
-    with keeper.ends_training_after(setting.time_budget_seconds if keeps else 0):
-        model = _train(setting, task)
+    model = _train(setting, task, keeper, setting.time_budget_seconds if keeps else 0)
     if setting.node:
         link.tell(Finished())
         return
@@ -109,10 +108,11 @@ def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.
     _predict(link, setting, model)
 
 
-def _train(setting: Setting, task: Task) -> torch.nn.Module | None:
-    """What `train` returned, or None where the time was over before that."""
+def _train(setting: Setting, task: Task, keeper: "_Keeper", seconds: float) -> torch.nn.Module | None:
+    """What `train` returned, or None where the time was over before that; it is not bounded for 0 seconds."""
     try:
-        return bare_module(load_function(setting.module, setting.function)(task))
+        with keeper.ends_training_after(seconds):
+            return bare_module(load_function(setting.module, setting.function)(task))
     except TimeIsOver:
         return None
 
