@@ -18,10 +18,16 @@ def safe(text: str, style: str = "") -> Text:
     return Text(printable(text), style)
 
 
+class _ResultConsole(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the boundary: rich would end with 1, which says that a submission did not qualify."""
+        raise BrokenPipeError
+
+
 def result_console() -> Console:
     """A console on stdout, wide enough for whole lines where that is no terminal."""
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
-    return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)
+    return _ResultConsole(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)
 
 
 def bars_fit() -> bool:

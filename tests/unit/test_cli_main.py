@@ -199,3 +199,15 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 def test_the_status_is_what_the_program_returns() -> None:
     assert run_guarded(lambda: ExitCode.LIMIT) == ExitCode.LIMIT
     assert run_guarded(lambda: None) == ExitCode.QUALIFIED
+
+
+def test_a_reader_that_goes_away_from_a_table_is_no_verdict() -> None:
+    program = (
+        "import sys, time; from haet_eval.cli.boundary import run_guarded;"
+        "from haet_eval.cli.text import result_console; time.sleep(1);"
+        "sys.exit(run_guarded(lambda: [result_console().print('row') for _ in range(10_000)]))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait() == BROKEN_PIPE_STATUS
