@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from haet_eval.cli.oci_runtime import oci_runtime_option
+from haet_eval.cli.options import (
+    competition_option,
+    data_dir_option,
+    device_option,
+    results_option,
+    runs_option,
+    sandbox_option,
+    secret_test_option,
+    seed_option,
+    task_option,
+)
 from haet_eval.cli.paths import ExistingPath
-from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
+from haet_eval.cli.suggestions import suggest_submissions
 from haet_eval.errors import ExitCode
 from haet_eval.reports.text import printable
 
@@ -19,70 +30,19 @@ if TYPE_CHECKING:
     from haet_eval.batch.run import Settings, Summary
     from haet_eval.batch.site import Site
 
-_MAX_SEED = 2**32 - 1
-_MAX_RUNS = 100
-
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=ExistingPath(), shell_complete=suggest_submissions)
-@click.option(
-    "--competition",
-    metavar="NAME|FILE",
-    shell_complete=suggest_competitions,
-    help="Rules to judge by.  [default: those of each task]",
-)
-@click.option(
-    "--task",
-    metavar="NAME",
-    shell_complete=suggest_tasks,
-    help="Task to judge.  [default: the one that haet.toml names]",
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the data sets, on every node.  [default: the user's data folder]",
-)
-@click.option(
-    "--test-data",
-    type=click.Path(path_type=Path),
-    help="The secret test set, on every node, where the competition has one.",
-)
-@click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that the records go to.",
-)
-@click.option(
-    "--sandbox",
-    default="docker",
-    show_default=True,
-    type=click.Choice(["docker", "process"]),
-    help="Where the code runs, as for a single evaluation.",
-)
+@competition_option("Rules to judge by.  [default: those of each task]")
+@task_option("Task to judge.  [default: the one that haet.toml names]")
+@data_dir_option(", on every node")
+@secret_test_option("The secret test set, on every node, where the competition has one.")
+@results_option("Folder that the records go to.")
+@sandbox_option("Where the code runs, as for a single evaluation.")
 @oci_runtime_option
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0, _MAX_SEED),
-    help="Seed of every random number generator.",
-)
-@click.option(
-    "--runs",
-    default=1,
-    show_default=True,
-    type=click.IntRange(1, _MAX_RUNS),
-    help="Runs of each submission, with different seeds.",
-)
-@click.option(
-    "--device",
-    default="cpu",
-    show_default=True,
-    type=click.Choice(["cpu", "cuda"]),
-    help="Where the kernels run.",
-)
+@seed_option
+@runs_option("Runs of each submission, with different seeds.")
+@device_option
 @click.option(
     "--jobs",
     metavar="N",

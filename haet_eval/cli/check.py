@@ -6,32 +6,25 @@ from typing import Literal
 import click
 
 from haet_eval.cli.oci_runtime import oci_runtime_option
+from haet_eval.cli.options import (
+    competition_option,
+    data_dir_option,
+    device_option,
+    results_option,
+    sandbox_option,
+    seed_option,
+    task_option,
+)
 from haet_eval.cli.paths import ExistingPath
-from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
+from haet_eval.cli.suggestions import suggest_submissions
 from haet_eval.errors import ExitCode
-
-_MAX_SEED = 2**32 - 1
 
 
 @click.command()
 @click.argument("submission", type=ExistingPath(), shell_complete=suggest_submissions)
-@click.option(
-    "--competition",
-    metavar="NAME|FILE",
-    shell_complete=suggest_competitions,
-    help="Rules to check by.  [default: those of the submission's task]",
-)
-@click.option(
-    "--task",
-    metavar="NAME",
-    shell_complete=suggest_tasks,
-    help="Task it must be for.  [default: the one that haet.toml names]",
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the data sets.  [default: the user's data folder]",
-)
+@competition_option("Rules to check by.  [default: those of the submission's task]")
+@task_option("Task it must be for.  [default: the one that haet.toml names]")
+@data_dir_option()
 @click.option(
     "--seconds",
     default=10.0,
@@ -48,41 +41,17 @@ _MAX_SEED = 2**32 - 1
 )
 @click.option("--static", is_flag=True, help="Only look at the code: run nothing.")
 @click.option("--full", is_flag=True, help="Evaluate as well, and compare the estimate with the truth.")
-@click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of records to rank among; --full adds one.",
-)
+@results_option("Folder of records to rank among; --full adds one.")
 @click.option(
     "--leaderboard",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Leaderboard to rank on instead, as `haet-eval leaderboard --json` writes it.",
 )
-@click.option(
-    "--sandbox",
-    default="process",
-    show_default=True,
-    type=click.Choice(["docker", "process"]),
-    help="Where the code runs. The count is the same.",
-)
+@sandbox_option("Where the code runs. The count is the same.", default="process")
 @oci_runtime_option
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0, _MAX_SEED),
-    help="Seed of every random number generator.",
-)
-@click.option(
-    "--device",
-    default="cpu",
-    show_default=True,
-    type=click.Choice(["cpu", "cuda"]),
-    help="Where the kernels run.",
-)
+@seed_option
+@device_option
 @click.option(
     "--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print one JSON document at the end."
 )

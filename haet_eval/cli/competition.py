@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from haet_eval.cli.options import data_dir_option, secret_test_option
 from haet_eval.cli.suggestions import suggest_competitions
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem
 
@@ -21,14 +22,8 @@ def competition() -> None:
 
 @competition.command()
 @click.argument("rules", metavar="FILE|NAME", shell_complete=suggest_competitions)
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the data sets.  [default: the user's data folder]",
-)
-@click.option(
-    "--test-data", type=click.Path(path_type=Path), help="The secret test set, where the competition has one."
-)
+@data_dir_option()
+@secret_test_option()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bool) -> ExitCode:
     """Check a competition file, load its data, and say in words what it asks.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from haet_eval.cli.oci_runtime import oci_runtime_option
+from haet_eval.cli.options import data_dir_option
 from haet_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -19,11 +20,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "not ready": "bold red", "unsafe"
 
 
 @click.command()
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the data sets.  [default: the user's data folder]",
-)
+@data_dir_option()
 @oci_runtime_option
 @click.option("--quick", is_flag=True, help="Leave out the attacks on the engine and the look for a GPU.")
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print JSON.")

@@ -7,76 +7,41 @@ from typing import Literal
 import click
 
 from haet_eval.cli.oci_runtime import oci_runtime_option
+from haet_eval.cli.options import (
+    MAX_SEED,
+    competition_option,
+    data_dir_option,
+    device_option,
+    results_option,
+    runs_option,
+    sandbox_option,
+    secret_test_option,
+    seed_option,
+    task_option,
+)
 from haet_eval.cli.paths import ExistingPath
-from haet_eval.cli.suggestions import suggest_competitions, suggest_submissions, suggest_tasks
+from haet_eval.cli.suggestions import suggest_submissions
 from haet_eval.errors import ExitCode
-
-_MAX_SEED = 2**32 - 1
-_MAX_RUNS = 100
 
 
 @click.command()
 @click.argument("submission", type=ExistingPath(), shell_complete=suggest_submissions)
-@click.option(
-    "--competition",
-    metavar="NAME|FILE",
-    shell_complete=suggest_competitions,
-    help="Rules to judge by.  [default: those of the submission's task]",
+@competition_option("Rules to judge by.  [default: those of the submission's task]")
+@task_option("Task to judge.  [default: the one that haet.toml names]")
+@data_dir_option()
+@secret_test_option(
+    "The secret test set, where the competition has one: a folder with a folder of images for each"
+    " class, or a .npz or .safetensors file."
 )
-@click.option(
-    "--task",
-    metavar="NAME",
-    shell_complete=suggest_tasks,
-    help="Task to judge.  [default: the one that haet.toml names]",
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the data sets.  [default: the user's data folder]",
-)
-@click.option(
-    "--test-data",
-    type=click.Path(path_type=Path),
-    help="The secret test set, where the competition has one: a folder with a folder of images for each"
-    " class, or a .npz or .safetensors file.",
-)
-@click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that the record goes to.",
-)
-@click.option(
-    "--sandbox",
-    default="docker",
-    show_default=True,
-    type=click.Choice(["docker", "process"]),
-    help="Where the code runs. Records of local processes are not official, and such processes do not hold"
-    " hostile code.",
+@results_option("Folder that the record goes to.")
+@sandbox_option(
+    "Where the code runs. Records of local processes are not official, and such processes do not hold"
+    " hostile code."
 )
 @oci_runtime_option
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0, _MAX_SEED),
-    help="Seed of every random number generator.",
-)
-@click.option(
-    "--runs",
-    default=1,
-    show_default=True,
-    type=click.IntRange(1, _MAX_RUNS),
-    help="Runs with different seeds, derived from --seed; the record has their statistics.",
-)
-@click.option(
-    "--device",
-    default="cpu",
-    show_default=True,
-    type=click.Choice(["cpu", "cuda"]),
-    help="Where the kernels run.",
-)
+@seed_option
+@runs_option("Runs with different seeds, derived from --seed; the record has their statistics.")
+@device_option
 @click.option(
     "--count",
     is_flag=True,
@@ -151,7 +116,7 @@ def evaluate(
         count=count,
         metering=Metering(energy, cpu_watts),
         hosts=tuple(host.strip() for host in hosts.split(",") if host.strip()),
-        split_seed=secrets.randbelow(_MAX_SEED + 1) if audit else None,
+        split_seed=secrets.randbelow(MAX_SEED + 1) if audit else None,
     )
     with open_screen() as observer:
         outcome = run(request, observer)

@@ -5,7 +5,8 @@ from typing import Final
 
 import click
 
-from haet_eval.cli.suggestions import suggest_competition_files, suggest_records, suggest_submissions
+from haet_eval.cli.options import competition_file_option
+from haet_eval.cli.suggestions import suggest_records, suggest_submissions
 from haet_eval.reports.text import printable
 from haet_eval.signing import without_signatures
 from haet_eval.store import find_record
@@ -33,12 +34,7 @@ _NAMED: Final = 5
     shell_complete=suggest_submissions,
     help="A folder or zip that was evaluated; may be given several times.",
 )
-@click.option(
-    "--competition",
-    metavar="FILE",
-    shell_complete=suggest_competition_files,
-    help="Rules that are not built in.",
-)
+@competition_file_option
 def export(
     records: tuple[str, ...], bundle: Path, submissions: tuple[Path, ...], competition: str | None
 ) -> None:

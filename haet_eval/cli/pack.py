@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from haet_eval.cli.options import competition_option
 from haet_eval.cli.paths import ExistingPath
-from haet_eval.cli.suggestions import suggest_competitions
 
 
 @click.command()
@@ -18,12 +18,7 @@ from haet_eval.cli.suggestions import suggest_competitions
     type=click.Path(dir_okay=False, path_type=Path),
     help="The zip.  [default: beside DIR, with its name]",
 )
-@click.option(
-    "--competition",
-    metavar="NAME|FILE",
-    shell_complete=suggest_competitions,
-    help="Rules to check by.  [default: those of the submission's task]",
-)
+@competition_option("Rules to check by.  [default: those of the submission's task]")
 def pack(folder: Path, output: Path | None, competition: str | None) -> None:
     """Make the zip of the submission in DIR: the same bytes on every machine.
 

@@ -9,8 +9,9 @@ import click
 
 from haet_eval.cli.checks_table import print_checks
 from haet_eval.cli.oci_runtime import oci_runtime_option
+from haet_eval.cli.options import competition_file_option, data_dir_option, secret_test_option
 from haet_eval.cli.paths import ExistingPath
-from haet_eval.cli.suggestions import suggest_competition_files, suggest_records, suggest_submissions
+from haet_eval.cli.suggestions import suggest_records, suggest_submissions
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.store import Store, find_record, read_record
 from haet_eval.verification.check import believable
@@ -25,20 +26,9 @@ from haet_eval.verification.check import believable
     shell_complete=suggest_submissions,
     help="The folder or zip that was evaluated.",
 )
-@click.option(
-    "--competition",
-    metavar="FILE",
-    shell_complete=suggest_competition_files,
-    help="Rules that are not built in.",
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the data sets.  [default: the user's data folder]",
-)
-@click.option(
-    "--test-data", type=click.Path(path_type=Path), help="The secret test set, where the competition has one."
-)
+@competition_file_option
+@data_dir_option()
+@secret_test_option()
 @click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),

@@ -8,7 +8,8 @@ import click
 
 from haet_eval.cli.checks_table import print_checks
 from haet_eval.cli.oci_runtime import oci_runtime_option
-from haet_eval.cli.suggestions import suggest_competition_files, suggest_records
+from haet_eval.cli.options import competition_file_option, data_dir_option, secret_test_option
+from haet_eval.cli.suggestions import suggest_records
 from haet_eval.errors import ExitCode
 from haet_eval.record import Sandbox
 from haet_eval.reports.text import printable
@@ -27,20 +28,9 @@ from haet_eval.verification.verify import Verification, verify
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder with the records and their artefacts.  [default: the one that a record lies in]",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the data sets.  [default: the user's data folder]",
-)
-@click.option(
-    "--test-data", type=click.Path(path_type=Path), help="The secret test set, where the competition has one."
-)
-@click.option(
-    "--competition",
-    metavar="FILE",
-    shell_complete=suggest_competition_files,
-    help="Rules that are not built in.",
-)
+@data_dir_option()
+@secret_test_option()
+@competition_file_option
 @click.option("--replay", is_flag=True, help="Run the trace on the data, without the submission's code.")
 @click.option(
     "--sandbox",

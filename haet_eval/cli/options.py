@@ -1,0 +1,75 @@
+"""The options that several commands share: one name, one type and one default wherever they stand."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import click
+
+from haet_eval.cli.suggestions import suggest_competition_files, suggest_competitions, suggest_tasks
+
+_Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+MAX_SEED: Final = 2**32 - 1
+_MAX_RUNS: Final = 100
+_SANDBOXES: Final = click.Choice(["docker", "process"])
+_DEVICES: Final = click.Choice(["cpu", "cuda"])
+_FOLDER: Final = click.Path(file_okay=False, path_type=Path)
+
+competition_file_option: Final[_Option] = click.option(
+    "--competition",
+    metavar="FILE",
+    shell_complete=suggest_competition_files,
+    help="Rules that are not built in.",
+)
+seed_option: Final[_Option] = click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, MAX_SEED),
+    help="Seed of every random number generator.",
+)
+device_option: Final[_Option] = click.option(
+    "--device", default="cpu", show_default=True, type=_DEVICES, help="Where the kernels run."
+)
+
+
+def competition_option(description: str) -> _Option:
+    """Rules by name or by file."""
+    return click.option(
+        "--competition", metavar="NAME|FILE", shell_complete=suggest_competitions, help=description
+    )
+
+
+def task_option(description: str) -> _Option:
+    """A task by name."""
+    return click.option("--task", metavar="NAME", shell_complete=suggest_tasks, help=description)
+
+
+def data_dir_option(where: str = "") -> _Option:
+    """The folder of the data sets, where that needs saying."""
+    text = f"Folder of the data sets{where}.  [default: the user's data folder]"
+    return click.option("--data-dir", type=_FOLDER, help=text)
+
+
+def secret_test_option(
+    description: str = "The secret test set, where the competition has one.",
+) -> _Option:
+    """A secret test set."""
+    return click.option("--test-data", type=click.Path(path_type=Path), help=description)
+
+
+def results_option(description: str) -> _Option:
+    """The folder of records, `results` unless given."""
+    return click.option("--results", default="results", show_default=True, type=_FOLDER, help=description)
+
+
+def sandbox_option(description: str, default: Literal["docker", "process"] = "docker") -> _Option:
+    """Where the submission's code runs."""
+    return click.option("--sandbox", default=default, show_default=True, type=_SANDBOXES, help=description)
+
+
+def runs_option(description: str) -> _Option:
+    """How many runs, with different seeds."""
+    runs = click.IntRange(1, _MAX_RUNS)
+    return click.option("--runs", default=1, show_default=True, type=runs, help=description)
