@@ -2,10 +2,9 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints, TypeAdapter
 
-from haet_eval.remote.messages import MAX_MESSAGE_BYTES, Failed, Message, Report
-from haet_eval.remote.wire import WireError
+from haet_eval.remote.messages import Failed, Message, Report, decode_untrusted
 
 _SHORT: Final = 200
 _MOST: Final = 2**50
@@ -122,13 +121,7 @@ def from_node(payload: bytes) -> FromNode:
     Raises:
         WireError: it is no such message.
     """
-    if len(payload) > MAX_MESSAGE_BYTES:
-        raise WireError(f"a control message of {len(payload):,} bytes")
-    try:
-        return _FROM_NODE.validate_json(payload)
-    except ValidationError as error:
-        said = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
-        raise WireError(f"a control message that breaks its schema: {said[:_SHORT]}") from None
+    return decode_untrusted(_FROM_NODE, payload)
 
 
 def to_node(payload: bytes) -> ToNode:

@@ -231,14 +231,7 @@ class Node:
                 raise broken_protocol(error) from None
             if channel is not Channel.OUTPUT:
                 return channel, payload
-            self.log.add(payload)
-            if self.log.total_bytes > self.output_bytes:
-                raise SubmissionFailure(
-                    Verdict.LIMIT_OUTPUT,
-                    f"The submission printed more than {self.output_bytes:,} bytes. Print less, or use "
-                    "task.report.",
-                    code="limit-output",
-                )
+            self.log.add_printed(payload, self.output_bytes)
 
 
 def _broken(what: str) -> SubmissionFailure:

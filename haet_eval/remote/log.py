@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from haet_eval.errors import SubmissionFailure, Verdict
+
 KEPT_BYTES: Final = 16 << 10
 
 
@@ -20,6 +22,20 @@ class OutputLog:
         self._head += part[:room]
         self._tail += part[max(room, 0) :]
         del self._tail[:-KEPT_BYTES]
+
+    def add_printed(self, part: bytes, most_bytes: int) -> None:
+        """Take what the submission has printed.
+
+        Raises:
+            SubmissionFailure: all that it printed is more than it may.
+        """
+        self.add(part)
+        if self.total_bytes > most_bytes:
+            raise SubmissionFailure(
+                Verdict.LIMIT_OUTPUT,
+                f"The submission printed more than {most_bytes:,} bytes. Print less, or use task.report.",
+                code="limit-output",
+            )
 
     @property
     def head(self) -> str:

@@ -1,6 +1,6 @@
 """The JSON messages beside the stream: small, rare, and checked field by field."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -9,6 +9,8 @@ from haet_eval.remote.wire import WireError
 MAX_MESSAGE_BYTES = 8 << 20
 _SHORT = 200
 _LONG = 100_000
+
+_Kind = TypeVar("_Kind")
 
 
 class Message(BaseModel):
@@ -155,10 +157,19 @@ def from_submission(payload: bytes) -> Ready | Report | Returned | Failed | Pred
     Raises:
         WireError: it is no such message.
     """
+    return decode_untrusted(_FROM_SUBMISSION, payload)
+
+
+def decode_untrusted(kinds: TypeAdapter[_Kind], payload: bytes) -> _Kind:
+    """Decode a message of one of these kinds, whoever sent it.
+
+    Raises:
+        WireError: it is too large, or no such message.
+    """
     if len(payload) > MAX_MESSAGE_BYTES:
         raise WireError(f"a control message of {len(payload):,} bytes")
     try:
-        return _FROM_SUBMISSION.validate_json(payload)
+        return kinds.validate_json(payload)
     except ValidationError as error:
         said = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
         raise WireError(f"a control message that breaks its schema: {said[:_SHORT]}") from None

@@ -154,7 +154,7 @@ class Relay:
             if channel is Channel.STREAM:
                 self._stream(payload)
             elif channel is Channel.OUTPUT:
-                self._take_output(payload)
+                self.log.add_printed(payload, self.output_bytes)
             elif channel is Channel.CONTROL:
                 message = from_submission(payload)
                 if isinstance(message, Report):
@@ -226,16 +226,6 @@ class Relay:
         except (TimeoutError, Disconnected, WireError, SubmissionLost):
             pass
         raise failure
-
-    def _take_output(self, part: bytes) -> None:
-        self.log.add(part)
-        if self.log.total_bytes > self.output_bytes:
-            raise SubmissionFailure(
-                Verdict.LIMIT_OUTPUT,
-                f"The submission printed more than {self.output_bytes:,} bytes. Print less, or use "
-                "task.report.",
-                code="limit-output",
-            )
 
     def _take_failure(self, message: Failed) -> NoReturn:
         self.log.add(message.traceback.encode())
