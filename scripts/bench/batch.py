@@ -3,7 +3,8 @@
 Usage: python -m scripts.bench.batch [SUBMISSIONS [JOBS]]
 
 SUBMISSIONS tiny submissions (1,000) are judged in local processes, JOBS at a time (as many as cores), after
-ten of them one at a time. Prints a Markdown table. `scripts.bench.store` times larger folders.
+twenty of them one at a time on a single core: a run is several processes, and alone it would use more. Prints
+a Markdown table. `scripts.bench.store` times larger folders.
 """
 
 import os
@@ -24,7 +25,7 @@ from haet_eval.batch.sources import find_sources
 from haet_eval.ranking import rank
 from haet_eval.store import Store
 
-_ALONE = 10
+_ALONE = 20
 _MANIFEST = """[submission]
 name = "Tiny {number}"
 team = "bench"
@@ -53,15 +54,15 @@ def main() -> None:
         folder = Path(name)
         write_submissions(folder / "entries", submissions)
         write_submissions(folder / "alone", _ALONE, first=10**6)
-        alone, _ = run_batch(folder / "alone", folder / "results-alone", 1)
-        seconds, memory = run_batch(folder / "entries", folder / "results", jobs)
+        alone, _ = run_batch(folder / "alone", folder / "results-alone", jobs=1, cores=1)
+        seconds, memory = run_batch(folder / "entries", folder / "results", jobs, cores=os.cpu_count() or 1)
         store = Store(folder / "results")
         row("submissions, at a time", f"{submissions:,}, {jobs}")
-        row("one at a time", alone.each(_ALONE))
+        row("one at a time, on one core", alone.each(_ALONE))
         row("in parallel", seconds.each(submissions))
-        ideal = alone.wall_seconds / _ALONE / jobs
+        ideal = alone.wall_seconds / _ALONE / (os.cpu_count() or 1)
         row(
-            "throughput against jobs / time of one",
+            "throughput against cores / time of one",
             f"{100 * ideal * submissions / seconds.wall_seconds:.0f} %",
         )
         row("host memory, tenth and last tenth of the batch", f"{memory[0] >> 20} and {memory[1] >> 20} MiB")
@@ -87,7 +88,7 @@ def write_submissions(folder: Path, count: int, first: int = 0) -> None:
         (path / "submission.py").write_text(_CODE.format(number=number), encoding="utf-8")
 
 
-def run_batch(entries: Path, results: Path, jobs: int) -> tuple[Spent, tuple[int, int]]:
+def run_batch(entries: Path, results: Path, jobs: int, cores: int) -> tuple[Spent, tuple[int, int]]:
     """Run it as a user does; time, and the host's memory early and late."""
     command = [sys.executable, "-m", "haet_eval.cli.main", "batch", str(entries), "--results", str(results)]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
@@ -95,6 +96,7 @@ def run_batch(entries: Path, results: Path, jobs: int) -> tuple[Spent, tuple[int
         [*command, "--sandbox", "process", "--jobs", str(jobs), "--json"],
         stdout=subprocess.DEVNULL,
     ) as batch:
+        psutil.Process(batch.pid).cpu_affinity(list(range(cores)))
         samples: list[int] = []
         watcher = threading.Thread(target=sample, args=(batch, samples))
         watcher.start()

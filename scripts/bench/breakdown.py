@@ -37,7 +37,6 @@ from scripts.bench.clock import REPEATS, Clock, measure
 from scripts.bench.compare import IMAGES, LABELS, ROUNDS, NullMode, job
 from scripts.bench.steps import CONFIGURATIONS, training
 
-NAMES = ("tiny CNN, batch 8", "small CNN, batch 128", "ResNet-18, batch 32")
 _MOST_STEPS = 40
 _ENTRY = """
 from clock import measure
@@ -308,7 +307,7 @@ def main() -> None:
         case ["pytorch", name, steps]:
             print(json.dumps(pytorch(name, int(steps))))
         case names:
-            for name in names or NAMES:
+            for name in names or CONFIGURATIONS:
                 show(name)
 
 

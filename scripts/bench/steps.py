@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torchvision
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -21,6 +20,8 @@ def small_cnn() -> nn.Module:
 
 
 def resnet18() -> nn.Module:
+    import torchvision  # only now: it takes more memory than the other steps' whole training
+
     model: nn.Module = torchvision.models.resnet18(num_classes=10)
     return model
 
@@ -57,7 +58,7 @@ CONFIGURATIONS: dict[str, tuple[Make, Callable[[nn.Module], torch.optim.Optimize
     "small CNN, batch 128": (small_cnn, sgd, 128, 20),
     "ViT, batch 64": (SmallViT, adamw, 64, 15),
     "ResNet-18, batch 32": (resnet18, sgd, 32, 6),
-    "ResNet-18, batch 128": (resnet18, sgd, 128, 2),
+    "ResNet-18, batch 128": (resnet18, sgd, 128, 4),
 }
 
 

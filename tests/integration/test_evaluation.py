@@ -68,6 +68,24 @@ def test_the_same_seed_gives_the_same_record_but_for_the_times(judge: Callable[.
     assert first.evaluation == second.evaluation
 
 
+def test_an_ordinary_training_does_not_load_the_compiler(judge: Callable[..., Outcome]) -> None:
+    """The optimizers would at their first step: a second, and a fifth of the process's memory."""
+    record = judge("""
+        import sys
+
+        def train(task):
+            model = Linear()
+            optimizer = torch.optim.Adam(model.parameters())
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(task.images[:10]), task.labels[:10]).backward()
+            optimizer.step()
+            optimizer.load_state_dict(optimizer.state_dict())
+            print("loaded" if "torch._dynamo" in sys.modules else "not loaded")
+            return model
+    """).record
+    assert record.log.head == "not loaded\n"
+
+
 FAILURES = {
     "an exception": (
         "def train(task):\n    raise KeyError('lost')",

@@ -14,6 +14,7 @@ from haet_eval.remote.client.dispatch import Dispatcher
 from haet_eval.remote.client.lazy import install_lazy_parameters
 from haet_eval.remote.client.link import Link, RemoteError
 from haet_eval.remote.client.mode import RemoteMode, install_in_threads
+from haet_eval.remote.client.optimizers import install_eager_optimizers
 from haet_eval.remote.client.output import OutputCapture
 from haet_eval.remote.client.replacements import install_replacements
 from haet_eval.remote.client.seeds import seed_all
@@ -58,6 +59,7 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
     dispatcher.random.install()
     dispatcher.phases.install()
     install_lazy_parameters()
+    install_eager_optimizers()
     install_in_threads(dispatcher)
     install_replacements()
     images = dispatcher.adopt(job.images, torch.uint8)

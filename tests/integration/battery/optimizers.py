@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
+from torch.optim.optimizer import _use_grad_for_differentiable
 from torch.optim.swa_utils import SWALR, AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from .networks import batches, fit, linear_model, normalized, sgd, small_cnn
@@ -483,3 +484,37 @@ def gradient_scaler(task: Any) -> Results:
         scaler.step(optimizer)
         scaler.update()
     return model.state_dict() | {"scale": torch.tensor(scaler.get_scale())}
+
+
+def through_a_differentiable_step(task: Any) -> Results:
+    """The learning rate's gradient, through the step that was taken with it."""
+    images, labels = next(iter(batches(task, 1)))
+    weight = nn.Parameter(torch.randn(10, 3072) * 0.01)
+    rate = torch.tensor(0.1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=rate, differentiable=True)  # type: ignore[arg-type]
+    flat = images.flatten(1)
+    weight.grad = torch.autograd.grad(F.cross_entropy(F.linear(flat, weight), labels), weight)[0]
+    moved = weight.clone()
+    optimizer.param_groups[0]["params"] = [moved]
+    moved.grad = weight.grad
+    optimizer.step()
+    F.cross_entropy(F.linear(flat, moved), labels).backward()  # type: ignore[no-untyped-call]
+    return {"rate": rate.grad if rate.grad is not None else torch.tensor(float("nan")), "moved": moved}
+
+
+class _SignDescent(torch.optim.Optimizer):
+    """Somebody's own optimizer, with the decorator that torch's have."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {"lr": 0.01, "differentiable": False})
+
+    @_use_grad_for_differentiable
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.add_(parameter.grad.sign(), alpha=-group["lr"])
+
+
+def own_optimizer(task: Any) -> Results:
+    model = small_cnn()
+    return fit(model, _SignDescent(model.parameters()), task, 2)
