@@ -17,9 +17,9 @@ from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.dataset import dataset_names, load_dataset
 from haet_eval.energy.choice import open_meters
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.evaluation.workers import CLIENT_MEMORY_BYTES
 from haet_eval.runtimes.folder import abandoned_folders
 from haet_eval.runtimes.interface import Role, WorkerLimits
-from haet_eval.workers import CLIENT_MEMORY_BYTES
 
 _GIB: Final = 2**30
 _SCARCE_BYTES: Final = 10 * _GIB

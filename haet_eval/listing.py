@@ -28,7 +28,7 @@ RECORD_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{16}\.json")
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 
-_CACHE_VERSION: Final = 3
+_CACHE_VERSION: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

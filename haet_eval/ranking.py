@@ -25,6 +25,7 @@ class Entry:
         ranking: what the entry's rules rank by.
         accuracy_intervals: bounds between the intervals of accuracy that are ranked apart, ascending.
         awards: how many its rules award; None where the record does not say.
+        rules_digest: of its rules, which an organizer may have changed while their name stayed.
         energy_joules: of what is ranked, in joules; `energy_counts` where all of it was measured, in quiet.
         wall_seconds: of the training, the native one where there was one.
     """
@@ -54,6 +55,7 @@ class Entry:
     ranking: Ranking = "complexity"
     accuracy_intervals: tuple[float, ...] = ()
     awards: int | None = None
+    rules_digest: str | None = None
 
     @property
     def figure(self) -> int | float | None:
@@ -137,6 +139,7 @@ def summarize(record: Record) -> Entry:
         ranking=rules.ranking if rules else "complexity",
         accuracy_intervals=rules.accuracy_intervals if rules else (),
         awards=rules.awards if rules else None,
+        rules_digest=rules.digest if rules else None,
     )
 
 

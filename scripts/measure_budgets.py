@@ -10,7 +10,8 @@ from pathlib import Path
 
 from haet_eval.competition import Budgets, competition_for_task, load_competition
 from haet_eval.dataset import default_data_dir
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.record import Record
 
 

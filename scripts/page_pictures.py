@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.dataset import default_data_dir
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.reports.html import leaderboard_html
 from haet_eval.reports.rows import make_leaderboard
 from haet_eval.store import Store

@@ -26,7 +26,7 @@ from haet_eval.batch.node import NodeProblem
 from haet_eval.batch.parcel import Parcel, pack, unpack
 from haet_eval.batch.site import SiteLost
 from haet_eval.errors import EnvironmentProblem, HaetError, UsageProblem
-from haet_eval.evaluation import Outcome
+from haet_eval.evaluation.request import Outcome
 from haet_eval.progress import Tick
 from haet_eval.record import Sandbox
 from haet_eval.store import Store

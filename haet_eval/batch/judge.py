@@ -12,7 +12,8 @@ from typing import TypeAlias
 from haet_eval.batch.job import Order
 from haet_eval.batch.node import NodeProblem, check_node, reserved
 from haet_eval.errors import EnvironmentProblem, HaetError
-from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.progress import Tick
 from haet_eval.runtimes.folder import RunFolder
 

@@ -10,7 +10,7 @@ from haet_eval.batch.job import Order
 from haet_eval.batch.judge import Message, Reporter, judge
 from haet_eval.batch.pool import Pool, ProcessDied
 from haet_eval.batch.site import SiteLost
-from haet_eval.evaluation import Outcome
+from haet_eval.evaluation.request import Outcome
 from haet_eval.runtimes.leftovers import remove_leftovers
 
 _SECONDS_BETWEEN_TICKS: Final = 0.5

@@ -7,7 +7,7 @@ from typing import Final
 
 from haet_eval.batch.job import Job
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.evaluation import Outcome
+from haet_eval.evaluation.request import Outcome
 from haet_eval.ranking import Entry, place, summarize
 from haet_eval.record import Record, from_json
 from haet_eval.store import Store

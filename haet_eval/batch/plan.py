@@ -12,7 +12,7 @@ from haet_eval.batch.ledger import Ledger
 from haet_eval.batch.sources import Source
 from haet_eval.competition import Competition, competition_for_task, load_competition
 from haet_eval.errors import InvalidSubmission
-from haet_eval.findings import unread_submission
+from haet_eval.evaluation.findings import unread_submission
 from haet_eval.record import Sandbox
 from haet_eval.submission import ArchiveLimits, load_submission
 

@@ -24,7 +24,8 @@ from haet_eval.batch.site import Site, SiteLost
 from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.dataset import default_data_dir
 from haet_eval.errors import EnvironmentProblem, HaetError, SubmissionFailure, UsageProblem
-from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.store import Store
 from haet_eval.submission import ArchiveLimits, load_submission
 

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from haet_eval.batch.job import Order
-from haet_eval.evaluation import Outcome
+from haet_eval.evaluation.request import Outcome
 
 
 class SiteLost(Exception):

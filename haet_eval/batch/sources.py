@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from haet_eval.errors import UsageProblem
-from haet_eval.manifest import MANIFEST_NAME
+from haet_eval.submission.manifest import MANIFEST_NAME
 
 LIST_SUFFIXES: Final = (".csv", ".toml")
 _KEYS: Final = ("path", "competition", "task", "seed")

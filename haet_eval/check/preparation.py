@@ -1,12 +1,13 @@
 """What a check needs before anything is run: the submission, its rules, its data or a stand-in for them."""
 
-from haet_eval.assignment import Assignment
 from haet_eval.check.stand_in_data import stand_in_data
 from haet_eval.competition import Competition
 from haet_eval.data.cifar import NotFetched
 from haet_eval.dataset import load_task_data
-from haet_eval.evaluation import Request, read
-from haet_eval.findings import Findings
+from haet_eval.evaluation.assignment import Assignment
+from haet_eval.evaluation.findings import Findings
+from haet_eval.evaluation.request import Request
+from haet_eval.evaluation.unpacking import read
 from haet_eval.store import Store
 from haet_eval.submission import Submission
 

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from haet_eval.assignment import Assignment
 from haet_eval.check.rehearsal import CannotCount, MadeUp, Moment, Rehearsal
 from haet_eval.counting.bill import bill
 from haet_eval.counting.operations import priced
 from haet_eval.errors import SubmissionFailure, Verdict
-from haet_eval.evaluation import job, without_price
+from haet_eval.evaluation.assignment import Assignment
+from haet_eval.evaluation.counted import job
+from haet_eval.evaluation.judging import without_price
+from haet_eval.evaluation.workers import Run, executor_threads, open_run
 from haet_eval.progress import Observer, Tick
 from haet_eval.record import Operations
 from haet_eval.remote.executor_link import ExecutorLost
@@ -18,7 +20,6 @@ from haet_eval.remote.messages import Start
 from haet_eval.remote.relay import SubmissionLost
 from haet_eval.runtimes.interface import Role, Runtime
 from haet_eval.scoring import Score, judge, score
-from haet_eval.workers import Run, executor_threads, open_run
 
 _COUNTED_BATCHES: Final = 2
 """Batches of prediction where nothing is computed: a second one shows what was left from the first."""

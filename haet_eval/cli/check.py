@@ -83,7 +83,7 @@ def check(
     from haet_eval.check.sample import Terms
     from haet_eval.cli.check_session import Session
     from haet_eval.dataset import default_data_dir
-    from haet_eval.evaluation import Request
+    from haet_eval.evaluation.request import Request
 
     request = Request(
         submission=submission,

@@ -26,7 +26,9 @@ from haet_eval.cli.check_lines import (
 from haet_eval.cli.screen import open_screen
 from haet_eval.cli.summary import print_summary
 from haet_eval.errors import ExitCode, InvalidSubmission
-from haet_eval.evaluation import Request, choose_runtime, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
+from haet_eval.evaluation.sandbox import choose_runtime
 from haet_eval.runtimes.leftovers import remove_leftovers
 
 

@@ -126,6 +126,15 @@ def _as_json(board: Leaderboard, listing: Listing) -> str:
 def _warn(board: Leaderboard, listing: Listing) -> None:
     for problem in listing.problems:
         click.echo(printable(f"Broken record {problem.path.name}: {problem.reason}"), err=True)
+    for name, digests in board.changed_rules().items():
+        versions = ", ".join(digest[:8] for digest in digests)
+        click.echo(
+            printable(
+                f"The rules of {name} changed between records that are ranked together (digests {versions}); "
+                "each record says which it was judged by."
+            ),
+            err=True,
+        )
     if board.hidden:
         click.echo(
             f"Not shown: {board.hidden} (unofficial, not qualified or bettered; see --help).", err=True

@@ -21,7 +21,7 @@ TASKS = ("digits", "cifar10", "cifar100")
 @click.option("--team", help="Who submits it.  [default: your name, as git or the machine knows it]")
 def new(folder: Path, task: str, name: str | None, team: str | None) -> None:
     """Start a submission in DIR, a new folder: a small network that qualifies on the digits as it is."""
-    from haet_eval.starter import start_submission
+    from haet_eval.submission.starter import start_submission
 
     for path in start_submission(folder, task, name, team):
         click.echo(path)

@@ -24,7 +24,7 @@ def pack(folder: Path, output: Path | None, competition: str | None) -> None:
 
     What the evaluator would refuse is refused here, in the same words, with exit status 3.
     """
-    from haet_eval.packing import pack_submission
+    from haet_eval.submission.packing import pack_submission
 
     packed = pack_submission(folder, output, competition)
     submission, limits = packed.submission, packed.limits

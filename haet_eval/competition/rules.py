@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from haet_eval.archive import ArchiveLimits
 from haet_eval.competition.faults import unknown_task
 from haet_eval.errors import InvalidSubmission
 
@@ -30,6 +31,8 @@ Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 DEFAULT_ITERATIONS: Final = 200
 MAX_IMAGE_SIDE: Final = 1024
+
+_ARCHIVE: Final = ArchiveLimits()
 
 _RUNNER_OF_RANKING: Final[dict[str, Runner]] = {
     "complexity": "counted",
@@ -51,9 +54,11 @@ def _later(default: Any, **constraints: Any) -> Any:
 class Limits(_Rules):
     """What a submission's archive may hold."""
 
-    archive_bytes: int = Field(default=262_144, gt=0, description="Size of the zip.")
-    unpacked_bytes: int = Field(default=1_048_576, gt=0, description="Sum of the sizes of its files.")
-    entries: int = Field(default=200, gt=0, description="Files and folders in the zip.")
+    archive_bytes: int = Field(default=_ARCHIVE.archive_bytes, gt=0, description="Size of the zip.")
+    unpacked_bytes: int = Field(
+        default=_ARCHIVE.unpacked_bytes, gt=0, description="Sum of the sizes of its files."
+    )
+    entries: int = Field(default=_ARCHIVE.entries, gt=0, description="Files and folders in the zip.")
 
 
 class Budgets(_Rules):

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from haet_eval.competition import Competition, Limits, builtin_competitions, load_competition
 from haet_eval.competition.loading import builtin_text
 from haet_eval.errors import SubmissionFailure, UsageProblem
-from haet_eval.findings import unread_submission
+from haet_eval.evaluation.findings import unread_submission
 from haet_eval.record import Artifact, Record
 from haet_eval.signing import signature_path
 from haet_eval.store import Store, read_record

@@ -64,6 +64,13 @@ class Leaderboard:
     hidden: int
     spreads: Mapping[str, Spread]
 
+    def changed_rules(self) -> dict[str, list[str]]:
+        """The competitions whose rules changed between records that are ranked together, with the digests."""
+        found: dict[Pool, set[str]] = {}
+        for ranked in self.ranked:
+            found.setdefault(ranked.pool, set()).add(ranked.entry.rules_digest or "")
+        return {pool.competition: sorted(digests) for pool, digests in found.items() if len(digests) > 1}
+
     def accuracy(self, entry: Entry) -> str:
         """An entry's accuracy as text, with half the width of its interval where it has one."""
         spread = readable_spread(self.spreads.get(entry.record_id))

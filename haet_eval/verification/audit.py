@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from haet_eval.audit import conclude, redraw
+from haet_eval.evaluation.audit import conclude, redraw
+from haet_eval.evaluation.repetition import as_record, as_run
 from haet_eval.record import Audit, Record
-from haet_eval.repetition import as_record, as_run
 from haet_eval.verification.check import Check, differs, holds, same, unchecked
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.runs import rounded

@@ -6,11 +6,11 @@ from pathlib import Path
 from haet_eval.competition import Budgets, Competition, Task
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
+from haet_eval.evaluation.workers import GRACE_SECONDS
 from haet_eval.record import Evaluation, NativeTraining, Record, Training
 from haet_eval.scoring import judge, score
 from haet_eval.verification.check import Check, differs, holds, same, unchecked
 from haet_eval.verification.evidence import Evidence
-from haet_eval.workers import GRACE_SECONDS
 
 _LATE_SECONDS = 5
 """A budget of time is looked at a few times a second, on a machine that may be busy."""

@@ -8,8 +8,9 @@ from typing import Any, Final
 from haet_eval.competition import Budgets
 from haet_eval.dataset import Dataset
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.evaluation import choose_runtime
-from haet_eval.findings import cpu_name
+from haet_eval.evaluation.findings import cpu_name
+from haet_eval.evaluation.sandbox import choose_runtime
+from haet_eval.evaluation.workers import open_executor
 from haet_eval.record import Environment, Record, Sandbox
 from haet_eval.remote.messages import Start
 from haet_eval.remote.replay import Departure, Replay, replay
@@ -17,7 +18,6 @@ from haet_eval.remote.trace import BrokenTrace
 from haet_eval.verification.check import Check, differs, holds, unchecked
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.machine import Machine, compare_labels, compare_weights, note
-from haet_eval.workers import open_executor
 
 _PATIENCE: Final = 10
 """A replay may take that many times as long as the training might have."""

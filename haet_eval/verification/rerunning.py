@@ -6,11 +6,12 @@ from pathlib import Path
 
 from haet_eval.competition import Limits, load_competition
 from haet_eval.errors import SubmissionFailure, UsageProblem
-from haet_eval.evaluation import Outcome, Request, evaluate
-from haet_eval.findings import unread_submission
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.findings import unread_submission
+from haet_eval.evaluation.repetition import split
+from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.progress import Observer
 from haet_eval.record import Record, Training
-from haet_eval.repetition import split
 from haet_eval.store import Store
 from haet_eval.submission import ArchiveLimits, load_submission
 from haet_eval.verification.check import Check, holds, same, unchecked

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from haet_eval.evaluation.repetition import merge, seeds, split
 from haet_eval.record import Record
-from haet_eval.repetition import merge, seeds, split
 from haet_eval.verification.check import Check, holds, same, unchecked
 from haet_eval.verification.evidence import Evidence
 

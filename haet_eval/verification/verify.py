@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Self
 
 from haet_eval.errors import UsageProblem
+from haet_eval.evaluation.repetition import split
 from haet_eval.listing import explain_fault
 from haet_eval.record import Record, from_json
-from haet_eval.repetition import split
 from haet_eval.verification.audit import audited, check_audit
 from haet_eval.verification.check import Check, believable, differs, holds, same, unchecked
 from haet_eval.verification.count import check_count

@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from haet_eval.competition import Budgets
+from haet_eval.evaluation.workers import open_run
 from haet_eval.remote.connection import Connection
 from haet_eval.remote.executor.executor import Executor
 from haet_eval.remote.executor.kernel import Run
@@ -32,7 +33,6 @@ from haet_eval.remote.recount import recount
 from haet_eval.remote.wire import Code
 from haet_eval.runtimes.environment import EXECUTOR
 from haet_eval.runtimes.process import ProcessRuntime
-from haet_eval.workers import open_run
 from scripts.bench.clock import REPEATS, Clock, measure
 from scripts.bench.compare import IMAGES, LABELS, ROUNDS, NullMode, job
 from scripts.bench.steps import CONFIGURATIONS, training

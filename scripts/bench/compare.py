@@ -20,10 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from haet_eval.competition import Budgets
+from haet_eval.evaluation.workers import executor_threads, open_run
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.environment import EXECUTOR
 from haet_eval.runtimes.process import ProcessRuntime
-from haet_eval.workers import executor_threads, open_run
 from scripts.bench.steps import CONFIGURATIONS, time_step
 
 ROUNDS = 2

@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import torch
 
 from haet_eval.competition import Budgets
+from haet_eval.evaluation.workers import open_run
 from haet_eval.remote.messages import Start
 from haet_eval.runtimes.environment import EXECUTOR
 from haet_eval.runtimes.process import ProcessRuntime
-from haet_eval.workers import open_run
 from scripts.bench.compare import IMAGES, LABELS, job
 from scripts.bench.steps import CONFIGURATIONS, time_step
 

@@ -9,7 +9,8 @@ from types import MappingProxyType
 import psutil
 
 from haet_eval.counting.histogram import Histogram
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.record import Record
 from haet_eval.runtimes.folder import abandoned_folders
 

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.assignment import Assignment
 from haet_eval.competition import load_competition
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.dataset import load_dataset
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
-from haet_eval.evaluation import score_predictions, train_and_predict
-from haet_eval.findings import Findings
+from haet_eval.evaluation.assignment import Assignment
+from haet_eval.evaluation.counted import train_and_predict
+from haet_eval.evaluation.findings import Findings
+from haet_eval.evaluation.judging import score_predictions
 from haet_eval.progress import Silent
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLost

@@ -7,7 +7,8 @@ import pytest
 
 from haet_eval.dataset import load_dataset
 from haet_eval.errors import Verdict
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import Check, Result
 from haet_eval.verification.evidence import Sources

@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from haet_eval.assignment import Assignment
 from haet_eval.competition import Budgets, load_competition
 from haet_eval.dataset import load_dataset
 from haet_eval.errors import SubmissionFailure, Verdict
-from haet_eval.evaluation import train_and_predict
-from haet_eval.findings import Findings
+from haet_eval.evaluation.assignment import Assignment
+from haet_eval.evaluation.counted import train_and_predict
+from haet_eval.evaluation.findings import Findings
 from haet_eval.progress import Silent
 from haet_eval.runtimes.folder import abandoned_folders
 from haet_eval.runtimes.interface import Role

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from haet_eval.cli.main import cli
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.store import Store
 from tests.fixtures.cifar import write_cifar10
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from haet_eval.errors import Verdict
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from tests.fixtures.cifar import write_cifar10, write_cifar100
 
 EXAMPLES = Path(__file__).parents[2] / "submissions"

@@ -8,7 +8,8 @@ import pytest
 from haet_eval.counting.histogram import PHASES, Histogram
 from haet_eval.counting.prices.evaluate import price_of
 from haet_eval.errors import Verdict
-from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.record import Training
 from tests.fixtures.submissions import write_competition, write_submission
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from tests.fixtures.submissions import write_submission
 
 

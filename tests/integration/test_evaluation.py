@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from haet_eval.errors import UsageProblem, Verdict
-from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.record import from_json
 from haet_eval.remote.recount import recount
 from tests.fixtures.submissions import write_competition, write_submission

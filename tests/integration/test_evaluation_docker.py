@@ -10,7 +10,8 @@ import docker
 import pytest
 
 from haet_eval.errors import Verdict
-from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.record import from_json
 from haet_eval.runtimes.leftovers import remove_leftovers
 from tests.fixtures.submissions import write_competition, write_submission

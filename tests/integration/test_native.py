@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from haet_eval.errors import Verdict
-from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.progress import Silent
 from haet_eval.record import Content, Sandbox, from_json, seal, to_json
 from haet_eval.store import Store

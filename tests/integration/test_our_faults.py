@@ -3,10 +3,12 @@
 Each fault is brought about for real, and haet-eval is run as a user runs it.
 """
 
+import contextlib
 import resource
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +16,11 @@ import psutil
 import pytest
 
 import haet_eval
-from haet_eval.errors import ExitCode
+from haet_eval.errors import ExitCode, Verdict
+from haet_eval.record import from_json
 from tests.fixtures.engine_proxy import engine_proxy
 from tests.fixtures.evaluator import FOREVER, PATIENCE_SECONDS, QUICK, Evaluator, containers_of, ended
-from tests.fixtures.submissions import write_submission
+from tests.fixtures.submissions import write_native_competition, write_submission
 
 REPOSITORY = Path(haet_eval.__file__).parents[1]
 
@@ -199,6 +202,62 @@ def test_the_supervisor_of_a_worker_is_killed(evaluator: Evaluator, endless: Pat
         done = ended(program)
     assert_our_fault(done, "stopped from outside", "run it again")
     evaluator.assert_nothing_is_left()
+
+
+SOME_SECONDS = """
+import time
+
+def train(task):
+    end, x = time.monotonic() + 4, torch.ones(1)
+    while time.monotonic() < end:
+        x = x * 1
+    return Linear()
+"""
+
+
+def second_executor(program: subprocess.Popen[str]) -> psutil.Process:
+    """The executor of the training that follows the one under way."""
+    first = worker_of(program, "executor")
+    first.wait(PATIENCE_SECONDS)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ValueError, psutil.NoSuchProcess):  # not there yet, or not yet Python
+            return worker_of(program, "executor")
+        time.sleep(0.1)
+    raise TimeoutError
+
+
+def test_the_executor_is_killed_in_an_audit(evaluator: Evaluator, tmp_path: Path) -> None:
+    """What the first training found is kept."""
+    submission = write_submission(tmp_path / "audited", SOME_SECONDS)
+    with evaluator.running(submission, "--sandbox", "process", "--audit", "resplit") as program:
+        second_executor(program).kill()
+        done = ended(program)
+    assert done.returncode == ExitCode.NOT_QUALIFIED, done.stderr
+    assert "The audit could not be made: the executor was killed" in done.stderr
+    (path,) = evaluator.results.glob("*.json")
+    record = from_json(path.read_text("utf-8"))
+    assert (record.status.verdict, record.audit) == (Verdict.BELOW_THRESHOLD, None)
+    assert not list(evaluator.temporary.iterdir())
+
+
+def test_the_executor_is_killed_in_a_training_that_is_counted_too(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    """The native training that came before is judged all the same."""
+    submission = write_submission(tmp_path / "native", SOME_SECONDS)
+    rules = write_native_competition(tmp_path / "rules.toml")
+    options = ("--sandbox", "process", "--competition", str(rules), "--count")
+    with evaluator.running(submission, *options) as program:
+        worker_of(program, "executor").kill()
+        done = ended(program)
+    assert done.returncode == ExitCode.QUALIFIED, done.stderr
+    assert "The training could not be counted: the executor was killed" in done.stderr
+    (path,) = evaluator.results.glob("*.json")
+    record = from_json(path.read_text("utf-8"))
+    assert record.native is not None
+    assert record.training is None
+    assert not list(evaluator.temporary.iterdir())
 
 
 def test_the_evaluator_is_killed(evaluator: Evaluator, endless: Path) -> None:

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.errors import Verdict
+from haet_eval.evaluation.repetition import merge
 from haet_eval.record import CompetitionInfo, Content, Record, seal
-from haet_eval.repetition import merge
 from haet_eval.reports.html import leaderboard_html
 from haet_eval.reports.rows import make_leaderboard
 from haet_eval.reports.text import printable

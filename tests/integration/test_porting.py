@@ -8,7 +8,8 @@ import pytest
 
 from haet_eval.check.static import look_at
 from haet_eval.errors import Verdict
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.record import Record
 from haet_eval.submission import load_submission
 from tests.fixtures.cifar import write_cifar10

@@ -9,7 +9,8 @@ from haet_eval.cli.main import COMMANDS
 from haet_eval.competition import builtin_competitions, competition_for_task, load_competition
 from haet_eval.dataset import default_data_dir
 from haet_eval.errors import ExitCode, Verdict
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.submission import load_submission
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,8 @@ from textwrap import dedent
 import pytest
 
 from haet_eval.errors import Verdict
-from haet_eval.evaluation import Outcome, Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Outcome, Request
 from tests.fixtures.submissions import write_competition, write_submission
 
 REFUSED = {

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from haet_eval.errors import Verdict
-from haet_eval.evaluation import Request, evaluate
-from haet_eval.starter import start_submission
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
+from haet_eval.submission.starter import start_submission
 from tests.fixtures.cifar import write_cifar10
 
 

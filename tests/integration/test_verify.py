@@ -14,7 +14,8 @@ import pytest
 from haet_eval.counting.bill import bill
 from haet_eval.counting.operations import priced
 from haet_eval.errors import Verdict
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.record import Artifact, Content, HistogramArtifact, Parameters, Record, complexity, seal
 from haet_eval.remote import wire
 from haet_eval.remote.recount import recount

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haet_eval.audit import GAP_P, Redrawn, compare, conclude, redraw
 from haet_eval.data.arrays import Arrays
 from haet_eval.dataset import Dataset, load_dataset
 from haet_eval.errors import Verdict
+from haet_eval.evaluation.audit import GAP_P, Redrawn, compare, conclude, redraw
+from haet_eval.evaluation.repetition import as_run
 from haet_eval.record import Content, Run, Share, seal
-from haet_eval.repetition import as_run
 from haet_eval.reports.audit import audit_lines
 from haet_eval.store import Store, read_record
 from tests.fixtures.records import make_record

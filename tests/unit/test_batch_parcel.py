@@ -10,7 +10,7 @@ from haet_eval.batch.job import Identity, Job
 from haet_eval.batch.parcel import Parcel, pack, unpack
 from haet_eval.competition import Budgets
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.evaluation import Outcome
+from haet_eval.evaluation.request import Outcome
 from haet_eval.record import Artifact, Record
 from haet_eval.store import Store
 from tests.fixtures.records import make_record

@@ -11,10 +11,11 @@ from haet_eval.batch.ledger import Failure, Ledger
 from haet_eval.batch.plan import Item, Options, State, make_plan
 from haet_eval.batch.sources import Source
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
-from haet_eval.evaluation import Request, evaluate
-from haet_eval.packing import pack_submission
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.record import Content, Record, seal
 from haet_eval.store import Store
+from haet_eval.submission.packing import pack_submission
 from tests.fixtures.records import make_record
 from tests.fixtures.submissions import write_competition, write_submission
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from haet_eval.cli.leaderboard import leaderboard
 from haet_eval.competition import load_competition
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
-from haet_eval.record import Record
-from haet_eval.repetition import merge
+from haet_eval.evaluation.repetition import merge
+from haet_eval.record import Content, Record, seal
 from haet_eval.store import Store
 from tests.fixtures.records import make_record, make_training
 
@@ -140,6 +140,27 @@ def test_a_broken_record_is_named_on_stderr_and_the_rest_is_ranked(store: Store)
     assert f"Broken record {path.name}: the record does not match its digest" in result.stderr
     assert "small" in result.stdout
     assert json.loads(run(store, "--json").stdout)["problems"][0]["file"] == path.name
+
+
+def under_changed_rules(record: Record) -> Record:
+    """The same under rules of the same name that an organizer has edited."""
+    assert record.competition is not None
+    rules = record.competition.model_copy(update={"digest": "ed17" * 16})
+    facts = {name: getattr(record, name) for name in Content.model_fields}
+    return seal(Content(**facts | {"competition": rules}))
+
+
+def test_records_under_other_rules_of_the_same_name_are_pointed_out(store: Store) -> None:
+    record = make_record(name="as published")
+    store.add(record)
+    store.add(make_record(name="another"))
+    assert run(store).stderr == ""
+    store.add(under_changed_rules(make_record(name="edited")))
+    assert record.competition is not None
+    told = run(store).stderr
+    assert "The rules of haet2021 changed between records that are ranked together" in told
+    assert record.competition.digest[:8] in told
+    assert "ed17ed17" in told
 
 
 def test_a_missing_directory_is_the_users_problem(tmp_path: Path) -> None:

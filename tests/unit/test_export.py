@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from haet_eval.cli.export import export
 from haet_eval.errors import EnvironmentProblem, UsageProblem
-from haet_eval.evaluation import Request, evaluate
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.export.contents import artifacts_of
 from haet_eval.signing import make_keys, sign
 from haet_eval.store import Store, read_record

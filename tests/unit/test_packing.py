@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from haet_eval.errors import EnvironmentProblem, ExitCode, InvalidSubmission, UsageProblem
-from haet_eval.packing import pack_submission
-from haet_eval.starter import start_submission
 from haet_eval.submission import load_submission
+from haet_eval.submission.packing import pack_submission
+from haet_eval.submission.starter import start_submission
 from tests.fixtures.submissions import write_competition
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from haet_eval.competition import Runs
 from haet_eval.errors import Verdict
+from haet_eval.evaluation.repetition import merge, seeds, split
 from haet_eval.ranking import rank, summarize
 from haet_eval.record import Content, Record, from_json, seal, to_json
-from haet_eval.repetition import merge, seeds, split
 from haet_eval.verification.check import Result
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.runs import check_runs

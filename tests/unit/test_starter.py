@@ -10,8 +10,8 @@ from haet_eval.cli.new import TASKS
 from haet_eval.cli.new import new as new_command
 from haet_eval.competition import competition_for_task, load_competition
 from haet_eval.errors import EnvironmentProblem, UsageProblem
-from haet_eval.starter import start_submission
 from haet_eval.submission import load_submission
+from haet_eval.submission.starter import start_submission
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import torch
 
 from haet_eval.competition import Budgets
 from haet_eval.counting.bill import bill
+from haet_eval.evaluation.workers import executor_threads, open_run
 from haet_eval.remote.client.task import Task
 from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import Job, Start
 from haet_eval.remote.relay import SubmissionLost
 from haet_eval.runtimes.process import ProcessRuntime
-from haet_eval.workers import executor_threads, open_run
 from tests.integration.battery.running import run_cases
 
 BUDGETS = Budgets(readback_bytes=1 << 22, upload_bytes=1 << 24, wall_seconds=600)

@@ -11,7 +11,7 @@ from typing import Final
 
 from haet_eval.atomic import Draft
 from haet_eval.errors import EnvironmentProblem, InvalidSubmission, UsageProblem
-from haet_eval.manifest import MANIFEST_NAME, read_manifest
+from haet_eval.submission.manifest import MANIFEST_NAME, read_manifest
 
 _TEMPLATE: Final = files("haet_eval") / "resources" / "template"
 _LONGEST_TITLE: Final = 80

@@ -3,46 +3,25 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from haet_eval.assignment import Assignment
-from haet_eval.competition import Ranking
-from haet_eval.energy.choice import Choice
 from haet_eval.energy.measurement import Measurement, measured
 from haet_eval.errors import SubmissionFailure
-from haet_eval.findings import Findings
+from haet_eval.evaluation.assignment import Assignment
+from haet_eval.evaluation.findings import Findings
+from haet_eval.evaluation.metering import PHASE_OF_RANKING, Metering
+from haet_eval.evaluation.nodes import NodesRun, open_nodes
+from haet_eval.evaluation.workers import executor_threads
 from haet_eval.native.messages import Setting
-from haet_eval.nodes import NodesRun, open_nodes
 from haet_eval.progress import Observer, Tick
 from haet_eval.record import EnergyPhase
 from haet_eval.remote.relay import SubmissionLost
 from haet_eval.runtimes.interface import Runtime
-from haet_eval.workers import executor_threads
 
 _WATCH_SECONDS: Final = 0.2
-_PHASE_OF_RANKING: Final[Mapping[str, EnergyPhase]] = {
-    "training_energy": "train",
-    "inference_energy": "predict",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Metering:
-    """How energy is measured. `choice` None stands for `auto` where energy is ranked, else for not at all."""
-
-    choice: Choice | None = None
-    cpu_watts: float | None = None
-
-    def meters(self, ranking: Ranking) -> Choice | None:
-        """Those of a run under rules that rank by this."""
-        return self.choice or ("auto" if ranking in _PHASE_OF_RANKING else None)
-
-
-AS_RANKED: Final = Metering()
 
 
 def train_and_predict(
@@ -150,7 +129,7 @@ def _measured(
         try:
             yield energy
         finally:
-            phase = _PHASE_OF_RANKING.get(ranking, "train")
+            phase = PHASE_OF_RANKING.get(ranking, "train")
             findings.energy = energy.facts(phase, _iterations(assignment) if phase == "predict" else 1)
 
 

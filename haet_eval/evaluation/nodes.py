@@ -9,13 +9,13 @@ from typing import Final, NoReturn
 
 from haet_eval.competition import Budgets
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.evaluation.workers import END_SECONDS, Watch, accept, executor_threads, limits_of
 from haet_eval.native.node import Node
 from haet_eval.remote.connection import Connection
 from haet_eval.remote.relay import SubmissionLost
 from haet_eval.runtimes.failures import judge_end
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.interface import MeetingPoint, Network, Role, Runtime, Worker, WorkerLimits
-from haet_eval.workers import END_SECONDS, Watch, accept, executor_threads, limits_of
 
 _MOST_TEMPORARY_BYTES: Final = 1 << 30
 _HEARSAY_SECONDS: Final = 0.5

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from haet_eval.archive import ArchiveLimits
+from haet_eval.archive import ArchiveLimits, pack
 from haet_eval.atomic import Draft
 from haet_eval.competition import competition_for_task, load_competition
 from haet_eval.errors import EnvironmentProblem, UsageProblem
-from haet_eval.submission import Submission, load_submission, pack
+from haet_eval.submission.loading import Submission, load_submission
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from haet_eval.archive import ArchiveLimits, pack, pack_folder, unpack
-from haet_eval.entrypoint import check_entrypoint
 from haet_eval.errors import InvalidSubmission, UsageProblem
-from haet_eval.manifest import MANIFEST_NAME, Manifest, read_manifest
-
-__all__ = ["ArchiveLimits", "Submission", "load_submission", "pack"]
+from haet_eval.submission.entrypoint import check_entrypoint
+from haet_eval.submission.manifest import MANIFEST_NAME, Manifest, read_manifest
 
 
 @dataclass(frozen=True, slots=True)

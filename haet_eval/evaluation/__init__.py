@@ -1,0 +1,1 @@
+"""Judging one submission: the stages, what each finds out, and the workers that they start."""
