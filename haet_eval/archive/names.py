@@ -15,6 +15,14 @@ TEXT_SUFFIXES: Final = frozenset(
 TEXT_NAMES: Final = frozenset({"authors", "citation", "copying", "license", "notice", "readme"})
 FORBIDDEN_MODULES: Final = sys.stdlib_module_names | {"haet_eval", "numpy", "torch", "torchvision"}
 
+_INSTEAD: Final = {
+    ".zip": "put the files that are in it beside haet.toml",
+    ".ipynb": "put its code into a .py file",
+    **dict.fromkeys(
+        (".bin", ".ckpt", ".npy", ".npz", ".onnx", ".pickle", ".pkl", ".pt", ".pth", ".safetensors"),
+        "remove it; weights and data cannot be brought along",
+    ),
+}
 _LITTER_NAMES: Final = frozenset({"__macosx", "__pycache__", "desktop.ini", "thumbs.db", "venv"})
 _STARTUP_MODULES: Final = frozenset({"sitecustomize", "usercustomize"})
 _WINDOWS_DEVICES: Final = frozenset(
@@ -145,12 +153,13 @@ def check_kind(path: str) -> None:
     label = shown(path)
     if stem in _STARTUP_MODULES or suffix == ".pth":
         raise InvalidSubmission(
-            f"{label} would be run when Python starts; remove it.", code="name-startup-module"
+            f"{label} has a name that Python runs when it starts; {_INSTEAD.get(suffix, 'rename it')}.",
+            code="name-startup-module",
         )
     if suffix not in TEXT_SUFFIXES and (suffix or stem.split("-")[0] not in TEXT_NAMES):
         raise InvalidSubmission(
             f"{label} is not of a text type ({', '.join(sorted(TEXT_SUFFIXES))}, README, LICENSE, …); "
-            "only text is accepted.",
+            f"only text is accepted: {_INSTEAD.get(suffix, 'remove it')}.",
             code="file-type",
         )
     if suffix == ".py":

@@ -18,12 +18,20 @@ def check_text(path: str, content: bytes) -> None:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidSubmission(
-            f"{label} is not UTF-8 text (byte {error.start}); only text is accepted.", code="file-not-utf8"
+            f"{label} is not UTF-8 text ({_seen(content, error.start)}); save it as UTF-8.",
+            code="file-not-utf8",
         ) from None
     if "\0" in text:
         raise InvalidSubmission(f"{label} has a NUL character in it; only text is accepted.", code="file-nul")
     if path.casefold().endswith(".py"):
         _check_encoding(label, content)
+
+
+def _seen(content: bytes, position: int) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "it seems to be UTF-16"
+    line = content.count(b"\n", 0, position) + 1
+    return f"line {line} has the byte 0x{content[position]:02x}"
 
 
 def _check_encoding(label: str, source: bytes) -> None:

@@ -33,7 +33,10 @@ def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
     check_distinct(entry.name for entry in entries)
     files = [entry for entry in entries if not entry.is_folder and not is_litter(entry.name)]
     if not files:
-        raise InvalidSubmission("The archive has no files in it.", code="zip-empty")
+        raise InvalidSubmission(
+            "The submission has no files in it; `haet-eval new FOLDER` writes one to begin with.",
+            code="zip-empty",
+        )
     wrapper = _wrapping_folders([entry.name for entry in files])
     contents: dict[str, bytes] = {}
     left = limits.unpacked_bytes

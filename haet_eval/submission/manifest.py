@@ -105,10 +105,20 @@ def read_manifest(content: bytes) -> Manifest:
     try:
         return _File.model_validate(table).submission
     except ValidationError as error:
-        problems = [_explain(detail) for detail in error.errors(include_url=False)]
+        problems = "; ".join(_problems(error.errors(include_url=False))[:5])
         raise InvalidSubmission(
-            f"{MANIFEST_NAME}: {'; '.join(problems[:5])}.", code="manifest-invalid"
+            f"{MANIFEST_NAME}: {problems}{'' if problems.endswith('?') else '.'}", code="manifest-invalid"
         ) from None
+
+
+def _problems(details: list[ErrorDetails]) -> list[str]:
+    """Each mistake once: a misspelt key is not missing as well, nor are keys outside a table not begun."""
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    misspelt = {(*loc[:-1], meant) for loc in unknown if (meant := _meant(str(loc[-1]), len(loc) > 1))}
+    told = [detail for detail in details if detail["type"] != "missing" or detail["loc"] not in misspelt]
+    if any(detail["type"] == "missing" and detail["loc"] == ("submission",) for detail in told):
+        told = [detail for detail in told if detail["loc"][0] not in Manifest.model_fields]
+    return [_explain(detail) for detail in told]
 
 
 def _explain(detail: ErrorDetails) -> str:
@@ -135,10 +145,16 @@ def _explain(detail: ErrorDetails) -> str:
 
 
 def _explain_unknown(key: str, inside: bool) -> str:
-    known = list(Manifest.model_fields) if inside else ["submission"]
-    close = difflib.get_close_matches(key, known, n=1)
-    if close:
-        return f"unknown key {key[:40]!r}; did you mean `{close[0]}`?"
+    if meant := _meant(key, inside):
+        return f"unknown key {key[:40]!r}; did you mean `{meant}`?"
     if key in Manifest.model_fields:
         return f"`{key}` stands outside the table; move it below the line [submission]"
-    return f"unknown key {key[:40]!r}; the keys are {', '.join(f'`{name}`' for name in known)}"
+    return f"unknown key {key[:40]!r}; the keys are {', '.join(f'`{name}`' for name in _known(inside))}"
+
+
+def _meant(key: str, inside: bool) -> str:
+    return next(iter(difflib.get_close_matches(key, _known(inside), n=1)), "")
+
+
+def _known(inside: bool) -> list[str]:
+    return list(Manifest.model_fields) if inside else ["submission"]
