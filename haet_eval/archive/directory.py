@@ -104,7 +104,7 @@ def _find_directory(archive: bytes) -> tuple[int, int, int]:
     """Where the central directory starts, how many entries it has, where it ends."""
     end = archive.rfind(_END_MAGIC, max(0, len(archive) - _END.size - _LONGEST_COMMENT))
     if end < 0 or end + _END.size > len(archive):
-        raise InvalidSubmission(_no_zip(archive), code="zip-not-a-zip")
+        raise _no_zip(archive)
     _, disk, start_disk, on_disk, count, size, start, comment = _END.unpack_from(archive, end)
     if _ZIP64_16 in (on_disk, count) or _ZIP64_32 in (size, start):
         raise InvalidSubmission(_zip64("The zip"), code="zip-zip64")
@@ -271,17 +271,21 @@ def _decode_name(header: _Header) -> str:
         ) from None
 
 
-def _no_zip(content: bytes) -> str:
+def _no_zip(content: bytes) -> InvalidSubmission:
     if not content:
-        return "The file is empty, and not a zip archive: copy it once more, or zip the submission again."
-    if content.startswith(_LOCAL_MAGIC):
-        return (
-            "The zip archive is cut short, or has data after its end: "
-            "copy it once more, or zip the submission again."
+        return InvalidSubmission(
+            "The file is empty: copy it once more, or zip the submission again.", code="zip-not-a-zip"
         )
-    return (
+    if content.startswith(_LOCAL_MAGIC):
+        return InvalidSubmission(
+            "The zip archive is cut short, or has data after its end: copy it once more, "
+            "or zip the submission again.",
+            code="zip-not-a-zip",
+        )
+    return InvalidSubmission(
         "The file is not a zip archive: name the folder that haet.toml lies in, "
-        "or make a zip of it by `haet-eval pack FOLDER`."
+        "or make a zip of it by `haet-eval pack FOLDER`.",
+        code="zip-not-a-zip",
     )
 
 

@@ -151,15 +151,16 @@ def check_kind(path: str) -> None:
     file = PurePosixPath(path)
     stem, suffix = file.stem.casefold(), file.suffix.casefold()
     label = shown(path)
+    instead = _INSTEAD.get(suffix, "remove it")
     if stem in _STARTUP_MODULES or suffix == ".pth":
         raise InvalidSubmission(
-            f"{label} has a name that Python runs when it starts; {_INSTEAD.get(suffix, 'rename it')}.",
+            f"{label} has a name that Python runs when it starts; {instead}.",
             code="name-startup-module",
         )
     if suffix not in TEXT_SUFFIXES and (suffix or stem.split("-")[0] not in TEXT_NAMES):
         raise InvalidSubmission(
             f"{label} is not of a text type ({', '.join(sorted(TEXT_SUFFIXES))}, README, LICENSE, …); "
-            f"only text is accepted: {_INSTEAD.get(suffix, 'remove it')}.",
+            f"only text is accepted: {instead}.",
             code="file-type",
         )
     if suffix == ".py":

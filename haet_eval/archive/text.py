@@ -17,8 +17,9 @@ def check_text(path: str, content: bytes) -> None:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
+        seen = _seen(content, error.start)
         raise InvalidSubmission(
-            f"{label} is not UTF-8 text ({_seen(content, error.start)}); save it as UTF-8.",
+            f"{label} is not UTF-8 text ({seen}); save it as UTF-8.",
             code="file-not-utf8",
         ) from None
     if "\0" in text:

@@ -29,19 +29,18 @@ def _module_path(files: Mapping[str, bytes], module: str) -> str:
     for path in (f"{stem}/__init__.py", f"{stem}.py"):
         if path in files:
             return path
-    found = sorted(path for path in files if path.endswith(".py"))
+    modules = sorted(path for path in files if path.endswith(".py"))
+    found = ", ".join(modules[:10]) or "none"
+    instead = _naming(modules[0]) if modules else ""
     raise InvalidSubmission(
-        f"The entrypoint's module {stem}.py is not there. Python files found: "
-        f"{', '.join(found[:10]) or 'none'}.{_naming(found)}",
+        f"The entrypoint's module {stem}.py is not there. Python files found: {found}.{instead}",
         code="entrypoint-module",
     )
 
 
-def _naming(found: list[str]) -> str:
-    if not found:
-        return ""
-    module = found[0].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    return f' Name the one with `train` in haet.toml, as in entrypoint = "{module}:train".'
+def _naming(path: str) -> str:
+    module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return f' Name the one with the function in haet.toml, as in entrypoint = "{module}:train".'
 
 
 def _parse(path: str, source: bytes) -> ast.Module:

@@ -90,7 +90,11 @@ def _find_manifest(files: Mapping[str, bytes]) -> Manifest:
     if MANIFEST_NAME in files:
         return read_manifest(files[MANIFEST_NAME])
     similar = [path for path in files if path.lower().endswith((MANIFEST_NAME, ".toml"))]
-    hint = f" Found instead: {', '.join(similar[:5])}." if similar else ""
+    hint = (
+        f"Found instead: {', '.join(similar[:5])}."
+        if similar
+        else "`haet-eval new FOLDER` writes one to copy from."
+    )
     raise InvalidSubmission(
-        f"There is no {MANIFEST_NAME} at the top of the submission.{hint}", code="manifest-missing"
+        f"There is no {MANIFEST_NAME} at the top of the submission. {hint}", code="manifest-missing"
     )

@@ -106,9 +106,8 @@ def read_manifest(content: bytes) -> Manifest:
         return _File.model_validate(table).submission
     except ValidationError as error:
         problems = "; ".join(_problems(error.errors(include_url=False))[:5])
-        raise InvalidSubmission(
-            f"{MANIFEST_NAME}: {problems}{'' if problems.endswith('?') else '.'}", code="manifest-invalid"
-        ) from None
+        problems += "" if problems.endswith("?") else "."
+        raise InvalidSubmission(f"{MANIFEST_NAME}: {problems}", code="manifest-invalid") from None
 
 
 def _problems(details: list[ErrorDetails]) -> list[str]:

@@ -480,7 +480,9 @@ def test_text_files_are_accepted(name: str) -> None:
 
 
 def test_compiled_code_under_the_name_of_a_source(refused: Refuse) -> None:
-    assert "'x.py' is not UTF-8 text (byte 0)" in refused(beside(Member("x.py", b"\xa7\r\r\n\0\0\0\0")))
+    assert "'x.py' is not UTF-8 text (line 1 has the byte 0xa7)" in refused(
+        beside(Member("x.py", b"\xa7\r\r\n\0\0\0\0"))
+    )
     assert "'x.txt' has a NUL character in it" in refused(beside(Member("x.txt", b"a\0b")))
 
 
@@ -501,7 +503,7 @@ def test_source_that_reads_otherwise_to_python(refused: Refuse, source: bytes) -
     "name", ["sitecustomize.py", "usercustomize.py", "a/sitecustomize.py", "SiteCustomize.py", "x.pth"]
 )
 def test_file_that_python_runs_at_its_start(refused: Refuse, name: str) -> None:
-    assert f"{name!r} would be run when Python starts" in refused(beside(Member(name)))
+    assert f"{name!r} has a name that Python runs when it starts" in refused(beside(Member(name)))
 
 
 @pytest.mark.parametrize(
@@ -524,13 +526,21 @@ def test_folders_that_wrap_everything_are_taken_off() -> None:
     assert list(unpack(Zip(members).write(), LIMITS)) == ["b/y.py", "x.py"]
 
 
-@pytest.mark.parametrize("archive", [b"", b"PK", b"PK\5\6", b"\x1f\x8b\x08" + bytes(50), TRAIN])
+@pytest.mark.parametrize("archive", [b"PK", b"PK\5\6", b"\x1f\x8b\x08" + bytes(50), TRAIN])
 def test_file_that_is_no_zip(refused: Refuse, archive: bytes) -> None:
     assert "not a zip archive" in refused(archive)
 
 
+def test_file_of_no_bytes(refused: Refuse) -> None:
+    assert "The file is empty" in refused(b"")
+
+
+def test_zip_that_is_cut_short(refused: Refuse) -> None:
+    assert "is cut short" in refused(beside(Member("x.py", b"x"))[:60])
+
+
 def test_empty_zip(refused: Refuse) -> None:
-    assert refused(Zip().write()) == "The archive has no files in it."
+    assert "The submission has no files in it; `haet-eval new" in refused(Zip().write())
 
 
 def test_every_cut_of_a_zip_is_refused() -> None:

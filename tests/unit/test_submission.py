@@ -236,6 +236,48 @@ def test_a_file_that_is_no_zip(tmp_path: Path) -> None:
         load_submission(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("weights.pt", "weights and data cannot be brought along"),
+        ("weights.pth", "weights and data cannot be brought along"),
+        ("train.ipynb", "put its code into a .py file"),
+        ("inner.zip", "put the files that are in it beside haet.toml"),
+        ("picture.png", "remove it."),
+    ],
+)
+def test_a_file_that_is_no_text_is_told_what_becomes_of_it(tmp_path: Path, name: str, advice: str) -> None:
+    source = folder(tmp_path / "it", {"haet.toml": MANIFEST, "submission.py": TRAIN, name: b"x"})
+    with pytest.raises(InvalidSubmission) as caught:
+        load_submission(source)
+    assert caught.value.reason.startswith(f"'{name}'")
+    assert advice in caught.value.reason
+
+
+def test_text_in_another_encoding_is_to_be_saved_as_utf8(tmp_path: Path) -> None:
+    for content, seen in (
+        (MANIFEST.encode("utf-16"), "it seems to be UTF-16"),
+        (MANIFEST.replace("Testers", "Jörg").encode("latin-1"), "line 4 has the byte 0xf6"),
+    ):
+        with pytest.raises(InvalidSubmission) as caught:
+            load_submission(folder(tmp_path, {"haet.toml": content, "submission.py": TRAIN}))
+        assert caught.value.reason == f"'haet.toml' is not UTF-8 text ({seen}); save it as UTF-8."
+
+
+def test_a_submission_without_a_manifest_is_told_where_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSubmission, match=r"no haet.toml .* `haet-eval new FOLDER` writes one"):
+        load_submission(folder(tmp_path / "it", {"submission.py": TRAIN}))
+
+
+def test_a_misspelt_key_is_told_once(tmp_path: Path) -> None:
+    assert reason(tmp_path, MANIFEST.replace("team", "taem")) == (
+        "haet.toml: unknown key 'taem'; did you mean `team`?"
+    )
+    assert reason(tmp_path, MANIFEST.replace("[submission]", "[submision]")) == (
+        "haet.toml: unknown key 'submision'; did you mean `submission`?"
+    )
+
+
 def test_a_missing_manifest_names_what_was_found(tmp_path: Path) -> None:
     source = folder(tmp_path / "it", {"submission.py": TRAIN, "conf/haet.toml": MANIFEST})
     with pytest.raises(
@@ -270,7 +312,12 @@ def test_a_paper_is_description_enough(tmp_path: Path) -> None:
         ("[submission", "haet.toml is not valid TOML"),
         ("x = " + "[" * 5000, "haet.toml is not valid TOML"),
         ("", "the table [submission] is missing"),
-        ('name = "x"', "`name` stands outside the table"),
+        (
+            'name = "x"',
+            "haet.toml: the table [submission] is missing; begin the file with the line [submission].",
+        ),
+        ('name = "x"\n' + MANIFEST, "`name` stands outside the table"),
+        (with_line('taem = "x"'), "unknown key 'taem'; did you mean `team`?"),
         ("submission = 3", "the table [submission] is missing"),
         (with_line('name = ""'), "`name` is empty"),
         (with_line(f'name = "{"x" * 81}"'), "`name` is longer than 80 characters"),
@@ -303,7 +350,9 @@ def test_a_dotted_entrypoint_is_found(tmp_path: Path) -> None:
 
 
 def test_a_missing_module_names_those_that_are_there(tmp_path: Path) -> None:
-    assert "module submission.py is not there. Python files found: model.py" in reason(tmp_path, model=TRAIN)
+    said = reason(tmp_path, model=TRAIN, method__net="")
+    assert "module submission.py is not there. Python files found: method/net.py, model.py." in said
+    assert said.endswith('as in entrypoint = "method.net:train".')
 
 
 def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
