@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
@@ -541,6 +541,18 @@ def document_digest(document: Mapping[str, Any]) -> str:
     content = {key: value for key, value in document.items() if key not in _OUTSIDE_THE_DIGEST}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def artifacts_of(part: object, name: str = "") -> Iterator[tuple[str, Artifact]]:
+    """Every artefact that a record, or a part of it, names; with what it is called there."""
+    if isinstance(part, Artifact):
+        yield name, part
+    elif isinstance(part, BaseModel):
+        for field in type(part).model_fields:
+            yield from artifacts_of(getattr(part, field), field)
+    elif isinstance(part, tuple):
+        for one in part:
+            yield from artifacts_of(one, name)
 
 
 def seal(content: Content) -> Record:

@@ -9,7 +9,7 @@ from haet_eval.batch.job import Job
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.request import Outcome
 from haet_eval.ranking import Entry, place, summarize
-from haet_eval.record import Record, from_json
+from haet_eval.record import Record, artifacts_of, from_json
 from haet_eval.store import Store
 
 _NAME: Final = re.compile(r"(?P<digest>[0-9a-f]{64})\.[a-z.]+")
@@ -57,6 +57,10 @@ def _checked(parcel: Parcel, job: Job) -> Record:
         named = _NAME.fullmatch(name)
         if named is None or hashlib.sha256(data).hexdigest() != named["digest"]:
             raise _damaged(job, f"the artefact {name} is not what its digest says")
+    there = {name.partition(".")[0] for name in parcel.artifacts}
+    missing = [name for name, artifact in artifacts_of(record) if artifact.sha256 not in there]
+    if missing:
+        raise _damaged(job, f"the record names artefacts that did not come along: {', '.join(missing)}")
     rules = record.competition.digest if record.competition else None
     if (record.submission.sha256, rules) != (job.identity.submission, job.identity.competition):
         raise _damaged(job, "the record is of another submission or other rules")

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel
-
 from haet_eval.competition import Competition, Limits, builtin_competitions, load_competition
 from haet_eval.competition.loading import builtin_text
 from haet_eval.errors import SubmissionFailure, UsageProblem
 from haet_eval.evaluation.findings import unread_submission
-from haet_eval.record import Artifact, Record
+from haet_eval.record import Artifact, Record, artifacts_of
 from haet_eval.signing import signature_path
 from haet_eval.store import Store, read_record
 from haet_eval.submission import ArchiveLimits, load_submission, pack
@@ -99,18 +97,6 @@ def gather(
         )
         for path, record in records.items()
     ]
-
-
-def artifacts_of(part: object, name: str = "") -> Iterator[tuple[str, Artifact]]:
-    """Every artefact that a record, or a part of it, names; with what it is called there."""
-    if isinstance(part, Artifact):
-        yield name, part
-    elif isinstance(part, BaseModel):
-        for field in type(part).model_fields:
-            yield from artifacts_of(getattr(part, field), field)
-    elif isinstance(part, tuple):
-        for one in part:
-            yield from artifacts_of(one, name)
 
 
 def _artifacts(path: Path, record: Record) -> Iterator[Piece]:

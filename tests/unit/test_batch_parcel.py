@@ -15,6 +15,14 @@ from haet_eval.record import Artifact, Record
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
 
+ARTIFACTS = {
+    "trace": "trace",
+    "model": "safetensors",
+    "histogram": "histogram.json",
+    "predictions": "predictions.txt",
+}
+"""What the records of these tests name, by content."""
+
 
 def job_of(record: Record) -> Job:
     assert record.competition is not None
@@ -26,8 +34,8 @@ def job_of(record: Record) -> Job:
 def parcel(tmp_path: Path) -> Parcel:
     there = Store(tmp_path / "there")
     record = make_record()
-    there.put_artifact(b"weights", "safetensors")
-    there.put_artifact(b"1\n2\n", "predictions.txt")
+    for name, suffix in ARTIFACTS.items():
+        there.put_artifact(name.encode(), suffix)
     return pack(Outcome(record, there.add(record)))
 
 
@@ -42,8 +50,8 @@ def test_record_and_artefacts_arrive_whole_and_are_ranked_here(tmp_path: Path, p
     assert outcome.record.record_id == record.record_id
     assert outcome.record.rank is not None
     assert (outcome.record.rank.position, outcome.record.rank.of) == (2, 2)
-    weights = Artifact(sha256=hashlib.sha256(b"weights").hexdigest(), bytes=7)
-    assert here.read_artifact(weights) == b"weights"
+    weights = Artifact(sha256=hashlib.sha256(b"model").hexdigest(), bytes=5)
+    assert here.read_artifact(weights) == b"model"
     assert sorted(path.name for path in here.artifacts.iterdir()) == sorted(parcel.artifacts)
 
 
@@ -55,6 +63,7 @@ def test_nothing_of_a_changed_parcel_is_kept(tmp_path: Path, parcel: Parcel) -> 
         replace(parcel, record=parcel.record.replace(b"9412", b"9999")),
         replace(parcel, record=b"{}"),
         replace(parcel, artifacts=parcel.artifacts | {name: b"other"}),
+        replace(parcel, artifacts={n: data for n, data in parcel.artifacts.items() if n != name}),
         replace(parcel, artifacts={"../../escape.json": b"other"}),
         replace(parcel, artifacts={f"{hashlib.sha256(b'x').hexdigest()}./../../../escape": b"x"}),
     ]

@@ -14,7 +14,7 @@ from haet_eval.cli.export import export
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
-from haet_eval.export.contents import artifacts_of
+from haet_eval.record import artifacts_of
 from haet_eval.signing import make_keys, sign
 from haet_eval.store import Store, read_record
 from haet_eval.verification.evidence import Sources
