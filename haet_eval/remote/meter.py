@@ -461,8 +461,11 @@ class Meter:
         """The executor has refused: nothing has happened, but that it did may tell of the inputs' values.
 
         Raises:
+            WireError: something may have happened.
             SubmissionFailure: learning this used up the budget.
         """
+        if question.template is not None and question.template.operator.piecewise:
+            raise WireError(f"{question.template.operator.name} may have written some tensors of a list")
         if _tainted(question.inputs):
             self.charges.readback(NUMBER_BYTES)
         self._pass(question.record, 1, Kind.REFUSED)

@@ -328,7 +328,10 @@ class Executor:
         floats: tuple[float, ...],
         error: Exception,
     ) -> Failure:
-        """A failure that does not depend on values is the submission's to handle, and may be told whole."""
+        """A failure that does not depend on values may be told whole.
+
+        It is also the submission's to handle, unless some tensors of a list may have been written by then.
+        """
         if definition is not None:
             meta = torch.device("meta")
             shapes = [torch.empty_strided(t.size(), t.stride(), dtype=t.dtype, device=meta) for t in inputs]
@@ -337,12 +340,22 @@ class Executor:
             except NotImplementedError:
                 pass
             except Exception as shape_error:
-                return Failure(Status.REFUSED, f"{template.name}: {shape_error}")
+                status = Status.FATAL if _writes_lists(template.operator) else Status.REFUSED
+                return Failure(status, f"{template.name}: {shape_error}")
         return Failure(Status.FATAL, f"{template.name} failed: {_without_values(error)}")
 
 
 _NUMBER: Final = struct.Struct("<I")
 _DIGITS: Final = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+
+
+def _writes_lists(operator: Any) -> bool:
+    return any(
+        argument.alias_info is not None
+        and argument.alias_info.is_write
+        and argument.type.kind() == "ListType"
+        for argument in operator._schema.arguments
+    )
 
 
 def _late(template: Template, error: Exception) -> str:

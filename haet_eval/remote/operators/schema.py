@@ -100,6 +100,11 @@ class Operator:
         return "inplace_view" in self.tags
 
     @property
+    def piecewise(self) -> bool:
+        """Whether it writes the tensors of a list one by one: it may fail when some of them are written."""
+        return any(parameter.written and parameter.is_list for parameter in self.parameters)
+
+    @property
     def base(self) -> str:
         """The name without namespace and overload: `add` of `aten.add.Tensor`."""
         return self.name.split(".")[1]

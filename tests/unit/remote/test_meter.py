@@ -250,6 +250,15 @@ def test_a_number_learned_from_a_constant_is_charged_nothing() -> None:
     assert bench.meter.charges.readback_bytes == 0
 
 
+def test_a_call_that_may_have_written_some_tensors_of_a_list_cannot_be_refused() -> None:
+    bench = Bench()
+    first, second = bench.ones(3), bench.ones(4)
+    arguments: dict[str, Value] = {"self": (TENSOR, TENSOR), "other": (TENSOR, TENSOR)}
+    question = bench.ask(frames.define("aten._foreach_add_.List", arguments, (first, second, first, first)))
+    with pytest.raises(WireError, match="some tensors of a list"):
+        bench.meter.refuse(question)
+
+
 def test_a_refusal_tells_of_the_data_and_is_charged() -> None:
     bench = Bench()
     question = bench.ask(frames.define("aten.relu.default", {"self": TENSOR}, (bench.images,)))
