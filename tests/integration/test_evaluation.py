@@ -95,6 +95,21 @@ FAILURES = {
     ),
     "an exit": ("def train(task):\n    raise SystemExit(0)", Verdict.FAILED, ["SystemExit"]),
     "no module": ("def train(task):\n    return 3", Verdict.FAILED, ["returned int", "torch.nn.Module"]),
+    "a train that takes more than the task": (
+        "def train(task, lr):\n    return Linear()",
+        Verdict.FAILED,
+        ["train(task, lr) cannot be called with the task alone", "write `def train(task):`"],
+    ),
+    "a model that returns nothing": (
+        "def train(task):\n    model = Linear()\n    model.forward = lambda images: None\n    return model",
+        Verdict.FAILED,
+        ["the model returned NoneType; it must return a tensor of logits"],
+    ),
+    "images left as integers": (
+        "def train(task):\n    Linear().head(task.images.flatten(1))",
+        Verdict.FAILED,
+        ["images are uint8", "`images / 255`", "submission.py, line 14"],
+    ),
     "a shape error": (
         "def train(task):\n    task.images @ task.labels",
         Verdict.FAILED,

@@ -6,13 +6,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
 from haet_eval.remote.client.dispatch import Dispatcher
 from haet_eval.remote.client.lazy import install_lazy_parameters
-from haet_eval.remote.client.link import Link, RemoteError
+from haet_eval.remote.client.link import Link
 from haet_eval.remote.client.mode import RemoteMode, install_in_threads
 from haet_eval.remote.client.optimizers import install_eager_optimizers
 from haet_eval.remote.client.output import OutputCapture
@@ -93,13 +93,36 @@ def hand_in(dispatcher: Dispatcher, model: Any) -> None:
     Raises:
         TypeError: it is no module, or holds a tensor that is not in the executor.
     """
-    if not isinstance(model, torch.nn.Module):
-        raise TypeError(f"train() returned {type(model).__name__}; it must return a torch.nn.Module")
+    module = module_or_mistake(model)
     tensors = [
-        *_model_tensors(model.named_parameters(remove_duplicate=False), _parameter_role),
-        *_model_tensors(model.named_buffers(remove_duplicate=False), lambda _: "buffer"),
+        *_model_tensors(module.named_parameters(remove_duplicate=False), _parameter_role),
+        *_model_tensors(module.named_buffers(remove_duplicate=False), lambda _: "buffer"),
     ]
     dispatcher.link.request(Returned(tensors=tuple(tensors)).encode())
+
+
+def module_or_mistake(returned: Any) -> torch.nn.Module:
+    """What train() returned, if it is a module.
+
+    Raises:
+        TypeError: it is none; says what to return instead.
+    """
+    if isinstance(returned, torch.nn.Module):
+        return returned
+    kind = "Tensor" if isinstance(returned, torch.Tensor) else type(returned).__name__
+    raise TypeError(f"train() returned {kind}; it must return a torch.nn.Module{_module_instead(returned)}")
+
+
+def _module_instead(returned: Any) -> str:
+    if returned is None:
+        return ": end it with `return model`"
+    if isinstance(returned, dict):
+        return ": return the model itself, and not its state_dict()"
+    if isinstance(returned, tuple | list):
+        return ": return the model alone, and show the rest by task.report()"
+    if isinstance(returned, type):
+        return f": return one that is made, as in `return {returned.__name__}()`"
+    return ""
 
 
 def _parameter_role(parameter: torch.Tensor) -> str:
@@ -123,9 +146,9 @@ def _model_tensors(named: Any, role: Callable[[torch.Tensor], str]) -> list[Mode
 
 
 def _predict(dispatcher: Dispatcher, model: torch.nn.Module) -> None:
+    number: int | None = None
     logits: Any = None
     while True:
-        number = None if logits is None else _number(logits)
         answer = dispatcher.link.request(Predicted(logits=number).encode())
         batch = Batch.model_validate_json(answer)
         del logits
@@ -133,13 +156,11 @@ def _predict(dispatcher: Dispatcher, model: torch.nn.Module) -> None:
             return
         with torch.no_grad():
             logits = model(dispatcher.adopt(batch.shape, torch.uint8))
+        number = _number(logits)
 
 
 def _number(logits: Any) -> int:
     if not isinstance(logits, RemoteTensor):
-        _no_logits(logits)
-    return logits._handle.number
-
-
-def _no_logits(value: Any) -> NoReturn:
-    raise RemoteError(f"the model returned {type(value).__name__}; it must return a tensor of logits")
+        raise TypeError(f"the model returned {type(logits).__name__}; it must return a tensor of logits")
+    number: int = logits._handle.number
+    return number

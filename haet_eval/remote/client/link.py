@@ -24,12 +24,23 @@ NO_EXTENSION: Final = (
 )
 
 
+_ADVICE: Final = (
+    ("Byte", "images are uint8: compute with `images / 255`, or with `images.float()`"),
+    ("unsigned char", "images are uint8: compute with `images / 255`, or with `images.float()`"),
+    ("Target # is out of bounds", "labels run from 0 to `task.num_classes - 1`, one logit for each"),
+)
+
+
 class RemoteError(RuntimeError):
     """What the evaluator answered instead of a result."""
+
+    __module__ = "haet_eval"  # where tracebacks say that it is from
 
 
 class Refusal(RemoteError):
     """This one call is not possible; the message says why, what to write instead, and the code."""
+
+    __module__ = "haet_eval"
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(f"{message} [{code}]")
@@ -103,7 +114,9 @@ class Link:
         if status is Status.OK:
             return body
         text = body.decode(errors="replace")
-        raise Refusal(text, code="handle-operator") if status is Status.REFUSED else RemoteError(text)
+        if status is Status.REFUSED:
+            raise Refusal(text, code="handle-operator")
+        raise RemoteError(text + _advice(text))
 
     def _receive(self, length: int) -> bytes:
         data = bytearray()
@@ -117,3 +130,7 @@ class Link:
     def _check_process(self) -> None:
         if os.getpid() != self._process:
             raise Refusal(ONE_PROCESS, code="handle-process")
+
+
+def _advice(failure: str) -> str:
+    return next((f" ({advice})" for words, advice in _ADVICE if words in failure), "")

@@ -1,6 +1,7 @@
 """The submission's own code: put where it can be imported, and named in tracebacks."""
 
 import importlib
+import inspect
 import linecache
 import sys
 import traceback
@@ -8,11 +9,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from haet_eval.remote.client.link import RemoteError
+
 _MAX_TEXT = 20_000
 
 
 def install_source(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files below `folder`, which comes last on the import path: it shadows nothing."""
+    """Write the files below `folder`, which comes last on the import path: it shadows nothing.
+
+    The command line of this process is forgotten: to the submission's argument parsers it is empty.
+    """
+    del sys.argv[1:]
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,18 +31,38 @@ def load_function(module: str, function: str) -> Callable[..., Any]:
     """Import the submission's entry point.
 
     Raises:
+        TypeError: it is no function, or cannot be called with one argument.
         Exception: whatever its code raises on import.
     """
     found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    if not callable(found):
+        raise TypeError(f"{function} of {module} is {type(found).__name__} and no function")
+    _check_signature(function, found)
     return found
 
 
+def _check_signature(name: str, function: Callable[..., Any]) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # some callables do not tell
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise TypeError(
+            f"{name}{signature} cannot be called with the task alone ({error}): write `def {name}(task):`"
+        ) from None
+
+
 def explain(error: BaseException, folder: Path) -> tuple[str, str]:
-    """Reason and traceback of an error of the submission: its own frames, with paths as in its archive."""
+    """Reason and traceback of an error of the submission: its own frames, with paths as in its archive.
+
+    Without frames of its own the traceback is empty, as it would only repeat the reason.
+    """
     linecache.checkcache()
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
-    lines = ["Traceback of the submission (most recent call last):\n"] if own else []
+    lines = ["Traceback of the submission (most recent call last):\n"]
     for frame in own:
         place = Path(frame.filename).relative_to(folder)
         lines.append(f'  File "{place}", line {frame.lineno}, in {frame.name}\n')
@@ -43,5 +70,15 @@ def explain(error: BaseException, folder: Path) -> tuple[str, str]:
             lines.append(f"    {frame.line}\n")
     last = "".join(traceback.format_exception_only(error))
     where = f" ({Path(own[-1].filename).relative_to(folder)}, line {own[-1].lineno})" if own else ""
-    reason = f"{type(error).__name__}: {error}"[: _MAX_TEXT // 2] + where
-    return reason, ("".join(lines) + last)[-_MAX_TEXT:]
+    return _said(error)[: _MAX_TEXT // 2] + where, ("".join(lines) + last)[-_MAX_TEXT:] if own else ""
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, RemoteError):
+        return str(error)
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    if isinstance(error, ModuleNotFoundError):
+        return f"{said}; beside the submission's own there are torch, torchvision, numpy, PIL and Python's"
+    if isinstance(error, SystemExit):
+        return f"{said}; the code is to return from train(), and not to exit"
+    return said

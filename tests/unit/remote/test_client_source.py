@@ -1,0 +1,95 @@
+"""What a submission's own mistakes are called: its entry point, what it returns, what it imports."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from haet_eval.remote.client.job import module_or_mistake
+from haet_eval.remote.client.link import Refusal
+from haet_eval.remote.client.source import explain, install_source, load_function
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(sys, "argv", ["worker", "meter.sock"])
+    path = list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+    sys.modules.pop("theirs", None)
+
+
+@pytest.mark.parametrize(
+    ("source", "mistake"),
+    [
+        ("train = 3", "train of theirs is int and no function"),
+        ("def train(): ...", r"train\(\) cannot be called with the task alone"),
+        ("def train(task, lr): ...", r"train\(task, lr\) cannot be .*'lr'\): write `def train\(task\):`"),
+        ("def train(*, task): ...", r"train\(\*, task\) cannot be"),
+    ],
+)
+def test_an_entry_point_that_cannot_be_called(folder: Path, source: str, mistake: str) -> None:
+    install_source(folder, {"theirs.py": source})
+    with pytest.raises(TypeError, match=mistake):
+        load_function("theirs", "train")
+
+
+@pytest.mark.parametrize(
+    "source", ["def train(task, lr=1): ...", "class train:\n def __init__(self, t): ..."]
+)
+def test_an_entry_point_that_can(folder: Path, source: str) -> None:
+    install_source(folder, {"theirs.py": source})
+    assert load_function("theirs", "train").__name__ == "train"
+
+
+@pytest.mark.parametrize(
+    ("returned", "advice"),
+    [
+        (None, "train() returned NoneType; it must return a torch.nn.Module: end it with `return model`"),
+        ({}, "and not its state_dict()"),
+        ((torch.nn.Flatten(), 3), "return the model alone"),
+        (torch.nn.Flatten, "as in `return Flatten()`"),
+        (torch.zeros(3), "train() returned Tensor; it must return a torch.nn.Module"),
+    ],
+)
+def test_what_is_no_module(returned: object, advice: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        module_or_mistake(returned)
+    assert advice in str(caught.value)
+
+
+def test_an_error_is_told_once_where_no_line_of_the_submission_raised_it(tmp_path: Path) -> None:
+    assert explain(TypeError("train() returned int"), tmp_path) == ("TypeError: train() returned int", "")
+
+
+def test_a_module_that_is_not_there_is_told_with_those_that_are(folder: Path) -> None:
+    install_source(folder, {"theirs.py": "import wandb_of_theirs"})
+    with pytest.raises(ModuleNotFoundError) as caught:
+        load_function("theirs", "train")
+    reason, trace = explain(caught.value, folder)
+    assert reason == (
+        "ModuleNotFoundError: No module named 'wandb_of_theirs'; beside the submission's own there are "
+        "torch, torchvision, numpy, PIL and Python's (theirs.py, line 1)"
+    )
+    assert trace.startswith("Traceback of the submission")
+
+
+def test_a_refusal_is_its_message(tmp_path: Path) -> None:
+    assert explain(Refusal("Not here.", code="handle-x"), tmp_path)[0] == "Not here. [handle-x]"
+
+
+def test_an_error_without_words_is_its_name(tmp_path: Path) -> None:
+    assert explain(AssertionError(), tmp_path)[0] == "AssertionError"
+
+
+def test_who_exits_is_told_to_return(tmp_path: Path) -> None:
+    said = "SystemExit: 2; the code is to return from train(), and not to exit"
+    assert explain(SystemExit(2), tmp_path)[0] == said
+
+
+def test_argument_parsers_of_a_submission_see_an_empty_command_line(folder: Path) -> None:
+    install_source(folder, {"theirs.py": "import sys\nargv = sys.argv[1:]\ndef train(task): ..."})
+    load_function("theirs", "train")
+    assert sys.modules["theirs"].argv == []
