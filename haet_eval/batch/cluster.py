@@ -34,11 +34,36 @@ from haet_eval.store import Store
 _CONNECT_SECONDS: Final = 20
 _LOOK_SECONDS: Final = 0.2
 _SECONDS_BETWEEN_TICKS: Final = 1.0
+_UNWIND_SECONDS: Final = 60.0
 _GONE: Final = ("cancelled", "resumed", "released", "forgotten")
 
 
 class Abandoned(HaetError):
     """Nobody waits for this run any more."""
+
+
+class UnderWay:
+    """The runs that have begun on the nodes and not yet left them, as their events tell."""
+
+    def __init__(self) -> None:
+        self._keys: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    def begun(self, key: str) -> None:
+        """It is alive."""
+        with self._changed:
+            self._keys[key] = 1
+
+    def left(self, key: str) -> None:
+        """It has ended, and nothing of it is on its node."""
+        with self._changed:
+            self._keys.pop(key, None)
+            self._changed.notify_all()
+
+    def wait_for_none(self, seconds: float) -> None:
+        """Return when there are none, or after this time: a node that died tells nothing."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._keys, seconds)
 
 
 class ClusterSite:
@@ -68,11 +93,13 @@ class ClusterSite:
         self._resources |= {"GPU": 1.0} if device == "cuda" else {}
         self._topic = f"haet-eval-{secrets.token_hex(8)}"
         self._entries = store.listing().entries
+        self._under_way = UnderWay()
+        self._receive = receive
         self._set_aside: dict[str, str] = {}
         self._lock = threading.Lock()
         self._client = self._connect()
         self._executor = self._client.get_executor(pure=False, resources=self._resources or None)
-        self._client.subscribe_topic(self._topic, lambda event: receive(_message(event[1])))
+        self._client.subscribe_topic(self._topic, lambda event: self._take(event[1]))
         try:
             self._check_workers(exclusive)
         except BaseException:
@@ -108,7 +135,18 @@ class ClusterSite:
             ) from None
 
     def stop(self) -> None:
+        """End the runs, and wait for the nodes to be rid of them: they may be taken away next."""
         self._executor.shutdown(wait=False)
+        if self._client.status == "running":
+            self._under_way.wait_for_none(_UNWIND_SECONDS)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        if "left" in event:
+            self._under_way.left(event["left"])
+            return
+        message = _message(event)
+        self._under_way.begun(message.key)
+        self._receive(message)
 
     def close(self) -> None:
         self._client.close(timeout=_CONNECT_SECONDS)
@@ -227,6 +265,8 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
         raise EnvironmentProblem(f"node {name}: {problem.message}", problem.hint, code=problem.code) from None
     except InternalFault as fault:
         raise InternalFault(f"node {name}: {fault.message}", fault.hint, code=fault.code) from None
+    finally:
+        worker.log_event(topic, {"left": order.job.key})
     return parcels[0]
 
 

@@ -177,6 +177,18 @@ def test_stopping_the_batch_stops_its_runs_on_the_nodes(batches: Batches) -> Non
     assert not [name for name in batches.leftovers() if name.startswith("haet-eval")]
 
 
+def test_a_batch_that_was_stopped_ends_after_its_runs(batches: Batches) -> None:
+    """Its nodes may be taken away as soon as it has: a job script ends then."""
+    batches.add("slow", SLOW.replace("150", "1000"))
+    with local_cluster(batches, 1) as cluster:
+        with batches.running("--scheduler", str(cluster.scheduler_address)) as process:
+            wait_for_training(batches)
+            process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE_SECONDS)
+        assert not dask_workers(batches)
+        assert not [name for name in batches.leftovers() if name.startswith("haet-eval")]
+
+
 def test_a_scheduler_that_goes_away_ends_the_batch_and_another_goes_on(batches: Batches) -> None:
     batches.add("a-quick")
     batches.add("b-slow", SLOW)
