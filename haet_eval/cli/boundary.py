@@ -2,14 +2,17 @@
 
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
 from typing import Final, NoReturn
 
 import click
 
 from haet_eval.cli.lazy_group import CONFIGURATION
-from haet_eval.errors import ExitCode, HaetError, SubmissionFailure
+from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, SubmissionFailure
 from haet_eval.interruption import listening
 from haet_eval.reports.text import printable_lines
 
@@ -24,6 +27,8 @@ def run_guarded(program: Callable[[], object]) -> int:
     like Ctrl-C: containers and temporary files are cleaned up, unless a second one comes. The traceback of
     an unexpected error is shown where the environment variable HAET_DEBUG is set.
     """
+    if sys.stdout is None:  # closed, as by `>&-`
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
     with listening(_leave_at_once):
         return _run(program)
 
@@ -40,21 +45,17 @@ def _run(program: Callable[[], object]) -> int:
         _tell_source(error)
         return ExitCode.USAGE
     except BrokenPipeError:
-        # Python flushes stdout at exit and would complain once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return BROKEN_PIPE_STATUS
     except SubmissionFailure as failure:  # of a command that writes no record
         _say(f"Error: {failure.reason} [{failure.code}]")
         return failure.verdict.exit_code
     except HaetError as error:
-        _say(f"Error: {error.message} [{error.code}]")
-        if error.hint:
-            _say(f"Hint: {error.hint}")
-        _traceback_where_wanted()
-        return error.exit_code
+        return _tell(error)
+    except OSError as error:
+        return _tell(_disk_full(error)) if error.errno in (ENOSPC, EDQUOT) else _tell_unexpected(error)
     except Exception as error:  # the last resort: anything else is a fault of ours
-        _tell_unexpected(error)
-        return ExitCode.ENVIRONMENT
+        return _tell_unexpected(error)
     return status if isinstance(status, int) else ExitCode.QUALIFIED
 
 
@@ -77,13 +78,40 @@ def _tell_source(error: click.ClickException) -> None:
             _say(f"Hint: The value comes from {error.ctx.meta[CONFIGURATION].path}.")
 
 
-def _tell_unexpected(error: Exception) -> None:
+def _tell(error: HaetError) -> ExitCode:
+    _say(f"Error: {error.message} [{error.code}]")
+    if error.hint:
+        _say(f"Hint: {error.hint}")
+    _traceback_where_wanted()
+    return error.exit_code
+
+
+def _disk_full(error: OSError) -> EnvironmentProblem:
+    """Of a temporary file, or of the file that stdout goes to: whoever writes others names them."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
+    return EnvironmentProblem(
+        f"{error.filename or 'the output, or a temporary file,'} cannot be written: {error.strerror}",
+        f"Make room there or in {tempfile.gettempdir()}, and run the command again.",
+        code="disk-full",
+    )
+
+
+def _drop_stdout() -> None:
+    """Python flushes stdout at exit, and would complain once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell_unexpected(error: Exception) -> ExitCode:
     _say(f"Error: haet-eval itself failed: {type(error).__name__}: {error}")
     _say(
         "This says nothing about the submission. Please report it to the project's issue tracker,"
         " with what the same command prints under HAET_DEBUG=1."
     )
     _traceback_where_wanted()
+    return ExitCode.ENVIRONMENT
 
 
 def _traceback_where_wanted() -> None:

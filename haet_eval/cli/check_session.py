@@ -50,7 +50,8 @@ class Session:
         except InvalidSubmission as failure:
             if not self.as_json:
                 raise
-            click.echo(json.dumps({"verdict": failure.verdict, "reason": failure.reason}, indent=2))
+            told = {"verdict": failure.verdict, "reason": failure.reason, "code": failure.code}
+            click.echo(json.dumps(told, indent=2))
             return failure.verdict.exit_code
         counted = competition.runner == "counted"
         report = Report(submission, competition, look_at(submission, "handles" if counted else "plain"))

@@ -26,10 +26,11 @@ def competition() -> None:
 @secret_test_option()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bool) -> ExitCode:
-    """Check a competition file, load its data, and say in words what it asks.
+    """Say in words what a competition asks.
 
-    Odd choices are pointed out. Exit status: 0 the competition can be run, 2 the file or the organizer's
-    own data are not in order. Published data that are not here are no fault of the file.
+    Its file is checked, its data are loaded, and odd choices are pointed out. Exit status: 0 the
+    competition can be run, 2 the file or the organizer's own data are not in order. Published data that
+    are not here are no fault of the file.
     """
     from haet_eval.competition import load_competition
     from haet_eval.dataset import Dataset, default_data_dir
@@ -49,7 +50,7 @@ def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bo
 @competition.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_competitions(as_json: bool) -> None:
-    """Show the competitions that come with the program."""
+    """List the built-in competitions."""
     from haet_eval.competition import builtin_competitions, load_competition
 
     known = [load_competition(name) for name in builtin_competitions()]
@@ -64,7 +65,10 @@ def list_competitions(as_json: bool) -> None:
 @competition.command()
 @click.argument("name", shell_complete=suggest_competitions)
 def show(name: str) -> None:
-    """Print the file of a built-in competition, to begin one of your own with."""
+    """Print the file of a built-in competition.
+
+    One of your own can begin with it.
+    """
     from haet_eval.competition.loading import builtin_text
 
     click.echo(builtin_text(name), nl=False)
@@ -72,7 +76,10 @@ def show(name: str) -> None:
 
 @competition.command()
 def schema() -> None:
-    """Print the JSON schema of competition files, which editors check them by."""
+    """Print the JSON schema of competition files.
+
+    Editors check them by it.
+    """
     from haet_eval.competition import schema_text
 
     click.echo(schema_text(), nl=False)

@@ -60,7 +60,10 @@ def list_datasets(data_dir: Path | None, as_json: bool) -> None:
     help="Address of a folder that has the archive, instead of the authors' host; may be repeated.",
 )
 def fetch(name: str, data_dir: Path | None, mirrors: tuple[str, ...]) -> None:
-    """Download a data set, or go on where a download stopped, and verify it."""
+    """Download a data set and verify it.
+
+    A download that stopped goes on where it was.
+    """
     from haet_eval.dataset import fetch_dataset
 
     with _TransferBar() as observer:
@@ -73,7 +76,10 @@ def fetch(name: str, data_dir: Path | None, mirrors: tuple[str, ...]) -> None:
 @_data_dir
 @_json
 def verify(name: str, data_dir: Path | None, as_json: bool) -> None:
-    """Check a data set against the published checksums. Status 1: it loads, but is not the official one."""
+    """Check a data set against the published checksums.
+
+    Exit status 1: it loads, but is not the official one.
+    """
     from haet_eval.dataset import load_dataset
 
     dataset = load_dataset(name, _folder(data_dir))

@@ -137,5 +137,6 @@ def _warn(board: Leaderboard, listing: Listing) -> None:
         )
     if board.hidden:
         click.echo(
-            f"Not shown: {board.hidden} (unofficial, not qualified or bettered; see --help).", err=True
+            f"Not shown: {board.hidden} (not official, not qualified, or bettered); --all shows them.",
+            err=True,
         )

@@ -22,7 +22,7 @@ _STYLES: Final = {ExitCode.QUALIFIED: "bold green", ExitCode.NOT_QUALIFIED: "bol
 
 
 def print_summary(record: Record, path: Path) -> None:
-    """Print verdict, score, complexity and rank, and the end of the log where the submission failed."""
+    """Print verdict, score, complexity and rank, and the end of the log of what did not qualify."""
     console = result_console()
     verdict = record.status.verdict
     for name, value in (("verdict", verdict.value), *_rows(record), ("record", str(path))):
@@ -33,7 +33,7 @@ def print_summary(record: Record, path: Path) -> None:
         else:
             print_row(console, *row)
     tail = (record.log.tail or record.log.head).rstrip()
-    if tail and verdict not in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD):
+    if tail and verdict is not Verdict.QUALIFIED:
         last_lines = "\n".join(tail.splitlines()[-_LOG_LINES:])
         console.print(
             "", "end of the submission's output:", printable_lines(last_lines), sep="\n", soft_wrap=True

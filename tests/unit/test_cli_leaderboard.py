@@ -78,7 +78,7 @@ def test_ranks_the_official_and_qualified(store: Store) -> None:
     assert result.stdout.index("small") < result.stdout.index("big")
     assert "process" not in result.stdout
     assert "weak" not in result.stdout
-    assert "Not shown: 3" in result.stderr
+    assert "Not shown: 3 (not official, not qualified, or bettered); --all shows them" in result.stderr
 
 
 def test_all_shows_the_others_apart(store: Store) -> None:

@@ -140,6 +140,22 @@ def test_an_unexpected_error_is_no_traceback_unless_asked_for(
     assert 'raise ZeroDivisionError("by accident")' in capsys.readouterr().err
 
 
+def test_a_full_disk_is_the_machines_and_no_fault_of_ours() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "haet_eval.cli.main", "competition", "list"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == ExitCode.ENVIRONMENT
+    first, second = done.stderr.splitlines()
+    assert first.startswith("Error: the output, or a temporary file, cannot be written: No space left")
+    assert second.startswith("Hint: Make room there")
+
+
+def test_a_closed_stdout_is_no_failure() -> None:
+    command = f"{sys.executable} -m haet_eval.cli.main competition list >&-"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_messages_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     def program() -> None:
         raise UsageProblem("a file named \x1b[2J\u202egpj.exe", code="file-type")

@@ -12,6 +12,14 @@ from typing import Any
 from haet_eval.remote.client.link import RemoteError
 
 _MAX_TEXT = 20_000
+_NO_NETWORK = "the sandbox has no network, and all that is needed must be in the submission"
+_ADVICE = {
+    "EOFError": "nobody is there to answer",
+    "ModuleNotFoundError": "beside the submission's own there are torch, torchvision, numpy, PIL and Python's",
+    "SystemExit": "the code is to return from train(), and not to exit",
+    "URLError": _NO_NETWORK,
+    "gaierror": _NO_NETWORK,
+}
 
 
 def install_source(folder: Path, files: Mapping[str, str]) -> None:
@@ -77,8 +85,5 @@ def _said(error: BaseException) -> str:
     if isinstance(error, RemoteError):
         return str(error)
     said = f"{type(error).__name__}: {error}".removesuffix(": ")
-    if isinstance(error, ModuleNotFoundError):
-        return f"{said}; beside the submission's own there are torch, torchvision, numpy, PIL and Python's"
-    if isinstance(error, SystemExit):
-        return f"{said}; the code is to return from train(), and not to exit"
-    return said
+    advice = _ADVICE.get(type(error).__name__)
+    return f"{said}; {advice}" if advice else said

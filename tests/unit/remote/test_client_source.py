@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -93,3 +94,7 @@ def test_argument_parsers_of_a_submission_see_an_empty_command_line(folder: Path
     install_source(folder, {"theirs.py": "import sys\nargv = sys.argv[1:]\ndef train(task): ..."})
     load_function("theirs", "train")
     assert sys.modules["theirs"].argv == []
+
+
+def test_who_reaches_for_the_network_is_told_that_there_is_none(tmp_path: Path) -> None:
+    assert "the sandbox has no network" in explain(URLError("Name or service not known"), tmp_path)[0]
