@@ -103,7 +103,7 @@ def _glu_backward(signature: Signature) -> int:
 @price("aten._prelu_kernel_backward.default")
 def _prelu_backward(signature: Signature) -> int:
     """Of the input and of the weight: a product and a choice each."""
-    return 4 * signature.tensor("grad_output").numel
+    return 4 * signature.out.numel
 
 
 @price(*overloads("logit_backward", _BACKWARD))

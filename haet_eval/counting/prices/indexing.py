@@ -8,7 +8,7 @@ from math import inf, prod
 
 from haet_eval.counting.prices.integers import ceiling_log2, real_scalars, row_length
 from haet_eval.counting.prices.literals import multiplies
-from haet_eval.counting.prices.pointwise import is_complex
+from haet_eval.counting.prices.pointwise import broadcast_elements, is_complex
 from haet_eval.counting.prices.table import overloads, price
 from haet_eval.counting.signature import Signature, TensorMeta
 
@@ -56,14 +56,19 @@ def _width(s: Signature) -> int:
 
 
 def _indexed_elements(s: Signature) -> int:
-    """Elements of self[indices], every element of a mask being set unless other indices say how many."""
-    indexed = sum(index.ndim if index in _masks(s) else 1 for index in s.tensors("indices"))
+    """Elements of self[indices], every element of a mask being set unless other indices say how many.
+
+    What a mask finds is one dimension, the last of those that the indices broadcast to.
+    """
+    masks = _masks(s)
+    indexed = sum(index.ndim if index in masks else 1 for index in s.tensors("indices"))
     skipped = [axis for axis, index in enumerate(_slots(s)) if index is None]
     shape = s.tensor("self").shape
     kept = prod(shape[axis] for axis in skipped) * prod(shape[indexed + len(skipped) :])
-    numbers = [index for index in s.tensors("indices") if index not in _masks(s)]
-    count = _broadcast_elements(numbers)
-    return kept * (count * min((mask.numel for mask in _masks(s)), default=1) if count == 1 else count)
+    numbers = [index for index in s.tensors("indices") if index not in masks]
+    told = any(index.shape[-1:] not in ((), (1,)) for index in numbers)
+    found = 1 if told else min((mask.numel for mask in masks), default=1)
+    return kept * broadcast_elements(numbers) * found
 
 
 def _slots(s: Signature) -> list[TensorMeta | None]:
@@ -75,12 +80,6 @@ def _slots(s: Signature) -> list[TensorMeta | None]:
         meta = index if isinstance(index, TensorMeta) else None
         slots += [meta] * (meta.ndim if meta is not None and meta in _masks(s) else 1)
     return slots
-
-
-def _broadcast_elements(metas: list[TensorMeta]) -> int:
-    dimensions = max((meta.ndim for meta in metas), default=0)
-    shapes = [(1,) * (dimensions - meta.ndim) + meta.shape for meta in metas]
-    return prod(next((size for size in sizes if size != 1), 1) for sizes in zip(*shapes, strict=True))
 
 
 @price("aten._unsafe_masked_index.default")
@@ -104,7 +103,7 @@ def _put(s: Signature) -> int:
 @price(*overloads("masked_select", _FUNCTION))
 def _masked_select(s: Signature) -> int:
     """The search of the mask, then one per element read."""
-    return _broadcast_elements([s.tensor("self"), s.tensor("mask")]) + real_scalars(s.out)
+    return broadcast_elements([s.tensor("self"), s.tensor("mask")]) + real_scalars(s.out)
 
 
 @price(*overloads("masked_scatter", _IN_PLACE))

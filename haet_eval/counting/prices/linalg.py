@@ -215,9 +215,9 @@ def _least_squares(s: Signature) -> int:
     """QR, Qᵀb, substitution [G], whatever the driver."""
     matrix = s.tensor("self")
     small, large = sorted(_sides(matrix))
-    sides = s.tensor("b").numel // max(matrix.numel // max(matrix.shape[-1], 1), 1)
+    sides = s.out.numel // max(matrix.shape[-1], 1)
     per_side = 4 * large * small - 2 * small**2 + small**2
-    return _each(s, _batch(matrix), qr_operations(large, small) + sides * per_side)
+    return _each(s, _batch(matrix), qr_operations(large, small)) + _each(s, sides, per_side)
 
 
 @price(*overloads("_linalg_eigh", ".default .eigenvalues"))
@@ -274,7 +274,10 @@ def _hermitian_root(s: Signature) -> int:
 
 @price(*overloads("linalg_pinv", ".atol_rtol_tensor .atol_rtol_tensor_out"))
 def _pseudo_inverse(s: Signature) -> int:
-    """SVD (eigenvectors if Hermitian); threshold, selection, reciprocal of each value; V scaled; product."""
+    """SVD (eigenvectors if Hermitian); threshold, selection, reciprocal of each value; V scaled; product.
+
+    There may be several tolerances for one matrix: all but its factors is done for each.
+    """
     matrix = s.tensor("self")
     rows, columns = _sides(matrix)
     inner = min(rows, columns)
@@ -284,7 +287,7 @@ def _pseudo_inverse(s: Signature) -> int:
         factors = svd_operations(rows, columns, vectors=True, full=False)
     values = max(inner - 1, 0) + 2 + 3 * inner
     product = columns * inner + matmul_operations(columns, inner, rows)
-    return _each(s, _batch(matrix), factors + values + product)
+    return _each(s, _batch(matrix), factors) + _each(s, _batch(s.out), values + product)
 
 
 EXPONENTIAL_SQUARINGS = 8

@@ -1,6 +1,7 @@
 """Losses and their backward. n = elements of the broadcast input; a mean divides, a sum does not."""
 
 from haet_eval.counting.prices.literals import multiplies
+from haet_eval.counting.prices.pointwise import broadcast_elements
 from haet_eval.counting.prices.reductions import folding
 from haet_eval.counting.prices.table import overloads, price
 from haet_eval.counting.signature import Signature
@@ -28,7 +29,7 @@ def incoming_operations(signature: Signature) -> int:
 
 def _elements(signature: Signature) -> int:
     """Elements of the loss before its reduction."""
-    return max(signature.tensor("self").numel, signature.tensor("target").numel)
+    return broadcast_elements([signature.tensor("self"), signature.tensor("target")])
 
 
 @price(*overloads("nll_loss_forward nll_loss2d_forward", ".default .output"))
@@ -86,7 +87,7 @@ def _huber(signature: Signature) -> int:
 @price(*overloads("huber_loss_backward", _FUNCTION))
 def _huber_backward(signature: Signature) -> int:
     """g · clamp(z, −δ, δ), with z = x − y."""
-    return 4 * signature.tensor("self").numel + incoming_operations(signature)
+    return 4 * signature.out.numel + incoming_operations(signature)
 
 
 @price(*overloads("binary_cross_entropy", _FUNCTION))

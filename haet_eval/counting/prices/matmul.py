@@ -105,8 +105,8 @@ def _trilinear(signature: Signature) -> int:
 
 
 def _expanded(shape: tuple[int, ...], dimensions: tuple[int, ...]) -> list[int]:
-    """The shape with a dimension of 1 inserted at each place, in ascending order."""
+    """The shape with a dimension of 1 inserted at each place of the result, counted from either end."""
     sizes = list(shape)
-    for dimension in sorted(dimensions):
+    for dimension in sorted(dimension % (len(shape) + len(dimensions)) for dimension in dimensions):
         sizes.insert(dimension, 1)
     return sizes

@@ -1,6 +1,7 @@
 """Elementwise operators: unary, binary, comparison, logic, selection. n = elements of the output."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import prod
 
 from haet_eval.counting.prices.literals import multiplies
 from haet_eval.counting.prices.table import NoPrice, Price, overloads, price
@@ -29,6 +30,13 @@ def real_or_complex(signature: Signature, real: int, of_complex: int | None) -> 
     if of_complex is None:
         raise NoPrice(signature.operator)
     return of_complex
+
+
+def broadcast_elements(metas: Sequence[TensorMeta]) -> int:
+    """Elements of the shape that tensors broadcast to."""
+    dimensions = max((meta.ndim for meta in metas), default=0)
+    shapes = [(1,) * (dimensions - meta.ndim) + meta.shape for meta in metas]
+    return prod(next((size for size in sizes if size != 1), 1) for sizes in zip(*shapes, strict=True))
 
 
 def per_element(real: int, of_complex: int | None = None) -> Price:

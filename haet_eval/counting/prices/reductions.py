@@ -2,7 +2,7 @@
 
 from math import inf
 
-from haet_eval.counting.prices.pointwise import real_or_complex
+from haet_eval.counting.prices.pointwise import broadcast_elements, real_or_complex
 from haet_eval.counting.prices.table import overloads, price
 from haet_eval.counting.signature import Argument, Signature
 
@@ -129,12 +129,7 @@ def _distance(signature: Signature) -> int:
 
 def _broadcast_numel(signature: Signature) -> int:
     """Elements of self and other, broadcast against each other."""
-    left, right = signature.tensor("self").shape[::-1], signature.tensor("other").shape[::-1]
-    elements = 1
-    for axis in range(max(len(left), len(right))):
-        sizes = [shape[axis] for shape in (left, right) if axis < len(shape)]
-        elements *= next((size for size in sizes if size != 1), 1)
-    return elements
+    return broadcast_elements([signature.tensor("self"), signature.tensor("other")])
 
 
 @price(*overloads("renorm", ".default .out _.default"))

@@ -173,6 +173,21 @@ class TestViews:
         assert not refused("view.dtype", {"self": tensor(8), "dtype": "int32"})
 
 
+def test_the_factors_of_a_trilinear_product_have_one_rank() -> None:
+    fits: dict[str, Argument] = {
+        "i1": tensor(3, 4),
+        "i2": tensor(3, 5),
+        "i3": tensor(3),
+        "expand1": (-1,),
+        "expand2": (1,),
+        "expand3": (1, 2),
+        "sumdim": (0,),
+    }
+    assert not refused("_trilinear.default", fits)
+    for change in ({"i3": tensor(3, 1)}, {"expand1": (0, 1)}, {"expand1": (3,)}, {"sumdim": (0, -3)}):
+        assert refused("_trilinear.default", {**fits, **change})
+
+
 class TestDynamic:
     def test_an_index_is_dynamic_with_a_mask_only(self) -> None:
         index = operator("index.Tensor")

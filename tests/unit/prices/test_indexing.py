@@ -131,6 +131,17 @@ def test_several_indices_address_single_elements(rows: int, width: int, picked: 
 
 @few
 @given(rows=extents, width=extents)
+def test_numbers_and_a_mask_address_every_pair_of_them(rows: int, width: int) -> None:
+    table, mask = torch.rand(rows, width), torch.ones(width, dtype=torch.bool)
+    places = torch.zeros(rows, 1, dtype=torch.int64)
+    found = operations(lambda: table.index_put((places, mask), table, accumulate=True))
+    assert found == searched(width) + accumulations(rows * width)
+    found = operations(lambda: table.index_put((places, mask), table[0, 0]))
+    assert found == writes(rows * width)
+
+
+@few
+@given(rows=extents, width=extents)
 def test_masked_scatter(rows: int, width: int) -> None:
     table = torch.rand(rows, width)
     found = operations(lambda: aten.masked_scatter(table, torch.ones_like(table, dtype=torch.bool), table))

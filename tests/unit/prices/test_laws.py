@@ -1,6 +1,7 @@
 """What must hold between prices: equal mathematics, equal price."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,12 +15,23 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from haet_eval.counting.prices.evaluate import price_of
 from haet_eval.counting.signature import tensors_in
+from haet_eval.remote.operators.allowed import allowed_operators, lookup
+from haet_eval.remote.operators.schema import Operator
 from tests.oracle.recording import operations, record
 from tests.unit.prices.shapes import extents, few
 
 aten = torch.ops.aten
 FLOATS = st.sampled_from([0.0, 0.1, 0.9])
 FLAG = st.booleans()
+UNTAGGED = {
+    *(
+        f"{loss}{suffix}"
+        for loss in ("mse_loss", "smooth_l1_loss", "huber_loss")
+        for suffix in ("", "_backward")
+    ),
+    *("binary_cross_entropy", "binary_cross_entropy_backward", "binary_cross_entropy_with_logits"),
+    *("soft_margin_loss", "soft_margin_loss_backward", "_prelu_kernel", "_prelu_kernel_backward"),
+}
 several = settings(max_examples=25, deadline=None)
 
 
@@ -30,6 +42,48 @@ def training_price(make: Callable[[list[torch.Tensor]], torch.optim.Optimizer], 
     for parameter in parameters:
         parameter.grad = torch.rand_like(parameter)
     return sum(operations(optimizer.step) for _ in range(steps))
+
+
+_VALUES = {"Scalar": 0.5, "float": 0.5, "int": 0, "bool": False, "str": "none"}
+ELEMENTWISE = [
+    one
+    for name in sorted(allowed_operators())
+    if (one := lookup(name))
+    and ("pointwise" in one.tags or one.base in UNTAGGED)
+    and one.returns[0].type == "Tensor"
+    and sum(p.type == "Tensor" and not p.is_list for p in one.parameters) > 1
+    and not any(p.written or p.name == "out" for p in one.parameters)
+]
+
+
+def _broadcast_and_spread(operator: Operator, shapes: Sequence[tuple[int, ...]]) -> tuple[int, int] | None:
+    """The price of a call on tensors that broadcast, and on copies in the shape that they broadcast to."""
+    call = getattr(getattr(aten, operator.base), operator.name.split(".")[2])
+    tensors = iter([torch.rand(shape) for shape in shapes])
+    whole = torch.broadcast_shapes(*shapes)
+    arguments: dict[str, Any] = {}
+    for parameter in operator.parameters:
+        if parameter.type == "Tensor" and not parameter.is_list:
+            arguments[parameter.name] = next(tensors)
+        elif not parameter.has_default:
+            arguments[parameter.name] = _VALUES.get(parameter.type)
+    spread = {
+        name: value.expand(whole).clone() if isinstance(value, torch.Tensor) else value
+        for name, value in arguments.items()
+    }
+    try:
+        return operations(lambda: call(**arguments)), operations(lambda: call(**spread))
+    except (RuntimeError, IndexError, NotImplementedError):
+        return None
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("operator", ELEMENTWISE, ids=lambda one: str(one.name))
+def test_what_broadcasts_costs_what_copies_cost(operator: Operator) -> None:
+    tensors = sum(parameter.type == "Tensor" for parameter in operator.parameters)
+    for shapes in itertools.permutations([(3, 1), (4,), (), (3, 4)], min(tensors, 4)):
+        prices = _broadcast_and_spread(operator, shapes)
+        assert prices is None or prices[0] == prices[1]
 
 
 @several

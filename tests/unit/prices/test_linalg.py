@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haet_eval.counting.prices import linalg as prices
+from haet_eval.counting.prices.evaluate import price_of
 from tests.oracle import linalg as oracle
 from tests.oracle.counted import count
-from tests.oracle.recording import operations
+from tests.oracle.recording import operations, record
 from tests.unit.prices.shapes import extents, few
 
 aten = torch.ops.aten
@@ -147,3 +148,18 @@ def test_a_wide_matrix_costs_what_its_transpose_costs(rows: int, columns: int) -
     for decompose in (torch.linalg.qr, torch.linalg.svd, torch.linalg.lu_factor_ex):
         found = operations(lambda decompose=decompose: decompose(matrix))  # type: ignore[misc]
         assert found == operations(lambda decompose=decompose: decompose(matrix.t()))  # type: ignore[misc]
+
+
+@few
+@given(batch=extents, size=sizes)
+def test_what_a_batch_shares_is_done_once_and_the_rest_for_each(batch: int, size: int) -> None:
+    matrices, right = regular(batch, size=size), torch.rand(1, size, 2)
+    spread = operations(lambda: aten.linalg_lstsq(matrices, right.expand(batch, size, 2)))
+    assert operations(lambda: aten.linalg_lstsq(matrices, right)) == spread
+
+    def inverted(tolerances: torch.Tensor) -> int:
+        *_, call = record(lambda: aten.linalg_pinv(regular(size=size), atol=tolerances, rtol=tolerances))
+        return price_of(call) or 0
+
+    factors = prices.svd_operations(size, size, vectors=True, full=False)
+    assert inverted(torch.ones(batch)) - factors == batch * (inverted(torch.ones(1)) - factors)

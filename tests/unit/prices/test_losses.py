@@ -83,6 +83,28 @@ def test_their_backward(name: str, reduction: str, n: int) -> None:
     assert operations(lambda: program(g, x, y, REDUCTIONS.index(reduction))) == count(textbook)
 
 
+@pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("name", ["mse_loss", "smooth_l1_loss", "huber_loss"])
+@few
+@given(rows=extents, columns=extents)
+def test_a_loss_of_every_pair_costs_every_pair(name: str, reduction: str, rows: int, columns: int) -> None:
+    column, row = torch.rand(rows, 1), torch.rand(columns)
+    number = REDUCTIONS.index(reduction)
+    spread = column.expand(rows, columns).clone(), row.expand(rows, columns).clone()
+    loss = getattr(aten, name)
+    assert operations(lambda: loss(column, row, number)) == operations(lambda: loss(*spread, number))
+
+
+@pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
+@few
+@given(rows=extents, columns=extents)
+def test_the_backward_of_a_loss_of_every_pair_costs_every_pair(rows: int, columns: int) -> None:
+    column, row, gradient = torch.rand(rows, 1), torch.rand(columns), torch.rand(rows, columns)
+    found = operations(lambda: aten.huber_loss_backward(gradient, column, row, 0, 0.5))
+    assert found == operations(lambda: aten.huber_loss_backward(gradient, gradient, gradient, 0, 0.5))
+
+
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @few
 @given(n=extents)

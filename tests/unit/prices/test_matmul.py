@@ -88,6 +88,21 @@ def test_bilinear(left: int, right: int, out: int) -> None:
     assert operations(lambda: F.bilinear(a, b, weight)) == 2 * out * each
 
 
+@few
+@given(batch=extents, left=extents, right=extents)
+def test_dimensions_counted_from_the_end_cost_the_same(batch: int, left: int, right: int) -> None:
+    a, b, one = torch.rand(batch, left), torch.rand(batch, right), torch.ones(())
+
+    def product(*expanded: int) -> int:
+        last, middle, *all_three = expanded
+        return operations(
+            lambda: torch.ops.aten._trilinear(a, b, one, [last], [middle], all_three, [0], unroll_dim=0)
+        )
+
+    assert product(-1, -2, -3, -2, -1) == product(2, 1, 0, 1, 2)
+    assert product(2, 1, 0, 1, 2) == left * right * (3 * batch - 1)
+
+
 def test_cross() -> None:
     a, b = torch.rand(5, 3), torch.rand(5, 3)
     each = count(lambda tally: oracle.cross(tally.tensor([3]), tally.tensor([3])))

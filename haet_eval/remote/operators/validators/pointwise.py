@@ -4,6 +4,7 @@ from haet_eval.counting.signature import tensors_in
 from haet_eval.remote.operators.call import Call
 from haet_eval.remote.operators.validators.shapes import (
     broadcast,
+    dimensions,
     has_shape,
     is_contiguous,
     same_dtype,
@@ -58,6 +59,15 @@ def noise(call: Call) -> None:
     same_shape(call, "self", "noise", "grad_output")
     same_dtype(call, "self", "noise", "grad_output")
     call.require(is_contiguous(call.tensor("noise")), "noise must be contiguous")
+
+
+@validator("_trilinear")
+def factors_have_one_rank(call: Call) -> None:
+    """Its kernel counts dimensions from the front, and would align other ranks at their ends."""
+    ranks = {call.tensor(f"i{i}").ndim + len(call.integers(f"expand{i}")) for i in (1, 2, 3)}
+    call.require(len(ranks) == 1, "its factors must have one rank")
+    for name in ("expand1", "expand2", "expand3", "sumdim"):
+        dimensions(call, call.integers(name), *ranks)
 
 
 @validator("mm", "bmm", "addmm")
