@@ -6,7 +6,6 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from errno import EDQUOT, ENOSPC
-from pathlib import Path
 from typing import Final, NoReturn
 
 import click
@@ -28,7 +27,7 @@ def run_guarded(program: Callable[[], object]) -> int:
     an unexpected error is shown where the environment variable HAET_DEBUG is set.
     """
     if sys.stdout is None:  # closed, as by `>&-`
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     with listening(_leave_at_once):
         return _run(program)
 
