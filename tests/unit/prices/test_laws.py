@@ -60,7 +60,7 @@ def _broadcast_and_spread(operator: Operator, shapes: Sequence[tuple[int, ...]])
     """The price of a call on tensors that broadcast, and on copies in the shape that they broadcast to."""
     call = getattr(getattr(aten, operator.base), operator.name.split(".")[2])
     tensors = iter([torch.rand(shape) for shape in shapes])
-    whole = torch.broadcast_shapes(*shapes)
+    whole = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
     arguments: dict[str, Any] = {}
     for parameter in operator.parameters:
         if parameter.type == "Tensor" and not parameter.is_list:
