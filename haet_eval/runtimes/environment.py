@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from haet_eval.runtimes.interface import Role, WorkerLimits
+from haet_eval.runtimes.interface import Role
 
 EVERY_WORKER = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
@@ -19,7 +19,6 @@ EXECUTOR = {
 }
 
 
-def worker_environment(role: Role, limits: WorkerLimits, extra: Mapping[str, str]) -> dict[str, str]:
+def worker_environment(role: Role, extra: Mapping[str, str]) -> dict[str, str]:
     """Variables for a worker of this role; `extra` wins over the defaults."""
-    ours = EVERY_WORKER | {"HAET_DEADLINE_SECONDS": str(limits.deadline_seconds)}
-    return ours | ({} if role is Role.SUBMISSION else EXECUTOR) | dict(extra)
+    return EVERY_WORKER | ({} if role is Role.SUBMISSION else EXECUTOR) | dict(extra)

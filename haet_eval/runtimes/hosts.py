@@ -83,7 +83,7 @@ class HostsRuntime(ProcessRuntime):
         folder = f"{_ON_ANOTHER}/haet-eval.node-{run.rpartition('-')[2]}-{worker_name}"
         remote_socket = f"{folder}.sock"
         folders = {"HOME": folder, "TMPDIR": folder}
-        variables = worker_environment(role, limits, folders | dict(environment))
+        variables = worker_environment(role, folders | dict(environment))
         command = supervised(limits, [*sandbox_mains()[role], remote_socket])
         cleared = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
         # The supervisor ends with its standard input, so what follows it is always reached.

@@ -125,7 +125,7 @@ class ProcessRuntime:
         home = socket_path.parent.with_name(f"{socket_path.parent.name}-home")
         home.mkdir(exist_ok=True)
         folders = {"HOME": str(home), "TMPDIR": str(home)}
-        variables = worker_environment(role, limits, folders | _with_gpus(role, environment))
+        variables = worker_environment(role, folders | _with_gpus(role, environment))
         worker = ProcessWorker(
             subprocess.Popen(  # noqa: S603 our own program, our own command
                 supervised(limits, [*self._mains[role], str(socket_path)]),

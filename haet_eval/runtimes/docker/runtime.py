@@ -78,7 +78,7 @@ class DockerRuntime:
             created = self._client.containers.create(
                 image_digest(self._client),
                 container.deadline_command(limits, command),
-                environment=worker_environment(role, limits, {"HOME": container.HOME, **environment}),
+                environment=worker_environment(role, {"HOME": container.HOME, **environment}),
                 volumes=container.socket_mount(socket_path),
                 labels=dict(container.labels(socket_path.parent.parent, socket.gethostname())),
                 **options,
