@@ -14,11 +14,12 @@ from haet_eval.errors import UsageProblem
 from haet_eval.record import Record
 from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
 from haet_eval.reports.costs import Costs, costs_document, explain_costs
+from haet_eval.signing import without_signatures
 from haet_eval.store import Store, find_record, read_record
 
 
 @click.command()
-@click.argument("record", metavar="RECORD", shell_complete=suggest_records)
+@click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
 @click.option(
     "--compare", metavar="OTHER", shell_complete=suggest_records, help="Set a second record beside it."
 )
@@ -38,13 +39,22 @@ from haet_eval.store import Store, find_record, read_record
 @click.option("--lines", default=15, show_default=True, type=click.IntRange(1), help="Lines of each table.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every line, counts as decimal strings.")
 def explain(
-    record: str, compare: str | None, repricing: bool, results: Path, lines: int, as_json: bool
+    records: tuple[str, ...], compare: str | None, repricing: bool, results: Path, lines: int, as_json: bool
 ) -> None:
     """Show where the operations of a training went: by phase, family of operators, operator and call.
 
     RECORD is a record's file, or the beginning of its id. Single calls are shown where the operation
-    histogram lies beside the record.
+    histogram lies beside the record. Signatures among the files are passed over.
     """
+    names = without_signatures(records)
+    if len(names) > 1:
+        if compare is not None or repricing or as_json:
+            raise click.UsageError("--compare, --reprice and --json take one record.")
+        for number, name in enumerate(names):
+            click.echo("\n" * (number > 0), nl=False)
+            print_costs(_costs(name, results), lines)
+        return
+    (record,) = names
     if compare is not None:
         first, second = (_costs(name, results, repriced=repricing) for name in (record, compare))
         comparison = compare_costs(first, second)

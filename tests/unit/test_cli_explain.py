@@ -136,6 +136,18 @@ def test_a_record_can_be_named_by_its_id(store: Store) -> None:
     assert record.record_id in run(record.record_id[:6], "--results", store.directory).stdout
 
 
+def test_several_records_are_shown_one_after_another_without_their_signatures(store: Store) -> None:
+    records = [store.add(make_record(name=name)) for name in ("first", "second")]
+    signature = records[0].with_suffix(".dsse.json")
+    signature.touch()
+    shown = run(*records, signature).stdout
+    assert shown.index("first") < shown.index("second")
+    for option in (["--json"], ["--reprice"], ["--compare", records[0]]):
+        refused = run(*records, *option)
+        assert refused.exit_code == 2
+        assert "--compare, --reprice and --json take one record" in refused.stderr
+
+
 def test_operators_without_a_price_are_named(store: Store) -> None:
     lstm = Uncounted(
         operator="aten.lstm[red].input", calls=3, shapes=("[8, 4] float32",), hint="unroll it\x1b[2J"
