@@ -22,9 +22,9 @@ from haet_eval.remote.charges import (
     Budgets,
     Charges,
     check_living,
-    check_states,
 )
 from haet_eval.remote.definitions import check_outcome, make_template, price_told, signature_of, validate_call
+from haet_eval.remote.generators import Generators
 from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
@@ -95,11 +95,9 @@ class Meter:
         self._handles = HandleTable()
         self._tally = Tally()
         self._templates = self._tally.templates
-        self._tainted_generators: set[int] = set()
-        self._tainted_states: set[int] = set()
+        self._generators = Generators()
         self._left_by_training: dict[int, TensorMeta] = {}
         self._dropped: dict[int, TensorMeta] = {}
-        self._states = 0
         self._phase = 0
         self._images = 0
         self._handlers: dict[int, Callable[[bytes, int], int]] = {
@@ -238,7 +236,7 @@ class Meter:
                 tainted = True
                 break
         if template.draws is not None:
-            tainted = self._draw(template.draws, tainted, template.spills)
+            tainted = self._generators.draw(template.draws, tainted, template.spills)
         for position in template.written:
             self._write(inputs[position].storage, tainted, template)
         table = self._handles
@@ -259,12 +257,6 @@ class Meter:
             handle.offset = offset if template.exact else offset + handle.offset
         if template.moves:
             inputs[0].storage = inputs[1].storage
-
-    def _draw(self, generator: int, tainted: bool, spills: bool) -> bool:
-        """Whether what is drawn depends on data, through the inputs or through what was drawn before."""
-        if tainted and spills:
-            self._tainted_generators.add(generator)
-        return tainted or generator in self._tainted_generators
 
     def _asked(self, question: Question) -> Question:
         """The question, if the executor may act on it: a write into the model is not even asked for."""
@@ -344,32 +336,20 @@ class Meter:
     def _seed(self, payload: bytes, position: int) -> int:
         reader = Reader(payload, position)
         _, generator, seed = reader.unpack(wire.SEED)
-        _check_generator(generator)
+        self._generators.seed(generator)
         self.charges.literal(seed)
-        self._tainted_generators.discard(generator)
         return reader.position
 
     def _save_state(self, payload: bytes, position: int) -> int:
         reader = Reader(payload, position)
         _, generator, number = reader.unpack(wire.STATE)
-        _check_generator(generator)
-        if number != self._states:
-            raise WireError("a state saved out of order")
-        self._states += 1
-        check_states(self._states)
-        if generator in self._tainted_generators:
-            self._tainted_states.add(number)
+        self._generators.save(generator, number)
         return reader.position
 
     def _load_state(self, payload: bytes, position: int) -> int:
         reader = Reader(payload, position)
         _, generator, number = reader.unpack(wire.STATE)
-        _check_generator(generator)
-        if number >= self._states:
-            raise WireError("a state that was never saved")
-        self._tainted_generators.discard(generator)
-        if number in self._tainted_states:
-            self._tainted_generators.add(generator)
+        self._generators.load(generator, number)
         return reader.position
 
     def _set_phase(self, payload: bytes, position: int) -> int:
@@ -506,6 +486,7 @@ class Meter:
         self._left_by_training = {n: h.layout for n, h in self._handles.living.items() if n not in kept}
         self._dropped = dict(self._left_by_training)
         self._handles.keep_only(kept)
+        self._generators.forget()
         self._phase = PREDICTION
         return count_parameters(
             _stored(tensor, handle) for tensor, handle in zip(tensors, handles, strict=True)
@@ -555,6 +536,7 @@ class Meter:
         """Forget what depends on data but is not the model; returns the handles that were dropped."""
         gone = [n for n, h in self._handles.living.items() if h.storage.tainted and not h.storage.sealed]
         self._dropped = self._left_by_training | {n: self._handles.living.pop(n).layout for n in gone}
+        self._generators.forget()
         return tuple(gone)
 
     def check_operations(self) -> None:
@@ -626,11 +608,6 @@ def broken_protocol(error: WireError) -> SubmissionFailure:
 
 def _tainted(handles: Sequence[Handle]) -> bool:
     return any(handle.storage.tainted for handle in handles)
-
-
-def _check_generator(number: int) -> None:
-    if not wire.DEFAULT_GENERATOR <= number <= 0xFFFF:
-        raise WireError("a generator out of range")
 
 
 def _stored(tensor: ModelTensor, handle: Handle) -> StoredTensor:

@@ -293,6 +293,40 @@ def test_a_saved_state_keeps_what_it_tells() -> None:
     assert bench.read(bench.call(1)) == 16
 
 
+def seeded(generator: int = wire.DEFAULT_GENERATOR) -> bytes:
+    return wire.SEED.pack(Code.SEED, generator, 7)
+
+
+def test_a_generator_carries_nothing_of_the_training_into_the_prediction() -> None:
+    bench = Bench()
+    rates = bench.as_float(bench.labels, 8)
+    bench.rand(4)
+    bench.define("aten.poisson.default", {"self": TENSOR}, (rates,), answer=outcome(fresh(8)))
+    bench.meter.seal([])
+    with pytest.raises(SubmissionFailure, match="Seed it anew"):
+        bench.call(1)
+    bench.send(seeded())
+    bench.call(1)
+
+
+def test_a_generator_carries_nothing_of_one_batch_into_the_next() -> None:
+    bench = Bench()
+    bench.rand(4)
+    bench.meter.seal([])
+    images = bench.meter.begin_batch((2, 4))
+    rates = bench.as_float(images, 2, 4)
+    bench.define("aten.poisson.default", {"self": TENSOR}, (rates,), answer=outcome(fresh(2, 4)))
+    bench.send(wire.STATE.pack(Code.SAVE_STATE, wire.DEFAULT_GENERATOR, 0))
+    bench.call(0)
+    bench.meter.end_batch()
+    bench.meter.begin_batch((2, 4))
+    bench.send(seeded())
+    bench.call(0)
+    bench.send(wire.STATE.pack(Code.LOAD_STATE, wire.DEFAULT_GENERATOR, 0))
+    with pytest.raises(SubmissionFailure, match="Seed it anew"):
+        bench.call(0)
+
+
 def test_dropout_of_data_does_not_make_later_random_numbers_data() -> None:
     bench = Bench()
     number = bench.as_float(bench.labels, 8)

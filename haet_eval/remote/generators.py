@@ -1,0 +1,97 @@
+"""What the meter knows of random generators: whether what they draw depends on data."""
+
+from dataclasses import dataclass, field
+
+from haet_eval.errors import SubmissionFailure, Verdict
+from haet_eval.remote.charges import check_states
+from haet_eval.remote.wire import DEFAULT_GENERATOR, WireError
+
+
+@dataclass(slots=True)
+class _Marked:
+    """Generators and saved states that have something in common."""
+
+    generators: set[int] = field(default_factory=set)
+    states: set[int] = field(default_factory=set)
+
+    def save(self, generator: int, number: int) -> None:
+        if generator in self.generators:
+            self.states.add(number)
+
+    def load(self, generator: int, number: int) -> None:
+        self.generators.discard(generator)
+        if number in self.states:
+            self.generators.add(generator)
+
+
+class Generators:
+    """Generators by number, and saved states of theirs.
+
+    One is tainted when how often it was drawn from depended on data. It is stale when that was before the
+    training ended, or in an earlier batch: nothing but the model outlives these.
+    Every method that takes a number of a generator raises WireError where it is out of range.
+    """
+
+    def __init__(self) -> None:
+        self._tainted = _Marked()
+        self._stale = _Marked()
+        self._saved = 0
+
+    def seed(self, generator: int) -> None:
+        _check(generator)
+        for marked in (self._tainted, self._stale):
+            marked.generators.discard(generator)
+
+    def save(self, generator: int, number: int) -> None:
+        """Keep a state.
+
+        Raises:
+            WireError: its number is not the next.
+            SubmissionFailure: too many states were saved.
+        """
+        _check(generator)
+        if number != self._saved:
+            raise WireError("a state saved out of order")
+        self._saved += 1
+        check_states(self._saved)
+        for marked in (self._tainted, self._stale):
+            marked.save(generator, number)
+
+    def load(self, generator: int, number: int) -> None:
+        """Go back to a state.
+
+        Raises:
+            WireError: it was never saved.
+        """
+        _check(generator)
+        if number >= self._saved:
+            raise WireError("a state that was never saved")
+        for marked in (self._tainted, self._stale):
+            marked.load(generator, number)
+
+    def draw(self, generator: int, tainted: bool, spills: bool) -> bool:
+        """Whether what is drawn depends on data, through the inputs or through what was drawn before.
+
+        Raises:
+            SubmissionFailure: the generator is stale.
+        """
+        if generator in self._stale.generators:
+            raise SubmissionFailure(
+                Verdict.FAILED,
+                "The model drew random numbers from a generator whose state depends on data that it saw in "
+                "training or in an earlier batch. Seed it anew in forward(), with torch.manual_seed().",
+                code="model-generator",
+            )
+        if tainted and spills:
+            self._tainted.generators.add(generator)
+        return tainted or generator in self._tainted.generators
+
+    def forget(self) -> None:
+        """What is tainted now is stale."""
+        self._stale.generators |= self._tainted.generators
+        self._stale.states |= self._tainted.states
+
+
+def _check(generator: int) -> None:
+    if not DEFAULT_GENERATOR <= generator <= 0xFFFF:
+        raise WireError("a generator out of range")
