@@ -51,6 +51,8 @@ def _run(program: Callable[[], object]) -> int:
         return failure.verdict.exit_code
     except HaetError as error:
         return _tell(error)
+    except PermissionError as error:
+        return _tell(_not_permitted(error))
     except OSError as error:
         return _tell(_disk_full(error)) if error.errno in (ENOSPC, EDQUOT) else _tell_unexpected(error)
     except Exception as error:  # the last resort: anything else is a fault of ours
@@ -83,6 +85,15 @@ def _tell(error: HaetError) -> ExitCode:
         _say(f"Hint: {error.hint}")
     _traceback_where_wanted()
     return error.exit_code
+
+
+def _not_permitted(error: PermissionError) -> EnvironmentProblem:
+    """Of a file or folder that no module has named before."""
+    return EnvironmentProblem(
+        f"{error.filename or 'a file'} may not be used by this user: {error.strerror}",
+        "Check its owner and permissions, and those of the folders that it lies in.",
+        code="not-permitted",
+    )
 
 
 def _disk_full(error: OSError) -> EnvironmentProblem:

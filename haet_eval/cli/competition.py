@@ -119,7 +119,10 @@ def _print(rules: "Competition", found: "dict[str, Dataset | HaetError]", doubtf
         console.print()
     for doubt in doubtful:
         print_row(console, Text("odd  ", "yellow"), safe(doubt))
-    if not doubtful:
+    wrong = [name for name, data in found.items() if isinstance(data, UsageProblem)]
+    for name in wrong:
+        print_row(console, Text("wrong  ", "red"), safe(f"Task {name} has no data to run on; see above."))
+    if not doubtful and not wrong:
         console.print("Nothing is odd.")
 
 

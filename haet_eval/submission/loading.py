@@ -49,8 +49,9 @@ def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Subm
     try:
         archive = _read(path, limits)
     except OSError as error:
+        inside = f"{error.filename}: " if error.filename and Path(error.filename) != path else ""
         raise UsageProblem(
-            f"The submission {path} cannot be read: {error.strerror or error}.",
+            f"The submission {path} cannot be read: {inside}{error.strerror or error}.",
             "Name a .zip file or a folder that exists and that you may read.",
             code="submission-unreadable",
         ) from None

@@ -150,6 +150,16 @@ def test_a_full_disk_is_the_machines_and_no_fault_of_ours() -> None:
     assert second.startswith("Hint: Make room there")
 
 
+def test_a_file_that_may_not_be_used_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    def program() -> None:
+        raise PermissionError(13, "Permission denied", "locked/rules.toml")
+
+    assert run_guarded(program) == ExitCode.ENVIRONMENT
+    told = capsys.readouterr().err
+    assert "locked/rules.toml may not be used by this user: Permission denied [not-permitted]" in told
+    assert "Hint: Check its owner and permissions" in told
+
+
 def test_a_closed_stdout_is_no_failure() -> None:
     command = f"{sys.executable} -m haet_eval.cli.main competition list >&-"
     done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, check=False)

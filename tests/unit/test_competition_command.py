@@ -86,6 +86,8 @@ def test_own_data_that_are_not_in_order_are_the_organizers_mistake(tmp_path: Pat
     result = run("check", file)
     assert result.return_value is ExitCode.USAGE
     assert "test.npz does not exist" in result.stdout
+    assert "wrong  Task three has no data to run on; see above." in result.stdout
+    assert "Nothing is odd." not in result.stdout
     assert "problem" in json.loads(run("check", file, "--json").stdout)["data"]["three"]
 
 

@@ -1,10 +1,12 @@
 """Reading a submission: folder or zip, manifest, entrypoint, digest."""
 
 import hashlib
+import os
 import shutil
 import subprocess
+import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -227,6 +229,28 @@ def test_a_path_that_does_not_exist_is_the_users_mistake(tmp_path: Path) -> None
         load_submission(tmp_path / "nothing.zip")
     assert "nothing.zip cannot be read: No such file" in caught.value.message
     assert caught.value.hint
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder that anyone may use, while this process has the rights of nobody in particular."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        if user == 0:
+            os.seteuid(65534)
+        yield Path(name)
+        os.seteuid(user)
+
+
+def test_a_file_of_the_folder_that_may_not_be_read_is_named(nobody: Path) -> None:
+    source = folder(nobody / "it", {"haet.toml": MANIFEST, "submission.py": TRAIN})
+    (source / "submission.py").chmod(0)
+    with pytest.raises(UsageProblem) as caught:
+        load_submission(source)
+    assert caught.value.message == (
+        f"The submission {source} cannot be read: {source / 'submission.py'}: Permission denied."
+    )
 
 
 def test_a_file_that_is_no_zip(tmp_path: Path) -> None:
