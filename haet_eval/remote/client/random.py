@@ -88,6 +88,19 @@ class Randomness:
         place: Any = torch
         place.Generator = RemoteGenerator
         place.default_generator = place.random.default_generator = default
+        _let_states_be_copied()
+
+
+def _let_states_be_copied() -> None:
+    """`copy.deepcopy` of a token, which is an ordinary tensor, is not work for the executor."""
+    tensor: Any = torch.Tensor
+    deepcopy = tensor.__deepcopy__
+
+    def copied(token: torch.Tensor, memo: dict[int, Any]) -> Any:
+        with no_dispatch():
+            return deepcopy(token, memo)
+
+    tensor.__deepcopy__ = copied
 
 
 class RemoteGenerator(torch._C.Generator):

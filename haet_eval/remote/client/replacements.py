@@ -1,20 +1,16 @@
 """Functions of PyTorch and Python that reach for what is not here: each says so, or does it elsewhere."""
 
-import copy
-import os
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import torch
 from torch.utils import cpp_extension
 
+from haet_eval.remote.client.checkpoints import Checkpoints
 from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
-
-_MARKER: Final = "What torch.save was given is kept in memory: tensors of the task cannot be written.\n"
 
 _torch_compile: Final[Any] = torch.compile
 
@@ -26,6 +22,7 @@ def install_replacements() -> None:
     replaced: Any = torch
     replaced.cuda._lazy_init = _no_cuda
     replaced.compile = _compile
+    replaced.use_deterministic_algorithms = _use_deterministic_algorithms
     # PyTorch asks before each call whether somebody has registered a rule for it and our classes: nobody has.
     replaced._library.simple_registry.find_torch_dispatch_rule = lambda *_: None
     replaced.to_dlpack = replaced.utils.dlpack.to_dlpack = lambda tensor: tensor.__dlpack__()
@@ -47,37 +44,14 @@ def choose_open_kernels() -> None:
     torch._C._set_mkldnn_enabled(False)
 
 
-class Checkpoints:
-    """torch.save and torch.load within one run: what was saved is a copy in memory, by its path."""
-
-    def __init__(self) -> None:
-        self._saved: dict[str, Any] = {}
-        self._save = torch.save
-        self._load = torch.load
-
-    def install(self) -> None:
-        replaced: Any = torch
-        replaced.save, replaced.load = self.save, self.load
-        replaced.serialization.save, replaced.serialization.load = self.save, self.load
-
-    def save(self, obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
-        """As torch.save; to a path, the object is kept and the file is a note that says so."""
-        if not isinstance(f, str | os.PathLike):
-            self._save(obj, f, *args, **kwargs)
-            return
-        Path(f).write_text(_MARKER, encoding="utf-8")
-        self._saved[os.path.realpath(f)] = copy.deepcopy(obj)
-
-    def load(self, f: Any, *args: Any, **kwargs: Any) -> Any:
-        """As torch.load; from a path that was saved to in this run, a copy of what was saved."""
-        if isinstance(f, str | os.PathLike) and os.path.realpath(f) in self._saved:
-            return copy.deepcopy(self._saved[os.path.realpath(f)])
-        return self._load(f, *args, **kwargs)
-
-
 def _compile(model: Any = None, *, fullgraph: bool = False, **options: Any) -> Any:  # noqa: ARG001
     """As torch.compile, which runs code eagerly here: it would not, where a whole graph is asked for."""
     return _torch_compile(model, **options)
+
+
+def _use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """As torch's, without the compiler, which it would import to tell it: that takes four seconds."""
+    torch._C._set_deterministic_algorithms(mode, warn_only=warn_only)
 
 
 def _no_cuda() -> NoReturn:

@@ -1,5 +1,6 @@
 """Training loops as people write them around a model: a trainer with hooks, a script with every switch."""
 
+import shutil
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils import data
 
-from .networks import normalized, number, small_cnn
+from .networks import fit, normalized, number, sgd, small_cnn
 
 Results = dict[str, Tensor]
 
@@ -129,3 +130,27 @@ def script_with_every_switch(task: Any) -> Results:
     optimizer.load_state_dict(saved["optimizer"])
     torch.cuda.empty_cache()
     return {name.removeprefix("_orig_mod."): value for name, value in model.state_dict().items()}
+
+
+def checkpoints_renamed_linked_and_copied(task: Any) -> Results:
+    """Each epoch's state is written beside the last one and takes its place; the best is a copy of it."""
+    model = small_cnn()
+    optimizer = sgd(model)
+    folder = Path("kept")
+    folder.mkdir(exist_ok=True)
+    for epoch in range(3):
+        fit(model, optimizer, task, 1)
+        state = {"model": model.state_dict(), "drawn": torch.get_rng_state(), "epoch": epoch}
+        torch.save(state, folder / "new.pt")
+        (folder / "new.pt").replace(folder / "last.pt")
+        if epoch == 1:
+            shutil.copy(folder / "last.pt", folder / "best.pt")
+            (folder / "second.pt").hardlink_to(folder / "last.pt")
+    shutil.move(folder / "best.pt", "best.pt")
+    saved = [torch.load(path) for path in ("best.pt", folder / "second.pt", folder / "last.pt")]
+    torch.set_rng_state(saved[0]["drawn"])
+    model.load_state_dict(saved[0]["model"])
+    drawn = {"drawn": torch.rand(3), "epochs": torch.tensor([state["epoch"] for state in saved])}
+    shutil.rmtree(folder)
+    Path("best.pt").unlink()
+    return fit(model, optimizer, task, 1) | drawn

@@ -1,0 +1,94 @@
+"""torch.save and torch.load within one run: what was saved is a copy in memory, and its file a note."""
+
+import copy
+import os
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+
+from haet_eval.remote.client.link import Refusal
+
+_HEAD: Final = b"What torch.save was given is kept in memory: tensors of the task cannot be written. "
+_NUMBER_BYTES: Final = 20
+
+
+class _Kept(NamedTuple):
+    """An object, and the descriptor of its file, which tells whether it can still be loaded."""
+
+    value: Any
+    file: int
+
+
+class Checkpoints:
+    """Objects by the notes that stand for them: a file may be renamed, linked and copied."""
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, _Kept] = {}
+        self._numbers = count(1)
+        self._save = torch.save
+        self._load = torch.load
+        self._copyfile: Any = shutil.copyfile
+
+    def install(self) -> None:
+        replaced: Any = torch
+        replaced.save, replaced.load = self.save, self.load
+        replaced.serialization.save, replaced.serialization.load = self.save, self.load
+        files: Any = shutil
+        files.copyfile = self.copyfile
+
+    def save(self, obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
+        """As torch.save; to a path, the object is kept and the file is a note that says so."""
+        if isinstance(f, str | os.PathLike):
+            self._keep(copy.deepcopy(obj), f)
+        else:
+            self._save(obj, f, *args, **kwargs)
+
+    def load(self, f: Any, *args: Any, **kwargs: Any) -> Any:
+        """As torch.load; from a path that was saved to in this run, a copy of what was saved.
+
+        Raises:
+            Refusal: the file is a copy of one that is there no more.
+        """
+        note = _note_in(f)
+        if not note:
+            return self._load(f, *args, **kwargs)
+        if note not in self._kept:
+            raise Refusal(
+                f"{os.fspath(f)} is a copy of a note about what torch.save keeps in memory until the file it "
+                "was saved to is removed or written anew, as it has been. Copy checkpoints with shutil.copy, "
+                "or save them under both names.",
+                code="handle-checkpoint",
+            )
+        return copy.deepcopy(self._kept[note].value)
+
+    def copyfile(self, src: Any, dst: Any, **options: Any) -> Any:
+        """As shutil.copyfile, which the other functions of shutil copy with."""
+        copied = self._copyfile(src, dst, **options)
+        kept = self._kept.get(_note_in(dst))
+        if kept is not None:
+            self._keep(kept.value, dst)
+        return copied
+
+    def _keep(self, value: Any, path: str | os.PathLike[str]) -> None:
+        note = _HEAD + b"%0*d" % (_NUMBER_BYTES, next(self._numbers))
+        Path(path).write_bytes(note)
+        self._give_up_what_cannot_be_loaded()
+        self._kept[note] = _Kept(value, os.open(path, os.O_RDONLY))
+
+    def _give_up_what_cannot_be_loaded(self) -> None:
+        for note, kept in list(self._kept.items()):
+            if not os.fstat(kept.file).st_nlink or os.pread(kept.file, len(note), 0) != note:
+                os.close(kept.file)
+                del self._kept[note]
+
+
+def _note_in(path: Any) -> bytes:
+    """The note that a file is; nothing for another file, or what is no path."""
+    if not isinstance(path, str | os.PathLike) or not Path(path).is_file():
+        return b""
+    with Path(path).open("rb") as file:
+        head = file.read(len(_HEAD) + _NUMBER_BYTES)
+    return head if head.startswith(_HEAD) else b""
