@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import torch
 from torch.utils._mode_utils import no_dispatch
+from torch.utils._pytree import tree_iter
 
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.remote import wire
@@ -43,6 +44,10 @@ _SELECT: Final = _aten.select.int
 _SLICE: Final = _aten.slice.Tensor
 _EMPTY_LIKE: Final = _aten.empty_like.default
 _EMPTY_STRIDED: Final = _aten.empty_strided.default
+_COPY: Final = _aten.copy_.default
+_FULL: Final = _aten.full.default
+_TO_COPY: Final = _aten._to_copy.default
+_ZEROS_AS: Final = _aten._new_zeros_with_same_feature_meta.default
 _SET: Final = _aten.set_.source_Tensor
 _FLIPS: Final = {_aten._conj.default: torch._C._set_conj, _aten._neg_view.default: torch._C._set_neg}
 _MASKS: Final = (torch.bool, torch.uint8)
@@ -259,6 +264,8 @@ class Dispatcher:
         others = _in_other_words(func)
         if others is not None:
             return self._decompose(others, args, kwargs)
+        if func is _TO_COPY and not tensors:
+            return self._call(_FULL, ([], args[0]), _of_number(args[0]) | kwargs)
         kind = _kind_of(func)
         if kind and id(func) not in self._kinds:
             self._kinds[id(func)] = kind
@@ -340,7 +347,8 @@ class Dispatcher:
     def _on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Shapes only; `Module.to_empty` leads from there to real tensors."""
         device = kwargs.get("device")
-        result = func(*args, **kwargs | ({"device": "meta"} if device is not None else {}))
+        shapes = _shapes_only(func, args, device)
+        result = func(*shapes, **kwargs | ({"device": "meta"} if device is not None else {}))
         if device is None or device.type == "meta":
             return result
         if func is not _EMPTY_LIKE:
@@ -455,6 +463,25 @@ def _view(known: KnownCall, new: NewTensor, tensors: list[RemoteTensor], handle:
     return view
 
 
+def _shapes_only(func: Any, args: tuple[Any, ...], device: torch.device | None) -> tuple[Any, ...]:
+    """The arguments without data, where the call takes what has some to the device `meta`.
+
+    Raises:
+        NotImplementedError: it would need the data of a tensor that has none.
+    """
+    if not any(isinstance(value, RemoteTensor) for value in tree_iter(args)):
+        return args
+    if (device is None or device.type != "meta") and not (func is _COPY and args[0].is_meta):
+        raise NotImplementedError(
+            f"{func} was given tensors of the device meta, which have no data, and others"
+        )
+    with no_dispatch():
+        return tuple(
+            torch.empty_like(value, device="meta") if isinstance(value, RemoteTensor) else value
+            for value in args
+        )
+
+
 def _change_metadata(
     func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[RemoteTensor]
 ) -> None:
@@ -470,11 +497,28 @@ def _in_other_words(func: Any) -> Callable[..., Any] | None:
     for key in ("CPU", "CompositeExplicitAutograd"):
         if f"{func.name().replace('::', '/')}/{key}" in torch.library._impls:
             return partial(func._op_dk, torch._C._parse_dispatch_key(key))  # made with torch.library
+    if func is _ZEROS_AS:
+        return _zeros_as
     composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
     if composite and lookup(str(func)) is None:
         return func.decompose  # type: ignore[no-any-return]
     functional = _without_out(func)
     return None if functional is None else partial(_into, functional)
+
+
+def _zeros_as(tensor: torch.Tensor, other: torch.Tensor, *, self_num_batch_dims: int = 0) -> torch.Tensor:
+    """Zeros laid out as `other`, for each of the examples in the first dimensions of `tensor`."""
+    offset, batch = int(other.storage_offset()), tensor.shape[:self_num_batch_dims]
+    spans = ((size - 1) * stride for size, stride in zip(other.shape, other.stride(), strict=True))
+    extent = offset + 1 + sum(spans) if other.numel() else 0
+    strides = [stride * extent for stride in wire.contiguous_stride(batch)]
+    zeros = other.new_zeros(extent * batch.numel())
+    return zeros.as_strided((*batch, *other.shape), (*strides, *other.stride()), offset)
+
+
+def _of_number(value: complex) -> dict[str, torch.dtype]:
+    """The dtype of a number that PyTorch has put in the place of a tensor: `vmap` does so with `x * 2`."""
+    return {"dtype": torch.int64 if isinstance(value, int) else torch.float64}
 
 
 def _without_out(func: Any) -> Any:

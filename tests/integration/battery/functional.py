@@ -300,3 +300,44 @@ def inference_mode(task: Any) -> Results:
         out = model(x)[:, :5].softmax(1).view(2, 10)
         out.mul_(2)
     return {"out": out.clone(), "sum": out.sum() + 1, "state": model[1].running_mean}  # type: ignore[dict-item]
+
+
+def ensemble_over_a_skeleton_without_data(task: Any) -> Results:
+    """The members' weights are stacked, and the module that they are put into is moved to `meta`."""
+    members = [small_cnn(0.0) for _ in range(2)]
+    weights, buffers = stack_module_state(members)
+    skeleton = copy.deepcopy(members[0]).to("meta").eval()
+    images = normalized(task.images[:8])
+
+    def logits(own: Any, kept: Any) -> Tensor:
+        return functional_call(skeleton, (own, kept), (images,))
+
+    return {
+        "logits": vmap(logits)(weights, buffers),
+        "empty": torch.zeros_like(skeleton.to_empty(device="cpu")[0].weight),
+    }
+
+
+def numbers_for_each_example(task: Any) -> Results:
+    """Inside vmap an example's own tensor may have no dimension, and Python's numbers meet it."""
+    scales = task.labels[:6]
+    found = {}
+    for name, values in {"floats": scales / 3, "integers": scales, "halves": scales.half()}.items():
+        found[name] = vmap(lambda x: torch.where(x > 1, 2 * x + 1, (1 - x) / 2.5))(values)
+    slopes = vmap(grad(lambda scale, weight: (scale * 2 * weight).square().sum() * 0.5), (0, None))
+    return found | {"slopes": slopes(scales / 3, torch.randn(4))}
+
+
+def forward_mode_through_a_network(task: Any) -> Results:
+    """The derivative of the loss along one direction, and that of its gradient."""
+    model = small_cnn(0.0).eval()
+    weights = {name: value.detach() for name, value in model.named_parameters()}
+    images, labels = normalized(task.images[:4]), task.labels[:4]
+
+    def loss(own: Any) -> Tensor:
+        return F.cross_entropy(functional_call(model, own, (images,)), labels)
+
+    along = {name: torch.randn_like(value) for name, value in weights.items()}
+    value, slope = jvp(loss, (weights,), (along,))
+    _, curvature = jvp(grad(loss), (weights,), (along,))
+    return {"value": value, "slope": slope} | {f"curvature.{name}": c for name, c in curvature.items()}
