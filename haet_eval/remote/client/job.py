@@ -16,6 +16,7 @@ from haet_eval.remote.client.link import Link
 from haet_eval.remote.client.mode import RemoteMode, install_in_threads
 from haet_eval.remote.client.optimizers import install_eager_optimizers
 from haet_eval.remote.client.output import OutputCapture
+from haet_eval.remote.client.parameters import install_parameter_classes
 from haet_eval.remote.client.replacements import install_replacements
 from haet_eval.remote.client.seeds import seed_all
 from haet_eval.remote.client.source import explain, install_source, load_function
@@ -59,6 +60,7 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
     dispatcher.random.install()
     dispatcher.phases.install()
     install_lazy_parameters()
+    install_parameter_classes()
     install_eager_optimizers()
     install_in_threads(dispatcher)
     install_replacements()

@@ -85,6 +85,7 @@ class RemoteTensor(torch.Tensor):
         copy.requires_grad_(self.requires_grad)
         if getattr(self, "_is_param", False):
             copy._is_param = True
+            copy.__class__ = type(self)
         else:
             copy.grad = deepcopy(self.grad, memo)
             vars(copy).update(deepcopy(vars(self), memo))

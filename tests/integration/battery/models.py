@@ -480,3 +480,22 @@ def stochastic_depth_and_drop_path(task: Any) -> Results:
 
     model = Net()
     return fit(model, sgd(model), task)
+
+
+class _Matrix(nn.Parameter):
+    """A parameter that says how it is to be optimized."""
+
+    rate = 0.02
+
+    def turned(self) -> Tensor:
+        return self.mT * self.rate
+
+
+def own_class_of_parameters(task: Any) -> Results:
+    model = small_cnn()
+    model[10].weight = _Matrix(model[10].weight.detach().clone())
+    again = copy.deepcopy(model)
+    matrices = [p for p in again.parameters() if isinstance(p, _Matrix)]
+    others = [p for p in again.parameters() if not hasattr(p, "rate")]
+    optimizer = torch.optim.SGD([{"params": matrices, "lr": matrices[0].rate}, {"params": others}], lr=0.1)
+    return fit(again, optimizer, task) | {"turned": matrices[0].turned(), "groups": torch.tensor(len(others))}
