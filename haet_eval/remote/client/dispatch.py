@@ -47,6 +47,7 @@ _EMPTY_STRIDED: Final = _aten.empty_strided.default
 _COPY: Final = _aten.copy_.default
 _FULL: Final = _aten.full.default
 _TO_COPY: Final = _aten._to_copy.default
+_SAME_STORAGE: Final = _aten._has_same_storage_numel.default
 _ZEROS_AS: Final = _aten._new_zeros_with_same_feature_meta.default
 _SET: Final = _aten.set_.source_Tensor
 _FLIPS: Final = {_aten._conj.default: torch._C._set_conj, _aten._neg_view.default: torch._C._set_neg}
@@ -497,8 +498,8 @@ def _in_other_words(func: Any) -> Callable[..., Any] | None:
     for key in ("CPU", "CompositeExplicitAutograd"):
         if f"{func.name().replace('::', '/')}/{key}" in torch.library._impls:
             return partial(func._op_dk, torch._C._parse_dispatch_key(key))  # made with torch.library
-    if func is _ZEROS_AS:
-        return _zeros_as
+    if func is _ZEROS_AS or func is _SAME_STORAGE:
+        return _zeros_as if func is _ZEROS_AS else _have_same_extent
     composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
     if composite and lookup(str(func)) is None:
         return func.decompose  # type: ignore[no-any-return]
@@ -508,12 +509,21 @@ def _in_other_words(func: Any) -> Callable[..., Any] | None:
 
 def _zeros_as(tensor: torch.Tensor, other: torch.Tensor, *, self_num_batch_dims: int = 0) -> torch.Tensor:
     """Zeros laid out as `other`, for each of the examples in the first dimensions of `tensor`."""
-    offset, batch = int(other.storage_offset()), tensor.shape[:self_num_batch_dims]
-    spans = ((size - 1) * stride for size, stride in zip(other.shape, other.stride(), strict=True))
-    extent = offset + 1 + sum(spans) if other.numel() else 0
+    extent, batch = _extent(other), tensor.shape[:self_num_batch_dims]
     strides = [stride * extent for stride in wire.contiguous_stride(batch)]
     zeros = other.new_zeros(extent * batch.numel())
-    return zeros.as_strided((*batch, *other.shape), (*strides, *other.stride()), offset)
+    return zeros.as_strided((*batch, *other.shape), (*strides, *other.stride()), other.storage_offset())
+
+
+def _have_same_extent(tensor: torch.Tensor, other: torch.Tensor) -> bool:
+    """What forward mode asks of storages: no layout tells how large they are, and there are none here."""
+    return _extent(tensor) == _extent(other)
+
+
+def _extent(tensor: torch.Tensor) -> int:
+    """How many elements a storage must have for this tensor to be in it."""
+    spans = ((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return int(tensor.storage_offset()) + 1 + sum(spans) if tensor.numel() else 0
 
 
 def _of_number(value: complex) -> dict[str, torch.dtype]:

@@ -340,4 +340,9 @@ def forward_mode_through_a_network(task: Any) -> Results:
     along = {name: torch.randn_like(value) for name, value in weights.items()}
     value, slope = jvp(loss, (weights,), (along,))
     _, curvature = jvp(grad(loss), (weights,), (along,))
-    return {"value": value, "slope": slope} | {f"curvature.{name}": c for name, c in curvature.items()}
+    member = {name: torch.stack([weight, weight])[1] for name, weight in weights.items()}
+    jvp(loss, (member,), (along,))  # views of one storage, after and before tensors with their own
+    _, again = jvp(loss, (weights,), (along,))
+    return {"value": value, "slope": slope, "again": again} | {
+        f"curvature.{name}": c for name, c in curvature.items()
+    }
