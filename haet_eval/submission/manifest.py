@@ -137,6 +137,8 @@ def _explain(detail: ErrorDetails) -> str:
         return f"`{key}` is longer than {detail['ctx']['max_length']} characters"
     if kind == "string_too_short":
         return f"`{key}` is empty; write something like {_EXAMPLE[key]}"
+    if kind == "string_pattern_mismatch" and key == "entrypoint":
+        return f"`entrypoint` is not of the form MODULE:FUNCTION, as in {_EXAMPLE[key]}"
     if kind == "string_pattern_mismatch":
         return f"`{key}` is not of the form {_EXAMPLE[key]}"
     message = detail["msg"].removeprefix("Value error, ")

@@ -12,10 +12,11 @@ from typing import Any
 from haet_eval.remote.client.link import RemoteError
 
 _MAX_TEXT = 20_000
+_THERE_ARE = "beside the submission's own there are torch, torchvision, numpy, PIL and Python's"
 _NO_NETWORK = "the sandbox has no network, and all that is needed must be in the submission"
 _ADVICE = {
     "EOFError": "nobody is there to answer",
-    "ModuleNotFoundError": "beside the submission's own there are torch, torchvision, numpy, PIL and Python's",
+    "ModuleNotFoundError": _THERE_ARE,
     "SystemExit": "the code is to return from train(), and not to exit",
     "URLError": _NO_NETWORK,
     "gaierror": _NO_NETWORK,
