@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load
 
 from haet_eval.errors import UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.record import from_json
 from haet_eval.remote.recount import recount
+from haet_eval.store import Store
 from tests.fixtures.submissions import write_competition, write_submission
 
 EXAMPLES = Path(__file__).parents[2] / "submissions"
@@ -85,6 +87,30 @@ def test_an_ordinary_training_does_not_load_the_compiler(judge: Callable[..., Ou
             return model
     """).record
     assert record.log.head == "not loaded\n"
+
+
+def test_lazy_conjugates_and_negatives_outlive_the_training(judge: Callable[..., Outcome]) -> None:
+    outcome = judge("""
+        class Shown(Linear):
+            def forward(self, images):
+                print(self.conjugate.imag.sum().item(), self.negative.sum().item())
+                return super().forward(images)
+
+        def train(task):
+            model, number = Shown(), torch.tensor([1 + 2j])
+            model.register_buffer("conjugate", number.conj())
+            model.register_buffer("negative", number.conj().imag)
+            return model
+    """)
+    training = outcome.record.training
+    assert training is not None
+    assert training.model is not None
+    stored = Store(outcome.path.parent).read_artifact(training.model)
+    assert stored is not None
+    weights = load(stored)
+    assert weights["conjugate"].tolist() == [[1, -2]]
+    assert weights["negative"].tolist() == [-2]
+    assert set(outcome.record.log.head.split()) == {"-2.0"}
 
 
 FAILURES = {

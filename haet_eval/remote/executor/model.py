@@ -26,9 +26,10 @@ def keep_model(tensors: dict[int, torch.Tensor], model: tuple[ModelTensor, ...])
         if _storage(tensor) not in copies:
             copies[_storage(tensor)] = _copy(tensor.untyped_storage(), spans[_storage(tensor)])
         empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-        kept[entry.handle] = empty.set_(
-            copies[_storage(tensor)], tensor.storage_offset(), tensor.size(), tensor.stride()
-        )
+        same = empty.set_(copies[_storage(tensor)], tensor.storage_offset(), tensor.size(), tensor.stride())
+        torch._C._set_conj(same, tensor.is_conj())
+        torch._C._set_neg(same, tensor.is_neg())
+        kept[entry.handle] = same
     return kept
 
 
@@ -38,7 +39,8 @@ def export_weights(tensors: Mapping[int, torch.Tensor], model: tuple[ModelTensor
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+    plain = tensor.resolve_conj().resolve_neg()
+    real = torch.view_as_real(plain) if plain.is_complex() else plain
     return real.detach().cpu().contiguous().clone()
 
 
