@@ -46,18 +46,18 @@ class UnderWay:
     """The runs that have begun on the nodes and not yet left them, as their events tell."""
 
     def __init__(self) -> None:
-        self._keys: Counter[str] = Counter()
+        self._keys: set[str] = set()
         self._changed = threading.Condition()
 
     def begun(self, key: str) -> None:
         """It is alive."""
         with self._changed:
-            self._keys[key] = 1
+            self._keys.add(key)
 
     def left(self, key: str) -> None:
         """It has ended, and nothing of it is on its node."""
         with self._changed:
-            self._keys.pop(key, None)
+            self._keys.discard(key)
             self._changed.notify_all()
 
     def wait_for_none(self, seconds: float) -> None:
@@ -140,6 +140,9 @@ class ClusterSite:
         if self._client.status == "running":
             self._under_way.wait_for_none(_UNWIND_SECONDS)
 
+    def close(self) -> None:
+        self._client.close(timeout=_CONNECT_SECONDS)
+
     def _take(self, event: dict[str, Any]) -> None:
         if "left" in event:
             self._under_way.left(event["left"])
@@ -147,9 +150,6 @@ class ClusterSite:
         message = _message(event)
         self._under_way.begun(message.key)
         self._receive(message)
-
-    def close(self) -> None:
-        self._client.close(timeout=_CONNECT_SECONDS)
 
     def _connect(self) -> Client:
         place = urlsplit(self._address)

@@ -184,4 +184,4 @@ def _job(source: Source, options: Options, rules: _Rules) -> Job:
 
 
 def _limits(competition: Competition | None) -> ArchiveLimits:
-    return ArchiveLimits(**competition.limits.model_dump()) if competition else ArchiveLimits()
+    return competition.limits.for_archives() if competition else ArchiveLimits()

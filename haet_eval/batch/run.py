@@ -200,7 +200,7 @@ class Batch:
     def _order(self, job: Job) -> Order:
         """The submission as bytes; it must still be what was planned."""
         built_in = job.competition in builtin_competitions()
-        limits = ArchiveLimits(**load_competition(job.competition).limits.model_dump())
+        limits = load_competition(job.competition).limits.for_archives()
         return Order(
             job=job,
             archive=_archive(job, limits),

@@ -39,11 +39,11 @@ def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bo
     loaded = load_competition(rules)
     found = _load(loaded, data_dir or default_data_dir(), test_data)
     doubtful = doubts(loaded, {name: data for name, data in found.items() if isinstance(data, Dataset)})
+    wrong = [name for name, data in found.items() if isinstance(data, UsageProblem)]
     if as_json:
         click.echo(json.dumps(_facts(loaded, found, doubtful), indent=2))
     else:
-        _print(loaded, found, doubtful)
-    wrong = any(isinstance(data, UsageProblem) for data in found.values())
+        _print(loaded, found, doubtful, wrong)
     return ExitCode.USAGE if wrong else ExitCode.QUALIFIED
 
 
@@ -105,7 +105,9 @@ def _load(rules: "Competition", data_dir: Path, test_data: Path | None) -> "dict
     return found
 
 
-def _print(rules: "Competition", found: "dict[str, Dataset | HaetError]", doubtful: list[str]) -> None:
+def _print(
+    rules: "Competition", found: "dict[str, Dataset | HaetError]", doubtful: list[str], wrong: list[str]
+) -> None:
     from rich.text import Text
 
     from haet_eval.cli.text import print_row, result_console, safe
@@ -119,7 +121,6 @@ def _print(rules: "Competition", found: "dict[str, Dataset | HaetError]", doubtf
         console.print()
     for doubt in doubtful:
         print_row(console, Text("odd  ", "yellow"), safe(doubt))
-    wrong = [name for name, data in found.items() if isinstance(data, UsageProblem)]
     for name in wrong:
         print_row(console, Text("wrong  ", "red"), safe(f"Task {name} has no data to run on; see above."))
     if not doubtful and not wrong:

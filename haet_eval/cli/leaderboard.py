@@ -8,7 +8,7 @@ import click
 
 from haet_eval.atomic import Draft
 from haet_eval.cli.leaderboard_table import print_leaderboard
-from haet_eval.cli.suggestions import suggest_competitions, suggest_tasks
+from haet_eval.cli.options import competition_option, task_option
 from haet_eval.competition import Competition, builtin_competitions, load_competition
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.listing import Listing
@@ -23,13 +23,8 @@ from haet_eval.store import Store
 
 @click.command()
 @click.argument("directory", default="results", envvar="HAET_RESULTS", type=click.Path(path_type=Path))
-@click.option(
-    "--competition",
-    metavar="NAME|FILE",
-    shell_complete=suggest_competitions,
-    help="Only this competition, with its number of awards.",
-)
-@click.option("--task", metavar="NAME", shell_complete=suggest_tasks, help="Only this task.")
+@competition_option("Only this competition, with its number of awards.")
+@task_option("Only this task.")
 @click.option("--all", "everything", is_flag=True, help="Show unofficial and unqualified records too.")
 @click.option("--best", "best_of_team", is_flag=True, help="Rank only the best entry of each team.")
 @click.option("--json", "style", flag_value="json", help="Print JSON, counts as decimal strings.")

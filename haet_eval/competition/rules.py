@@ -60,6 +60,10 @@ class Limits(_Rules):
     )
     entries: int = Field(default=_ARCHIVE.entries, gt=0, description="Files and folders in the zip.")
 
+    def for_archives(self) -> ArchiveLimits:
+        """With the limits that no rules change."""
+        return ArchiveLimits(**self.model_dump())
+
 
 class Budgets(_Rules):
     """What one training and one prediction may use. A run that passes a budget ends with its verdict."""

@@ -26,7 +26,7 @@ def read(request: Request, findings: Findings) -> tuple[Submission, Competition]
     competition = load_competition(request.competition) if request.competition else None
     if competition and request.rules_folder:
         competition = competition.located(request.rules_folder)
-    limits = ArchiveLimits(**competition.limits.model_dump()) if competition else ArchiveLimits()
+    limits = competition.limits.for_archives() if competition else ArchiveLimits()
     findings.competition = competition
     if request.task is not None:
         _check_task(request.task, competition)

@@ -13,7 +13,7 @@ from haet_eval.evaluation.findings import unread_submission
 from haet_eval.record import Artifact, Record, artifacts_of
 from haet_eval.signing import signature_path
 from haet_eval.store import Store, read_record
-from haet_eval.submission import ArchiveLimits, load_submission, pack
+from haet_eval.submission import load_submission, pack
 
 RESULTS: Final = "results"
 """Folder of a bundle that is a results directory, as `haet-eval verify` and `leaderboard` take it."""
@@ -163,7 +163,7 @@ def _submission(path: Path, limits: Iterable[Limits]) -> tuple[str, Piece]:
     """Its digest, and its canonical zip; where it could not be read, what was handed in, as it is."""
     for bounds in limits:
         try:
-            found = load_submission(path, ArchiveLimits(**bounds.model_dump()))
+            found = load_submission(path, bounds.for_archives())
         except SubmissionFailure:
             continue
         return found.sha256, _zip(found.sha256, pack(found.files))

@@ -66,10 +66,12 @@ class Leaderboard:
 
     def changed_rules(self) -> dict[str, list[str]]:
         """The competitions whose rules changed between records that are ranked together, with the digests."""
-        found: dict[Pool, set[str]] = {}
-        for ranked in self.ranked:
-            found.setdefault(ranked.pool, set()).add(ranked.entry.rules_digest or "")
-        return {pool.competition: sorted(digests) for pool, digests in found.items() if len(digests) > 1}
+        changed = {}
+        for pool, places in by_pool(self):
+            digests = {place.entry.rules_digest or "" for place in places}
+            if len(digests) > 1:
+                changed[pool.competition] = sorted(digests)
+        return changed
 
     def accuracy(self, entry: Entry) -> str:
         """An entry's accuracy as text, with half the width of its interval where it has one."""

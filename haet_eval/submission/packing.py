@@ -40,7 +40,7 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
             code="pack-inside",
         )
     rules = load_competition(competition) if competition else None
-    limits = ArchiveLimits(**rules.limits.model_dump()) if rules else ArchiveLimits()
+    limits = rules.limits.for_archives() if rules else ArchiveLimits()
     submission = load_submission(folder, limits)
     rules = rules or load_competition(competition_for_task(submission.task))
     rules.task(submission.task)

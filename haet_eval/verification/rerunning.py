@@ -39,7 +39,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
     """
     rules = again.competition or (record.competition.name if record.competition else None)
     limits = load_competition(rules).limits if rules else Limits()
-    digest = _digest(again.submission, ArchiveLimits(**limits.model_dump()))
+    digest = _digest(again.submission, limits.for_archives())
     if digest != record.submission.sha256:
         raise UsageProblem(
             f"{again.submission} is not the submission of record {record.record_id}: its digest is"

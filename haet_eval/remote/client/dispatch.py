@@ -30,7 +30,7 @@ from haet_eval.remote.client.link import FLUSH_RECORDS, FREED_AT_ONCE, Link, Ref
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
 from haet_eval.remote.client.random import Randomness
 from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast, make_view
-from haet_eval.remote.handles import intern_layout
+from haet_eval.remote.handles import intern_layout, span_elements
 from haet_eval.remote.operators.allowed import lookup
 from haet_eval.remote.operators.offsets import names_offsets
 from haet_eval.remote.operators.validation import literal_parameters
@@ -47,8 +47,6 @@ _EMPTY_STRIDED: Final = _aten.empty_strided.default
 _COPY: Final = _aten.copy_.default
 _FULL: Final = _aten.full.default
 _TO_COPY: Final = _aten._to_copy.default
-_SAME_STORAGE: Final = _aten._has_same_storage_numel.default
-_ZEROS_AS: Final = _aten._new_zeros_with_same_feature_meta.default
 _SET: Final = _aten.set_.source_Tensor
 _FLIPS: Final = {_aten._conj.default: torch._C._set_conj, _aten._neg_view.default: torch._C._set_neg}
 _MASKS: Final = (torch.bool, torch.uint8)
@@ -498,8 +496,8 @@ def _in_other_words(func: Any) -> Callable[..., Any] | None:
     for key in ("CPU", "CompositeExplicitAutograd"):
         if f"{func.name().replace('::', '/')}/{key}" in torch.library._impls:
             return partial(func._op_dk, torch._C._parse_dispatch_key(key))  # made with torch.library
-    if func is _ZEROS_AS or func is _SAME_STORAGE:
-        return _zeros_as if func is _ZEROS_AS else _have_same_extent
+    if func in _WITHOUT_STORAGE:
+        return _WITHOUT_STORAGE[func]
     composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
     if composite and lookup(str(func)) is None:
         return func.decompose  # type: ignore[no-any-return]
@@ -522,8 +520,15 @@ def _have_same_extent(tensor: torch.Tensor, other: torch.Tensor) -> bool:
 
 def _extent(tensor: torch.Tensor) -> int:
     """How many elements a storage must have for this tensor to be in it."""
-    spans = ((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    return int(tensor.storage_offset()) + 1 + sum(spans) if tensor.numel() else 0
+    return (
+        int(tensor.storage_offset()) + span_elements(tensor.shape, tensor.stride()) if tensor.numel() else 0
+    )
+
+
+_WITHOUT_STORAGE: Final[dict[Any, Callable[..., Any]]] = {
+    _aten._has_same_storage_numel.default: _have_same_extent,
+    _aten._new_zeros_with_same_feature_meta.default: _zeros_as,
+}
 
 
 def _of_number(value: complex) -> dict[str, torch.dtype]:

@@ -24,11 +24,13 @@ NO_EXTENSION: Final = (
 )
 
 
-_ADVICE: Final = (
-    ("Byte", "images are uint8: compute with `images / 255`, or with `images.float()`"),
-    ("unsigned char", "images are uint8: compute with `images / 255`, or with `images.float()`"),
-    ("Target # is out of bounds", "labels run from 0 to `task.num_classes - 1`, one logit for each"),
-)
+_ADVICE: Final = {
+    **dict.fromkeys(
+        ("Byte", "unsigned char"),
+        "images are uint8: compute with `images / 255`, or with `images.float()`",
+    ),
+    "Target # is out of bounds": "labels run from 0 to `task.num_classes - 1`, one logit for each",
+}
 
 
 class RemoteError(RuntimeError):
@@ -133,4 +135,4 @@ class Link:
 
 
 def _advice(failure: str) -> str:
-    return next((f" ({advice})" for words, advice in _ADVICE if words in failure), "")
+    return next((f" ({advice})" for words, advice in _ADVICE.items() if words in failure), "")

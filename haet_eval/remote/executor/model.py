@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import safetensors.torch
 import torch
 
+from haet_eval.remote.handles import span_elements
 from haet_eval.remote.messages import ModelTensor
 
 
@@ -51,10 +52,7 @@ def _storage(tensor: torch.Tensor) -> int:
 def span_bytes(tensor: torch.Tensor) -> tuple[int, int]:
     """The bytes of its storage that a tensor spans, gaps included: the first, and the one after the last."""
     start = int(tensor.storage_offset())
-    length = 0
-    if tensor.numel():
-        steps = zip(tensor.size(), tensor.stride(), strict=True)
-        length = 1 + sum((int(size) - 1) * int(step) for size, step in steps)
+    length = span_elements(tensor.size(), tensor.stride())
     return start * tensor.element_size(), (start + length) * tensor.element_size()
 
 
