@@ -13,6 +13,7 @@ from haet_eval.check.stand_in import StandIns
 from haet_eval.remote.executor_link import ExecutorLink, Sealed, reason_text
 from haet_eval.remote.messages import ModelTensor, Start
 from haet_eval.remote.meter import Meter, Question
+from haet_eval.remote.weights import Weight
 from haet_eval.remote.wire import Code, Status
 
 _KEPT_ANSWERS: Final = 1 << 10
@@ -161,7 +162,7 @@ class Rehearsal(ExecutorLink):
 
     def _stop_computing(self) -> None:
         self.computing = False
-        self.peak_memory_bytes = self._link.seal((), 0).peak_memory_bytes  # it drops every tensor
+        self.peak_memory_bytes = self._link.seal((), ()).peak_memory_bytes  # it drops every tensor
         self._stand_ins = StandIns(self._link, self._meter.next_handle)
 
     def _make_up(self, question: Question) -> tuple[Status, bytes]:
@@ -182,11 +183,15 @@ class Rehearsal(ExecutorLink):
         known.rotate(-1)
         return Status.OK, known[-1]
 
-    def seal(self, tensors: tuple[ModelTensor, ...], model_bytes: int) -> Sealed:
+    def compare_inventory(self, expected: bytes) -> None:
+        if self.computing:
+            self._link.compare_inventory(expected)
+
+    def seal(self, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> Sealed:
         if not self.computing:
             return Sealed(b"", self.peak_memory_bytes or 0)
         self._real_seconds = math.inf
-        sealed = self._link.seal(tensors, model_bytes)
+        sealed = self._link.seal(tensors, weights)
         self.peak_memory_bytes = sealed.peak_memory_bytes
         return sealed
 

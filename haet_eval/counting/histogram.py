@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from math import isinf
 from typing import Any, Final
 
-from haet_eval.counting.signature import ANY, AnyFloat, Argument, Signature, TensorMeta
+from haet_eval.counting.signature import (
+    ANY,
+    CONJUGATE,
+    NEGATIVE,
+    AnyFloat,
+    Argument,
+    Signature,
+    TensorMeta,
+)
 
 PHASES: Final = ("initialisation", "input", "forward", "backward", "optimizer", "other")
 """Where in a training a call happened. Informative: the submission's side says it, the total ranks."""
+
+
+_BITS: Final = {"conjugate": CONJUGATE, "negative": NEGATIVE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +98,13 @@ def _signature_to_json(signature: Signature) -> dict[str, Any]:
 def _argument_to_json(value: Argument) -> Any:
     match value:
         case TensorMeta():
-            return {
+            plain = {
                 "dtype": value.dtype,
                 "offset": value.offset,
                 "shape": value.shape,
                 "stride": value.stride,
             }
+            return plain | {name: True for name, bit in _BITS.items() if value.bits & bit}
         case AnyFloat():
             return {"float": "any"}
         case tuple():
@@ -114,4 +126,5 @@ def _argument_from_json(value: Any) -> Argument:
         return ANY if value["float"] == "any" else float(value["float"])
     if "complex" in value:
         return complex(*value["complex"])
-    return TensorMeta(tuple(value["shape"]), tuple(value["stride"]), value["offset"], value["dtype"])
+    bits = sum(bit for name, bit in _BITS.items() if value.get(name))
+    return TensorMeta(tuple(value["shape"]), tuple(value["stride"]), value["offset"], value["dtype"], bits)

@@ -19,14 +19,24 @@ SPECIAL_FLOATS: Final = (0.0, 1.0, -1.0, 2.0, inf, -inf)
 """Floats that a price may depend on (alpha, beta, weight decay, the order of a norm)."""
 
 
+CONJUGATE: Final = 1
+NEGATIVE: Final = 2
+"""PyTorch's lazy bits: the elements of such a tensor are those in its memory, conjugated or negated."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorMeta:
-    """A tensor as the counting sees it. Strides and offset are in elements; dtype as in `float32`."""
+    """A tensor as the counting sees it. Strides and offset are in elements; dtype as in `float32`.
+
+    `bits` holds the lazy bits CONJUGATE and NEGATIVE. They are metadata like the others: a kernel may return
+    a view of a tensor without bits and new memory for a tensor with one.
+    """
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
     offset: int
     dtype: str
+    bits: int = 0
 
     @property
     def numel(self) -> int:

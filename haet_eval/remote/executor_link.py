@@ -1,5 +1,6 @@
 """The host's end of the connection to the executor. Its answers are checked: it may have been taken over."""
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -9,13 +10,25 @@ from pydantic import ValidationError
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.remote.connection import Connection, Disconnected
-from haet_eval.remote.messages import Argmax, Drop, Load, ModelTensor, Seal, Start, Started, WeightsFollow
+from haet_eval.remote.inventory import INVENTORY_BYTES, totals
+from haet_eval.remote.messages import (
+    Argmax,
+    Drop,
+    Load,
+    ModelTensor,
+    Seal,
+    Start,
+    Started,
+    TakeInventory,
+    WeightsFollow,
+)
 from haet_eval.remote.meter import Question
+from haet_eval.remote.weights import Weight, check_weights, most_bytes
 from haet_eval.remote.wire import Channel, Status, WireError
 
 REASON_BYTES: Final = 2000
 _BLOCK_BYTES: Final = 4 << 20
-_HEADER_BYTES_PER_TENSOR: Final = 1 << 13
+_INVENTORIES_AHEAD: Final = 16
 
 _Answer = TypeVar("_Answer", Started, WeightsFollow)
 
@@ -41,6 +54,7 @@ class ExecutorLink:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._inventories: deque[bytes] = deque()
 
     def start(self, start: Start) -> dict[str, Any]:
         """Tell it how to run; returns facts about it (`torch`, `accelerator`)."""
@@ -72,17 +86,41 @@ class ExecutorLink:
 
     def answer(self) -> tuple[Status, bytes]:
         """Its answer to a question or a command."""
+        self._compare_inventories()
+        return self._next_answer()
+
+    def compare_inventory(self, expected: bytes) -> None:
+        """Ask for the inventory of its tensors. It is compared when the next answer is awaited, or soon."""
+        self._command(TakeInventory().encode())
+        self._inventories.append(expected)
+        if len(self._inventories) > _INVENTORIES_AHEAD:
+            self._compare_inventories()
+
+    def _compare_inventories(self) -> None:
+        while self._inventories:
+            expected = self._inventories.popleft()
+            status, found = self._next_answer()
+            if status is not Status.OK:
+                raise failed(status, found)
+            if found != expected:
+                raise failed(Status.MISMATCH, _different(expected, found).encode())
+
+    def _next_answer(self) -> tuple[Status, bytes]:
         _, payload = self._receive()
         if not payload or payload[0] > max(Status):
             raise EnvironmentProblem("The executor sent an answer without a status.", code="executor-answer")
         return Status(payload[0]), payload[1:]
 
-    def seal(self, tensors: tuple[ModelTensor, ...], model_bytes: int) -> Sealed:
-        """Close the training: keep these tensors, of so many bytes in all, and fetch them."""
+    def seal(self, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> Sealed:
+        """Close the training: keep these tensors, and fetch them, stored as `weights` say."""
         self._command(Seal(tensors=tensors).encode())
         facts = self._message(WeightsFollow)
-        most_bytes = model_bytes + _HEADER_BYTES_PER_TENSOR * (1 + len(tensors))
-        return Sealed(self._weights(facts.weights_bytes, most_bytes), facts.peak_memory_bytes)
+        handed_out = self._weights(facts.weights_bytes, most_bytes(weights))
+        try:
+            check_weights(handed_out, weights)
+        except ValueError as error:
+            raise failed(Status.MISMATCH, f"Tensor mismatch: of the weights, {error}.".encode()) from None
+        return Sealed(handed_out, facts.peak_memory_bytes)
 
     def argmax(self, handle: int, count: int, num_classes: int) -> npt.NDArray[np.int64]:
         """The class with the greatest logit for each of `count` images, [count]."""
@@ -125,7 +163,7 @@ class ExecutorLink:
     def _ok(self) -> bytes:
         status, body = self.answer()
         if status is not Status.OK:
-            raise SubmissionFailure(Verdict.FAILED, reason_text(body), code="code-failed")
+            raise failed(status, body)
         return body
 
     def _message(self, kind: type[_Answer]) -> _Answer:
@@ -152,6 +190,24 @@ class ExecutorLink:
                 "The executor handed out more weights than it announced.", code="executor-answer"
             )
         return bytes(weights)
+
+
+def failed(status: Status, body: bytes) -> SubmissionFailure:
+    """The verdict on a run that the executor has ended, with its reason."""
+    code = "tensor-mismatch" if status is Status.MISMATCH else "operator-failed"
+    return SubmissionFailure(Verdict.FAILED, reason_text(body), code=code)
+
+
+def _different(expected: bytes, found: bytes) -> str:
+    if len(found) != INVENTORY_BYTES:
+        raise EnvironmentProblem("The executor sent something that is no inventory.", code="executor-answer")
+    (ours, our_bytes), (theirs, their_bytes) = totals(expected), totals(found)
+    return (
+        f"Tensor mismatch: the executor holds {theirs:,} tensors in {their_bytes:,} bytes, the meter counted "
+        f"{ours:,} in {our_bytes:,}, or shapes differ. The count of this run cannot be trusted, so the "
+        "run ends. If the code is ordinary PyTorch, this is a fault of haet-eval: please report it with the "
+        "submission."
+    )
 
 
 def reason_text(body: bytes) -> str:

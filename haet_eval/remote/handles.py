@@ -12,13 +12,13 @@ _MAX_LAYOUTS: Final = 1 << 17
 
 
 def intern_layout(meta: TensorMeta) -> TensorMeta:
-    """One object for this shape, stride and dtype (offset 0): equal layouts are compared in no time.
+    """One object for this shape, stride, dtype and bits (offset 0): equal layouts are compared in no time.
 
     Only speed rests on it, so the table starts anew when it has grown large.
     """
     if len(_LAYOUTS) > _MAX_LAYOUTS:
         _LAYOUTS.clear()
-    layout = TensorMeta(meta.shape, meta.stride, 0, meta.dtype) if meta.offset else meta
+    layout = TensorMeta(meta.shape, meta.stride, 0, meta.dtype, meta.bits) if meta.offset else meta
     return _LAYOUTS.setdefault(layout, layout)
 
 
@@ -58,7 +58,7 @@ class Handle:
     @property
     def meta(self) -> TensorMeta:
         layout = self.layout
-        return TensorMeta(layout.shape, layout.stride, self.offset, layout.dtype)
+        return TensorMeta(layout.shape, layout.stride, self.offset, layout.dtype, layout.bits)
 
 
 def size_bytes(layout: TensorMeta, offset: int) -> int:

@@ -103,11 +103,15 @@ class Load(Message):
 
 
 class Start(Message):
-    """To the executor: how to run."""
+    """To the executor: how to run.
+
+    `lazy_bits`: whether templates tell tensors with and without lazy bits apart, as all but old traces do.
+    """
 
     kind: Literal["start"] = "start"
     device: str
     threads: int
+    lazy_bits: bool = True
 
 
 class Seal(Message):
@@ -115,6 +119,12 @@ class Seal(Message):
 
     kind: Literal["seal"] = "seal"
     tensors: tuple[ModelTensor, ...]
+
+
+class TakeInventory(Message):
+    """To the executor: answer with the inventory of its tensors."""
+
+    kind: Literal["inventory"] = "inventory"
 
 
 class Argmax(Message):
@@ -146,9 +156,9 @@ class WeightsFollow(Message):
 
 
 FromSubmission = Annotated[Ready | Report | Returned | Failed | Predicted, Field(discriminator="kind")]
-ToExecutor = Annotated[Start | Load | Seal | Argmax | Drop, Field(discriminator="kind")]
+ToExecutor = Annotated[Start | Load | Seal | TakeInventory | Argmax | Drop, Field(discriminator="kind")]
 _FROM_SUBMISSION: TypeAdapter[Ready | Report | Returned | Failed | Predicted] = TypeAdapter(FromSubmission)
-_TO_EXECUTOR: TypeAdapter[Start | Load | Seal | Argmax | Drop] = TypeAdapter(ToExecutor)
+_TO_EXECUTOR: TypeAdapter[Start | Load | Seal | TakeInventory | Argmax | Drop] = TypeAdapter(ToExecutor)
 
 
 def from_submission(payload: bytes) -> Ready | Report | Returned | Failed | Predicted:
@@ -175,6 +185,6 @@ def decode_untrusted(kinds: TypeAdapter[_Kind], payload: bytes) -> _Kind:
         raise WireError(f"a control message that breaks its schema: {said[:_SHORT]}") from None
 
 
-def to_executor(payload: bytes) -> Start | Load | Seal | Argmax | Drop:
+def to_executor(payload: bytes) -> Start | Load | Seal | TakeInventory | Argmax | Drop:
     """Decode what the host asks of the executor."""
     return _TO_EXECUTOR.validate_json(payload)

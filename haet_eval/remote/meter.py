@@ -26,6 +26,7 @@ from haet_eval.remote.charges import (
 from haet_eval.remote.definitions import check_outcome, make_template, price_told, signature_of, validate_call
 from haet_eval.remote.generators import Generators
 from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
+from haet_eval.remote.inventory import inventory
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
 from haet_eval.remote.operators.validation import Refused
@@ -39,8 +40,12 @@ from haet_eval.remote.template import (
     record_of,
 )
 from haet_eval.remote.trace import Kind
+from haet_eval.remote.weights import Weight, weight_of
 from haet_eval.remote.wire import Code, Outcome, Reader, WireError
 
+INVENTORY_RECORDS: Final = 1 << 16
+_RECORDS_PER_TENSOR: Final = 64
+"""An inventory costs about a record for each living tensor: this keeps it below two percent of a run."""
 MAX_READ_BYTES: Final = 32 << 20
 MAX_RECORDS: Final = 1 << 16
 _MAX_STEP: Final = 1 << 62
@@ -88,8 +93,11 @@ class Accepted:
 class Meter:
     """Counts one run. Feed it with `accept` and `answer`; read the totals from it at any time."""
 
-    def __init__(self, budgets: Budgets, sink: Sink | None = None) -> None:
+    def __init__(self, budgets: Budgets, sink: Sink | None = None, *, strict: bool = True) -> None:
+        """`strict`: False for traces of version 2, where a call that writes could be refused."""
         self.charges = Charges(budgets)
+        self._strict = strict
+        self._inventory_due = INVENTORY_RECORDS
         self.refused: Counter[str] = Counter()
         self._sink: Sink = sink or Nowhere()
         self._handles = HandleTable()
@@ -310,7 +318,7 @@ class Meter:
     def _view(
         self, code: Code, base: Handle, shape: tuple[int, ...], stride: tuple[int, ...], shift: int
     ) -> None:
-        layout = intern_layout(TensorMeta(shape, stride, 0, base.layout.dtype))
+        layout = intern_layout(TensorMeta(shape, stride, 0, base.layout.dtype, base.layout.bits))
         self._handles.add(Handle(layout, base.offset + shift, base.storage))
         self._tally.count_view(code, base.layout, layout, self._phase)
 
@@ -444,9 +452,13 @@ class Meter:
             WireError: something may have happened.
             SubmissionFailure: learning this used up the budget.
         """
-        if question.template is not None and question.template.operator.piecewise:
-            raise WireError(f"{question.template.operator.name} may have written some tensors of a list")
-        if _tainted(question.inputs):
+        template, tainted = question.template, _tainted(question.inputs)
+        if template is not None:
+            if template.operator.piecewise or (template.written and self._strict):
+                raise WireError(f"{template.operator.name} may have written to its inputs before it failed")
+            if template.draws is not None:
+                self._generators.draw(template.draws, tainted, template.spills)
+        if tainted:
             self.charges.readback(NUMBER_BYTES)
         self._pass(question.record, 1, Kind.REFUSED)
 
@@ -480,8 +492,11 @@ class Meter:
         handles = [self._named(tensor.handle) for tensor in tensors]
         self._sink.add(Kind.SEAL, Seal(tensors=tuple(tensors)).encode())
         for handle in handles:
-            handle.storage.sealed = True
-            handle.storage.tainted = True
+            storage = handle.storage
+            held = size_bytes(handle.layout, handle.offset)
+            storage.size_bytes = max(storage.size_bytes, held) if storage.sealed else held
+            storage.sealed = True
+            storage.tainted = True
         kept = {tensor.handle for tensor in tensors}
         self._left_by_training = {n: h.layout for n, h in self._handles.living.items() if n not in kept}
         self._dropped = dict(self._left_by_training)
@@ -499,10 +514,9 @@ class Meter:
         except WireError as error:
             raise broken_protocol(error) from None
 
-    def model_bytes(self, tensors: Sequence[ModelTensor]) -> int:
-        """Size of the values of these tensors, each by itself."""
-        layouts = [self._named(tensor.handle).layout for tensor in tensors]
-        return sum(layout.numel * wire.ITEM_BYTES[layout.dtype] for layout in layouts)
+    def weights(self, tensors: Sequence[ModelTensor]) -> tuple[Weight, ...]:
+        """What the executor must hand out for these tensors."""
+        return tuple(weight_of(tensor.name, self._named(tensor.handle).layout) for tensor in tensors)
 
     @property
     def _predicting(self) -> bool:
@@ -555,6 +569,25 @@ class Meter:
             self.charges.prediction(self.prediction_operations, self._images)
         else:
             self.charges.operations(self.operations)
+
+    # Inventories.
+
+    @property
+    def inventory_is_due(self) -> bool:
+        """Whether so many records have passed since the last inventory that another is to be taken."""
+        return self.charges.messages >= self._inventory_due
+
+    def inventory(self) -> bytes:
+        """The inventory of the books as they stand. The executor's must be equal; the trace keeps it."""
+        living = self._handles.living
+        taken = inventory(
+            (number, handle.layout, handle.offset, id(handle.storage), handle.storage.size_bytes)
+            for number, handle in sorted(living.items())
+        )
+        wait = max(INVENTORY_RECORDS, _RECORDS_PER_TENSOR * len(living))
+        self._inventory_due = self.charges.messages + wait
+        self._sink.add(Kind.INVENTORY, taken)
+        return taken
 
     # Totals.
 

@@ -12,7 +12,8 @@ from haet_eval.errors import SubmissionFailure
 from haet_eval.remote.charges import Budgets
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import Accepted, Meter, Question
-from haet_eval.remote.trace import BrokenTrace, Kind, read_trace
+from haet_eval.remote.trace import BrokenTrace, Kind, read_trace, trace_version
+from haet_eval.remote.weights import Weight
 from haet_eval.remote.wire import Code, WireError
 
 _ANY: Final = 1 << 62
@@ -63,8 +64,8 @@ class Listener(Protocol):
     def refused(self, entry: int, question: Question) -> None:
         """A question that the executor refused."""
 
-    def sealed(self, entry: int, tensors: tuple[ModelTensor, ...], model_bytes: int) -> None:
-        """The tensors of the returned model; the size of their values."""
+    def sealed(self, entry: int, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> None:
+        """The tensors of the returned model, and how they are stored."""
 
     def batch(self, entry: int, shape: tuple[int, ...]) -> None:
         """Images to predict, uint8 of this shape, are the next tensor."""
@@ -72,14 +73,18 @@ class Listener(Protocol):
     def predicted(self, entry: int, logits: int, classes: int, dropped: tuple[int, ...]) -> None:
         """The tensor that is the prediction for the batch, and those that did not outlive the batch."""
 
+    def inventoried(self, entry: int, taken: bytes) -> None:
+        """The inventory of all living tensors."""
+
 
 class _Nobody:
     def passed(self, entry: int, records: bytes) -> None: ...
     def answered(self, entry: int, question: Question, outcome: bytes | None) -> None: ...
     def refused(self, entry: int, question: Question) -> None: ...
-    def sealed(self, entry: int, tensors: tuple[ModelTensor, ...], model_bytes: int) -> None: ...
+    def sealed(self, entry: int, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> None: ...
     def batch(self, entry: int, shape: tuple[int, ...]) -> None: ...
     def predicted(self, entry: int, logits: int, classes: int, dropped: tuple[int, ...]) -> None: ...
+    def inventoried(self, entry: int, taken: bytes) -> None: ...
 
 
 def recount(path: Path, listener: Listener | None = None) -> Recount:
@@ -90,7 +95,7 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
     """
     entries = enumerate(read_trace(path))
     header = _header(entries)
-    walk = _Walk(Meter(_UNBOUNDED), listener or _Nobody())
+    walk = _Walk(Meter(_UNBOUNDED, strict=trace_version(path) > 2), listener or _Nobody())
     try:
         shape = tuple(int(size) for size in header["images"])
         walk.meter.load(shape, "uint8")
@@ -159,6 +164,8 @@ class _Walk:
                 self._begin_batch(entry, Batch.model_validate_json(body))
             case Kind.LOGITS:
                 self._end_batch(entry, Logits.model_validate_json(body))
+            case Kind.INVENTORY:
+                self._take_inventory(entry, body)
             case _:
                 self._records(entry, kind, body, entries)
 
@@ -168,7 +175,7 @@ class _Walk:
         self.parameters = self.meter.seal(seal.tensors)
         self.training = self.charged()
         self.refused = dict(self.meter.refused)
-        self._listener.sealed(entry, seal.tensors, self.meter.model_bytes(seal.tensors))
+        self._listener.sealed(entry, seal.tensors, self.meter.weights(seal.tensors))
 
     def _begin_batch(self, entry: int, batch: Batch) -> None:
         if self.parameters is None or self._batch_images or min(batch.shape, default=0) < 1:
@@ -185,6 +192,11 @@ class _Walk:
         self.predicted_images += self._batch_images
         self._batch_images = 0
         self._listener.predicted(entry, logits.handle, logits.classes, self.meter.end_batch())
+
+    def _take_inventory(self, entry: int, body: bytes) -> None:
+        if body != self.meter.inventory():
+            raise BrokenTrace("an inventory of the trace is not that of the tensors at this place")
+        self._listener.inventoried(entry, body)
 
     def _records(self, entry: int, kind: Kind, body: bytes, entries: _Entries) -> None:
         accepted = self.meter.accept(body)

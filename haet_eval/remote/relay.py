@@ -14,7 +14,7 @@ from haet_eval.remote.executor_link import (
     REASON_BYTES,
     ExecutorLink,
     Sealed,
-    reason_text,
+    failed,
 )
 from haet_eval.remote.log import OutputLog
 from haet_eval.remote.messages import (
@@ -90,7 +90,9 @@ class Relay:
         """
         self._expect(Ready)
         self._reply(Status.OK, job.encode())
-        return self._expect(Returned).tensors
+        tensors = self._expect(Returned).tensors
+        self.link.compare_inventory(self.meter.inventory())
+        return tensors
 
     def seal(self, tensors: tuple[ModelTensor, ...]) -> Sealed:
         """Close the training in the executor and fetch the weights; the meter must be sealed as well.
@@ -98,14 +100,16 @@ class Relay:
         Raises:
             SubmissionFailure: the model is too large to be kept.
         """
-        model_bytes = self.meter.model_bytes(tensors)
+        weights = self.meter.weights(tensors)
+        model_bytes = sum(weight.size_bytes for weight in weights)
         if model_bytes > _MAX_WEIGHTS_BYTES:
             raise SubmissionFailure(
                 Verdict.LIMIT_MEMORY,
                 f"The returned model takes {model_bytes:,} bytes; it may take {_MAX_WEIGHTS_BYTES:,}.",
                 code="model-too-large",
             )
-        sealed = self.link.seal(tensors, model_bytes)
+        sealed = self.link.seal(tensors, weights)
+        self.link.compare_inventory(self.meter.inventory())
         self._reply(Status.OK, b"")
         return sealed
 
@@ -190,12 +194,17 @@ class Relay:
             self.link.pass_on(accepted.forward)
         if accepted.refused is not None:
             self._reply(Status.REFUSED, accepted.refused.encode())
+        if self.meter.inventory_is_due:
+            self.link.compare_inventory(self.meter.inventory())
         return accepted.end
 
     def _ask(self, forward: bytes, question: Question) -> None:
-        status, body = self.link.ask(forward, question)
-        if status is Status.FATAL:
-            self._end(SubmissionFailure(Verdict.FAILED, reason_text(body), code="operator-failed"))
+        try:
+            status, body = self.link.ask(forward, question)
+        except SubmissionFailure as failure:
+            self._end(failure)
+        if status in (Status.FATAL, Status.MISMATCH):
+            self._end(failed(status, body))
         try:
             if status is Status.OK:
                 self.meter.answer(question, body)

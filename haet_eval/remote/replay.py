@@ -19,6 +19,8 @@ from haet_eval.remote.executor_link import ExecutorLink, ExecutorLost, Sealed, r
 from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.meter import Question
 from haet_eval.remote.recount import recount
+from haet_eval.remote.trace import trace_version
+from haet_eval.remote.weights import Weight
 from haet_eval.remote.wire import Fresh, Outcome, Status, WireError
 
 
@@ -66,16 +68,28 @@ def replay(
     """
     for array in arrays:
         link.load(array)
-    performer = _Performer(link, test_images)
+    performer = _Performer(link, test_images, lazy_bits=knows_lazy_bits(path))
     recount(path, performer)
     return Replay(performer.answers, performer.model, np.array(performer.labels, np.int64))
+
+
+def knows_lazy_bits(path: Path) -> bool:
+    """Whether the templates of a trace tell tensors with and without lazy bits apart.
+
+    The executor must be started accordingly.
+
+    Raises:
+        BrokenTrace: the file is not a trace.
+    """
+    return trace_version(path) > 2
 
 
 class _Performer:
     """Hands on to an executor what the meter lets pass."""
 
-    def __init__(self, link: ExecutorLink, test_images: npt.NDArray[np.uint8]) -> None:
+    def __init__(self, link: ExecutorLink, test_images: npt.NDArray[np.uint8], *, lazy_bits: bool) -> None:
         self._link = link
+        self._lazy_bits = lazy_bits
         self._test_images = test_images
         self._batch_images = 0
         self.answers = 0
@@ -93,7 +107,7 @@ class _Performer:
         if outcome is None:
             if len(answer) != question.answer_bytes:
                 raise Departure(entry, f"{len(answer):,} bytes were read, not {question.answer_bytes:,}")
-        elif answer != outcome:
+        elif not self._is_same(answer, outcome, question):
             raise Departure(
                 entry,
                 f"{_name(question)} returned {_shown(answer, question)}; the trace says"
@@ -107,9 +121,9 @@ class _Performer:
                 entry, f"{_name(question)} was refused, says the trace; the executor did otherwise"
             )
 
-    def sealed(self, entry: int, tensors: tuple[ModelTensor, ...], model_bytes: int) -> None:
+    def sealed(self, entry: int, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> None:
         with _at(entry, "the end of the training"):
-            self.model = self._link.seal(tensors, model_bytes)
+            self.model = self._link.seal(tensors, weights)
 
     def batch(self, entry: int, shape: tuple[int, ...]) -> None:
         images = self._test_images[len(self.labels) : len(self.labels) + shape[0]]
@@ -123,6 +137,15 @@ class _Performer:
         with _at(entry, "the prediction of a batch"):
             self.labels += self._link.argmax(logits, self._batch_images, classes).tolist()
             self._link.drop(dropped)
+
+    def inventoried(self, entry: int, taken: bytes) -> None:
+        with _at(entry, "an inventory"):
+            self._link.compare_inventory(taken)
+
+    def _is_same(self, answer: bytes, outcome: bytes, question: Question) -> bool:
+        if self._lazy_bits or answer == outcome:
+            return answer == outcome
+        return wire.without_bits(answer, len(question.inputs)) == outcome
 
     def _ask(self, entry: int, question: Question) -> tuple[Status, bytes]:
         self.answers += 1

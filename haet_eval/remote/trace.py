@@ -19,7 +19,9 @@ from haet_eval.remote.charges import check_trace
 
 _ENTRY: Final = struct.Struct("<BI")
 _MAX_ENTRY_BYTES: Final = 80 << 20
-_MAGIC: Final = b"haet-trace-2\n"
+_MAGICS: Final = {2: b"haet-trace-2\n", 3: b"haet-trace-3\n"}
+"""By version. Traces of version 2 know no lazy bits and hold no inventories; they are still read."""
+TRACE_VERSION: Final = max(_MAGICS)
 _CHUNK_BYTES: Final = 1 << 16
 _INFLATED_BYTES: Final = 1 << 20
 _LEVEL: Final = 1
@@ -36,6 +38,7 @@ class Kind(IntEnum):
     REFUSED = 5  # one record that was refused: nothing happened, but it was charged
     BATCH = 6  # JSON: images to predict were handed over
     LOGITS = 7  # JSON: the prediction for them
+    INVENTORY = 8  # of all living tensors, on which meter and executor agree
 
 
 class BrokenTrace(Exception):
@@ -53,7 +56,7 @@ class TraceWriter:
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self._file: IO[bytes] = path.open("wb", buffering=0)
         self._written = 0
-        self._write(_MAGIC)
+        self._write(_MAGICS[TRACE_VERSION])
         self._compressor = zlib.compressobj(_LEVEL)
         self._pending = bytearray()
         self.add(Kind.HEADER, json.dumps(header, sort_keys=True).encode())
@@ -88,15 +91,29 @@ class TraceWriter:
             self._write(self._compressor.compress(self._pending) + self._compressor.flush())
 
 
+def trace_version(path: Path) -> int:
+    """The version of a trace.
+
+    Raises:
+        BrokenTrace: the file is not a trace of a known version.
+    """
+    with path.open("rb") as file:
+        head = file.read(len(_MAGICS[TRACE_VERSION]))
+    for version, magic in _MAGICS.items():
+        if head == magic:
+            return version
+    raise BrokenTrace(f"{path} is not a trace of a known version")
+
+
 def read_trace(path: Path) -> Iterator[tuple[Kind, bytes]]:
     """Entries of a trace, decompressed as they are asked for.
 
     Raises:
         BrokenTrace: see there.
     """
+    magic = _MAGICS[trace_version(path)]
     with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            raise BrokenTrace(f"{path} is no trace of this version")
+        file.seek(len(magic))
         stream = _Inflated(file)
         while head := stream.read(_ENTRY.size):
             if len(head) < _ENTRY.size:

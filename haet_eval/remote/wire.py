@@ -10,7 +10,7 @@ into being, so that no message carries a number that a hostile client could choo
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, TypeAlias
 
@@ -62,6 +62,7 @@ class Status(IntEnum):
     OK = 0
     REFUSED = 1  # this call is not possible; the submission may go on
     FATAL = 2  # the run is over
+    MISMATCH = 3  # from the executor: a tensor is not what the call's template says; the run is over
 
 
 class Code(IntEnum):
@@ -93,6 +94,9 @@ COUNTED: Final = struct.Struct("<BI")  # code, a count or a length
 FRAME: Final = struct.Struct("<IB")  # length of the payload, channel
 _U8, _U16, _U32, _I64 = struct.Struct("<B"), struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<q")
 _F64, _C128 = struct.Struct("<d"), struct.Struct("<dd")
+
+_BITS_SHIFT: Final = 6
+"""In the first byte of a tensor's metadata the dtype takes six bits, the lazy bits the two above."""
 
 DEFAULT_GENERATOR: Final = -1
 
@@ -190,7 +194,7 @@ class Writer:
         self.buffer += _U8.pack(len(raw)) + raw
 
     def meta(self, meta: TensorMeta) -> None:
-        self.buffer += bytes((DTYPES.index(meta.dtype), meta.ndim))
+        self.buffer += bytes((DTYPES.index(meta.dtype) | meta.bits << _BITS_SHIFT, meta.ndim))
         self.buffer += struct.pack(f"<{2 * meta.ndim + 1}q", *meta.shape, *meta.stride, meta.offset)
 
     def value(self, value: Value) -> None:
@@ -284,14 +288,17 @@ class Reader:
         return names[index]
 
     def meta(self) -> TensorMeta:
-        dtype = self.name(DTYPES)
+        head = self.number(_U8)
+        index, bits = head & (1 << _BITS_SHIFT) - 1, head >> _BITS_SHIFT
+        if index >= len(DTYPES):
+            raise WireError(f"unknown dtype {index}")
         dimensions = self.number(_U8)
         if dimensions > MAX_DIMENSIONS:
             raise WireError(f"a tensor of {dimensions} dimensions")
         numbers = self.unpack(struct.Struct(f"<{2 * dimensions + 1}q"))
         if numbers and min(numbers) < 0:
             raise WireError("negative size, stride or offset")
-        return TensorMeta(numbers[:dimensions], numbers[dimensions:-1], numbers[-1], dtype)
+        return TensorMeta(numbers[:dimensions], numbers[dimensions:-1], numbers[-1], DTYPES[index], bits)
 
     def value(self, depth: int = 0) -> Value:
         try:
@@ -427,6 +434,19 @@ def decode_outcome(data: bytes | memoryview, inputs: int) -> Outcome:
     return Outcome(outputs, tuple(changed))
 
 
+def without_bits(data: bytes, inputs: int) -> bytes:
+    """An outcome as traces of version 2 hold it, without lazy bits; `inputs` as in `decode_outcome`."""
+    outcome = decode_outcome(data, inputs)
+    changed = tuple((position, replace(meta, bits=0)) for position, meta in outcome.changed)
+    return encode_outcome(Outcome(tuple(map(_without_bits, outcome.outputs)), changed))
+
+
+def _without_bits(value: Value) -> Value:
+    if isinstance(value, tuple):
+        return tuple(map(_without_bits, value))
+    return Fresh(replace(value.meta, bits=0), value.alias) if isinstance(value, Fresh) else value
+
+
 def _is_output(value: Value) -> bool:
     return isinstance(value, Fresh) or (isinstance(value, Atom) and value.tag is Tag.INPUT)
 
@@ -459,7 +479,7 @@ def decode_upload(data: bytes | memoryview, position: int) -> tuple[TensorMeta, 
     reader = Reader(data, position + 1)
     meta = reader.meta()
     raw = reader.raw(reader.number(_U32))
-    if meta.offset or meta.stride != contiguous_stride(meta.shape):
+    if meta.offset or meta.bits or meta.stride != contiguous_stride(meta.shape):
         raise WireError("an upload that is not contiguous")
     if len(raw) != meta.numel * ITEM_BYTES[meta.dtype]:
         raise WireError("an upload whose length does not fit its shape")

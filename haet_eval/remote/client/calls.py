@@ -52,7 +52,6 @@ class KnownCall:
     __slots__ = (
         "dynamic",
         "exact",
-        "flip",
         "forgets",
         "mirror",
         "new",
@@ -77,7 +76,6 @@ class KnownCall:
     random: bool
     view: bool
     exact: bool
-    flip: Any  # sets the mark of a lazy conjugate or negative, for the operators that make one
     mirror: bool
     forgets: tuple[int, ...]
 

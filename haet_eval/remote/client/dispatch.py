@@ -48,7 +48,6 @@ _COPY: Final = _aten.copy_.default
 _FULL: Final = _aten.full.default
 _TO_COPY: Final = _aten._to_copy.default
 _SET: Final = _aten.set_.source_Tensor
-_FLIPS: Final = {_aten._conj.default: torch._C._set_conj, _aten._neg_view.default: torch._C._set_neg}
 _MASKS: Final = (torch.bool, torch.uint8)
 
 _FLOATS: Final = {special: ("float", special) for special in (*SPECIAL.values(), ANY_FLOAT)}
@@ -204,7 +203,7 @@ class Dispatcher:
             result: Any = (
                 make_fast(single.layout, single.dtype, single.offset, handle, value)
                 if single.alias < 0
-                else _view(known, single, tensors, handle)
+                else _view(single, tensors, handle)
             )
         elif known.same >= 0:
             result = tensors[known.same]
@@ -242,7 +241,7 @@ class Dispatcher:
             handle = Handle(next(numbers), self.link.freed)
             if result.alias < 0:
                 return make_fast(result.layout, result.dtype, result.offset, handle, None)
-            return _view(known, result, tensors, handle)
+            return _view(result, tensors, handle)
         if isinstance(result, Input):
             return tensors[result.position]
         if isinstance(result, list):
@@ -331,7 +330,6 @@ class Dispatcher:
         elif func is _aten.repeat_interleave.Tensor:
             known.dynamic = kwargs.get("output_size") is None
         known.exact = kind == "exact"
-        known.flip = _FLIPS.get(func)
         values = len(func._schema.returns)
         known.returns = "nothing" if values == 0 else "one" if values == 1 else "tuple"
         known.single = None
@@ -407,7 +405,7 @@ class Dispatcher:
             shape = (*layout.shape[:axis], -(-(high - low) // step), *layout.shape[axis + 1 :])
             strides = (*layout.stride[:axis], stride * step, *layout.stride[axis + 1 :])
         self.link.records += 1
-        cut = intern_layout(TensorMeta(shape, strides, 0, layout.dtype))
+        cut = intern_layout(TensorMeta(shape, strides, 0, layout.dtype, layout.bits))
         offset = int(tensor.storage_offset()) + low * stride
         handle = Handle(self.link.next, self.link.freed)
         self.link.next += 1
@@ -454,12 +452,9 @@ class Dispatcher:
         return make_fast(intern_layout(meta), dtype, 0, handle, None)
 
 
-def _view(known: KnownCall, new: NewTensor, tensors: list[RemoteTensor], handle: Handle) -> RemoteTensor:
+def _view(new: NewTensor, tensors: list[RemoteTensor], handle: Handle) -> RemoteTensor:
     base = tensors[new.alias]
-    view = make_view(base, new.layout, new.dtype, new.offset + int(base.storage_offset()), handle)
-    if known.flip is not None:
-        known.flip(view, not (view.is_conj() or view.is_neg()))
-    return view
+    return make_view(base, new.layout, new.dtype, new.offset + int(base.storage_offset()), handle)
 
 
 def _shapes_only(func: Any, args: tuple[Any, ...], device: torch.device | None) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch.utils._mode_utils import no_dispatch
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
 from haet_eval.remote.handles import intern_layout
 
@@ -188,6 +188,9 @@ def make_fast(
     tensor._layout = layout
     tensor._handle = handle
     tensor._mirror = mirror
+    if layout.bits:
+        torch._C._set_conj(tensor, bool(layout.bits & CONJUGATE))
+        torch._C._set_neg(tensor, bool(layout.bits & NEGATIVE))
     return tensor
 
 
@@ -197,18 +200,13 @@ def make_view(
     """As `make_fast`, for a tensor that shares the memory of another, and torch's marks with it."""
     inference = base.is_inference()
     if inference is torch.is_inference_mode_enabled():
-        view = make_fast(layout, dtype, offset, handle, None)
-    else:
-        with torch.inference_mode(inference):
-            view = make_fast(layout, dtype, offset, handle, None)
-    if base.is_conj():
-        torch._C._set_conj(view, True)
-    if base.is_neg():
-        torch._C._set_neg(view, True)
-    return view
+        return make_fast(layout, dtype, offset, handle, None)
+    with torch.inference_mode(inference):
+        return make_fast(layout, dtype, offset, handle, None)
 
 
 def layout_of(tensor: torch.Tensor) -> TensorMeta:
     """The interned layout of any tensor."""
     dtype = str(tensor.dtype).removeprefix("torch.")
-    return intern_layout(TensorMeta(tuple(tensor.shape), tuple(tensor.stride()), 0, dtype))
+    bits = tensor.is_conj() * CONJUGATE | tensor.is_neg() * NEGATIVE
+    return intern_layout(TensorMeta(tuple(tensor.shape), tuple(tensor.stride()), 0, dtype, bits))

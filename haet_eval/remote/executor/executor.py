@@ -1,51 +1,61 @@
 """Runs what the meter passes on, on real tensors."""
 
 import json
-import re
 import resource
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
 
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.remote import wire
+from haet_eval.remote.executor.cut import selected, sliced
+from haet_eval.remote.executor.expectation import Expectation, places
+from haet_eval.remote.executor.failure import Failure, explained, late, mismatch, without_values
 from haet_eval.remote.executor.kernel import Run, compile_kernel, overload
 from haet_eval.remote.executor.model import export_weights, keep_model
-from haet_eval.remote.executor.outcome import describe, fresh_tensors, meta_of, returned_values
-from haet_eval.remote.messages import Argmax, Drop, Load, Seal, Start, to_executor
+from haet_eval.remote.executor.outcome import (
+    Mismatch,
+    Place,
+    describe,
+    described,
+    new_tensors,
+    place_of,
+    returned_values,
+    tidied,
+)
+from haet_eval.remote.handles import size_bytes
+from haet_eval.remote.inventory import inventory
+from haet_eval.remote.messages import Argmax, Drop, Load, Seal, Start, TakeInventory, to_executor
 from haet_eval.remote.wire import Channel, Code, Status
 
-_aten: Final = torch.ops.aten
 _CHUNK_BYTES: Final = 1 << 20
 _BLOCK_BYTES: Final = 16 << 20
 
 
 class Template:
-    """A settled call: how its record is laid out, how it runs, and where its new tensors go."""
+    """A settled call: how its record is laid out, how it runs, and what it must do to the tensors."""
 
-    __slots__ = ("fresh", "name", "operator", "run", "sizes", "tensors", "unpack", "width")
+    __slots__ = ("definition", "look", "operator", "run", "settle", "tensors", "unpack", "width")
 
     def __init__(self, definition: wire.Definition, run: Run) -> None:
         layout = wire.call_layout(definition.tensors, len(definition.floats))
-        self.name = definition.operator
+        self.definition = definition
         self.operator = overload(definition.operator)
         self.run = run
         self.tensors = 2 + definition.tensors
         self.unpack = layout.unpack_from
         self.width = layout.size
-        self.sizes: list[torch.Size] = []
-        self.fresh = "many"
 
+    @property
+    def name(self) -> str:
+        return self.definition.operator
 
-class Failure(Exception):
-    """A call failed: the text is for the contestant and holds no value of any tensor."""
-
-    def __init__(self, status: Status, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
+    def expect(self, expectation: Expectation) -> None:
+        self.look = expectation.look
+        self.settle = expectation.settle
 
 
 class Executor:
@@ -60,6 +70,7 @@ class Executor:
         self._generators: dict[int, torch.Generator] = {}
         self._states: list[torch.Tensor] = []
         self._device = torch.device("cpu")
+        self._lazy_bits = True
         self._failure: Failure | None = None
 
     def serve(self) -> None:
@@ -105,6 +116,8 @@ class Executor:
                 self._load(load)
             case Seal() as seal:
                 self._seal(seal)
+            case TakeInventory():
+                self._take_inventory()
             case Argmax() as argmax:
                 self._argmax(argmax.handle)
             case Drop() as drop:
@@ -117,6 +130,7 @@ class Executor:
             return
         torch.set_num_threads(start.threads)
         self._device = torch.device(start.device)
+        self._lazy_bits = start.lazy_bits
         self._answer(self._description())
 
     def _description(self) -> bytes:
@@ -132,7 +146,21 @@ class Executor:
             _, block = self._receive()
             raw[place : place + len(block)] = block
             place += len(block)
-        self._put(tensor.to(self._device))
+        meta = TensorMeta(load.shape, wire.contiguous_stride(load.shape), 0, load.dtype)
+        self._put_plain("a data tensor", tensor.to(self._device), meta)
+
+    def _put_plain(self, name: str, tensor: torch.Tensor, meta: TensorMeta) -> None:
+        """Keep a tensor that came over the wire: contiguous, in memory that just holds it."""
+        place = place_of(tensor)
+        if self._failure is None and (place.meta, place.storage_bytes) != (meta, size_bytes(meta, 0)):
+            self._failure = mismatch(name, Mismatch(f"it is {described(place.meta)}"))
+        self._put(tensor)
+
+    def _cut(self, name: str, cut: Callable[..., torch.Tensor], number: int, *numbers: int) -> None:
+        try:
+            self._put(cut(self._tensors[number], *numbers))
+        except Exception as error:
+            self._failure = late(name, error)
 
     def _put(self, tensor: torch.Tensor) -> None:
         self._tensors[self._next] = tensor
@@ -148,6 +176,18 @@ class Executor:
         self._answer(json.dumps(facts).encode())
         for start in range(0, len(weights), _BLOCK_BYTES):
             self._socket.sendall(wire.frame(Channel.BLOCK, weights[start : start + _BLOCK_BYTES]))
+
+    def _take_inventory(self) -> None:
+        if self._failure:
+            self._answer(self._failure.text.encode(), self._failure.status)
+            return
+        found = ((number, place_of(tensor)) for number, tensor in sorted(self._tensors.items()))
+        self._answer(
+            inventory(
+                (number, place.layout, place.meta.offset, place.storage, place.storage_bytes)
+                for number, place in found
+            )
+        )
 
     def _peak_memory_bytes(self) -> int:
         if self._device.type == "cuda":
@@ -178,35 +218,25 @@ class Executor:
             if self._failure is None:
                 try:
                     inputs = [tensors[handle] for handle in values[2 : template.tensors]]
+                    before = template.look(inputs)
                     result = template.run(inputs, values[template.tensors :])
-                    self._keep(template, result, inputs)
+                    for tensor in template.settle(result, inputs, before):
+                        tensors[self._next] = tensor
+                        self._next += 1
                 except Exception as error:
-                    self._failure = Failure(Status.FATAL, _late(template, error))
-
-    def _keep(self, template: Template, result: Any, inputs: list[torch.Tensor]) -> None:
-        if template.fresh == "one":
-            if result.size() != template.sizes[0]:
-                raise ValueError("its output has another shape than before")
-            self._tensors[self._next] = result
-            self._next += 1
-        elif template.fresh == "many":
-            fresh = fresh_tensors(returned_values(template.operator, result), inputs)
-            if [tensor.size() for tensor in fresh] != template.sizes:
-                raise ValueError("its outputs have other shapes than before")
-            for tensor in fresh:
-                self._put(tensor)
+                    self._failure = late(template.name, error)
 
     def _other(self, payload: bytes, position: int) -> int:
         match payload[position]:
             case Code.SELECT:
                 _, number, dimension, index = wire.SELECT.unpack_from(payload, position)
                 if self._failure is None:
-                    self._put(_aten.select.int(self._tensors[number], dimension, index))
+                    self._cut("aten.select.int", selected, number, dimension, index)
                 return position + wire.SELECT.size
             case Code.SLICE:
                 _, number, dimension, start, end, step = wire.SLICE.unpack_from(payload, position)
                 if self._failure is None:
-                    self._put(_aten.slice.Tensor(self._tensors[number], dimension, start, end, step))
+                    self._cut("aten.slice.Tensor", sliced, number, dimension, start, end, step)
                 return position + wire.SLICE.size
             case Code.FREE:
                 _, count = wire.COUNTED.unpack_from(payload, position)
@@ -215,7 +245,7 @@ class Executor:
                 return int(position + wire.COUNTED.size + 8 * count)
             case Code.UPLOAD:
                 meta, raw, end = wire.decode_upload(payload, position)
-                self._put(_from_bytes(meta, raw).to(self._device))
+                self._put_plain("an upload", _from_bytes(meta, raw).to(self._device), meta)
                 return end
             case Code.PHASE:
                 return position + wire.PHASE.size
@@ -265,13 +295,9 @@ class Executor:
             else:
                 self._answer(self._dynamic(record))
         except Failure as failure:
-            if failure.status is Status.FATAL:
+            if failure.status is not Status.REFUSED:
                 self._failure = failure
             self._answer(failure.text.encode(), failure.status)
-        except (struct.error, TypeError, ValueError, wire.WireError) as error:
-            text = f"A call returned what cannot be told: {_without_values(error)}"
-            self._failure = Failure(Status.FATAL, text)
-            self._answer(self._failure.text.encode(), self._failure.status)
 
     def _read(self, record: bytes) -> bytes:
         _, number = wire.READ.unpack(record)
@@ -288,87 +314,55 @@ class Executor:
         definition = wire.decode_definition(record[start : start + length])
         template = Template(definition, compile_kernel(definition, self._device, self._generator))
         padded = bytes(wire.COUNTED.size) + record[start + length :]
-        result, inputs, before = self._run(template, definition, template.unpack(padded))
-        values = returned_values(template.operator, result)
-        fresh = fresh_tensors(values, inputs)
-        template.sizes = [tensor.size() for tensor in fresh]
-        if not fresh:
-            template.fresh = "none"
-        elif len(fresh) == 1 and result is fresh[0]:
-            template.fresh = "one"
+        outcome = self._first(template, template.unpack(padded), settled=True)
         self._templates.append(template)
-        for tensor in fresh:
-            self._put(tensor)
-        return wire.encode_outcome(describe(values, inputs, before))
+        return outcome
 
     def _dynamic(self, record: bytes) -> bytes:
         template = self._templates[wire.COUNTED.unpack_from(record)[1]]
-        result, inputs, before = self._run(template, None, template.unpack(record))
-        values = returned_values(template.operator, result)
-        for tensor in fresh_tensors(values, inputs):
-            self._put(tensor)
-        return wire.encode_outcome(describe(values, inputs, before))
+        return self._first(template, template.unpack(record), settled=False)
 
-    def _run(
-        self, template: Template, definition: wire.Definition | None, values: tuple[Any, ...]
-    ) -> tuple[Any, list[torch.Tensor], list[TensorMeta]]:
+    def _first(self, template: Template, values: tuple[Any, ...], *, settled: bool) -> bytes:
+        """Make a call whose outcome the meter waits for. If it settles a template, expect the same again."""
         inputs = [self._tensors[handle] for handle in values[2 : template.tensors]]
         floats = values[template.tensors :]
-        before = [meta_of(tensor) for tensor in inputs]
+        before = places(inputs)
         try:
-            return template.run(inputs, floats), inputs, before
+            result = template.run(inputs, floats)
         except Exception as error:
-            raise self._explain(template, definition, inputs, floats, error) from None
+            raise self._explain(template, inputs, floats, before, error) from None
+        try:
+            result = tidied(result, inputs, lazy_bits=self._lazy_bits)
+            returned = returned_values(template.operator, result)
+            outcome = wire.encode_outcome(describe(template.operator, returned, inputs, before))
+            if settled:
+                template.expect(
+                    Expectation(template.operator, result, inputs, before, lazy_bits=self._lazy_bits)
+                )
+        except Mismatch as error:
+            raise mismatch(template.name, error) from None
+        except (struct.error, TypeError, ValueError, wire.WireError) as error:
+            text = f"{template.name} returned what cannot be described: {without_values(error)}"
+            raise Failure(Status.FATAL, text) from None
+        for tensor in new_tensors(result, inputs):
+            self._put(tensor)
+        return outcome
 
     def _explain(
         self,
         template: Template,
-        definition: wire.Definition | None,
         inputs: list[torch.Tensor],
         floats: tuple[float, ...],
+        before: list[Place],
         error: Exception,
     ) -> Failure:
-        """A failure that does not depend on values may be told whole.
-
-        It is also the submission's to handle, unless some tensors of a list may have been written by then.
-        """
-        if definition is not None:
-            meta = torch.device("meta")
-            shapes = [torch.empty_strided(t.size(), t.stride(), dtype=t.dtype, device=meta) for t in inputs]
-            try:
-                compile_kernel(definition, meta, lambda _: torch.Generator())(shapes, floats)
-            except NotImplementedError:
-                pass
-            except Exception as shape_error:
-                status = Status.FATAL if _writes_lists(template.operator) else Status.REFUSED
-                return Failure(status, f"{template.name}: {shape_error}")
-        return Failure(Status.FATAL, f"{template.name} failed: {_without_values(error)}")
+        failure = explained(template.definition, template.operator, inputs, floats, error)
+        if failure.status is Status.REFUSED and places(inputs) != before:
+            return mismatch(template.name, Mismatch("it failed and left an input changed"))
+        return failure
 
 
 _NUMBER: Final = struct.Struct("<I")
-_DIGITS: Final = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
-
-
-def _writes_lists(operator: Any) -> bool:
-    return any(
-        argument.alias_info is not None
-        and argument.alias_info.is_write
-        and argument.type.kind() == "ListType"
-        for argument in operator._schema.arguments
-    )
-
-
-def _late(template: Template, error: Exception) -> str:
-    return (
-        f"{template.name} failed: {_without_values(error)}. (Numbers are hidden, as they may be data. Calls "
-        "run ahead of their results: the line named is where this was noticed; the call was made before.)"
-    )
-
-
-def _without_values(error: Exception) -> str:
-    """The text of a kernel's error with every number blanked: it may be a value of a tensor."""
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return _DIGITS.sub("#", first)
 
 
 def _from_bytes(meta: TensorMeta, raw: bytes) -> torch.Tensor:

@@ -1,18 +1,67 @@
-"""What a kernel returned, in the words of the wire: metadata and aliasing, never values of tensors."""
+"""What a call did to tensors, in the words of the wire: metadata and memory, never values."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 
-from haet_eval.counting.signature import TensorMeta
-from haet_eval.remote.wire import Atom, Fresh, Outcome, Tag, Value
+from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
+from haet_eval.remote.handles import intern_layout, span_elements
+from haet_eval.remote.wire import Atom, Fresh, Outcome, Tag, Value, contiguous_stride
+
+use_count: Final = torch._C._storage_Use_Count
+_is_dense: Final = torch.ops.aten.is_non_overlapping_and_dense.default
+
+
+class Mismatch(Exception):
+    """A call did something to the tensors that the meter would not learn of. The text holds no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tensor lies: its metadata, the identity of its storage, and that storage's size in bytes."""
+
+    meta: TensorMeta
+    storage: int
+    storage_bytes: int
+
+    @property
+    def layout(self) -> TensorMeta:
+        return intern_layout(self.meta)
+
+
+def bits_of(tensor: torch.Tensor) -> int:
+    """The lazy bits of a tensor."""
+    return tensor.is_conj() * CONJUGATE | tensor.is_neg() * NEGATIVE
 
 
 def meta_of(tensor: torch.Tensor) -> TensorMeta:
-    """Shape, stride, offset and dtype of a tensor."""
+    """Shape, stride, offset, dtype and lazy bits of a tensor.
+
+    Raises:
+        Mismatch: it is not a plain dense tensor, so that this is not all there is to say of it.
+    """
+    if not _is_plain(tensor):
+        raise Mismatch(f"a tensor with the dispatch keys {torch._C._dispatch_keys(tensor)}")
     dtype = str(tensor.dtype).removeprefix("torch.")
-    return TensorMeta(tuple(tensor.size()), tuple(tensor.stride()), int(tensor.storage_offset()), dtype)
+    shape, stride = tuple(tensor.size()), tuple(tensor.stride())
+    return TensorMeta(shape, stride, int(tensor.storage_offset()), dtype, bits_of(tensor))
+
+
+def storage_of(tensor: torch.Tensor) -> int:
+    """The identity of the storage that a tensor lies in, while that lives."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def place_of(tensor: torch.Tensor) -> Place:
+    """Where a tensor lies.
+
+    Raises:
+        Mismatch: see `meta_of`.
+    """
+    storage = tensor.untyped_storage()
+    return Place(meta_of(tensor), int(storage._cdata), int(storage.nbytes()))
 
 
 def returned_values(operator: Any, result: Any) -> tuple[Any, ...]:
@@ -23,40 +72,139 @@ def returned_values(operator: Any, result: Any) -> tuple[Any, ...]:
     return (result,) if count == 1 else tuple(result)
 
 
-def fresh_tensors(values: Sequence[Any], inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """The tensors among the results that are none of the inputs, depth first."""
-    found: list[torch.Tensor] = []
-    for value in values:
-        if isinstance(value, torch.Tensor):
-            if not any(value is tensor for tensor in inputs):
-                found.append(value)
-        elif isinstance(value, list | tuple):
-            found += fresh_tensors(value, inputs)
-    return found
+def flat(value: Any) -> Iterator[Any]:
+    """Every value in nested lists and tuples, depth first."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from flat(item)
+    else:
+        yield value
 
 
-def describe(values: Sequence[Any], inputs: Sequence[torch.Tensor], before: Sequence[TensorMeta]) -> Outcome:
-    """The outcome of a call; `before` is the metadata of the inputs before it."""
-    storages = {_storage(tensor): place for place, tensor in reversed(list(enumerate(inputs)))}
-    after = [meta_of(tensor) for tensor in inputs]
-    changed = tuple(
-        (place, new) for place, (old, new) in enumerate(zip(before, after, strict=True)) if old != new
+def is_tidy(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has its storage to itself and fills it, from the first byte to the last.
+
+    The meter takes each output in new memory for such a tensor.
+    """
+    storage = tensor.untyped_storage()
+    return (
+        use_count(storage._cdata) == _ALONE
+        and not tensor.storage_offset()
+        and storage.nbytes() == span_elements(tensor.size(), tensor.stride()) * tensor.element_size()
     )
+
+
+def tidy_copy(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:
+    """The same values without lazy bits in a storage of their own, with these strides if any are given."""
+    plain = tensor.resolve_conj().resolve_neg()
+    if stride is None:
+        stride = plain.stride() if _is_dense(plain) else contiguous_stride(tuple(plain.size()))
+    copy = torch.empty_strided(plain.size(), stride, dtype=plain.dtype, device=plain.device)
+    return copy.copy_(plain)
+
+
+def tidied(values: Any, inputs: Sequence[torch.Tensor], *, lazy_bits: bool = True) -> Any:
+    """Outputs of which those in new memory are tidy; some kernels return a part of a workspace.
+
+    They have no lazy bits either, if `lazy_bits` says that these count.
+    """
+    storages = {storage_of(tensor) for tensor in inputs}
+    known = {id(tensor) for tensor in inputs}
+
+    def settle(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return type(value)(settle(item) for item in value)
+        if not isinstance(value, torch.Tensor) or id(value) in known or storage_of(value) in storages:
+            return value
+        return value if is_tidy(value) and not (lazy_bits and bits_of(value)) else tidy_copy(value)
+
+    return settle(values)
+
+
+def new_tensors(values: Any, inputs: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The tensors among outputs that are not inputs, depth first: each gets a handle."""
+    known = {id(tensor) for tensor in inputs}
+    for value in flat(values):
+        if isinstance(value, torch.Tensor) and id(value) not in known:
+            yield value
+
+
+def describe(
+    operator: Any, values: Sequence[Any], inputs: Sequence[torch.Tensor], before: Sequence[Place]
+) -> Outcome:
+    """The outcome of a call of `operator`; `before` says where its inputs lay before it.
+
+    Raises:
+        Mismatch: the call did to an input what its schema does not announce.
+    """
+    after = [place_of(tensor) for tensor in inputs]
+    _check_inputs(operator, inputs, before, after)
+    changed = tuple(
+        (index, new.meta)
+        for index, (old, new) in enumerate(zip(before, after, strict=True))
+        if old.meta != new.meta
+    )
+    storages = {place.storage: index for index, place in reversed(list(enumerate(after)))}
     return Outcome(tuple(_describe(value, inputs, storages) for value in values), changed)
 
 
-def _storage(tensor: torch.Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
+def sets_storage(operator: Any) -> bool:
+    """Whether an operator gives its first input the storage of its second."""
+    return str(operator._schema.name) == "aten::set_"
 
 
-def _describe(value: Any, inputs: Sequence[torch.Tensor], storages: dict[int, int]) -> Value:
+def changes_metadata(operator: Any) -> bool:
+    """Whether an operator announces that it changes the metadata of its first input."""
+    return torch.Tag.inplace_view in operator.tags or sets_storage(operator)
+
+
+def _check_inputs(
+    operator: Any, inputs: Sequence[torch.Tensor], before: Sequence[Place], after: Sequence[Place]
+) -> None:
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        if old == new:
+            continue
+        first = inputs[index] is inputs[0] and changes_metadata(operator)
+        expected = after[1] if first and sets_storage(operator) else old
+        if not first or (new.storage, new.storage_bytes) != (expected.storage, expected.storage_bytes):
+            raise Mismatch(f"it changed input {index} from {_shown(old)} to {_shown(new)}")
+
+
+def described(meta: TensorMeta) -> str:
+    """A tensor in words: dtype, shape, strides, and the lazy bits that it has."""
+    lazy = [name for name, bit in (("conjugate", CONJUGATE), ("negative", NEGATIVE)) if meta.bits & bit]
+    return f"{meta.dtype}{list(meta.shape)} with strides {list(meta.stride)}{''.join(f', {n}' for n in lazy)}"
+
+
+def _shown(place: Place) -> str:
+    return f"{described(place.meta)} at element {place.meta.offset} of {place.storage_bytes} bytes"
+
+
+def _describe(value: Any, inputs: Sequence[torch.Tensor], storages: Mapping[int, int]) -> Value:
     if isinstance(value, torch.Tensor):
-        for place, tensor in enumerate(inputs):
+        for index, tensor in enumerate(inputs):
             if value is tensor:
-                return Atom(Tag.INPUT, place)
-        return Fresh(meta_of(value), storages.get(_storage(value), -1))
+                return Atom(Tag.INPUT, index)
+        return Fresh(meta_of(value), storages.get(storage_of(value), -1))
     if isinstance(value, list | tuple):
         return tuple(_describe(item, inputs, storages) for item in value)
     if value is None or isinstance(value, bool | int | float | complex):
         return value
     raise TypeError(f"an operator returned a {type(value).__name__}")
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    keys = torch._C._dispatch_keys(tensor)
+    for lazy in (torch._C.DispatchKey.Conjugate, torch._C.DispatchKey.Negative):
+        keys = keys.remove(lazy)
+    plain = torch._C._dispatch_keys(torch.empty(0, device=tensor.device))
+    return bool(keys.raw_repr() == plain.raw_repr())
+
+
+def _count_of_one() -> int:
+    """The use count of a storage of one tensor, whose storage has a Python object as well."""
+    tensor = torch.empty(1)
+    return int(use_count(tensor.untyped_storage()._cdata))
+
+
+_ALONE: Final = _count_of_one()

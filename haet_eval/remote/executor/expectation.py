@@ -1,0 +1,243 @@
+"""What a settled call must do to the tensors, compared with what it did, at every call.
+
+The meter takes each call of a template for a repetition of the first: it knows no tensor. So the executor
+checks that the call left its inputs, and made its outputs, exactly as the first one did. If a kernel decided
+otherwise this time, the meter's books no longer describe the tensors, and the run ends.
+
+The check runs at every operator call, so its usual case is a few calls into PyTorch. `TensorGuards` compares
+Python type, dispatch keys (with them the lazy bits), dtype, device, sizes and strides of several tensors, and
+answers no if one tensor is given twice. An address stands for storage and offset: two living storages have no
+byte in common, and PyTorch resizes a storage by allocating another. Only an empty tensor has no address.
+Whatever the usual case does not accept is compared in full.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import torch
+from torch._C._dynamo.guards import TensorGuards
+
+from haet_eval.remote.executor.outcome import (
+    Mismatch,
+    Place,
+    changes_metadata,
+    described,
+    flat,
+    is_tidy,
+    meta_of,
+    place_of,
+    sets_storage,
+    storage_of,
+    tidy_copy,
+)
+
+Tensors: TypeAlias = Sequence[torch.Tensor]
+Look: TypeAlias = Callable[[Tensors], list[Any]]
+
+_address: Final = torch.Tensor.data_ptr
+
+
+def addresses(tensors: Tensors) -> list[int]:
+    """Where the elements of each tensor begin."""
+    return list(map(_address, tensors))
+
+
+def places(tensors: Tensors) -> list[Place]:
+    """As `place_of`, for each tensor."""
+    return [place_of(tensor) for tensor in tensors]
+
+
+class _New:
+    """An output in memory of its own."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.meta = meta_of(tensor)
+        self.dtype = tensor.dtype
+
+
+class _View:
+    """An output in the memory of input `index`, `shift` elements behind it."""
+
+    def __init__(self, tensor: torch.Tensor, index: int, shift: int) -> None:
+        self.meta = meta_of(tensor)
+        self.index = index
+        self.shift = shift
+
+
+_Output: TypeAlias = _New | _View | int | None
+"""An int is the input that is returned, None what is not a tensor."""
+
+
+class Expectation:
+    """What every call of one template must look like.
+
+    `look` is called with the inputs before the call; what it returned goes into `settle` after it.
+
+    Args:
+        operator: an overload of `torch.ops.aten`.
+        values: what its first call returned, with outputs in new memory tidied.
+        inputs: the tensors of the first call, after it.
+        before: where they lay before it.
+        lazy_bits: False in the replay of an old trace, whose templates do not tell lazy bits apart.
+    """
+
+    def __init__(
+        self, operator: Any, values: Any, inputs: Tensors, before: Sequence[Place], *, lazy_bits: bool = True
+    ) -> None:
+        after = places(inputs)
+        self._lazy_bits = lazy_bits
+        self._inputs = [place.meta for place in after]
+        self._changes = changes_metadata(operator)
+        self._moves = sets_storage(operator)
+        self._shift = after[0].meta.offset - before[int(self._moves)].meta.offset if self._changes else 0
+        self._outputs = _outputs(values, inputs)
+        fresh = _fresh(flat(values), self._outputs)
+        self._check = _guard([*fresh, *inputs])
+        self._each = [_guard([tensor]) for tensor in (*fresh, *inputs)]
+        empty = any(not tensor.numel() for tensor in inputs)
+        self.look: Look = places if empty or self._changes else addresses
+        self.settle: Callable[[Any, Tensors, list[Any]], Tensors] = self._settle
+        if isinstance(values, torch.Tensor) and fresh and not self._changes:
+            self.settle = self._settle_new if isinstance(self._outputs[0], _New) else self._settle_view
+
+    # The usual cases. Each returns the tensors that get a handle, in order.
+
+    def _settle_new(self, result: Any, inputs: Tensors, before: list[Any]) -> Tensors:
+        if self._check(result, *inputs) and self.look(inputs) == before and is_tidy(result):
+            return (result,)
+        return self._settle_in_full([result], inputs, before)
+
+    def _settle_view(self, result: Any, inputs: Tensors, before: list[Any]) -> Tensors:
+        if (
+            self._check(result, *inputs)
+            and self.look(inputs) == before
+            and _is_view(result, self._outputs[0], inputs)
+        ):
+            return (result,)
+        return self._settle_in_full([result], inputs, before)
+
+    def _settle(self, result: Any, inputs: Tensors, before: list[Any]) -> Tensors:
+        values = list(flat(result))
+        if self._changes or len(values) != len(self._outputs):
+            return self._settle_in_full(values, inputs, before)
+        fresh = []
+        for value, output in zip(values, self._outputs, strict=True):
+            if type(output) is int:
+                if value is not inputs[output]:
+                    return self._settle_in_full(values, inputs, before)
+            elif output is not None:
+                if not (is_tidy(value) if type(output) is _New else _is_view(value, output, inputs)):
+                    return self._settle_in_full(values, inputs, before)
+                fresh.append(value)
+        if self._check(*fresh, *inputs) and self.look(inputs) == before:
+            return fresh
+        return self._settle_in_full(values, inputs, before)
+
+    # In full.
+
+    def _settle_in_full(self, values: Sequence[Any], inputs: Tensors, before: list[Any]) -> Tensors:
+        if len(values) != len(self._outputs):
+            raise Mismatch(f"it returned {len(values)} values, not {len(self._outputs)}")
+        self._check_inputs(inputs, before)
+        fresh = []
+        known = {id(tensor) for tensor in inputs}
+        storages = {storage_of(tensor) for tensor in inputs}
+        for place, (value, output) in enumerate(zip(values, self._outputs, strict=True)):
+            what = f"output {place}"
+            if isinstance(output, int):
+                if value is not inputs[output]:
+                    raise Mismatch(f"{what} is not input {output}, which it was in the first call")
+            elif output is None:
+                if isinstance(value, torch.Tensor):
+                    raise Mismatch(f"{what} is a tensor, which it was not in the first call")
+            elif not isinstance(value, torch.Tensor) or id(value) in known:
+                raise Mismatch(f"{what} is not a new tensor, which it was in the first call")
+            elif isinstance(output, _View):
+                fresh.append(self._view(what, value, output, inputs[output.index]))
+            elif storage_of(value) in storages:
+                raise Mismatch(f"{what} lies in an input's memory; in the first call it had its own")
+            else:
+                fresh.append(self._new(what, value, output))
+        return fresh
+
+    def _check_inputs(self, inputs: Tensors, before: list[Any]) -> None:
+        guards = self._each[len(self._each) - len(inputs) :]
+        for index, (tensor, expected, guard) in enumerate(zip(inputs, self._inputs, guards, strict=True)):
+            if not guard(tensor) and not self._is_alike(tensor, expected):
+                raise Mismatch(f"input {index} is {_shown(tensor)} after it, not {described(expected)}")
+        after = self.look(inputs)
+        if self._changes:
+            old: Place = before[int(self._moves)]
+            new: Place = after[0]
+            if (new.storage, new.storage_bytes) != (old.storage, old.storage_bytes):
+                raise Mismatch("input 0 lies in another memory after it")
+            if new.meta.offset - old.meta.offset != self._shift:
+                raise Mismatch("input 0 begins at another element after it")
+            kept = [place for place, tensor in enumerate(inputs) if tensor is not inputs[0]]
+            before, after = [before[place] for place in kept], [after[place] for place in kept]
+        if after != before:
+            raise Mismatch("an input lies elsewhere after it, or its memory has another size")
+
+    def _view(self, what: str, value: torch.Tensor, output: _View, base: torch.Tensor) -> torch.Tensor:
+        if storage_of(value) != storage_of(base):
+            raise Mismatch(f"{what} does not lie in the memory of input {output.index}, as in the first call")
+        if not self._is_alike(value, output.meta):
+            raise Mismatch(f"{what} is {_shown(value)}, not {described(output.meta)}")
+        if value.storage_offset() != base.storage_offset() + output.shift:
+            raise Mismatch(f"{what} begins at another element of the memory of input {output.index}")
+        return value
+
+    def _new(self, what: str, value: torch.Tensor, output: _New) -> torch.Tensor:
+        """Memory that nobody else sees may be laid out otherwise: a copy has the layout of the template."""
+        if tuple(value.size()) != output.meta.shape or value.dtype != output.dtype:
+            raise Mismatch(f"{what} is {_shown(value)}, not {described(output.meta)}")
+        meta = meta_of(value)
+        if is_tidy(value) and meta.stride == output.meta.stride and not (self._lazy_bits and meta.bits):
+            return value
+        return tidy_copy(value, output.meta.stride)
+
+    def _is_alike(self, tensor: torch.Tensor, expected: Any) -> bool:
+        meta = meta_of(tensor)
+        return (meta.shape, meta.stride, meta.dtype) == (
+            expected.shape,
+            expected.stride,
+            expected.dtype,
+        ) and (not self._lazy_bits or meta.bits == expected.bits)
+
+
+def _is_view(value: torch.Tensor, output: Any, inputs: Tensors) -> bool:
+    base = inputs[output.index]
+    same: bool = value.untyped_storage()._cdata == base.untyped_storage()._cdata
+    return same and value.storage_offset() == base.storage_offset() + int(output.shift)
+
+
+def _guard(tensors: Tensors) -> Callable[..., bool]:
+    sizes: Any = [list(tensor.size()) for tensor in tensors]
+    strides: Any = [list(tensor.stride()) for tensor in tensors]
+    return TensorGuards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check
+
+
+def _outputs(values: Any, inputs: Tensors) -> list[_Output]:
+    storages = {storage_of(tensor): place for place, tensor in reversed(list(enumerate(inputs)))}
+    return [_output(value, inputs, storages) for value in flat(values)]
+
+
+def _output(value: Any, inputs: Tensors, storages: dict[int, int]) -> _Output:
+    if not isinstance(value, torch.Tensor):
+        return None
+    for place, tensor in enumerate(inputs):
+        if value is tensor:
+            return place
+    index = storages.get(storage_of(value))
+    if index is None:
+        return _New(value)
+    return _View(value, index, int(value.storage_offset()) - int(inputs[index].storage_offset()))
+
+
+def _fresh(values: Any, outputs: Sequence[_Output]) -> list[torch.Tensor]:
+    pairs = zip(values, outputs, strict=True)
+    return [value for value, output in pairs if isinstance(output, _New | _View)]
+
+
+def _shown(tensor: torch.Tensor) -> str:
+    return described(meta_of(tensor))

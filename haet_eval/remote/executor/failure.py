@@ -1,0 +1,73 @@
+"""A call that failed, in words that hold no value of any tensor."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import torch
+
+from haet_eval.remote.executor.kernel import compile_kernel
+from haet_eval.remote.executor.outcome import Mismatch
+from haet_eval.remote.wire import Definition, Status
+
+_DIGITS: Final = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+
+
+class Failure(Exception):
+    """A call failed: the text is for the contestant and holds no value of any tensor."""
+
+    def __init__(self, status: Status, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+def without_values(error: Exception) -> str:
+    """The text of a kernel's error with every number blanked: it may be a value of a tensor."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return _DIGITS.sub("#", first)
+
+
+def late(name: str, error: Exception) -> Failure:
+    """A call of a settled template has failed, after the submission went on."""
+    if isinstance(error, Mismatch):
+        return mismatch(name, error)
+    return Failure(
+        Status.FATAL,
+        f"{name} failed: {without_values(error)}. (Numbers are hidden, as they may be data. Calls "
+        "run ahead of their results: the line named is where this was noticed; the call was made before.)",
+    )
+
+
+def mismatch(name: str, error: Mismatch) -> Failure:
+    """The tensors are no longer what the meter takes them for."""
+    return Failure(
+        Status.MISMATCH,
+        f"Tensor mismatch: {name} did not do to its tensors what it was counted for: {error}. The count of "
+        "this run cannot be trusted, so the run ends. If the code is ordinary PyTorch, this is a fault of "
+        "haet-eval: please report it with the submission.",
+    )
+
+
+def explained(
+    definition: Definition,
+    operator: Any,
+    inputs: Sequence[torch.Tensor],
+    floats: Sequence[float],
+    error: Exception,
+) -> Failure:
+    """Why the first call of a template has failed.
+
+    If the call fails on shapes alone, its text holds no value and may be shown whole. The submission may then
+    handle the error and go on, unless the operator writes to its inputs: it may have written some of them.
+    """
+    meta = torch.device("meta")
+    shapes = [torch.empty_strided(t.size(), t.stride(), dtype=t.dtype, device=meta) for t in inputs]
+    try:
+        compile_kernel(definition, meta, lambda _: torch.Generator())(shapes, floats)
+    except NotImplementedError:
+        pass
+    except Exception as shape_error:
+        status = Status.FATAL if operator._schema.is_mutable else Status.REFUSED
+        return Failure(status, f"{definition.operator}: {shape_error}")
+    return Failure(Status.FATAL, f"{definition.operator} failed: {without_values(error)}")

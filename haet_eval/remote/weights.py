@@ -1,0 +1,101 @@
+"""The weights that an executor hands out, held against the meter's books tensor by tensor."""
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Final
+
+from haet_eval.counting.signature import TensorMeta
+from haet_eval.remote.wire import ITEM_BYTES
+
+_LENGTH: Final = struct.Struct("<Q")
+_ALIGNMENT: Final = 8
+_FACTS_BYTES: Final = 256
+_DIGITS: Final = 24
+_ESCAPED: Final = 6
+_SAFETENSORS: Final = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int8": "I8",
+    "int16": "I16",
+    "int32": "I32",
+    "int64": "I64",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "float64": "F64",
+}
+_REAL: Final = {"complex64": "float32", "complex128": "float64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A tensor of the returned model as safetensors holds it: name, dtype as in `float32`, shape."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return prod(self.shape) * ITEM_BYTES[self.dtype]
+
+
+def weight_of(name: str, layout: TensorMeta) -> Weight:
+    """How a tensor is stored. A complex one is stored as pairs of reals."""
+    if layout.dtype in _REAL:
+        return Weight(name, _REAL[layout.dtype], (*layout.shape, 2))
+    return Weight(name, layout.dtype, layout.shape)
+
+
+def most_bytes(weights: Sequence[Weight]) -> int:
+    """The largest file that can hold these weights: their bytes, and a header that names them."""
+    names = sum(_ESCAPED * len(weight.name.encode()) + _DIGITS * len(weight.shape) for weight in weights)
+    header = _FACTS_BYTES * (1 + len(weights)) + names
+    return _LENGTH.size + header + sum(weight.size_bytes for weight in weights)
+
+
+def check_weights(data: bytes, weights: Sequence[Weight]) -> None:
+    """Compare a safetensors file with what it must hold: these tensors, and not one byte more.
+
+    The format: https://huggingface.co/docs/safetensors, "Format".
+
+    Raises:
+        ValueError: it holds something else; says what.
+    """
+    header, body = _header(data)
+    expected = {weight.name: weight for weight in weights}
+    if set(header) != set(expected):
+        raise ValueError("it names other tensors than the model has")
+    begin = 0
+    for name, facts in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        weight = expected[name]
+        end = begin + weight.size_bytes
+        stated = {
+            "dtype": _SAFETENSORS[weight.dtype],
+            "shape": list(weight.shape),
+            "data_offsets": [begin, end],
+        }
+        if facts != stated:
+            raise ValueError(f"{name!r} is stored as {facts}, not as {stated}")
+        begin = end
+    if begin != body:
+        raise ValueError(f"{body - begin:,} bytes follow the last tensor")
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and how many bytes follow it."""
+    try:
+        (length,) = _LENGTH.unpack_from(data)
+        raw = data[_LENGTH.size : _LENGTH.size + length]
+        header = json.loads(raw)
+        compact = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        offsets = [(facts["data_offsets"][0], facts["data_offsets"][1]) for facts in header.values()]
+    except (struct.error, ValueError, AttributeError, KeyError, TypeError, IndexError, RecursionError):
+        raise ValueError("its header cannot be read") from None
+    padded = compact + b" " * (-len(compact) % _ALIGNMENT)
+    if raw != padded or not all(type(place) is int for pair in offsets for place in pair):
+        raise ValueError("its header holds more than the tensors' names, dtypes, shapes and places")
+    return header, len(data) - _LENGTH.size - length
