@@ -22,6 +22,7 @@ from haet_eval.remote.executor.outcome import (
     Place,
     changes_metadata,
     described,
+    fills,
     flat,
     is_tidy,
     meta_of,
@@ -30,6 +31,7 @@ from haet_eval.remote.executor.outcome import (
     storage_of,
     tidy_copy,
 )
+from haet_eval.remote.handles import size_bytes
 
 Tensors: TypeAlias = Sequence[torch.Tensor]
 Look: TypeAlias = Callable[[Tensors], list[Any]]
@@ -53,6 +55,7 @@ class _New:
     def __init__(self, tensor: torch.Tensor) -> None:
         self.meta = meta_of(tensor)
         self.dtype = tensor.dtype
+        self.size_bytes = size_bytes(self.meta, 0)
 
 
 class _View:
@@ -103,13 +106,17 @@ class Expectation:
     # The usual cases. Each returns the tensors that get a handle, in order.
 
     def _settle_new(self, result: Any, inputs: Tensors, before: list[Any]) -> Tensors:
-        if self._check(result, *inputs) and self.look(inputs) == before and is_tidy(result):
+        if (
+            (self._check(result, *inputs) or self._check_each([result], inputs))
+            and self.look(inputs) == before
+            and fills(result, self._outputs[0].size_bytes)  # type: ignore[union-attr]
+        ):
             return (result,)
         return self._settle_in_full([result], inputs, before)
 
     def _settle_view(self, result: Any, inputs: Tensors, before: list[Any]) -> Tensors:
         if (
-            self._check(result, *inputs)
+            (self._check(result, *inputs) or self._check_each([result], inputs))
             and self.look(inputs) == before
             and _is_view(result, self._outputs[0], inputs)
         ):
@@ -126,12 +133,27 @@ class Expectation:
                 if value is not inputs[output]:
                     return self._settle_in_full(values, inputs, before)
             elif output is not None:
-                if not (is_tidy(value) if type(output) is _New else _is_view(value, output, inputs)):
+                if not (
+                    fills(value, output.size_bytes)
+                    if type(output) is _New
+                    else _is_view(value, output, inputs)
+                ):
                     return self._settle_in_full(values, inputs, before)
                 fresh.append(value)
-        if self._check(*fresh, *inputs) and self.look(inputs) == before:
+        if (self._check(*fresh, *inputs) or self._check_each(fresh, inputs)) and self.look(inputs) == before:
             return fresh
         return self._settle_in_full(values, inputs, before)
+
+    def _check_each(self, fresh: Tensors, inputs: Tensors) -> bool:
+        """As `_check`, for inputs of which some are one tensor: x * x."""
+        given = {id(tensor) for tensor in inputs}
+        made = {id(tensor) for tensor in fresh}
+        return (
+            len(given) < len(inputs)
+            and len(made) == len(fresh)
+            and given.isdisjoint(made)
+            and all(guard(one) for guard, one in zip(self._each, (*fresh, *inputs), strict=True))
+        )
 
     # In full.
 

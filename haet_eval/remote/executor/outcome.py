@@ -86,11 +86,14 @@ def is_tidy(tensor: torch.Tensor) -> bool:
 
     The meter takes each output in new memory for such a tensor.
     """
+    return fills(tensor, span_elements(tensor.size(), tensor.stride()) * tensor.element_size())
+
+
+def fills(tensor: torch.Tensor, size_bytes: int) -> bool:
+    """As `is_tidy`, for a tensor that is known to span so many bytes."""
     storage = tensor.untyped_storage()
-    return (
-        use_count(storage._cdata) == _ALONE
-        and not tensor.storage_offset()
-        and storage.nbytes() == span_elements(tensor.size(), tensor.stride()) * tensor.element_size()
+    return bool(
+        use_count(storage._cdata) == _ALONE and storage.nbytes() == size_bytes and not tensor.storage_offset()
     )
 
 
