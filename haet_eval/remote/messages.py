@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from haet_eval.remote.wire import WireError
+from haet_eval.remote.wire import TRACE_VERSION, WireError
 
 MAX_MESSAGE_BYTES = 8 << 20
 _SHORT = 200
@@ -103,15 +103,12 @@ class Load(Message):
 
 
 class Start(Message):
-    """To the executor: how to run.
-
-    `lazy_bits`: whether templates tell tensors with and without lazy bits apart, as all but old traces do.
-    """
+    """To the executor: how to run. `trace_version`: of the trace that is replayed, if one is."""
 
     kind: Literal["start"] = "start"
     device: str
     threads: int
-    lazy_bits: bool = True
+    trace_version: int = TRACE_VERSION
 
 
 class Seal(Message):

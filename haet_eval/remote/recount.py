@@ -14,7 +14,7 @@ from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import Accepted, Meter, Question
 from haet_eval.remote.trace import BrokenTrace, Kind, read_trace, trace_version
 from haet_eval.remote.weights import Weight
-from haet_eval.remote.wire import Code, WireError
+from haet_eval.remote.wire import TRACE_VERSION, Code, WireError
 
 _ANY: Final = 1 << 62
 _Entries: TypeAlias = Iterator[tuple[int, tuple[Kind, bytes]]]
@@ -95,7 +95,7 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
     """
     entries = enumerate(read_trace(path))
     header = _header(entries)
-    walk = _Walk(Meter(_UNBOUNDED, strict=trace_version(path) > 2), listener or _Nobody())
+    walk = _Walk(Meter(_UNBOUNDED, strict=trace_version(path) == TRACE_VERSION), listener or _Nobody())
     try:
         shape = tuple(int(size) for size in header["images"])
         walk.meter.load(shape, "uint8")

@@ -68,28 +68,17 @@ def replay(
     """
     for array in arrays:
         link.load(array)
-    performer = _Performer(link, test_images, lazy_bits=knows_lazy_bits(path))
+    performer = _Performer(link, test_images, legacy=trace_version(path) < wire.TRACE_VERSION)
     recount(path, performer)
     return Replay(performer.answers, performer.model, np.array(performer.labels, np.int64))
-
-
-def knows_lazy_bits(path: Path) -> bool:
-    """Whether the templates of a trace tell tensors with and without lazy bits apart.
-
-    The executor must be started accordingly.
-
-    Raises:
-        BrokenTrace: the file is not a trace.
-    """
-    return trace_version(path) > 2
 
 
 class _Performer:
     """Hands on to an executor what the meter lets pass."""
 
-    def __init__(self, link: ExecutorLink, test_images: npt.NDArray[np.uint8], *, lazy_bits: bool) -> None:
+    def __init__(self, link: ExecutorLink, test_images: npt.NDArray[np.uint8], *, legacy: bool) -> None:
         self._link = link
-        self._lazy_bits = lazy_bits
+        self._legacy = legacy
         self._test_images = test_images
         self._batch_images = 0
         self.answers = 0
@@ -143,7 +132,7 @@ class _Performer:
             self._link.compare_inventory(taken)
 
     def _is_same(self, answer: bytes, outcome: bytes, question: Question) -> bool:
-        if self._lazy_bits or answer == outcome:
+        if answer == outcome or not self._legacy:
             return answer == outcome
         return wire.without_bits(answer, len(question.inputs)) == outcome
 

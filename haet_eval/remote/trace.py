@@ -16,12 +16,12 @@ from typing import IO, Any, Final
 
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.remote.charges import check_trace
+from haet_eval.remote.wire import TRACE_VERSION
 
 _ENTRY: Final = struct.Struct("<BI")
 _MAX_ENTRY_BYTES: Final = 80 << 20
 _MAGICS: Final = {2: b"haet-trace-2\n", 3: b"haet-trace-3\n"}
-"""By version. Traces of version 2 know no lazy bits and hold no inventories; they are still read."""
-TRACE_VERSION: Final = max(_MAGICS)
+"""By version."""
 _CHUNK_BYTES: Final = 1 << 16
 _INFLATED_BYTES: Final = 1 << 20
 _LEVEL: Final = 1

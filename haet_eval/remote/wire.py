@@ -100,6 +100,9 @@ _BITS_SHIFT: Final = 6
 
 DEFAULT_GENERATOR: Final = -1
 
+TRACE_VERSION: Final = 3
+"""Version 2 had no lazy bits in metadata, no inventories, and outputs that need not fill their memory."""
+
 
 def frame(channel: Channel, payload: bytes | bytearray) -> bytes:
     """A whole frame, ready to be sent."""

@@ -13,8 +13,8 @@ from haet_eval.evaluation.sandbox import choose_runtime
 from haet_eval.evaluation.workers import open_executor
 from haet_eval.record import Environment, Record, Sandbox
 from haet_eval.remote.messages import Start
-from haet_eval.remote.replay import Departure, Replay, knows_lazy_bits, replay
-from haet_eval.remote.trace import BrokenTrace
+from haet_eval.remote.replay import Departure, Replay, replay
+from haet_eval.remote.trace import BrokenTrace, trace_version
 from haet_eval.verification.check import Check, differs, holds, unchecked
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.machine import Machine, compare_labels, compare_weights, note
@@ -67,7 +67,7 @@ def _perform(
     runtime = choose_runtime(place.sandbox, device)
     image = runtime.describe().get("image_digest")
     with open_executor(runtime, patient, threads) as link:
-        facts = link.start(Start(device=device, threads=threads, lazy_bits=knows_lazy_bits(trace)))
+        facts = link.start(Start(device=device, threads=threads, trace_version=trace_version(trace)))
         other = _here(device, threads, facts, image).unlike(machine_of(environment))
         try:
             return replay(trace, link, [data.train_images, data.train_labels], data.test_images), other

@@ -70,7 +70,7 @@ class Executor:
         self._generators: dict[int, torch.Generator] = {}
         self._states: list[torch.Tensor] = []
         self._device = torch.device("cpu")
-        self._lazy_bits = True
+        self._legacy = False
         self._failure: Failure | None = None
 
     def serve(self) -> None:
@@ -130,7 +130,7 @@ class Executor:
             return
         torch.set_num_threads(start.threads)
         self._device = torch.device(start.device)
-        self._lazy_bits = start.lazy_bits
+        self._legacy = start.trace_version < wire.TRACE_VERSION
         self._answer(self._description())
 
     def _description(self) -> bytes:
@@ -332,13 +332,11 @@ class Executor:
         except Exception as error:
             raise self._explain(template, inputs, floats, before, error) from None
         try:
-            result = tidied(result, inputs, lazy_bits=self._lazy_bits)
+            result = result if self._legacy else tidied(result, inputs)
             returned = returned_values(template.operator, result)
             outcome = wire.encode_outcome(describe(template.operator, returned, inputs, before))
             if settled:
-                template.expect(
-                    Expectation(template.operator, result, inputs, before, lazy_bits=self._lazy_bits)
-                )
+                template.expect(Expectation(template.operator, result, inputs, before, legacy=self._legacy))
         except Mismatch as error:
             raise mismatch(template.name, error) from None
         except (struct.error, TypeError, ValueError, wire.WireError) as error:

@@ -81,14 +81,15 @@ class Expectation:
         values: what its first call returned, with outputs in new memory tidied.
         inputs: the tensors of the first call, after it.
         before: where they lay before it.
-        lazy_bits: False in the replay of an old trace, whose templates do not tell lazy bits apart.
+        legacy: in the replay of a trace of version 2, whose templates do not tell lazy bits apart and whose
+            outputs in new memory lie as the kernel left them.
     """
 
     def __init__(
-        self, operator: Any, values: Any, inputs: Tensors, before: Sequence[Place], *, lazy_bits: bool = True
+        self, operator: Any, values: Any, inputs: Tensors, before: Sequence[Place], *, legacy: bool = False
     ) -> None:
         after = places(inputs)
-        self._lazy_bits = lazy_bits
+        self._legacy = legacy
         self._inputs = [place.meta for place in after]
         self._changes = changes_metadata(operator)
         self._moves = sets_storage(operator)
@@ -214,7 +215,8 @@ class Expectation:
         if tuple(value.size()) != output.meta.shape or value.dtype != output.dtype:
             raise Mismatch(f"{what} is {_shown(value)}, not {described(output.meta)}")
         meta = meta_of(value)
-        if is_tidy(value) and meta.stride == output.meta.stride and not (self._lazy_bits and meta.bits):
+        tidy = is_tidy(value) and meta.stride == output.meta.stride and not meta.bits
+        if tidy or self._legacy:
             return value
         return tidy_copy(value, output.meta.stride)
 
@@ -224,7 +226,7 @@ class Expectation:
             expected.shape,
             expected.stride,
             expected.dtype,
-        ) and (not self._lazy_bits or meta.bits == expected.bits)
+        ) and (self._legacy or meta.bits == expected.bits)
 
 
 def _is_view(value: torch.Tensor, output: Any, inputs: Tensors) -> bool:

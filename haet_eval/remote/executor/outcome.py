@@ -42,8 +42,7 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
     Raises:
         Mismatch: it is not a plain dense tensor, so that this is not all there is to say of it.
     """
-    if not _is_plain(tensor):
-        raise Mismatch(f"a tensor with the dispatch keys {torch._C._dispatch_keys(tensor)}")
+    _check_plain(tensor)
     dtype = str(tensor.dtype).removeprefix("torch.")
     shape, stride = tuple(tensor.size()), tuple(tensor.stride())
     return TensorMeta(shape, stride, int(tensor.storage_offset()), dtype, bits_of(tensor))
@@ -106,20 +105,20 @@ def tidy_copy(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torc
     return copy.copy_(plain)
 
 
-def tidied(values: Any, inputs: Sequence[torch.Tensor], *, lazy_bits: bool = True) -> Any:
-    """Outputs of which those in new memory are tidy; some kernels return a part of a workspace.
-
-    They have no lazy bits either, if `lazy_bits` says that these count.
-    """
+def tidied(values: Any, inputs: Sequence[torch.Tensor]) -> Any:
+    """Outputs in new memory made tidy, and without lazy bits: some kernels return a part of a workspace."""
     storages = {storage_of(tensor) for tensor in inputs}
     known = {id(tensor) for tensor in inputs}
 
     def settle(value: Any) -> Any:
         if isinstance(value, list | tuple):
             return type(value)(settle(item) for item in value)
-        if not isinstance(value, torch.Tensor) or id(value) in known or storage_of(value) in storages:
+        if not isinstance(value, torch.Tensor) or id(value) in known:
             return value
-        return value if is_tidy(value) and not (lazy_bits and bits_of(value)) else tidy_copy(value)
+        _check_plain(value)
+        if storage_of(value) in storages:
+            return value
+        return value if is_tidy(value) and not bits_of(value) else tidy_copy(value)
 
     return settle(values)
 
@@ -196,12 +195,13 @@ def _describe(value: Any, inputs: Sequence[torch.Tensor], storages: Mapping[int,
     raise TypeError(f"an operator returned a {type(value).__name__}")
 
 
-def _is_plain(tensor: torch.Tensor) -> bool:
+def _check_plain(tensor: torch.Tensor) -> None:
     keys = torch._C._dispatch_keys(tensor)
     for lazy in (torch._C.DispatchKey.Conjugate, torch._C.DispatchKey.Negative):
         keys = keys.remove(lazy)
     plain = torch._C._dispatch_keys(torch.empty(0, device=tensor.device))
-    return bool(keys.raw_repr() == plain.raw_repr())
+    if keys.raw_repr() != plain.raw_repr():
+        raise Mismatch(f"a tensor has the dispatch keys {torch._C._dispatch_keys(tensor)}")
 
 
 def _count_of_one() -> int:
