@@ -15,8 +15,9 @@ import torch
 
 import haet_eval.counting.prices  # noqa: F401  (binds the prices)
 from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.table import Price, lookup, priced_operators
+from haet_eval.counting.prices.table import Price, former_prices, lookup, priced_operators
 from haet_eval.counting.signature import ANY, SPECIAL_FLOATS, Argument, Signature, TensorMeta
+from haet_eval.counting.standard import VERSIONS, under
 from tests.unit.prices.effort import TooMuch, effort, size_of
 from tests.unit.prices.sweep import swept
 
@@ -133,6 +134,15 @@ def _value(kind: str, chance: Random, longest: int, dimensions: int) -> Argument
 def _tensor(chance: Random, dimensions: int) -> TensorMeta:
     shape = tuple(chance.choice(SIZES) for _ in range(chance.choice((dimensions, dimensions, 1, 0))))
     return TensorMeta(shape, (0,) * len(shape), 0, chance.choice(DTYPES))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_former_prices_stay_within_the_bound_too(version: int) -> None:
+    chance = Random(version)
+    with under(version):
+        for name, last in former_prices():
+            for _ in range(10 if last >= version else 0):
+                bounded(made_up(name, chance))
 
 
 ATTEMPTS_EACH = 3
