@@ -17,7 +17,7 @@ def substitution(tally: Tally, size: int, *, unit: bool) -> None:
 
 
 def lu(tally: Tally, rows: int, columns: int) -> None:
-    """With partial pivoting: the pivot is the largest |x| of what is left of its column."""
+    """With partial pivoting: the pivot is the largest |x| among the rows left of its column."""
     matrix = tally.tensor([rows, columns])
     for pivot in range(min(rows, columns)):
         sizes = [abs(matrix[row][pivot]) for row in range(pivot, rows)]

@@ -10,7 +10,7 @@ SIZED_BY_DATA = frozenset(
         *("_unique", "_unique2", "unique_consecutive", "unique_dim", "unique_dim_consecutive"),
     }
 )
-"""Operators whose output may be empty because of what was looked for and not found: the search is work."""
+"""Operators that search, and whose output is empty if they find nothing: the search is work."""
 
 
 def computes_nothing(signature: Signature) -> bool:

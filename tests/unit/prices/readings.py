@@ -24,12 +24,12 @@ Pair: TypeAlias = tuple[Callable[[], Tensor], Callable[[], Tensor]]
 SIZES: Final = (2, 3, 5, 8, 16, 64)
 SHOWN: Final = 64
 SMALL: Final = 1e-5
-"""A factor whose square is lost: what is read off in first order is right to about this."""
+"""A factor whose square is lost: a result that holds in first order is right to about this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`result` is what is read off `operator`, both in words; `make` is given n."""
+    """How to read a `result` off an `operator`, both in words; `make` is given n."""
 
     family: str
     operator: str
@@ -786,7 +786,7 @@ def _dirichlet(n: int) -> Pair:
 
 
 def table(size: int = SHOWN) -> list[str]:
-    """The rows of the page: what is read off what, and both prices for size n."""
+    """The rows of the page: operator, result, and both prices for size n."""
     torch.manual_seed(0)
     rows = []
     for reading in READINGS:

@@ -1,6 +1,6 @@
 """A price takes time and memory in the number of its arguments and dimensions, and not in their sizes.
 
-The meter prices what a stranger's code calls, so a price that walks over sizes would be a way to stop it.
+The meter prices the calls of untrusted code, so a price that walks over sizes would be a way to stop it.
 Whatever a signature says (sizes up to 2⁴⁰, lists of thousands, shapes that fit nothing), its price is there
 after a bounded number of instructions, or an exception that the meter expects. Nothing here is timed.
 """
@@ -8,7 +8,7 @@ after a bounded number of instructions, or an exception that the meter expects. 
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import torch
@@ -98,12 +98,16 @@ def test_real_calls_with_huge_sizes_are_priced_within_the_bound(seed: int) -> No
 # Calls made up from the schema: their sizes do not fit together.
 
 
-def made_up(operator: str, chance: Random) -> Signature:
-    """Any arguments and outputs of the types that PyTorch's schema names."""
+def schema_of(operator: str) -> Any:
     _, base, overload = operator.split(".")
-    schema = getattr(getattr(torch.ops.aten, base), overload)._schema
-    longest = chance.choice((1, 2, 3, 40))
-    dimensions = chance.choice((2, 3, 4, 5, 64))
+    return getattr(getattr(torch.ops.aten, base), overload)._schema
+
+
+def made_up(operator: str, chance: Random, longest: int | None = None) -> Signature:
+    """Any arguments and outputs of the types that PyTorch's schema names."""
+    schema = schema_of(operator)
+    longest = longest or chance.choice((1, 2, 3, 40))
+    dimensions = chance.choice((2, 3, 4, 5, 64) if longest < LONG else (2, 3))
 
     def value(kind: str) -> Argument:
         return _value(kind, chance, longest, dimensions)
@@ -143,6 +147,22 @@ def test_the_former_prices_stay_within_the_bound_too(version: int) -> None:
         for name, last in former_prices():
             for _ in range(10 if last >= version else 0):
                 bounded(made_up(name, chance))
+
+
+LONG: Final = 300
+"""Tensors in a list: a price that compares all pairs of them is far above the bound."""
+
+
+def test_the_price_of_a_long_list_grows_with_its_length_only() -> None:
+    chance = Random(0)
+    with_lists = {
+        lookup(name): name
+        for name in sorted(priced_operators())
+        if any("List[" in str(one.type) for one in schema_of(name).arguments)
+    }
+    assert len(with_lists) > 50
+    for name in with_lists.values():
+        bounded(made_up(name, chance, LONG))
 
 
 ATTEMPTS_EACH = 3

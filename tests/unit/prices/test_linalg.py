@@ -96,7 +96,7 @@ def test_reflectors_are_counted_exactly(rows: int, columns: int, data: st.DataOb
 
 
 def test_the_textbook_of_qr_factorizes() -> None:
-    """So that what is counted is the algorithm and not something like it."""
+    """The count is of the algorithm itself, and not of something like it."""
     tally = Tally()
     r, reflectors, original = oracle.householder_qr(tally, 5, 3)
     q = oracle.householder_product(tally, 5, 5, reflectors)

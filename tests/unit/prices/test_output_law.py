@@ -40,7 +40,7 @@ def _of_values(signature: Signature) -> int:
 
 
 def _folded(signature: Signature) -> int:
-    """Results of more than one value; with uneven windows at most as many as there are values to fold in."""
+    """Results of more than one value; with uneven windows up to the number of values to fold in."""
     return min(signature.out.numel, max(_inputs(signature) - signature.out.numel, 0))
 
 
