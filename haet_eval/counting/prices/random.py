@@ -14,8 +14,8 @@ from haet_eval.counting.signature import Signature, TensorMeta
         "_standard_gamma binomial cauchy exponential geometric log_normal poisson uniform",
         ".default .out",
     ),
-    *overloads("bernoulli", ".Tensor .Tensor_out .default .float_out .out .p"),
-    *overloads("bernoulli_", ".Tensor .float"),
+    *overloads("bernoulli", ".float_out .p"),
+    "aten.bernoulli_.float",
     *overloads("cauchy_ exponential_ geometric_ log_normal_ normal_ normal_functional uniform_", ".default"),
     *overloads("normal", ".float_float .float_float_out .out"),
     *overloads("rand", ".default .generator .out"),
@@ -51,6 +51,12 @@ def _normal_around_data(s: Signature) -> int:
     scaled = isinstance(s["std"], TensorMeta)
     moved = isinstance(s["mean"], TensorMeta) or s["mean"] != 0
     return s.out.numel * (1 + scaled + moved)
+
+
+@price(*overloads("bernoulli", ".Tensor .Tensor_out .default .out"), "aten.bernoulli_.Tensor")
+def _bernoulli_of_data(s: Signature) -> int:
+    """2n: a draw, and its comparison with a probability that is an element of a tensor."""
+    return 2 * s.out.numel
 
 
 @price(*overloads("_sample_dirichlet", ".default .out"))

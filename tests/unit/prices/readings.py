@@ -777,6 +777,12 @@ def _dropout_backward(n: int) -> Pair:
     return lambda: aten.native_dropout_backward(x, mask, 1.5), lambda: x * mask * 1.5
 
 
+@_reading("elementwise", "isnan of complex numbers", "two tests and their disjunction")
+def _complex_nan(n: int) -> Pair:
+    z = torch.complex(_random(n), _random(n))
+    return lambda: z.isnan(), lambda: z.real.isnan() | z.imag.isnan()
+
+
 @_reading("random numbers", "_sample_dirichlet", "quotients by a sum")
 def _dirichlet(n: int) -> Pair:
     """With huge parameters a draw is their share of the sum."""

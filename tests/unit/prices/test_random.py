@@ -21,7 +21,7 @@ DRAWS: dict[str, Callable[[tuple[int, ...]], object]] = {
     "uniform_": lambda shape: torch.empty(shape).uniform_(-1, 1),
     "exponential_": lambda shape: torch.empty(shape).exponential_(),
     "bernoulli_": lambda shape: torch.empty(shape).bernoulli_(0.5),
-    "bernoulli": lambda shape: torch.bernoulli(torch.zeros(shape)),
+    "bernoulli": lambda shape: torch.bernoulli(torch.zeros(shape), 0.5),
     "normal": lambda shape: torch.normal(0.0, 2.0, shape),
     "poisson": lambda shape: torch.poisson(torch.zeros(shape)),
     "random_": lambda shape: torch.empty(shape).random_(0, 5),
@@ -52,6 +52,15 @@ def test_a_normal_distribution_of_data_costs_its_arithmetic(shape: tuple[int, ..
     assert operations(lambda: torch.normal(mean, 2.0)) == operations(
         lambda: torch.normal(0.0, 2.0, shape) + mean
     )
+
+
+@few
+@given(shape=shapes())
+def test_a_bernoulli_draw_of_data_compares(shape: tuple[int, ...]) -> None:
+    chances = torch.full(shape, 0.5)
+    written_out = operations(lambda: torch.rand(shape) < chances)
+    assert operations(lambda: torch.bernoulli(chances)) == written_out
+    assert operations(lambda: torch.empty(shape).bernoulli_(chances)) == written_out
 
 
 @few
