@@ -26,6 +26,7 @@ class Entry:
         accuracy_intervals: bounds between the intervals of accuracy that are ranked apart, ascending.
         awards: how many its rules award; None where the record does not say.
         rules_digest: of its rules, which an organizer may have changed while their name stayed.
+        standard: version of the counting standard that its operations were priced under.
         energy_joules: of what is ranked, in joules; `energy_counts` where all of it was measured, in quiet.
         wall_seconds: of the training, the native one where there was one.
     """
@@ -56,6 +57,7 @@ class Entry:
     accuracy_intervals: tuple[float, ...] = ()
     awards: int | None = None
     rules_digest: str | None = None
+    standard: int | None = None
 
     @property
     def figure(self) -> int | float | None:
@@ -140,6 +142,7 @@ def summarize(record: Record) -> Entry:
         accuracy_intervals=rules.accuracy_intervals if rules else (),
         awards=rules.awards if rules else None,
         rules_digest=rules.digest if rules else None,
+        standard=training.operations.standard if training else None,
     )
 
 

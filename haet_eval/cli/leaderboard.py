@@ -130,6 +130,15 @@ def _warn(board: Leaderboard, listing: Listing) -> None:
             ),
             err=True,
         )
+    for name, standards in board.mixed_standards().items():
+        click.echo(
+            printable(
+                f"Records of {name} that are ranked together were priced under versions "
+                f"{' and '.join(map(str, standards))} of the counting standard; "
+                "haet-eval explain RECORD --reprice shows what a record costs under the present one."
+            ),
+            err=True,
+        )
     if board.hidden:
         click.echo(
             f"Not shown: {board.hidden} (not official, not qualified, or bettered); --all shows them.",

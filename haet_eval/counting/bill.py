@@ -9,9 +9,7 @@ from haet_eval.counting.prices.evaluate import price_of
 from haet_eval.counting.prices.pointwise import is_complex
 from haet_eval.counting.prices.refusals import refusal
 from haet_eval.counting.signature import Signature, tensors_in
-
-STANDARD = 1
-"""Version of the counting standard that the prices follow."""
+from haet_eval.counting.standard import current
 
 _SHOWN_SHAPES = 5
 
@@ -35,8 +33,12 @@ class UncountedLine:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Scalar operations of a training, by phase and by overload; exact integers."""
+    """Scalar operations of a training, by phase and by overload; exact integers.
 
+    `standard` is the version of the counting standard that they were priced under.
+    """
+
+    standard: int
     total: int
     by_phase: dict[str, int]
     by_operator: dict[str, Line]
@@ -44,7 +46,10 @@ class Bill:
 
 
 def bill(entries: Iterable[Entry]) -> Bill:
-    """Price a histogram. An entry without a price is listed as uncounted, and never silently zero."""
+    """Price a histogram under the current version of the standard.
+
+    An entry without a price is listed as uncounted, and never silently zero.
+    """
     by_phase = dict.fromkeys(PHASES, 0)
     by_operator: dict[str, Line] = defaultdict(Line)
     uncounted: dict[str, UncountedLine] = defaultdict(UncountedLine)
@@ -58,7 +63,7 @@ def bill(entries: Iterable[Entry]) -> Bill:
         by_operator[operator].operations += price * entry.total_calls
         for phase, calls in zip(PHASES, entry.calls, strict=True):
             by_phase[phase] += price * calls
-    return Bill(sum(by_phase.values()), by_phase, dict(by_operator), dict(uncounted))
+    return Bill(current(), sum(by_phase.values()), by_phase, dict(by_operator), dict(uncounted))
 
 
 def _note(line: UncountedLine, entry: Entry) -> None:

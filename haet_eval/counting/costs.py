@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.table import lookup
+from haet_eval.counting.prices.table import present_price
 from haet_eval.counting.signature import Signature, TensorMeta, tensors_in
 
 
@@ -30,7 +30,7 @@ def call_costs(histogram: Histogram) -> list[CallCost]:
 
 def price_family(operator: str) -> str | None:
     """The family of operators that an overload is priced with, as in `convolution`; None without a price."""
-    price = lookup(operator)
+    price = present_price(operator)
     return None if price is None else price.__module__.rpartition(".")[2]
 
 

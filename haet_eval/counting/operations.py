@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from haet_eval.counting.bill import STANDARD, Bill
+from haet_eval.counting.bill import Bill
 from haet_eval.record import Operations, OperatorCost, Uncounted
 from haet_eval.remote.operators.allowed import refusal
 
@@ -11,7 +11,7 @@ def priced(costs: Bill) -> Operations:
     """A bill as the record has it: the dearest operator first."""
     lines = sorted(costs.by_operator.items(), key=lambda item: (-item[1].operations, item[0]))
     return Operations(
-        standard=STANDARD,
+        standard=costs.standard,
         total=costs.total,
         by_phase=costs.by_phase,
         by_operator=tuple(

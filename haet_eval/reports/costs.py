@@ -8,7 +8,8 @@ from typing import Any
 from haet_eval.counting.costs import CallCost, call_costs, price_family
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.prices.table import formula
-from haet_eval.record import OperatorCost, Record
+from haet_eval.counting.standard import nearest, under
+from haet_eval.record import Operations, OperatorCost, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,18 @@ class Costs:
 
 
 def explain_costs(record: Record, histogram: Histogram | None) -> Costs:
-    """Break the operations of a record's training down; nothing to break down where it never trained."""
+    """Break the operations of a record's training down; nothing to break down where it never trained.
+
+    Single calls and formulas are those of the version of the standard that priced the record.
+    """
     operations = record.training.operations if record.training else None
     if operations is None:
         return Costs(record, [], [], [], None)
+    with under(nearest(operations.standard)):
+        return _broken_down(record, operations, histogram)
+
+
+def _broken_down(record: Record, operations: Operations, histogram: Histogram | None) -> Costs:
     whole = operations.total
     phases = [PhaseShare(name, part, _share(part, whole)) for name, part in operations.by_phase.items()]
     operators = [_operator(line, whole) for line in operations.by_operator]

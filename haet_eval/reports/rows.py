@@ -73,6 +73,15 @@ class Leaderboard:
                 changed[pool.competition] = sorted(digests)
         return changed
 
+    def mixed_standards(self) -> dict[str, list[int]]:
+        """The competitions whose records are ranked by complexity under several versions of the standard."""
+        mixed = {}
+        for pool, places in by_pool(self):
+            versions = {place.entry.standard for place in places if place.entry.standard is not None}
+            if pool.ranking == "complexity" and len(versions) > 1:
+                mixed[pool.competition] = sorted(versions)
+        return mixed
+
     def accuracy(self, entry: Entry) -> str:
         """An entry's accuracy as text, with half the width of its interval where it has one."""
         spread = readable_spread(self.spreads.get(entry.record_id))

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from haet_eval.competition import Task
-from haet_eval.counting.bill import STANDARD, bill
+from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.operations import priced, with_refused
+from haet_eval.counting.standard import VERSIONS, nearest, under
 from haet_eval.errors import Verdict
 from haet_eval.record import Evaluation, Operations, Parameters, Record, Status, Training, complexity
 from haet_eval.remote.recount import Recount, recount
@@ -29,7 +30,8 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
     found = None
     if "trace" in evidence.files:
         try:
-            found = recount(evidence.files["trace"])
+            with under(nearest(training.operations.standard)):
+                found = recount(evidence.files["trace"])
         except BrokenTrace as fault:
             yield differs("count", str(fault))
     if found is None:
@@ -89,11 +91,13 @@ def _check_operations(
     status: Status, stated: Operations, recounted: Recount | None, evidence: Evidence
 ) -> Check:
     subject = f"operations (standard {stated.standard})"
-    if stated.standard != STANDARD:
-        return unchecked(subject, f"this haet-eval has the prices of standard {STANDARD}")
+    if stated.standard not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        return unchecked(subject, f"this haet-eval has the prices of standard {known}")
     try:
         histogram = _stored(evidence) if recounted is None else recounted.histogram
-        found = None if histogram is None else priced(bill(histogram))
+        with under(stated.standard):
+            found = None if histogram is None else priced(bill(histogram))
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         return differs(subject, f"the stored histogram is none that a training gives: {error}")
     if found is None:

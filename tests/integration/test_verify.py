@@ -13,6 +13,7 @@ import pytest
 
 from haet_eval.counting.bill import bill
 from haet_eval.counting.operations import priced
+from haet_eval.counting.standard import STANDARD, under
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
@@ -27,10 +28,13 @@ from haet_eval.verification.replaying import Place, check_replay
 from haet_eval.verification.verify import verify
 from tests.fixtures.submissions import write_competition, write_submission
 
+OPERATIONS = f"operations (standard {STANDARD})"
+
 TRAIN = """
 def train(task):
     model = Linear()
     (task.labels > 4).nonzero()
+    task.images[0].float().median()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(2):
         loss = nn.functional.cross_entropy(model(task.images[:100]), task.labels[:100])
@@ -84,6 +88,33 @@ def test_an_honest_record_holds(original: Path) -> None:
     assert unchecked == {"model", "times, machine"}
 
 
+def test_a_record_is_priced_under_the_version_that_it_names(original: Path) -> None:
+    """Version 1 sold a median at the price of a maximum: its records hold, at its prices only."""
+    record = read_record(original)
+    assert record.training is not None
+    assert record.evaluation is not None
+    (trace,) = original.parent.glob("artifacts/*.trace")
+    with under(1):
+        found = recount(trace)
+        operations = priced(bill(found.histogram))
+    assert operations.total < record.training.operations.total
+    evaluation = record.evaluation.model_copy(update={"operations": found.prediction_operations})
+    older = check(reseal(original, {"operations": operations}, evaluation=evaluation))
+    assert not [one for one in older.values() if one.result is Result.DIFFERS]
+    assert older["operations (standard 1)"].result is Result.HOLDS
+    forged = operations.model_copy(update={"standard": STANDARD})
+    assert check(reseal(original, {"operations": forged}))[OPERATIONS].result is Result.DIFFERS
+
+
+def test_prices_that_are_not_here_are_not_checked(original: Path) -> None:
+    record = read_record(original)
+    assert record.training is not None
+    later = record.training.operations.model_copy(update={"standard": 99})
+    found = check(reseal(original, {"operations": later}))["operations (standard 99)"]
+    assert found.result is Result.UNCHECKED
+    assert "the prices of standard 1 and 2" in found.detail
+
+
 ENDS = {
     "reads too much": ("while True: task.images[:9].tolist()", {"readback_bytes": 100_000}),
     "raises in the middle": ("x = torch.ones(3) * 0.3; torch.ones(2) @ torch.ones(3)", {}),
@@ -103,7 +134,7 @@ def test_a_run_that_failed_can_be_checked_as_far_as_it_came(
     sources = Sources(Store(path.parent), tmp_path, rules)
     found = {one.subject: one.result for one in verify(path, sources)[0].checks}
     assert Result.DIFFERS not in found.values()
-    assert found["count"] is found["charges"] is found["operations (standard 1)"] is Result.HOLDS
+    assert found["count"] is found["charges"] is found[OPERATIONS] is Result.HOLDS
     assert found["verdict"] is Result.UNCHECKED
 
 
@@ -120,7 +151,7 @@ def test_a_refused_operator_is_listed_as_uncounted(tmp_path: Path) -> None:
     assert "is not allowed" in line.hint
     (trace,) = path.parent.glob("artifacts/*.trace")
     trace.unlink()
-    assert check(path)["operations (standard 1)"].result is Result.HOLDS
+    assert check(path)[OPERATIONS].result is Result.HOLDS
 
 
 def test_each_of_several_runs_is_checked(evaluated: Path, tmp_path: Path) -> None:
@@ -168,7 +199,7 @@ CHEATS: dict[str, tuple[str, Callable[[Record], dict[str, Any]]]] = {
     "other rules": ("competition", lambda r: part(r, "competition", digest="0" * 64)),
     "other data": ("data set, trace's header", lambda r: part(r, "dataset", digest="0" * 64)),
     "a smaller source": ("source size", lambda r: part(r, "submission", source_bytes=1)),
-    "fewer operations": ("operations (standard 1)", lambda r: {"training": cheaper(r)}),
+    "fewer operations": (OPERATIONS, lambda r: {"training": cheaper(r)}),
     "fewer parameters": (
         "parameters",
         lambda r: {"training": {"parameters": Parameters(total=1, trainable=1, frozen=0, buffers=0)}},
@@ -209,7 +240,7 @@ def test_without_artefacts_nothing_differs_and_little_is_checked(original: Path)
     shutil.rmtree(original.parent / "artifacts")
     found = check(original)
     assert not [one for one in found.values() if one.result is Result.DIFFERS]
-    assert found["accuracy"].result is found["operations (standard 1)"].result is Result.UNCHECKED
+    assert found["accuracy"].result is found[OPERATIONS].result is Result.UNCHECKED
 
 
 def test_a_trace_that_is_cut_short_does_not_hold(original: Path) -> None:
@@ -236,7 +267,7 @@ def test_a_histogram_of_nonsense_is_told(original: Path) -> None:
     forged = reseal(original, {"histogram": named})
     (trace,) = original.parent.glob("artifacts/*.trace")
     trace.unlink()
-    found = check(forged)["operations (standard 1)"]
+    found = check(forged)[OPERATIONS]
     assert found.result is Result.DIFFERS
     assert "none that a training gives" in found.detail
 

@@ -163,6 +163,17 @@ def test_records_under_other_rules_of_the_same_name_are_pointed_out(store: Store
     assert "ed17ed17" in told
 
 
+def test_records_of_several_versions_of_the_standard_are_pointed_out(store: Store) -> None:
+    store.add(make_record(name="of today"))
+    assert run(store).stderr == ""
+    older = make_training()
+    operations = older.operations.model_copy(update={"standard": older.operations.standard + 1})
+    store.add(
+        make_record(name="of another day", training=older.model_copy(update={"operations": operations}))
+    )
+    assert "priced under versions 1 and 2 of the counting standard" in run(store).stderr
+
+
 def test_a_missing_directory_is_the_users_problem(tmp_path: Path) -> None:
     result = CliRunner().invoke(leaderboard, [str(tmp_path / "nothing")])
     assert isinstance(result.exception, UsageProblem)

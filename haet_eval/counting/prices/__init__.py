@@ -1,4 +1,4 @@
-"""Version 1 of the counting standard, in executable form: one file per family of operators."""
+"""The counting standard in executable form: one file per family of operators."""
 
 from haet_eval.counting.prices import (  # noqa: F401  (importing a family binds its prices)
     activations,
@@ -28,4 +28,5 @@ from haet_eval.counting.prices import (  # noqa: F401  (importing a family binds
     sorting,
     special,
     transformer,
+    version_1,
 )

@@ -1,15 +1,15 @@
-"""Where the windows of a convolution or an unfolding fall along one axis."""
+"""Where the windows of a convolution or an unfolding fall along one axis, in closed form."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import gcd
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
     """Window w, element k falls on position w · stride + k · dilation − padding of an axis.
 
-    Everything here takes time in the smaller of windows and kernel, however long the axis.
+    Everything here takes time in the number of digits of the sizes, however large the sizes are.
     """
 
     length: int
@@ -21,28 +21,54 @@ class Axis:
 
     def landed(self) -> int:
         """How many pairs of window and element fall inside the axis."""
-        offsets, many, pitch = self._progressions()
-        return sum(
-            max(0, min(many, -((offset - self.length) // pitch)) - max(0, -(offset // pitch)))
-            for offset in offsets
-        )
+        return self._inside(self.windows, self.kernel, 0)
 
     def touched(self) -> int:
-        """How many positions of the axis at least one pair falls on."""
-        offsets, many, pitch = self._progressions()
-        starts: dict[int, list[int]] = defaultdict(list)
-        for offset in offsets:
-            quotient, residue = divmod(offset, pitch)
-            starts[residue].append(quotient)
-        return sum(
-            union_length(((q, q + many) for q in quotients), -((residue - self.length) // pitch))
-            for residue, quotients in starts.items()
-        )
+        """How many positions of the axis at least one pair falls on.
 
-    def _progressions(self) -> tuple[Iterable[int], int, int]:
-        """The positions as few progressions: their first terms, their length and their step."""
-        (few, step), (many, pitch) = sorted(((self.windows, self.stride), (self.kernel, self.dilation)))
-        return (i * step - self.padding for i in range(few)), many, pitch
+        With stride = a · g and dilation = b · g, the pairs that share a position are (w + b·t, k − a·t).
+        The first of them stands for the position; every other one has a pair b windows before it.
+        """
+        common = gcd(self.stride, self.dilation)
+        windows, elements = self.dilation // common, self.stride // common
+        repeated = self._inside(
+            self.windows - windows, self.kernel - elements, self.stride * self.dilation // common
+        )
+        return self.landed() - repeated
+
+    def _inside(self, windows: int, kernel: int, offset: int) -> int:
+        """Pairs of the first windows and elements that fall inside, all of them moved by `offset`."""
+        if windows <= 0 or kernel <= 0 or self.length <= 0:
+            return 0
+        first = self.padding - offset
+        last = first + self.length - 1
+        steps = (self.stride, self.dilation)
+        return _pairs_up_to(windows, kernel, *steps, last) - _pairs_up_to(windows, kernel, *steps, first - 1)
+
+
+def _pairs_up_to(rows: int, columns: int, down: int, across: int, limit: int) -> int:
+    """Pairs (i, j) of so many rows and columns for which i · down + j · across ≤ limit."""
+    whole = max(0, min(rows, (limit - (columns - 1) * across) // down + 1))
+    some = max(0, min(rows, limit // down + 1))
+    partial = some - whole
+    nearest = limit - (some - 1) * down
+    return whole * columns + partial + floor_sum(partial, down, nearest, across)
+
+
+def floor_sum(terms: int, factor: int, offset: int, divisor: int) -> int:
+    """Σ ⌊(factor · i + offset) / divisor⌋ over 0 ≤ i < terms; factor and offset are not negative.
+
+    The whole parts add up by themselves. The rest are lattice points under a line of slope below 1, which are
+    counted row by row instead: the same sum with factor and divisor exchanged, as in Euclid's algorithm
+    (Graham, Knuth and Patashnik, Concrete Mathematics, 3.5). So there are as many steps as digits.
+    """
+    total = 0
+    while terms > 0:
+        total += factor // divisor * (terms * (terms - 1) // 2) + offset // divisor * terms
+        factor, offset = factor % divisor, offset % divisor
+        rows, rest = divmod(factor * terms + offset, divisor)
+        terms, factor, offset, divisor = rows, divisor, rest, factor
+    return total
 
 
 def union_length(intervals: Iterable[tuple[int, int]], limit: int) -> int:

@@ -1,5 +1,6 @@
 """Dropout: draw, mask, scale."""
 
+from haet_eval.counting.prices.literals import multiplies
 from haet_eval.counting.prices.table import overloads, price
 from haet_eval.counting.signature import Signature
 
@@ -20,5 +21,5 @@ def _fused_dropout(signature: Signature) -> int:
 
 @price(*overloads("native_dropout_backward _masked_scale", _FUNCTION))
 def _backward(signature: Signature) -> int:
-    """A product with the scaled mask."""
-    return signature.out.numel
+    """A product with the mask, and one with the scale unless that is 1."""
+    return signature.out.numel * (1 + multiplies(signature["scale"]))

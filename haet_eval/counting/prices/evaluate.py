@@ -1,11 +1,26 @@
 """The price of one call."""
 
 from haet_eval.counting.prices.table import NoPrice, lookup
-from haet_eval.counting.signature import Signature
+from haet_eval.counting.signature import Signature, tensors_in
+from haet_eval.counting.standard import current
+
+SIZED_BY_DATA = frozenset(
+    {
+        *("index", "masked_select", "nonzero", "repeat_interleave"),
+        *("_unique", "_unique2", "unique_consecutive", "unique_dim", "unique_dim_consecutive"),
+    }
+)
+"""Operators that search, and whose output is empty if they find nothing: the search is work."""
+
+
+def computes_nothing(signature: Signature) -> bool:
+    """Whether a call gives tensors, and all of them are empty: it costs nothing, whatever goes into it."""
+    sizes = [meta.numel for meta in tensors_in(signature.outputs)]
+    return bool(sizes) and not any(sizes) and signature.operator.split(".")[1] not in SIZED_BY_DATA
 
 
 def price_of(signature: Signature) -> int | None:
-    """Operations of one call with this signature; None where the standard has no price for it.
+    """Operations of one call, under the current version of the standard; None if that has no price for it.
 
     Raises:
         TypeError, KeyError: the signature lacks an argument that its overload has, or the price is wrong.
@@ -13,6 +28,8 @@ def price_of(signature: Signature) -> int | None:
     price = lookup(signature.operator)
     if price is None:
         return None
+    if current() > 1 and computes_nothing(signature):
+        return 0
     try:
         return price(signature)
     except NoPrice:

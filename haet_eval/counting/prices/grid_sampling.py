@@ -38,7 +38,7 @@ def _affine_grid_backward(s: Signature) -> int:
 )
 def _grid_sample(s: Signature) -> int:
     """Per location its position, neighbours and weights; per channel the reads and the blend."""
-    axes = s.tensor("grid").shape[-1]
+    axes = _axes(s)
     locations = prod(s.tensor("grid").shape[:-1])
     return locations * _position(s, axes) + s.out.numel * _value(s, axes)
 
@@ -51,7 +51,7 @@ def _grid_sample(s: Signature) -> int:
 def _grid_sample_backward(s: Signature) -> int:
     """The positions again; then what the input's and the grid's gradients need, as far as asked for."""
     grid, gradient = s.tensor("grid"), s.tensor("grad_output")
-    axes, locations = grid.shape[-1], prod(grid.shape[:-1])
+    axes, locations = _axes(s), prod(grid.shape[:-1])
     for_input, for_grid = _wanted(s)
     price = locations * _position(s, axes)
     if for_input:
@@ -59,6 +59,18 @@ def _grid_sample_backward(s: Signature) -> int:
     if for_grid and _mode(s) != _NEAREST:
         price += _slopes(s, grid, gradient)
     return price
+
+
+def _axes(s: Signature) -> int:
+    """In a plane or in space: the neighbours of a location are 2 to this power.
+
+    Raises:
+        ValueError: the grid has places of another number of axes, which no operator samples at.
+    """
+    axes = s.tensor("grid").shape[-1]
+    if axes not in (2, 3):
+        raise ValueError(f"{s.operator}: the places of the grid have {axes} axes; only 2 or 3 can be sampled")
+    return axes
 
 
 def _wanted(s: Signature) -> tuple[bool, bool]:
@@ -157,7 +169,7 @@ def _slopes(s: Signature, grid: TensorMeta, gradient: TensorMeta) -> int:
 
     A clipped coordinate has slope zero (one selection), a reflected one may change its sign (one more).
     """
-    axes, locations = grid.shape[-1], prod(grid.shape[:-1])
+    axes, locations = _axes(s), prod(grid.shape[:-1])
     if _mode(s) == _BICUBIC:
         once, per_channel = axes * _CUBIC_DERIVATIVES, _read_taps(s) + 2 * (5 * _CUBIC_BLEND + 1)
     else:

@@ -29,7 +29,11 @@ def _index(s: Signature) -> int:
 
 
 def _masks(s: Signature) -> list[TensorMeta]:
-    return [index for index in s.tensors("indices") if index.dtype in ("bool", "uint8")]
+    return [index for index in s.tensors("indices") if _is_mask(index)]
+
+
+def _is_mask(index: TensorMeta) -> bool:
+    return index.dtype in ("bool", "uint8")
 
 
 def _searched(s: Signature) -> int:
@@ -61,11 +65,11 @@ def _indexed_elements(s: Signature) -> int:
     What a mask finds is one dimension, the last of those that the indices broadcast to.
     """
     masks = _masks(s)
-    indexed = sum(index.ndim if index in masks else 1 for index in s.tensors("indices"))
+    indexed = sum(index.ndim if _is_mask(index) else 1 for index in s.tensors("indices"))
     skipped = [axis for axis, index in enumerate(_slots(s)) if index is None]
     shape = s.tensor("self").shape
     kept = prod(shape[axis] for axis in skipped) * prod(shape[indexed + len(skipped) :])
-    numbers = [index for index in s.tensors("indices") if index not in masks]
+    numbers = [index for index in s.tensors("indices") if not _is_mask(index)]
     told = any(index.shape[-1:] not in ((), (1,)) for index in numbers)
     found = 1 if told else min((mask.numel for mask in masks), default=1)
     return kept * broadcast_elements(numbers) * found
@@ -78,7 +82,7 @@ def _slots(s: Signature) -> list[TensorMeta | None]:
     assert isinstance(indices, tuple)
     for index in indices:
         meta = index if isinstance(index, TensorMeta) else None
-        slots += [meta] * (meta.ndim if meta is not None and meta in _masks(s) else 1)
+        slots += [meta] * (meta.ndim if meta is not None and _is_mask(meta) else 1)
     return slots
 
 

@@ -1,51 +1,22 @@
-"""Dense linear algebra, by published operation counts; complex arithmetic is four times as much.
+"""Dense linear algebra: direct algorithms counted exactly, iterative ones by published counts.
 
-Sources: [G] Golub and Van Loan, Matrix Computations, 4th ed.: LU 3.2, Cholesky 4.2, QR 5.2, symmetric
-eigenproblem 8.3, Schur form 7.5, SVD 8.6. [L] LAPACK Working Note 41: inverse and Householder products.
-[H] Higham 2005, The scaling and squaring method for the matrix exponential revisited.
-A complex product and sum are 8 real operations where a real pair is 2.
+Direct: `factorizations`. Published: [G] Golub and Van Loan, Matrix Computations, 4th ed.: symmetric
+eigenproblem 8.3, Schur form 7.5, SVD 8.6; [H] Higham 2005, The scaling and squaring method for the matrix
+exponential revisited. A published count of complex arithmetic is four times the real one: a complex product
+and sum are 8 real operations where a real pair is 2.
 """
 
 from math import prod
 
+from haet_eval.counting.prices import factorizations
+from haet_eval.counting.prices.factorizations import matmul, substitution
 from haet_eval.counting.prices.integers import ceiling_division
 from haet_eval.counting.prices.pointwise import is_complex
 from haet_eval.counting.prices.table import overloads, price
+from haet_eval.counting.prices.work import Work
 from haet_eval.counting.signature import Signature, TensorMeta
 
 _FUNCTION = ".default .out"
-
-
-def lu_operations(rows: int, columns: int) -> int:
-    """LU of m × n: ⌈2n³/3⌉ for m = n [G]; mn² − n³/3 scaled for the other shapes."""
-    small, large = sorted((rows, columns))
-    return ceiling_division(3 * large * small**2 - small**3, 3)
-
-
-def cholesky_operations(size: int) -> int:
-    """Cholesky: ⌈n³/3⌉ [G]."""
-    return ceiling_division(size**3, 3)
-
-
-def qr_operations(rows: int, columns: int) -> int:
-    """Householder QR of m × n, m ≥ n: 2mn² − ⌈2n³/3⌉ [G]; a wide matrix by its transpose's count."""
-    small, large = sorted((rows, columns))
-    return 2 * large * small**2 - ceiling_division(2 * small**3, 3)
-
-
-def triangular_operations(size: int, right_sides: int, *, unit: bool = False) -> int:
-    """Substitution: n² per right side, exactly; n² − n where the diagonal is one."""
-    return (size**2 - (size if unit else 0)) * right_sides
-
-
-def substitution_operations(size: int, right_sides: int) -> int:
-    """Forward with a unit diagonal, then back."""
-    return triangular_operations(size, right_sides, unit=True) + triangular_operations(size, right_sides)
-
-
-def matmul_operations(rows: int, inner: int, columns: int) -> int:
-    """n(2K − 1)."""
-    return rows * columns * max(2 * inner - 1, 0)
 
 
 def eigh_operations(size: int, *, vectors: bool) -> int:
@@ -68,12 +39,6 @@ def svd_operations(rows: int, columns: int, *, vectors: bool, full: bool) -> int
     return 6 * large * small**2 + 20 * small**3
 
 
-def householder_operations(rows: int, columns: int, reflectors: int) -> int:
-    """Q of m × n from k reflectors: 4mnk − 2(m + n)k² + ⌈4k³/3⌉ [L]."""
-    quadratic = 4 * rows * columns * reflectors - 2 * (rows + columns) * reflectors**2
-    return quadratic + ceiling_division(4 * reflectors**3, 3)
-
-
 def _sides(meta: TensorMeta) -> tuple[int, int]:
     """Rows and columns."""
     return meta.shape[-2], meta.shape[-1]
@@ -84,36 +49,54 @@ def _batch(meta: TensorMeta) -> int:
 
 
 def _each(s: Signature, matrices: int, operations: int) -> int:
-    """So many matrices; complex ones four times."""
+    """A published count for so many matrices; complex ones four times."""
     return matrices * operations * (4 if is_complex(s) else 1)
+
+
+def _done(s: Signature, work: Work) -> int:
+    """What an algorithm costs on the numbers of this call."""
+    return work.operations(of_complex=is_complex(s))
+
+
+def _right_sides(s: Signature, size: int) -> int:
+    """Columns of the solution, of all matrices together."""
+    return s.out.numel // max(size, 1)
 
 
 @price(*overloads("linalg_cholesky_ex", ".default .L"))
 def _cholesky(s: Signature) -> int:
-    """⌈n³/3⌉."""
+    """n(n + 1)(2n + 1)/6, or 1 + 4 + … + n²."""
     matrix = s.tensor("self")
-    return _each(s, _batch(matrix), cholesky_operations(matrix.shape[-1]))
+    return _done(s, factorizations.cholesky(matrix.shape[-1]) * _batch(matrix))
 
 
 @price(*overloads("cholesky_inverse", _FUNCTION))
 def _cholesky_inverse(s: Signature) -> int:
-    """⌈2n³/3⌉ [L]."""
+    """n(n + 1)(2n + 1)/3: the inverse of the factor, and its product with itself."""
     matrix = s.tensor("self")
-    return _each(s, _batch(matrix), ceiling_division(2 * matrix.shape[-1] ** 3, 3))
+    return _done(s, factorizations.inverse_from_cholesky(matrix.shape[-1]) * _batch(matrix))
 
 
 @price(*overloads("cholesky_solve _cholesky_solve_helper", _FUNCTION))
 def _cholesky_solve(s: Signature) -> int:
     """Two substitutions."""
     size = s.out.shape[-2]
-    return _each(s, _batch(s.out), 2 * triangular_operations(size, s.out.shape[-1]))
+    return _done(s, substitution(size) * 2 * _right_sides(s, size))
 
 
-@price(*overloads("linalg_lu_factor_ex", _FUNCTION), *overloads("linalg_lu", _FUNCTION))
+@price(*overloads("linalg_lu_factor_ex", _FUNCTION))
 def _lu(s: Signature) -> int:
-    """⌈2n³/3⌉."""
+    """n(n + 1)(4n − 1)/6: the search for each pivot is in it."""
     matrix = s.tensor("A")
-    return _each(s, _batch(matrix), lu_operations(*_sides(matrix)))
+    return _done(s, factorizations.lu(*_sides(matrix)) * _batch(matrix))
+
+
+@price(*overloads("linalg_lu", _FUNCTION))
+def _lu_with_permutation(s: Signature) -> int:
+    """LU, and what `lu_unpack` does with its pivots."""
+    matrix = s.tensor("A")
+    exchanges = _batch(matrix) * (2 * min(_sides(matrix)) + matrix.shape[-2])
+    return _lu(s) + (exchanges if s["pivot"] else 0)
 
 
 @price(*overloads("lu_unpack", _FUNCTION))
@@ -126,10 +109,13 @@ def _lu_unpack(s: Signature) -> int:
 
 @price(*overloads("linalg_lu_solve", _FUNCTION))
 def _lu_solve(s: Signature) -> int:
-    """Two substitutions per right side."""
-    matrix = s.tensor("LU")
-    rights = s.out.numel // max(matrix.shape[-1], 1)
-    return _each(s, 1, substitution_operations(matrix.shape[-1], rights))
+    """Two substitutions per right side, one of them with a unit diagonal."""
+    size = s.tensor("LU").shape[-1]
+    return _done(s, _lu_substitution(size) * _right_sides(s, size))
+
+
+def _lu_substitution(size: int) -> Work:
+    return substitution(size, unit=True) + substitution(size)
 
 
 @price(*overloads("_linalg_solve_ex", ".default .result"))
@@ -137,15 +123,15 @@ def _solve(s: Signature) -> int:
     """LU, then two substitutions per right side."""
     matrix = s.tensor("A")
     size = matrix.shape[-1]
-    factors = _each(s, _batch(matrix), lu_operations(size, size))
-    return factors + _each(s, 1, substitution_operations(size, s.out.numel // max(size, 1)))
+    factors = factorizations.lu(size, size) * _batch(matrix)
+    return _done(s, factors + _lu_substitution(size) * _right_sides(s, size))
 
 
 @price(*overloads("linalg_inv_ex", ".default .inverse"))
 def _inverse(s: Signature) -> int:
-    """2n³ [L]."""
+    """2n³: LU, the inverse of U, and L solved from its right."""
     matrix = s.tensor("A")
-    return _each(s, _batch(matrix), 2 * matrix.shape[-1] ** 3)
+    return _done(s, factorizations.inverse(matrix.shape[-1]) * _batch(matrix))
 
 
 @price(*overloads("_linalg_det", ".default .result"))
@@ -153,7 +139,7 @@ def _determinant(s: Signature) -> int:
     """LU, then the product of the diagonal and of the sign of the permutation."""
     matrix = s.tensor("A")
     size = matrix.shape[-1]
-    return _each(s, _batch(matrix), lu_operations(size, size) + size)
+    return _done(s, (factorizations.lu(size, size) + Work(products=size)) * _batch(matrix))
 
 
 @price(*overloads("_linalg_slogdet", ".default .sign"))
@@ -161,63 +147,106 @@ def _log_determinant(s: Signature) -> int:
     """LU; absolute value, logarithm and sum of the diagonal; its signs and their product."""
     matrix = s.tensor("A")
     size = matrix.shape[-1]
-    return _each(s, _batch(matrix), lu_operations(size, size) + max(5 * size - 1, 0))
+    diagonal = Work(products=size, sums=max(size - 1, 0), others=3 * size)
+    return _done(s, (factorizations.lu(size, size) + diagonal) * _batch(matrix))
 
 
 @price(*overloads("linalg_ldl_factor_ex", _FUNCTION))
 def _ldl(s: Signature) -> int:
-    """As Cholesky: ⌈n³/3⌉ [G]."""
-    return _cholesky(s)
+    """n³/3 and the search for pivots: t² − 1 and 4t − 2 with t rows left."""
+    matrix = s.tensor("self")
+    return _done(s, factorizations.ldl(matrix.shape[-1]) * _batch(matrix))
 
 
 @price(*overloads("linalg_ldl_solve", _FUNCTION))
 def _ldl_solve(s: Signature) -> int:
-    """Two substitutions with unit diagonals and n divisions per right side."""
+    """Per right side two substitutions with unit diagonals, and D as if it were made of 2 × 2 blocks."""
     size = s.out.shape[-2]
-    per_side = 2 * triangular_operations(size, 1, unit=True) + size
-    return _each(s, _batch(s.out), per_side * s.out.shape[-1])
+    return _done(s, factorizations.ldl_substitution(size) * _right_sides(s, size))
 
 
 @price(*overloads("linalg_solve_triangular", _FUNCTION), *overloads("triangular_solve", ".default .X"))
 def _triangular_solve(s: Signature) -> int:
-    """n² per right side."""
-    matrix = s.tensor("A") if "A" in s.arguments else s.tensor("self")
-    size = matrix.shape[-1]
-    rights = s.out.numel // max(size, 1)
-    return _each(s, 1, triangular_operations(size, rights, unit=bool(s["unitriangular"])))
+    """n² per right side; n² − n with a unit diagonal."""
+    size = (s.tensor("A") if "A" in s.arguments else s.tensor("self")).shape[-1]
+    return _done(s, substitution(size, unit=bool(s["unitriangular"])) * _right_sides(s, size))
 
 
-@price(*overloads("linalg_qr", _FUNCTION), *overloads("geqrf", ".default .a"))
+@price(*overloads("geqrf", ".default .a"))
+def _reflectors(s: Signature) -> int:
+    """2mn² − 2n³/3 and lower terms: the Householder vectors, and R."""
+    matrix = s.tensor("self")
+    return _done(s, factorizations.householder_qr(*_sides(matrix)) * _batch(matrix))
+
+
+@price(*overloads("linalg_qr", _FUNCTION))
 def _qr(s: Signature) -> int:
-    """2mn² − ⌈2n³/3⌉."""
-    matrix = s.tensor("A") if "A" in s.arguments else s.tensor("self")
-    return _each(s, _batch(matrix), qr_operations(*_sides(matrix)))
+    """R costs 2mn² − 2n³/3, and Q as much again; a complete Q 4m²n − 4mn² + 4n³/3. Lower terms are counted.
+
+    Q is the product of the reflectors, with as many columns as it is returned with.
+    """
+    matrix = s.tensor("A")
+    rows, columns = _sides(matrix)
+    work = factorizations.householder_qr(rows, columns)
+    if s["mode"] != "r":
+        reflectors = min(rows, columns)
+        width = rows if s["mode"] == "complete" else reflectors
+        work += factorizations.householder_product(rows, width, reflectors)
+    return _done(s, work * _batch(matrix))
 
 
 @price(*overloads("linalg_householder_product", _FUNCTION))
 def _householder_product(s: Signature) -> int:
-    """4mnk − 2(m + n)k² + ⌈4k³/3⌉."""
+    """4mnk − 2(m + n)k² + 4k³/3 and lower terms."""
     matrix = s.tensor("input")
-    operations = householder_operations(*_sides(matrix), s.tensor("tau").shape[-1])
-    return _each(s, _batch(matrix), operations)
+    work = factorizations.householder_product(*_sides(matrix), s.tensor("tau").shape[-1])
+    return _done(s, work * _batch(matrix))
 
 
 @price(*overloads("ormqr", _FUNCTION))
 def _multiply_by_q(s: Signature) -> int:
-    """k reflectors of length m on n columns: 4mnk − 2nk² [L]."""
+    """k reflectors of length m on n columns: 4mnk − 2nk²."""
     rows, columns = _sides(s.out) if s["left"] else _sides(s.out)[::-1]
-    reflectors = s.tensor("input2").shape[-1]
-    return _each(s, _batch(s.out), 4 * rows * columns * reflectors - 2 * columns * reflectors**2)
+    work = factorizations.multiplied_by_q(rows, columns, s.tensor("input2").shape[-1])
+    return _done(s, work * _batch(s.out))
 
 
 @price(*overloads("linalg_lstsq", _FUNCTION))
 def _least_squares(s: Signature) -> int:
-    """QR, Qᵀb, substitution [G], whatever the driver."""
+    """QR, Qᵀb, a substitution, the residual; `gelsy`, the default, pivots; `gelsd`, `gelss` take an SVD.
+
+    A wide matrix is factorized as its transpose, and the reflectors are applied to the solution.
+    """
     matrix = s.tensor("self")
-    small, large = sorted(_sides(matrix))
-    sides = s.out.numel // max(matrix.shape[-1], 1)
-    per_side = 4 * large * small - 2 * small**2 + small**2
-    return _each(s, _batch(matrix), qr_operations(large, small)) + _each(s, sides, per_side)
+    rows, columns = _sides(matrix)
+    sides, batch = _right_sides(s, columns), _batch(matrix)
+    residual = Work(products=rows - columns, sums=rows - columns - 1) if rows > columns else Work()
+    if s["driver"] in ("gelsd", "gelss"):
+        factors = svd_operations(rows, columns, vectors=True, full=False)
+        return _each(s, batch, factors) + _done(s, (_by_svd(rows, columns) + residual) * sides)
+    small, large = sorted((rows, columns))
+    factored = factorizations.householder_qr(large, small)
+    if s["driver"] != "gels":
+        factored += _column_pivoting(large, small)
+    solved = factorizations.multiplied_by_q(large, 1, small) + substitution(small)
+    return _done(s, factored * batch + (solved + residual) * sides)
+
+
+def _by_svd(rows: int, columns: int) -> Work:
+    """Per right side: Uᵀb, a threshold and a quotient for each singular value, the product with V."""
+    inner = min(rows, columns)
+    return matmul(inner, rows, 1) + Work(quotients=inner, others=inner) + matmul(columns, inner, 1)
+
+
+def _column_pivoting(rows: int, columns: int) -> Work:
+    """The norms of the columns; each step the largest of those left, and their update by 6 operations.
+
+    At the end the rank: each element of the diagonal against a multiple of the first.
+    """
+    norms = Work(products=rows, sums=max(rows - 1, 0), others=1) * columns
+    left = columns * (columns - 1) // 2
+    updates = Work(products=2, sums=1, quotients=1, others=3) * left
+    return norms + updates + Work(products=1, others=2 * columns)
 
 
 @price(*overloads("_linalg_eigh", ".default .eigenvalues"))
@@ -257,10 +286,9 @@ def _polar(s: Signature) -> int:
     matrix = s.tensor("A")
     rows, columns = _sides(matrix)
     inner = min(rows, columns)
-    unitary = matmul_operations(rows, inner, columns)
-    hermitian = inner * columns + matmul_operations(columns, inner, columns)
+    products = matmul(rows, inner, columns) + Work(products=inner * columns) + matmul(columns, inner, columns)
     factors = svd_operations(rows, columns, vectors=True, full=False)
-    return _each(s, _batch(matrix), factors + unitary + hermitian)
+    return _each(s, _batch(matrix), factors) + _done(s, products * _batch(matrix))
 
 
 @price(*overloads("linalg_matrix_sqrth", _FUNCTION))
@@ -268,8 +296,9 @@ def _hermitian_root(s: Signature) -> int:
     """A = VΛVᵀ; n roots, V scaled by them, the product with Vᵀ."""
     matrix = s.tensor("self")
     size = matrix.shape[-1]
-    product = size + size**2 + matmul_operations(size, size, size)
-    return _each(s, _batch(matrix), eigh_operations(size, vectors=True) + product)
+    product = Work(products=size**2, others=size) + matmul(size, size, size)
+    factors = eigh_operations(size, vectors=True)
+    return _each(s, _batch(matrix), factors) + _done(s, product * _batch(matrix))
 
 
 @price(*overloads("linalg_pinv", ".atol_rtol_tensor .atol_rtol_tensor_out"))
@@ -285,9 +314,9 @@ def _pseudo_inverse(s: Signature) -> int:
         factors = eigh_operations(inner, vectors=True) + inner
     else:
         factors = svd_operations(rows, columns, vectors=True, full=False)
-    values = max(inner - 1, 0) + 2 + 3 * inner
-    product = columns * inner + matmul_operations(columns, inner, rows)
-    return _each(s, _batch(matrix), factors) + _each(s, _batch(s.out), values + product)
+    values = Work(others=max(inner - 1, 0) + 2 + 3 * inner)
+    product = Work(products=columns * inner) + matmul(columns, inner, rows)
+    return _each(s, _batch(matrix), factors) + _done(s, (values + product) * _batch(s.out))
 
 
 EXPONENTIAL_SQUARINGS = 8
@@ -299,6 +328,6 @@ def _matrix_exponential(s: Signature) -> int:
     """Padé of order 13 [H]: six products, a solution for n right sides, and a fixed 8 squarings."""
     matrix = s.tensor("self")
     size = matrix.shape[-1]
-    solution = lu_operations(size, size) + substitution_operations(size, size)
-    products = (6 + EXPONENTIAL_SQUARINGS) * matmul_operations(size, size, size)
-    return _each(s, _batch(matrix), products + solution)
+    solution = factorizations.lu(size, size) + _lu_substitution(size) * size
+    products = matmul(size, size, size) * (6 + EXPONENTIAL_SQUARINGS)
+    return _done(s, (products + solution) * _batch(matrix))

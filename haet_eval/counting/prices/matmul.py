@@ -106,7 +106,7 @@ def _trilinear(signature: Signature) -> int:
 
 def _expanded(shape: tuple[int, ...], dimensions: tuple[int, ...]) -> list[int]:
     """The shape with a dimension of 1 inserted at each place of the result, counted from either end."""
-    sizes = list(shape)
-    for dimension in sorted(dimension % (len(shape) + len(dimensions)) for dimension in dimensions):
-        sizes.insert(dimension, 1)
-    return sizes
+    total = len(shape) + len(dimensions)
+    inserted = {dimension % total for dimension in dimensions}
+    sizes = iter(shape)
+    return [1 if place in inserted else next(sizes, 1) for place in range(total)]

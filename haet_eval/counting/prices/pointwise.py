@@ -99,7 +99,7 @@ ELEMENTWISE: tuple[tuple[int, int | None, str, str], ...] = (
     (1, 11, _UNARY, "sqrt"),
     (1, 3, _UNARY, "logical_not"),
     (1, 1, ".default .out", "angle"),
-    (1, 2, ".default .out", "isnan"),
+    (1, 3, ".default .out", "isnan"),
     (1, None, ".default .out", "isinf isneginf isposinf signbit"),
     (1, None, ".default .out _.default .decimals .decimals_out _.decimals", "round"),
     (3, None, _UNARY, "nan_to_num"),

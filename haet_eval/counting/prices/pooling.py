@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import gcd, prod
 
+from haet_eval.counting.prices.coverage import Axis
 from haet_eval.counting.prices.table import overloads, price
 from haet_eval.counting.signature import Signature, TensorMeta
 
@@ -14,15 +15,36 @@ def _max_pool(s: Signature) -> int:
 
 
 @price(
+    *overloads("max_pool2d_with_indices_backward max_pool3d_with_indices_backward", ".default .grad_input")
+)
+def _max_pool_backward(s: Signature) -> int:
+    """Each gradient is written to the place of its maximum; windows that overlap add it: 2 each."""
+    return s.tensor("grad_output").numel * (2 if _overlap(s) else 1)
+
+
+def _overlap(s: Signature) -> bool:
+    """Whether some element is in two windows."""
+    dimensions = _dimensions(s)
+    lengths, windows = s.out.shape[-dimensions:], s.tensor("grad_output").shape[-dimensions:]
+    names = ("kernel_size", "stride", "padding", "dilation")
+    kernel, stride, padding, dilation = (_per_axis(s.integers(name), dimensions) for name in names)
+    axes = map(Axis, lengths, windows, kernel, stride or kernel, padding, dilation)
+    return any(axis.landed() != axis.touched() for axis in axes)
+
+
+@price(
     *overloads(
         "adaptive_max_pool2d_backward adaptive_max_pool3d_backward fractional_max_pool2d_backward "
-        "fractional_max_pool3d_backward max_pool2d_with_indices_backward max_pool3d_with_indices_backward",
+        "fractional_max_pool3d_backward",
         ".default .grad_input",
     )
 )
-def _max_pool_backward(s: Signature) -> int:
-    """Each gradient goes to the place of its maximum."""
-    return s.tensor("grad_output").numel
+def _adaptive_max_pool_backward(s: Signature) -> int:
+    """As for fixed windows: 1 each if no two overlap, 2 if they may; those at random places may."""
+    gradient, dimensions = s.tensor("grad_output"), _dimensions(s)
+    sizes = zip(s.out.shape[-dimensions:], gradient.shape[-dimensions:], strict=True)
+    apart = "fractional" not in s.operator and all(_spans(length, count) <= length for length, count in sizes)
+    return gradient.numel * (1 if apart else 2)
 
 
 @price(*overloads("avg_pool1d", ".out"), *overloads("avg_pool2d avg_pool3d", ".default .out"))
@@ -43,9 +65,16 @@ def _divides(s: Signature) -> bool:
 
 def _window(s: Signature) -> int:
     """Elements of a window; one kernel size stands for all dimensions."""
-    kernel = s.integers("kernel_size")
-    dimensions = next(d for d in (1, 2, 3) if f"pool{d}d" in s.operator)
-    return kernel[0] ** dimensions if len(kernel) == 1 else prod(kernel)
+    return prod(_per_axis(s.integers("kernel_size"), _dimensions(s)))
+
+
+def _per_axis(values: tuple[int, ...], dimensions: int) -> tuple[int, ...]:
+    """A value for each axis; one value stands for all of them."""
+    return values * dimensions if len(values) == 1 else values
+
+
+def _dimensions(s: Signature) -> int:
+    return next(d for d in (1, 2, 3) if f"pool{d}d" in s.operator)
 
 
 @price(*overloads("adaptive_max_pool2d adaptive_max_pool3d", ".default .out"))
@@ -75,7 +104,7 @@ def _adaptive_avg_pool_backward(s: Signature) -> int:
 
 def _adaptive_elements(s: Signature, larger: TensorMeta, smaller: TensorMeta) -> int:
     """Elements in all windows together; window i of n spans ⌊i·L/n⌋ to ⌈(i + 1)·L/n⌉."""
-    dimensions = next(d for d in (1, 2, 3) if f"pool{d}d" in s.operator)
+    dimensions = _dimensions(s)
     planes = prod(larger.shape[:-dimensions])
     return planes * prod(
         _spans(length, count)

@@ -6,22 +6,18 @@ Drawing indices by given weights is more than a draw; see docs/decisions/0020-mu
 from haet_eval.counting.prices.integers import ceiling_log2, real_scalars, row_length, rows
 from haet_eval.counting.prices.sorting import selection_comparisons
 from haet_eval.counting.prices.table import overloads, price
-from haet_eval.counting.signature import Signature
+from haet_eval.counting.signature import Signature, TensorMeta
 
 
 @price(
     *overloads(
-        "_sample_dirichlet _standard_gamma binomial cauchy exponential geometric log_normal poisson uniform",
+        "_standard_gamma binomial cauchy exponential geometric log_normal poisson uniform",
         ".default .out",
     ),
-    *overloads("bernoulli", ".Tensor .Tensor_out .default .float_out .out .p"),
-    *overloads("bernoulli_", ".Tensor .float"),
+    *overloads("bernoulli", ".float_out .p"),
+    "aten.bernoulli_.float",
     *overloads("cauchy_ exponential_ geometric_ log_normal_ normal_ normal_functional uniform_", ".default"),
-    *overloads(
-        "normal",
-        ".Tensor_Tensor .Tensor_Tensor_out .Tensor_float .Tensor_float_out .float_Tensor .float_Tensor_out "
-        ".float_float .float_float_out .out",
-    ),
+    *overloads("normal", ".float_float .float_float_out .out"),
     *overloads("rand", ".default .generator .out"),
     *overloads("rand_like randn_like randperm", ".default .generator .generator_out .out"),
     *overloads(
@@ -39,6 +35,34 @@ from haet_eval.counting.signature import Signature
 def _draws(s: Signature) -> int:
     """One per number drawn; a complex number is two."""
     return real_scalars(s.out)
+
+
+@price(
+    *overloads(
+        "normal",
+        ".Tensor_Tensor .Tensor_Tensor_out .Tensor_float .Tensor_float_out .float_Tensor .float_Tensor_out",
+    )
+)
+def _normal_around_data(s: Signature) -> int:
+    """mean + std · z: a draw, a product if the deviation is a tensor, a sum if a mean is to be added to it.
+
+    A number for the deviation says which distribution is drawn from, and a mean of 0 adds nothing.
+    """
+    scaled = isinstance(s["std"], TensorMeta)
+    moved = isinstance(s["mean"], TensorMeta) or s["mean"] != 0
+    return s.out.numel * (1 + scaled + moved)
+
+
+@price(*overloads("bernoulli", ".Tensor .Tensor_out .default .out"), "aten.bernoulli_.Tensor")
+def _bernoulli_of_data(s: Signature) -> int:
+    """2n: a draw, and its comparison with a probability that is an element of a tensor."""
+    return 2 * s.out.numel
+
+
+@price(*overloads("_sample_dirichlet", ".default .out"))
+def _dirichlet(s: Signature) -> int:
+    """3n − R for R rows: a draw for each number, and each row divided by its sum."""
+    return 3 * s.out.numel - rows(s.out, -1)
 
 
 @price(*overloads("_dirichlet_grad _standard_gamma_grad", ".default .out"))

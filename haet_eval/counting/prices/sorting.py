@@ -15,6 +15,14 @@ def selection_comparisons(length: int, kept: int) -> int:
     return max(length - 1, 0) if kept == 1 else length * ceiling_log2(kept)
 
 
+def rank_comparisons(length: int, rank: int) -> int:
+    """Comparisons to find the k-th of a row: L − 1 + min(k − 1, L − k), so L − 1 for either extreme.
+
+    Floyd and Rivest 1975, Expected time bounds for selection: n + min(k, n − k) but for terms of lower order.
+    """
+    return max(length - 1, 0) + max(min(rank - 1, length - rank), 0)
+
+
 def search_comparisons(length: int) -> int:
     """Comparisons of a binary search for one of the L + 1 gaps of a sorted row."""
     return ceiling_log2(length + 1)
@@ -34,32 +42,39 @@ def _topk(s: Signature) -> int:
     return rows(values, dim) * selection_comparisons(row_length(values, dim), s.integers("k")[0])
 
 
-@price(*overloads("kthvalue", ".default .values"), *overloads("median", ".dim .dim_values"))
-def _selection(s: Signature) -> int:
-    """L − 1 per row."""
-    return _selection_along(s.tensor("self"), s.integers("dim")[0])
+@price(*overloads("kthvalue", ".default .values"))
+def _kth_value(s: Signature) -> int:
+    """L − 1 + min(k − 1, L − k) per row."""
+    values, dim = s.tensor("self"), s.integers("dim")[0]
+    return rows(values, dim) * rank_comparisons(row_length(values, dim), s.integers("k")[0])
+
+
+@price(*overloads("median", ".dim .dim_values"))
+def _median_along(s: Signature) -> int:
+    """L − 1 + ⌊(L − 1)/2⌋ per row: the rank of the lower median."""
+    values, dim = s.tensor("self"), s.integers("dim")[0]
+    return rows(values, dim) * _median_comparisons(row_length(values, dim))
+
+
+def _median_comparisons(length: int) -> int:
+    return rank_comparisons(length, (length + 1) // 2)
 
 
 @price(*overloads("nanmedian", ".dim .dim_values"))
-def _selection_without_nan(s: Signature) -> int:
-    """A test for NaN per element, then L − 1 per row."""
-    values = s.tensor("self")
-    return values.numel + _selection_along(values, s.integers("dim")[0])
-
-
-def _selection_along(values: TensorMeta, dim: int) -> int:
-    return rows(values, dim) * max(row_length(values, dim) - 1, 0)
+def _nanmedian_along(s: Signature) -> int:
+    """A test for NaN per element, then the median of each row."""
+    return s.tensor("self").numel + _median_along(s)
 
 
 @price(*overloads("median", ".default .out"))
 def _median(s: Signature) -> int:
-    """One row of all elements: L − 1."""
-    return max(s.tensor("self").numel - 1, 0)
+    """One row of all elements: L − 1 + ⌊(L − 1)/2⌋."""
+    return _median_comparisons(s.tensor("self").numel)
 
 
 @price(*overloads("nanmedian", ".default .out"))
 def _nanmedian(s: Signature) -> int:
-    """A test for NaN per element, then L − 1."""
+    """A test for NaN per element, then the median."""
     return s.tensor("self").numel + _median(s)
 
 

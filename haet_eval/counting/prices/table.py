@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from haet_eval.counting.signature import Signature
+from haet_eval.counting.standard import current
 
 Price: TypeAlias = Callable[[Signature], int]
 
@@ -13,6 +14,8 @@ class NoPrice(Exception):
 
 
 _PRICES: dict[str, Price] = {}
+_SUPERSEDED: dict[str, dict[int, Price]] = {}
+"""By overload: the last version of the standard that a former price is for, and the price."""
 
 
 def price(*operators: str) -> Callable[[Price], Price]:
@@ -32,14 +35,45 @@ def price(*operators: str) -> Callable[[Price], Price]:
     return bind
 
 
+def superseded(last: int, *operators: str) -> Callable[[Price], Price]:
+    """Bind a price that overloads had up to a version of the standard, as in `@superseded(1, "aten.mm.out")`.
+
+    Raises:
+        ValueError: one of them has no present price, or has a former one for that version already.
+    """
+
+    def bind(function: Price) -> Price:
+        for operator in operators:
+            if operator not in _PRICES:
+                raise ValueError(f"{operator} has a former price but no present one")
+            if last in _SUPERSEDED.setdefault(operator, {}):
+                raise ValueError(f"{operator} is priced twice up to version {last}")
+            _SUPERSEDED[operator][last] = function
+        return function
+
+    return bind
+
+
 def lookup(operator: str) -> Price | None:
-    """The price of an overload, or None where the standard has none."""
+    """The price of an overload under the current version of the standard; None if it has no price."""
+    former = _SUPERSEDED.get(operator, {})
+    last = min((last for last in former if last >= current()), default=None)
+    return _PRICES.get(operator) if last is None else former[last]
+
+
+def present_price(operator: str) -> Price | None:
+    """The price of an overload under the present version of the standard, whichever is current."""
     return _PRICES.get(operator)
+
+
+def former_prices() -> dict[tuple[str, int], Price]:
+    """Every price that is no longer the present one: by overload and the last version that it is for."""
+    return {(name, last): one for name, former in _SUPERSEDED.items() for last, one in former.items()}
 
 
 def formula(operator: str) -> str | None:
     """The price of an overload in words, the first paragraph of its documentation; None without a price."""
-    function = _PRICES.get(operator)
+    function = lookup(operator)
     return None if function is None else " ".join((function.__doc__ or "").split("\n\n")[0].split())
 
 

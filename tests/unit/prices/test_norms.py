@@ -211,7 +211,9 @@ def test_dropout_fused_and_in_parts(samples: int, length: int) -> None:
     assert operations(lambda: aten.native_dropout(x.detach(), 0.5, True)) == 3 * elements
     assert operations(lambda: aten.native_dropout(x.detach(), 0.5, False)) == 0
     mask = torch.ones(samples, length, dtype=torch.bool)
-    assert operations(lambda: aten.native_dropout_backward(x.detach(), mask, 2.0)) == elements
+    for scale, each in ((2.0, 2), (1.0, 1)):
+        found = operations(lambda scale=scale: aten.native_dropout_backward(x.detach(), mask, scale))  # type: ignore[misc]
+        assert found == each * elements == operations(lambda: x.detach() * mask) * each
 
 
 def test_what_runs_is_the_fused_operator() -> None:

@@ -34,6 +34,24 @@ def test_max_pool(dimensions: int, channels: int, kernel: int, length: int) -> N
     assert backward_operations(out) == count(lambda tally: oracle.maxima_backward(tally, out.numel()))
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation", "each"),
+    [(2, 2, 1, 1), (1, 1, 1, 1), (2, 3, 1, 1), (3, 2, 1, 2), (2, 1, 2, 2), (2, 2, 3, 1), (2, 4, 3, 1)],
+)
+def test_the_backward_of_overlapping_maxima_adds(kernel: int, stride: int, dilation: int, each: int) -> None:
+    """Windows that share elements cost what `scatter_add` costs, others what `scatter` does."""
+    images = torch.randn(1, 2, 12, 12, requires_grad=True)
+    out = F.max_pool2d(images, kernel, stride, dilation=dilation)
+    assert backward_operations(out) == each * out.numel()
+
+
+@pytest.mark.parametrize(("outputs", "each"), [(1, 1), (3, 1), (6, 1), (4, 2), (5, 2)])
+def test_the_backward_of_adaptive_maxima_adds_if_they_overlap(outputs: int, each: int) -> None:
+    images = torch.randn(1, 2, 6, 6, requires_grad=True)
+    out = F.adaptive_max_pool2d(images, outputs)
+    assert backward_operations(out) == each * out.numel()
+
+
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
 @few
 @given(channels=extents, kernel=kernels, length=lengths)

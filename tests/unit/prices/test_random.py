@@ -21,8 +21,8 @@ DRAWS: dict[str, Callable[[tuple[int, ...]], object]] = {
     "uniform_": lambda shape: torch.empty(shape).uniform_(-1, 1),
     "exponential_": lambda shape: torch.empty(shape).exponential_(),
     "bernoulli_": lambda shape: torch.empty(shape).bernoulli_(0.5),
-    "bernoulli": lambda shape: torch.bernoulli(torch.zeros(shape)),
-    "normal": lambda shape: torch.normal(torch.zeros(shape), torch.ones(shape)),
+    "bernoulli": lambda shape: torch.bernoulli(torch.zeros(shape), 0.5),
+    "normal": lambda shape: torch.normal(0.0, 2.0, shape),
     "poisson": lambda shape: torch.poisson(torch.zeros(shape)),
     "random_": lambda shape: torch.empty(shape).random_(0, 5),
 }
@@ -39,6 +39,39 @@ def draw(tally: Tally, number: int) -> None:
 def test_one_per_number_drawn(name: str, shape: tuple[int, ...]) -> None:
     expected = count(lambda tally: draw(tally, torch.Size(shape).numel()))
     assert operations(lambda: DRAWS[name](shape)) == expected
+
+
+@few
+@given(shape=shapes())
+def test_a_normal_distribution_of_data_costs_its_arithmetic(shape: tuple[int, ...]) -> None:
+    """If mean or deviation are tensors: z drawn, scaled, moved, as it is when written out."""
+    mean, std = torch.zeros(shape), torch.ones(shape)
+    assert operations(lambda: torch.normal(mean, std)) == operations(lambda: torch.randn(shape) * std + mean)
+    assert operations(lambda: torch.normal(0.0, std)) == operations(lambda: torch.randn(shape) * std)
+    assert operations(lambda: torch.normal(3.0, std)) == operations(lambda: torch.randn(shape) * std + 3.0)
+    assert operations(lambda: torch.normal(mean, 2.0)) == operations(
+        lambda: torch.normal(0.0, 2.0, shape) + mean
+    )
+
+
+@few
+@given(shape=shapes())
+def test_a_bernoulli_draw_of_data_compares(shape: tuple[int, ...]) -> None:
+    chances = torch.full(shape, 0.5)
+    written_out = operations(lambda: torch.rand(shape) < chances)
+    assert operations(lambda: torch.bernoulli(chances)) == written_out
+    assert operations(lambda: torch.empty(shape).bernoulli_(chances)) == written_out
+
+
+@few
+@given(rows=extents, length=st.integers(1, 5))
+def test_a_dirichlet_distribution_draws_and_normalises(rows: int, length: int) -> None:
+    weights = torch.ones(rows, length)
+    draws = torch._standard_gamma(weights)
+    parts = operations(lambda: torch._standard_gamma(weights)) + operations(
+        lambda: draws / draws.sum(-1, keepdim=True)
+    )
+    assert operations(lambda: torch._sample_dirichlet(weights)) == parts
 
 
 def test_a_permutation_draws_each_of_its_numbers() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haet_eval.counting.prices.sorting import (
+    rank_comparisons,
     search_comparisons,
     selection_comparisons,
     sort_comparisons,
@@ -54,6 +55,19 @@ def test_selecting_all_is_sorting_and_selecting_one_is_a_maximum(length: int) ->
     assert kept == sorted(kept)
 
 
+@given(length=st.integers(1, 100), data=st.data())
+def test_selection_by_rank_costs_as_much_from_either_end(length: int, data: st.DataObject) -> None:
+    rank = data.draw(st.integers(1, length))
+    found = rank_comparisons(length, rank)
+    assert found == rank_comparisons(length, length + 1 - rank)
+    assert length - 1 == rank_comparisons(length, 1) <= found <= 1.5 * length
+
+
+def test_the_median_of_three_takes_three_comparisons() -> None:
+    """a against b, the larger of them against c; and the smaller, if c is below."""
+    assert rank_comparisons(3, 2) == 3
+
+
 @few
 @given(rows=extents, length=lengths, kept=st.integers(1, 3))
 def test_every_row_costs_alike(rows: int, length: int, kept: int) -> None:
@@ -63,10 +77,14 @@ def test_every_row_costs_alike(rows: int, length: int, kept: int) -> None:
     assert operations(lambda: values.t().argsort(stable=True, dim=0)) == rows * sort_comparisons(length)
     assert operations(lambda: values.topk(kept)) == rows * selection_comparisons(length, kept)
     assert operations(lambda: values.kthvalue(1)) == rows * (length - 1)
-    assert operations(lambda: values.median(1)) == rows * (length - 1)
-    assert operations(lambda: values.median()) == rows * length - 1
-    assert operations(lambda: values.nanmedian(1)) == rows * (2 * length - 1)
-    assert operations(lambda: values.nanmedian()) == 2 * rows * length - 1
+    assert operations(lambda: values.kthvalue(length)) == rows * (length - 1)
+    middle, all_of_them = (length + 1) // 2, rows * length
+    assert operations(lambda: values.median(1)) == rows * rank_comparisons(length, middle)
+    assert operations(lambda: values.median(1)) == operations(lambda: values.kthvalue(middle))
+    median = rank_comparisons(all_of_them, (all_of_them + 1) // 2)
+    assert operations(lambda: values.median()) == median
+    assert operations(lambda: values.nanmedian(1)) == rows * (length + rank_comparisons(length, middle))
+    assert operations(lambda: values.nanmedian()) == all_of_them + median
 
 
 @few

@@ -1,0 +1,42 @@
+"""The versions of the counting standard, and the one that calls are priced under."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+STANDARD: Final = 2
+"""The present version: a training that runs today is priced under it."""
+
+VERSIONS: Final = (1, 2)
+"""The versions whose prices are here, for records that were priced under them."""
+
+_current: ContextVar[int] = ContextVar("standard", default=STANDARD)
+
+
+def current() -> int:
+    """The version that calls are priced under: the present one, unless `under` says otherwise."""
+    return _current.get()
+
+
+@contextmanager
+def under(version: int) -> Iterator[None]:
+    """Price calls under an earlier version, as long as the block lasts; the meter's included.
+
+    Not for a block that yields: a generator shares its context with whoever runs it.
+
+    Raises:
+        ValueError: this haet-eval does not have the prices of that version.
+    """
+    if version not in VERSIONS:
+        raise ValueError(f"no prices of version {version} of the counting standard, only of {VERSIONS}")
+    token = _current.set(version)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def nearest(version: int) -> int:
+    """The version itself if its prices are here, the present one otherwise."""
+    return version if version in VERSIONS else STANDARD
