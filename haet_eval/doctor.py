@@ -17,7 +17,7 @@ from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.dataset import dataset_names, load_dataset
 from haet_eval.energy.choice import open_meters
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.evaluation.workers import CLIENT_MEMORY_BYTES
+from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES
 from haet_eval.runtimes.folder import abandoned_folders
 from haet_eval.runtimes.interface import Role, WorkerLimits
 

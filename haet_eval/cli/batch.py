@@ -162,7 +162,7 @@ def _local(
     """This machine, looked at before the first run."""
     from haet_eval.batch.capacity import places, this_machine
     from haet_eval.batch.local import LocalSite
-    from haet_eval.evaluation.sandbox import choose_runtime
+    from haet_eval.runtimes.choice import choose_runtime
 
     identity, machine = plan.jobs[0].identity, this_machine()
     at_once = places(plan.jobs, jobs, machine)

@@ -28,7 +28,7 @@ from haet_eval.cli.summary import print_summary
 from haet_eval.errors import ExitCode, InvalidSubmission
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
-from haet_eval.evaluation.sandbox import choose_runtime
+from haet_eval.runtimes.choice import choose_runtime
 from haet_eval.runtimes.leftovers import remove_leftovers
 
 

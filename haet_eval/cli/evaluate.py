@@ -98,8 +98,7 @@ def evaluate(
     from haet_eval.cli.summary import print_summary
     from haet_eval.dataset import default_data_dir
     from haet_eval.evaluation.evaluate import evaluate as run
-    from haet_eval.evaluation.metering import Metering
-    from haet_eval.evaluation.request import Request
+    from haet_eval.evaluation.request import Metering, Request
     from haet_eval.record import to_json
 
     request = Request(

@@ -1,23 +1,27 @@
 """One evaluation, from an archive to a ranked record: unpack, train, predict, score, record."""
 
-import dataclasses
+from dataclasses import replace
 
-from haet_eval.dataset import Dataset
-from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
-from haet_eval.evaluation import counted, native
-from haet_eval.evaluation.assignment import Assignment
+import numpy as np
+import numpy.typing as npt
+
+from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.evaluation.audit import conclude, redraw, with_audit
-from haet_eval.evaluation.findings import Findings
-from haet_eval.evaluation.judging import score_predictions
-from haet_eval.evaluation.options import check_options
+from haet_eval.evaluation.compose import compose
+from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.heard import Heard
 from haet_eval.evaluation.repetition import as_run, merge, seeds
-from haet_eval.evaluation.request import Outcome, Request
-from haet_eval.evaluation.sandbox import choose_runtime
-from haet_eval.evaluation.unpacking import unpack
-from haet_eval.interruption import check, deferred, received
+from haet_eval.evaluation.request import Assignment, Outcome, Request, check_options
+from haet_eval.evaluation.results import Ran, Scored, Unpacked
+from haet_eval.evaluation.run import run
+from haet_eval.evaluation.score import score_predictions
+from haet_eval.evaluation.unpack import unpack
+from haet_eval.evaluation.watch import interrupted
+from haet_eval.interruption import check, deferred
 from haet_eval.progress import Observer, Silent
 from haet_eval.ranking import place
 from haet_eval.record import Record
+from haet_eval.runtimes.choice import choose_runtime
 from haet_eval.runtimes.leftovers import remove_leftovers
 from haet_eval.store import Store
 
@@ -35,119 +39,101 @@ def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
     watcher = observer or Silent()
     store = Store(request.results)
     store.prepare()
-    attempts: list[Findings] = []
-    records: list[Record] = []
-    for number, seed in enumerate(seeds(request.seed, request.runs), start=1):
-        if request.runs > 1:
-            watcher.note(f"run {number} of {request.runs}, seed {seed}")
-        attempts.append(_findings(attempts, Findings(store, request.sandbox, request.device, seed)))
-        records.append(attempt(request, attempts[-1], watcher))
-        if attempts[-1].stage == "unpack" or records[-1].status.verdict is Verdict.INTERRUPTED:
-            break  # no seed would change that
-    record = records[0] if len(records) == 1 else _merge(records, attempts[0])
-    if request.split_seed is not None:
-        record = _audit(request, request.split_seed, record, records[0], attempts[0], watcher)
+    check()
+    unpacked = unpack(request, watcher)
+    if unpacked.assignment is None:
+        record = compose(request, request.seed, unpacked, Heard(watcher))
+    else:
+        check_options(request, unpacked.assignment.competition)
+        record = _judge(request, unpacked, unpacked.assignment, store, watcher)
     watcher.stage("record")
     record = place(record, store.listing().records.values())
     return Outcome(record, store.add(record))
 
 
-def _findings(earlier: list[Findings], fresh: Findings) -> Findings:
-    """The fresh ones of a further run, with what is the same in all runs: it may end before it begins."""
-    if not earlier:
-        return fresh
-    first = earlier[0]
-    return dataclasses.replace(
-        fresh, submission=first.submission, competition=first.competition, dataset=first.dataset
-    )
+def _judge(
+    request: Request, unpacked: Unpacked, assignment: Assignment, store: Store, observer: Observer
+) -> Record:
+    """Run it as often as was asked for, and audit it where it was."""
+    records: list[Record] = []
+    for number, seed in enumerate(seeds(request.seed, request.runs), start=1):
+        if request.runs > 1:
+            observer.note(f"run {number} of {request.runs}, seed {seed}")
+        work = Work(assignment, seed, request.device, store, Heard(observer))
+        records.append(_attempt(request, unpacked, work)[0])
+        if records[-1].status.verdict is Verdict.INTERRUPTED:
+            break  # no seed would change that
+    rules, first = assignment.competition, records[0]
+    record = first if len(records) == 1 else merge(records, rules.runs, assignment.task.threshold)
+    if request.split_seed is None:
+        return record
+    if first.evaluation is None or record.status.verdict is Verdict.INTERRUPTED:
+        observer.note("There is nothing to audit: the run did not come to predictions.")
+        return record
+    work = Work(assignment, first.environment.seed, request.device, store, Heard(observer))
+    return _audit(request, request.split_seed, unpacked, work, record, first)
 
 
-def _merge(records: list[Record], findings: Findings) -> Record:
-    assert findings.competition is not None
-    assert findings.submission is not None
-    rules = findings.competition
-    return merge(records, rules.runs, rules.task(findings.submission.task).threshold)
+def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, npt.NDArray[np.int64] | None]:
+    """Run and judge a submission once; the record is not ranked yet. Also its predictions, if it made any."""
+    ran: Ran | None = None
+    scored: Scored | None = None
+    interruption = labels = None
+    try:
+        check()
+        runtime = choose_runtime(request.sandbox, request.device, request.hosts)
+        remove_leftovers()
+        ran = run(work, runtime, work.assignment.competition.runner, request.metering)
+        if ran.predicted and ran.predicted.labels is not None and ran.failure is None:
+            training, labels = ran.trained.training, ran.predicted.labels
+            uncounted = training.operations.uncounted if training else ()
+            scored = score_predictions(work, labels, ran.predicted.operations, uncounted)
+            if request.count and ran.runner == "native":
+                ran = _counted_too(request, work, ran)
+    except KeyboardInterrupt:
+        interruption = interrupted()
+    return compose(request, work.seed, unpacked, work.heard, ran, scored, interruption), labels
 
 
 def _audit(
-    request: Request, seed: int, record: Record, audited: Record, first: Findings, observer: Observer
+    request: Request, seed: int, unpacked: Unpacked, work: Work, record: Record, audited: Record
 ) -> Record:
-    """The record with the audit of its first run, if that one predicted."""
-    if first.evaluation is None or first.dataset is None or record.status.verdict is Verdict.INTERRUPTED:
-        observer.note("There is nothing to audit: the run did not come to predictions.")
-        return record
+    """The record with the audit of its first run, which has predicted."""
+    observer = work.heard
     observer.note(f"audit: training again on another split of the images, drawn with seed {seed}")
-    drawn = redraw(first.dataset, seed)
-    findings = Findings(first.store, request.sandbox, request.device, audited.environment.seed)
+    drawn = redraw(work.assignment.dataset, seed)
+    other = replace(work.assignment, dataset=drawn.dataset)
     try:
-        again = attempt(request, findings, observer, drawn.dataset)
+        again, predictions = _attempt(
+            request, replace(unpacked, assignment=other), replace(work, assignment=other)
+        )
     except EnvironmentProblem as problem:
         observer.note(f"The audit could not be made: {problem.message}. The record is without it.")
         return record
     if again.status.verdict is Verdict.INTERRUPTED:
         observer.note("The audit was interrupted: the record is without it.")
         return record
-    return with_audit(record, conclude(as_run(audited), as_run(again), drawn, seed, findings.predictions))
+    return with_audit(record, conclude(as_run(audited), as_run(again), drawn, seed, predictions))
 
 
-def attempt(
-    request: Request, findings: Findings, observer: Observer, other_data: Dataset | None = None
-) -> Record:
-    """Run and judge a submission once, with the seed of the findings; the record is not ranked yet.
-
-    `other_data` stands for the data set of the task.
-    """
-    try:
-        check()
-        assignment = unpack(request, findings, observer)
-        if other_data is not None:
-            assignment = dataclasses.replace(assignment, dataset=other_data)
-            findings.dataset = other_data
-        check_options(request, assignment.competition)
-        check()
-        runtime = choose_runtime(request.sandbox, request.device, request.hosts)
-        remove_leftovers()
-        if assignment.competition.runner == "native":
-            predictions = native.train_and_predict(assignment, runtime, findings, observer, request.metering)
-        else:
-            predictions = counted.train_and_predict(assignment, runtime, findings, observer)
-        failure = score_predictions(assignment, predictions, findings, observer)
-        if request.count and findings.native is not None:
-            _count_too(request, assignment, findings, observer)
-        findings.stage = "record"
-    except SubmissionFailure as raised:
-        failure = raised
-    except KeyboardInterrupt:
-        if findings.submission is None:
-            raise
-        failure = SubmissionFailure(Verdict.INTERRUPTED, _interruption(), code="interrupted")
-    return findings.record(failure)
-
-
-def _interruption() -> str:
-    signal = received()
-    by = f" ({signal.name})" if signal else ""
-    return f"The evaluation was interrupted{by}. This says nothing about the submission: evaluate it again."
-
-
-def _count_too(request: Request, assignment: Assignment, findings: Findings, observer: Observer) -> None:
-    """Train with the same seed on handles: what that costs is added to the findings, and judges nothing."""
-    assert findings.native is not None
-    again = Findings(findings.store, findings.sandbox, findings.device, findings.seed)
+def _counted_too(request: Request, work: Work, ran: Ran) -> Ran:
+    """The native run with what the same training costs on handles; that judges nothing."""
+    observer = work.heard
     observer.note("Training again with the same seed, to count its operations.")
     try:
         runtime = choose_runtime(request.sandbox, request.device)
-        counted.train_and_predict(assignment, runtime, again, observer)
-    except SubmissionFailure as failure:
-        observer.note(f"The training could not be counted: {failure.verdict}. {failure.reason}")
+        again = run(replace(work, heard=Heard(observer)), runtime, "counted", request.metering)
     except EnvironmentProblem as problem:
         observer.note(
             f"The training could not be counted: {problem.message}. The record is without its count."
         )
-        return
-    except KeyboardInterrupt:
+        return ran
+    if again.failure and again.failure.verdict is Verdict.INTERRUPTED:
         observer.note("The second training was interrupted: the record is without its count.")
-        return
-    findings.training, findings.trace = again.training, again.trace
-    if again.training and again.training.model and again.training.model != findings.native.model:
+        return ran
+    if again.failure:
+        observer.note(f"The training could not be counted: {again.failure.verdict}. {again.failure.reason}")
+    counted, native = again.trained.training, ran.trained.native
+    if counted and native and counted.model and counted.model != native.model:
         observer.note("The counted training gave other weights than the native one.")
+    return replace(ran, trained=replace(ran.trained, training=counted), trace=again.trace)

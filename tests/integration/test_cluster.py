@@ -12,8 +12,7 @@ import pytest
 from haet_eval.energy.choice import Choice
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.metering import Metering
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Metering, Outcome, Request
 from haet_eval.record import Sandbox
 from tests.fixtures.submissions import write_native_competition, write_submission
 

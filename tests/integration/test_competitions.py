@@ -11,8 +11,7 @@ from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.dataset import load_dataset
 from haet_eval.errors import ExitCode, UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.metering import Metering
-from haet_eval.evaluation.request import Request
+from haet_eval.evaluation.request import Metering, Request
 from haet_eval.ranking import rank, summarize
 from haet_eval.record import Record
 from haet_eval.store import Store
