@@ -40,9 +40,7 @@ class Store:
         with self._writing():
             for directory in (self.directory, self.artifacts):
                 directory.mkdir(parents=True, exist_ok=True)
-                remove_leftovers(directory)
-                with Draft(directory):
-                    pass
+                remove_leftovers(directory)  # writes a file there, too
 
     def add(self, record: Record) -> Path:
         """Write a record. Adding it a second time changes nothing.
