@@ -105,6 +105,20 @@ def is_abandoned(folder: Path) -> bool:
     return True
 
 
+def place_of(folder: Path) -> str:
+    """Which folder this one lies in, told apart from folders of the same name elsewhere.
+
+    A job may have a /tmp of its own (systemd's PrivateTmp, Slurm, a container). Only whoever sees the same
+    folder around it can say that a folder is not there. Empty where that cannot be found out.
+    """
+    try:
+        around = folder.parent.stat()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+    return f"{boot} {around.st_dev}:{around.st_ino}"
+
+
 def abandoned_folders() -> Iterator[Path]:
     """Folders of dead runs of this user on this machine."""
     for folder in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")):

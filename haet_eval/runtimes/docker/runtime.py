@@ -1,6 +1,5 @@
 """Starts workers in containers of the sandbox image."""
 
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -80,7 +79,7 @@ class DockerRuntime:
                 container.deadline_command(limits, command),
                 environment=worker_environment(role, {"HOME": container.HOME, **environment}),
                 volumes=container.socket_mount(socket_path),
-                labels=dict(container.labels(socket_path.parent.parent, socket.gethostname())),
+                labels=dict(container.labels(socket_path.parent.parent, limits)),
                 **options,
             )
             try:
