@@ -6,7 +6,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from errno import EDQUOT, ENOSPC
+from errno import EDQUOT, EMFILE, ENFILE, ENOSPC
 from typing import Final, NoReturn
 
 import click
@@ -51,10 +51,12 @@ def _run(program: Callable[[], object]) -> int:
         return failure.verdict.exit_code
     except HaetError as error:
         return _tell(error)
+    except MemoryError as error:
+        return _tell(_out_of_memory(error))
     except PermissionError as error:
         return _tell(_not_permitted(error))
     except OSError as error:
-        return _tell(_disk_full(error)) if error.errno in (ENOSPC, EDQUOT) else _tell_unexpected(error)
+        return _tell_of_the_system(error)
     except Exception as error:  # the last resort: anything else is a fault of ours
         return _tell_unexpected(error)
     return status if isinstance(status, int) else ExitCode.QUALIFIED
@@ -86,6 +88,30 @@ def _tell(error: HaetError) -> ExitCode:
         say(f"Hint: {error.hint}")
     _traceback_where_wanted()
     return error.exit_code
+
+
+def _tell_of_the_system(error: OSError) -> ExitCode:
+    if error.errno in (ENOSPC, EDQUOT):
+        return _tell(_disk_full(error))
+    if error.errno in (EMFILE, ENFILE):
+        return _tell(_too_many_files(error))
+    return _tell_unexpected(error)
+
+
+def _out_of_memory(error: MemoryError) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"haet-eval ran out of memory: {error}",
+        "Free memory on this machine, or run it where `ulimit -v` says unlimited.",
+        code="out-of-memory",
+    )
+
+
+def _too_many_files(error: OSError) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"{error.filename or 'a file or a connection'} cannot be opened: {error.strerror}",
+        "Allow more with `ulimit -n 1024`, or close what else is open on this machine.",
+        code="too-many-files",
+    )
 
 
 def _not_permitted(error: PermissionError) -> EnvironmentProblem:

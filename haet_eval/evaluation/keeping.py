@@ -5,7 +5,8 @@ import json
 import platform
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 from shlex import quote
@@ -27,6 +28,21 @@ class KeptElsewhere(HaetError):
     exit_code = ExitCode.ENVIRONMENT
 
 
+class _AtHand(Store):
+    """Among the temporary files."""
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"temporary files cannot be written to {self.directory.parent}: {error.strerror}",
+                "Make room there, or set TMPDIR to another folder.",
+                code="no-temporary-folder",
+            ) from error
+
+
 class Keeping:
     """The results of one evaluation on their way.
 
@@ -37,7 +53,7 @@ class Keeping:
     """
 
     def __init__(self, folder: RunFolder, results: Store) -> None:
-        self.store = Store(folder.path / "kept")
+        self.store: Store = _AtHand(folder.path / "kept")
         self._results = results
         self._runs: Store | None = None
 

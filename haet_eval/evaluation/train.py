@@ -26,7 +26,7 @@ def train_counted(pair: Pair, work: Work) -> Trained:
     assignment, watch, relay = work.assignment, pair.watch, pair.relay
     dataset, budgets = assignment.dataset, assignment.budgets
     facts: Mapping[str, Any] = {}
-    seconds: float | None = None
+    taken: tuple[float, float] | None = None
     model: tuple[ParameterCount, Sealed] | None = None
     with ending(watch, work.heard) as end:
         start = Start(device=work.device, threads=work.threads)
@@ -37,15 +37,19 @@ def train_counted(pair: Pair, work: Work) -> Trained:
             tensors = relay.train(job(assignment, work.seed))
             parameters = pair.meter.seal(tensors)
         finally:
-            seconds = watch.elapsed_seconds
+            taken = watch.elapsed_seconds, watch.paused_seconds
         watch.begin("predict", budgets.prediction_seconds)
         model = parameters, relay.seal(tensors)
-    training = None if seconds is None else _counted(pair.meter, seconds, model, work.store)
+    training = taken and _counted(pair.meter, *taken, model, work.store)
     return Trained(facts, training, refused=dict(pair.meter.refused), failure=end.failure)
 
 
 def _counted(
-    meter: Meter, seconds: float, model: tuple[ParameterCount, Sealed] | None, store: Store
+    meter: Meter,
+    seconds: float,
+    paused_seconds: float,
+    model: tuple[ParameterCount, Sealed] | None,
+    store: Store,
 ) -> Training:
     """Price what the meter has counted; keep its histogram, and the weights of a model that came back."""
     histogram = meter.histogram()
@@ -60,6 +64,7 @@ def _counted(
         upload_bytes=meter.charges.upload_bytes,
         peak_memory_bytes=model[1].peak_memory_bytes if model else None,
         messages=meter.charges.messages,
+        paused_seconds=paused_seconds,
     )
 
 

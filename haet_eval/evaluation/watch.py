@@ -23,15 +23,19 @@ START_SECONDS: Final = 120
 GRACE_SECONDS: Final = 15.0
 _END_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 5.0
+"""Nothing that a submission does keeps the watch from looking for so long without work for its process."""
 
 
 @dataclass
 class Watch:
     """Looks at a running stage a few times a second, and ends it when its time or a worker is over.
 
-    It is also the clock that decides what came in time. Workers have numbers and are judged in the order
-    they were started in: the executor first, as the submission's process ends with it. Number 0 hands in
-    the model; `peers` are the nodes that do not.
+    It is also the clock that decides what came in time. While it is stopped itself (Ctrl-Z, a machine that
+    sleeps, a terminal that takes no output), no time passes for a submission on handles, which waits for it.
+
+    Workers have numbers and are judged in the order they were started in: the executor first, as the
+    submission's process ends with it. Number 0 hands in the model; `peers` are the nodes that do not.
     """
 
     workers: dict[int, tuple[Role, Worker]] = field(default_factory=dict)
@@ -41,21 +45,26 @@ class Watch:
     started: float = field(default_factory=time.monotonic)
     grace_seconds: float = 0.0
     submission_started: bool = False
+    paused_seconds: float = 0.0
     _polled: float = 0.0
+    _looked: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
 
     def begin(self, stage: str, budget_seconds: float) -> None:
         """A stage begins now and may take that long."""
         self.stage, self.budget_seconds = stage, budget_seconds
-        self.grace_seconds = 0.0
+        self.grace_seconds = self.paused_seconds = 0.0
         self.started = time.monotonic()
+        self._looked = self.started, time.process_time()
         self.submission_started = True
 
     @property
     def elapsed_seconds(self) -> float:
-        return time.monotonic() - self.started
+        """How long the stage has run, without pauses."""
+        return time.monotonic() - self.started - self.paused_seconds
 
     def is_over(self) -> bool:
         """Whether the stage has taken all its time."""
+        self._notice_pause()
         return self.elapsed_seconds > self.budget_seconds
 
     def allow_grace(self) -> None:
@@ -65,12 +74,29 @@ class Watch:
     def look(self) -> None:
         """Raises SubmissionFailure, EnvironmentProblem or KeyboardInterrupt when the stage must not go on."""
         check_interruption()
+        self._notice_pause()
         if self.elapsed_seconds > self.budget_seconds + self.grace_seconds:
             self.overdue()
         if time.monotonic() - self._polled > _POLL_SECONDS:
             self._polled = time.monotonic()
             self._check_workers()
         self._check_peers()
+
+    def _notice_pause(self) -> None:
+        """Find out whether this process neither worked nor looked since it looked last."""
+        looked, worked = self._looked
+        self._looked = time.monotonic(), time.process_time()
+        idle = (self._looked[0] - looked) - (self._looked[1] - worked)
+        if idle < _PAUSE_SECONDS:
+            return
+        self.paused_seconds += idle
+        timed = any(role is Role.NATIVE for role, _ in self.workers.values())  # they went on meanwhile
+        if timed or self.paused_seconds > self.budget_seconds:
+            raise EnvironmentProblem(
+                f"the evaluation was stopped for {self.paused_seconds:,.0f} s, and its time cannot be told",
+                "run it again, and let it run: no Ctrl-Z, no sleep, no pager that is not read on",
+                code="paused",
+            )
 
     def overdue(self) -> NoReturn:
         """The time of the stage is over."""

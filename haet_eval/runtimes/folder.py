@@ -88,7 +88,15 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Raises EnvironmentProblem if what went wrong in the block is that the folder is gone."""
+        gone = isinstance(error, OSError | EnvironmentProblem) and not self.path.exists()
         self.close()
+        if gone:
+            raise EnvironmentProblem(
+                f"the folder {self.path} was removed while a run used it",
+                "keep what cleans up temporary files away from folders that are in use, and run it again",
+                code="run-folder-removed",
+            ) from error
 
 
 def is_abandoned(folder: Path) -> bool:

@@ -2,12 +2,11 @@
 
 import contextlib
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from haet_eval.runtimes.docker import container
-from haet_eval.runtimes.docker.engine import connect, engine, remove_container
+from haet_eval.runtimes.docker.engine import connect, engine, engine_seconds, remove_container
 from haet_eval.runtimes.folder import is_abandoned, place_of
 
 _SPARE_SECONDS: Final = 60
@@ -20,7 +19,7 @@ def remove_abandoned_containers() -> list[str]:
     with contextlib.closing(client):
         with engine("listing containers"):
             found = client.api.containers(all=True, filters={"label": container.LABEL_FOLDER})
-            now_seconds = datetime.fromisoformat(client.info()["SystemTime"]).timestamp()
+            now_seconds = engine_seconds(client.api)
         for one in found:
             if is_over(one["Labels"], now_seconds - one["Created"]):
                 remove_container(client.api, one["Id"])

@@ -1,6 +1,5 @@
 """Starts workers in containers of the sandbox image."""
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,7 +71,6 @@ class DockerRuntime:
         command = [*self._mains[role], f"{container.SOCKET_FOLDER}/{socket_path.name}"]
         options = container.confinement(role, limits, oci_runtime=self._oci_runtime, cuda=self._cuda)
         options |= container.loopback(network)
-        started_at = int(time.time()) - 1
         with engine(f"starting the {role} worker"):
             created = self._client.containers.create(
                 image_digest(self._client),
@@ -88,7 +86,7 @@ class DockerRuntime:
             except BaseException:
                 remove_container(self._client.api, created.id)
                 raise
-        worker = DockerWorker(self._client, created.id, created.attrs["State"]["Pid"], started_at)
+        worker = DockerWorker(self._client, created.id, created.attrs["State"])
         self._workers.append(worker)
         return worker
 
