@@ -14,7 +14,7 @@ from haet_eval.cli.lazy_group import CONFIGURATION, LazyCommand, LazyGroup
 from haet_eval.cli.streams import hold_streams
 
 _HELP = """Judge training code: run a submission, count every operation of its training, check the
-accuracy of the trained model, and write a ranked record.
+accuracy of the trained model, write a record, and rank it.
 
 `haet-eval SUBMISSION` evaluates a .zip file or a folder, as `haet-eval evaluate SUBMISSION` does.
 

@@ -1,8 +1,8 @@
 """One run: workers are started, train and predict, and are gone."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final
 
 from haet_eval.energy.measurement import Measurement, measured
@@ -52,32 +52,24 @@ def run_counted(work: Work, runtime: Runtime) -> Ran:
 
 
 def _run_native(work: Work, runtime: Runtime, metering: Metering) -> Ran:
-    """Train and predict on plain tensors, and measure the energy where it was asked for."""
-    rules, facts = work.assignment.competition, runtime.describe()
-    with _measured(work, runtime, metering) as energy:
-        with open_nodes(runtime, work.assignment.budgets, rules.nodes, work.device, work.heard.log) as nodes:
-            nodes.first.connection.idle = _now_and_then(_looking(nodes.watch, work, lambda: None))
+    """Train and predict on plain tensors, and measure the energy if asked to; the idle machine first."""
+    budgets, rules, facts = work.assignment.budgets, work.assignment.competition, runtime.describe()
+    choice, found = metering.meters(rules.ranking), None
+    with ExitStack() as stack:
+        energy: Measurement | None = None
+        if choice:
+            containers, watts = runtime.running_containers(), metering.cpu_watts
+            meters = measured(choice, work.device, work.heard, cpu_watts=watts, other_containers=containers)
+            energy = stack.enter_context(meters)
+        with open_nodes(runtime, budgets, rules.nodes, work.device, work.heard.log) as nodes:
+            nodes.first.connection.idle = _looking(nodes.watch, work, lambda: None)
             nodes.first.report = work.heard.report
             trained = train_native(nodes, work, energy)
             predicted = None if trained.failure else predict_native(nodes, work, energy)
-        phase = PHASE_OF_RANKING.get(rules.ranking, "train")
-        iterations = work.assignment.iterations if phase == "predict" else 1
-        found = energy.facts(phase, iterations) if energy else None
+        if energy:
+            phase = PHASE_OF_RANKING.get(rules.ranking, "train")
+            found = energy.facts(phase, work.assignment.iterations if phase == "predict" else 1)
     return Ran("native", work.threads, facts, trained, predicted, energy=found)
-
-
-@contextmanager
-def _measured(work: Work, runtime: Runtime, metering: Metering) -> Iterator[Measurement | None]:
-    """Measure where it was asked for; the idle machine first."""
-    choice = metering.meters(work.assignment.competition.ranking)
-    if choice is None:
-        yield None
-        return
-    containers = runtime.running_containers()
-    with measured(
-        choice, work.device, work.heard, cpu_watts=metering.cpu_watts, other_containers=containers
-    ) as energy:
-        yield energy
 
 
 def _operations(pair: Pair) -> int:
@@ -87,25 +79,17 @@ def _operations(pair: Pair) -> int:
 
 
 def _looking(watch: Watch, work: Work, count: Callable[[], int | None]) -> Callable[[], None]:
-    """Looks at the workers, and shows how far they are."""
+    """Looks at the workers and shows how far they are, a few times a second, however often it is called."""
+    looked = 0.0
 
     def look() -> None:
+        nonlocal looked
+        if time.monotonic() - looked < _LOOK_SECONDS:
+            return
+        looked = time.monotonic()
         watch.look()
         operations = count()
         if watch.submission_started:
             work.heard.tick(Tick(watch.stage, watch.elapsed_seconds, watch.budget_seconds, operations))
 
     return look
-
-
-def _now_and_then(look: Callable[[], None]) -> Callable[[], None]:
-    """Looks a few times a second, however often it is called."""
-    looked = 0.0
-
-    def idle() -> None:
-        nonlocal looked
-        if time.monotonic() - looked >= _LOOK_SECONDS:
-            looked = time.monotonic()
-            look()
-
-    return idle

@@ -19,7 +19,7 @@ from haet_eval.incidents import incidents
 from haet_eval.progress import Tick
 from haet_eval.record import Record, artifacts_of, from_json
 from haet_eval.store import Store
-from tests.fixtures.batches import Batches
+from tests.fixtures.batches import PATIENCE_SECONDS, Batches, events, wait_for_training
 from tests.fixtures.evaluator import FOREVER, QUICK, Evaluator, ended
 from tests.fixtures.submissions import write_competition, write_submission
 from tests.integration.test_our_faults import SOME_SECONDS, assert_our_fault, worker_of
@@ -202,6 +202,25 @@ def test_results_that_fail_at_the_very_end_are_kept_elsewhere_and_one_command_ta
     listing = Store(evaluator.results).listing()
     assert [entry.verdict for entry in listing.entries] == [Verdict.BELOW_THRESHOLD]
     assert not listing.problems
+
+
+def test_a_batch_whose_results_fail_keeps_each_record_elsewhere(tmp_path: Path) -> None:
+    batches = Batches(tmp_path)
+    batches.add("one", SOME_SECONDS)
+    with batches.running("--jobs", "1") as program:
+        wait_for_training(batches)
+        shutil.rmtree(batches.results)
+        batches.results.write_text("a file")
+        out, told = program.communicate(timeout=PATIENCE_SECONDS)
+    assert program.returncode == ExitCode.ENVIRONMENT, told
+    assert "are kept in" in told
+    assert "itself failed" not in told
+    assert [line["event"] for line in events(out)].count("started") == 1, "it was judged: not to be repeated"
+    (kept,) = batches.temporary.glob("haet-eval.kept-*")
+    batches.results.unlink()
+    shutil.move(kept, batches.results)
+    assert batches.verdicts() == {"one": ["below_threshold"]}
+    shutil.rmtree(batches.temporary)
 
 
 # Our failures.
