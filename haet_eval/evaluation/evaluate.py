@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
+from haet_eval.errors import UsageProblem, Verdict
 from haet_eval.evaluation.audit import conclude, redraw, with_audit
 from haet_eval.evaluation.compose import compose
 from haet_eval.evaluation.frame import Work
@@ -128,19 +128,19 @@ def _audit(
     """The record with the audit of its first run, which has predicted."""
     observer = work.heard
     observer.note(f"audit: training again on another split of the images, drawn with seed {seed}")
-    drawn = redraw(work.assignment.dataset, seed)
-    other = replace(work.assignment, dataset=drawn.dataset)
     try:
+        drawn = redraw(work.assignment.dataset, seed)
+        other = replace(work.assignment, dataset=drawn.dataset)
         again, predictions = _attempt(
             request, replace(unpacked, assignment=other), replace(work, assignment=other)
         )
-    except EnvironmentProblem as problem:
-        observer.note(f"The audit could not be made: {problem.message}. The record is without it.")
-        return record
-    if again.status.verdict is Verdict.INTERRUPTED:
+        if again.status.verdict is not Verdict.INTERRUPTED:
+            found = conclude(as_run(audited), as_run(again), drawn, seed, predictions)
+            return with_audit(record, found)
         observer.note("The audit was interrupted: the record is without it.")
-        return record
-    return with_audit(record, conclude(as_run(audited), as_run(again), drawn, seed, predictions))
+    except Exception as error:  # whatever it is: the run that was to be audited is over, and stays
+        observer.note(f"The audit could not be made: {error}. The record is without it.")
+    return record
 
 
 def _counted_too(request: Request, work: Work, ran: Ran) -> Ran:
@@ -150,10 +150,8 @@ def _counted_too(request: Request, work: Work, ran: Ran) -> Ran:
     try:
         runtime = choose_runtime(request.sandbox, request.device)
         again = run(replace(work, heard=Heard(observer)), runtime, "counted", request.metering)
-    except EnvironmentProblem as problem:
-        observer.note(
-            f"The training could not be counted: {problem.message}. The record is without its count."
-        )
+    except Exception as error:  # whatever it is: the native run is over, and stays
+        observer.note(f"The training could not be counted: {error}. The record is without its count.")
         return ran
     if again.failure and again.failure.verdict is Verdict.INTERRUPTED:
         observer.note("The second training was interrupted: the record is without its count.")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from haet_eval.dataset import load_dataset
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
@@ -224,6 +225,18 @@ def test_a_batch_whose_results_fail_keeps_each_record_elsewhere(tmp_path: Path) 
 
 
 # Our failures.
+
+
+def test_an_audit_that_fails_in_an_unforeseen_way_leaves_the_run_that_it_was_to_audit(
+    tmp_path: Path, quick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_dataset("digits", tmp_path)  # its package needs what is missing afterwards
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    request = Request(quick, tmp_path, tmp_path / "results", sandbox="process", split_seed=1)
+    record = evaluate(request).record
+    assert record.status.verdict is Verdict.BELOW_THRESHOLD
+    assert record.audit is None
+    only_record(tmp_path / "results")
 
 
 def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_goes_on(
