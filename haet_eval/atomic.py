@@ -3,8 +3,7 @@
 import errno
 import os
 import secrets
-import time
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -12,15 +11,22 @@ from typing import Final, Self
 LEFTOVER_SECONDS: Final = 24 * 3600
 """A draft older than this belongs to a writer that was killed."""
 
+_NO_PIPE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""Nothing that a stranger gave a draft's name is waited for or followed."""
+
 _NO_HARD_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 class Draft:
-    """A file being written. It is gone when the `with` block ends without `create` or `replace`."""
+    """A file being written. It is gone when the `with` block ends without `create` or `replace`.
+
+    Its writer holds a lock on it, if the file system has locks.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / f".haet-{secrets.token_hex(8)}.tmp"
         self._file = self._path.open("xb")
+        _lock(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self
@@ -35,6 +41,10 @@ class Draft:
 
     def write(self, data: bytes) -> None:
         self._file.write(data)
+
+    def modified_seconds(self) -> float:
+        """When the file was written last, by the clock of the file system."""
+        return os.fstat(self._file.fileno()).st_mtime
 
     def create(self, target: Path) -> None:
         """Give the file its name.
@@ -66,18 +76,33 @@ class Draft:
 
 
 def remove_leftovers(directory: Path, older_than_seconds: float = LEFTOVER_SECONDS) -> None:
-    """Remove drafts that killed writers left in the directory."""
-    deadline = time.time() - older_than_seconds
-    for path in _drafts(directory):
-        try:
-            if path.stat().st_mtime < deadline:
-                path.unlink()
-        except FileNotFoundError:
-            continue  # another process was faster
+    """Remove drafts that killed writers left in the directory: old ones that nobody holds a lock on.
+
+    How old a draft is, the file system says that dates both it and a new file: our own clock may be wrong.
+    """
+    with Draft(directory) as probe:
+        deadline = probe.modified_seconds() - older_than_seconds
+    for path in directory.glob(".haet-*.tmp"):
+        with suppress(OSError):  # another process was faster, or it is not ours to remove
+            descriptor = os.open(path, os.O_RDONLY | _NO_PIPE)
+            try:
+                if os.fstat(descriptor).st_mtime < deadline and _lock(descriptor):
+                    path.unlink()
+            finally:
+                os.close(descriptor)
 
 
-def _drafts(directory: Path) -> Iterator[Path]:
-    return directory.glob(".haet-*.tmp")
+def _lock(descriptor: int) -> bool:
+    """Take the lock of an open file until it is closed. False if another process holds it."""
+    try:
+        import fcntl  # not on Windows, where an open file cannot be removed
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return True  # there are no locks: the age alone decides
+    return True
 
 
 def _sync_directory(directory: Path) -> None:

@@ -17,11 +17,13 @@ from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.dataset import dataset_names, load_dataset
 from haet_eval.energy.choice import open_meters
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.evaluation.workers import CLIENT_MEMORY_BYTES
+from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES
+from haet_eval.incidents import describe, incidents
 from haet_eval.runtimes.folder import abandoned_folders
 from haet_eval.runtimes.interface import Role, WorkerLimits
 
 _GIB: Final = 2**30
+_RESULTS: Final = Path("results")
 _SCARCE_BYTES: Final = 10 * _GIB
 _TOO_LITTLE_BYTES: Final = _GIB
 _GPU_LIMITS: Final = WorkerLimits(memory_bytes=8 * _GIB, processes=256, deadline_seconds=180)
@@ -52,11 +54,12 @@ class Finding:
         return self.state in (State.OK, State.WARNING)
 
 
-def examine(data_dir: Path, *, quick: bool = False) -> Iterator[Finding]:
+def examine(data_dir: Path, results: Path = _RESULTS, *, quick: bool = False) -> Iterator[Finding]:
     """Look at the machine, one finding after the other.
 
     Args:
         data_dir: where the data sets lie.
+        results: where evaluations leave their records and incidents.
         quick: leave out what starts containers.
     """
     yield _python()
@@ -66,6 +69,7 @@ def examine(data_dir: Path, *, quick: bool = False) -> Iterator[Finding]:
     for name in dataset_names():
         yield _dataset(name, data_dir)
     yield _leftovers()
+    yield _incidents(results)
     yield _energy()
     engine_ready = True
     for finding in _engine():
@@ -150,6 +154,19 @@ def _leftovers() -> Finding:
         return Finding("leftovers", State.OK, "none of interrupted runs")
     return Finding(
         "leftovers", State.WARNING, f"folders of {left} interrupted runs", "`haet-eval clean` removes them"
+    )
+
+
+def _incidents(results: Path) -> Finding:
+    """Evaluations that failed on our side, each in a file that says what is known of it."""
+    found = incidents(results)
+    if not found:
+        return Finding("incidents", State.OK, f"no evaluation in {results} has failed on our side")
+    return Finding(
+        "incidents",
+        State.WARNING,
+        f"{len(found)} evaluations failed on our side; the last: {describe(found[-1])}",
+        f"read {found[-1]}; evaluate again what it names; then remove the files",
     )
 
 

@@ -225,7 +225,10 @@ class Parameters(_Part):
 
 
 class Training(_Part):
-    """The train stage, as far as it came. `parameters` and `model` are None where no model came back."""
+    """The train stage, as far as it came. `parameters` and `model` are None where no model came back.
+
+    `wall_seconds` is without `paused_seconds`, in which the evaluation itself was stopped.
+    """
 
     operations: Operations
     histogram: HistogramArtifact
@@ -236,6 +239,7 @@ class Training(_Part):
     upload_bytes: Size
     peak_memory_bytes: Size | None
     messages: Size
+    paused_seconds: Seconds = 0.0
 
 
 class NativeTraining(_Part):
@@ -444,7 +448,7 @@ class Integrity(_Part):
 
 
 class Rank(_Part):
-    """The place among the qualified records that were there when this one was written.
+    """The place among the qualified records that lie beside this one when it is shown; nothing in its file.
 
     Records compete where competition, task, sandbox, data and interval of accuracy are the same. `official`
     says that these were the Docker sandbox and the published data, and that a ranked energy was measured on

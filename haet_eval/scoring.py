@@ -1,6 +1,6 @@
 """From predictions and labels to an accuracy, and from an accuracy to a verdict. Pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from haet_eval.competition import Metric
-from haet_eval.errors import Verdict
+from haet_eval.errors import SubmissionFailure, Verdict
+from haet_eval.record import Uncounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +60,22 @@ def judge(accuracy: float, threshold: float, *, uncounted: bool) -> Verdict:
     if uncounted:
         return Verdict.UNCOUNTABLE
     return Verdict.QUALIFIED if accuracy >= threshold else Verdict.BELOW_THRESHOLD
+
+
+def shortfall(accuracy: float, threshold: float, uncounted: Sequence[Uncounted]) -> SubmissionFailure | None:
+    """Why a submission that trained and predicted does not qualify; None where it does. As `judge` says."""
+    verdict = judge(accuracy, threshold, uncounted=bool(uncounted))
+    if verdict is Verdict.UNCOUNTABLE:
+        return SubmissionFailure(verdict, without_price(uncounted), code="operator-unpriced")
+    if verdict is Verdict.BELOW_THRESHOLD:
+        reason = f"Accuracy {accuracy:.2%} is below the {threshold:.2%} asked for."
+        return SubmissionFailure(verdict, reason, code="below-threshold")
+    return None
+
+
+def without_price(uncounted: Iterable[Uncounted]) -> str:
+    """Why a training cannot be counted."""
+    lines = (
+        f"{line.operator} ({line.calls:,} calls, as in {line.shapes[0]}): {line.hint}" for line in uncounted
+    )
+    return f"The counting standard has no price for {' '.join(lines)}"

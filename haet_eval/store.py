@@ -11,6 +11,7 @@ from typing import Final
 from haet_eval.atomic import Draft, remove_leftovers
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.listing import Listing, explain_fault, list_records
+from haet_eval.ranking import place
 from haet_eval.record import Artifact, Record, from_json, to_json
 from haet_eval.spelling import suggested_path
 
@@ -39,9 +40,7 @@ class Store:
         with self._writing():
             for directory in (self.directory, self.artifacts):
                 directory.mkdir(parents=True, exist_ok=True)
-                remove_leftovers(directory)
-                with Draft(directory):
-                    pass
+                remove_leftovers(directory)  # writes a file there, too
 
     def add(self, record: Record) -> Path:
         """Write a record. Adding it a second time changes nothing.
@@ -62,6 +61,24 @@ class Store:
                 except FileExistsError:
                     return target
         return target
+
+    def ranked(self, record: Record) -> Record:
+        """The record with its rank among those that lie here now; without one if they cannot be listed."""
+        try:
+            return place(record, self.listing().records.values())
+        except UsageProblem:
+            return record
+
+    def take_in(self, other: "Store") -> None:
+        """Copy the artefacts of another directory.
+
+        Raises:
+            EnvironmentProblem: they cannot be written here.
+        """
+        with self._writing():
+            for path in sorted(other.artifacts.glob("*")):
+                if not (self.artifacts / path.name).exists():
+                    self.put_artifact(path, path.name.partition(".")[2])
 
     def put_artifact(self, data: bytes | Path, suffix: str) -> Artifact:
         """Keep bytes, or a copy of a file, as `artifacts/<sha256>.<suffix>`.

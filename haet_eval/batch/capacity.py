@@ -11,7 +11,7 @@ import psutil
 from haet_eval.batch.job import Job
 from haet_eval.competition import Budgets, Competition
 from haet_eval.errors import UsageProblem
-from haet_eval.evaluation.workers import CLIENT_MEMORY_BYTES
+from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES
 
 _MEASURED: Final = {"training_energy", "inference_energy", "training_time"}
 _NVIDIA_DEVICES: Final = Path("/proc/driver/nvidia/gpus")

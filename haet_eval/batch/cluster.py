@@ -92,7 +92,6 @@ class ClusterSite:
         self._resources = {"docker": 1.0} if sandbox == "docker" else {}
         self._resources |= {"GPU": 1.0} if device == "cuda" else {}
         self._topic = f"haet-eval-{secrets.token_hex(8)}"
-        self._entries = store.listing().entries
         self._under_way = UnderWay()
         self._receive = receive
         self._set_aside: dict[str, str] = {}
@@ -113,7 +112,7 @@ class ClusterSite:
     def judge(self, order: Order) -> Outcome:
         try:
             future = self._executor.submit(_judge_on_node, order, self._topic, **self._where())
-            return unpack(future.result(), order.job, self._store, self._entries)
+            return unpack(future.result(), order.job, self._store)
         except NodeProblem as problem:
             self._put_aside(problem)
             raise

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -86,15 +86,17 @@ class Ledger:
             return None
 
     def put_failure(self, identity: Identity, failure: Failure) -> None:
-        """Remember why an evaluation was given up."""
+        """Remember why an evaluation was given up, if the results can be written. The batch says it too."""
         path = self._failure_path(identity)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with Draft(path.parent) as draft:
-            draft.write(json.dumps(asdict(failure), indent=2).encode())
-            draft.replace(path)
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with Draft(path.parent) as draft:
+                draft.write(json.dumps(asdict(failure), indent=2).encode())
+                draft.replace(path)
 
     def forget_failure(self, identity: Identity) -> None:
-        self._failure_path(identity).unlink(missing_ok=True)
+        with suppress(OSError):
+            self._failure_path(identity).unlink()
 
     def _failure_path(self, identity: Identity) -> Path:
         return self._folder / "failures" / f"{identity.key}.json"

@@ -7,9 +7,10 @@ from typing import Final
 
 from haet_eval.batch.job import Job
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.evaluation.keeping import Keeping
 from haet_eval.evaluation.request import Outcome
-from haet_eval.ranking import Entry, place, summarize
 from haet_eval.record import Record, artifacts_of, from_json
+from haet_eval.runtimes.folder import RunFolder
 from haet_eval.store import Store
 
 _NAME: Final = re.compile(r"(?P<digest>[0-9a-f]{64})\.[a-z.]+")
@@ -32,20 +33,19 @@ def pack(outcome: Outcome) -> Parcel:
     )
 
 
-def unpack(parcel: Parcel, job: Job, store: Store, others: list[Entry]) -> Outcome:
-    """Check all of it by its digests, rank the record among the others, and add it to the store and to them.
-
-    The others are passed because listing a folder for each record costs more than anything else here.
+def unpack(parcel: Parcel, job: Job, store: Store) -> Outcome:
+    """Check all of it by its digests, and add it to the store.
 
     Raises:
         EnvironmentProblem: it is not what was asked for, or was changed on the way.
+        KeptElsewhere: the store cannot be written.
     """
     record = _checked(parcel, job)
-    for name, data in parcel.artifacts.items():
-        store.put_artifact(data, name.partition(".")[2])
-    ranked = place(record, others)
-    others.append(summarize(ranked))
-    return Outcome(ranked, store.add(ranked))
+    with RunFolder() as folder:
+        keeping = Keeping(folder, store)
+        for name, data in parcel.artifacts.items():
+            keeping.store.put_artifact(data, name.partition(".")[2])
+        return Outcome(record, keeping.finish(record))
 
 
 def _checked(parcel: Parcel, job: Job) -> Record:

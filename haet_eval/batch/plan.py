@@ -12,7 +12,7 @@ from haet_eval.batch.ledger import Ledger
 from haet_eval.batch.sources import Source
 from haet_eval.competition import Competition, competition_for_task, load_competition
 from haet_eval.errors import InvalidSubmission
-from haet_eval.evaluation.findings import unread_submission
+from haet_eval.evaluation.unpack import digest_of
 from haet_eval.record import Sandbox
 from haet_eval.submission import ArchiveLimits, load_submission
 
@@ -145,10 +145,7 @@ def _refused(source: Source, options: Options, reason: str, ledger: Ledger) -> I
 def _digest(path: Path, options: Options) -> str:
     """The digest that a record of a refused submission has."""
     limits = _limits(load_competition(options.competition) if options.competition else None)
-    try:
-        return load_submission(path, limits).sha256  # only the task is wrong
-    except InvalidSubmission:
-        return unread_submission(path).sha256
+    return digest_of(path, limits)
 
 
 def _job(source: Source, options: Options, rules: _Rules) -> Job:

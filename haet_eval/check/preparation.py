@@ -4,12 +4,9 @@ from haet_eval.check.stand_in_data import stand_in_data
 from haet_eval.competition import Competition
 from haet_eval.data.cifar import NotFetched
 from haet_eval.dataset import load_task_data
-from haet_eval.evaluation.assignment import Assignment
-from haet_eval.evaluation.findings import Findings
-from haet_eval.evaluation.request import Request
-from haet_eval.evaluation.unpacking import read
-from haet_eval.store import Store
-from haet_eval.submission import Submission
+from haet_eval.evaluation.request import Assignment, Request
+from haet_eval.evaluation.unpack import limits_by, rules_asked_for, rules_by_default, task_of
+from haet_eval.submission import Submission, load_submission
 
 
 def read_submission(request: Request) -> tuple[Submission, Competition]:
@@ -19,8 +16,11 @@ def read_submission(request: Request) -> tuple[Submission, Competition]:
         InvalidSubmission: it breaks a rule.
         UsageProblem: there is no such submission, or no such competition.
     """
-    store = Store(request.results)
-    return read(request, Findings(store, request.sandbox, request.device, request.seed))
+    rules = rules_asked_for(request)
+    submission = load_submission(request.submission, limits_by(rules))
+    rules = rules or rules_by_default(request, submission)
+    task_of(request, submission, rules)
+    return submission, rules
 
 
 def assign(request: Request, submission: Submission, competition: Competition) -> tuple[Assignment, bool]:

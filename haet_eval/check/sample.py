@@ -9,17 +9,15 @@ from haet_eval.check.rehearsal import CannotCount, MadeUp, Moment, Rehearsal
 from haet_eval.counting.bill import bill
 from haet_eval.counting.operations import priced
 from haet_eval.errors import SubmissionFailure, Verdict
-from haet_eval.evaluation.assignment import Assignment
-from haet_eval.evaluation.counted import job
-from haet_eval.evaluation.judging import without_price
-from haet_eval.evaluation.workers import Run, executor_threads, open_run
+from haet_eval.evaluation.frame import executor_threads, job
+from haet_eval.evaluation.pair import Pair, open_pair
+from haet_eval.evaluation.request import Assignment
+from haet_eval.evaluation.watch import ending
 from haet_eval.progress import Observer, Tick
 from haet_eval.record import Operations
-from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import Start
-from haet_eval.remote.relay import SubmissionLost
-from haet_eval.runtimes.interface import Role, Runtime
-from haet_eval.scoring import Score, judge, score
+from haet_eval.runtimes.interface import Runtime
+from haet_eval.scoring import Score, score, shortfall, without_price
 
 _COUNTED_BATCHES: Final = 2
 """Batches of prediction where nothing is computed: a second one shows what was left from the first."""
@@ -97,7 +95,7 @@ def take_sample(
     Raises:
         EnvironmentProblem: it cannot be run here.
     """
-    with open_run(runtime, assignment.budgets, {"version": 0}) as run:
+    with open_pair(runtime, assignment.budgets, {"version": 0}) as run:
         sampling = _Sampling(assignment, run, terms, observer, real_data)
         try:
             sampling.run_all()
@@ -105,8 +103,6 @@ def take_sample(
             sampling.sample.stopped = f"after {terms.all_seconds:,.0f} s"
         except CannotCount as problem:
             sampling.sample.stopped = f"where a call cannot be made on made-up values ({problem})"
-        except SubmissionFailure as failure:
-            sampling.take_failure(failure)
         sampling.conclude()
     return sampling.sample
 
@@ -115,7 +111,7 @@ class _Sampling:
     """One sample while it is taken."""
 
     def __init__(
-        self, assignment: Assignment, run: Run, terms: Terms, observer: Observer, real_data: bool
+        self, assignment: Assignment, run: Pair, terms: Terms, observer: Observer, real_data: bool
     ) -> None:
         self.rehearsal = Rehearsal(run.relay.link, run.meter, terms.computed_seconds)
         self.sample = Sample(moments=self.rehearsal.moments, made_up=self.rehearsal.made_up)
@@ -131,22 +127,16 @@ class _Sampling:
         run.relay.use(self._watch, self._report)
 
     def run_all(self) -> None:
-        """Train and predict.
+        """Train and predict, as far as the submission comes.
 
         Raises:
-            SubmissionFailure: the submission has failed.
             CannotCount, _OutOfTime: it is not known how it would go on.
         """
-        watch = self._run.watch
-        try:
+        with ending(self._run.watch) as end:
             self._train()
             self._predict()
-        except ExecutorLost:
-            watch.wait_for_end(Role.EXECUTOR)
-        except SubmissionLost:
-            watch.wait_for_end(Role.SUBMISSION)
-        except SubmissionFailure as failure:
-            raise watch.explained(failure) from None
+        if end.failure:
+            self._take_failure(end.failure)
 
     def _train(self) -> None:
         dataset, budgets, relay = self._assignment.dataset, self._assignment.budgets, self._run.relay
@@ -175,13 +165,11 @@ class _Sampling:
             self._take_score(score(predictions, dataset.test_labels, self._assignment.competition.metric))
 
     def _take_score(self, result: Score) -> None:
-        threshold = self._assignment.task.threshold
         self.sample.score = result
-        if judge(result.accuracy, threshold, uncounted=False) is Verdict.BELOW_THRESHOLD:
-            self.sample.verdict = Verdict.BELOW_THRESHOLD
-            self.sample.reason = f"Accuracy {result.accuracy:.2%} is below the {threshold:.2%} asked for."
+        if below := shortfall(result.accuracy, self._assignment.task.threshold, ()):
+            self.sample.verdict, self.sample.reason = below.verdict, below.reason
 
-    def take_failure(self, failure: SubmissionFailure) -> None:
+    def _take_failure(self, failure: SubmissionFailure) -> None:
         """It failed; where values had been made up, perhaps because of them."""
         log, made_up = self._run.relay.log, self.sample.made_up
         self.sample.verdict, self.sample.reason = failure.verdict, failure.reason

@@ -128,9 +128,12 @@ def _run(
 ) -> ExitCode:
     from haet_eval.batch.run import Batch, Reporting
     from haet_eval.cli.batch_table import tell_end
-    from haet_eval.cli.batch_view import open_view
+    from haet_eval.cli.batch_view import JsonLines, open_view
+    from haet_eval.cli.boundary import say
+    from haet_eval.cli.streams import deliver
 
-    with open_view(as_json=as_json) as view:
+    lines = JsonLines() if as_json else None
+    with open_view(lines) as view:
         reporting = Reporting(view)
 
         def open_site() -> "Site":
@@ -139,9 +142,13 @@ def _run(
             return _local(plan, settings, jobs, reporting.receive)
 
         summary = Batch(plan, settings, ledger, reporting).run(open_site)
-    _print(summary, plan, settings.results, as_json=as_json)
+    lost = lines.lost if lines else deliver(lambda: _print(summary, plan, settings.results))
+    if lost:
+        say(f"Not all could be printed: {lost}. The records are in {settings.results}")
     tell_end(summary)
-    return ExitCode.ENVIRONMENT if summary.given_up or summary.left else ExitCode.QUALIFIED
+    undelivered = as_json and lost
+    failed = summary.given_up or summary.left or undelivered
+    return ExitCode.ENVIRONMENT if failed else ExitCode.QUALIFIED
 
 
 def _settings(
@@ -162,7 +169,7 @@ def _local(
     """This machine, looked at before the first run."""
     from haet_eval.batch.capacity import places, this_machine
     from haet_eval.batch.local import LocalSite
-    from haet_eval.evaluation.sandbox import choose_runtime
+    from haet_eval.runtimes.choice import choose_runtime
 
     identity, machine = plan.jobs[0].identity, this_machine()
     at_once = places(plan.jobs, jobs, machine)
@@ -205,15 +212,13 @@ def _at_once(plan: "Plan", jobs: int | None) -> str:
     return f"here, {places(plan.jobs, jobs, this_machine())} at a time"
 
 
-def _print(summary: "Summary", plan: "Plan", results: Path, *, as_json: bool) -> None:
+def _print(summary: "Summary", plan: "Plan", results: Path) -> None:
     """The outcome, and the leaderboard of what the list asked for."""
     from haet_eval.cli.batch_table import print_outcome
     from haet_eval.cli.leaderboard_table import print_leaderboard
     from haet_eval.reports.rows import make_leaderboard
     from haet_eval.store import Store
 
-    if as_json:
-        return
     print_outcome(summary)
     unofficial = any(item.options.sandbox == "process" for item in plan.items)
     tasks = {item.job.task for item in plan.items if item.job}

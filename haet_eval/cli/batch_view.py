@@ -17,6 +17,7 @@ from rich.text import Text
 from haet_eval.batch.events import Event, Finished, GivenUp, Moved, Noted, Planned, Retried, Started, Watcher
 from haet_eval.batch.plan import State
 from haet_eval.cli.screen import progress_text
+from haet_eval.cli.streams import deliver
 from haet_eval.cli.text import safe
 from haet_eval.errors import Verdict
 from haet_eval.reports.text import printable, readable_accuracy, readable_count
@@ -34,11 +35,11 @@ _NAMES: Final = {
 
 
 @contextmanager
-def open_view(*, as_json: bool) -> Iterator[Watcher]:
-    """The watcher that suits this process's stderr; with `as_json` it also writes JSON lines on stdout."""
+def open_view(lines: "JsonLines | None" = None) -> Iterator[Watcher]:
+    """The watcher that suits this process's stderr; the JSON lines, if any, are told the same."""
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
     if not sys.stderr.isatty() or console.is_dumb_terminal:
-        yield Both(JsonLines(), PlainLines()) if as_json else PlainLines()
+        yield Both(lines, PlainLines()) if lines else PlainLines()
         return
     view = LiveView(console)
     with Live(
@@ -49,7 +50,7 @@ def open_view(*, as_json: bool) -> Iterator[Watcher]:
         redirect_stdout=False,
         redirect_stderr=False,
     ):
-        yield Both(JsonLines(), view) if as_json else view
+        yield Both(lines, view) if lines else view
 
 
 class Both:
@@ -64,11 +65,17 @@ class Both:
 
 
 class JsonLines:
-    """One line on stdout for each event, but for the progress within a run. Counts are decimal strings."""
+    """One line on stdout for each event, but for the progress within a run. Counts are decimal strings.
+
+    `lost` says why the first line that could not be written was lost, and those after it.
+    """
+
+    def __init__(self) -> None:
+        self.lost = ""
 
     def tell(self, event: Event) -> None:
-        if name := _NAMES.get(type(event)):
-            click.echo(json.dumps({"event": name} | _facts(event)))
+        if not self.lost and (name := _NAMES.get(type(event))):
+            self.lost = deliver(lambda: click.echo(json.dumps({"event": name} | _facts(event))))
 
 
 class PlainLines:

@@ -5,12 +5,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from errno import EDQUOT, ENOSPC
+from contextlib import suppress
+from errno import EDQUOT, EMFILE, ENFILE, ENOSPC
 from typing import Final, NoReturn
 
 import click
 
 from haet_eval.cli.lazy_group import CONFIGURATION
+from haet_eval.cli.streams import drop_stdout
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, SubmissionFailure
 from haet_eval.interruption import listening
 from haet_eval.reports.text import printable_lines
@@ -26,8 +28,6 @@ def run_guarded(program: Callable[[], object]) -> int:
     like Ctrl-C: containers and temporary files are cleaned up, unless a second one comes. The traceback of
     an unexpected error is shown where the environment variable HAET_DEBUG is set.
     """
-    if sys.stdout is None:  # closed, as by `>&-`
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     with listening(_leave_at_once):
         return _run(program)
 
@@ -37,24 +37,26 @@ def _run(program: Callable[[], object]) -> int:
         status = program()
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
-        _say("Interrupted.")
+        say("Interrupted.")
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
         error.show(sys.stderr)
         _tell_source(error)
         return ExitCode.USAGE
     except BrokenPipeError:
-        _drop_stdout()
+        drop_stdout()
         return BROKEN_PIPE_STATUS
     except SubmissionFailure as failure:  # of a command that writes no record
-        _say(f"Error: {failure.reason} [{failure.code}]")
+        say(f"Error: {failure.reason} [{failure.code}]")
         return failure.verdict.exit_code
     except HaetError as error:
         return _tell(error)
+    except MemoryError as error:
+        return _tell(_out_of_memory(error))
     except PermissionError as error:
         return _tell(_not_permitted(error))
     except OSError as error:
-        return _tell(_disk_full(error)) if error.errno in (ENOSPC, EDQUOT) else _tell_unexpected(error)
+        return _tell_of_the_system(error)
     except Exception as error:  # the last resort: anything else is a fault of ours
         return _tell_unexpected(error)
     return status if isinstance(status, int) else ExitCode.QUALIFIED
@@ -64,7 +66,8 @@ def _leave_at_once() -> NoReturn:
     """Whatever runs, locks or writes is left as it is; no Python code of it gets to clean up."""
     show_cursor = "\x1b[?25h\n" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else ""
     told = "Interrupted twice: left at once. The next run, or haet-eval clean, removes what is left.\n"
-    os.write(2, (show_cursor + told).encode())
+    with suppress(OSError):  # nobody reads it
+        os.write(2, (show_cursor + told).encode())
     os._exit(ExitCode.INTERRUPTED)
 
 
@@ -74,17 +77,41 @@ def _tell_source(error: click.ClickException) -> None:
         return
     match error.ctx.get_parameter_source(str(error.param.name)):
         case click.core.ParameterSource.ENVIRONMENT:
-            _say(f"Hint: The value comes from the environment variable {error.param.envvar}.")
+            say(f"Hint: The value comes from the environment variable {error.param.envvar}.")
         case click.core.ParameterSource.DEFAULT_MAP:
-            _say(f"Hint: The value comes from {error.ctx.meta[CONFIGURATION].path}.")
+            say(f"Hint: The value comes from {error.ctx.meta[CONFIGURATION].path}.")
 
 
 def _tell(error: HaetError) -> ExitCode:
-    _say(f"Error: {error.message} [{error.code}]")
+    say(f"Error: {error.message} [{error.code}]")
     if error.hint:
-        _say(f"Hint: {error.hint}")
+        say(f"Hint: {error.hint}")
     _traceback_where_wanted()
     return error.exit_code
+
+
+def _tell_of_the_system(error: OSError) -> ExitCode:
+    if error.errno in (ENOSPC, EDQUOT):
+        return _tell(_disk_full(error))
+    if error.errno in (EMFILE, ENFILE):
+        return _tell(_too_many_files(error))
+    return _tell_unexpected(error)
+
+
+def _out_of_memory(error: MemoryError) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"haet-eval ran out of memory: {error}",
+        "Free memory on this machine, or run it where `ulimit -v` says unlimited.",
+        code="out-of-memory",
+    )
+
+
+def _too_many_files(error: OSError) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"{error.filename or 'a file or a connection'} cannot be opened: {error.strerror}",
+        "Allow more with `ulimit -n 1024`, or close what else is open on this machine.",
+        code="too-many-files",
+    )
 
 
 def _not_permitted(error: PermissionError) -> EnvironmentProblem:
@@ -101,7 +128,7 @@ def _disk_full(error: OSError) -> EnvironmentProblem:
     try:
         sys.stdout.flush()
     except OSError:
-        _drop_stdout()
+        drop_stdout()
     return EnvironmentProblem(
         f"{error.filename or 'the output, or a temporary file,'} cannot be written: {error.strerror}",
         f"Make room there or in {tempfile.gettempdir()}, and run the command again.",
@@ -109,14 +136,9 @@ def _disk_full(error: OSError) -> EnvironmentProblem:
     )
 
 
-def _drop_stdout() -> None:
-    """Python flushes stdout at exit, and would complain once more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _tell_unexpected(error: Exception) -> ExitCode:
-    _say(f"Error: haet-eval itself failed: {type(error).__name__}: {error}")
-    _say(
+    say(f"Error: haet-eval itself failed: {type(error).__name__}: {error}")
+    say(
         "This says nothing about the submission. Please report it to the project's issue tracker,"
         " with what the same command prints under HAET_DEBUG=1."
     )
@@ -126,8 +148,9 @@ def _tell_unexpected(error: Exception) -> ExitCode:
 
 def _traceback_where_wanted() -> None:
     if os.environ.get("HAET_DEBUG", "0") != "0":
-        _say(traceback.format_exc())
+        say(traceback.format_exc())
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a message on stderr; control characters in it do nothing to a terminal."""
     click.echo(printable_lines(text), err=True)

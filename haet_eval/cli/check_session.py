@@ -28,8 +28,9 @@ from haet_eval.cli.summary import print_summary
 from haet_eval.errors import ExitCode, InvalidSubmission
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
-from haet_eval.evaluation.sandbox import choose_runtime
+from haet_eval.runtimes.choice import choose_runtime
 from haet_eval.runtimes.leftovers import remove_leftovers
+from haet_eval.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,6 @@ class Session:
             outcome = evaluate(self.request, observer)
         report.record = outcome.record
         if not self.as_json:
-            print_summary(outcome.record, outcome.path)
+            print_summary(Store(self.request.results).ranked(outcome.record), outcome.path)
         if report.estimates is not None:
             self._print(truth_lines(report.estimates, outcome.record))

@@ -94,13 +94,15 @@ def evaluate(
     Exit status: 0 qualified, 1 judged but not qualified, 2 usage, 3 invalid submission,
     4 the environment failed, 5 a limit was exceeded, 130 interrupted.
     """
+    from haet_eval.cli.boundary import say
     from haet_eval.cli.screen import open_screen
+    from haet_eval.cli.streams import deliver
     from haet_eval.cli.summary import print_summary
     from haet_eval.dataset import default_data_dir
     from haet_eval.evaluation.evaluate import evaluate as run
-    from haet_eval.evaluation.metering import Metering
-    from haet_eval.evaluation.request import Request
+    from haet_eval.evaluation.request import Metering, Request
     from haet_eval.record import to_json
+    from haet_eval.store import Store
 
     request = Request(
         submission=submission,
@@ -120,8 +122,16 @@ def evaluate(
     )
     with open_screen() as observer:
         outcome = run(request, observer)
-    if as_json:
-        click.echo(to_json(outcome.record), nl=False)
-    else:
-        print_summary(outcome.record, outcome.path)
+
+    def show() -> None:
+        record = Store(results).ranked(outcome.record)
+        if as_json:
+            click.echo(to_json(record), nl=False)
+        else:
+            print_summary(record, outcome.path)
+
+    if problem := deliver(show):
+        say(f"The result could not be printed: {problem}. Its record is {outcome.path}")
+        if as_json:
+            return ExitCode.ENVIRONMENT
     return outcome.record.status.verdict.exit_code

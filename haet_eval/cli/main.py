@@ -11,9 +11,10 @@ from haet_eval import __version__
 from haet_eval.cli.boundary import run_guarded
 from haet_eval.cli.encoding import use_plain_text_where_needed
 from haet_eval.cli.lazy_group import CONFIGURATION, LazyCommand, LazyGroup
+from haet_eval.cli.streams import hold_streams
 
 _HELP = """Judge training code: run a submission, count every operation of its training, check the
-accuracy of the trained model, and write a ranked record.
+accuracy of the trained model, write a record, and rank it.
 
 `haet-eval SUBMISSION` evaluates a .zip file or a folder, as `haet-eval evaluate SUBMISSION` does.
 
@@ -91,6 +92,7 @@ cli: Final = _CONFIG(
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit status."""
+    hold_streams()
     use_plain_text_where_needed()
     if "_HAET_EVAL_COMPLETE" in os.environ:  # a shell asks
         import haet_eval.cli.completion  # noqa: F401 its shells are known from here on

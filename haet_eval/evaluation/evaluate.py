@@ -1,153 +1,164 @@
-"""One evaluation, from an archive to a ranked record: unpack, train, predict, score, record."""
+"""One evaluation, from an archive to its record: unpack, train, predict, score, record."""
 
-import dataclasses
+from collections.abc import Iterator
+from dataclasses import replace
 
-from haet_eval.dataset import Dataset
-from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
-from haet_eval.evaluation import counted, native
-from haet_eval.evaluation.assignment import Assignment
+import numpy as np
+import numpy.typing as npt
+
+from haet_eval.errors import UsageProblem, Verdict
 from haet_eval.evaluation.audit import conclude, redraw, with_audit
-from haet_eval.evaluation.findings import Findings
-from haet_eval.evaluation.judging import score_predictions
-from haet_eval.evaluation.options import check_options
+from haet_eval.evaluation.compose import compose
+from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.heard import Heard
+from haet_eval.evaluation.keeping import Keeping, KeptElsewhere
 from haet_eval.evaluation.repetition import as_run, merge, seeds
-from haet_eval.evaluation.request import Outcome, Request
-from haet_eval.evaluation.sandbox import choose_runtime
-from haet_eval.evaluation.unpacking import unpack
-from haet_eval.interruption import check, deferred, received
+from haet_eval.evaluation.request import Assignment, Outcome, Request, check_options
+from haet_eval.evaluation.results import Ran, Scored, Unpacked
+from haet_eval.evaluation.run import run
+from haet_eval.evaluation.score import score_predictions
+from haet_eval.evaluation.unpack import unpack
+from haet_eval.evaluation.watch import interrupted
+from haet_eval.incidents import put_incident
+from haet_eval.interruption import check, deferred
 from haet_eval.progress import Observer, Silent
-from haet_eval.ranking import place
 from haet_eval.record import Record
+from haet_eval.runtimes.choice import choose_runtime
+from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.leftovers import remove_leftovers
 from haet_eval.store import Store
 
 
 @deferred()
 def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
-    """Judge one submission and write its record.
+    """Judge one submission and write its record, which is not ranked: see `Store.ranked`.
 
     Where signals are listened to (`interruption`), the first ends it in order, with a record that says so.
 
     Raises:
-        HaetError: it could not be judged; no record is written.
+        HaetError: it could not be judged; no record is written, but an incident (`incidents`) where that was
+            not the user's doing. Of several runs, those that are over are kept: the same request goes on.
+        KeptElsewhere: it was judged, and the record cannot be put into the results.
         KeyboardInterrupt: it was interrupted before the submission had been read; no record is written.
     """
-    watcher = observer or Silent()
-    store = Store(request.results)
-    store.prepare()
-    attempts: list[Findings] = []
-    records: list[Record] = []
+    heard = Heard(observer or Silent())
+    results = Store(request.results)
+    results.prepare()
+    try:
+        with RunFolder() as folder:
+            keeping = Keeping(folder, results)
+            record = _record(request, keeping, heard)
+            heard.stage("record")
+            return Outcome(record, keeping.finish(record))
+    except (UsageProblem, KeptElsewhere):
+        raise
+    except Exception as error:
+        facts = {"stage": heard.reached, "submission": str(request.submission), "sandbox": request.sandbox}
+        log = {"head": heard.log.head, "tail": heard.log.tail}
+        if path := put_incident(request.results, error, facts | {"device": request.device, "log": log}):
+            heard.note(f"What is known of this is in {path}")
+        raise
+
+
+def _record(request: Request, keeping: Keeping, heard: Heard) -> Record:
+    check()
+    unpacked = unpack(request, heard)
+    if unpacked.assignment is None:
+        return compose(request, request.seed, unpacked, heard)
+    check_options(request, unpacked.assignment.competition)
+    records = list(_runs(request, unpacked, unpacked.assignment, keeping, heard))
+    assignment, first = unpacked.assignment, records[0]
+    runs = assignment.competition.runs
+    record = first if len(records) == 1 else merge(records, runs, assignment.task.threshold)
+    if request.split_seed is None:
+        return record
+    if first.evaluation is None or record.status.verdict is Verdict.INTERRUPTED:
+        heard.note("There is nothing to audit: the run did not come to predictions.")
+        return record
+    work = Work(assignment, first.environment.seed, request.device, keeping.store, heard.of_a_run())
+    return _audit(request, request.split_seed, unpacked, work, record, first)
+
+
+def _runs(
+    request: Request, unpacked: Unpacked, assignment: Assignment, keeping: Keeping, heard: Heard
+) -> Iterator[Record]:
+    """The record of each run, until one is interrupted; what an earlier evaluation kept is not run again."""
+    several = request.runs > 1
+    kept = keeping.finished_runs(request, assignment) if several else {}
     for number, seed in enumerate(seeds(request.seed, request.runs), start=1):
-        if request.runs > 1:
-            watcher.note(f"run {number} of {request.runs}, seed {seed}")
-        attempts.append(_findings(attempts, Findings(store, request.sandbox, request.device, seed)))
-        records.append(attempt(request, attempts[-1], watcher))
-        if attempts[-1].stage == "unpack" or records[-1].status.verdict is Verdict.INTERRUPTED:
-            break  # no seed would change that
-    record = records[0] if len(records) == 1 else _merge(records, attempts[0])
-    if request.split_seed is not None:
-        record = _audit(request, request.split_seed, record, records[0], attempts[0], watcher)
-    watcher.stage("record")
-    record = place(record, store.listing().records.values())
-    return Outcome(record, store.add(record))
+        if several:
+            over = ": it is over, and was kept" if seed in kept else ""
+            heard.note(f"run {number} of {request.runs}, seed {seed}{over}")
+        if seed in kept:
+            yield kept[seed]
+            continue
+        work = Work(assignment, seed, request.device, keeping.store, heard.of_a_run())
+        record, _ = _attempt(request, unpacked, work)
+        yield record
+        if record.status.verdict is Verdict.INTERRUPTED:
+            return  # no seed would change that
+        if several:
+            keeping.keep_run(record)
 
 
-def _findings(earlier: list[Findings], fresh: Findings) -> Findings:
-    """The fresh ones of a further run, with what is the same in all runs: it may end before it begins."""
-    if not earlier:
-        return fresh
-    first = earlier[0]
-    return dataclasses.replace(
-        fresh, submission=first.submission, competition=first.competition, dataset=first.dataset
-    )
-
-
-def _merge(records: list[Record], findings: Findings) -> Record:
-    assert findings.competition is not None
-    assert findings.submission is not None
-    rules = findings.competition
-    return merge(records, rules.runs, rules.task(findings.submission.task).threshold)
-
-
-def _audit(
-    request: Request, seed: int, record: Record, audited: Record, first: Findings, observer: Observer
-) -> Record:
-    """The record with the audit of its first run, if that one predicted."""
-    if first.evaluation is None or first.dataset is None or record.status.verdict is Verdict.INTERRUPTED:
-        observer.note("There is nothing to audit: the run did not come to predictions.")
-        return record
-    observer.note(f"audit: training again on another split of the images, drawn with seed {seed}")
-    drawn = redraw(first.dataset, seed)
-    findings = Findings(first.store, request.sandbox, request.device, audited.environment.seed)
+def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, npt.NDArray[np.int64] | None]:
+    """Run and judge a submission once; the record is not ranked yet. Also its predictions, if it made any."""
+    ran: Ran | None = None
+    scored: Scored | None = None
+    interruption = labels = None
     try:
-        again = attempt(request, findings, observer, drawn.dataset)
-    except EnvironmentProblem as problem:
-        observer.note(f"The audit could not be made: {problem.message}. The record is without it.")
-        return record
-    if again.status.verdict is Verdict.INTERRUPTED:
-        observer.note("The audit was interrupted: the record is without it.")
-        return record
-    return with_audit(record, conclude(as_run(audited), as_run(again), drawn, seed, findings.predictions))
-
-
-def attempt(
-    request: Request, findings: Findings, observer: Observer, other_data: Dataset | None = None
-) -> Record:
-    """Run and judge a submission once, with the seed of the findings; the record is not ranked yet.
-
-    `other_data` stands for the data set of the task.
-    """
-    try:
-        check()
-        assignment = unpack(request, findings, observer)
-        if other_data is not None:
-            assignment = dataclasses.replace(assignment, dataset=other_data)
-            findings.dataset = other_data
-        check_options(request, assignment.competition)
         check()
         runtime = choose_runtime(request.sandbox, request.device, request.hosts)
         remove_leftovers()
-        if assignment.competition.runner == "native":
-            predictions = native.train_and_predict(assignment, runtime, findings, observer, request.metering)
-        else:
-            predictions = counted.train_and_predict(assignment, runtime, findings, observer)
-        failure = score_predictions(assignment, predictions, findings, observer)
-        if request.count and findings.native is not None:
-            _count_too(request, assignment, findings, observer)
-        findings.stage = "record"
-    except SubmissionFailure as raised:
-        failure = raised
+        ran = run(work, runtime, work.assignment.competition.runner, request.metering)
+        if ran.predicted and ran.predicted.labels is not None and ran.failure is None:
+            training, labels = ran.trained.training, ran.predicted.labels
+            uncounted = training.operations.uncounted if training else ()
+            scored = score_predictions(work, labels, ran.predicted.operations, uncounted)
+            if request.count and ran.runner == "native":
+                ran = _counted_too(request, work, ran)
     except KeyboardInterrupt:
-        if findings.submission is None:
-            raise
-        failure = SubmissionFailure(Verdict.INTERRUPTED, _interruption(), code="interrupted")
-    return findings.record(failure)
+        interruption = interrupted()
+    return compose(request, work.seed, unpacked, work.heard, ran, scored, interruption), labels
 
 
-def _interruption() -> str:
-    signal = received()
-    by = f" ({signal.name})" if signal else ""
-    return f"The evaluation was interrupted{by}. This says nothing about the submission: evaluate it again."
+def _audit(
+    request: Request, seed: int, unpacked: Unpacked, work: Work, record: Record, audited: Record
+) -> Record:
+    """The record with the audit of its first run, which has predicted."""
+    observer = work.heard
+    observer.note(f"audit: training again on another split of the images, drawn with seed {seed}")
+    try:
+        drawn = redraw(work.assignment.dataset, seed)
+        other = replace(work.assignment, dataset=drawn.dataset)
+        again, predictions = _attempt(
+            request, replace(unpacked, assignment=other), replace(work, assignment=other)
+        )
+        if again.status.verdict is not Verdict.INTERRUPTED:
+            found = conclude(as_run(audited), as_run(again), drawn, seed, predictions)
+            return with_audit(record, found)
+        observer.note("The audit was interrupted: the record is without it.")
+    except Exception as error:  # whatever it is: the run that was to be audited is over, and stays
+        observer.note(f"The audit could not be made: {error}. The record is without it.")
+    return record
 
 
-def _count_too(request: Request, assignment: Assignment, findings: Findings, observer: Observer) -> None:
-    """Train with the same seed on handles: what that costs is added to the findings, and judges nothing."""
-    assert findings.native is not None
-    again = Findings(findings.store, findings.sandbox, findings.device, findings.seed)
+def _counted_too(request: Request, work: Work, ran: Ran) -> Ran:
+    """The native run with what the same training costs on handles; that judges nothing."""
+    observer = work.heard
     observer.note("Training again with the same seed, to count its operations.")
     try:
         runtime = choose_runtime(request.sandbox, request.device)
-        counted.train_and_predict(assignment, runtime, again, observer)
-    except SubmissionFailure as failure:
-        observer.note(f"The training could not be counted: {failure.verdict}. {failure.reason}")
-    except EnvironmentProblem as problem:
-        observer.note(
-            f"The training could not be counted: {problem.message}. The record is without its count."
-        )
-        return
-    except KeyboardInterrupt:
+        again = run(replace(work, heard=Heard(observer)), runtime, "counted", request.metering)
+    except Exception as error:  # whatever it is: the native run is over, and stays
+        observer.note(f"The training could not be counted: {error}. The record is without its count.")
+        return ran
+    if again.failure and again.failure.verdict is Verdict.INTERRUPTED:
         observer.note("The second training was interrupted: the record is without its count.")
-        return
-    findings.training, findings.trace = again.training, again.trace
-    if again.training and again.training.model and again.training.model != findings.native.model:
+        return ran
+    if again.failure:
+        observer.note(f"The training could not be counted: {again.failure.verdict}. {again.failure.reason}")
+    counted, native = again.trained.training, ran.trained.native
+    if counted and native and counted.model and counted.model != native.model:
         observer.note("The counted training gave other weights than the native one.")
+    return replace(ran, trained=replace(ran.trained, training=counted), trace=again.trace)

@@ -1,10 +1,36 @@
-"""What is asked of an evaluation, and what it gives."""
+"""What is asked of an evaluation, what of it the rules leave room for, and what it works on and gives."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from haet_eval.evaluation.metering import AS_RANKED, Metering
-from haet_eval.record import Record, Sandbox
+from haet_eval.competition import Budgets, Competition, Ranking, Task
+from haet_eval.dataset import Dataset
+from haet_eval.energy.choice import Choice
+from haet_eval.errors import UsageProblem
+from haet_eval.record import EnergyPhase, Record, Sandbox
+from haet_eval.submission import Submission
+
+PHASE_OF_RANKING: Final[Mapping[str, EnergyPhase]] = {
+    "training_energy": "train",
+    "inference_energy": "predict",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """How energy is measured. `choice` None stands for `auto` where energy is ranked, else for not at all."""
+
+    choice: Choice | None = None
+    cpu_watts: float | None = None
+
+    def meters(self, ranking: Ranking) -> Choice | None:
+        """Those of a run under rules that rank by this."""
+        return self.choice or ("auto" if ranking in PHASE_OF_RANKING else None)
+
+
+AS_RANKED: Final = Metering()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +62,73 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """A submission with the rules and the data that it is judged by."""
+
+    submission: Submission
+    competition: Competition
+    task: Task
+    budgets: Budgets
+    dataset: Dataset
+
+    @property
+    def iterations(self) -> int:
+        """How often the test images are predicted: one pass uses too little energy to be measured well."""
+        rules = self.competition
+        return rules.inference_iterations if rules.ranking == "inference_energy" else 1
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The record, as it was written to `path`."""
 
     record: Record
     path: Path
+
+
+def check_options(request: Request, rules: Competition) -> None:
+    """Raises UsageProblem for options of native runs where the competition counts."""
+    metering = request.metering
+    given = {
+        "--count": request.count,
+        "--energy": metering.choice is not None,
+        "--cpu-watts": metering.cpu_watts is not None,
+        "--hosts": bool(request.hosts),
+    }
+    for option, is_given in given.items():
+        if is_given and rules.runner == "counted":
+            raise UsageProblem(
+                f"{option} is for trainings on plain tensors, and {rules.name} counts operations",
+                f"Leave {option} out, or choose a competition that ranks time or energy with --competition.",
+                code="option-runner",
+            )
+    if request.split_seed is not None and request.test_data is not None:
+        raise UsageProblem(
+            "--audit trains on images of the test set with their labels, and --test-data is secret",
+            "Leave --audit out: it looks for labels of test sets that are known.",
+            code="audit-secret",
+        )
+    if request.hosts:
+        _check_hosts(request, rules)
+
+
+def _check_hosts(request: Request, rules: Competition) -> None:
+    """Raises UsageProblem where the nodes cannot run on the hosts that were named."""
+    if request.sandbox != "process":
+        raise UsageProblem(
+            "--hosts starts processes on other machines, not containers",
+            "Add --sandbox process; such records are not official. Without --hosts all nodes are here.",
+            code="hosts-sandbox",
+        )
+    if len(request.hosts) != rules.nodes:
+        raise UsageProblem(
+            f"--hosts names {len(request.hosts)} hosts, and {rules.name} trains on {rules.nodes} nodes",
+            "Name a host for each node; one host may be named more than once.",
+            code="hosts-number",
+        )
+    if request.metering.meters(rules.ranking) not in (None, "none"):
+        raise UsageProblem(
+            "energy is measured on this machine, and --hosts trains on others",
+            "Add --energy none, or leave --hosts out.",
+            code="hosts-energy",
+        )

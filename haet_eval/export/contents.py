@@ -9,7 +9,7 @@ from typing import Final
 from haet_eval.competition import Competition, Limits, builtin_competitions, load_competition
 from haet_eval.competition.loading import builtin_text
 from haet_eval.errors import SubmissionFailure, UsageProblem
-from haet_eval.evaluation.findings import unread_submission
+from haet_eval.evaluation.unpack import unread_submission
 from haet_eval.record import Artifact, Record, artifacts_of
 from haet_eval.signing import signature_path
 from haet_eval.store import Store, read_record

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
-from haet_eval.remote.messages import Failed, Message, Report, decode_untrusted
+from haet_eval.remote.messages import Failed, Job, Message, Report, decode_untrusted
 
 _SHORT: Final = 200
 _MOST: Final = 2**50
@@ -13,26 +13,16 @@ _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Count = Annotated[int, Field(ge=0, le=_MOST)]
 
 
-class Setting(Message):
-    """To a node: what to do. The training images, uint8, and their labels, int64, follow.
+class Setting(Job):
+    """To a node: its job. The training images, uint8, and their labels, int64, follow.
 
     Attributes:
-        files: the submission's own, by path.
-        images: shape of the training images.
         checkpoints: whether the model last given to `task.checkpoint` counts when the time is over.
         node: which of the nodes this is; node 0 hands in the model and predicts.
     """
 
     kind: Literal["setting"] = "setting"
-    files: dict[str, str]
-    module: str
-    function: str
-    images: tuple[int, ...]
-    num_classes: int
-    seed: int
-    device: str
     threads: int
-    time_budget_seconds: float
     checkpoints: bool
     node: int
 

@@ -88,7 +88,15 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Raises EnvironmentProblem if what went wrong in the block is that the folder is gone."""
+        gone = isinstance(error, OSError | EnvironmentProblem) and not self.path.exists()
         self.close()
+        if gone:
+            raise EnvironmentProblem(
+                f"the folder {self.path} was removed while a run used it",
+                "keep what cleans up temporary files away from folders that are in use, and run it again",
+                code="run-folder-removed",
+            ) from error
 
 
 def is_abandoned(folder: Path) -> bool:
@@ -103,6 +111,20 @@ def is_abandoned(folder: Path) -> bool:
         return False
     os.close(lock)
     return True
+
+
+def place_of(folder: Path) -> str:
+    """Which folder this one lies in, told apart from folders of the same name elsewhere.
+
+    A job may have a /tmp of its own (systemd's PrivateTmp, Slurm, a container). Only whoever sees the same
+    folder around it can say that a folder is not there. Empty where that cannot be found out.
+    """
+    try:
+        around = folder.parent.stat()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+    return f"{boot} {around.st_dev}:{around.st_ino}"
 
 
 def abandoned_folders() -> Iterator[Path]:

@@ -25,6 +25,8 @@ from haet_eval.runtimes.interface import Exit, MeetingPoint, Network, Role, Work
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _END_SECONDS = 60
 _SIGKILL = 9
+_CODE_BYTES = 8 << 30
+"""Addresses that torch takes for code, threads and arenas, most of them without memory."""
 _GPUS = "CUDA_VISIBLE_DEVICES"
 
 
@@ -122,6 +124,7 @@ class ProcessRuntime:
         environment: Mapping[str, str],
         network: Network = None,  # noqa: ARG002 a local process reaches what its user does
     ) -> ProcessWorker:
+        _check_own_limits(limits)
         home = socket_path.parent.with_name(f"{socket_path.parent.name}-home")
         home.mkdir(exist_ok=True)
         folders = {"HOME": str(home), "TMPDIR": str(home)}
@@ -161,6 +164,30 @@ class ProcessRuntime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check_own_limits(limits: WorkerLimits) -> None:
+    """What limits haet-eval limits its workers: they would be judged for limits that are not theirs.
+
+    Raises:
+        EnvironmentProblem: a limit of the shell is lower than what a worker may use.
+    """
+    import resource  # not on Windows, where no submission is run
+
+    files, space = (resource.getrlimit(kind)[1] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_AS))
+    if files != resource.RLIM_INFINITY and files < limits.open_files:
+        raise EnvironmentProblem(
+            f"a process may open {files} files here, and a worker {limits.open_files}",
+            f"run it where `ulimit -Hn` says {limits.open_files} or more",
+            code="own-limit",
+        )
+    needed = limits.memory_bytes + _CODE_BYTES
+    if space != resource.RLIM_INFINITY and space < needed:
+        raise EnvironmentProblem(
+            f"a process may have {space >> 20:,} MiB of addresses here, and a worker needs {needed >> 20:,}",
+            "run it where `ulimit -Hv` says unlimited",
+            code="own-limit",
+        )
 
 
 def supervised(limits: WorkerLimits, command: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from haet_eval.competition import Budgets, Competition, Task
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
-from haet_eval.evaluation.workers import GRACE_SECONDS
+from haet_eval.evaluation.watch import GRACE_SECONDS
 from haet_eval.record import Evaluation, NativeTraining, Record, Training
 from haet_eval.scoring import judge, score
 from haet_eval.verification.check import Check, differs, holds, same, unchecked

@@ -8,13 +8,13 @@ from typing import Any, Final
 from haet_eval.competition import Budgets
 from haet_eval.dataset import Dataset
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.evaluation.findings import cpu_name
-from haet_eval.evaluation.sandbox import choose_runtime
-from haet_eval.evaluation.workers import open_executor
+from haet_eval.evaluation.compose import cpu_name
+from haet_eval.evaluation.pair import open_executor
 from haet_eval.record import Environment, Record, Sandbox
 from haet_eval.remote.messages import Start
 from haet_eval.remote.replay import Departure, Replay, replay
 from haet_eval.remote.trace import BrokenTrace, trace_version
+from haet_eval.runtimes.choice import choose_runtime
 from haet_eval.verification.check import Check, differs, holds, unchecked
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.machine import Machine, compare_labels, compare_weights, note

@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from haet_eval.competition import Limits, load_competition
-from haet_eval.errors import SubmissionFailure, UsageProblem
+from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.findings import unread_submission
 from haet_eval.evaluation.repetition import split
 from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.unpack import digest_of
 from haet_eval.progress import Observer
 from haet_eval.record import Record, Training
 from haet_eval.store import Store
-from haet_eval.submission import ArchiveLimits, load_submission
 from haet_eval.verification.check import Check, holds, same, unchecked
 from haet_eval.verification.machine import compare_weights, note
 from haet_eval.verification.replaying import machine_of
@@ -39,7 +38,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
     """
     rules = again.competition or (record.competition.name if record.competition else None)
     limits = load_competition(rules).limits if rules else Limits()
-    digest = _digest(again.submission, limits.for_archives())
+    digest = digest_of(again.submission, limits.for_archives())
     if digest != record.submission.sha256:
         raise UsageProblem(
             f"{again.submission} is not the submission of record {record.record_id}: its digest is"
@@ -53,7 +52,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         test_data=again.test_data,
         results=again.results,
         competition=rules,
-        task=record.submission.task,
+        task=record.submission.task or None,  # "" in records of 0.1.0 whose archive could not be read
         sandbox=record.environment.sandbox,
         seed=record.environment.seed,
         device=record.environment.device,
@@ -133,10 +132,3 @@ def _compare_accuracy(stated: Record, found: Record, other: list[str]) -> Iterat
         yield unchecked("accuracy", f"{now.accuracy:.2%} instead of {before.accuracy:.2%}{note(other)}")
     else:
         yield same("accuracy", before.predictions.sha256, now.predictions.sha256, "")
-
-
-def _digest(path: Path, limits: ArchiveLimits) -> str:
-    try:
-        return load_submission(path, limits).sha256
-    except SubmissionFailure:
-        return unread_submission(path).sha256

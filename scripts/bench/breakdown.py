@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from haet_eval.competition import Budgets
-from haet_eval.evaluation.workers import open_run
+from haet_eval.evaluation.pair import open_pair
 from haet_eval.remote.connection import Connection
 from haet_eval.remote.executor.executor import Executor
 from haet_eval.remote.executor.kernel import Run
@@ -73,7 +73,7 @@ def through_handles(name: str, steps: int) -> Seconds:
     told: list[dict[str, float]] = []
     marks: list[Seconds] = []
     with ExitStack() as stack:
-        run = stack.enter_context(open_run(ProcessRuntime(), Budgets(cpus=1), {"images": IMAGES.shape}))
+        run = stack.enter_context(open_pair(ProcessRuntime(), Budgets(cpus=1), {"images": IMAGES.shape}))
         clocks = {
             "meter": stack.enter_context(Clock(run.meter, "accept")),
             "trace": stack.enter_context(Clock(run.trace, "add")),

@@ -20,7 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from haet_eval.competition import Budgets
-from haet_eval.evaluation.workers import executor_threads, open_run
+from haet_eval.evaluation.frame import executor_threads
+from haet_eval.evaluation.pair import open_pair
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.environment import EXECUTOR
 from haet_eval.runtimes.process import ProcessRuntime
@@ -96,7 +97,7 @@ def time_handles(threads: int) -> dict[str, float]:
         found[values["name"]] = float(values["milliseconds"])
 
     source = Path(__file__).with_name("steps.py").read_text(encoding="utf-8")
-    with open_run(ProcessRuntime(), budgets, {}) as run:
+    with open_pair(ProcessRuntime(), budgets, {}) as run:
         run.relay.use(run.watch.look, report)
         run.relay.start(Start(device="cpu", threads=executor_threads(budgets)), [IMAGES, LABELS])
         run.watch.begin("train", budgets.wall_seconds)

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import torch
 
 from haet_eval.competition import Budgets
-from haet_eval.evaluation.workers import open_run
+from haet_eval.evaluation.pair import open_pair
 from haet_eval.remote.messages import Start
 from haet_eval.runtimes.environment import EXECUTOR
 from haet_eval.runtimes.process import ProcessRuntime
@@ -66,7 +66,7 @@ def through_handles(name: str) -> tuple[int, dict[str, int]]:
 
     steps = Path(__file__).with_name("steps.py").read_text(encoding="utf-8")
     files = {"steps.py": steps, "entry.py": _ENTRY.format(name=name)}
-    with open_run(ProcessRuntime(), Budgets(cpus=1), {}) as run:
+    with open_pair(ProcessRuntime(), Budgets(cpus=1), {}) as run:
         run.relay.use(run.watch.look, report)
         run.relay.start(Start(device="cpu", threads=1), [IMAGES, LABELS])
         run.watch.begin("train", 600)

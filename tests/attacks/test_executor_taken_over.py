@@ -15,14 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.competition import load_competition
 from haet_eval.counting.signature import TensorMeta
-from haet_eval.dataset import load_dataset
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
-from haet_eval.evaluation.assignment import Assignment
-from haet_eval.evaluation.counted import train_and_predict
-from haet_eval.evaluation.findings import Findings
-from haet_eval.evaluation.judging import score_predictions
+from haet_eval.evaluation.compose import compose
+from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.heard import Heard
+from haet_eval.evaluation.request import Request
+from haet_eval.evaluation.run import run_counted
+from haet_eval.evaluation.score import score_predictions
+from haet_eval.evaluation.unpack import unpack
 from haet_eval.progress import Silent
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLost
@@ -33,7 +34,6 @@ from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import Role
 from haet_eval.runtimes.process import ProcessRuntime
 from haet_eval.store import Store
-from haet_eval.submission import load_submission
 from haet_eval.verification.check import Check, Result
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.replaying import Place, check_replay
@@ -272,17 +272,18 @@ CLIENT = (*PYTHON, str(sandbox_folder() / "submission.py"))
 def faked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of a linear model far below the threshold, in whose place the executor has predicted."""
     folder = tmp_path_factory.mktemp("faked")
-    rules, store = load_competition("digits"), Store(folder / "results")
+    store, heard = Store(folder / "results"), Heard(Silent())
     store.prepare()
-    findings = Findings(store, "process", "cpu", 0, competition=rules)
-    findings.submission = load_submission(Path(__file__).parents[1] / "fixtures" / "linear")
-    findings.dataset = load_dataset("digits", folder)
-    task = rules.task("digits")
-    work = Assignment(findings.submission, rules, task, task.budgets, findings.dataset)
-    runtime = ProcessRuntime(mains={Role.EXECUTOR: LIAR, Role.SUBMISSION: CLIENT})
-    predictions = train_and_predict(work, runtime, findings, Silent())
-    failure = score_predictions(work, predictions, findings, Silent())
-    return store.add(findings.record(failure))
+    linear = Path(__file__).parents[1] / "fixtures" / "linear"
+    request = Request(linear, folder, store.directory, sandbox="process")
+    unpacked = unpack(request, heard)
+    assert unpacked.assignment is not None
+    work = Work(unpacked.assignment, request.seed, request.device, store, heard)
+    ran = run_counted(work, ProcessRuntime(mains={Role.EXECUTOR: LIAR, Role.SUBMISSION: CLIENT}))
+    assert ran.predicted is not None
+    assert ran.predicted.labels is not None
+    scored = score_predictions(work, ran.predicted.labels, ran.predicted.operations, ())
+    return store.add(compose(request, request.seed, unpacked, heard, ran, scored))
 
 
 def checks(path: Path, *, replaying: bool) -> dict[str, Check]:

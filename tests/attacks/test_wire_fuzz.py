@@ -15,9 +15,10 @@ import pytest
 from haet_eval.competition import Budgets, load_competition
 from haet_eval.dataset import load_dataset
 from haet_eval.errors import SubmissionFailure, Verdict
-from haet_eval.evaluation.assignment import Assignment
-from haet_eval.evaluation.counted import train_and_predict
-from haet_eval.evaluation.findings import Findings
+from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.heard import Heard
+from haet_eval.evaluation.request import Assignment
+from haet_eval.evaluation.run import run_counted
 from haet_eval.progress import Silent
 from haet_eval.runtimes.folder import abandoned_folders
 from haet_eval.runtimes.interface import Role
@@ -44,11 +45,11 @@ def test_mutated_frames_of_a_real_client_get_typed_errors(honest: Attack) -> Non
     assert after_bytes - before_bytes < MORE_MEMORY_BYTES
 
 
-def run_raw_client(way: str, folder: Path) -> tuple[SubmissionFailure, Findings]:
-    """Evaluate a submission whose process is `raw_client.py`; returns how it failed."""
+def run_raw_client(way: str, folder: Path) -> tuple[SubmissionFailure, Heard]:
+    """Evaluate a submission whose process is `raw_client.py`; returns how it failed, and what was heard."""
     store = Store(folder / "results")
     store.prepare()
-    findings = Findings(store, "process", "cpu", 0)
+    heard = Heard(Silent())
     competition = load_competition("digits")
     dataset = load_dataset("digits", folder)
     submission = load_submission(FOLDER.parent / "fixtures" / "linear")
@@ -57,9 +58,9 @@ def run_raw_client(way: str, folder: Path) -> tuple[SubmissionFailure, Findings]
         Role.EXECUTOR: (sys.executable, "-I", str(FOLDER / "idle_executor.py")),
         Role.SUBMISSION: (sys.executable, "-I", str(FOLDER / "raw_client.py"), way),
     }
-    with pytest.raises(SubmissionFailure) as caught:
-        train_and_predict(assignment, ProcessRuntime(mains=mains), findings, Silent())
-    return caught.value, findings
+    ran = run_counted(Work(assignment, 0, "cpu", store, heard), ProcessRuntime(mains=mains))
+    assert ran.failure is not None
+    return ran.failure, heard
 
 
 WAYS = {
@@ -99,8 +100,8 @@ def test_a_client_of_its_own_making_gets_a_verdict(way: str, tmp_path: Path) -> 
 
 
 def test_of_a_flood_of_output_head_and_tail_are_kept(tmp_path: Path) -> None:
-    _, findings = run_raw_client("a_flood_of_output", tmp_path)
-    log = findings.log
+    _, heard = run_raw_client("a_flood_of_output", tmp_path)
+    log = heard.log
     assert log.head.startswith("line 0\n")
     assert "line 0\n" not in log.tail
     assert len(log.head) == len(log.tail) == 16 << 10

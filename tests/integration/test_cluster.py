@@ -12,9 +12,9 @@ import pytest
 from haet_eval.energy.choice import Choice
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.metering import Metering
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Metering, Outcome, Request
 from haet_eval.record import Sandbox
+from haet_eval.store import Store
 from tests.fixtures.submissions import write_native_competition, write_submission
 
 EXAMPLE = Path(__file__).parents[2] / "submissions" / "digits-ddp"
@@ -49,7 +49,8 @@ def judge(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Outco
 
 @pytest.mark.slow
 def test_data_parallel_training_on_two_nodes(judge: Callable[..., Outcome]) -> None:
-    record = judge(EXAMPLE).record
+    outcome = judge(EXAMPLE)
+    record = outcome.record
     assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
     assert record.native is not None
     assert record.native.nodes == 2
@@ -57,7 +58,7 @@ def test_data_parallel_training_on_two_nodes(judge: Callable[..., Outcome]) -> N
     assert record.evaluation.accuracy >= 0.93
     assert record.native.parameters is not None
     assert record.native.parameters.total == 1898
-    assert record.rank is not None
+    assert Store(outcome.path.parent).ranked(record).rank is not None
 
 
 def test_nodes_have_the_environment_of_torchrun_and_reduce(judge: Callable[..., Outcome]) -> None:

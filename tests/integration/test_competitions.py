@@ -11,8 +11,7 @@ from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.dataset import load_dataset
 from haet_eval.errors import ExitCode, UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.metering import Metering
-from haet_eval.evaluation.request import Request
+from haet_eval.evaluation.request import Metering, Request
 from haet_eval.ranking import rank, summarize
 from haet_eval.record import Record
 from haet_eval.store import Store
@@ -106,7 +105,7 @@ def test_a_built_in_competition_runs_from_submission_to_rank(
     assert record.competition.digest == rules.digest
     assert record.environment.runner == rules.runner
     assert_measured(record, rules.runner, rules.nodes)
-    assert_placed(record)
+    assert_placed(Store(tmp_path / "results").ranked(record))
 
 
 def assert_measured(record: Record, runner: str, nodes: int) -> None:

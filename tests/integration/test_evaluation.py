@@ -10,9 +10,11 @@ from safetensors.numpy import load
 from haet_eval.errors import UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Outcome, Request
-from haet_eval.record import from_json
+from haet_eval.progress import Silent
+from haet_eval.record import Content, from_json, seal
 from haet_eval.remote.recount import recount
 from haet_eval.store import Store
+from haet_eval.verification.rerunning import Again, rerun
 from tests.fixtures.submissions import write_competition, write_submission
 
 EXAMPLES = Path(__file__).parents[2] / "submissions"
@@ -44,8 +46,10 @@ def test_an_example_qualifies_and_its_record_can_be_recomputed(judge: Callable[.
     record = outcome.record
     assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
     assert from_json(outcome.path.read_text(encoding="utf-8")) == record
-    assert record.rank is not None
-    assert (record.rank.position, record.rank.of) == (1, 1)
+    assert record.rank is None
+    rank = Store(outcome.path.parent).ranked(record).rank
+    assert rank is not None
+    assert (rank.position, rank.of) == (1, 1)
     assert record.evaluation is not None
     assert record.evaluation.accuracy >= 0.93
     training, trace = record.training, record.trace
@@ -244,7 +248,24 @@ def test_an_archive_that_cannot_be_read_gives_a_record_too(
     outcome = judge(broken)
     assert outcome.record.status.verdict is Verdict.INVALID_SUBMISSION
     assert outcome.record.status.stage == "unpack"
-    assert json.loads(outcome.path.read_bytes())["training"] is None
+    stored = json.loads(outcome.path.read_bytes())
+    assert stored["training"] is None
+    assert stored["submission"]["task"] is None
+
+
+@pytest.mark.parametrize("task", [None, ""], ids=["as now", "as in 0.1.0"])
+def test_an_archive_that_cannot_be_read_is_refused_again_when_it_is_rerun(
+    judge: Callable[..., Outcome], tmp_path: Path, task: str | None
+) -> None:
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK no zip")
+    record = judge(broken).record
+    facts = {name: getattr(record, name) for name in Content.model_fields}
+    before = seal(Content(**facts | {"submission": record.submission.model_copy(update={"task": task})}))
+    again = Again(broken, tmp_path / "data", tmp_path / "again")
+    found = rerun(before, again, Silent()).record
+    assert found.status == before.status
+    assert found.submission.sha256 == before.submission.sha256
 
 
 def test_a_path_that_does_not_exist_is_no_ones_record(judge: Callable[..., Outcome], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from haet_eval.errors import ExitCode, Verdict
 from haet_eval.record import from_json
 from tests.fixtures.engine_proxy import engine_proxy
 from tests.fixtures.evaluator import FOREVER, PATIENCE_SECONDS, QUICK, Evaluator, containers_of, ended
-from tests.fixtures.submissions import write_native_competition, write_submission
+from tests.fixtures.submissions import write_competition, write_native_competition, write_submission
 
 REPOSITORY = Path(haet_eval.__file__).parents[1]
 
@@ -44,13 +44,12 @@ def endless(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Mounts a file system of so many KiB."""
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mounts a file system of so many KiB, on this folder or on a new one."""
     mounted = []
 
-    def mount(kibibytes: int) -> Path:
-        folder = tmp_path / f"disk-{kibibytes}"
-        folder.mkdir()
+    def mount(kibibytes: int, folder: Path = tmp_path / "disk") -> Path:
+        folder.mkdir(exist_ok=True)
         command = ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(folder)]
         if subprocess.run(command, capture_output=True, check=False).returncode:
             pytest.skip("only root may mount")
@@ -154,11 +153,13 @@ def test_results_that_cannot_be_written(evaluator: Evaluator, quick: Path, tmp_p
 
 @pytest.mark.parametrize("kibibytes", [4, 16, 24])
 def test_the_disk_is_full_when_results_are_written(
-    evaluator: Evaluator, quick: Path, small_disk: Callable[[int], Path], kibibytes: int
+    evaluator: Evaluator, quick: Path, small_disk: Callable[..., Path], kibibytes: int
 ) -> None:
     evaluator.results = small_disk(kibibytes)
     done = evaluator.run(quick, "--sandbox", "process")
     assert_our_fault(done, "cannot be written: No space left on device", "free space")
+    for kept in evaluator.temporary.iterdir():  # it did not fit
+        shutil.rmtree(kept)
     evaluator.assert_nothing_is_left()
     evaluator.results = evaluator.folder / "results"
     evaluator.assert_next_run_works()
@@ -175,12 +176,53 @@ def test_the_record_itself_does_not_fit(evaluator: Evaluator, tmp_path: Path) ->
 
 
 def test_no_room_for_temporary_files(
-    evaluator: Evaluator, quick: Path, small_disk: Callable[[int], Path]
+    evaluator: Evaluator, quick: Path, small_disk: Callable[..., Path]
 ) -> None:
     evaluator.temporary = small_disk(1024)  # KiB
     done = evaluator.run(quick, "--sandbox", "process")
     assert_our_fault(done, "1 MiB are free for temporary files", "TMPDIR")
     evaluator.assert_nothing_is_left()
+
+
+def test_temporary_files_fill_the_disk_in_mid_run(
+    evaluator: Evaluator, endless: Path, small_disk: Callable[..., Path]
+) -> None:
+    small_disk(150 << 10, evaluator.temporary)
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        subprocess.run(
+            ["dd", "if=/dev/zero", f"of={evaluator.temporary}/big"], capture_output=True, check=False
+        )
+        done = ended(program)
+    assert_our_fault(done, "No space left on device", "make room for temporary files")
+    (evaluator.temporary / "big").unlink()
+    evaluator.assert_nothing_is_left()
+
+
+def test_the_folder_of_a_run_is_removed(evaluator: Evaluator, tmp_path: Path) -> None:
+    submission = write_submission(tmp_path / "some seconds", SOME_SECONDS)
+    with evaluator.running(submission, "--sandbox", "process") as program:
+        for folder in evaluator.temporary.iterdir():
+            shutil.rmtree(folder)
+        done = ended(program)
+    assert_our_fault(done, "was removed while a run used it", "run it again")
+    evaluator.assert_next_run_works()
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "words"),
+    [
+        (resource.RLIMIT_NOFILE, 64, "a process may open 64 files here"),
+        (resource.RLIMIT_AS, 6 << 30, "a process may have 6,144 MiB of addresses here"),
+    ],
+    ids=["open files", "addresses"],
+)
+def test_a_limit_of_the_shell_is_not_held_against_the_submission(
+    evaluator: Evaluator, quick: Path, kind: int, limit: int, words: str
+) -> None:
+    done = evaluator.run(
+        quick, "--sandbox", "process", prepare=lambda: resource.setrlimit(kind, (limit, limit))
+    )
+    assert_our_fault(done, words, "ulimit -H")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -211,6 +253,25 @@ def train(task):
     end, x = time.monotonic() + 4, torch.ones(1)
     while time.monotonic() < end:
         x = x * 1
+    return Linear()
+"""
+
+
+STEPS = """
+import time
+
+def train(task):
+    x = torch.ones(1)
+    for _ in range(5000):  # shows in the trace
+        x = x * 1
+    for _ in range(60):
+        time.sleep(0.1)
+        x = x * 1
+    return Linear()
+"""
+SLEEPER = """
+def train(task):
+    time.sleep(20)
     return Linear()
 """
 
@@ -283,6 +344,68 @@ def test_a_container_is_killed_from_outside(evaluator: Evaluator, endless: Path,
     assert_our_fault(done, "stopped from outside", "run it again")
     evaluator.assert_nothing_is_left()
     assert not containers_of(evaluator)
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_a_container_is_paused(evaluator: Evaluator, endless: Path) -> None:
+    with evaluator.running(endless) as program:
+        containers_of(evaluator)[0].pause()
+        done = ended(program)
+    assert_our_fault(done, "was paused from outside", "run it again")
+    assert not containers_of(evaluator)
+
+
+def stop_for(program: subprocess.Popen[str], seconds: float) -> None:
+    """As Ctrl-Z does, or a machine that sleeps: its workers are not stopped."""
+    program.send_signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    program.send_signal(signal.SIGCONT)
+
+
+def test_a_stop_of_ours_beyond_the_budget_judges_nobody(evaluator: Evaluator, tmp_path: Path) -> None:
+    submission = write_submission(tmp_path / "some seconds", SOME_SECONDS)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=30)
+    with evaluator.running(submission, "--sandbox", "process", "--competition", str(rules)) as program:
+        stop_for(program, 35)
+        done = ended(program)
+    assert_our_fault(done, "the evaluation was stopped for 3", "run it again")
+
+
+def test_a_short_stop_of_ours_costs_the_submission_nothing(evaluator: Evaluator, tmp_path: Path) -> None:
+    submission = write_submission(tmp_path / "steps", STEPS)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=20)
+    with evaluator.running(submission, "--sandbox", "process", "--competition", str(rules)) as program:
+        stop_for(program, 18)
+        done = ended(program)
+    assert done.returncode == ExitCode.NOT_QUALIFIED, done.stdout + done.stderr
+    (path,) = evaluator.results.glob("*.json")
+    record = from_json(path.read_text("utf-8"))
+    assert record.status.verdict is Verdict.BELOW_THRESHOLD
+    assert record.training is not None
+    assert record.training.wall_seconds < 20
+    assert record.training.paused_seconds > 15
+
+
+def test_a_stop_in_a_timed_run_voids_it(evaluator: Evaluator, tmp_path: Path) -> None:
+    submission = write_submission(tmp_path / "native", "import time\n" + SLEEPER)
+    rules = write_native_competition(tmp_path / "rules.toml")
+    command = evaluator.command(submission, "--sandbox", "process", "--competition", str(rules))
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=evaluator.folder,
+        env=evaluator.environment(),
+    ) as program:
+        assert program.stderr is not None
+        while not program.stderr.readline().startswith("train"):
+            assert program.poll() is None
+        time.sleep(5)
+        stop_for(program, 8)
+        done = ended(program)
+    assert_our_fault(done, "the evaluation was stopped for", "run it again")
 
 
 @pytest.mark.docker

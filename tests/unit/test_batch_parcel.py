@@ -11,7 +11,7 @@ from haet_eval.batch.parcel import Parcel, pack, unpack
 from haet_eval.competition import Budgets
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.request import Outcome
-from haet_eval.record import Artifact, Record
+from haet_eval.record import Artifact, Record, from_json
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
 
@@ -39,17 +39,10 @@ def parcel(tmp_path: Path) -> Parcel:
     return pack(Outcome(record, there.add(record)))
 
 
-def test_record_and_artefacts_arrive_whole_and_are_ranked_here(tmp_path: Path, parcel: Parcel) -> None:
+def test_record_and_artefacts_arrive_whole(tmp_path: Path, parcel: Parcel) -> None:
     here = Store(tmp_path / "here")
-    better = make_record(name="better", correct=9900)
-    here.prepare()
-    here.add(better)
-    record, known = make_record(), here.listing().entries
-    outcome = unpack(parcel, job_of(record), here, known)
-    assert [entry.name for entry in known] == ["better", record.submission.name]
-    assert outcome.record.record_id == record.record_id
-    assert outcome.record.rank is not None
-    assert (outcome.record.rank.position, outcome.record.rank.of) == (2, 2)
+    outcome = unpack(parcel, job_of(make_record()), here)
+    assert outcome.record == from_json(outcome.path.read_bytes()) == make_record()
     weights = Artifact(sha256=hashlib.sha256(b"model").hexdigest(), bytes=5)
     assert here.read_artifact(weights) == b"model"
     assert sorted(path.name for path in here.artifacts.iterdir()) == sorted(parcel.artifacts)
@@ -69,11 +62,11 @@ def test_nothing_of_a_changed_parcel_is_kept(tmp_path: Path, parcel: Parcel) -> 
     ]
     for one in damaged:
         with pytest.raises(EnvironmentProblem, match="cannot be used"):
-            unpack(one, job, here, [])
+            unpack(one, job, here)
     assert not here.directory.exists()
 
 
 def test_a_record_of_something_else_is_refused(tmp_path: Path, parcel: Parcel) -> None:
     other = job_of(make_record(name="another submission"))
     with pytest.raises(EnvironmentProblem, match="another submission"):
-        unpack(parcel, other, Store(tmp_path / "here"), [])
+        unpack(parcel, other, Store(tmp_path / "here"))

@@ -160,6 +160,25 @@ def test_a_file_that_may_not_be_used_is_named(capsys: pytest.CaptureFixture[str]
     assert "Hint: Check its owner and permissions" in told
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(24, "Too many open files"), "Too many open files [too-many-files]"),
+        (MemoryError("Unable to allocate 5 MiB"), "Unable to allocate 5 MiB [out-of-memory]"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_fault_of_ours(
+    error: Exception, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def program() -> None:
+        raise error
+
+    assert run_guarded(program) == ExitCode.ENVIRONMENT
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith(words)
+    assert second.startswith("Hint: ")
+
+
 def test_a_closed_stdout_is_no_failure() -> None:
     command = f"{sys.executable} -m haet_eval.cli.main competition list >&-"
     done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, check=False)

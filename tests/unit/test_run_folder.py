@@ -1,5 +1,8 @@
 """The private folder of a run, and how a dead run's is told from a live one's."""
 
+import json
+import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -9,8 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from haet_eval.cli.clean import clean
+from haet_eval.runtimes.docker.container import LABEL_FOLDER, labels
+from haet_eval.runtimes.docker.leftovers import is_over
 from haet_eval.runtimes.folder import RunFolder, abandoned_folders, is_abandoned
-from haet_eval.runtimes.interface import Role
+from haet_eval.runtimes.interface import Role, WorkerLimits
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +73,58 @@ def test_a_dead_run_is_abandoned_and_so_is_one_whose_folder_is_gone(tmp_path: Pa
     assert is_abandoned(left)
     assert list(abandoned_folders()) == [left]
     assert is_abandoned(tmp_path / "gone")
+
+
+def labels_of(folder: Path) -> dict[str, str]:
+    return dict(labels(folder, WorkerLimits(memory_bytes=1, processes=1, deadline_seconds=600)))
+
+
+def test_a_container_goes_with_its_run() -> None:
+    with RunFolder() as folder:
+        made = labels_of(folder.path)
+        assert not is_over(made, 3600)
+    assert is_over(made, 0)
+
+
+IN_A_TMP_OF_ITS_OWN = """
+import json, sys
+from pathlib import Path
+from haet_eval.runtimes.docker.container import labels
+from haet_eval.runtimes.folder import RunFolder
+from haet_eval.runtimes.interface import WorkerLimits
+with RunFolder() as folder:
+    made = labels(folder.path, WorkerLimits(memory_bytes=1, processes=1, deadline_seconds=600))
+    print(json.dumps(dict(made)), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_live_run_in_a_tmp_of_its_own_keeps_its_container_until_the_deadline(tmp_path: Path) -> None:
+    """As under PrivateTmp or Slurm: the folder has the same path there, and here it does not exist."""
+    program = shlex.join([sys.executable, "-c", IN_A_TMP_OF_ITS_OWN])
+    mount = f"mount -t tmpfs tmpfs {shlex.quote(str(tmp_path))}"
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", f"{mount} && exec {program}"],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as living:
+        assert living.stdout is not None
+        line = living.stdout.readline()
+        if not line:
+            pytest.skip("only root may mount")
+        made = json.loads(line)
+        assert not Path(made[LABEL_FOLDER]).exists()
+        assert not is_over(made, 0)
+        assert not is_over(made, 600)
+        assert is_over(made, 700)
+        living.communicate()
+
+
+def test_a_container_that_does_not_say_where_its_folder_is_stays(tmp_path: Path) -> None:
+    assert not is_over({LABEL_FOLDER: str(tmp_path / "gone")}, 10**9)
 
 
 def test_what_is_no_folder_is_left_alone(tmp_path: Path) -> None:

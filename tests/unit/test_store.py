@@ -150,6 +150,43 @@ def test_what_a_killed_writer_left_is_passed_over_and_removed_when_old(store: St
     assert path.exists()
 
 
+def test_a_living_writers_draft_stays_however_old_it_looks(store: Store) -> None:
+    store.prepare()
+    writer = start(KILLED, store.directory)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "writing\n"
+    (draft,) = store.directory.glob(".haet-*.tmp")
+    long_ago = time.time() - LEFTOVER_SECONDS - 60
+    os.utime(draft, (long_ago, long_ago))
+    store.prepare()
+    assert draft.exists()
+    writer.kill()
+    writer.communicate()
+    store.prepare()
+    assert not draft.exists()
+
+
+def test_a_clock_that_is_25_hours_ahead_makes_no_draft_old_with_a_made_up_clock(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test may set the machine's clock. The draft is of a writer on a host whose lock is not seen here."""
+    store.prepare()
+    draft = store.directory / ".haet-0123456789abcdef.tmp"
+    draft.write_bytes(b"half a record")
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 25 * 3600)
+    store.prepare()
+    assert draft.exists()
+
+
+def test_nothing_that_has_the_name_of_a_draft_is_waited_for(store: Store) -> None:
+    store.prepare()
+    pipe, loop = store.directory / ".haet-1.tmp", store.directory / ".haet-2.tmp"
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    store.prepare()
+
+
 def test_strangers_files_are_passed_over(store: Store) -> None:
     path = store.add(make_record())
     (store.directory / "notes.txt").write_text("hello")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from haet_eval.runtimes.docker.worker import DockerWorker
+from haet_eval.runtimes.folder import place_of
 from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import Network, Role, WorkerLimits
 
@@ -81,13 +82,18 @@ def deadline_command(limits: WorkerLimits, command: list[str]) -> list[str]:
     return ["sh", "-c", silent, "sh", str(limits.deadline_seconds), *command]
 
 
-def labels(run_folder: Path, host: str) -> Mapping[str, str]:
-    """By these a later haet-eval knows whose container this is."""
-    return {LABEL_FOLDER: str(run_folder), LABEL_HOST: host}
+def labels(run_folder: Path, limits: WorkerLimits) -> Mapping[str, str]:
+    """By these a later haet-eval knows whose container this is, and when it ends by itself."""
+    return {
+        LABEL_FOLDER: str(run_folder),
+        LABEL_PLACE: place_of(run_folder),
+        LABEL_DEADLINE: str(limits.deadline_seconds),
+    }
 
 
 LABEL_FOLDER = "haet-eval.run-folder"
-LABEL_HOST = "haet-eval.host"
+LABEL_PLACE = "haet-eval.place"
+LABEL_DEADLINE = "haet-eval.deadline-seconds"
 
 
 AF_INET, AF_INET6, AF_NETLINK = 2, 10, 16

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import docker
@@ -36,6 +37,16 @@ def engine(doing: str) -> Iterator[None]:
             "removes what an interrupted run left",
             code="engine-failed",
         ) from error
+
+
+def engine_seconds(api: docker.APIClient) -> float:
+    """Seconds since 1970 by the engine's own clock, which also dates its events and containers."""
+    return seconds_of(api.info()["SystemTime"])
+
+
+def seconds_of(moment: str) -> float:
+    """Seconds since 1970 of a moment as the engine writes it."""
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def connect() -> docker.DockerClient:

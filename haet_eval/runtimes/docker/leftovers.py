@@ -1,12 +1,15 @@
 """Containers that dead runs left behind."""
 
 import contextlib
-import socket
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from haet_eval.runtimes.docker import container
-from haet_eval.runtimes.docker.engine import connect, engine, remove_container
-from haet_eval.runtimes.folder import is_abandoned
+from haet_eval.runtimes.docker.engine import connect, engine, engine_seconds, remove_container
+from haet_eval.runtimes.folder import is_abandoned, place_of
+
+_SPARE_SECONDS: Final = 60
 
 
 def remove_abandoned_containers() -> list[str]:
@@ -16,10 +19,22 @@ def remove_abandoned_containers() -> list[str]:
     with contextlib.closing(client):
         with engine("listing containers"):
             found = client.api.containers(all=True, filters={"label": container.LABEL_FOLDER})
+            now_seconds = engine_seconds(client.api)
         for one in found:
-            labels = one["Labels"]
-            ours = labels.get(container.LABEL_HOST) == socket.gethostname()
-            if ours and is_abandoned(Path(labels[container.LABEL_FOLDER])):
+            if is_over(one["Labels"], now_seconds - one["Created"]):
                 remove_container(client.api, one["Id"])
                 removed.append(one["Names"][0].lstrip("/"))
     return removed
+
+
+def is_over(labels: Mapping[str, str], age_seconds: float) -> bool:
+    """Whether the run that a container belongs to is over. Doubt leaves it until its deadline is past.
+
+    Args:
+        labels: those that it was made with.
+        age_seconds: how long ago that was, by the engine's own clock.
+    """
+    folder, place = Path(labels[container.LABEL_FOLDER]), labels.get(container.LABEL_PLACE)
+    if place and place == place_of(folder):
+        return is_abandoned(folder)
+    return age_seconds > float(labels.get(container.LABEL_DEADLINE, "inf")) + _SPARE_SECONDS

@@ -1,7 +1,5 @@
 """Starts workers in containers of the sandbox image."""
 
-import socket
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,14 +71,13 @@ class DockerRuntime:
         command = [*self._mains[role], f"{container.SOCKET_FOLDER}/{socket_path.name}"]
         options = container.confinement(role, limits, oci_runtime=self._oci_runtime, cuda=self._cuda)
         options |= container.loopback(network)
-        started_at = int(time.time()) - 1
         with engine(f"starting the {role} worker"):
             created = self._client.containers.create(
                 image_digest(self._client),
                 container.deadline_command(limits, command),
                 environment=worker_environment(role, {"HOME": container.HOME, **environment}),
                 volumes=container.socket_mount(socket_path),
-                labels=dict(container.labels(socket_path.parent.parent, socket.gethostname())),
+                labels=dict(container.labels(socket_path.parent.parent, limits)),
                 **options,
             )
             try:
@@ -89,7 +86,7 @@ class DockerRuntime:
             except BaseException:
                 remove_container(self._client.api, created.id)
                 raise
-        worker = DockerWorker(self._client, created.id, created.attrs["State"]["Pid"], started_at)
+        worker = DockerWorker(self._client, created.id, created.attrs["State"])
         self._workers.append(worker)
         return worker
 

@@ -1,13 +1,13 @@
 """One running container, and how it ended."""
 
-import time
 from typing import Any
 
 import docker
 from docker.errors import NotFound
 
+from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.docker.cgroup import ControlGroup, machine_oom_kills
-from haet_eval.runtimes.docker.engine import engine, remove_container
+from haet_eval.runtimes.docker.engine import engine, engine_seconds, remove_container, seconds_of
 from haet_eval.runtimes.interface import Exit
 
 _SIGKILL = 9
@@ -16,12 +16,12 @@ _SIGKILL = 9
 class DockerWorker:
     """One running container."""
 
-    def __init__(self, client: docker.DockerClient, container_id: str, pid: int, started_at: int) -> None:
+    def __init__(self, client: docker.DockerClient, container_id: str, state: dict[str, Any]) -> None:
         self._api = client.api
         self.container_id = container_id
-        self._started_at = started_at
+        self._started_at = int(seconds_of(state["StartedAt"])) - 1
         self._oom_kills_before = machine_oom_kills()
-        self._group = ControlGroup.of(pid)
+        self._group = ControlGroup.of(state["Pid"])
         self._peak_memory_bytes: int | None = None
         self._processes_exhausted = False
         self._exit: Exit | None = None
@@ -57,6 +57,12 @@ class DockerWorker:
                 state = self._api.inspect_container(self.container_id)["State"]
             except NotFound:
                 return Exit(None, _SIGKILL, from_outside=True, detail="its container was removed")
+        if state["Paused"]:
+            raise EnvironmentProblem(
+                "a worker's container was paused from outside, and its time cannot be told",
+                "run it again, and do not pause its containers",
+                code="paused",
+            )
         return None if state["Running"] else self._ended(state)
 
     def _look_at_group(self) -> None:
@@ -82,8 +88,8 @@ class DockerWorker:
     def _events(self) -> set[str]:
         """What the engine did to the container, or the kernel to its processes: `kill`, `oom`."""
         wanted = {"container": self.container_id, "event": ["kill", "oom"]}
-        with engine("reading a worker's events"):
+        with engine("reading a worker's events"):  # by its own clock: ours may lag behind
             events = self._api.events(
-                since=self._started_at, until=int(time.time()) + 1, filters=wanted, decode=True
+                since=self._started_at, until=int(engine_seconds(self._api)) + 1, filters=wanted, decode=True
             )
             return {event["status"] for event in events}

@@ -13,11 +13,11 @@ import torch
 
 from haet_eval.competition import Budgets
 from haet_eval.counting.bill import bill
-from haet_eval.evaluation.workers import executor_threads, open_run
+from haet_eval.evaluation.frame import executor_threads
+from haet_eval.evaluation.pair import open_pair
+from haet_eval.evaluation.watch import ending
 from haet_eval.remote.client.task import Task
-from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.messages import Job, Start
-from haet_eval.remote.relay import SubmissionLost
 from haet_eval.runtimes.process import ProcessRuntime
 from tests.integration.battery.running import run_cases
 
@@ -105,15 +105,15 @@ def _run_remotely(
         device="cpu",
         time_budget_seconds=600.0,
     )
-    with open_run(ProcessRuntime(), _budgets(theme), {}) as run:
-        try:
+    with open_pair(ProcessRuntime(), _budgets(theme), {}) as run:
+        with ending(run.watch) as end:
             run.relay.start(Start(device="cpu", threads=executor_threads(_budgets(theme))), [images, labels])
             run.watch.begin("train", BUDGETS.wall_seconds)
             tensors = run.relay.train(job)
             run.meter.seal(tensors)
             weights = run.relay.seal(tensors).weights
-        except (ExecutorLost, SubmissionLost):
-            run.watch.wait_for_end()
+        if end.failure:
+            raise end.failure
         unpriced = frozenset(bill(run.meter.histogram()).uncounted)
         output = run.relay.log.head + run.relay.log.tail
     return safetensors.torch.load(weights), unpriced, output

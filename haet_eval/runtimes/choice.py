@@ -1,4 +1,4 @@
-"""The sandbox that was asked for, ready to start workers in."""
+"""Which runtime a sandbox stands for, ready to start workers in."""
 
 from collections.abc import Sequence
 

@@ -1,0 +1,141 @@
+"""The record of what the stages found, of however many there were."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+from haet_eval import __version__
+from haet_eval.counting.operations import with_refused
+from haet_eval.errors import SubmissionFailure, Verdict
+from haet_eval.evaluation.heard import Heard
+from haet_eval.evaluation.request import Assignment, Request
+from haet_eval.evaluation.results import Ran, Scored, Unpacked
+from haet_eval.record import (
+    CompetitionInfo,
+    Content,
+    DatasetInfo,
+    Environment,
+    Log,
+    Record,
+    Stage,
+    Status,
+    Training,
+    complexity,
+    seal,
+)
+
+
+def compose(
+    request: Request,
+    seed: int,
+    unpacked: Unpacked,
+    heard: Heard,
+    ran: Ran | None = None,
+    scored: Scored | None = None,
+    interruption: SubmissionFailure | None = None,
+) -> Record:
+    """The sealed record of one run; a stage that was not reached is None.
+
+    Args:
+        request: what was asked for.
+        seed: of this run.
+        unpacked: what the first stage found.
+        heard: what the submission said.
+        ran: what its workers came to.
+        scored: what its predictions are worth.
+        interruption: why nothing came after that, where no stage says it.
+    """
+    failure = interruption or (scored or ran or unpacked).failure
+    verdict = failure.verdict if failure else Verdict.QUALIFIED
+    reason, code = (failure.reason, failure.code) if failure else ("", "")
+    training = _training(ran, failure)
+    log = heard.log
+    return seal(
+        Content(
+            created_at=datetime.now(UTC),
+            status=Status(verdict=verdict, stage=_stage(ran, scored), reason=reason, code=code),
+            submission=unpacked.submission,
+            competition=_competition(unpacked),
+            dataset=_dataset(unpacked.assignment),
+            environment=_environment(request, seed, ran),
+            trace=ran.trace if ran else None,
+            training=training,
+            complexity=complexity(training),
+            evaluation=scored.evaluation if scored else None,
+            native=ran.trained.native if ran else None,
+            energy=ran.energy if ran else None,
+            reports=tuple(heard.reports),
+            log=Log(head=log.head, tail=log.tail, dropped_bytes=log.dropped_bytes),
+        )
+    )
+
+
+def _stage(ran: Ran | None, scored: Scored | None) -> Stage:
+    """The last stage that was reached."""
+    if ran is None:
+        return "unpack"
+    if scored is not None:
+        return "record"
+    return "predict" if ran.predicted else "train"
+
+
+def _training(ran: Ran | None, failure: SubmissionFailure | None) -> Training | None:
+    """The counted training. If it ended for operators that may not be called, they are listed with it."""
+    training = ran.trained.training if ran else None
+    if ran is None or training is None or failure is None or failure.verdict is not Verdict.UNCOUNTABLE:
+        return training
+    operations = with_refused(training.operations, ran.trained.refused, failure.reason)
+    return training.model_copy(update={"operations": operations})
+
+
+def _competition(unpacked: Unpacked) -> CompetitionInfo | None:
+    rules = unpacked.competition
+    if rules is None:
+        return None
+    return CompetitionInfo(
+        name=rules.name,
+        digest=rules.digest,
+        ranking=rules.ranking,
+        accuracy_intervals=rules.accuracy_intervals,
+        awards=rules.awards,
+    )
+
+
+def _dataset(work: Assignment | None) -> DatasetInfo | None:
+    if work is None:
+        return None
+    data = work.dataset
+    return DatasetInfo(name=data.name, digest=data.digest, official=data.official)
+
+
+def _environment(request: Request, seed: int, ran: Ran | None) -> Environment:
+    facts, runtime = (ran.trained.facts, ran.runtime) if ran else ({}, {})
+    return Environment(
+        sandbox=request.sandbox,
+        image_digest=runtime.get("image_digest"),
+        oci_runtime=runtime.get("oci_runtime"),
+        torch=facts.get("torch"),
+        python=platform.python_version(),
+        device=request.device,
+        accelerator=facts.get("accelerator"),
+        seed=seed,
+        haet_eval=__version__,
+        platform=platform.platform(),
+        cpu=cpu_name(),
+        threads=ran.threads if ran else None,
+        runner=ran.runner if ran else "counted",
+        host=platform.node(),
+        cores=os.cpu_count(),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    )
+
+
+def cpu_name() -> str:
+    """What this machine's processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

@@ -1,0 +1,129 @@
+"""Keeps what an evaluation finds: at hand until it is over, then in the results, or elsewhere instead."""
+
+import hashlib
+import json
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import astuple
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from haet_eval import __version__
+from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem, Verdict
+from haet_eval.evaluation.request import Assignment, Request
+from haet_eval.record import Record, artifacts_of
+from haet_eval.runtimes.folder import RunFolder
+from haet_eval.store import Store, read_record
+
+_RUNS: Final = ".haet-runs"
+
+
+class KeptElsewhere(HaetError):
+    """It was judged, and the record cannot be put where it belongs. Judging it again would be a waste."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class _AtHand(Store):
+    """Among the temporary files."""
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"temporary files cannot be written to {self.directory.parent}: {error.strerror}",
+                "Make room there, or set TMPDIR to another folder.",
+                code="no-temporary-folder",
+            ) from error
+
+
+class Keeping:
+    """The results of one evaluation on their way.
+
+    All is written among the temporary files first, so that a failing disk of results loses nothing.
+
+    Attributes:
+        store: takes the artefacts.
+    """
+
+    def __init__(self, folder: RunFolder, results: Store) -> None:
+        self.store: Store = _AtHand(folder.path / "kept")
+        self._results = results
+        self._runs: Store | None = None
+
+    def finish(self, record: Record) -> Path:
+        """Put the record into the results, after its artefacts. Returns its file.
+
+        Raises:
+            KeptElsewhere: the results cannot be written; all is in a folder that is named.
+            EnvironmentProblem: nor can that folder.
+        """
+        try:
+            self._results.take_in(self.store)
+            path = self._results.add(record)
+        except EnvironmentProblem as problem:
+            raise self._elsewhere(record, problem) from problem
+        if self._runs and record.status.verdict is not Verdict.INTERRUPTED:
+            shutil.rmtree(self._runs.directory, ignore_errors=True)
+            with suppress(OSError):
+                self._runs.directory.parent.rmdir()  # unless another evaluation has runs there
+        return path
+
+    def _elsewhere(self, record: Record, problem: EnvironmentProblem) -> HaetError:
+        folder = Path(tempfile.gettempdir()) / f"haet-eval.kept-{record.record_id}"
+        try:
+            self.store.add(record)
+            self.store.directory.rename(folder)
+            folder.chmod(0o700)
+        except (EnvironmentProblem, OSError):
+            return problem
+        command = f"cp -r {quote(str(folder))}/. {quote(str(self._results.directory))}/"
+        return KeptElsewhere(
+            f"{problem.message}; the record and its artefacts are kept in {folder}",
+            f"{problem.hint} Then take them in: {command}",
+            code="results-kept-elsewhere",
+        )
+
+    # Several runs: each is kept when it is over, so that a fault in a later one does not lose it.
+
+    def finished_runs(self, request: Request, assignment: Assignment) -> dict[int, Record]:
+        """Runs that an evaluation alike has left, by their seed: it failed on our side, or was stopped."""
+        self._runs = Store(self._results.directory / _RUNS / _key(request, assignment))
+        found = {}
+        for path in self._runs.directory.glob("*.json"):
+            with suppress(UsageProblem):  # a file that is not sound is no run
+                record = read_record(path)
+                if all(self._results.artifact_path(artifact) for _, artifact in artifacts_of(record)):
+                    found[record.environment.seed] = record
+        return found
+
+    def keep_run(self, record: Record) -> None:
+        """Keep a run that is over. If the results fail, the end of the evaluation says so."""
+        assert self._runs is not None
+        with suppress(EnvironmentProblem):
+            self._results.take_in(self.store)
+            self._runs.add(record)
+
+
+def _key(request: Request, assignment: Assignment) -> str:
+    """Names all that the runs of one record have in common."""
+    common = (
+        assignment.submission.sha256,
+        assignment.competition.digest,
+        assignment.submission.task,
+        assignment.dataset.digest,
+        request.sandbox,
+        request.device,
+        request.count,
+        astuple(request.metering),
+        request.hosts,
+        __version__,
+        platform.node(),
+    )
+    return hashlib.sha256(json.dumps(common).encode()).hexdigest()[:16]

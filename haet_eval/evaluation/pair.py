@@ -1,0 +1,118 @@
+"""The two workers of a counted evaluation, started and connected, with the meter between them."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from haet_eval.competition import Budgets
+from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES, accept, executor_threads, limits_of
+from haet_eval.evaluation.watch import EXECUTOR, Watch
+from haet_eval.remote import charges
+from haet_eval.remote.connection import Connection
+from haet_eval.remote.executor_link import ExecutorLink
+from haet_eval.remote.log import OutputLog
+from haet_eval.remote.meter import Meter
+from haet_eval.remote.relay import Relay
+from haet_eval.remote.trace import TraceWriter
+from haet_eval.runtimes.folder import RunFolder
+from haet_eval.runtimes.interface import Role, Runtime, Worker
+
+_ROLES: Final = {EXECUTOR: Role.EXECUTOR, 0: Role.SUBMISSION}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two connected workers, with the meter between them. `trace_path` is complete once `trace` is closed."""
+
+    relay: Relay
+    meter: Meter
+    watch: Watch
+    trace: TraceWriter
+    trace_path: Path
+
+
+@contextmanager
+def open_pair(
+    runtime: Runtime, budgets: Budgets, header: Mapping[str, object], log: OutputLog | None = None
+) -> Iterator[Pair]:
+    """Start both workers and connect them; on leaving, nothing of them is left.
+
+    Args:
+        runtime: how the workers are run.
+        budgets: what they may use.
+        header: facts that the trace begins with.
+        log: takes what the submission prints.
+
+    Raises:
+        EnvironmentProblem: the workers cannot be started.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(RunFolder())
+        listeners = {number: stack.enter_context(folder.listen(role)) for number, role in _ROLES.items()}
+        stack.enter_context(runtime)
+        executor = _start_executor(runtime, folder, budgets, executor_threads(budgets))
+        submission = runtime.start(
+            Role.SUBMISSION,
+            folder.socket_path(Role.SUBMISSION),
+            limits_of(budgets, min(CLIENT_MEMORY_BYTES, budgets.memory_bytes), 1),
+            {"OMP_NUM_THREADS": "1", "TORCH_COMPILE_DISABLE": "1"},
+        )
+        watch = Watch({EXECUTOR: (Role.EXECUTOR, executor), 0: (Role.SUBMISSION, submission)})
+        connections = {number: Connection(accept(listeners[number], watch)) for number in _ROLES}
+        for connection in connections.values():
+            stack.callback(connection.close)
+        trace_path = folder.path / "trace"
+        trace = TraceWriter(trace_path, dict(header))
+        stack.callback(trace.close)
+        meter = Meter(_meter_budgets(budgets), trace)
+        relay = Relay(
+            submission=connections[0],
+            executor=connections[EXECUTOR],
+            meter=meter,
+            watch=watch.look,
+            report=lambda _: None,
+            output_bytes=budgets.output_bytes,
+            log=log or OutputLog(),
+        )
+        yield Pair(relay, meter, watch, trace, trace_path)
+
+
+@contextmanager
+def open_executor(runtime: Runtime, budgets: Budgets, threads: int) -> Iterator[ExecutorLink]:
+    """Start an executor alone, as a replay needs it; on leaving, nothing of it is left.
+
+    Raises:
+        EnvironmentProblem: it cannot be started.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(RunFolder())
+        listener = stack.enter_context(folder.listen(Role.EXECUTOR))
+        stack.enter_context(runtime)
+        watch = Watch({EXECUTOR: (Role.EXECUTOR, _start_executor(runtime, folder, budgets, threads))})
+        connection = Connection(accept(listener, watch), watch.look)
+        stack.callback(connection.close)
+        watch.begin("train", math.inf)
+        yield ExecutorLink(connection)
+
+
+def _start_executor(runtime: Runtime, folder: RunFolder, budgets: Budgets, threads: int) -> Worker:
+    return runtime.start(
+        Role.EXECUTOR,
+        folder.socket_path(Role.EXECUTOR),
+        limits_of(budgets, budgets.memory_bytes, min(threads, os.cpu_count() or 1)),
+        {"OMP_NUM_THREADS": str(threads)},
+    )
+
+
+def _meter_budgets(budgets: Budgets) -> charges.Budgets:
+    return charges.Budgets(
+        readback_bytes=budgets.readback_bytes,
+        upload_bytes=budgets.upload_bytes,
+        messages=budgets.messages,
+        operations=budgets.operations,
+        prediction_operations_per_image=budgets.prediction_operations_per_image,
+    )

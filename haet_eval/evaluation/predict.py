@@ -1,0 +1,43 @@
+"""The stage that predicts the test set: on handles, or on plain tensors."""
+
+from haet_eval.energy.measurement import Measurement
+from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.nodes import Nodes
+from haet_eval.evaluation.pair import Pair
+from haet_eval.evaluation.results import Predicted
+from haet_eval.evaluation.watch import ending
+
+
+def predict_counted(pair: Pair, work: Work) -> Predicted:
+    """Predict on handles; the time runs since the training was over."""
+    dataset, labels = work.assignment.dataset, None
+    _announce(work)
+    with ending(pair.watch, work.heard) as end:
+        batch_size = work.assignment.budgets.prediction_batch_size
+        labels = pair.relay.predict(dataset.test_images, dataset.num_classes, batch_size)
+    return Predicted(labels, pair.meter.prediction_operations, end.failure)
+
+
+def predict_native(nodes: Nodes, work: Work, energy: Measurement | None) -> Predicted:
+    """Predict on plain tensors, as often as the rules say; then hear what the submission printed last."""
+    dataset, budgets, labels = work.assignment.dataset, work.assignment.budgets, None
+    _announce(work)
+    with ending(nodes.watch, work.heard) as end:
+        nodes.watch.begin("predict", budgets.prediction_seconds)
+        nodes.first.load_test(dataset.test_images)
+        if energy:
+            energy.begin("predict")
+        labels = nodes.first.predict(
+            len(dataset.test_images),
+            dataset.num_classes,
+            budgets.prediction_batch_size,
+            work.assignment.iterations,
+        )
+        if energy:
+            energy.end()
+        nodes.first.hear_out()
+    return Predicted(labels, failure=end.failure)
+
+
+def _announce(work: Work) -> None:
+    work.heard.stage("predict", f"{len(work.assignment.dataset.test_images):,} images")

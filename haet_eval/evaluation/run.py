@@ -1,0 +1,95 @@
+"""One run: workers are started, train and predict, and are gone."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Final
+
+from haet_eval.energy.measurement import Measurement, measured
+from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.nodes import open_nodes
+from haet_eval.evaluation.pair import Pair, open_pair
+from haet_eval.evaluation.predict import predict_counted, predict_native
+from haet_eval.evaluation.request import PHASE_OF_RANKING, Metering
+from haet_eval.evaluation.results import Ran, Trained
+from haet_eval.evaluation.train import train_counted, train_native
+from haet_eval.evaluation.watch import Watch, interrupted
+from haet_eval.progress import Tick
+from haet_eval.record import Runner
+from haet_eval.runtimes.interface import Runtime
+
+_LOOK_SECONDS: Final = 0.2
+
+
+def run(work: Work, runtime: Runtime, runner: Runner, metering: Metering) -> Ran:
+    """Train and predict, as far as the submission comes."""
+    try:
+        return _run_native(work, runtime, metering) if runner == "native" else run_counted(work, runtime)
+    except KeyboardInterrupt:  # while the workers were started or the idle machine was measured
+        return Ran(runner, work.threads, runtime.describe(), Trained(failure=interrupted()))
+
+
+def run_counted(work: Work, runtime: Runtime) -> Ran:
+    """Train and predict on handles."""
+    work.heard.stage("start")
+    dataset = work.assignment.dataset
+    header = {
+        "version": 2,
+        "dataset": dataset.digest,
+        "seed": work.seed,
+        "threads": work.threads,
+        "device": work.device,
+        "images": list(dataset.train_images.shape),
+    }
+    facts = runtime.describe()
+    with open_pair(runtime, work.assignment.budgets, header, work.heard.log) as pair:
+        pair.relay.use(_looking(pair.watch, work, lambda: _operations(pair)), work.heard.report)
+        trained = train_counted(pair, work)
+        predicted = None if trained.failure else predict_counted(pair, work)
+        pair.trace.close()
+        trace = work.store.put_artifact(pair.trace_path, "trace") if trained.training else None
+    return Ran("counted", work.threads, facts, trained, predicted, trace)
+
+
+def _run_native(work: Work, runtime: Runtime, metering: Metering) -> Ran:
+    """Train and predict on plain tensors, and measure the energy if asked to; the idle machine first."""
+    budgets, rules, facts = work.assignment.budgets, work.assignment.competition, runtime.describe()
+    choice, found = metering.meters(rules.ranking), None
+    with ExitStack() as stack:
+        energy: Measurement | None = None
+        if choice:
+            containers, watts = runtime.running_containers(), metering.cpu_watts
+            meters = measured(choice, work.device, work.heard, cpu_watts=watts, other_containers=containers)
+            energy = stack.enter_context(meters)
+        with open_nodes(runtime, budgets, rules.nodes, work.device, work.heard.log) as nodes:
+            nodes.first.connection.idle = _looking(nodes.watch, work, lambda: None)
+            nodes.first.report = work.heard.report
+            trained = train_native(nodes, work, energy)
+            predicted = None if trained.failure else predict_native(nodes, work, energy)
+        if energy:
+            phase = PHASE_OF_RANKING.get(rules.ranking, "train")
+            found = energy.facts(phase, work.assignment.iterations if phase == "predict" else 1)
+    return Ran("native", work.threads, facts, trained, predicted, energy=found)
+
+
+def _operations(pair: Pair) -> int:
+    """Those of the stage that runs. Raises SubmissionFailure where they are more than it may make."""
+    pair.meter.check_operations()
+    return pair.meter.operations if pair.watch.stage == "train" else pair.meter.prediction_operations
+
+
+def _looking(watch: Watch, work: Work, count: Callable[[], int | None]) -> Callable[[], None]:
+    """Looks at the workers and shows how far they are, a few times a second, however often it is called."""
+    looked = 0.0
+
+    def look() -> None:
+        nonlocal looked
+        if time.monotonic() - looked < _LOOK_SECONDS:
+            return
+        looked = time.monotonic()
+        watch.look()
+        operations = count()
+        if watch.submission_started:
+            work.heard.tick(Tick(watch.stage, watch.elapsed_seconds, watch.budget_seconds, operations))
+
+    return look

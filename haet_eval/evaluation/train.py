@@ -1,0 +1,126 @@
+"""The stage that trains: on handles, where every operation is counted, or on plain tensors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from haet_eval.counting.bill import bill
+from haet_eval.counting.operations import priced
+from haet_eval.counting.parameters import ParameterCount
+from haet_eval.energy.measurement import Measurement
+from haet_eval.evaluation.frame import Work, job
+from haet_eval.evaluation.nodes import Nodes
+from haet_eval.evaluation.pair import Pair
+from haet_eval.evaluation.results import Trained
+from haet_eval.evaluation.watch import ending
+from haet_eval.native.messages import Setting
+from haet_eval.native.node import HandedIn
+from haet_eval.record import HistogramArtifact, NativeTraining, Parameters, Training
+from haet_eval.remote.executor_link import Sealed
+from haet_eval.remote.messages import Start
+from haet_eval.remote.meter import Meter
+from haet_eval.store import Store
+
+
+def train_counted(pair: Pair, work: Work) -> Trained:
+    """Train on handles. The training data go to the executor first; no time of the training passes."""
+    assignment, watch, relay = work.assignment, pair.watch, pair.relay
+    dataset, budgets = assignment.dataset, assignment.budgets
+    facts: Mapping[str, Any] = {}
+    taken: tuple[float, float] | None = None
+    model: tuple[ParameterCount, Sealed] | None = None
+    with ending(watch, work.heard) as end:
+        start = Start(device=work.device, threads=work.threads)
+        facts = relay.start(start, [dataset.train_images, dataset.train_labels])
+        work.heard.stage("train", assignment.submission.name)
+        watch.begin("train", budgets.wall_seconds)
+        try:
+            tensors = relay.train(job(assignment, work.seed))
+            parameters = pair.meter.seal(tensors)
+        finally:
+            taken = watch.elapsed_seconds, watch.paused_seconds
+        watch.begin("predict", budgets.prediction_seconds)
+        model = parameters, relay.seal(tensors)
+    training = taken and _counted(pair.meter, *taken, model, work.store)
+    return Trained(facts, training, refused=dict(pair.meter.refused), failure=end.failure)
+
+
+def _counted(
+    meter: Meter,
+    seconds: float,
+    paused_seconds: float,
+    model: tuple[ParameterCount, Sealed] | None,
+    store: Store,
+) -> Training:
+    """Price what the meter has counted; keep its histogram, and the weights of a model that came back."""
+    histogram = meter.histogram()
+    kept = store.put_artifact(histogram.to_json(), "histogram.json")
+    return Training(
+        operations=priced(bill(histogram)),
+        histogram=HistogramArtifact(sha256=kept.sha256, bytes=kept.bytes, entries=len(histogram)),
+        parameters=_parameters(model[0]) if model else None,
+        model=store.put_artifact(model[1].weights, "safetensors") if model else None,
+        wall_seconds=seconds,
+        readback_bytes=meter.charges.readback_bytes,
+        upload_bytes=meter.charges.upload_bytes,
+        peak_memory_bytes=model[1].peak_memory_bytes if model else None,
+        messages=meter.charges.messages,
+        paused_seconds=paused_seconds,
+    )
+
+
+def train_native(nodes: Nodes, work: Work, energy: Measurement | None) -> Trained:
+    """Train on plain tensors. The clock starts when all nodes have their data."""
+    assignment, watch = work.assignment, nodes.watch
+    dataset = assignment.dataset
+    facts: Mapping[str, Any] = {}
+    taken: tuple[float, int | None] | None = None
+    model: HandedIn | None = None
+    work.heard.stage("train", assignment.submission.name)
+    with ending(watch, work.heard) as end:
+        for number, node in enumerate(nodes.everyone()):
+            loaded = node.load(_setting(work, number), dataset.train_images, dataset.train_labels)
+            facts = {"torch": loaded.torch, "accelerator": loaded.accelerator}
+        if energy:
+            energy.begin("train")
+        watch.begin("train", assignment.budgets.wall_seconds)
+        try:
+            for peer in watch.peers.values():
+                peer.begin()
+            nodes.first.begin()
+            model = nodes.first.model(watch)
+        finally:
+            taken = watch.elapsed_seconds, nodes.peak_memory_bytes()
+        if energy:
+            energy.end()
+        nodes.release_peers()
+    native = taken and _native(*taken, assignment.competition.nodes, model, work.store)
+    return Trained(facts, native=native, failure=end.failure)
+
+
+def _setting(work: Work, node: int) -> Setting:
+    return Setting(
+        **dict(job(work.assignment, work.seed, work.device)),
+        threads=work.threads,
+        checkpoints=work.assignment.competition.overtime == "checkpoint",
+        node=node,
+    )
+
+
+def _native(
+    seconds: float, peak_memory_bytes: int | None, nodes: int, model: HandedIn | None, store: Store
+) -> NativeTraining:
+    """What a training on plain tensors took, and the weights that node 0 handed in, with what it says."""
+    return NativeTraining(
+        parameters=_parameters(model.parameters) if model else None,
+        model=store.put_artifact(model.weights, "safetensors") if model else None,
+        wall_seconds=seconds,
+        peak_memory_bytes=peak_memory_bytes,
+        nodes=nodes,
+        checkpoint_used=model is not None and model.from_checkpoint,
+    )
+
+
+def _parameters(count: ParameterCount) -> Parameters:
+    return Parameters(
+        total=count.total, trainable=count.trainable, frozen=count.frozen, buffers=count.buffers
+    )

@@ -1,0 +1,223 @@
+"""The one who looks at the workers of a run while it goes on, and says why it ended."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.evaluation.heard import Heard
+from haet_eval.evaluation.peers import HEARSAY_SECONDS, Peer
+from haet_eval.interruption import check as check_interruption
+from haet_eval.interruption import received
+from haet_eval.remote.executor_link import ExecutorLost
+from haet_eval.remote.relay import SubmissionLost
+from haet_eval.runtimes.failures import judge_end
+from haet_eval.runtimes.interface import Role, Worker
+
+EXECUTOR: Final = 1
+"""The number of the executor in a counted run."""
+
+START_SECONDS: Final = 120
+GRACE_SECONDS: Final = 15.0
+_END_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 5.0
+"""Nothing that a submission does keeps the watch from looking for so long without work for its process."""
+
+
+@dataclass
+class Watch:
+    """Looks at a running stage a few times a second, and ends it when its time or a worker is over.
+
+    It is also the clock that decides what came in time. While it is stopped itself (Ctrl-Z, a machine that
+    sleeps, a terminal that takes no output), no time passes for a submission on handles, which waits for it.
+
+    Workers have numbers and are judged in the order they were started in: the executor first, as the
+    submission's process ends with it. Number 0 hands in the model; `peers` are the nodes that do not.
+    """
+
+    workers: dict[int, tuple[Role, Worker]] = field(default_factory=dict)
+    peers: dict[int, Peer] = field(default_factory=dict)
+    stage: str = "train"
+    budget_seconds: float = float(START_SECONDS)
+    started: float = field(default_factory=time.monotonic)
+    grace_seconds: float = 0.0
+    submission_started: bool = False
+    paused_seconds: float = 0.0
+    _polled: float = 0.0
+    _looked: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
+
+    def begin(self, stage: str, budget_seconds: float) -> None:
+        """A stage begins now and may take that long."""
+        self.stage, self.budget_seconds = stage, budget_seconds
+        self.grace_seconds = self.paused_seconds = 0.0
+        self.started = time.monotonic()
+        self._looked = self.started, time.process_time()
+        self.submission_started = True
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long the stage has run, without pauses."""
+        return time.monotonic() - self.started - self.paused_seconds
+
+    def is_over(self) -> bool:
+        """Whether the stage has taken all its time."""
+        self._notice_pause()
+        return self.elapsed_seconds > self.budget_seconds
+
+    def allow_grace(self) -> None:
+        """There is a checkpoint: give the submission a moment to hand it in when the time is over."""
+        self.grace_seconds = GRACE_SECONDS
+
+    def look(self) -> None:
+        """Raises SubmissionFailure, EnvironmentProblem or KeyboardInterrupt when the stage must not go on."""
+        check_interruption()
+        self._notice_pause()
+        if self.elapsed_seconds > self.budget_seconds + self.grace_seconds:
+            self.overdue()
+        if time.monotonic() - self._polled > _POLL_SECONDS:
+            self._polled = time.monotonic()
+            self._check_workers()
+        self._check_peers()
+
+    def _notice_pause(self) -> None:
+        """Find out whether this process neither worked nor looked since it looked last."""
+        looked, worked = self._looked
+        self._looked = time.monotonic(), time.process_time()
+        idle = (self._looked[0] - looked) - (self._looked[1] - worked)
+        if idle < _PAUSE_SECONDS:
+            return
+        self.paused_seconds += idle
+        timed = any(role is Role.NATIVE for role, _ in self.workers.values())  # they went on meanwhile
+        if timed or self.paused_seconds > self.budget_seconds:
+            raise EnvironmentProblem(
+                f"the evaluation was stopped for {self.paused_seconds:,.0f} s, and its time cannot be told",
+                "run it again, and let it run: no Ctrl-Z, no sleep, no pager that is not read on",
+                code="paused",
+            )
+
+    def overdue(self) -> NoReturn:
+        """The time of the stage is over."""
+        if not self.submission_started:
+            raise EnvironmentProblem(
+                f"the workers did not start within {START_SECONDS} s",
+                "the machine may be overloaded; try again",
+                code="start-too-slow",
+            )
+        what = "training" if self.stage == "train" else "prediction"
+        raise SubmissionFailure(
+            Verdict.LIMIT_TIME,
+            f"The {what} took longer than its budget of {self.budget_seconds:,.0f} s.",
+            code="limit-time",
+        )
+
+    def end_of(self, number: int) -> SubmissionFailure:
+        """How the run ended, when the connection of this worker is lost.
+
+        Raises:
+            EnvironmentProblem: not by the submission's doing.
+        """
+        deadline = time.monotonic() + _END_SECONDS
+        try:
+            while time.monotonic() < deadline:
+                self._check_workers()
+                time.sleep(0.05)
+        except SubmissionFailure as failure:
+            return failure
+        if self.workers[number][0] is Role.EXECUTOR:
+            raise EnvironmentProblem(
+                "a worker closed its connection and went on running",
+                "run it again; `haet-eval doctor` may know more",
+                code="connection-lost",
+            )
+        return self._named(
+            SubmissionFailure(
+                Verdict.FAILED,
+                "The submission's process closed its connection to the evaluator and went on running.",
+                code="connection-closed",
+            ),
+            number,
+        )
+
+    def explained(self, failure: SubmissionFailure) -> SubmissionFailure:
+        """The failure of number 0, or what lies behind it: often it only notices that another node failed."""
+        deadline = time.monotonic() + HEARSAY_SECONDS
+        try:
+            while self.peers and time.monotonic() < deadline:
+                self._check_peers()
+                time.sleep(0.05)
+        except SubmissionFailure as other:
+            return other
+        return self._unless_refused_a_process(failure, 0)
+
+    def _check_workers(self) -> None:
+        """Raises when a worker has ended, unless it is a peer that had returned from `train`."""
+        for number, (role, worker) in self.workers.items():
+            end = worker.poll()
+            if end is not None and not (number in self.peers and self.peers[number].has_finished()):
+                ended = judge_end(role, end, submission_started=self.submission_started)
+                raise self._named(ended, number) if isinstance(ended, SubmissionFailure) else ended
+
+    def _check_peers(self) -> None:
+        for number, peer in self.peers.items():
+            if isinstance(peer.failure, SubmissionFailure):
+                raise self._unless_refused_a_process(self._named(peer.failure, number), number)
+            if peer.failure is not None:
+                raise self.end_of(number)
+
+    def _unless_refused_a_process(self, failure: SubmissionFailure, number: int) -> SubmissionFailure:
+        """The limit behind the failure, if it is one: code that was refused a process often just raises."""
+        if failure.verdict is Verdict.FAILED and self.workers[number][1].processes_exhausted():
+            return SubmissionFailure(
+                Verdict.LIMIT_PROCESSES,
+                f"The submission started more processes and threads than it may. It said: {failure.reason}",
+                code="limit-processes",
+            )
+        return failure
+
+    def _named(self, failure: SubmissionFailure, number: int) -> SubmissionFailure:
+        """The failure with the number of its node, if there are several."""
+        if self.workers[number][0] is not Role.NATIVE or len(self.workers) == 1:
+            return failure
+        return SubmissionFailure(failure.verdict, f"Node {number}: {failure.reason}", code=failure.code)
+
+
+@dataclass
+class Ending:
+    """How a stage ended: with a failure, or as it should."""
+
+    failure: SubmissionFailure | None = None
+
+
+@contextmanager
+def ending(watch: Watch, heard: Heard | None = None) -> Iterator[Ending]:
+    """Leave the block when the submission fails in it, and say how. An interruption is told to the hearer.
+
+    Raises:
+        EnvironmentProblem: our side has failed.
+        KeyboardInterrupt: it was interrupted, and nobody hears of it.
+    """
+    end = Ending()
+    try:
+        yield end
+    except ExecutorLost:
+        end.failure = watch.end_of(EXECUTOR)
+    except SubmissionLost:
+        end.failure = watch.end_of(0)
+    except SubmissionFailure as failure:
+        end.failure = watch.explained(failure)
+    except KeyboardInterrupt:
+        if heard is None:
+            raise
+        heard.note("Interrupted: stopping the workers. Once more leaves at once.")
+        end.failure = interrupted()
+
+
+def interrupted() -> SubmissionFailure:
+    """What a record says of an evaluation that a signal has stopped."""
+    signal = received()
+    by = f" ({signal.name})" if signal else ""
+    reason = f"The evaluation was interrupted{by}. This says nothing about the submission: evaluate it again."
+    return SubmissionFailure(Verdict.INTERRUPTED, reason, code="interrupted")

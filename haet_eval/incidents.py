@@ -1,0 +1,77 @@
+"""Evaluations that failed on our side: what happened, for whoever looks after the machine."""
+
+import json
+import platform
+import secrets
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from haet_eval import __version__
+from haet_eval.atomic import Draft
+from haet_eval.errors import HaetError
+
+FOLDER: Final = "incidents"
+"""Beside the records: a listing of those looks at files of the results folder itself only."""
+
+
+def put_incident(results: Path, error: Exception, facts: Mapping[str, Any]) -> Path | None:
+    """Write what is known of a failure. Returns the file, or None if it cannot be written.
+
+    Args:
+        results: the results folder.
+        error: what was raised.
+        facts: what was evaluated, how far it came, what it printed; as JSON can hold them.
+    """
+    now = datetime.now(UTC)
+    document = {
+        "incident": 1,
+        "created_at": now.isoformat(),
+        **_what(error),
+        **facts,
+        "haet_eval": __version__,
+        "python": platform.python_version(),
+        "torch": _version_of("torch"),
+        "platform": platform.platform(),
+        "host": platform.node(),
+    }
+    path = results / FOLDER / f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Draft(path.parent) as draft:
+            draft.write(json.dumps(document, indent=2).encode())
+            draft.create(path)
+    except OSError:
+        return None
+    return path
+
+
+def incidents(results: Path) -> list[Path]:
+    """The files, the oldest first."""
+    return sorted((results / FOLDER).glob("*.json"))
+
+
+def describe(path: Path) -> str:
+    """One line on an incident."""
+    try:
+        document = json.loads(path.read_bytes())
+        return f"{document['what']} (stage {document['stage']}, {document['submission']})"
+    except (OSError, ValueError, TypeError, KeyError):
+        return f"{path.name} cannot be read"
+
+
+def _what(error: Exception) -> dict[str, str]:
+    if isinstance(error, HaetError):
+        return {"what": error.message, "hint": error.hint, "code": error.code}
+    told = "".join(traceback.format_exception(error))
+    return {"what": f"{type(error).__name__}: {error}", "code": "internal", "traceback": told}
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
