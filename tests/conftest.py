@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -15,6 +16,7 @@ settings.load_profile("untimed")
 
 _NO_ENGINE: Final = "needs a Docker engine: "
 _NO_IMAGE: Final = "the sandbox image cannot be built here: "
+_NO_DATA: Final = "needs the published CIFAR-10 and CIFAR-100, in the folder that HAET_TEST_DATA_DIR names"
 
 
 @pytest.fixture(scope="session")
@@ -45,12 +47,23 @@ def sandbox_image(docker_required: None) -> str:
         pytest.skip(f"{_NO_IMAGE}{said}")
 
 
+@pytest.fixture(scope="session")
+def real_cifar() -> Path:
+    """The data folder with the published images. Skips if no variable names one."""
+    named = os.environ.get("HAET_TEST_DATA_DIR")
+    if not named:
+        pytest.skip(_NO_DATA)
+    return Path(named)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
-    """Says last how many tests were skipped for want of Docker, and why."""
+    """Says last how many tests were skipped for want of Docker or of data, and why."""
     yield
     skipped = (report.longrepr for report in terminalreporter.stats.get("skipped", ()))
     reasons = Counter(entry[2].removeprefix("Skipped: ") for entry in skipped if isinstance(entry, tuple))
     for reason, count in reasons.items():
         if reason.startswith((_NO_ENGINE, _NO_IMAGE)):
             terminalreporter.write_line(f"{count} Docker tests were skipped: {reason}", yellow=True)
+        if reason == _NO_DATA:
+            terminalreporter.write_line(f"{count} tests on real images were skipped: {reason}", yellow=True)
