@@ -4,17 +4,14 @@ It is a second kind of evidence beside the check of each call: it covers every t
 """
 
 import hashlib
-import struct
 from collections.abc import Hashable, Iterable
 from functools import lru_cache
 from typing import Final
 
 from haet_eval.counting.signature import TensorMeta
-from haet_eval.remote.wire import DTYPES
 
-_ROW: Final = struct.Struct("<QQQq")
-_TOTALS: Final = struct.Struct("<QQ")
-INVENTORY_BYTES: Final = _TOTALS.size + hashlib.sha256().digest_size
+_TOTAL_BYTES: Final = 16
+INVENTORY_BYTES: Final = 2 * _TOTAL_BYTES + hashlib.sha256().digest_size
 
 
 def inventory(rows: Iterable[tuple[int, TensorMeta, int, Hashable, int]]) -> bytes:
@@ -32,18 +29,18 @@ def inventory(rows: Iterable[tuple[int, TensorMeta, int, Hashable, int]]) -> byt
         if storage not in storages:
             storages[storage] = len(storages)
             total += storage_bytes
-        digest.update(_ROW.pack(number, storages[storage], storage_bytes, offset) + _packed(layout))
+        digest.update(b"%d %d %d %d %s\n" % (number, storages[storage], storage_bytes, offset, _text(layout)))
         count += 1
-    return _TOTALS.pack(count, total) + digest.digest()
+    totals = (number.to_bytes(_TOTAL_BYTES, "little") for number in (count, total))
+    return b"".join(totals) + digest.digest()
 
 
 def totals(taken: bytes) -> tuple[int, int]:
     """Number of tensors and bytes of their storages, as an inventory states them."""
-    count, total = _TOTALS.unpack_from(taken)
-    return count, total
+    count, total = taken[:_TOTAL_BYTES], taken[_TOTAL_BYTES : 2 * _TOTAL_BYTES]
+    return int.from_bytes(count, "little"), int.from_bytes(total, "little")
 
 
 @lru_cache(1 << 14)
-def _packed(layout: TensorMeta) -> bytes:
-    head = bytes((DTYPES.index(layout.dtype), layout.bits, layout.ndim))
-    return head + struct.pack(f"<{2 * layout.ndim}q", *layout.shape, *layout.stride)
+def _text(layout: TensorMeta) -> bytes:
+    return f"{layout.dtype} {layout.bits} {layout.shape} {layout.stride}".encode()

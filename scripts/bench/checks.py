@@ -57,7 +57,7 @@ def _microseconds(call: Callable[[], None]) -> float:
 
 
 def measure(kind: Kind) -> tuple[float, float]:
-    """CPU time of the kernel and of the check in microseconds: the least, which other load disturbed least."""
+    """CPU time of the kernel and of its check in microseconds: the least of many rounds."""
     inputs = list(kind.inputs)
     before = places(inputs)
     expected = Expectation(overload(kind.operator), kind.run(inputs), inputs, before)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
@@ -27,9 +29,11 @@ from haet_eval.evaluation.unpack import unpack
 from haet_eval.progress import Silent
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLost
-from haet_eval.remote.messages import ModelTensor, Returned
+from haet_eval.remote.inventory import INVENTORY_BYTES
+from haet_eval.remote.messages import Drop, Load, ModelTensor, Returned, Seal, to_executor
+from haet_eval.remote.meter import Meter
 from haet_eval.remote.recount import recount
-from haet_eval.remote.wire import Channel, Code, Status, frame
+from haet_eval.remote.wire import Channel, Code, Status, WireError, frame
 from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import Role
 from haet_eval.runtimes.process import ProcessRuntime
@@ -40,6 +44,7 @@ from haet_eval.verification.replaying import Place, check_replay
 from haet_eval.verification.verify import verify
 from tests.attacks.played import End, hand_in, played, take_job
 from tests.unit.remote import frames
+from tests.unit.remote.bench import budgets
 from tests.unit.remote.frames import TENSOR, fresh, outcome
 
 WEIGHT, PRODUCT, LOGITS = 3, 4, 10  # the numbers that the meter gives to what small_training makes
@@ -49,12 +54,22 @@ MODEL = Returned(
         ModelTensor(name="logits", handle=LOGITS, role="buffer"),
     )
 )
-WEIGHTS = b"the weights"
+WEIGHTS = safetensors.torch.save({"weight": torch.ones(4, 4), "logits": torch.ones(4, 10)})
 HONEST_CALLS = {"aten.ones.default": 2, "aten.mm.default": 6}
 
 
 def ok(body: bytes, status: Status = Status.OK) -> bytes:
     return frame(Channel.STREAM, bytes([status]) + body)
+
+
+def sent(weights: bytes) -> bytes:
+    """The answer to Seal that hands these bytes out."""
+    facts = json.dumps({"weights_bytes": len(weights), "peak_memory_bytes": 1}).encode()
+    return ok(facts) + frame(Channel.BLOCK, weights)
+
+
+def handed_out(tensors: dict[str, torch.Tensor]) -> bytes:
+    return sent(safetensors.torch.save(tensors))
 
 
 HONEST: Mapping[str, bytes] = {
@@ -63,20 +78,24 @@ HONEST: Mapping[str, bytes] = {
     "aten.mm.default": ok(outcome(fresh(4, 4))),
     "logits": ok(outcome(fresh(4, 10))),
     "read": ok(bytes(64)),
-    "seal": ok(json.dumps({"weights_bytes": len(WEIGHTS), "peak_memory_bytes": 1}).encode())
-    + frame(Channel.BLOCK, WEIGHTS),
+    "seal": sent(WEIGHTS),
     "argmax": ok(bytes(32)),
     "load": b"",
     "drop": b"",
+    "inventory": b"",
 }
 
 
 @dataclass
 class Double:
-    """Answers as in HONEST, but for its lies. `asked` is all that the host has told it."""
+    """Answers as in HONEST, but for its lies. `asked` is all that the host has sent it.
+
+    It keeps the same books as the meter, so that its inventories agree with its own lies.
+    """
 
     lies: Mapping[str, bytes]
     asked: list[tuple[Channel, bytes]] = field(default_factory=list)
+    books: Meter = field(default_factory=lambda: Meter(budgets()))
 
     def __call__(self, end: End) -> None:
         while True:
@@ -84,7 +103,27 @@ class Double:
             self.asked.append((channel, payload))
             what = self._question(channel, payload)
             if what is not None:
-                end.sock.sendall(self.lies.get(what, HONEST[what]))
+                answer = self.lies.get(what, HONEST[what])
+                with contextlib.suppress(WireError):
+                    self._keep_books(channel, payload, answer)
+                end.sock.sendall(ok(self.books.inventory()) if what == "inventory" and not answer else answer)
+            elif channel is Channel.STREAM:
+                self.books.accept(payload)
+
+    def _keep_books(self, channel: Channel, payload: bytes, answer: bytes) -> None:
+        if channel is Channel.STREAM:
+            question = self.books.accept(payload).question
+            body = answer[wire.FRAME.size + 1 :]
+            if question is not None and answer[wire.FRAME.size : wire.FRAME.size + 1] == bytes([Status.OK]):
+                self.books.answer(question, body)
+            return
+        match to_executor(payload):
+            case Load() as load:
+                self.books.load(load.shape, load.dtype)
+            case Seal() as sealed:
+                self.books.seal(sealed.tensors)
+            case Drop():
+                self.books.end_batch()
 
     @staticmethod
     def _question(channel: Channel, payload: bytes) -> str | None:
@@ -125,16 +164,21 @@ def test_the_executor_is_told_of_test_images_only_after_the_seal_and_of_no_test_
         stage.run()
     told = [json.loads(payload) for channel, payload in double.asked if channel is Channel.HOST]
     kinds = [one["kind"] for one in told]
-    assert kinds == ["start", "load", "load", "seal", *["load", "argmax", "drop"] * 2]
+    before = ["start", "load", "load", "inventory", "seal", "inventory"]
+    assert kinds == [*before, *["load", "argmax", "drop"] * 2]
     assert [one["dtype"] for one in told if one["kind"] == "load"] == ["uint8", "int64", "uint8", "uint8"]
 
 
 BELIEVED = {
-    "a smaller weight": {"aten.ones.default": ok(outcome(fresh(2, 2))), "read": ok(bytes(64))},
+    "a smaller weight": {
+        "aten.ones.default": ok(outcome(fresh(2, 2))),
+        "read": ok(bytes(64)),
+        "seal": handed_out({"weight": torch.ones(2, 2), "logits": torch.ones(4, 10)}),
+    },
     "a smaller product": {"aten.mm.default": ok(outcome(fresh(1, 1))), "read": ok(bytes(4))},
     "a product that is the weight": {"aten.mm.default": ok(outcome(fresh(4, 4, alias=0)))},
     "another value": {"read": ok(b"\xff" * 64)},
-    "other weights": {"seal": HONEST["seal"].replace(b"the weights", b"bad weights")},
+    "other weights": {"seal": handed_out({"weight": torch.zeros(4, 4), "logits": torch.ones(4, 10)})},
 }
 
 
@@ -164,9 +208,33 @@ def test_a_claimed_shape_stands_in_the_trace_for_all_to_see(tmp_path: Path) -> N
     assert claimed == [TensorMeta((2, 2), (2, 1), 0, "float32")]
 
 
+CAUGHT = {
+    "smaller weights": {"seal": handed_out({"weight": torch.ones(2, 2), "logits": torch.ones(4, 10)})},
+    "fewer weights": {"seal": handed_out({"weight": torch.ones(4, 4)})},
+    "weights of another dtype": {
+        "seal": handed_out({"weight": torch.ones(4, 4, dtype=torch.int32), "logits": torch.ones(4, 10)})
+    },
+    "a byte behind the weights": {"seal": sent(WEIGHTS + b"x")},
+    "another inventory": {"inventory": ok(bytes(INVENTORY_BYTES))},
+    "a mismatch": {"aten.mm.default": ok(b"it is another", Status.MISMATCH)},
+}
+
+
+@pytest.mark.parametrize("lies", CAUGHT.values(), ids=CAUGHT)
+def test_books_and_tensors_that_differ_end_the_run_as_a_mismatch(
+    lies: dict[str, bytes], tmp_path: Path
+) -> None:
+    with played(small_training, Double(lies), tmp_path) as stage, pytest.raises(SubmissionFailure) as caught:
+        stage.run()
+    assert caught.value.verdict is Verdict.FAILED
+    assert caught.value.code == "tensor-mismatch"
+
+
 NONSENSE = {
+    "no inventory": {"inventory": ok(b"yes")},
     "no answer to start": {"start": ok(b"{}")},
     "a long name": {"start": ok(json.dumps({"torch": "x" * 1000, "accelerator": None}).encode())},
+    "an endless header": {"seal": sent(WEIGHTS + bytes(100_000))},
     "no status": {"aten.mm.default": frame(Channel.STREAM, b"")},
     "an unknown status": {"aten.mm.default": frame(Channel.STREAM, b"\x09")},
     "no outcome": {"aten.mm.default": ok(b"")},

@@ -46,4 +46,4 @@ def test_inventory_changes_with_each_field(row: tuple[int, TensorMeta, int, str,
 @given(st.sets(st.integers(0, 2), max_size=2))
 def test_inventory_changes_with_each_missing_tensor(missing: set[int]) -> None:
     left = [row for place, row in enumerate(ROWS) if place not in missing]
-    assert (inventory(left) == inventory(ROWS)) is not missing
+    assert (inventory(left) == inventory(ROWS)) == (not missing)
