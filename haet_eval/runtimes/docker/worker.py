@@ -25,9 +25,20 @@ class DockerWorker:
         self._peak_memory_bytes: int | None = None
         self._processes_exhausted = False
         self._exit: Exit | None = None
+        self._paused = False
         self._removed = False
 
     def poll(self) -> Exit | None:
+        end = self._poll()
+        if end is None and self._paused:
+            raise EnvironmentProblem(
+                "a worker's container was paused from outside, and its time cannot be told",
+                "run it again, and do not pause its containers",
+                code="paused",
+            )
+        return end
+
+    def _poll(self) -> Exit | None:
         if self._exit is None:
             self._look_at_group()
             self._exit = self._look_for_end()
@@ -36,7 +47,7 @@ class DockerWorker:
     def kill(self) -> None:
         if self._removed:
             return
-        if self.poll() is None:
+        if self._poll() is None:
             self._exit = Exit(
                 None, _SIGKILL, processes_exhausted=self._processes_exhausted, detail="stopped by haet-eval"
             )
@@ -57,12 +68,7 @@ class DockerWorker:
                 state = self._api.inspect_container(self.container_id)["State"]
             except NotFound:
                 return Exit(None, _SIGKILL, from_outside=True, detail="its container was removed")
-        if state["Paused"]:
-            raise EnvironmentProblem(
-                "a worker's container was paused from outside, and its time cannot be told",
-                "run it again, and do not pause its containers",
-                code="paused",
-            )
+        self._paused = bool(state["Paused"])
         return None if state["Running"] else self._ended(state)
 
     def _look_at_group(self) -> None:
