@@ -1,8 +1,8 @@
 """Softmax-free regression on tensors that the meter is to take for single numbers.
 
-A template of `lift` is defined on a lazily negated tensor, for which the kernel makes new memory. On the client's
-side the bit is cleared, so that the template seems to be one for plain tensors. For those the kernel returns its
-input: two handles name one tensor, and `set_` on one resizes the other.
+A template of `lift` is defined on a lazily negated tensor, for which the kernel makes new memory. On the
+client's side the bit is cleared, so that the template seems to be one for plain tensors. For those the kernel
+returns its input: two handles name one tensor, and `set_` on one resizes the other.
 """
 
 import torch
