@@ -23,7 +23,7 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "submission.files.sha256": "as above",
     "environment.image_digest": "which sandbox image; it is there exactly if it ran in Docker",
     "environment.oci_runtime": "what ran the containers",
-    "environment.accelerator": "which GPU; there is none if the device is the CPU",
+    "environment.accelerator": "which GPU; null if the device is the CPU",
     "environment.torch": "the version; a replay compares it with its own",
     "environment.python": "the version",
     "environment.haet_eval": "the version",
