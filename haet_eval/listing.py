@@ -20,13 +20,12 @@ from pydantic import ValidationError
 
 from haet_eval.atomic import Draft
 from haet_eval.errors import Verdict
+from haet_eval.files import read_file
 from haet_eval.ranking import Entry, summarize
-from haet_eval.record import Record, from_json
+from haet_eval.record import MAX_RECORD_BYTES, Record, from_json
 
 RECORD_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{16}\.json")
 """Names that the store gives. A file of such a name that is no sound record is a problem."""
-
-MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 
 _CACHE_VERSION: Final = 4
 
@@ -96,21 +95,31 @@ def list_records(directory: Path) -> Listing:
 def _files(directory: Path) -> Iterator[tuple[str, _Stamp]]:
     with os.scandir(directory) as files:
         for file in files:
-            if file.name.endswith(".json") and not file.name.startswith(".") and file.is_file():
-                facts = file.stat()
-                yield file.name, (facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
+            if file.name.endswith(".json") and not file.name.startswith("."):
+                yield file.name, _stamp(Path(file.path))
+
+
+def _stamp(path: Path) -> _Stamp:
+    """What changes when the file does; nothing of a file that vanished, or of a link round in a loop."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return ()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
 
 
 def _look(path: Path, stamp: _Stamp, known: tuple[_Stamp, _Found] | None) -> tuple[_Stamp, _Found]:
-    return known if known is not None and known[0] == stamp else (stamp, _read(path, stamp[0]))
+    return known if known is not None and known[0] == stamp else (stamp, _read(path))
 
 
-def _read(path: Path, size: int) -> _Found:
+def _read(path: Path) -> _Found:
     ours = RECORD_NAME.fullmatch(path.name) is not None
-    if size > MAX_RECORD_BYTES:
-        return f"larger than {MAX_RECORD_BYTES} bytes" if ours else None
     try:
-        data = path.read_bytes()
+        data = read_file(path, MAX_RECORD_BYTES)
+    except FileNotFoundError:
+        if not path.is_symlink():
+            return None  # it was removed since the directory was listed
+        return "cannot be read: it is a link that leads nowhere" if ours else None
     except OSError as error:
         return f"cannot be read: {error.strerror}" if ours else None
     try:

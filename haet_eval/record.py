@@ -24,6 +24,9 @@ from haet_eval.errors import Verdict
 
 SCHEMA_VERSION: Final = 1
 
+MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
+"""Of a record's file. A larger one is no record of ours, and is not read."""
+
 _DECIMAL: Final = r"^(0|[1-9][0-9]{0,99})$"
 
 
@@ -588,6 +591,26 @@ def from_json(text: str | bytes) -> Record:
     if record.integrity.record_sha256 != digest or record.record_id != digest[:16]:
         raise ValueError("the record does not match its digest: it was changed after it was written")
     return record
+
+
+def from_unambiguous_json(text: bytes) -> Record:
+    """The same, for a record that is to be checked or signed: every reader must see the same in it.
+
+    A name that stands twice in one JSON object has two values, of which readers take the first or the last.
+
+    Raises:
+        ValueError: it is no record of this schema, was changed after it was sealed, or has a name twice.
+    """
+    record = from_json(text)
+    json.loads(text, object_pairs_hook=_names_once)
+    return record
+
+
+def _names_once(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} stands twice in one object")
 
 
 def json_schema() -> dict[str, Any]:

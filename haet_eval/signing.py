@@ -1,9 +1,15 @@
-"""Signatures of records: ed25519, in a DSSE envelope around an in-toto statement, beside the record.
+"""Signatures of records: ed25519, in a DSSE envelope around an in-toto statement, next to the record.
 
-The statement is a test result (`https://in-toto.io/attestation/test-result/v0.1`): its subjects are the
-record's file and the submission, its configuration is the competition and the data set, by their digests.
+The statement is a test result (`https://in-toto.io/attestation/test-result/v0.1`). Its one subject is the
+record's file; its configuration is the submission, the competition and the data set, by their digests. The
+submission is no subject: in-toto takes a statement for one about each of its subjects, and a contestant
+chooses what the submission's bytes are, which may be those of a forged record.
+
+All of a statement follows from the record's file. A check makes it anew and compares it as a whole, so that
+no other statement that the key may have signed stands for the record.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -14,7 +20,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from haet_eval.atomic import Draft
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
+from haet_eval.files import exists, read_file
 from haet_eval.record import Record
+from haet_eval.store import file_name, read_sealed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -25,11 +33,14 @@ STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 
 
-class BadSignature(Exception):
-    """The signature beside a record does not stand for it."""
-
-
 SUFFIX: Final = ".dsse.json"
+
+_MAX_ENVELOPE_BYTES: Final = 1024 * 1024
+_MAX_KEY_BYTES: Final = 64 * 1024
+
+
+class BadSignature(Exception):
+    """The signature next to a record does not stand for it."""
 
 
 def signature_path(record: Path) -> Path:
@@ -69,7 +80,7 @@ def make_keys(path: Path, passphrase: str | None = None) -> Path:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     public_path = path.with_name(f"{path.name}.pub")
-    for taken in filter(Path.exists, (path, public_path)):
+    for taken in filter(exists, (path, public_path)):
         raise UsageProblem(
             f"{taken} is there already", "Name a file that does not exist yet.", code="output-exists"
         )
@@ -107,17 +118,16 @@ def is_encrypted(key_path: Path) -> bool:
     return False
 
 
-def sign(record: Record, path: Path, key_path: Path, passphrase: str | None = None) -> Path:
-    """Sign a sound record, beside the signatures that it has; returns the signature's file.
+def sign(path: Path, key_path: Path, passphrase: str | None = None) -> Path:
+    """Sign a sound record, with the signatures that it has already; returns the signature's file.
 
     Args:
-        record: what the file says.
         path: the record's file.
         key_path: the private key.
-        passphrase: that of the key, where it is encrypted.
+        passphrase: that of the key, if it is encrypted.
 
     Raises:
-        UsageProblem: the key cannot be read, what lies there is a signature of something else, or the
+        UsageProblem: the record or the key cannot be read, there is a signature of something else, or the
             evaluation was interrupted.
         EnvironmentProblem: the signature cannot be written.
     """
@@ -125,6 +135,7 @@ def sign(record: Record, path: Path, key_path: Path, passphrase: str | None = No
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
+    record, content = read_sealed(path)
     if record.status.verdict is Verdict.INTERRUPTED:
         raise UsageProblem(
             f"{path} is of an interrupted evaluation: nothing was judged",
@@ -132,9 +143,9 @@ def sign(record: Record, path: Path, key_path: Path, passphrase: str | None = No
             code="record-interrupted",
         )
     target = signature_path(path)
-    payload = _statement(record, path)
+    payload = statement(record, content)
     envelope = Envelope(payload, PAYLOAD_TYPE, {})
-    if target.exists():
+    if exists(target):
         envelope = _read_or_refuse(target, payload)
     envelope.sign(CryptoSigner(_private_key(key_path, passphrase)))
     try:
@@ -148,8 +159,21 @@ def sign(record: Record, path: Path, key_path: Path, passphrase: str | None = No
     return target
 
 
+def check_key(key_path: Path) -> None:
+    """See that a file holds a public key.
+
+    Raises:
+        UsageProblem: it cannot be read, or holds something else.
+    """
+    _need_libraries()
+    _public_key(key_path)
+
+
 def check_signature(path: Path, key_path: Path) -> str:
     """The id of the public key, if it has signed this very file.
+
+    The signature is checked first and its payload looked at afterwards, as DSSE asks; then the payload must
+    be what `sign` would write today, to the byte.
 
     Raises:
         BadSignature: it has not.
@@ -165,50 +189,71 @@ def check_signature(path: Path, key_path: Path) -> str:
         envelope.verify([key], 1)
     except VerificationError:
         raise BadSignature(f"it has no valid signature of {key_path}") from None
-    if envelope.payload_type != PAYLOAD_TYPE or _sha256(path) not in _subjects(envelope.payload):
-        raise BadSignature("it is a signature of another file")
+    _check_statement(path, envelope.payload_type, envelope.payload)
     return str(key.keyid)
 
 
 def signers(path: Path) -> list[str]:
-    """The ids of the keys that claim to have signed a record, unchecked.
+    """The ids of the keys that claim to have signed a record. Whether they have needs the keys.
 
     Raises:
-        BadSignature: there is no envelope.
+        BadSignature: there is no envelope, or it states something else than the record.
     """
-    _need_libraries()
-    return list(_read_envelope(signature_path(path)).signatures)
+    document = _read_document(signature_path(path))
+    _check_statement(path, document["payloadType"], base64.b64decode(document["payload"]))
+    return [signature["keyid"] for signature in document["signatures"]]
 
 
-def _statement(record: Record, path: Path) -> bytes:
-    resources = [
+def statement(record: Record, content: bytes) -> bytes:
+    """What a signature of a record says, as in-toto has it; `content` is the record's file."""
+    configuration = [{"name": "submission", "digest": {"sha256": record.submission.sha256}}]
+    configuration += [
         {"name": f"{kind} {part.name}", "digest": {"sha256": part.digest}}
         for kind, part in (("competition", record.competition), ("data set", record.dataset))
         if part is not None
     ]
+    subject = {
+        "name": file_name(record),
+        "digest": {"sha256": hashlib.sha256(content).hexdigest()},
+    }
     document = {
         "_type": STATEMENT_TYPE,
-        "subject": [
-            {"name": path.name, "digest": {"sha256": _sha256(path)}},
-            {"name": "submission", "digest": {"sha256": record.submission.sha256}},
-        ],
+        "subject": [subject],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "result": "PASSED" if record.status.verdict is Verdict.QUALIFIED else "FAILED",
-            "configuration": resources,
+            "configuration": configuration,
         },
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _subjects(payload: bytes) -> set[str]:
+def _check_statement(path: Path, payload_type: str, payload: bytes) -> None:
+    if payload_type != PAYLOAD_TYPE:
+        raise BadSignature(f"it is a signature of another type than {PAYLOAD_TYPE}")
     try:
-        document = json.loads(payload)
-        if document["_type"] != STATEMENT_TYPE:
-            raise BadSignature("it holds no in-toto statement")
-        return {subject["digest"]["sha256"] for subject in document["subject"]}
-    except (ValueError, KeyError, TypeError):
-        raise BadSignature("it holds no in-toto statement") from None
+        record, content = read_sealed(path)
+    except UsageProblem:
+        raise BadSignature("it is a signature of another file: this one is no sound record") from None
+    if payload != statement(record, content):
+        raise BadSignature("it is a signature of another file, or states something else about this one")
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    """The JSON of an envelope, each of its parts of the right type: the library takes numbers for texts."""
+    try:
+        document: dict[str, Any] = json.loads(read_file(path, _MAX_ENVELOPE_BYTES))
+        texts = [document["payload"], document["payloadType"]]
+        texts += [signature[name] for signature in document["signatures"] for name in ("keyid", "sig")]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError
+        for text in (document["payload"], *(signature["sig"] for signature in document["signatures"])):
+            base64.b64decode(text, validate=True)
+    except OSError as error:
+        raise BadSignature(f"{path} cannot be read: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise BadSignature(f"{path} is no DSSE envelope") from None
+    return document
 
 
 def _read_envelope(path: Path) -> "Envelope":
@@ -216,10 +261,8 @@ def _read_envelope(path: Path) -> "Envelope":
     from securesystemslib.exceptions import FormatError
 
     try:
-        return Envelope.from_dict(json.loads(path.read_bytes()))
-    except OSError as error:
-        raise BadSignature(f"{path} cannot be read: {error.strerror}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, FormatError, RecursionError):
+        return Envelope.from_dict(_read_document(path))
+    except (KeyError, TypeError, ValueError, AttributeError, FormatError):
         raise BadSignature(f"{path} is no DSSE envelope") from None
 
 
@@ -267,7 +310,7 @@ def _public_key(path: Path) -> "Ed25519PublicKey":
 
 def _read_key(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, _MAX_KEY_BYTES)
     except OSError as error:
         raise UsageProblem(
             f"the key {path} cannot be read: {error.strerror}", code="key-unreadable"
@@ -291,10 +334,6 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         ) from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _need_libraries() -> None:

@@ -10,12 +10,17 @@ from typing import Final
 
 from haet_eval.atomic import Draft, remove_leftovers
 from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.files import exists, read_file
 from haet_eval.listing import Listing, explain_fault, list_records
 from haet_eval.ranking import place
-from haet_eval.record import Artifact, Record, from_json, to_json
+from haet_eval.record import MAX_RECORD_BYTES, Artifact, Record, from_unambiguous_json, to_json
 from haet_eval.spelling import suggested_path
 
+MAX_ARTIFACT_BYTES: Final = 4 * 1024**3
+"""Of an artefact's file: twice as large as a trace may become."""
+
 _CHUNK_BYTES: Final = 1024 * 1024
+_SUFFIXES: Final = ("trace", "histogram.json", "safetensors", "predictions.txt")
 _WHERE_RECORDS_ARE: Final = "Records are the .json files of a results directory, as an evaluation wrote them."
 
 
@@ -51,7 +56,7 @@ class Store:
         Raises:
             EnvironmentProblem: it cannot be written.
         """
-        target = self.directory / _file_name(record)
+        target = self.directory / file_name(record)
         with self._writing():
             self.directory.mkdir(parents=True, exist_ok=True)
             with Draft(self.directory) as draft:
@@ -98,8 +103,9 @@ class Store:
         return Artifact(sha256=digest.hexdigest(), bytes=size)
 
     def artifact_path(self, artifact: Artifact) -> Path | None:
-        """The file of an artefact, None where it is not there. Its content is not checked."""
-        return next(iter(sorted(self.artifacts.glob(f"{artifact.sha256}.*"))), None)
+        """The file of an artefact, None if there is none. Neither its kind nor its content is checked."""
+        usual = (self.artifacts / f"{artifact.sha256}.{suffix}" for suffix in _SUFFIXES)
+        return next(filter(exists, usual), None)
 
     def read_artifact(self, artifact: Artifact) -> bytes | None:
         """The content of an artefact, None where it is not there.
@@ -111,7 +117,7 @@ class Store:
         if path is None:
             return None
         try:
-            data = path.read_bytes()
+            data = read_file(path, MAX_ARTIFACT_BYTES)
         except OSError as error:
             raise UsageProblem(f"{path} cannot be read: {error.strerror}", code="record-unreadable") from None
         if hashlib.sha256(data).hexdigest() != artifact.sha256:
@@ -173,7 +179,7 @@ def find_record(name: str, results: Path) -> Path:
         UsageProblem: there is none, or more than one.
     """
     path = Path(name)
-    if path.exists():
+    if exists(path):
         return path
     if "/" in name or path.suffix:
         raise UsageProblem(
@@ -190,8 +196,18 @@ def read_record(path: Path) -> Record:
     Raises:
         UsageProblem: there is no such file, or it is no sound record.
     """
+    return read_sealed(path)[0]
+
+
+def read_sealed(path: Path) -> tuple[Record, bytes]:
+    """The same, with the very bytes that it was read from.
+
+    Raises:
+        UsageProblem: there is no such file, or it is no sound record.
+    """
     try:
-        return from_json(path.read_bytes())
+        content = read_file(path, MAX_RECORD_BYTES)
+        return from_unambiguous_json(content), content
     except OSError as error:
         raise UsageProblem(
             f"{path} cannot be read: {error.strerror}", _WHERE_RECORDS_ARE, code="record-unreadable"
@@ -202,7 +218,8 @@ def read_record(path: Path) -> Record:
         ) from None
 
 
-def _file_name(record: Record) -> str:
+def file_name(record: Record) -> str:
+    """What the store calls the record's file: it follows from the record alone."""
     words = f"{record.submission.team or ''} {record.submission.name or ''}"
     ascii_words = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_words).strip("-")[:40].strip("-") or "record"

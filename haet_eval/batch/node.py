@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +96,37 @@ def reserved(*, alone: bool, lock: Path = _LOCK) -> Iterator[None]:
 
 
 def _open(lock: Path) -> int:
+    """A descriptor of the lock, which every user of the machine may open, whatever the umask of its maker.
+
+    Without `O_CREAT` where the file is there: Linux forbids it for another user's file in /tmp
+    (fs.protected_regular). `O_NONBLOCK`: a pipe would wait for a writer.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        return os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CREAT, 0o644)
+        try:
+            descriptor = os.open(lock, flags)
+        except FileNotFoundError:
+            descriptor = _create(lock, flags)
+    except OSError as error:
+        raise _useless(lock, error.strerror or "unknown error") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _useless(lock, "it is not a regular file")
+    return descriptor
+
+
+def _create(lock: Path, flags: int) -> int:
+    try:
+        descriptor = os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:  # another run made it meanwhile
+        return os.open(lock, flags)
+    os.fchmod(descriptor, 0o644)
+    return descriptor
+
+
+def _useless(lock: Path, why: str) -> NodeProblem:
+    return NodeProblem(
+        f"{lock}, which keeps runs apart, cannot be opened: {why}",
+        f"remove {lock}; the next run makes it anew, for all users",
+        code="node-lock",
+    )

@@ -6,6 +6,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
+from haet_eval.cli.long_table import print_table
 from haet_eval.cli.text import result_console, safe
 from haet_eval.ranking import Entry, Pool, Ranked
 from haet_eval.reports.figure import cost, gap
@@ -23,9 +24,9 @@ def print_leaderboard(leaderboard: Leaderboard) -> None:
     console = result_console()
     wide = console.width >= _WIDE
     for pool, places in by_pool(leaderboard):
-        console.print(_pool_table(pool, list(places), leaderboard, wide), "")
+        print_table(console, _pool_table(pool, list(places), leaderboard, wide))
     if leaderboard.unranked:
-        console.print(_unranked_table(leaderboard.unranked), "")
+        print_table(console, _unranked_table(leaderboard.unranked))
     if not leaderboard.ranked:
         console.print("No qualified submission yet.")
 

@@ -34,7 +34,7 @@ COMMANDS: Final = {
     "new": LazyCommand("haet_eval.cli.new:new", "Start a submission from a template."),
     "pack": LazyCommand("haet_eval.cli.pack:pack", "Make a submission's zip."),
     "leaderboard": LazyCommand("haet_eval.cli.leaderboard:leaderboard", "Rank the records of a folder."),
-    "verify": LazyCommand("haet_eval.cli.verify:verify_records", "Say whether to believe a record."),
+    "verify": LazyCommand("haet_eval.cli.verify:verify_records", "Check a record against all that it names."),
     "rerun": LazyCommand("haet_eval.cli.rerun:rerun", "Evaluate a record's submission again and compare."),
     "sign": LazyCommand("haet_eval.cli.sign:sign", "Sign records."),
     "keygen": LazyCommand("haet_eval.cli.sign:keygen", "Make a key to sign records with."),

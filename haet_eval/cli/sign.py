@@ -12,7 +12,6 @@ from haet_eval.errors import UsageProblem
 from haet_eval.reports.text import printable
 from haet_eval.signing import is_encrypted, make_keys, without_signatures
 from haet_eval.signing import sign as sign_record
-from haet_eval.store import read_record
 
 PASSPHRASE: Final = "HAET_KEY_PASSPHRASE"  # noqa: S105 the name of a variable
 """Variable with the passphrase of a key. An option would show it to everyone on the machine."""
@@ -39,7 +38,7 @@ def sign(records: tuple[str, ...], key: Path) -> None:
     """
     passphrase = _passphrase(key) if is_encrypted(key) else None
     for path in map(Path, without_signatures(records)):
-        click.echo(printable(str(sign_record(read_record(path), path, key, passphrase))))
+        click.echo(printable(str(sign_record(path, key, passphrase))))
 
 
 def _passphrase(key: Path, *, new: bool = False) -> str:

@@ -1,8 +1,9 @@
-"""`haet-eval verify`: whether to believe a record, line by line."""
+"""`haet-eval verify`: what is known of a record, line by line and in one word."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from textwrap import indent
 
 import click
 
@@ -13,9 +14,8 @@ from haet_eval.cli.suggestions import suggest_records
 from haet_eval.errors import ExitCode
 from haet_eval.record import Sandbox
 from haet_eval.reports.text import printable
-from haet_eval.signing import without_signatures
+from haet_eval.signing import check_key, without_signatures
 from haet_eval.store import Store, find_record
-from haet_eval.verification.conclusion import conclude
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.signature import check_signed
 from haet_eval.verification.verify import Verification, verify
@@ -46,6 +46,7 @@ from haet_eval.verification.verify import Verification, verify
     help="Where its kernels run.  [default: as the record says]",
 )
 @click.option("--key", type=click.Path(path_type=Path), help="Public key that must have signed the records.")
+@click.option("--strict", is_flag=True, help="Fail also if anything that could be checked was not.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify_records(
     records: tuple[str, ...],
@@ -57,45 +58,87 @@ def verify_records(
     sandbox: Sandbox,
     device: str | None,
     key: Path | None,
+    strict: bool,
     as_json: bool,
 ) -> ExitCode:
     """Check records: digests, the count from the trace, prices, score and verdict.
 
-    Each line says what holds, what differs or what could not be checked. No code of a submission is run.
-    RECORD is a record's file, or the beginning of its id. Signatures among the files are passed over.
+    Each line says what holds, what differs or what could not be checked; the last one begins with what that
+    comes to: confirmed, consistent or contradicted. No code of a submission is run. RECORD is a record's
+    file, or the beginning of its id. Signatures among the files are passed over.
 
-    Exit status: 0 nothing differs, 1 something does, 2 usage.
+    Exit status: 0 confirmed or consistent, 1 contradicted, 2 usage. With --strict, 1 also if anything was not
+    checked but the statements of whoever ran it, which docs/verifying.md lists.
     """
     from haet_eval.dataset import default_data_dir
 
-    found = []
+    if key is not None:
+        check_key(key)
+    sources = Sources(Store(Path("results")), data_dir or default_data_dir(), competition, test_data)
+    sound, show = True, _JsonList() if as_json else _Lines(strict)
     for name in without_signatures(records):
         path = find_record(name, results or Path("results"))
-        store = Store(results or path.parent)
-        sources = Sources(store, data_dir or default_data_dir(), competition, test_data)
-        verification, parts = verify(path, sources, replaying=replay)
-        verification = verification.and_also([check_signed(path, key)])
-        if replay:
-            from haet_eval.verification.replaying import Place, check_replay
-
-            for part in parts:
-                more = check_replay(part.record, part.evidence, Place(sandbox, device))
-                verification = verification.and_also(part.named(more))
-        found.append(verification)
-        if not as_json:
-            print_checks(verification.path, verification.checks)
-            click.echo(f"  {printable(conclude(verification.checks))}")
-    if as_json:
-        click.echo(json.dumps([_document(verification) for verification in found], indent=2))
-    sound = all(verification.believable for verification in found)
+        here = replace(sources, store=Store(results or path.parent))
+        found = _replayed(path, here, sandbox, device) if replay else verify(path, here)[0]
+        found = found.and_also([check_signed(path, key)])
+        conclusion = found.conclusion
+        sound = sound and found.believable and not (strict and conclusion.lacking)
+        show.add(found)
+    show.end()
     return ExitCode.QUALIFIED if sound else ExitCode.NOT_QUALIFIED
 
 
-def _document(verification: Verification) -> dict[str, object]:
+def _replayed(path: Path, sources: Sources, sandbox: Sandbox, device: str | None) -> Verification:
+    from haet_eval.verification.replaying import Place, check_replay
+
+    verification, parts = verify(path, sources, replaying=True)
+    for part in parts:
+        more = check_replay(part.record, part.evidence, Place(sandbox, device))
+        verification = verification.and_also(part.named(more))
+    return verification
+
+
+class _Lines:
+    """Each record's checks, for people."""
+
+    def __init__(self, strict: bool) -> None:
+        self._strict = strict
+
+    def add(self, found: Verification) -> None:
+        print_checks(found.path, found.checks)
+        conclusion = found.conclusion
+        click.echo(f"  {printable(conclusion.sentence)}")
+        if self._strict and conclusion.lacking and found.believable:
+            click.echo(f"  --strict: not checked: {printable(', '.join(conclusion.lacking))}")
+
+    def end(self) -> None:
+        """Nothing is left to print."""
+
+
+class _JsonList:
+    """One JSON document, written record by record: of many, only one is in memory."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def add(self, found: Verification) -> None:
+        click.echo(",\n" if self._begun else "[\n", nl=False)
+        click.echo(indent(json.dumps(_document(found), indent=2), "  "), nl=False)
+        self._begun = True
+
+    def end(self) -> None:
+        click.echo("\n]" if self._begun else "[]")
+
+
+def _document(found: Verification) -> dict[str, object]:
+    """`believable` is what there was before the three words: nothing differs."""
+    conclusion = found.conclusion
     return {
-        "file": str(verification.path),
-        "record_id": verification.record.record_id if verification.record else None,
-        "believable": verification.believable,
-        "conclusion": conclude(verification.checks),
-        "checks": [asdict(check) for check in verification.checks],
+        "file": str(found.path),
+        "record_id": found.record.record_id if found.record else None,
+        "result": conclusion.word,
+        "believable": found.believable,
+        "conclusion": conclusion.sentence,
+        "not_checked": conclusion.lacking,
+        "checks": [asdict(check) for check in found.checks],
     }

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 from haet_eval.competition.faults import faults, shown, suggestion, unknown_task
 from haet_eval.competition.rules import Competition, key_names
 from haet_eval.errors import InvalidSubmission, UsageProblem
+from haet_eval.files import exists, read_file
 
 _COMPETITION_OF_TASK = {"cifar10": "haet2021", "cifar100": "haet2021", "digits": "digits"}
+_MAX_BYTES = 1024 * 1024
 _BUILTIN = files("haet_eval") / "resources" / "competitions"
 
 
@@ -42,13 +44,16 @@ def load_competition(name_or_path: str) -> Competition:
     if name_or_path in builtin_competitions():
         return _parse(builtin_text(name_or_path), name_or_path)
     path = Path(name_or_path)
-    if not path.is_file():
+    if not exists(path):
         raise _no_such_competition(name_or_path)
     try:
-        return _parse(path.read_text("utf-8"), name_or_path).located(path.resolve().parent)
+        return _parse(read_file(path, _MAX_BYTES).decode("utf-8"), name_or_path).located(
+            path.resolve().parent
+        )
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise UsageProblem(
-            f"{name_or_path} cannot be read: {error}",
+            f"{name_or_path} cannot be read: {why}",
             "It must be a UTF-8 text.",
             code="competition-unreadable",
         ) from error

@@ -10,9 +10,10 @@ from haet_eval.competition import Competition, Limits, builtin_competitions, loa
 from haet_eval.competition.loading import builtin_text
 from haet_eval.errors import SubmissionFailure, UsageProblem
 from haet_eval.evaluation.unpack import unread_submission
+from haet_eval.files import exists, open_file
 from haet_eval.record import Artifact, Record, artifacts_of
-from haet_eval.signing import signature_path
-from haet_eval.store import Store, read_record
+from haet_eval.signing import BadSignature, signature_path, signers
+from haet_eval.store import MAX_ARTIFACT_BYTES, Store, read_record
 from haet_eval.submission import load_submission, pack
 
 RESULTS: Final = "results"
@@ -122,7 +123,7 @@ def _artifacts(path: Path, record: Record) -> Iterator[Piece]:
 
 def _check_unchanged(file: Path, artifact: Artifact) -> None:
     try:
-        with file.open("rb") as stream:
+        with open_file(file, MAX_ARTIFACT_BYTES) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise UsageProblem(f"{file} cannot be read: {error.strerror}", code="record-unreadable") from None
@@ -134,8 +135,16 @@ def _check_unchanged(file: Path, artifact: Artifact) -> None:
 
 def _signature(path: Path, record: Record) -> Piece | None:
     file = signature_path(path)
-    if not file.exists():
+    if not exists(file):
         return None
+    try:
+        signers(path)
+    except BadSignature as problem:
+        raise UsageProblem(
+            f"{file} is no signature of record {record.record_id}: {problem}",
+            "Remove it, or put the right one there.",
+            code="signature-invalid",
+        ) from None
     return Piece(f"{RESULTS}/{file.name}", file, f"signature of record {record.record_id}")
 
 

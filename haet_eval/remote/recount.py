@@ -77,7 +77,9 @@ class Listener(Protocol):
         """The inventory of all living tensors."""
 
 
-class _Nobody:
+class Deaf:
+    """A listener that does nothing; others override what they care for."""
+
     def passed(self, entry: int, records: bytes) -> None: ...
     def answered(self, entry: int, question: Question, outcome: bytes | None) -> None: ...
     def refused(self, entry: int, question: Question) -> None: ...
@@ -95,7 +97,7 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
     """
     entries = enumerate(read_trace(path))
     header = _header(entries)
-    walk = _Walk(Meter(_UNBOUNDED, strict=trace_version(path) == TRACE_VERSION), listener or _Nobody())
+    walk = _Walk(Meter(_UNBOUNDED, strict=trace_version(path) == TRACE_VERSION), listener or Deaf())
     try:
         shape = tuple(int(size) for size in header["images"])
         walk.meter.load(shape, "uint8")

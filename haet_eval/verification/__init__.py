@@ -1,1 +1,1 @@
-"""Whether to believe a record: what holds, what differs, and what could not be checked."""
+"""What is known of a record: what holds, what differs, what nothing checks, and one word for it all."""

@@ -15,11 +15,21 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, how it came out, and one sentence on it. The sentence may hold untrusted text."""
+    """What was looked at, how it came out, and one sentence on it. The sentence may hold untrusted text.
+
+    `statement` marks a line that is unchecked because nothing can check it: it reports what whoever ran the
+    evaluation states, as docs/verifying.md lists. Other unchecked lines lack something that could be here.
+    """
 
     subject: str
     result: Result
     detail: str
+    statement: bool = False
+
+    @property
+    def lacking(self) -> bool:
+        """Whether it could have been checked, with what is missing here."""
+        return self.result is Result.UNCHECKED and not self.statement
 
 
 def holds(subject: str, detail: str) -> Check:
@@ -31,14 +41,26 @@ def differs(subject: str, detail: str) -> Check:
 
 
 def unchecked(subject: str, detail: str) -> Check:
+    """Something that would check it is missing here, or was not asked for."""
     return Check(subject, Result.UNCHECKED, detail)
 
 
+def stated(subject: str, detail: str) -> Check:
+    """Nothing can check it, or the record has none of it."""
+    return Check(subject, Result.UNCHECKED, detail, statement=True)
+
+
 def same(subject: str, stated: object, found: object, detail: str) -> Check:
-    """Holds where what the record states is what was found."""
+    """Holds if what the record states is what was found."""
     if stated == found:
         return holds(subject, detail)
     return differs(subject, f"the record says {_shown(stated)}, found is {_shown(found)}")
+
+
+def fits(subject: str, faults: Iterable[str], detail: str) -> Check:
+    """Holds if there are no faults; otherwise the line names them."""
+    found = list(faults)
+    return differs(subject, "; ".join(found)) if found else holds(subject, detail)
 
 
 def believable(checks: Iterable[Check]) -> bool:

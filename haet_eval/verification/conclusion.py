@@ -1,27 +1,57 @@
-"""What all checks of a record come to, in one sentence."""
+"""What all checks of a record come to: one of three words, and a sentence."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from haet_eval.verification.check import Check, Result
 
-_BEYOND_THE_FILES: Final = {"model", "times, machine", "rank", "signature"}
-"""What no look at a record's files can tell, so that every record has such lines."""
+REPLAY: Final = "replay"
+"""Subject of the line on a replay."""
 
 
-def conclude(checks: Sequence[Check]) -> str:
-    """Whether the record is to be believed, as far as the checks go."""
+class Word(StrEnum):
+    """What is known of a record."""
+
+    CONFIRMED = "confirmed"
+    """A replay gave all of it again, everything that it names is here, and nothing differs."""
+
+    CONSISTENT = "consistent"
+    """Everything that is here agrees; it was not replayed, or something to check it with is missing here."""
+
+    CONTRADICTED = "contradicted"
+    """Something differs, or a file that the record names is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The word, and the sentence that begins with it.
+
+    `lacking` are the subjects that could have been checked and were not.
+    """
+
+    word: Word
+    sentence: str
+    lacking: tuple[str, ...]
+
+
+def conclude(checks: Sequence[Check]) -> Conclusion:
+    """What the checks of one record come to."""
     wrong = sum(check.result is Result.DIFFERS for check in checks)
+    lacking = tuple(dict.fromkeys(_subject(check) for check in checks if check.lacking))
     if wrong:
-        return f"Not to be believed: {wrong} of these checks {'differs' if wrong == 1 else 'differ'}."
-    missing = dict.fromkeys(
-        _subject(check)
-        for check in checks
-        if check.result is Result.UNCHECKED and _subject(check) not in _BEYOND_THE_FILES
-    )
-    if missing:
-        return f"Nothing contradicts it, but not checked: {', '.join(missing)}. The lines say why."
-    return "To be believed: all that its files can tell was checked, and holds."
+        text = f"{wrong} of {len(checks)} checks {'differs' if wrong == 1 else 'differ'}."
+        return Conclusion(Word.CONTRADICTED, f"{Word.CONTRADICTED}: {text}", lacking)
+    replayed = any(_subject(check) == REPLAY and check.result is Result.HOLDS for check in checks)
+    if replayed and not lacking:
+        text = "the replay gives the same again, and everything that the record names is here and agrees."
+        return Conclusion(Word.CONFIRMED, f"{Word.CONFIRMED}: {text}", lacking)
+    text = "everything that the record names is here and agrees"
+    if lacking:
+        text = f"nothing here contradicts it; not checked: {', '.join(lacking)}"
+    how = "The lines say why." if lacking else "It was not replayed."
+    return Conclusion(Word.CONSISTENT, f"{Word.CONSISTENT}: {text}. {how}", lacking)
 
 
 def _subject(check: Check) -> str:

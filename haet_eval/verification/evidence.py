@@ -1,29 +1,68 @@
 """What there is to check a record against: its artefacts, the rules, the data."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from haet_eval.competition import Competition, Task, load_competition
-from haet_eval.dataset import Dataset, load_dataset, load_task_data
-from haet_eval.errors import HaetError, UsageProblem
-from haet_eval.record import Artifact, CompetitionInfo, Record
-from haet_eval.store import Store
-from haet_eval.verification.check import Check, differs, holds, same, unchecked
+from haet_eval.competition import Competition, Task, builtin_competitions, load_competition
+from haet_eval.dataset import Dataset, dataset_names, load_dataset, load_task_data
+from haet_eval.errors import HaetError, Verdict
+from haet_eval.files import open_file
+from haet_eval.record import Artifact, CompetitionInfo, DatasetInfo, Record
+from haet_eval.store import MAX_ARTIFACT_BYTES, Store
+from haet_eval.verification.check import Check, differs, holds, same, stated, unchecked
+
+_MAX_TEXT_BYTES: Final = 64 * 1024**2
+_MOST_BYTES: Final[Mapping[str, int]] = {"histogram": _MAX_TEXT_BYTES, "predictions": _MAX_TEXT_BYTES}
+"""Of artefacts that are read into memory as a whole."""
+
+_DataKey = tuple[str, Task | None, Path | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where to look. `competition` is a file with the rules, None for the built-in ones.
 
-    `test_data` is the test set, where that is secret.
+    `test_data` is the test set, if that is secret. `loaded` remembers the last data set: many records are
+    of one.
     """
 
     store: Store
     data_dir: Path
     competition: str | None = None
     test_data: Path | None = None
+    loaded: dict[_DataKey, Dataset] = field(default_factory=dict)
+
+    def rules(self, name: str) -> Competition | None:
+        """The rules of that name, or those of the file; None if there are none.
+
+        A record's own words are never taken for a path.
+
+        Raises:
+            UsageProblem: the file cannot be read, or holds no valid rules.
+        """
+        given = load_competition(self.competition) if self.competition else None
+        if given is not None and (given.name == name or name not in builtin_competitions()):
+            return given
+        return load_competition(name) if name in builtin_competitions() else None
+
+    def dataset(self, name: str, task: Task | None, folder: Path | None) -> Dataset:
+        """The data set of a task, or the published one of that name.
+
+        Raises:
+            HaetError: it cannot be had.
+        """
+        key = (name, task, folder)
+        if key not in self.loaded:
+            self.loaded.clear()
+            self.loaded[key] = (
+                load_dataset(name, self.data_dir)
+                if task is None
+                else load_task_data(task, self.data_dir, folder, self.test_data)
+            )
+        return self.loaded[key]
 
 
 @dataclass(slots=True)
@@ -33,7 +72,7 @@ class Evidence:
     Attributes:
         files: artefacts by what they are: `trace`, `histogram`, `weights`, `native weights`,
             `predictions`.
-        dataset: where there is one before anything is gathered, it is not looked for elsewhere.
+        dataset: if there is one before anything is gathered, it is not looked for elsewhere.
     """
 
     files: dict[str, Path] = field(default_factory=dict)
@@ -41,7 +80,7 @@ class Evidence:
     dataset: Dataset | None = None
 
     def task(self, record: Record) -> Task | None:
-        """The record's task under its rules, None where these are not at hand."""
+        """The record's task under its rules, None if these are not here."""
         return self.competition.tasks.get(record.submission.task or "") if self.competition else None
 
     def gather(self, record: Record, sources: Sources) -> Iterator[Check]:
@@ -54,57 +93,82 @@ class Evidence:
     def _take_file(self, name: str, artifact: Artifact, store: Store) -> Check:
         path = store.artifact_path(artifact)
         if path is None:
-            return unchecked(name, f"{artifact.sha256[:16]}… is not in {store.artifacts}")
+            return differs(name, f"{artifact.sha256[:16]}… is missing: it is not in {store.artifacts}")
         try:
-            with path.open("rb") as file:
+            with open_file(path, _MOST_BYTES.get(name, MAX_ARTIFACT_BYTES)) as file:
+                size = path.stat().st_size
+                if size != artifact.bytes:
+                    return differs(name, f"{path} has {size:,} bytes, the record says {artifact.bytes:,}")
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            return unchecked(name, f"{path} cannot be read: {error.strerror}")
+            return differs(name, f"{path} cannot be read: {error.strerror}")
         if digest != artifact.sha256:
             return differs(name, f"{path} was changed after it was written: its digest is another")
         self.files[name] = path
-        return same(name, artifact.bytes, path.stat().st_size, f"{path.name[:16]}… is there and unchanged")
+        return holds(name, f"{path.name[:16]}… is there and unchanged")
 
     def _take_rules(self, record: Record, sources: Sources) -> Check:
-        if record.competition is None:
-            return unchecked("competition", "the record names none")
-        name = record.competition.name
-        try:
-            rules = load_competition(sources.competition or name)
-        except UsageProblem as problem:
-            return unchecked("competition", f"{problem.message}; --competition FILE names its rules")
-        if rules.digest != record.competition.digest:
-            return differs("competition", f"the rules of {rules.name} at hand are not those of the record")
+        subject, named = "competition", record.competition
+        if named is None:
+            if record.status.stage == "unpack":
+                return stated(subject, "the record names none: the submission was refused before")
+            return differs(subject, "the record names none, and a run began")
+        rules = sources.rules(named.name)
+        if rules is None:
+            return _without_rules(subject, named)
+        if rules.name != named.name:
+            return differs(subject, f"the record says {named.name}, the rules here are {rules.name}")
+        if rules.digest != named.digest:
+            return differs(subject, f"the rules of {rules.name} here are not those of the record")
         self.competition = rules
-        if not _states_what_ranks(record, record.competition, rules):
+        if not _states_what_ranks(record, named, rules):
             return differs(
-                "competition", f"the rules of {name} rank and award otherwise than the record says"
+                subject, f"the rules of {named.name} rank and award otherwise than the record says"
             )
-        return holds("competition", f"the rules of {name} are the same today")
-
-    def _load_data(self, record: Record, name: str, sources: Sources) -> Dataset:
-        task = self.task(record)
-        if task is None or self.competition is None:
-            return load_dataset(name, sources.data_dir)
-        return load_task_data(task, sources.data_dir, self.competition.folder, sources.test_data)
+        if self.task(record) is None and record.status.verdict is not Verdict.INVALID_SUBMISSION:
+            return differs(subject, f"{named.name} has no task {record.submission.task!r}")
+        return holds(subject, f"the rules of {named.name} are the same today")
 
     def _take_data(self, record: Record, sources: Sources) -> Check:
-        if record.dataset is None:
-            return unchecked("data set", "the record names none")
-        stated = record.dataset
+        subject, named = "data set", record.dataset
+        if named is None:
+            if record.status.stage == "unpack":
+                return stated(subject, "the record names none: no run began")
+            return differs(subject, "the record names none, and a run began")
+        task = self.task(record)
+        if task is not None and task.dataset != named.name:
+            return differs(subject, f"the record says {named.name}, the rules say {task.dataset}")
         if self.dataset is not None:
-            return same("data set", stated.digest, self.dataset.digest, "drawn anew, it is the same")
+            found = self.dataset
+            return same(subject, named, _info(found), "drawn anew, it is the same")
+        if task is None and named.name not in dataset_names():
+            return unchecked(subject, f"there is no published data set {named.name!r}; its rules are needed")
+        folder = self.competition.folder if self.competition else None
         try:
-            found = self._load_data(record, stated.name, sources)
+            found = sources.dataset(named.name, task, folder)
         except HaetError as problem:
-            return unchecked("data set", f"{problem.message}; {problem.hint}".rstrip("; "))
-        if found.digest == stated.digest:
+            return unchecked(subject, f"{problem.message}; {problem.hint}".rstrip("; "))
+        if found.digest == named.digest:
             self.dataset = found
             kind = "the published one" if found.official else "not the published one"
-            return same("data set", stated.official, found.official, f"{stated.name} is the same, {kind}")
-        if stated.official and found.official:
-            return differs("data set", f"the record's {stated.name} is not the published one, as it says")
-        return unchecked("data set", f"the {stated.name} at hand is not the one of the record")
+            return same(subject, named.official, found.official, f"{named.name} is the same, {kind}")
+        if named.official and found.official:
+            return differs(subject, f"the record's {named.name} is not the published one, as it says")
+        return unchecked(subject, f"the {named.name} here is not the one of the record")
+
+
+def _without_rules(subject: str, named: CompetitionInfo) -> Check:
+    """The rules are not here; those of another name may be, and the record has the wrong name then."""
+    for name in builtin_competitions():
+        if load_competition(name).digest == named.digest:
+            return differs(subject, f"the record says {named.name}, its digest is that of {name}")
+    return unchecked(
+        subject, f"there are no built-in rules {named.name!r}; --competition FILE names an organizer's own"
+    )
+
+
+def _info(data: Dataset) -> DatasetInfo:
+    return DatasetInfo(name=data.name, digest=data.digest, official=data.official)
 
 
 def _states_what_ranks(record: Record, stated: CompetitionInfo, rules: Competition) -> bool:

@@ -2,16 +2,23 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from haet_eval.competition import Budgets, Competition, Task
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.watch import GRACE_SECONDS
-from haet_eval.record import Evaluation, NativeTraining, Record, Training
+from haet_eval.record import Evaluation, NativeTraining, Record, Status, Training
 from haet_eval.scoring import judge, score
-from haet_eval.verification.check import Check, differs, holds, same, unchecked
+from haet_eval.verification.check import Check, differs, fits, holds, same, stated, unchecked
 from haet_eval.verification.evidence import Evidence
+from haet_eval.verification.weights import layout
 
+_CODES: Final = {
+    Verdict.QUALIFIED: "",
+    Verdict.BELOW_THRESHOLD: "below-threshold",
+    Verdict.UNCOUNTABLE: "operator-unpriced",
+}
 _LATE_SECONDS = 5
 """A budget of time is looked at a few times a second, on a machine that may be busy."""
 
@@ -20,14 +27,19 @@ def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
     """Accuracy from the predictions, verdict from the accuracy, budgets from the charges."""
     training, native, evaluation = record.training, record.native, record.evaluation
     if record.status.verdict is Verdict.INTERRUPTED:
-        yield unchecked("verdict", "the evaluation was interrupted: nothing was judged")
+        yield stated("verdict", "the evaluation was interrupted: nothing was judged")
         return
     if (training is None and native is None) or evaluation is None:
         claimed = record.status.verdict in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
-        report = differs if claimed else unchecked
+        report = differs if claimed else stated
         yield report("verdict", f"the run ended in stage {record.status.stage}; `haet-eval rerun` repeats it")
         return
     yield _check_accuracy(evaluation, evidence.files.get("predictions"), evidence.dataset)
+    if native is not None and "native weights" in evidence.files:
+        yield _check_native_model(native, evidence.files["native weights"])
+    if faults := list(_status_faults(record.status)):
+        yield fits("verdict", faults, "")
+        return
     task = evidence.task(record)
     if task is None:
         yield unchecked("verdict, budgets", "needs the rules of the competition")
@@ -39,16 +51,46 @@ def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
         yield _check_budgets(training, evaluation, task.budgets)
 
 
-def _check_accuracy(stated: Evaluation, path: Path | None, data: Dataset | None) -> Check:
-    if path is None or data is None:
-        return unchecked("accuracy", "needs the predictions and the data set")
+def _status_faults(status: Status) -> Iterator[str]:
+    """Of a run that predicted: it has a reason exactly if it did not qualify. Its words are a statement."""
+    qualified = status.verdict is Verdict.QUALIFIED
+    if qualified == bool(status.reason):
+        yield f"the verdict is {status.verdict}, and there is {'a' if qualified else 'no'} reason"
+    if status.code != _CODES.get(status.verdict, status.code):
+        yield f"the verdict is {status.verdict}, and the code of its reason is {status.code!r}"
+
+
+def _check_accuracy(claimed: Evaluation, path: Path | None, data: Dataset | None) -> Check:
+    if path is None:
+        return unchecked("accuracy", "needs the predictions")
     try:
         labels = [int(line) for line in path.read_text("ascii").splitlines()]
-        found = score(labels, data.test_labels, stated.metric)
+        if len(labels) != claimed.total:
+            return same("accuracy", claimed.total, len(labels), "")
+        if data is None:
+            return unchecked("accuracy", f"needs the data set; {len(labels):,} predictions are stored")
+        found = score(labels, data.test_labels, claimed.metric)
     except ValueError as error:
         return differs("accuracy", f"the stored predictions are no labels of the test images: {error}")
     detail = f"{found.correct:,} of {found.total:,} stored predictions are right"
-    return same("accuracy", (stated.correct, stated.accuracy), (found.correct, found.accuracy), detail)
+    return same("accuracy", (claimed.correct, claimed.accuracy), (found.correct, found.accuracy), detail)
+
+
+def _check_native_model(native: NativeTraining, path: Path) -> Check:
+    """Whether there are numbers where parameters are said to be. What they are worth, only a rerun shows.
+
+    There may be more numbers than parameters, because tied ones are stored twice, and fewer, because the
+    gaps of a strided view count.
+    """
+    try:
+        found = layout(path)
+    except (OSError, ValueError) as error:
+        return differs("native model", f"the stored weights are {error}")
+    claimed = native.parameters.total if native.parameters else 0
+    faults = [f"{found.numbers:,} numbers are stored, the record says {claimed:,}"]
+    return fits(
+        "native model", faults if bool(found.numbers) != bool(claimed) else [], f"{found.numbers:,} numbers"
+    )
 
 
 def _check_verdict(record: Record, evaluation: Evaluation, task: Task) -> Check:
@@ -66,6 +108,8 @@ def _check_native(native: NativeTraining, rules: Competition, budgets: Budgets) 
     grace = GRACE_SECONDS if native.checkpoint_used else 0
     if native.checkpoint_used and rules.overtime != "checkpoint":
         return differs("native training", "a checkpoint was judged, which the rules do not allow")
+    if native.checkpoint_used and native.wall_seconds < budgets.wall_seconds:
+        return differs("native training", "a checkpoint was judged, and the time was not over")
     if native.nodes != rules.nodes:
         return differs("native training", f"on {native.nodes} nodes, and the rules ask for {rules.nodes}")
     if native.wall_seconds > budgets.wall_seconds + grace + _LATE_SECONDS:

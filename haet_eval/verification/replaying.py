@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from haet_eval.competition import Budgets
+from haet_eval.data.arrays import Labels
 from haet_eval.dataset import Dataset
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.compose import cpu_name
@@ -15,7 +16,8 @@ from haet_eval.remote.messages import Start
 from haet_eval.remote.replay import Departure, Replay, replay
 from haet_eval.remote.trace import BrokenTrace, trace_version
 from haet_eval.runtimes.choice import choose_runtime
-from haet_eval.verification.check import Check, differs, holds, unchecked
+from haet_eval.verification.check import Check, differs, holds, stated, unchecked
+from haet_eval.verification.conclusion import REPLAY
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.machine import Machine, compare_labels, compare_weights, note
 
@@ -33,9 +35,12 @@ class Place:
 
 def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[Check]:
     """Whether the executor answers as the trace says, and whether weights and predictions come out again."""
+    if record.trace is None:
+        yield stated(REPLAY, "nothing was trained on handles: there is no trace")
+        return
     trace, data = evidence.files.get("trace"), evidence.dataset
     if trace is None or data is None:
-        yield unchecked("replay", "needs the trace and the data set")
+        yield unchecked(REPLAY, "needs the trace and the data set")
         return
     task = evidence.task(record)
     try:
@@ -47,11 +52,11 @@ def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[C
             data,
         )
     except EnvironmentProblem as problem:
-        yield unchecked("replay", f"{problem.message}; {problem.hint}".rstrip("; "))
+        yield unchecked(REPLAY, f"{problem.message}; {problem.hint}".rstrip("; "))
     except BrokenTrace as fault:
-        yield differs("replay", str(fault))
+        yield differs(REPLAY, str(fault))
     else:
-        yield from _compare(record, found, other, evidence.files)
+        yield from _compare(record, found, data.test_labels, other, evidence.files)
 
 
 def _perform(
@@ -76,22 +81,28 @@ def _perform(
 
 
 def _compare(
-    record: Record, found: Replay | Departure, other: list[str], files: Mapping[str, Path]
+    record: Record,
+    found: Replay | Departure,
+    truth: Labels,
+    other: list[str],
+    files: Mapping[str, Path],
 ) -> Iterator[Check]:
     if isinstance(found, Departure):
         report = unchecked if other else differs
-        yield report("replay", f"{found}{note(other)}")
+        yield report(REPLAY, f"{found}{note(other)}")
         return
-    yield holds("replay", f"{found.answers:,} answers are those of the trace{note(other)}")
-    stated, stored = record.training.model if record.training else None, files.get("weights")
-    if stated is None or found.sealed is None:
-        yield unchecked("weights again", "the training gave no model that was kept")
+    yield holds(REPLAY, f"{found.answers:,} answers are those of the trace{note(other)}")
+    claimed, stored = record.training.model if record.training else None, files.get("weights")
+    if claimed is None or found.sealed is None:
+        yield stated("weights again", "the training gave no model that was kept")
     else:
-        yield compare_weights(stated, stored.read_bytes() if stored else None, found.sealed.weights, other)
-    if record.evaluation is None or "predictions" not in files:
-        yield unchecked("predictions again", "the stored ones are not at hand")
+        yield compare_weights(claimed, stored.read_bytes() if stored else None, found.sealed.weights, other)
+    if record.evaluation is None:
+        yield stated("predictions again", "the record has none")
+    elif "predictions" not in files:
+        yield unchecked("predictions again", "the stored ones are not here")
     else:
-        yield compare_labels(files["predictions"].read_bytes(), found.labels, other)
+        yield compare_labels(files["predictions"].read_bytes(), found.labels, truth, other)
 
 
 def _here(device: str, threads: int, facts: Mapping[str, Any], image: str | None) -> Machine:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from haet_eval.competition import Limits, load_competition
+from haet_eval.competition import Limits, builtin_competitions, load_competition
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.repetition import split
@@ -36,7 +36,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         UsageProblem: it is another submission, or another task or rules are meant.
         HaetError: see `evaluate`.
     """
-    rules = again.competition or (record.competition.name if record.competition else None)
+    rules = again.competition or _builtin_rules(record)
     limits = load_competition(rules).limits if rules else Limits()
     digest = digest_of(again.submission, limits.for_archives())
     if digest != record.submission.sha256:
@@ -61,6 +61,20 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         split_seed=record.audit.split_seed if record.audit else None,
     )
     return evaluate(request, observer)
+
+
+def _builtin_rules(record: Record) -> str | None:
+    """The name of the record's rules, which is not taken for the path of a file."""
+    if record.competition is None:
+        return None
+    name = record.competition.name
+    if name not in builtin_competitions():
+        raise UsageProblem(
+            f"there are no built-in rules {name!r}, which the record names",
+            "--competition FILE names an organizer's own.",
+            code="competition-unknown",
+        )
+    return name
 
 
 def compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:

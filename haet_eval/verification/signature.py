@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.files import exists
 from haet_eval.signing import BadSignature, check_signature, signature_path, signers
-from haet_eval.verification.check import Check, differs, holds, unchecked
+from haet_eval.verification.check import Check, differs, holds, stated, unchecked
 
 
 def check_signed(path: Path, key: Path | None) -> Check:
     """An unsigned record is fine, unless a key is named that should have signed it."""
-    if not signature_path(path).exists():
-        report = unchecked if key is None else differs
+    if not exists(signature_path(path)):
+        report = stated if key is None else differs
         return report("signature", "the record is not signed")
     try:
         if key is not None:

@@ -7,11 +7,15 @@ from typing import Self
 
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.repetition import split
+from haet_eval.files import read_file
 from haet_eval.listing import explain_fault
-from haet_eval.record import Record, from_json
+from haet_eval.record import MAX_RECORD_BYTES, Record, from_unambiguous_json
 from haet_eval.verification.audit import audited, check_audit
-from haet_eval.verification.check import Check, believable, differs, holds, same, unchecked
+from haet_eval.verification.check import Check, believable, differs, holds, same, stated, unchecked
+from haet_eval.verification.coherence import check_environment, check_parts
+from haet_eval.verification.conclusion import Conclusion, conclude
 from haet_eval.verification.count import check_count
+from haet_eval.verification.energy import check_energy
 from haet_eval.verification.evidence import Evidence, Sources
 from haet_eval.verification.judgement import check_judgement
 from haet_eval.verification.runs import check_runs
@@ -29,6 +33,11 @@ class Verification:
     def believable(self) -> bool:
         """Whether nothing differs."""
         return believable(self.checks)
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """What the checks come to."""
+        return conclude(self.checks)
 
     def and_also(self, checks: Iterable[Check]) -> Self:
         """With more checks."""
@@ -58,7 +67,7 @@ def verify(path: Path, sources: Sources, *, replaying: bool = False) -> tuple[Ve
         UsageProblem: the file cannot be read.
     """
     try:
-        record = from_json(path.read_bytes())
+        record = from_unambiguous_json(read_file(path, MAX_RECORD_BYTES))
     except OSError as error:
         raise UsageProblem(f"{path} cannot be read: {error.strerror}", code="record-unreadable") from None
     except ValueError as error:
@@ -74,6 +83,7 @@ def verify(path: Path, sources: Sources, *, replaying: bool = False) -> tuple[Ve
         checks += part.named(_checks(part.record, part.evidence, sources))
         checks += check_audit(record.audit, parts[0].record, parts[0].evidence, part.evidence)
         parts.append(part)
+    checks.append(check_environment(record, parts[0].evidence.competition))
     checks += _beyond(record, replaying)
     return Verification(path, record, tuple(checks)), parts
 
@@ -87,22 +97,29 @@ def _parts(record: Record) -> list[Part]:
 def _checks(record: Record, evidence: Evidence, sources: Sources) -> Iterator[Check]:
     yield from evidence.gather(record, sources)
     yield _check_sources(record)
+    yield check_parts(record)
     yield from check_count(record, evidence)
+    yield from check_energy(record, evidence.competition)
     yield from check_judgement(record, evidence)
 
 
 def _check_sources(record: Record) -> Check:
     submission = record.submission
-    if not submission.files:
-        return unchecked("source size", "the submission could not be read")
+    paths = [file.path for file in submission.files]
+    if paths != sorted(set(paths)):
+        return differs("source size", "the files are not listed once each, in the order of their names")
+    if not paths and record.status.stage == "unpack" and not submission.source_bytes:
+        return stated("source size", "the submission could not be read")
     size = sum(file.bytes for file in submission.files)
     return same("source size", submission.source_bytes, size, f"{size:,} bytes in all files")
 
 
 def _beyond(record: Record, replaying: bool) -> Iterator[Check]:
     """What no look at the files can tell."""
-    if record.evaluation is not None and not replaying:
-        yield unchecked("model", "that it makes these predictions; --replay tells, and `haet-eval rerun`")
-    yield unchecked("times, machine", "are what the evaluator wrote down")
+    if record.native is not None:
+        yield stated("model", "that it makes these predictions; only `haet-eval rerun` shows it")
+    elif record.evaluation is not None and not replaying:
+        yield unchecked("model", "that it makes these predictions; --replay shows it, and `haet-eval rerun`")
+    yield stated("times, machine", "are what the evaluator wrote down; docs/verifying.md lists such fields")
     if record.rank is not None:
-        yield unchecked("rank", "depends on the other records; `haet-eval leaderboard` ranks anew")
+        yield stated("rank", "depends on the other records; `haet-eval leaderboard` ranks anew")

@@ -1,7 +1,10 @@
 """How far two sets of weights lie apart."""
 
 import math
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -40,6 +43,42 @@ def relative_distance(first: bytes, second: bytes) -> float | None:
         difference += float(np.square(values - _values(theirs[name])).sum())
         norm += float(np.square(values).sum())
     return math.sqrt(difference / norm) if norm else math.sqrt(difference)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The names of the tensors in a safetensors file, and the bytes and the numbers of all their values."""
+
+    names: frozenset[str]
+    value_bytes: int
+    numbers: int
+
+
+def layout(path: Path) -> Layout:
+    """What a safetensors file holds, without reading the values.
+
+    Raises:
+        ValueError: it is not a safetensors file.
+        OSError: it cannot be read.
+    """
+    names, value_bytes, numbers = set(), 0, 0
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 it is no mapping
+                facts = file.get_slice(name)
+                count = math.prod(facts.get_shape())
+                names.add(name)
+                numbers += count
+                value_bytes += count * _item_bits(facts.get_dtype()) // 8
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"no safetensors: {error}") from None
+    return Layout(frozenset(names), value_bytes, numbers)
+
+
+def _item_bits(dtype: str) -> int:
+    """As its name says: `F32` has 32."""
+    digits = re.search(r"\d+", dtype)
+    return int(digits.group()) if digits else 8
 
 
 def _read(data: bytes) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from haet_eval.competition import load_competition
 from haet_eval.counting.bill import bill
 from haet_eval.counting.operations import priced
 from haet_eval.counting.standard import STANDARD, under
@@ -21,10 +22,12 @@ from haet_eval.record import Artifact, Content, HistogramArtifact, Parameters, R
 from haet_eval.remote import wire
 from haet_eval.remote.recount import recount
 from haet_eval.remote.trace import Kind, TraceWriter, read_trace
+from haet_eval.signing import signature_path
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import Check, Result
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.replaying import Place, check_replay
+from haet_eval.verification.signature import check_signed
 from haet_eval.verification.verify import verify
 from tests.fixtures.submissions import write_competition, write_submission
 
@@ -172,7 +175,7 @@ def stored_weights(path: Path) -> list[Artifact]:
     return [training.model for training in trainings if training and training.model]
 
 
-def part(record: Record, name: str, **changes: Any) -> dict[str, Any]:
+def part(record: Record, name: str, /, **changes: Any) -> dict[str, Any]:
     return {name: getattr(record, name).model_copy(update=changes)}
 
 
@@ -192,10 +195,17 @@ def one_more_right(record: Record) -> dict[str, Any]:
     return part(record, "evaluation", correct=correct, accuracy=correct / record.evaluation.total)
 
 
+def standard(record: Record, number: int) -> Mapping[str, Any]:
+    assert record.training is not None
+    return {"operations": record.training.operations.model_copy(update={"standard": number})}
+
+
+QUALIFIED = {"verdict": Verdict.QUALIFIED, "reason": "", "code": ""}
+
 CHEATS: dict[str, tuple[str, Callable[[Record], dict[str, Any]]]] = {
     "another seed": ("trace's header", lambda r: part(r, "environment", seed=7)),
     "a better accuracy": ("accuracy", one_more_right),
-    "a better verdict": ("verdict", lambda r: part(r, "status", verdict=Verdict.QUALIFIED, reason="")),
+    "a better verdict": ("verdict", lambda r: part(r, "status", **QUALIFIED)),
     "other rules": ("competition", lambda r: part(r, "competition", digest="0" * 64)),
     "other data": ("data set, trace's header", lambda r: part(r, "dataset", digest="0" * 64)),
     "a smaller source": ("source size", lambda r: part(r, "submission", source_bytes=1)),
@@ -205,6 +215,13 @@ CHEATS: dict[str, tuple[str, Callable[[Record], dict[str, Any]]]] = {
         lambda r: {"training": {"parameters": Parameters(total=1, trainable=1, frozen=0, buffers=0)}},
     ),
     "less read back": ("charges", lambda r: {"training": {"readback_bytes": 0}}),
+    "an unknown standard": ("operations (standard 7)", lambda r: {"training": standard(r, 7)}),
+    "an unknown task": ("competition", lambda r: part(r, "submission", task="cifar7")),
+    "another data set's name": ("data set", lambda r: part(r, "dataset", name="cifar10")),
+    "rules under another name": ("competition", lambda r: part(r, "competition", name="mine")),
+    "docker without an image": ("environment", lambda r: part(r, "environment", sandbox="docker")),
+    "a native runner": ("environment", lambda r: part(r, "environment", runner="native")),
+    "no trace": ("parts", lambda r: {"trace": None}),
     "a budget passed": ("budgets", lambda r: {"training": {"wall_seconds": 1e6}}),
 }
 
@@ -215,6 +232,44 @@ def test_a_record_sealed_anew_does_not_hold(
 ) -> None:
     found = check(reseal(original, **cheat(read_record(original))))
     assert {name for name, one in found.items() if one.result is Result.DIFFERS} == set(subjects.split(", "))
+
+
+def test_weights_that_cannot_be_those_of_the_trace_do_not_hold(original: Path) -> None:
+    from safetensors.numpy import load, save
+
+    (stored,) = original.parent.glob("artifacts/*.safetensors")
+    weights = load(stored.read_bytes())
+    for other in (
+        {},
+        {name: values[:1] for name, values in weights.items()},
+        weights | {"more": weights["head.bias"]},
+    ):
+        model = Store(original.parent).put_artifact(save(other), "safetensors")
+        found = check(reseal(original, {"model": model}))
+        assert {name for name, one in found.items() if one.result is Result.DIFFERS} == {"model's tensors"}
+    junk = Store(original.parent).put_artifact(b"junk", "safetensors")
+    assert check(reseal(original, {"model": junk}))["model's tensors"].result is Result.DIFFERS
+
+
+def test_a_forged_total_without_its_artefacts_is_contradicted(original: Path) -> None:
+    forged = reseal(original, cheaper(read_record(original)))
+    shutil.rmtree(original.parent / "artifacts")
+    assert not verify(forged, Sources(Store(forged.parent), forged.parent))[0].believable
+
+
+def test_a_broken_signature_differs_without_the_key(original: Path) -> None:
+    signature_path(original).write_text('{"payload": "e30=", "payloadType": "x", "signatures": []}')
+    assert check_signed(original, None).result is Result.DIFFERS
+
+
+def test_a_record_does_not_choose_the_file_with_its_rules(original: Path, tmp_path: Path) -> None:
+    """Its competition's name is a path to rules that the cheat has brought along."""
+    rules = write_competition(tmp_path / "mine.toml", threshold=0.01)
+    record = read_record(original)
+    assert record.competition is not None
+    digest = load_competition(str(rules)).digest
+    found = check(reseal(original, **part(record, "competition", name=str(rules), digest=digest)))
+    assert found["competition"].result is found["verdict, budgets"].result is Result.UNCHECKED
 
 
 def test_a_changed_file_does_not_hold(original: Path) -> None:
@@ -236,10 +291,12 @@ def test_a_changed_artefact_does_not_hold_and_is_not_used(original: Path, suffix
     ]
 
 
-def test_without_artefacts_nothing_differs_and_little_is_checked(original: Path) -> None:
+def test_without_artefacts_a_record_is_contradicted_and_little_is_checked(original: Path) -> None:
     shutil.rmtree(original.parent / "artifacts")
     found = check(original)
-    assert not [one for one in found.values() if one.result is Result.DIFFERS]
+    missing = {name for name, one in found.items() if one.result is Result.DIFFERS}
+    assert missing == {"trace", "histogram", "weights", "predictions"}
+    assert all("is missing" in found[name].detail for name in missing)
     assert found["accuracy"].result is found[OPERATIONS].result is Result.UNCHECKED
 
 
@@ -372,6 +429,22 @@ def test_the_command_needs_no_torch_and_tells_by_its_status(original: Path) -> N
     assert honest.returncode == 0, honest.stderr
     (document,) = json.loads(honest.stdout)
     assert document["believable"]
+    assert document["result"] == "consistent"
+    assert document["not_checked"] == ["model"]
+    assert command("verify", original, "--data-dir", original.parent, "--strict").returncode == 1
+    replay = (
+        "verify",
+        original,
+        "--replay",
+        "--sandbox",
+        "process",
+        "--strict",
+        "--data-dir",
+        original.parent,
+    )
+    confirmed = command(*replay)
+    assert confirmed.returncode == 0, confirmed.stdout + confirmed.stderr
+    assert confirmed.stdout.splitlines()[-1].startswith("  confirmed: ")
     assert document["record_id"] in original.name
     forged = reseal(original, **part(read_record(original), "environment", seed=7))
     both = command("verify", original, forged)
@@ -397,7 +470,7 @@ def all_right(path: Path) -> Path:
     perfect = Store(path.parent).put_artifact(text.encode(), "predictions.txt")
     record = read_record(path)
     score = part(record, "evaluation", predictions=perfect, correct=len(labels), accuracy=1.0)
-    return reseal(path, **score, **part(record, "status", verdict=Verdict.QUALIFIED, reason=""))
+    return reseal(path, **score, **part(record, "status", **QUALIFIED))
 
 
 def test_a_replay_finds_predictions_that_the_model_does_not_make(original: Path) -> None:
@@ -407,11 +480,44 @@ def test_a_replay_finds_predictions_that_the_model_does_not_make(original: Path)
     assert "of 445 labels are other ones" in found["predictions again"].detail
 
 
+def with_labels_turned(path: Path, turned: int) -> Path:
+    """A record with so many of its right predictions made wrong, and nothing that gives it away."""
+    from haet_eval.dataset import load_dataset
+
+    truth = load_dataset("digits", path.parent).test_labels
+    (stored,) = path.parent.glob("artifacts/*.predictions.txt")
+    labels = [int(line) for line in stored.read_text().split()]
+    right = [place for place, label in enumerate(labels) if label == truth[place]]
+    for place in right[:turned]:
+        labels[place] = (labels[place] + 1) % 10
+    other = Store(path.parent).put_artifact(
+        "".join(f"{label}\n" for label in labels).encode(), "predictions.txt"
+    )
+    correct = len(right) - turned
+    return reseal(
+        path,
+        **part(
+            read_record(path),
+            "evaluation",
+            predictions=other,
+            correct=correct,
+            accuracy=correct / len(labels),
+        ),
+    )
+
+
 def test_on_another_machine_a_few_predictions_may_turn(original: Path) -> None:
     elsewhere = part(read_record(original), "environment", cpu="Analytical Engine")
-    found = replayed(all_right(reseal(original, **elsewhere)))["predictions again"]
+    found = replayed(with_labels_turned(reseal(original, **elsewhere), 3))["predictions again"]
     assert found.result is Result.UNCHECKED
     assert "instead of Analytical Engine" in found.detail
+
+
+def test_another_machine_is_no_excuse_for_predictions_that_are_right_too_often(original: Path) -> None:
+    elsewhere = part(read_record(original), "environment", cpu="Analytical Engine")
+    found = replayed(all_right(reseal(original, **elsewhere)))["predictions again"]
+    assert found.result is Result.DIFFERS
+    assert "are right in the record only" in found.detail
 
 
 def test_a_trace_that_predicts_fewer_images_than_the_record_says_does_not_hold(original: Path) -> None:

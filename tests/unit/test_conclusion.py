@@ -1,34 +1,45 @@
 import pytest
 
-from haet_eval.verification.check import Check, differs, holds, unchecked
-from haet_eval.verification.conclusion import conclude
+from haet_eval.verification.check import Check, differs, holds, stated, unchecked
+from haet_eval.verification.conclusion import Word, conclude
 
-BEYOND = [unchecked("model", ""), unchecked("times, machine", ""), unchecked("rank", "")]
+STATED = [stated("times, machine", ""), stated("rank", "")]
+REPLAYED = [holds("replay", ""), holds("weights again", "")]
 
 
 @pytest.mark.parametrize(
-    ("checks", "said"),
+    ("checks", "word", "lacking"),
     [
+        ([holds("count", ""), *REPLAYED, *STATED], Word.CONFIRMED, ()),
+        ([holds("count", ""), *STATED], Word.CONSISTENT, ()),
+        ([holds("count", ""), unchecked("accuracy", ""), *REPLAYED], Word.CONSISTENT, ("accuracy",)),
+        ([holds("run 1: replay", ""), unchecked("run 2: replay", "")], Word.CONSISTENT, ("replay",)),
+        ([holds("count", ""), stated("replay", "there is no trace")], Word.CONSISTENT, ()),
+        ([differs("accuracy", ""), *REPLAYED], Word.CONTRADICTED, ()),
         (
-            [holds("count", ""), *BEYOND],
-            "To be believed: all that its files can tell was checked, and holds.",
-        ),
-        ([holds("count", ""), differs("accuracy", "")], "Not to be believed: 1 of these checks differs."),
-        (
-            [differs("run 1: count", ""), differs("count", "")],
-            "Not to be believed: 2 of these checks differ.",
-        ),
-        (
-            [
-                unchecked("run 1: trace", ""),
-                unchecked("run 2: trace", ""),
-                unchecked("accuracy", ""),
-                *BEYOND,
-            ],
-            "Nothing contradicts it, but not checked: trace, accuracy. The lines say why.",
+            [unchecked("run 1: data set", ""), unchecked("run 2: data set", ""), unchecked("verdict", "")],
+            Word.CONSISTENT,
+            ("data set", "verdict"),
         ),
     ],
-    ids=["all holds", "one differs", "two differ", "something is missing"],
+    ids=[
+        "a replay and everything else",
+        "no replay",
+        "a replay and something missing",
+        "one of two runs replayed",
+        "nothing to replay",
+        "one difference",
+        "something missing in each run",
+    ],
 )
-def test_a_stranger_is_told_in_one_sentence(checks: list[Check], said: str) -> None:
-    assert conclude(checks) == said
+def test_one_of_three_words_begins_the_sentence(
+    checks: list[Check], word: Word, lacking: tuple[str, ...]
+) -> None:
+    found = conclude(checks)
+    assert (found.word, found.lacking) == (word, lacking)
+    assert found.sentence.startswith(f"{word}: ")
+    assert all(subject in found.sentence for subject in lacking)
+
+
+def test_there_are_three_words() -> None:
+    assert list(map(str, Word)) == ["confirmed", "consistent", "contradicted"]

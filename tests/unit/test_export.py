@@ -64,7 +64,7 @@ def export_all(record: Path, bundle: Path) -> Result:
 
 def test_the_unpacked_bundle_can_be_verified(record: Path, tmp_path: Path) -> None:
     make_keys(tmp_path / "judge")
-    sign(read_record(record), record, tmp_path / "judge")
+    sign(record, tmp_path / "judge")
     export_all(record, tmp_path / "bundle.zip")
     shutil.rmtree(record.parents[1])
     with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:

@@ -1,0 +1,76 @@
+"""Reads files that others may have put there: regular ones only, up to a size, and never waiting."""
+
+import errno
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+from typing import Final
+
+_KINDS: Final = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+class StrangeFile(OSError):
+    """There is something at the path that must not be read: no regular file, or one that is too large."""
+
+    def __init__(self, reason: str, path: Path) -> None:
+        super().__init__(errno.EINVAL, reason, str(path))
+
+
+def open_file(path: Path, most_bytes: int) -> BufferedReader:
+    """Open a regular file for reading; a symbolic link to one is fine.
+
+    The kind is looked at before the file is opened, because opening a device may do something, and again
+    afterwards, because another file may have taken the name. `O_NONBLOCK` keeps a pipe from waiting for a
+    writer in between.
+
+    Raises:
+        StrangeFile: it is neither a regular file nor a directory, or larger than `most_bytes`.
+        OSError: it cannot be opened, or is a directory.
+    """
+    _check(path, path.stat(), most_bytes)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        _check(path, os.fstat(descriptor), most_bytes)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_file(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+        StrangeFile: it is no regular file, or larger than `most_bytes`, or grows beyond that.
+        OSError: it cannot be read.
+    """
+    with open_file(path, most_bytes) as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise _too_large(path, most_bytes)
+    return content
+
+
+def exists(path: Path) -> bool:
+    """Whether there is anything of that name, also a link that leads nowhere or round in a loop."""
+    return os.path.lexists(path)
+
+
+def _check(path: Path, facts: os.stat_result, most_bytes: int) -> None:
+    if stat.S_ISDIR(facts.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(facts.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(facts.st_mode), "something else")
+        raise StrangeFile(f"it is {kind}, not a regular file", path)
+    if facts.st_size > most_bytes:
+        raise _too_large(path, most_bytes)
+
+
+def _too_large(path: Path, most_bytes: int) -> StrangeFile:
+    return StrangeFile(f"it is larger than {most_bytes:,} bytes", path)

@@ -1,0 +1,210 @@
+"""What lies where a record, an artefact or a key is looked for: it is refused by name, and nothing waits."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from haet_eval.batch.node import reserved
+from haet_eval.cli.main import cli
+from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.files import StrangeFile, open_file, read_file
+from haet_eval.record import Record
+from haet_eval.signing import make_keys
+from haet_eval.store import Store
+from tests.fixtures.records import make_record
+
+_PATIENCE_SECONDS = 60
+
+
+def named_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def endless_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def terminal(path: Path) -> None:
+    path.symlink_to("/dev/tty")
+
+
+def link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def link_to_nowhere(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def directory(path: Path) -> None:
+    path.mkdir()
+
+
+def listening_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        here = Path.cwd()
+        os.chdir(path.parent)  # a socket's path may have 107 bytes only
+        try:
+            one.bind(path.name)
+        finally:
+            os.chdir(here)
+
+
+def hundred_megabytes(path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(b'{"x":"')
+        file.truncate(100 * 2**20)
+
+
+STRANGE = [
+    named_pipe,
+    endless_device,
+    terminal,
+    link_to_itself,
+    link_to_nowhere,
+    directory,
+    listening_socket,
+    hundred_megabytes,
+]
+Maker = Callable[[Path], None]
+strange = pytest.mark.parametrize("make", STRANGE, ids=lambda make: make.__name__)
+
+
+@pytest.fixture(autouse=True)
+def _impatient() -> Iterator[None]:
+    """A command that waits for ever fails its test instead of stopping them all."""
+
+    def waited(*_: object) -> None:
+        raise TimeoutError("it waits")
+
+    before = signal.signal(signal.SIGALRM, waited)
+    signal.alarm(_PATIENCE_SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def record() -> Record:
+    return make_record()
+
+
+@pytest.fixture
+def path(tmp_path: Path, record: Record) -> Path:
+    return Store(tmp_path / "results").add(record)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, list(map(str, arguments)))
+
+
+def differing(path: Path, data_dir: Path) -> dict[str, str]:
+    """What `verify` says of the checks that differ."""
+    (found,) = json.loads(run("verify", path, "--data-dir", data_dir, "--json").stdout)
+    assert found["result"] == "contradicted"
+    return {one["subject"]: one["detail"] for one in found["checks"] if one["result"] == "differs"}
+
+
+COMMANDS = {
+    "verify": ["verify"],
+    "explain": ["explain"],
+    "export": ["export", "-o", "bundle.zip"],
+    "sign": ["sign", "--key", "judge"],
+}
+
+
+@strange
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_as_a_record_it_is_refused(
+    path: Path, make: Maker, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_keys(Path("judge"))
+    other = path.with_name("other.json")
+    make(other)
+    problem = run(*command, other).exception
+    assert isinstance(problem, UsageProblem), problem
+    assert str(other) in problem.message
+
+
+@strange
+def test_among_records_it_is_reported(path: Path, make: Maker) -> None:
+    make(path.with_name(path.name.replace("-res", "-another-res")))
+    make(path.with_name("no-name-of-a-record.json"))
+    listing = Store(path.parent).listing()
+    assert list(listing.records) == [path]
+    (problem,) = listing.problems
+    assert "cannot be read" in problem.reason
+    assert problem.path.name in run("leaderboard", path.parent).stderr
+
+
+@strange
+def test_as_an_artefact_it_is_named(path: Path, record: Record, make: Maker, tmp_path: Path) -> None:
+    (path.parent / "artifacts").mkdir()
+    assert record.trace is not None
+    target = path.parent / "artifacts" / f"{record.trace.sha256}.trace"
+    make(target)
+    found = differing(path, tmp_path)["trace"]
+    assert target.name in found
+    assert "bytes" in found if make is hundred_megabytes else "cannot be read" in found
+    problem = run("export", path, "-o", tmp_path / "bundle.zip").exception
+    assert isinstance(problem, UsageProblem), problem
+    assert not (tmp_path / "bundle.zip").exists()
+
+
+@strange
+def test_as_a_signature_it_is_named(path: Path, make: Maker, tmp_path: Path) -> None:
+    signature = path.with_suffix(".dsse.json")
+    make(signature)
+    assert f"{signature.name} cannot be read" in differing(path, tmp_path)["signature"]
+
+
+@strange
+def test_as_a_key_it_is_refused(path: Path, make: Maker, tmp_path: Path) -> None:
+    make(tmp_path / "key")
+    for command in (["verify", path], ["sign", path]):
+        problem = run(*command, "--key", tmp_path / "key").exception
+        assert isinstance(problem, UsageProblem), problem
+        assert str(tmp_path / "key") in problem.message
+
+
+@strange
+def test_as_rules_it_is_refused(path: Path, make: Maker, tmp_path: Path) -> None:
+    make(tmp_path / "rules.toml")
+    problem = run("leaderboard", path.parent, "--competition", tmp_path / "rules.toml").exception
+    assert isinstance(problem, UsageProblem), problem
+    assert "rules.toml" in problem.message
+
+
+@strange
+def test_as_the_lock_of_a_machine_it_is_refused(make: Maker, tmp_path: Path) -> None:
+    if make is hundred_megabytes:
+        pytest.skip("the size of a lock does not matter")
+    lock = tmp_path / "lock"
+    make(lock)
+    with pytest.raises(EnvironmentProblem, match="lock"), reserved(alone=True, lock=lock):
+        pass
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused_as_well(tmp_path: Path) -> None:
+    """A file in /proc states a size of 0 and has a content."""
+    with pytest.raises(StrangeFile, match="larger than 10 bytes"):
+        read_file(Path("/proc/self/status"), 10)
+
+
+def test_what_is_a_file_is_read_through_links(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("file")
+    assert read_file(tmp_path / "link", 7) == b"content"
+    with open_file(tmp_path / "file", 7) as file:
+        assert file.read() == b"content"
+    shutil.rmtree(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "link", 7)
