@@ -33,6 +33,7 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "environment.cores": "as above",
     "environment.memory_bytes": "as above",
     "training.wall_seconds": "within the budget",
+    "training.operations.standard": "which prices; the total must follow from them",
     "training.paused_seconds": "how long the evaluator was stopped",
     "training.peak_memory_bytes": "what the sandbox measured",
     "reports": "what the submission reported",

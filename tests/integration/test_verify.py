@@ -109,12 +109,12 @@ def test_a_record_is_priced_under_the_version_that_it_names(original: Path) -> N
     assert check(reseal(original, {"operations": forged}))[OPERATIONS].result is Result.DIFFERS
 
 
-def test_prices_that_are_not_here_are_not_checked(original: Path) -> None:
+def test_standard_without_prices_here_contradicts_the_record(original: Path) -> None:
     record = read_record(original)
     assert record.training is not None
     later = record.training.operations.model_copy(update={"standard": 99})
     found = check(reseal(original, {"operations": later}))["operations (standard 99)"]
-    assert found.result is Result.UNCHECKED
+    assert found.result is Result.DIFFERS
     assert "the prices of standard 1 and 2" in found.detail
 
 
