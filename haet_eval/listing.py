@@ -27,7 +27,9 @@ from haet_eval.record import MAX_RECORD_BYTES, Record, from_json
 RECORD_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{16}\.json")
 """Names that the store gives. A file of such a name that is no sound record is a problem."""
 
-_CACHE_VERSION: Final = 4
+_CACHE_VERSION: Final = 5
+_MOST_LINES_OF_A_RECORD: Final = 2
+"""Of the file with the summaries, on average: it is written anew when most of it is out of date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,10 @@ _Known: TypeAlias = dict[str, tuple[_Stamp, _Found]]
 def list_records(directory: Path) -> Listing:
     """Summaries of all records in the directory; other files are passed over, broken ones reported."""
     cache = _cache_file(directory)
-    known = _load(cache)
+    known, lines = _load(cache)
     seen = {name: _look(directory / name, stamp, known.get(name)) for name, stamp in _files(directory)}
     if seen != known:
-        _save(cache, seen)
+        _save(cache, known, seen, lines)
     records: dict[str, tuple[Path, _Summary]] = {}
     problems = []
     for name, (_, found) in sorted(seen.items()):
@@ -157,26 +159,46 @@ def _cache_file(directory: Path) -> Path:
     return user_cache_path("haet-eval") / f"records-{key}.json"
 
 
-def _load(cache: Path) -> _Known:
+def _load(cache: Path) -> tuple[_Known, int]:
+    """What is remembered, and the number of lines that it took; nothing of a file that was damaged."""
     try:
-        document = json.loads(cache.read_bytes())
-        if document["version"] != _CACHE_VERSION:
-            return {}
-        return {name: (tuple(stamp), _unpack(found)) for name, (stamp, found) in document["files"].items()}
+        first, *lines = cache.read_bytes().splitlines()
+        if json.loads(first) != {"version": _CACHE_VERSION}:
+            return {}, 0
+        known: _Known = {}
+        for name, stamp, found in json.loads(b"[" + b",".join(lines) + b"]"):
+            if stamp is None:
+                known.pop(name, None)
+            else:
+                known[name] = (tuple(stamp), _unpack(found))
+        return known, len(lines)
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
-        return {}
+        return {}, 0
 
 
-def _save(cache: Path, known: _Known) -> None:
-    files = {name: (stamp, _pack(found)) for name, (stamp, found) in known.items()}
-    text = json.dumps({"version": _CACHE_VERSION, "files": files}, separators=(",", ":"))
+def _save(cache: Path, known: _Known, seen: _Known, lines: int) -> None:
+    """Add what has changed to the end of the file, or write it anew if most of it is out of date.
+
+    A directory gets its records one by one, and adding one must not cost as much as writing them all.
+    """
+    changed = [_line(name, *one) for name, one in seen.items() if known.get(name) != one]
+    gone = [_line(name, None, None) for name in known.keys() - seen.keys()]
     try:
+        if lines and lines + len(changed) + len(gone) <= _MOST_LINES_OF_A_RECORD * len(seen):
+            with cache.open("ab") as file:
+                file.write(b"".join([*changed, *gone]))
+            return
         cache.parent.mkdir(parents=True, exist_ok=True)
         with Draft(cache.parent) as draft:
-            draft.write(text.encode())
+            draft.write(json.dumps({"version": _CACHE_VERSION}).encode() + b"\n")
+            draft.write(b"".join(_line(name, *one) for name, one in seen.items()))
             draft.replace(cache)
     except OSError:
         return  # without a cache the next listing reads the records again
+
+
+def _line(name: str, stamp: _Stamp | None, found: _Found) -> bytes:
+    return json.dumps([name, stamp, _pack(found)], separators=(",", ":")).encode() + b"\n"
 
 
 def _pack(found: _Found) -> Any:

@@ -271,7 +271,18 @@ def test_the_listing_notices_every_change(store: Store) -> None:
     assert len(store.listing().records) == 1
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"version": 1, "files": {"x.json": 3}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"{",
+        b"[]",
+        b'{"version": 1, "files": {"x.json": 3}}',
+        b'{"version": 5}\n["x.json",[1],3]\n',
+        b'{"version": 5}\n["x.j',
+    ],
+)
 def test_the_cache_may_be_deleted_or_destroyed(store: Store, cache: Path, content: bytes | None) -> None:
     store.add(make_record())
     expected = store.listing()
@@ -281,6 +292,23 @@ def test_the_cache_may_be_deleted_or_destroyed(store: Store, cache: Path, conten
     else:
         remembered.write_bytes(content)
     assert store.listing() == expected
+
+
+def test_what_is_remembered_grows_by_what_has_changed(store: Store, cache: Path) -> None:
+    paths = [store.add(make_record(name=f"submission {number}")) for number in range(5)]
+    store.listing()
+    (remembered,) = cache.iterdir()
+    before = remembered.read_bytes()
+    paths.append(store.add(make_record(name="one more")))
+    paths.pop(0).unlink()
+    assert list(store.listing().records) == sorted(paths)
+    assert remembered.read_bytes().startswith(before)
+    assert len(remembered.read_bytes().splitlines()) == 1 + 5 + 2
+    for number in range(8):  # most of it is out of date now
+        paths.append(store.add(make_record(name=f"later {number}")))
+        paths.pop(0).unlink()
+        assert list(store.listing().records) == sorted(paths)
+        assert len(remembered.read_bytes().splitlines()) <= 1 + 2 * len(paths)
 
 
 def test_nothing_but_records_and_artifacts_lies_in_the_results(store: Store) -> None:
