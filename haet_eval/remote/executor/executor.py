@@ -21,6 +21,7 @@ from haet_eval.remote.executor.outcome import (
     Place,
     describe,
     described,
+    first_by_schema,
     new_tensors,
     place_of,
     returned_values,
@@ -38,12 +39,13 @@ _BLOCK_BYTES: Final = 16 << 20
 class Template:
     """A settled call: how its record is laid out, how it runs, and what it must do to the tensors."""
 
-    __slots__ = ("definition", "look", "operator", "run", "settle", "tensors", "unpack", "width")
+    __slots__ = ("definition", "look", "operator", "order", "run", "settle", "tensors", "unpack", "width")
 
     def __init__(self, definition: wire.Definition, run: Run) -> None:
         layout = wire.call_layout(definition.tensors, len(definition.floats))
         self.definition = definition
         self.operator = overload(definition.operator)
+        self.order = first_by_schema(self.operator, definition)
         self.run = run
         self.tensors = 2 + definition.tensors
         self.unpack = layout.unpack_from
@@ -334,9 +336,15 @@ class Executor:
         try:
             result = result if self._legacy else tidied(result, inputs)
             returned = returned_values(template.operator, result)
-            outcome = wire.encode_outcome(describe(template.operator, returned, inputs, before))
+            outcome = wire.encode_outcome(
+                describe(template.operator, returned, inputs, before, template.order)
+            )
             if settled:
-                template.expect(Expectation(template.operator, result, inputs, before, legacy=self._legacy))
+                template.expect(
+                    Expectation(
+                        template.operator, result, inputs, before, template.order, legacy=self._legacy
+                    )
+                )
         except Mismatch as error:
             raise mismatch(template.name, error) from None
         except (struct.error, TypeError, ValueError, wire.WireError) as error:

@@ -8,7 +8,7 @@ import torch
 
 from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.handles import intern_layout, span_elements
-from haet_eval.remote.wire import Atom, Fresh, Outcome, Tag, Value, contiguous_stride
+from haet_eval.remote.wire import Atom, Definition, Fresh, Outcome, Tag, Value, contiguous_stride
 
 use_count: Final = torch._C._storage_Use_Count
 _is_dense: Final = torch.ops.aten.is_non_overlapping_and_dense.default
@@ -131,10 +131,33 @@ def new_tensors(values: Any, inputs: Sequence[torch.Tensor]) -> Iterator[torch.T
             yield value
 
 
+def first_by_schema(operator: Any, definition: Definition) -> list[int]:
+    """The inputs of a call in the order in which an output is looked for among them.
+
+    Those come first that the schema names as aliased or written. An operator that is given one tensor twice
+    then has the same outcome as one that is given two.
+    """
+    aliased = {argument.name for argument in operator._schema.arguments if argument.alias_info is not None}
+    first = [
+        int(atom.value)
+        for name, value in definition.arguments.items()
+        if name in aliased
+        for atom in flat(value)
+        if isinstance(atom, Atom) and atom.tag is Tag.TENSOR
+    ]
+    return [*first, *(index for index in range(definition.tensors) if index not in first)]
+
+
 def describe(
-    operator: Any, values: Sequence[Any], inputs: Sequence[torch.Tensor], before: Sequence[Place]
+    operator: Any,
+    values: Sequence[Any],
+    inputs: Sequence[torch.Tensor],
+    before: Sequence[Place],
+    order: Sequence[int],
 ) -> Outcome:
     """The outcome of a call of `operator`; `before` says where its inputs lay before it.
+
+    `order` is that of `first_by_schema`.
 
     Raises:
         Mismatch: the call did to an input what its schema does not announce.
@@ -146,8 +169,8 @@ def describe(
         for index, (old, new) in enumerate(zip(before, after, strict=True))
         if old.meta != new.meta
     )
-    storages = {place.storage: index for index, place in reversed(list(enumerate(after)))}
-    return Outcome(tuple(_describe(value, inputs, storages) for value in values), changed)
+    storages = {after[index].storage: index for index in reversed(order)}
+    return Outcome(tuple(_describe(value, inputs, order, storages) for value in values), changed)
 
 
 def sets_storage(operator: Any) -> bool:
@@ -182,14 +205,16 @@ def _shown(place: Place) -> str:
     return f"{described(place.meta)} at element {place.meta.offset} of {place.storage_bytes} bytes"
 
 
-def _describe(value: Any, inputs: Sequence[torch.Tensor], storages: Mapping[int, int]) -> Value:
+def _describe(
+    value: Any, inputs: Sequence[torch.Tensor], order: Sequence[int], storages: Mapping[int, int]
+) -> Value:
     if isinstance(value, torch.Tensor):
-        for index, tensor in enumerate(inputs):
-            if value is tensor:
+        for index in order:
+            if value is inputs[index]:
                 return Atom(Tag.INPUT, index)
         return Fresh(meta_of(value), storages.get(storage_of(value), -1))
     if isinstance(value, list | tuple):
-        return tuple(_describe(item, inputs, storages) for item in value)
+        return tuple(_describe(item, inputs, order, storages) for item in value)
     if value is None or isinstance(value, bool | int | float | complex):
         return value
     raise TypeError(f"an operator returned a {type(value).__name__}")

@@ -28,8 +28,9 @@ def settled(operator: str, kernel: Kernel, inputs: Sequence[torch.Tensor]) -> Ex
     """What is expected of every call after this first one."""
     before = places(inputs)
     values = tidied(kernel(inputs), inputs)
-    describe(overload(operator), returned_values(overload(operator), values), inputs, before)
-    return Expectation(overload(operator), values, inputs, before)
+    order = range(len(inputs))
+    describe(overload(operator), returned_values(overload(operator), values), inputs, before, order)
+    return Expectation(overload(operator), values, inputs, before, order)
 
 
 def call(expected: Expectation, kernel: Kernel, inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -230,7 +231,7 @@ def test_trace_of_version_2_tells_no_lazy_bits_apart_but_memory() -> None:
     inputs = [torch.ones(3)]
     before = places(inputs)
     values = inputs[0] + 1
-    expected = Expectation(overload("aten.add.Scalar"), values, inputs, before, legacy=True)
+    expected = Expectation(overload("aten.add.Scalar"), values, inputs, before, [0], legacy=True)
     negated = [torch._neg_view(torch.ones(3))]
     (fresh,) = call(expected, lambda t: t[0] + 1, negated)
     assert fresh.tolist() == [0, 0, 0]
