@@ -40,6 +40,7 @@ docs: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m scripts.bench.compare 1
 	$(BIN)/python -m scripts.bench.compare
+	$(BIN)/python -m scripts.bench.checks
 
 image: $(VENV)/.runtime
 	@scripts/base-image.sh

@@ -51,6 +51,8 @@ _IN_WORDS: Final = {
     "operator-unpriced": "The counting standard has no price for an operator that was called.",
     "process-ended": "The submission's process, or an operator that it asked for, ended: crashed, killed,"
     " out of memory or of processes, as the verdict says.",
+    "tensor-mismatch": "A call did something to the executor's tensors that the meter did not count, or the"
+    " inventory or the weights differ from the meter's books. If the code is ordinary PyTorch, please report it.",
     "signature-invalid": "The envelope cannot be read or was changed.",
     "task-unknown": "There is no such task; a similar name is suggested.",
     "worker-ended": "A worker was stopped from outside, or ended before any code of the submission was run.",

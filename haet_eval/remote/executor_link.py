@@ -194,8 +194,9 @@ class ExecutorLink:
 
 def failed(status: Status, body: bytes) -> SubmissionFailure:
     """The verdict on a run that the executor has ended, with its reason."""
-    code = "tensor-mismatch" if status is Status.MISMATCH else "operator-failed"
-    return SubmissionFailure(Verdict.FAILED, reason_text(body), code=code)
+    if status is Status.MISMATCH:
+        return SubmissionFailure(Verdict.FAILED, reason_text(body), code="tensor-mismatch")
+    return SubmissionFailure(Verdict.FAILED, reason_text(body), code="operator-failed")
 
 
 def _different(expected: bytes, found: bytes) -> str:

@@ -1,6 +1,6 @@
 """After each record, accepted or not, every tensor of the executor is what the meter takes it for.
 
-A sample of all operators in a minute; HAET_FUZZ_SECONDS asks for more. `pytest -s` shows the table.
+A sample of all operators in a minute; HAET_DIFFERENTIAL_FUZZ_SECONDS asks for more. `pytest -s` shows the table.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 from tests.attacks.differential.fuzz import fuzz, report
 from tests.attacks.differential.world import End
 
-SECONDS = float(os.environ.get("HAET_FUZZ_SECONDS", "60"))
+SECONDS = float(os.environ.get("HAET_DIFFERENTIAL_FUZZ_SECONDS", "60"))
 SEED = int(os.environ.get("HAET_FUZZ_SEED", "1"))
 THOROUGH_SECONDS = 1800
 
