@@ -52,7 +52,7 @@ _IN_WORDS: Final = {
     "process-ended": "The submission's process, or an operator that it asked for, ended: crashed, killed,"
     " out of memory or of processes, as the verdict says.",
     "tensor-mismatch": "A call did something to the executor's tensors that the meter did not count, or the"
-    " inventory or the weights differ from the meter's books. If the code is ordinary PyTorch, please report it.",
+    " inventory or the weights differ from its books. If the code is ordinary PyTorch, please report it.",
     "signature-invalid": "The envelope cannot be read or was changed.",
     "task-unknown": "There is no such task; a similar name is suggested.",
     "worker-ended": "A worker was stopped from outside, or ended before any code of the submission was run.",

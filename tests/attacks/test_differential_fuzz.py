@@ -1,6 +1,6 @@
 """After each record, accepted or not, every tensor of the executor is what the meter takes it for.
 
-A sample of all operators in a minute; HAET_DIFFERENTIAL_FUZZ_SECONDS asks for more. `pytest -s` shows the table.
+A sample of all operators in a minute; HAET_DIFFERENTIAL_FUZZ_SECONDS asks for more, and -s shows the table.
 """
 
 import os
