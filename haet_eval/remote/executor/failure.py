@@ -8,6 +8,8 @@ import torch
 
 from haet_eval.remote.executor.kernel import compile_kernel
 from haet_eval.remote.executor.outcome import Mismatch
+from haet_eval.remote.operators.allowed import lookup
+from haet_eval.remote.operators.validation import written_parameters
 from haet_eval.remote.wire import Definition, Status
 
 _DIGITS: Final = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
@@ -68,6 +70,12 @@ def explained(
     except NotImplementedError:
         pass
     except Exception as shape_error:
-        status = Status.FATAL if operator._schema.is_mutable else Status.REFUSED
+        status = Status.FATAL if _writes(definition.operator, operator) else Status.REFUSED
         return Failure(status, f"{definition.operator}: {shape_error}")
     return Failure(Status.FATAL, f"{definition.operator} failed: {without_values(error)}")
+
+
+def _writes(name: str, operator: Any) -> bool:
+    """Whether it may write to inputs; `native_batch_norm` does so though its schema does not say it."""
+    allowed = lookup(name)
+    return bool(operator._schema.is_mutable or (allowed and written_parameters(allowed)))
