@@ -55,7 +55,7 @@ def make_template(operator: Operator, definition: Definition, inputs: list[Handl
         moves=operator.base == "set_",
         draws=generator_of(operator, definition),
         spills=operator.base in _DRAWS_BY_VALUE,
-        written=written_inputs(definition, _written(operator, arguments)),
+        written=written_inputs(definition, parameters_written(operator, arguments)),
         record=record_of(definition),
     )
 
@@ -122,7 +122,7 @@ def _is_one(returned: Return, output: wire.Value) -> bool:
     return not returned.is_list and isinstance(output, int | float | complex)
 
 
-def _written(operator: Operator, arguments: Mapping[str, Argument]) -> frozenset[str]:
+def parameters_written(operator: Operator, arguments: Mapping[str, Argument]) -> frozenset[str]:
     """Parameters that this call writes: with `training=False` a norm only reads its running statistics."""
     written = written_parameters(operator)
     return written - _STATISTICS if arguments.get("training") is False else written
