@@ -30,7 +30,7 @@ from haet_eval.remote.template import (
 )
 from haet_eval.remote.wire import Definition, Outcome, WireError
 
-_DRAWS_BY_VALUE: Final = frozenset(
+DRAWS_BY_VALUE: Final = frozenset(
     {"_sample_dirichlet", "_standard_gamma", "binomial", "poisson", "rrelu_with_noise", "rrelu_with_noise_"}
 )
 """Operators that draw as often as their inputs' values ask: what is drawn next tells of these values."""
@@ -54,7 +54,7 @@ def make_template(operator: Operator, definition: Definition, inputs: list[Handl
         guarded=needs_origins(operator),
         moves=operator.base == "set_",
         draws=generator_of(operator, definition),
-        spills=operator.base in _DRAWS_BY_VALUE,
+        spills=operator.base in DRAWS_BY_VALUE,
         written=written_inputs(definition, parameters_written(operator, arguments)),
         record=record_of(definition),
     )

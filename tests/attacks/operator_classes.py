@@ -1,0 +1,42 @@
+"""The classes and traits that haet_eval/remote/operators/safety.toml explains, from schema and tags."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from haet_eval.remote.operators import allowed
+from haet_eval.remote.operators.offsets import names_offsets
+from haet_eval.remote.operators.schema import Operator
+from haet_eval.remote.operators.validation import written_parameters
+
+SAFETY = Path(allowed.__file__).parent / "safety.toml"
+
+
+@cache
+def safety() -> dict[str, Any]:
+    """What safety.toml says."""
+    return tomllib.loads(SAFETY.read_text(encoding="utf-8"))
+
+
+def classes_of(operator: Operator) -> list[str]:
+    """Every class whose rule the operator fulfils; there must be one."""
+    marked = {parameter.name for parameter in operator.parameters if parameter.written}
+    hidden = written_parameters(operator) - marked
+    moves = operator.inplace_view or operator.base == "set_"
+    views = [returned for returned in operator.returns if returned.alias and not returned.written]
+    rules = {
+        "functional": not written_parameters(operator) and not views,
+        "view": not written_parameters(operator) and len(views) == len(operator.returns) == 1,
+        "in-place": bool(marked) and not operator.piecewise and not moves and not hidden,
+        "in-place-list": operator.piecewise and not operator.returns,
+        "in-place-view": moves and bool(marked) and not operator.piecewise,
+        "hidden-write": bool(hidden) and not marked,
+    }
+    return [name for name, holds in rules.items() if holds]
+
+
+def traits_of(operator: Operator) -> frozenset[str]:
+    """The traits that an operator has beside its class."""
+    traits = {"random": operator.random, "dynamic": operator.dynamic, "exact": names_offsets(operator.name)}
+    return frozenset(name for name, holds in traits.items() if holds)
