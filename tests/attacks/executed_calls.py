@@ -87,8 +87,14 @@ def executed_calls(
             call.check()
         except Refused:
             continue
-        given, _ = prepared(call, chance, made)
-        yield _written_down(call, given, variant)
+        try:
+            given, _ = prepared(call, chance, made)
+            executed = _written_down(call, given, variant)
+        except (RuntimeError, MemoryError):
+            if mutation:
+                continue  # its tensors do not fit into memory
+            raise
+        yield executed
 
 
 def _written_down(call: RecordedCall, given: dict[str, object], variant: Variant) -> ExecutedCall:

@@ -56,7 +56,7 @@ def _has_gaps(tensor: torch.Tensor, inputs: list[torch.Tensor]) -> bool:
 def _digest(tensors: Iterable[torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(memory_of(tensor).numpy().tobytes())
+        digest.update(memory_of(tensor).numpy().data)
     return digest.hexdigest()[:16]
 
 
