@@ -25,6 +25,7 @@ from haet_eval.remote.executor.outcome import (
     place_of,
     returned_values,
     tidied,
+    written_positions,
 )
 from haet_eval.remote.handles import size_bytes
 from haet_eval.remote.inventory import inventory
@@ -334,9 +335,12 @@ class Executor:
         try:
             result = result if self._legacy else tidied(result, inputs)
             returned = returned_values(template.operator, result)
-            outcome = wire.encode_outcome(describe(template.operator, returned, inputs, before))
+            written = written_positions(template.definition, template.operator)
+            outcome = wire.encode_outcome(describe(template.operator, returned, inputs, before, written))
             if settled:
-                template.expect(Expectation(template.operator, result, inputs, before, legacy=self._legacy))
+                template.expect(
+                    Expectation(template.operator, result, inputs, before, written, legacy=self._legacy)
+                )
         except Mismatch as error:
             raise mismatch(template.name, error) from None
         except (struct.error, TypeError, ValueError, wire.WireError) as error:

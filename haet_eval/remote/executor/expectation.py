@@ -24,6 +24,7 @@ from haet_eval.remote.executor.outcome import (
     described,
     fills,
     flat,
+    input_of,
     is_tidy,
     meta_of,
     place_of,
@@ -81,12 +82,20 @@ class Expectation:
         values: what its first call returned, with outputs in new memory tidied.
         inputs: the tensors of the first call, after it.
         before: where they lay before it.
+        written: which of them its schema says are written.
         legacy: in the replay of a trace of version 2, whose templates do not tell lazy bits apart and whose
             outputs in new memory lie as the kernel left them.
     """
 
     def __init__(
-        self, operator: Any, values: Any, inputs: Tensors, before: Sequence[Place], *, legacy: bool = False
+        self,
+        operator: Any,
+        values: Any,
+        inputs: Tensors,
+        before: Sequence[Place],
+        written: Sequence[int] = (),
+        *,
+        legacy: bool = False,
     ) -> None:
         after = places(inputs)
         self._legacy = legacy
@@ -94,7 +103,7 @@ class Expectation:
         self._changes = changes_metadata(operator)
         self._moves = sets_storage(operator)
         self._shift = after[0].meta.offset - before[int(self._moves)].meta.offset if self._changes else 0
-        self._outputs = _outputs(values, inputs)
+        self._outputs = _outputs(values, inputs, written)
         fresh = _fresh(flat(values), self._outputs)
         self._check = _guard([*fresh, *inputs])
         self._each = [_guard([tensor]) for tensor in (*fresh, *inputs)]
@@ -241,17 +250,17 @@ def _guard(tensors: Tensors) -> Callable[..., bool]:
     return TensorGuards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check
 
 
-def _outputs(values: Any, inputs: Tensors) -> list[_Output]:
+def _outputs(values: Any, inputs: Tensors, written: Sequence[int]) -> list[_Output]:
     storages = {storage_of(tensor): place for place, tensor in reversed(list(enumerate(inputs)))}
-    return [_output(value, inputs, storages) for value in flat(values)]
+    return [_output(value, inputs, written, storages) for value in flat(values)]
 
 
-def _output(value: Any, inputs: Tensors, storages: dict[int, int]) -> _Output:
+def _output(value: Any, inputs: Tensors, written: Sequence[int], storages: dict[int, int]) -> _Output:
     if not isinstance(value, torch.Tensor):
         return None
-    for place, tensor in enumerate(inputs):
-        if value is tensor:
-            return place
+    place = input_of(value, inputs, written)
+    if place is not None:
+        return place
     index = storages.get(storage_of(value))
     if index is None:
         return _New(value)

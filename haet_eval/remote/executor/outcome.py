@@ -8,7 +8,8 @@ import torch
 
 from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.handles import intern_layout, span_elements
-from haet_eval.remote.wire import Atom, Fresh, Outcome, Tag, Value, contiguous_stride
+from haet_eval.remote.template import written_inputs
+from haet_eval.remote.wire import Atom, Definition, Fresh, Outcome, Tag, Value, contiguous_stride
 
 use_count: Final = torch._C._storage_Use_Count
 _is_dense: Final = torch.ops.aten.is_non_overlapping_and_dense.default
@@ -131,10 +132,32 @@ def new_tensors(values: Any, inputs: Sequence[torch.Tensor]) -> Iterator[torch.T
             yield value
 
 
+def written_positions(definition: Definition, operator: Any) -> tuple[int, ...]:
+    """Which tensors of a call the schema says are written: an input that it returns is one of these."""
+    names = (a.name for a in operator._schema.arguments if a.alias_info is not None and a.alias_info.is_write)
+    return written_inputs(definition, frozenset(names))
+
+
+def input_of(value: torch.Tensor, inputs: Sequence[torch.Tensor], written: Sequence[int]) -> int | None:
+    """The position of the input that a value is. One tensor may be given twice: `add(x, y, out=x)`."""
+    return next((place for place in (*written, *range(len(inputs))) if value is inputs[place]), None)
+
+
 def describe(
-    operator: Any, values: Sequence[Any], inputs: Sequence[torch.Tensor], before: Sequence[Place]
+    operator: Any,
+    values: Sequence[Any],
+    inputs: Sequence[torch.Tensor],
+    before: Sequence[Place],
+    written: Sequence[int] = (),
 ) -> Outcome:
-    """The outcome of a call of `operator`; `before` says where its inputs lay before it.
+    """The outcome of a call of `operator`.
+
+    Args:
+        operator: an overload of `torch.ops.aten`.
+        values: what it returned.
+        inputs: its tensors, after it.
+        before: where they lay before it.
+        written: from `written_positions`.
 
     Raises:
         Mismatch: the call did to an input what its schema does not announce.
@@ -147,7 +170,7 @@ def describe(
         if old.meta != new.meta
     )
     storages = {place.storage: index for index, place in reversed(list(enumerate(after)))}
-    return Outcome(tuple(_describe(value, inputs, storages) for value in values), changed)
+    return Outcome(tuple(_describe(value, inputs, written, storages) for value in values), changed)
 
 
 def sets_storage(operator: Any) -> bool:
@@ -182,14 +205,16 @@ def _shown(place: Place) -> str:
     return f"{described(place.meta)} at element {place.meta.offset} of {place.storage_bytes} bytes"
 
 
-def _describe(value: Any, inputs: Sequence[torch.Tensor], storages: Mapping[int, int]) -> Value:
+def _describe(
+    value: Any, inputs: Sequence[torch.Tensor], written: Sequence[int], storages: Mapping[int, int]
+) -> Value:
     if isinstance(value, torch.Tensor):
-        for index, tensor in enumerate(inputs):
-            if value is tensor:
-                return Atom(Tag.INPUT, index)
+        place = input_of(value, inputs, written)
+        if place is not None:
+            return Atom(Tag.INPUT, place)
         return Fresh(meta_of(value), storages.get(storage_of(value), -1))
     if isinstance(value, list | tuple):
-        return tuple(_describe(item, inputs, storages) for item in value)
+        return tuple(_describe(item, inputs, written, storages) for item in value)
     if value is None or isinstance(value, bool | int | float | complex):
         return value
     raise TypeError(f"an operator returned a {type(value).__name__}")
