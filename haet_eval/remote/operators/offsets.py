@@ -2,7 +2,9 @@
 
 from typing import Final
 
-_BASES: Final = frozenset({"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_real"})
+_BASES: Final = frozenset(
+    {"as_strided", "as_strided_", "as_strided_scatter", "set_", "view_as_complex", "view_as_real"}
+)
 
 
 def names_offsets(operator: str) -> bool:
