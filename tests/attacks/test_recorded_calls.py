@@ -22,6 +22,7 @@ BY_HAND = {
     "aten.empty_strided.default",  # with gaps, whose memory nobody clears
     "aten._upsample_bilinear2d_aa.default",  # with a scale that torch.nn.functional never gives
     "aten._upsample_bilinear2d_aa_backward.default",
+    "aten.addbmm_.default",  # into a tensor that it resizes, as no other operator of its kind does
 }
 """Operators that PyTorch's samples also call as no program does."""
 
@@ -62,5 +63,7 @@ def _tensors(value: object) -> list[torch.Tensor]:
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
-    flat = tensor.resolve_conj().resolve_neg().contiguous().reshape(-1)
+    plain = tensor.resolve_conj().resolve_neg()
+    # Not contiguous(): it leaves the stride of a dimension of size 1 as it is, and view() minds.
+    flat = plain.clone(memory_format=torch.contiguous_format).reshape(-1)
     return flat.to(torch.uint8) if flat.numel() == 0 else flat.view(torch.uint8)
