@@ -60,7 +60,7 @@ def measure(kind: Kind) -> tuple[float, float]:
     """CPU time of the kernel and of its check in microseconds: the least of many rounds."""
     inputs = list(kind.inputs)
     before = places(inputs)
-    expected = Expectation(overload(kind.operator), kind.run(inputs), inputs, before, range(len(inputs)))
+    expected = Expectation(overload(kind.operator), kind.run(inputs), inputs, before)
     run, look, settle = kind.run, expected.look, expected.settle
 
     def alone() -> None:

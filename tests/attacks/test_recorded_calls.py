@@ -17,6 +17,7 @@ BY_HAND = {
     "aten.empty_strided.default",  # with gaps, whose memory nobody clears
     "aten._upsample_bilinear2d_aa.default",  # with a scale that torch.nn.functional never gives
     "aten._upsample_bilinear2d_aa_backward.default",
+    "aten.addbmm_.default",  # into a tensor that it resizes, as no other operator of its kind does
 }
 """Operators that PyTorch's samples also call as no program does."""
 

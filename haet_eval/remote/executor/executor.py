@@ -21,11 +21,11 @@ from haet_eval.remote.executor.outcome import (
     Place,
     describe,
     described,
-    first_by_schema,
     new_tensors,
     place_of,
     returned_values,
     tidied,
+    written_positions,
 )
 from haet_eval.remote.handles import size_bytes
 from haet_eval.remote.inventory import inventory
@@ -39,13 +39,12 @@ _BLOCK_BYTES: Final = 16 << 20
 class Template:
     """A settled call: how its record is laid out, how it runs, and what it must do to the tensors."""
 
-    __slots__ = ("definition", "look", "operator", "order", "run", "settle", "tensors", "unpack", "width")
+    __slots__ = ("definition", "look", "operator", "run", "settle", "tensors", "unpack", "width")
 
     def __init__(self, definition: wire.Definition, run: Run) -> None:
         layout = wire.call_layout(definition.tensors, len(definition.floats))
         self.definition = definition
         self.operator = overload(definition.operator)
-        self.order = first_by_schema(self.operator, definition)
         self.run = run
         self.tensors = 2 + definition.tensors
         self.unpack = layout.unpack_from
@@ -336,14 +335,11 @@ class Executor:
         try:
             result = result if self._legacy else tidied(result, inputs)
             returned = returned_values(template.operator, result)
-            outcome = wire.encode_outcome(
-                describe(template.operator, returned, inputs, before, template.order)
-            )
+            written = written_positions(template.definition, template.operator)
+            outcome = wire.encode_outcome(describe(template.operator, returned, inputs, before, written))
             if settled:
                 template.expect(
-                    Expectation(
-                        template.operator, result, inputs, before, template.order, legacy=self._legacy
-                    )
+                    Expectation(template.operator, result, inputs, before, written, legacy=self._legacy)
                 )
         except Mismatch as error:
             raise mismatch(template.name, error) from None

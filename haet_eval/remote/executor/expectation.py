@@ -24,6 +24,7 @@ from haet_eval.remote.executor.outcome import (
     described,
     fills,
     flat,
+    input_of,
     is_tidy,
     meta_of,
     place_of,
@@ -81,7 +82,7 @@ class Expectation:
         values: what its first call returned, with outputs in new memory tidied.
         inputs: the tensors of the first call, after it.
         before: where they lay before it.
-        order: in which an output is looked for among the inputs, see `first_by_schema`.
+        written: which of them its schema says are written.
         legacy: in the replay of a trace of version 2, whose templates do not tell lazy bits apart and whose
             outputs in new memory lie as the kernel left them.
     """
@@ -92,7 +93,7 @@ class Expectation:
         values: Any,
         inputs: Tensors,
         before: Sequence[Place],
-        order: Sequence[int],
+        written: Sequence[int] = (),
         *,
         legacy: bool = False,
     ) -> None:
@@ -102,7 +103,7 @@ class Expectation:
         self._changes = changes_metadata(operator)
         self._moves = sets_storage(operator)
         self._shift = after[0].meta.offset - before[int(self._moves)].meta.offset if self._changes else 0
-        self._outputs = _outputs(values, inputs, order)
+        self._outputs = _outputs(values, inputs, written)
         fresh = _fresh(flat(values), self._outputs)
         self._check = _guard([*fresh, *inputs])
         self._each = [_guard([tensor]) for tensor in (*fresh, *inputs)]
@@ -249,21 +250,21 @@ def _guard(tensors: Tensors) -> Callable[..., bool]:
     return TensorGuards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check
 
 
-def _outputs(values: Any, inputs: Tensors, order: Sequence[int]) -> list[_Output]:
-    storages = {storage_of(inputs[index]): index for index in reversed(order)}
-    return [_output(value, inputs, order, storages) for value in flat(values)]
+def _outputs(values: Any, inputs: Tensors, written: Sequence[int]) -> list[_Output]:
+    storages = {storage_of(tensor): place for place, tensor in reversed(list(enumerate(inputs)))}
+    return [_output(value, inputs, written, storages) for value in flat(values)]
 
 
-def _output(value: Any, inputs: Tensors, order: Sequence[int], storages: dict[int, int]) -> _Output:
+def _output(value: Any, inputs: Tensors, written: Sequence[int], storages: dict[int, int]) -> _Output:
     if not isinstance(value, torch.Tensor):
         return None
-    for index in order:
-        if value is inputs[index]:
-            return index
-    base = storages.get(storage_of(value))
-    if base is None:
+    place = input_of(value, inputs, written)
+    if place is not None:
+        return place
+    index = storages.get(storage_of(value))
+    if index is None:
         return _New(value)
-    return _View(value, base, int(value.storage_offset()) - int(inputs[base].storage_offset()))
+    return _View(value, index, int(value.storage_offset()) - int(inputs[index].storage_offset()))
 
 
 def _fresh(values: Any, outputs: Sequence[_Output]) -> list[torch.Tensor]:

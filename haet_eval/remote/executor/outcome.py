@@ -8,6 +8,7 @@ import torch
 
 from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.handles import intern_layout, span_elements
+from haet_eval.remote.template import written_inputs
 from haet_eval.remote.wire import Atom, Definition, Fresh, Outcome, Tag, Value, contiguous_stride
 
 use_count: Final = torch._C._storage_Use_Count
@@ -131,21 +132,15 @@ def new_tensors(values: Any, inputs: Sequence[torch.Tensor]) -> Iterator[torch.T
             yield value
 
 
-def first_by_schema(operator: Any, definition: Definition) -> list[int]:
-    """The inputs of a call in the order in which an output is looked for among them.
+def written_positions(definition: Definition, operator: Any) -> tuple[int, ...]:
+    """Which tensors of a call the schema says are written: an input that it returns is one of these."""
+    names = (a.name for a in operator._schema.arguments if a.alias_info is not None and a.alias_info.is_write)
+    return written_inputs(definition, frozenset(names))
 
-    Those come first that the schema names as aliased or written. An operator that is given one tensor twice
-    then has the same outcome as one that is given two.
-    """
-    aliased = {argument.name for argument in operator._schema.arguments if argument.alias_info is not None}
-    first = [
-        int(atom.value)
-        for name, value in definition.arguments.items()
-        if name in aliased
-        for atom in flat(value)
-        if isinstance(atom, Atom) and atom.tag is Tag.TENSOR
-    ]
-    return [*first, *(index for index in range(definition.tensors) if index not in first)]
+
+def input_of(value: torch.Tensor, inputs: Sequence[torch.Tensor], written: Sequence[int]) -> int | None:
+    """The position of the input that a value is. One tensor may be given twice: `add(x, y, out=x)`."""
+    return next((place for place in (*written, *range(len(inputs))) if value is inputs[place]), None)
 
 
 def describe(
@@ -153,11 +148,16 @@ def describe(
     values: Sequence[Any],
     inputs: Sequence[torch.Tensor],
     before: Sequence[Place],
-    order: Sequence[int],
+    written: Sequence[int] = (),
 ) -> Outcome:
-    """The outcome of a call of `operator`; `before` says where its inputs lay before it.
+    """The outcome of a call of `operator`.
 
-    `order` is that of `first_by_schema`.
+    Args:
+        operator: an overload of `torch.ops.aten`.
+        values: what it returned.
+        inputs: its tensors, after it.
+        before: where they lay before it.
+        written: from `written_positions`.
 
     Raises:
         Mismatch: the call did to an input what its schema does not announce.
@@ -169,8 +169,8 @@ def describe(
         for index, (old, new) in enumerate(zip(before, after, strict=True))
         if old.meta != new.meta
     )
-    storages = {after[index].storage: index for index in reversed(order)}
-    return Outcome(tuple(_describe(value, inputs, order, storages) for value in values), changed)
+    storages = {place.storage: index for index, place in reversed(list(enumerate(after)))}
+    return Outcome(tuple(_describe(value, inputs, written, storages) for value in values), changed)
 
 
 def sets_storage(operator: Any) -> bool:
@@ -206,15 +206,15 @@ def _shown(place: Place) -> str:
 
 
 def _describe(
-    value: Any, inputs: Sequence[torch.Tensor], order: Sequence[int], storages: Mapping[int, int]
+    value: Any, inputs: Sequence[torch.Tensor], written: Sequence[int], storages: Mapping[int, int]
 ) -> Value:
     if isinstance(value, torch.Tensor):
-        for index in order:
-            if value is inputs[index]:
-                return Atom(Tag.INPUT, index)
+        place = input_of(value, inputs, written)
+        if place is not None:
+            return Atom(Tag.INPUT, place)
         return Fresh(meta_of(value), storages.get(storage_of(value), -1))
     if isinstance(value, list | tuple):
-        return tuple(_describe(item, inputs, order, storages) for item in value)
+        return tuple(_describe(item, inputs, written, storages) for item in value)
     if value is None or isinstance(value, bool | int | float | complex):
         return value
     raise TypeError(f"an operator returned a {type(value).__name__}")

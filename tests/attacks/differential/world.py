@@ -1,138 +1,195 @@
-"""A meter and an executor in one process, without the socket between them."""
+"""A meter and an executor in one process: frames pass between them without a socket."""
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 import torch
 
+from haet_eval.counting.signature import TensorMeta
+from haet_eval.errors import SubmissionFailure
+from haet_eval.remote import wire
 from haet_eval.remote.charges import Budgets
 from haet_eval.remote.executor.executor import Executor
-from haet_eval.remote.executor.outcome import Place, place_of
 from haet_eval.remote.handles import Handle, Storage, intern_layout
-from haet_eval.remote.inventory import inventory
-from haet_eval.remote.meter import Meter
-from haet_eval.remote.wire import Status
+from haet_eval.remote.meter import Meter, Question
+from haet_eval.remote.template import Template
+from haet_eval.remote.wire import COUNTED, Code, Definition, Status, WireError
 
-_PLENTY = 1 << 50
-
-
-class End(StrEnum):
-    """How a record ended."""
-
-    ACCEPTED = "accepted"
-    CACHED = "cached"  # a call of a template that was defined before
-    REFUSED = "refused"  # the run may go on
-    FAILED = "failed"  # the run is over, without a fault of ours
-    MISMATCHED = "mismatched"
+PLENTY: Final = 1 << 50
 
 
-class _Local(Executor):
-    """An executor whose answers are kept."""
+class Kind(StrEnum):
+    """What became of a record."""
+
+    OK = "ok"
+    REFUSED = "refused"  # by the meter or by the executor; the submission goes on
+    FAILED = "failed"  # the executor has ended the run
+    MISMATCHED = "mismatched"  # the executor has ended the run for a tensor mismatch
+    CLOSED = "closed"  # the meter has ended the run: no honest client sends this
+    FAULTY = "faulty"  # one of the two did what it never should
+
+
+OVER: Final = frozenset({Kind.FAILED, Kind.MISMATCHED, Kind.FAULTY})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a record, and in what words; `asked` is the template of a question that was put."""
+
+    kind: Kind
+    text: str = ""
+    asked: Template | None = None
+
+
+class InProcess(Executor):
+    """An executor whose answers are kept rather than sent."""
 
     def __init__(self) -> None:
-        super().__init__(None)  # type: ignore[arg-type]
+        with socket.socket() as nowhere:
+            super().__init__(nowhere)
         self.answers: list[tuple[Status, bytes]] = []
-
-    def _answer(self, payload: bytes, status: Status = Status.OK) -> None:
-        self.answers.append((status, payload))
 
     @property
     def tensors(self) -> dict[int, torch.Tensor]:
         return self._tensors
 
-    def keep(self, tensor: torch.Tensor) -> int:
-        self._put(tensor)
-        return self._next - 1
+    @property
+    def next_handle(self) -> int:
+        return self._next
 
-    def run(self, records: bytes) -> tuple[Status, bytes]:
-        """Run records, of which the last may be a question; returns how that ended."""
+    @property
+    def failed(self) -> Answer | None:
+        if self._failure is None:
+            return None
+        over = self._failure.status is Status.MISMATCH
+        return Answer(Kind.MISMATCHED if over else Kind.FAILED, self._failure.text)
+
+    @property
+    def refuses_all(self) -> bool:
+        """Whether its last answer was that the run is over."""
+        return bool(self.answers) and self.answers[-1][0] in {Status.FATAL, Status.MISMATCH}
+
+    def take(self, payload: bytes) -> None:
         self.answers.clear()
-        self._stream(records)
-        if self.answers:
-            return self.answers[-1]
-        if self._failure is not None:
-            return self._failure.status, self._failure.text.encode()
-        return Status.OK, b""
+        self._stream(payload)
+
+    def put(self, tensor: torch.Tensor) -> None:
+        self._put(tensor)
+
+    def inventory(self) -> bytes:
+        self.answers.clear()
+        self._take_inventory()
+        return self.answers[-1][1]
+
+    def _answer(self, payload: bytes, status: Status = Status.OK) -> None:
+        self.answers.append((status, payload))
 
 
-@dataclass
+@dataclass(slots=True)
 class World:
-    """Both sides of one run. Tensors get in with any layout: `load` puts them into table and books alike."""
+    """One run, with tensors that the test puts into both."""
 
-    meter: Meter = field(default_factory=lambda: Meter(Budgets(_PLENTY, _PLENTY, _PLENTY, None, _PLENTY)))
-    executor: _Local = field(default_factory=_Local)
-    _storages: dict[int, Storage] = field(default_factory=dict)
+    meter: Meter = field(default_factory=lambda: Meter(Budgets(PLENTY, PLENTY, PLENTY, None, PLENTY)))
+    executor: InProcess = field(default_factory=InProcess)
+    _storages: dict[int, tuple[Storage, torch.UntypedStorage]] = field(default_factory=dict)
+    _templates: dict[Template, int] = field(default_factory=dict)
 
-    def load(self, tensor: torch.Tensor, *, tainted: bool) -> int:
-        """Give both sides this tensor, with its layout and memory; returns its handle."""
-        place = place_of(tensor)
-        storage = self._storages.setdefault(place.storage, Storage(place.storage_bytes, tainted))
-        storage.tainted |= tainted
-        handle = Handle(intern_layout(place.meta), place.meta.offset, storage)
-        number = self.meter._handles.add(handle)
-        assert self.executor.keep(tensor) == number
+    # What the test does.
+
+    def put(self, tensor: torch.Tensor, *, tainted: bool) -> int:
+        """Give a tensor to both; returns its handle. Tensors of one storage share it in the books as well."""
+        held = tensor.untyped_storage()
+        # The storage is kept as well: while it lives, no other has its identity.
+        storage, _ = self._storages.setdefault(held._cdata, (Storage(held.nbytes(), tainted), held))
+        meta = seen(tensor)
+        number = self.meter._handles.add(Handle(intern_layout(meta), meta.offset, storage))
+        self.executor.put(tensor)
+        assert self.executor.next_handle == self.meter.next_handle
         return number
 
-    def feed(self, record: bytes) -> tuple[End, str]:
-        """Let one record go its way; returns how it ended, and the text of a failure."""
-        accepted = self.meter.accept(record)
-        if accepted.refused is not None:
-            return End.REFUSED, accepted.refused
+    def define(self, definition: Definition, handles: Sequence[int], floats: Sequence[float]) -> Answer:
+        head = wire.encode_definition(definition)
+        layout = wire.call_layout(len(handles), len(floats))
+        values = layout.pack(0, 0, *handles, *floats)[COUNTED.size :]
+        answer = self.send(COUNTED.pack(Code.DEFINE, len(head)) + head + values)
+        if answer.asked is not None and answer.kind is Kind.OK:
+            self._templates[answer.asked] = len(self._templates)
+        return answer
+
+    def call(self, template: Template, handles: Sequence[int], floats: Sequence[float]) -> Answer:
+        """Repeat a template."""
+        layout = wire.call_layout(len(handles), len(floats))
+        code = Code.DYNAMIC if template.dynamic else Code.CALL
+        return self.send(layout.pack(code, self._templates[template], *handles, *floats))
+
+    def send(self, record: bytes) -> Answer:
+        """Bring one record to the meter, and what it passes on to the executor and back."""
+        try:
+            accepted = self.meter.accept(record)
+        except WireError as error:
+            return Answer(Kind.CLOSED, str(error))
+        except SubmissionFailure as failure:
+            return Answer(Kind.FAULTY, f"the meter ended the run: {failure}")
         question = accepted.question
-        status, body = self.executor.run(accepted.forward + (question.record if question else b""))
-        if status is Status.MISMATCH:
-            return End.MISMATCHED, body.decode()
-        if status is Status.FATAL:
-            return End.FAILED, body.decode()
-        if question is None:
-            return End.CACHED, ""
-        if status is Status.REFUSED:
+        try:
+            self.executor.take(accepted.forward + (question.record if question else b""))
+        except Exception as error:
+            return Answer(Kind.FAULTY, f"the executor stumbled: {type(error).__name__}: {error}")
+        if accepted.refused is not None:
+            return Answer(Kind.REFUSED, accepted.refused)
+        return self.executor.failed or (Answer(Kind.OK) if question is None else self._answer(question))
+
+    def _answer(self, question: Question) -> Answer:
+        status, body = self.executor.answers[-1]
+        asked = question.template
+        try:
+            if status is Status.OK:
+                self.meter.answer(question, body)
+                return Answer(Kind.OK, asked=asked)
             self.meter.refuse(question)
-            return End.REFUSED, body.decode()
-        self.meter.answer(question, body)
-        return End.ACCEPTED, ""
+        except (WireError, SubmissionFailure) as error:
+            said = body.decode(errors="replace") if status is not Status.OK else "an outcome"
+            return Answer(
+                Kind.FAULTY, f"the meter did not take the answer: {error}; the executor said: {said}"
+            )
+        return Answer(Kind.REFUSED, body.decode(), asked)
+
+    # What must hold.
+
+    @property
+    def handles(self) -> dict[int, Handle]:
+        return self.meter._handles.living
 
     def differences(self) -> Iterator[str]:
-        """Everything in which the executor's table and the meter's books differ."""
-        books, table = self.meter._handles.living, self.executor.tensors
-        if books.keys() != table.keys():
-            yield f"handles {sorted(books.keys() ^ table.keys())} live on one side only"
+        """Every way in which the executor's tensors are not those of the meter's books."""
+        living, tensors = self.handles, self.executor.tensors
+        if living.keys() != tensors.keys() or self.meter.next_handle != self.executor.next_handle:
+            yield f"the meter has the tensors {sorted(living)}, the executor {sorted(tensors)}"
             return
-        places = {number: place_of(tensor) for number, tensor in table.items()}
-        for number, handle in books.items():
-            place = places[number]
-            if place.meta != handle.meta:
-                yield f"tensor {number} is {place.meta}, not {handle.meta}"
-            if place.storage_bytes != handle.storage.size_bytes:
-                yield f"memory of {number}: {place.storage_bytes} bytes, not {handle.storage.size_bytes}"
-        yield from self._sharing(places)
-        if _taken(places) != self.meter.inventory():
+        storages: dict[int, Storage] = {}
+        for number, handle in living.items():
+            tensor = tensors[number]
+            held = tensor.untyped_storage()
+            if seen(tensor) != handle.meta:
+                yield f"tensor {number} is {seen(tensor)}, in the books {handle.meta}"
+            held_bytes, known_bytes = held.nbytes(), handle.storage.size_bytes
+            if held_bytes != known_bytes:
+                yield f"tensor {number} lies in {held_bytes} bytes, in the books in {known_bytes}"
+            if storages.setdefault(held._cdata, handle.storage) is not handle.storage:
+                yield f"tensor {number} shares its memory with another, and in the books does not"
+        if len(set(map(id, storages.values()))) < len(storages):
+            yield "two tensors share their memory in the books only"
+        if self.meter.inventory() != self.executor.inventory():
             yield "the inventories differ"
 
-    def _sharing(self, places: dict[int, Place]) -> Iterator[str]:
-        believed: dict[int, int] = {}
-        held: dict[int, int] = {}
-        for number, handle in self.meter._handles.living.items():
-            first = believed.setdefault(id(handle.storage), number)
-            real = held.setdefault(places[number].storage, number)
-            if first != real:
-                yield f"tensor {number} lies with {real}, and is taken to lie with {first}"
 
-    def memory(self) -> dict[int, bytes]:
-        """The bytes of every storage, by a tensor in it."""
-        return {number: memory_of(tensor) for number, tensor in self.executor.tensors.items()}
-
-
-def memory_of(tensor: torch.Tensor) -> bytes:
-    """All bytes of the storage that a tensor lies in."""
-    storage = tensor.untyped_storage()
-    raw = torch.empty(0, dtype=torch.uint8).set_(storage)
-    return bytes(raw.numpy().tobytes()) if storage.nbytes() else b""
-
-
-def _taken(places: dict[int, Place]) -> bytes:
-    return inventory(
-        (number, place.layout, place.meta.offset, place.storage, place.storage_bytes)
-        for number, place in sorted(places.items())
-    )
+def seen(tensor: torch.Tensor) -> TensorMeta:
+    """The metadata of a tensor, read without the executor's own functions."""
+    assert type(tensor) is torch.Tensor
+    assert tensor.layout is torch.strided
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    bits = int(tensor.is_conj()) + 2 * int(tensor.is_neg())
+    return TensorMeta(tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()), dtype, bits)

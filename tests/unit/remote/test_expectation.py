@@ -13,6 +13,7 @@ from haet_eval.remote.executor.cut import selected, sliced
 from haet_eval.remote.executor.expectation import Expectation, places
 from haet_eval.remote.executor.kernel import overload
 from haet_eval.remote.executor.outcome import Mismatch, describe, is_tidy, returned_values, tidied
+from haet_eval.remote.wire import Atom, Tag
 
 Kernel = Callable[[Sequence[torch.Tensor]], Any]
 
@@ -250,3 +251,22 @@ def test_select_and_slice_are_as_their_numbers_say(base: torch.Tensor) -> None:
 def test_select_outside_a_tensor_raises() -> None:
     with pytest.raises((IndexError, RuntimeError)):
         selected(torch.zeros(2), 0, 5)
+
+
+def test_output_given_as_an_input_as_well_stays_the_output() -> None:
+    add_out = overload("aten.add.out")
+
+    def run(tensors: Sequence[torch.Tensor]) -> Any:
+        return add_out(tensors[0], tensors[1], out=tensors[2])
+
+    def given(same: int) -> list[torch.Tensor]:
+        tensors = [torch.ones(3), torch.ones(3), torch.zeros(3)]
+        tensors[2] = tensors[same]
+        return tensors
+
+    inputs = given(0)
+    before = places(inputs)
+    expected = Expectation(add_out, run(inputs), inputs, before, written=(2,))
+    assert describe(add_out, (inputs[2],), inputs, before, written=(2,)).outputs == (Atom(Tag.INPUT, 2),)
+    for same in range(3):
+        assert call(expected, run, given(same)) == []

@@ -1,0 +1,160 @@
+"""Visits every allowed operator in turn, in child processes, and reports what was seen.
+
+Usage: python -m tests.attacks.differential.fuzzer --seconds N [--seed N] [--only WORD] [--trials N]
+       python -m tests.attacks.differential.fuzzer --only OPERATOR --visit SEED    (repeats one visit)
+
+It prints for each overload how its calls ended, then each finding with the command that repeats it.
+"""
+
+import argparse
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import IO, Final
+
+import torch
+
+from haet_eval.remote.operators.allowed import allowed_operators
+from tests.attacks.differential.generation import any_call
+from tests.attacks.differential.report import Finding, Note, Outcome, Report, Visit
+from tests.attacks.differential.trial import Trial
+from tests.attacks.recorded_calls import recorded_calls
+
+SECONDS_PER_VISIT: Final = 20
+OPERATORS_PER_CHILD: Final = 16
+MEMORY_BYTES: Final = 1 << 30
+PLAIN_TRIALS: Final = 4
+
+
+def visit(name: str, seed: int, trials: int, note: Note) -> Visit:
+    """Try calls of an operator: recorded ones as they are until one is repeated, then others."""
+    chance = Random(seed)
+    torch.manual_seed(seed)
+    seen = Visit(name, seed)
+    recorded = recorded_calls().get(name, ())
+    plain = chance.sample(recorded, min(len(recorded), PLAIN_TRIALS))
+    for call in plain:
+        Trial(call, chance, seen, note, tame=True).run()
+        if seen.outcomes[Outcome.CACHED]:
+            break
+    for _ in range(trials):
+        with suppress(
+            MemoryError
+        ):  # what the kernel could still make, the comparison may not be able to hold
+            Trial(any_call(name, recorded, chance), chance, seen, note).run()
+    return seen
+
+
+def fuzz(seed: int, seconds: float, trials: int, only: str = "") -> Report:
+    """Visit all operators at least once, and again until the time is up."""
+    names = sorted(name for name in allowed_operators() if only in name)
+    chance = Random(seed)
+    report = Report()
+    recorded_calls()
+    start = time.monotonic()
+    while not report.rounds or time.monotonic() - start < seconds:
+        chance.shuffle(names)
+        for place in range(0, len(names), OPERATORS_PER_CHILD):
+            if report.rounds and time.monotonic() - start > seconds:
+                break
+            _visit_all(names[place : place + OPERATORS_PER_CHILD], chance, trials, report)
+        report.rounds += 1
+    report.seconds = time.monotonic() - start
+    return report
+
+
+def _visit_all(names: Sequence[str], chance: Random, trials: int, report: Report) -> None:
+    """In a child; if it dies, another goes on with the operators behind the one that killed it."""
+    left = [(name, chance.getrandbits(32)) for name in names]
+    while left:
+        note = Note()
+        with tempfile.TemporaryFile("w+") as lines:
+            status = _in_child(left, trials, note, lines)
+            lines.seek(0)
+            done = [report.add(line) for line in lines]
+        left = left[len(done) :]
+        if not left:
+            return
+        name, seed = left.pop(0)
+        report.outcomes.setdefault(name, Counter())
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+            report.timeouts[name] += 1
+        else:
+            report.find(Finding("process died", name, _ending(status), note.read()[:2000], seed))
+
+
+def _ending(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return f"exit {os.WEXITSTATUS(status)}"
+
+
+def _in_child(left: Sequence[tuple[str, int]], trials: int, note: Note, lines: IO[str]) -> int:
+    """The status that `waitpid` returns."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    resource.setrlimit(resource.RLIMIT_AS, (_mapped_bytes() + MEMORY_BYTES,) * 2)
+    code = 0
+    try:
+        for name, seed in left:
+            signal.alarm(SECONDS_PER_VISIT)
+            note.write(f"visit {name}")
+            lines.write(visit(name, seed, trials, note).encode() + "\n")
+            lines.flush()
+    except BaseException as problem:
+        note.write(f"{type(problem).__name__}: {problem} in {note.read()}")
+        code = 70
+    os._exit(code)
+
+
+def _mapped_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+
+
+def prepare() -> None:
+    """As the executor's process: one thread, no gradients. Warnings of kernels are of no interest."""
+    import torch._dynamo  # what PyTorch imports at the first error on shapes; once is enough for all children
+    import torch._inductor
+
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    warnings.simplefilter("ignore")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--trials", type=int, default=3, help="in one visit to an operator")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--visit", type=int)
+    parser.add_argument("--report", type=Path, help="write all of it to this file, as JSON")
+    options = parser.parse_args()
+    prepare()
+    report = Report()
+    if options.visit is not None:
+        report.add(visit(options.only, options.visit, options.trials, Note()).encode())
+    else:
+        report = fuzz(options.seed, options.seconds, options.trials, options.only)
+    sys.stdout.write(report.table() + "\n")
+    for finding in report.findings.values():
+        sys.stdout.write(finding.shown() + "\n")
+    if options.report is not None:
+        options.report.write_text(report.encode(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The records that are no calls of templates: views, uploads, seeds, and tensors that are let go."""
+
+import struct
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Final
+
+from haet_eval.counting.signature import TensorMeta
+from haet_eval.remote import wire
+from haet_eval.remote.wire import ITEM_BYTES, Code
+from tests.attacks.differential.world import Answer, World
+
+DTYPES: Final = tuple(ITEM_BYTES)
+
+
+def stroll(world: World, chance: Random) -> Iterator[Answer]:
+    """Send a few such records, all possible ones, and yield what became of each."""
+    for _ in range(chance.choice((0, 0, 1, 2))):
+        record = chance.choice(_RECORDS)(world, chance)
+        if record is not None:
+            yield world.send(record)
+
+
+def _select(world: World, chance: Random) -> bytes | None:
+    found = _dimension(world, chance)
+    if found is None or not found[2]:
+        return None
+    number, dimension, size = found
+    return wire.SELECT.pack(Code.SELECT, number, dimension, chance.randrange(size))
+
+
+def _slice(world: World, chance: Random) -> bytes | None:
+    found = _dimension(world, chance)
+    if found is None:
+        return None
+    number, dimension, size = found
+    start, end = sorted(chance.randint(0, size) for _ in range(2))
+    return wire.SLICE.pack(Code.SLICE, number, dimension, start, end, chance.choice((1, 1, 2, 3, 100)))
+
+
+def _dimension(world: World, chance: Random) -> tuple[int, int, int] | None:
+    """A tensor, one of its dimensions, and its size; None if the tensor has none."""
+    number = _any_handle(world, chance)
+    shape = world.handles[number].layout.shape if number else ()
+    if not shape:
+        return None
+    dimension = chance.randrange(len(shape))
+    return number, dimension, shape[dimension]
+
+
+def _free(world: World, chance: Random) -> bytes | None:
+    number = _any_handle(world, chance)
+    return struct.pack("<BIQ", Code.FREE, 1, number) if number else None
+
+
+def _upload(world: World, chance: Random) -> bytes:
+    dtype = chance.choice(DTYPES)
+    shape = chance.choice(((), (1,), (0,), (2, 3), (1, 2)))
+    meta = TensorMeta(shape, wire.contiguous_stride(shape), 0, dtype)
+    return wire.encode_upload(meta, bytes(meta.numel * ITEM_BYTES[dtype]))
+
+
+def _seed(world: World, chance: Random) -> bytes:
+    return wire.SEED.pack(Code.SEED, chance.choice((-1, 0, 1)), chance.getrandbits(64))
+
+
+def _any_handle(world: World, chance: Random) -> int:
+    return chance.choice(list(world.handles)) if world.handles else 0
+
+
+_RECORDS: Final[tuple[Callable[[World, Random], bytes | None], ...]] = (
+    _select,
+    _slice,
+    _free,
+    _upload,
+    _seed,
+)

@@ -1,0 +1,75 @@
+"""What the differential fuzz has found: ordinary calls that ended a run with a tensor mismatch, or worse."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+import torch
+
+from haet_eval.remote.wire import Atom, Definition, Tag, Value, float_class
+from tests.attacks.differential.world import Answer, Kind, World
+
+
+def tensor(place: int) -> Atom:
+    return Atom(Tag.TENSOR, place)
+
+
+class Run(World):
+    """One run, in which an operator is called."""
+
+    def first(
+        self,
+        operator: str,
+        arguments: Mapping[str, Value],
+        tensors: Sequence[torch.Tensor],
+        floats: Sequence[float] = (),
+    ) -> Answer:
+        """The call that defines the template."""
+        classes = tuple(map(float_class, floats))
+        definition = Definition(operator, dict(arguments), len(tensors), classes)
+        return self.define(definition, self._numbers(tensors), floats)
+
+    def again(self, first: Answer, tensors: Sequence[torch.Tensor], floats: Sequence[float] = ()) -> Answer:
+        assert first.asked is not None
+        return self.call(first.asked, self._numbers(tensors), floats)
+
+    def _numbers(self, tensors: Sequence[torch.Tensor]) -> list[int]:
+        """Handles; a tensor that is given twice has one."""
+        numbers: dict[int, int] = {}
+        for one in tensors:
+            if id(one) not in numbers:
+                numbers[id(one)] = self.put(one, tainted=False)
+        return [numbers[id(one)] for one in tensors]
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run()
+
+
+def test_out_may_be_an_input_in_the_first_call_and_none_in_the_second(run: Run) -> None:
+    arguments = {"self": tensor(0), "other": tensor(1), "out": tensor(2)}
+    one, two, three = torch.ones(3), torch.ones(3), torch.zeros(3)
+    first = run.first("aten.add.out", arguments, (one, two, one))
+    assert first.kind is Kind.OK, first.text
+    assert run.again(first, (one, two, three)).kind is Kind.OK
+    assert three.tolist() == [3, 3, 3]
+    assert list(run.differences()) == []
+
+
+def test_complex_view_of_another_part_of_a_tensor_is_another_template(run: Run) -> None:
+    """Its offset counts complex numbers, that of its base real ones."""
+    whole = torch.arange(8.0)
+    first = run.first("aten.view_as_complex.default", {"self": tensor(0)}, (whole[:2],))
+    assert first.kind is Kind.OK
+    assert run.again(first, (whole[4:6],)).kind is Kind.CLOSED
+    assert run.first("aten.view_as_complex.default", {"self": tensor(0)}, (whole[4:6],)).kind is Kind.OK
+    assert list(run.differences()) == []
+
+
+def test_addbmm_into_a_tensor_that_it_would_resize_is_refused(run: Run) -> None:
+    arguments = {"self": tensor(0), "batch1": tensor(1), "batch2": tensor(2)}
+    batches = torch.ones(2, 3, 4), torch.ones(2, 4, 5)
+    for small in (torch.ones(()), torch.ones(1), torch.ones(1, 5)):
+        assert run.first("aten.addbmm_.default", arguments, (small, *batches)).kind is Kind.REFUSED
+    assert run.first("aten.addbmm_.default", arguments, (torch.ones(3, 5), *batches)).kind is Kind.OK
+    assert list(run.differences()) == []
