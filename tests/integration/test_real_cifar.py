@@ -25,10 +25,12 @@ SPRINT = Path(__file__).parents[2] / "submissions" / "cifar10-sprint"
 NARROW = {
     "WIDTHS": "(16, 32, 64)",
     "EPOCHS": "0.5",
+    "BATCH_SIZE": "500",
+    "FILTER_LEARNING_RATE, FILTER_MOMENTUM": "0.14, 0.6",
     "PRECISION": "torch.float32",  # some processors compute bfloat16 slowly
 }
 
-ACCURACY_BAND = (0.64, 0.72)  # seeds 0 and 1 gave 67.55 and 68.25 %
+ACCURACY_BAND = (0.64, 0.72)  # seeds 0 to 2 gave 67.55, 68.25 and 68.28 %
 
 
 @pytest.fixture(scope="module")
