@@ -73,6 +73,12 @@ FLASH_BACKWARD: dict[str, Argument] = {
     "dropout_p": 0.0,
     "is_causal": False,
 }
+SMOOTH: dict[str, Argument] = {
+    **{name: tensor(5, 5) for name in ("grad_output", "self", "target")},
+    "reduction": 1,
+    "beta": 0.5,
+}
+WHOLE = tensor(5, 5, dtype="int32")
 SPREAD = TensorMeta((4, 4), (0, 0), 0, "float32")
 
 HONEST_AND_HOSTILE: list[tuple[str, Mapping[str, Argument], Mapping[str, Argument]]] = [
@@ -129,6 +135,8 @@ HONEST_AND_HOSTILE: list[tuple[str, Mapping[str, Argument], Mapping[str, Argumen
         {"grad_output": tensor(4, 8), "output": tensor(4, 8), "dim": 1, "input_dtype": "float32"},
         {"output": tensor(4, 1)},
     ),
+    ("smooth_l1_loss_backward.default", SMOOTH, {"grad_output": WHOLE, "self": WHOLE, "target": WHOLE}),
+    ("smooth_l1_loss_backward.default", SMOOTH, {"self": WHOLE}),
     ("squeeze.dim", {"self": tensor(), "dim": -1}, {"dim": -2}),
     (
         "_pdist_backward.default",

@@ -67,6 +67,13 @@ def labels(call: Call) -> None:
     _loss_gradient(call, scores.shape[:-1])
 
 
+@validator("smooth_l1_loss_backward")
+def smooth_loss_of_floats(call: Call) -> None:
+    """Its kernel divides by beta as a number of that dtype: as an integer, 0.5 is 0, and the process ends."""
+    for name in ("grad_output", "self", "target"):
+        call.require(call.tensor(name).dtype in FLOATS, f"{name} must be floats")
+
+
 @validator("_softmax_backward_data", "_log_softmax_backward_data")
 def softmax_backward(call: Call) -> None:
     same_shape(call, "grad_output", "output")
