@@ -318,8 +318,11 @@ class Meter:
     def _view(
         self, code: Code, base: Handle, shape: tuple[int, ...], stride: tuple[int, ...], shift: int
     ) -> None:
+        offset = base.offset + shift
+        if offset > _MAX_STEP:
+            raise WireError("a view that begins out of range")
         layout = intern_layout(TensorMeta(shape, stride, 0, base.layout.dtype, base.layout.bits))
-        self._handles.add(Handle(layout, base.offset + shift, base.storage))
+        self._handles.add(Handle(layout, offset, base.storage))
         self._tally.count_view(code, base.layout, layout, self._phase)
 
     def _free(self, payload: bytes, position: int) -> int:
