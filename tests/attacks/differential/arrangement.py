@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import torch
 
@@ -43,7 +43,8 @@ def any_pattern(chance: Random) -> Pattern:
     )
 
 
-APART = Pattern(0, 0, 0)
+APART: Final = Pattern(0, 0, 0)
+PADDED: Final = Pattern(0, 0, 1)
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ from tests.attacks.recorded_calls import recorded_calls
 SECONDS_PER_VISIT: Final = 20
 OPERATORS_PER_CHILD: Final = 16
 MEMORY_BYTES: Final = 1 << 30
-PLAIN_TRIALS: Final = 4
+PLAIN_TRIALS: Final = 12
 
 
 def visit(name: str, seed: int, trials: int, note: Note) -> Visit:

@@ -92,7 +92,9 @@ class Report:
 
     def encode(self) -> str:
         """All of it as JSON."""
-        return json.dumps({**asdict(self), "findings": [asdict(f) for f in self.findings.values()]})
+        facts = {"outcomes": self.outcomes, "seconds": self.seconds, "rounds": self.rounds}
+        findings = [asdict(finding) for finding in self.findings.values()]
+        return json.dumps({**facts, "timeouts": self.timeouts, "findings": findings})
 
     @classmethod
     def decode(cls, text: str) -> "Report":

@@ -10,7 +10,7 @@ import torch
 from haet_eval.remote.handles import Storage
 from haet_eval.remote.operators.origins import needs_origins
 from haet_eval.remote.template import Template
-from tests.attacks.differential.arrangement import APART, Wanted, any_pattern, arranged
+from tests.attacks.differential.arrangement import APART, PADDED, Pattern, Wanted, any_pattern, arranged
 from tests.attacks.differential.memory import bytes_of, changed_outside
 from tests.attacks.differential.report import Note, Outcome, Visit
 from tests.attacks.differential.sending import Sent, Unsendable, sent
@@ -34,7 +34,8 @@ _OUTCOMES: Final = {
 class Trial:
     """A call, the chance that decides how it is tried, and where to write what was seen.
 
-    `tame`: the tensors that define the template lie apart, and all values are small.
+    `tame`: all values are small, and the tensors that define the template lie apart, those of the first
+    repetition as well.
     """
 
     call: RecordedCall
@@ -51,15 +52,16 @@ class Trial:
             return
         if sum(one.meta.numel for one in form.wanted) > MAX_NUMEL:
             return
-        handles = self._handles(form, None)
+        handles = self._handles(form, None, APART if self.tame else any_pattern(self.chance))
         answer = self._record("define", form, handles, None)
         template = answer.asked
         if answer.kind is not Kind.OK or template is None:
             return
-        for _ in range(REPETITIONS):
+        for repetition in range(REPETITIONS):
             if not self._stroll():
                 return
-            handles = self._handles(form, template)
+            pattern = PADDED if self.tame and not repetition else any_pattern(self.chance)
+            handles = self._handles(form, template, pattern)
             if self.chance.random() < 0.1:
                 self._call_with_other_layouts(form, handles, template)
             answer = self._record("call", form, handles, template)
@@ -68,14 +70,13 @@ class Trial:
 
     # Tensors.
 
-    def _handles(self, form: Sent, template: Template | None) -> list[int]:
+    def _handles(self, form: Sent, template: Template | None, pattern: Pattern) -> list[int]:
         """The tensors of a call in both worlds. A template that is exact needs its offsets again."""
         wanted = list(form.wanted)
         if template is not None and template.exact:
             pairs = zip(wanted, template.offsets, strict=True)
             wanted = [replace(one, offset=offset) for one, offset in pairs]
         made = self._made()
-        pattern = APART if self.tame and template is None else any_pattern(self.chance)
         tensors = arranged(wanted, pattern, self._fill, self.chance)
         numbers = self._put(tensors)
         return [made.get(name, number) for name, number in zip(form.names, numbers, strict=True)]
