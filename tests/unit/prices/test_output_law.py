@@ -149,12 +149,12 @@ def calls() -> Iterator[tuple[Signature, int]]:
         *(one for one, _ in priced_by_version_1()),
     ):
         price = price_of(signature)
-        if price is not None and lookup(signature.operator) is not FREE:
+        if price is not None and lookup(signature.operator) not in FREE:
             yield signature, price
 
 
-FREE: Final = present_price("aten.view.default")
-"""The price of everything that moves data only (`movement`)."""
+FREE: Final = frozenset({present_price("aten.view.default"), present_price("aten.as_strided.default")})
+"""The prices of what moves data only (`movement`). No sample has lazy bits, which the second one charges."""
 
 
 def test_no_price_is_below_the_elements_that_are_computed() -> None:
