@@ -3,7 +3,7 @@
 Usage: python -m tests.attacks.differential.fuzzer --seconds N [--seed N] [--only WORD] [--trials N]
        python -m tests.attacks.differential.fuzzer --only OPERATOR --visit SEED    (repeats one visit)
 
-It prints for each overload how its calls ended, then each finding with the command that repeats it.
+It prints each finding with the command that repeats it, at the end for each overload how its calls ended.
 """
 
 import argparse
@@ -79,7 +79,10 @@ def fuzz(seed: int, seconds: float, trials: int, only: str = "") -> Report:
         for place in range(0, len(names), OPERATORS_PER_CHILD):
             if report.rounds and time.monotonic() - start > seconds:
                 break
+            known = len(report.findings)
             _visit_all(names[place : place + OPERATORS_PER_CHILD], chance, trials, report)
+            for finding in list(report.findings.values())[known:]:
+                sys.stderr.write(finding.shown() + "\n")
         report.rounds += 1
     report.seconds = time.monotonic() - start
     return report
@@ -157,11 +160,10 @@ def main() -> None:
     report = Report()
     if options.visit is not None:
         report.add(visit(options.only, options.visit, options.trials, Note()).encode())
+        sys.stderr.writelines(finding.shown() + "\n" for finding in report.findings.values())
     else:
         report = fuzz(options.seed, options.seconds, options.trials, options.only)
     sys.stdout.write(report.table() + "\n")
-    for finding in report.findings.values():
-        sys.stdout.write(finding.shown() + "\n")
     if options.report is not None:
         options.report.write_text(report.encode(), "utf-8")
 

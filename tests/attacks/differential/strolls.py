@@ -1,4 +1,4 @@
-"""The records that are no calls of templates: views, uploads, seeds, and tensors that are let go."""
+"""The records that are no calls of templates: views, uploads, reads, generators, and tensors let go."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from haet_eval.remote.wire import ITEM_BYTES, Code
 from tests.attacks.differential.world import Answer, World
 
 DTYPES: Final = tuple(ITEM_BYTES)
+GENERATORS: Final = (wire.DEFAULT_GENERATOR, 0, 1)
 
 
 def stroll(world: World, chance: Random) -> Iterator[Answer]:
@@ -54,15 +55,30 @@ def _free(world: World, chance: Random) -> bytes | None:
     return struct.pack("<BIQ", Code.FREE, 1, number) if number else None
 
 
-def _upload(world: World, chance: Random) -> bytes:
+def _upload(_: World, chance: Random) -> bytes:
     dtype = chance.choice(DTYPES)
     shape = chance.choice(((), (1,), (0,), (2, 3), (1, 2)))
     meta = TensorMeta(shape, wire.contiguous_stride(shape), 0, dtype)
     return wire.encode_upload(meta, bytes(meta.numel * ITEM_BYTES[dtype]))
 
 
-def _seed(world: World, chance: Random) -> bytes:
-    return wire.SEED.pack(Code.SEED, chance.choice((-1, 0, 1)), chance.getrandbits(64))
+def _seed(_: World, chance: Random) -> bytes:
+    return wire.SEED.pack(Code.SEED, chance.choice(GENERATORS), chance.getrandbits(64))
+
+
+def _save_state(world: World, chance: Random) -> bytes:
+    return wire.STATE.pack(Code.SAVE_STATE, chance.choice(GENERATORS), world.states)
+
+
+def _load_state(world: World, chance: Random) -> bytes | None:
+    if not world.states:
+        return None
+    return wire.STATE.pack(Code.LOAD_STATE, chance.choice(GENERATORS), chance.randrange(world.states))
+
+
+def _read(world: World, chance: Random) -> bytes | None:
+    number = _any_handle(world, chance)
+    return wire.READ.pack(Code.READ, number) if number else None
 
 
 def _any_handle(world: World, chance: Random) -> int:

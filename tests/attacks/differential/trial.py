@@ -85,6 +85,8 @@ class Trial:
         if template is not None and template.exact:
             pairs = zip(wanted, template.offsets, strict=True)
             wanted = [replace(one, offset=offset) for one, offset in pairs]
+        if template is not None and self.chance.random() < 0.2:
+            wanted = [replace(one, storage_bytes=0) for one in wanted]
         made = self._made()
         numbers = self._put(wanted, pattern)
         return [made.get(name, number) for name, number in zip(form.names, numbers, strict=True)]
