@@ -3,7 +3,7 @@
 Usage: python -m tests.attacks.differential.fuzzer --seconds N [--seed N] [--only WORD] [--trials N]
        python -m tests.attacks.differential.fuzzer --only OPERATOR --visit SEED    (repeats one visit)
 
-It prints for each overload how its calls ended, then each finding with the command that repeats it.
+It prints each finding with the command that repeats it, at the end for each overload how its calls ended.
 """
 
 import argparse
@@ -22,12 +22,15 @@ from random import Random
 from typing import IO, Final
 
 import torch
+import torch._dynamo  # PyTorch imports these two at the first error on shapes: not in every child
+import torch._inductor
 
 from haet_eval.remote.operators.allowed import allowed_operators
 from tests.attacks.differential.generation import any_call
 from tests.attacks.differential.report import Finding, Note, Outcome, Report, Visit
 from tests.attacks.differential.trial import Trial
-from tests.attacks.recorded_calls import recorded_calls
+from tests.attacks.differential.twins import FILLINGS, memory_filled, told_apart
+from tests.attacks.recorded_calls import RecordedCall, recorded_calls
 
 SECONDS_PER_VISIT: Final = 20
 OPERATORS_PER_CHILD: Final = 16
@@ -38,7 +41,6 @@ PLAIN_TRIALS: Final = 12
 def visit(name: str, seed: int, trials: int, note: Note) -> Visit:
     """Try calls of an operator: recorded ones as they are until one is repeated, then others."""
     chance = Random(seed)
-    torch.manual_seed(seed)
     seen = Visit(name, seed)
     recorded = recorded_calls().get(name, ())
     plain = chance.sample(recorded, min(len(recorded), PLAIN_TRIALS))
@@ -47,11 +49,22 @@ def visit(name: str, seed: int, trials: int, note: Note) -> Visit:
         if seen.outcomes[Outcome.CACHED]:
             break
     for _ in range(trials):
-        with suppress(
-            MemoryError
-        ):  # what the kernel could still make, the comparison may not be able to hold
-            Trial(any_call(name, recorded, chance), chance, seen, note).run()
+        with suppress(MemoryError):  # what the kernel could make, the comparison may not be able to hold
+            _try_twice(any_call(name, recorded, chance), chance.getrandbits(64), seen, note)
     return seen
+
+
+def _try_twice(call: RecordedCall, seed: int, seen: Visit, note: Note) -> None:
+    """With other data, and other memory: what is not data must be the same."""
+    steps = []
+    for secret, filling in enumerate(FILLINGS):
+        trial = Trial(call, Random(seed), seen, note, secret=secret)
+        with memory_filled(filling):
+            trial.run()
+        steps.append(trial.steps)
+    apart = told_apart(*steps)
+    if apart is not None:
+        seen.find("data shows", apart, call)
 
 
 def fuzz(seed: int, seconds: float, trials: int, only: str = "") -> Report:
@@ -66,7 +79,10 @@ def fuzz(seed: int, seconds: float, trials: int, only: str = "") -> Report:
         for place in range(0, len(names), OPERATORS_PER_CHILD):
             if report.rounds and time.monotonic() - start > seconds:
                 break
+            known = len(report.findings)
             _visit_all(names[place : place + OPERATORS_PER_CHILD], chance, trials, report)
+            for finding in list(report.findings.values())[known:]:
+                sys.stderr.write(finding.shown() + "\n")
         report.rounds += 1
     report.seconds = time.monotonic() - start
     return report
@@ -126,9 +142,6 @@ def _mapped_bytes() -> int:
 
 def prepare() -> None:
     """As the executor's process: one thread, no gradients. Warnings of kernels are of no interest."""
-    import torch._dynamo  # what PyTorch imports at the first error on shapes; once is enough for all children
-    import torch._inductor
-
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     warnings.simplefilter("ignore")
@@ -147,11 +160,10 @@ def main() -> None:
     report = Report()
     if options.visit is not None:
         report.add(visit(options.only, options.visit, options.trials, Note()).encode())
+        sys.stderr.writelines(finding.shown() + "\n" for finding in report.findings.values())
     else:
         report = fuzz(options.seed, options.seconds, options.trials, options.only)
     sys.stdout.write(report.table() + "\n")
-    for finding in report.findings.values():
-        sys.stdout.write(finding.shown() + "\n")
     if options.report is not None:
         options.report.write_text(report.encode(), "utf-8")
 

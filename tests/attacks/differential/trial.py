@@ -8,6 +8,7 @@ from typing import Final
 import torch
 
 from haet_eval.remote.handles import Storage
+from haet_eval.remote.operators.offsets import names_offsets
 from haet_eval.remote.operators.origins import needs_origins
 from haet_eval.remote.template import Template
 from tests.attacks.differential.arrangement import APART, PADDED, Pattern, Wanted, any_pattern, arranged
@@ -15,6 +16,7 @@ from tests.attacks.differential.memory import bytes_of, changed_outside
 from tests.attacks.differential.report import Note, Outcome, Visit
 from tests.attacks.differential.sending import Sent, Unsendable, sent
 from tests.attacks.differential.strolls import stroll
+from tests.attacks.differential.twins import Numbers, Step
 from tests.attacks.differential.values import fill_tamely, fill_wildly
 from tests.attacks.differential.world import OVER, Answer, Kind, World
 from tests.attacks.recorded_calls import RecordedCall
@@ -35,7 +37,8 @@ class Trial:
     """A call, the chance that decides how it is tried, and where to write what was seen.
 
     `tame`: all values are small, and the tensors that define the template lie apart, those of the first
-    repetition as well.
+    repetition as well. `secret`: tensors that are tainted hold other values for another. `steps`: what each
+    record left.
     """
 
     call: RecordedCall
@@ -43,9 +46,16 @@ class Trial:
     visit: Visit
     note: Note
     tame: bool = False
+    secret: int = 0
+    steps: list[Step] = field(default_factory=list)
     world: World = field(default_factory=World)
+    _numbers: Numbers = field(default_factory=lambda: Numbers(0))
+    _secrets: Numbers = field(default_factory=lambda: Numbers(0))
 
     def run(self) -> None:
+        torch.manual_seed(self.chance.getrandbits(32))
+        self._numbers = Numbers(self.chance.getrandbits(32))
+        self._secrets = Numbers(self.secret)
         try:
             form = sent(self.call, self.chance)
         except Unsendable:
@@ -76,17 +86,37 @@ class Trial:
         if template is not None and template.exact:
             pairs = zip(wanted, template.offsets, strict=True)
             wanted = [replace(one, offset=offset) for one, offset in pairs]
+        if template is not None and self.chance.random() < 0.2:
+            wanted = [replace(one, storage_bytes=0) for one in wanted]
         made = self._made()
-        tensors = arranged(wanted, pattern, self._fill, self.chance)
-        numbers = self._put(tensors)
-        return [made.get(name, number) for name, number in zip(form.names, numbers, strict=True)]
+        numbers = self._put(wanted, pattern)
+        numbers = [made.get(name, number) for name, number in zip(form.names, numbers, strict=True)]
+        return [number if number in made.values() else self._or_another(number) for number in numbers]
 
-    def _put(self, tensors: Sequence[torch.Tensor]) -> list[int]:
+    def _or_another(self, number: int) -> int:
+        """Now and then a tensor of the same layout that is there already: what an earlier call returned."""
+        if self.chance.random() < 0.8:
+            return number
+        known = self.world.handles[number]
+        exact = names_offsets(self.call.operator)
+        alike = [
+            other
+            for other, handle in self.world.handles.items()
+            if handle.layout == known.layout and (handle.offset == known.offset or not exact)
+        ]
+        return self.chance.choice(alike)
+
+    def _put(self, wanted: Sequence[Wanted], pattern: Pattern) -> list[int]:
+        with self._numbers.drawn():
+            tensors = arranged(wanted, pattern, self._fill, self.chance)
         share = self.chance.choice((0.0, 0.5, 1.0))
         tainted = {t.untyped_storage()._cdata: self.chance.random() < share for t in tensors}
         numbers: dict[int, int] = {}
-        for tensor in tensors:
+        for one, tensor in zip(wanted, tensors, strict=True):
             held = tensor.untyped_storage()
+            if self.secret and tainted[held._cdata]:
+                with self._secrets.drawn():
+                    fill_tamely(tensor, one)
             if id(tensor) not in numbers:
                 numbers[id(tensor)] = self.world.put(tensor, tainted=tainted[held._cdata])
             if self.chance.random() < 0.2:
@@ -112,7 +142,7 @@ class Trial:
                 form = sent(RecordedCall(origin.operator, origin.arguments), self.chance)
             except Unsendable:
                 continue
-            handles = self._put(arranged(form.wanted, APART, self._fill, self.chance))
+            handles = self._put(form.wanted, APART)
             number = self.world.meter.next_handle + origin.output
             answer = self.world.define(form.definition, handles, form.floats)
             handle = self.world.handles.get(number)
@@ -148,9 +178,20 @@ class Trial:
         after = bytes_of(world.executor.tensors.values())
         if changed_outside(before, after, places):
             self.visit.find(f"{ended}: bytes", "bytes changed that the call does not write", self.call)
+        self._keep(answer, tainted, after)
         if answer.kind is Kind.OK and tainted:
             self._check_taint(step, first, [storages[position] for position in written])
         return answer
+
+    def _keep(self, answer: Answer, tainted: bool, contents: dict[int, bytes]) -> None:
+        handles, tensors = self.world.handles, self.world.executor.tensors
+        metas = {number: handle.meta for number, handle in handles.items()}
+        untainted = {
+            number: contents[tensors[number].untyped_storage()._cdata]
+            for number, handle in handles.items()
+            if not handle.storage.tainted and number in tensors
+        }
+        self.steps.append(Step(answer.kind, tainted, metas, untainted))
 
     def _count(self, answer: Answer, defines: bool) -> None:
         accepted = Outcome.ACCEPTED if defines else Outcome.CACHED

@@ -157,6 +157,11 @@ class World:
             )
         return Answer(Kind.REFUSED, body.decode(), asked)
 
+    @property
+    def states(self) -> int:
+        """How many states of generators have been saved."""
+        return self.meter._generators._saved
+
     # What must hold.
 
     @property

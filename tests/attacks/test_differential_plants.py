@@ -1,0 +1,86 @@
+"""The differential fuzz finds faults: here some are planted in the real meter and executor, one by one."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from haet_eval.remote.executor import executor, expectation, kernel
+from haet_eval.remote.meter import Meter
+from haet_eval.remote.operators import offsets
+from tests.attacks.differential.fuzzer import visit
+from tests.attacks.differential.report import Note
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients() -> Iterator[None]:
+    """As in the executor's process."""
+    with torch.no_grad():
+        yield
+
+
+def found(operator: str) -> set[str]:
+    """The kinds of findings of a few visits."""
+    visits = [visit(operator, seed, 8, Note()) for seed in range(4)]
+    return {finding.kind for seen in visits for finding in seen.findings.values()}
+
+
+def unwritten_memory_is_shown(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(kernel, "_UNINITIALISED", frozenset())
+
+
+def taint_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    apply = Meter._apply
+
+    def forget(meter: Meter, *arguments: Any) -> None:
+        first = meter.next_handle
+        apply(meter, *arguments)
+        for number, handle in meter._handles.living.items():
+            handle.storage.tainted &= number < first
+
+    patch.setattr(Meter, "_apply", forget)
+
+
+def places_in_storages_are_added(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(offsets, "_BASES", frozenset())
+
+
+def nothing_is_checked(patch: pytest.MonkeyPatch) -> None:
+    places_in_storages_are_added(patch)
+
+    def trust(self: expectation.Expectation, result: Any, *_: Any) -> list[torch.Tensor]:
+        return [result]
+
+    patch.setattr(expectation.Expectation, "_settle_view", trust)
+
+
+def slices_are_copies(patch: pytest.MonkeyPatch) -> None:
+    def copied(tensor: torch.Tensor, dimension: int, start: int, end: int, step: int) -> torch.Tensor:
+        view: torch.Tensor = torch.ops.aten.slice(tensor, dimension, start, end, step)
+        return view.clone()
+
+    patch.setattr(executor, "sliced", copied)
+
+
+@pytest.mark.parametrize(
+    ("plant", "operator", "kind"),
+    [
+        (unwritten_memory_is_shown, "aten.empty.memory_format", "data shows"),
+        (taint_is_forgotten, "aten.add.Tensor", "define: taint"),
+        (taint_is_forgotten, "aten.relu.default", "data shows"),
+        (places_in_storages_are_added, "aten.view_as_complex.default", "call mismatched"),
+        (nothing_is_checked, "aten.view_as_complex.default", "call ok: difference"),
+        (slices_are_copies, "aten.add.Tensor", "other record: difference"),
+    ],
+)
+def test_planted_fault_is_found(
+    plant: Plant, operator: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found(operator) == set()
+    plant(monkeypatch)
+    assert kind in found(operator)
