@@ -50,7 +50,7 @@ def conclude(checks: Sequence[Check]) -> Conclusion:
     text = "everything that the record names is here and agrees"
     if lacking:
         text = f"nothing here contradicts it; not checked: {', '.join(lacking)}"
-    how = "The lines say why." if lacking else "It was not replayed."
+    how = "See their lines." if lacking else "It was not replayed."
     return Conclusion(Word.CONSISTENT, f"{Word.CONSISTENT}: {text}. {how}", lacking)
 
 
