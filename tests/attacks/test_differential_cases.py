@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 import torch
 
-from haet_eval.remote.wire import Atom, Definition, Tag, Value, float_class
+from haet_eval.remote import wire
+from haet_eval.remote.wire import Atom, Code, Definition, Tag, Value, float_class
 from tests.attacks.differential.world import Answer, Kind, World
 
 
@@ -73,3 +74,16 @@ def test_addbmm_into_a_tensor_that_it_would_resize_is_refused(run: Run) -> None:
         assert run.first("aten.addbmm_.default", arguments, (small, *batches)).kind is Kind.REFUSED
     assert run.first("aten.addbmm_.default", arguments, (torch.ones(3, 5), *batches)).kind is Kind.OK
     assert list(run.differences()) == []
+
+
+def test_negated_truth_values_cannot_be_made(run: Run) -> None:
+    """PyTorch makes them, and raises when they are read: the executor ended, which counted as our fault."""
+    answer = run.first("aten._neg_view.default", {"self": tensor(0)}, (torch.ones(2, dtype=torch.bool),))
+    assert answer.kind is Kind.REFUSED
+
+
+def test_tensor_that_cannot_be_read_ends_the_run_and_not_the_executor(run: Run) -> None:
+    number = run.put(torch._neg_view(torch.ones(2, dtype=torch.bool)), tainted=False)
+    answer = run.send(wire.READ.pack(Code.READ, number))
+    assert answer.kind is Kind.FAILED
+    assert answer.text.startswith("Reading a tensor back failed")

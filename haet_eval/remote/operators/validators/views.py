@@ -50,6 +50,12 @@ def view_dtype(call: Call) -> None:
     call.require(new != "bool" or old == "bool", "a view must not make truth values; compare with 0")
 
 
+@validator("_neg_view")
+def neg_view(call: Call) -> None:
+    """PyTorch makes such a view of truth values, and then can neither read it nor compute with it."""
+    call.require(call.tensor("self").dtype != "bool", "truth values cannot be negated; call logical_not")
+
+
 @validator("view", "_unsafe_view", "view_copy")
 def view(call: Call) -> None:
     sizes = call.integers("size")
