@@ -9,8 +9,8 @@ import torch
 from haet_eval.remote.executor import executor, expectation, kernel
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.operators import offsets
-from tests.attacks.differential.fuzzer import visit
 from tests.attacks.differential.report import Note
+from tests.attacks.differential.visits import hostile
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -26,7 +26,7 @@ def _no_gradients() -> Iterator[None]:
 
 def found(operator: str) -> set[str]:
     """The kinds of findings of a few visits."""
-    visits = [visit(operator, seed, 8, Note()) for seed in range(4)]
+    visits = [hostile(operator, seed, 8, Note()) for seed in range(4)]
     return {finding.kind for seen in visits for finding in seen.findings.values()}
 
 

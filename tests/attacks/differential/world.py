@@ -37,11 +37,12 @@ OVER: Final = frozenset({Kind.FAILED, Kind.MISMATCHED, Kind.FAULTY})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a record, and in what words; `asked` is the template of a question that was put."""
+    """What became of a record, and in what words; of a question also its template, and what was answered."""
 
     kind: Kind
     text: str = ""
     asked: Template | None = None
+    body: bytes = b""
 
 
 class InProcess(Executor):
@@ -148,7 +149,7 @@ class World:
         try:
             if status is Status.OK:
                 self.meter.answer(question, body)
-                return Answer(Kind.OK, asked=asked)
+                return Answer(Kind.OK, asked=asked, body=body)
             self.meter.refuse(question)
         except (WireError, SubmissionFailure) as error:
             said = body.decode(errors="replace") if status is not Status.OK else "an outcome"
