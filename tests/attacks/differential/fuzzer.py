@@ -34,8 +34,13 @@ OPERATORS_PER_CHILD: Final = 16
 MEMORY_BYTES: Final = 1 << 30
 
 
-def fuzz(calls: str, seed: int, seconds: float, trials: int, only: str = "") -> Report:
-    """Visit all operators at least once, and again until the time is up."""
+def fuzz(
+    calls: str, seed: int, seconds: float, trials: int, only: str = "", written: Path | None = None
+) -> Report:
+    """Visit all operators at least once, and again until the time is up.
+
+    `written`: where the report is written after each round, so that little is lost if this process is ended.
+    """
     names = sorted(name for name in allowed_operators() if only in name)
     chance = Random(seed)
     report = Report()
@@ -51,7 +56,9 @@ def fuzz(calls: str, seed: int, seconds: float, trials: int, only: str = "") -> 
             for finding in list(report.findings.values())[known:]:
                 sys.stderr.write(finding.shown() + "\n")
         report.rounds += 1
-    report.seconds = time.monotonic() - start
+        report.seconds = time.monotonic() - start
+        if written is not None:
+            written.write_text(report.encode(), "utf-8")
     return report
 
 
@@ -131,10 +138,10 @@ def main() -> None:
         report.add(visitor(options.only, options.visit, options.trials, Note()).encode())
         sys.stderr.writelines(finding.shown() + "\n" for finding in report.findings.values())
     else:
-        report = fuzz(options.calls, options.seed, options.seconds, options.trials, options.only)
+        report = fuzz(
+            options.calls, options.seed, options.seconds, options.trials, options.only, options.report
+        )
     sys.stdout.write(report.table() + "\n")
-    if options.report is not None:
-        options.report.write_text(report.encode(), "utf-8")
 
 
 if __name__ == "__main__":
