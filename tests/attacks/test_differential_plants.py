@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from haet_eval.remote.executor import executor, expectation, kernel
+from haet_eval.remote.executor.model import keep_model
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.operators import offsets
 from tests.attacks.differential.report import Note
@@ -67,6 +68,13 @@ def slices_are_copies(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(executor, "sliced", copied)
 
 
+def model_is_copied_tensor_by_tensor(patch: pytest.MonkeyPatch) -> None:
+    def copied(*arguments: Any) -> dict[int, torch.Tensor]:
+        return {number: tensor.clone() for number, tensor in keep_model(*arguments).items()}
+
+    patch.setattr(executor, "keep_model", copied)
+
+
 @pytest.mark.parametrize(
     ("plant", "operator", "kind"),
     [
@@ -76,6 +84,7 @@ def slices_are_copies(patch: pytest.MonkeyPatch) -> None:
         (places_in_storages_are_added, "aten.view_as_complex.default", "call mismatched"),
         (nothing_is_checked, "aten.view_as_complex.default", "call ok: difference"),
         (slices_are_copies, "aten.add.Tensor", "other record: difference"),
+        (model_is_copied_tensor_by_tensor, "aten.expand.default", "seal: difference"),
     ],
 )
 def test_planted_fault_is_found(

@@ -8,6 +8,7 @@ from typing import Final
 import torch
 
 from haet_eval.remote.handles import Storage
+from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.operators.offsets import names_offsets
 from haet_eval.remote.operators.origins import needs_origins
 from haet_eval.remote.template import Template
@@ -23,6 +24,7 @@ from tests.attacks.recorded_calls import RecordedCall
 
 REPETITIONS: Final = 3
 MAX_NUMEL: Final = 1 << 17
+NAMES: Final = ("weight", "größe", 'a "quoted" \\ name', "")
 _OUTCOMES: Final = {
     Kind.REFUSED: Outcome.REFUSED,
     Kind.FAILED: Outcome.FAILED,
@@ -77,6 +79,7 @@ class Trial:
             answer = self._record("call", form, handles, template)
             if answer.kind in OVER:
                 return
+        self._seal()
 
     # Tensors.
 
@@ -216,6 +219,21 @@ class Trial:
             self.visit.find(f"{step}: failure", "a question after it was answered", self.call)
         if executor.tensors != tensors:
             self.visit.find(f"{step}: failure", "it has made tensors", self.call)
+
+    def _seal(self) -> None:
+        """Now and then the training ends, with any of the tensors as its model."""
+        if self.chance.random() < 0.8 or not self.world.handles:
+            return
+        numbers = self.chance.choices(list(self.world.handles), k=self.chance.choice((1, 2, 5)))
+        model = tuple(
+            ModelTensor(name=f"{place}.{self.chance.choice(NAMES)}", handle=number, role="buffer")
+            for place, number in enumerate(numbers)
+        )
+        self.note.write(f"seal {self.call}")
+        answer = self.world.seal(model)
+        if answer.kind is not Kind.OK:
+            self.visit.find("seal", answer.text, self.call)
+        self._compare("seal")
 
     def _stroll(self) -> bool:
         """A few other records between the calls; whether the run goes on."""
