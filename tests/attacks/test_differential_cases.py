@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from haet_eval.remote import wire
+from haet_eval.remote.executor import executor
 from haet_eval.remote.wire import Atom, Code, Definition, Tag, Value, float_class
 from tests.attacks.differential.world import Answer, Kind, World
 
@@ -87,3 +88,17 @@ def test_tensor_that_cannot_be_read_ends_the_run_and_not_the_executor(run: Run) 
     answer = run.send(wire.READ.pack(Code.READ, number))
     assert answer.kind is Kind.FAILED
     assert answer.text.startswith("Reading a tensor back failed")
+
+
+def test_output_that_cannot_be_copied_ends_the_run_and_not_the_executor(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function that raises stands in for memory that is used up, which cannot be arranged here."""
+
+    def used_up(*_: object) -> object:
+        raise RuntimeError("can't allocate memory: you tried to allocate 4096 bytes")
+
+    monkeypatch.setattr(executor, "tidied", used_up)
+    answer = run.first("aten.relu.default", {"self": tensor(0)}, (torch.ones(2),))
+    assert answer.kind is Kind.FAILED
+    assert "allocate # bytes" in answer.text

@@ -340,7 +340,7 @@ class Executor:
                 )
         except Mismatch as error:
             raise mismatch(template.name, error) from None
-        except (struct.error, TypeError, ValueError, wire.WireError) as error:
+        except Exception as error:
             text = f"{template.name} returned what cannot be described: {without_values(error)}"
             raise Failure(Status.FATAL, text) from None
         for tensor in new_tensors(result, inputs):
