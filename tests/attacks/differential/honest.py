@@ -36,6 +36,7 @@ NO_VALUES: Final = ("empty", "out")
 """Parts of names: memory that is not written, and an output that may overlap an input."""
 OF_ONE: Final = "aten._local_scalar_dense.default"
 """`item()`: of a tensor of more elements the operator returns the first, and nobody calls it so."""
+OUT_OF_MEMORY: Final = "can't allocate memory"
 UNLIKE: Final = frozenset({"aten.as_strided_.default"})
 """The client's wrapper has no memory behind its last element, so it cannot follow the tensor there."""
 _ENDS: Final = {
@@ -104,7 +105,7 @@ class HonestTrial:
             self.visit.outcomes[_ENDS[ended.kind]] += 1
         if ended is not None and ended.kind in {Kind.MISMATCHED, Kind.FAULTY}:
             self._find(str(ended.kind), ended.text)
-        elif plain_error is None and error is not None and not isinstance(error, Refusal):
+        elif plain_error is None and _is_failure(error):
             self._find("failed", f"it does not fail plainly: {error}")
 
     def _find(self, kind: str, text: str) -> None:
@@ -187,9 +188,20 @@ def _wanted(call: RecordedCall) -> Iterator[Wanted]:
 def _is_possible(call: RecordedCall) -> bool:
     """Whether it is small, and one that a program makes."""
     sizes = [one.meta.numel for one in _wanted(call)]
-    return (
-        sum(sizes) <= MAX_NUMEL and call.operator not in UNLIKE and (call.operator != OF_ONE or sizes == [1])
+    made = call.operator not in UNLIKE and (call.operator != OF_ONE or sizes == [1])
+    return made and sum(sizes) <= MAX_NUMEL and not _repeats(call.arguments.get("out"))
+
+
+def _repeats(out: Argument) -> bool:
+    """Whether an output has several elements in one place: what is left there PyTorch leaves open."""
+    return isinstance(out, TensorMeta) and any(
+        size > 1 and step == 0 for size, step in zip(out.shape, out.stride, strict=True)
     )
+
+
+def _is_failure(error: Exception | None) -> bool:
+    """Not a refusal, and not for want of memory, of which two of every tensor take more."""
+    return error is not None and not isinstance(error, Refusal) and OUT_OF_MEMORY not in str(error)
 
 
 def _has_values(call: RecordedCall) -> bool:
