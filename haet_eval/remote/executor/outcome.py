@@ -98,11 +98,16 @@ def fills(tensor: torch.Tensor, size_bytes: int) -> bool:
 
 
 def tidy_copy(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:
-    """The same values without lazy bits in a storage of their own, with these strides if any are given."""
+    """The same values without lazy bits in a storage of their own, with these strides if any are given.
+
+    Gaps between the elements are zero: unwritten memory may hold what was read from the data.
+    """
     plain = tensor.resolve_conj().resolve_neg()
     if stride is None:
         stride = plain.stride() if _is_dense(plain) else contiguous_stride(tuple(plain.size()))
     copy = torch.empty_strided(plain.size(), stride, dtype=plain.dtype, device=plain.device)
+    if not _is_dense(copy):
+        copy.as_strided((span_elements(copy.size(), copy.stride()),), (1,)).zero_()
     return copy.copy_(plain)
 
 
