@@ -1,4 +1,4 @@
-"""Calls to try: recorded ones, ones with odd tensors, hostile variations, some made from the schema."""
+"""Calls to try: recorded ones, the same with unusual tensors, mutations, and calls made from the schema."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -39,7 +39,7 @@ INTEGERS: Final = (-2, -1, 0, 0, 1, 1, 2, 3, 5)
 
 
 def any_call(name: str, recorded: Sequence[RecordedCall], chance: Random) -> RecordedCall:
-    """A call of that operator; most are possible, some are not."""
+    """A call of that operator. PyTorch accepts most of them."""
     kind = chance.randrange(20)
     if kind == 0 or not recorded:
         return with_bits(from_schema(name, chance), chance)

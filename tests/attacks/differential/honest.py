@@ -193,7 +193,7 @@ def _is_possible(call: RecordedCall) -> bool:
 
 
 def _repeats(out: Argument) -> bool:
-    """Whether an output has several elements in one place: what is left there PyTorch leaves open."""
+    """Whether an output has several elements in one place. PyTorch does not define which of them stays."""
     return isinstance(out, TensorMeta) and any(
         size > 1 and step == 0 for size, step in zip(out.shape, out.stride, strict=True)
     )

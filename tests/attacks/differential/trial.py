@@ -153,7 +153,7 @@ class Trial:
                 made[name] = number
         return made
 
-    # Records, and what is looked at after each.
+    # Records, and the checks after each.
 
     def _record(self, step: str, form: Sent, handles: Sequence[int], template: Template | None) -> Answer:
         world = self.world

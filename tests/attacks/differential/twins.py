@@ -53,7 +53,7 @@ def _difference(one: bytes, other: bytes) -> str:
 
 @contextmanager
 def memory_filled(filling: int) -> Iterator[None]:
-    """New memory holds a byte made of this one, where the C library can do that."""
+    """New memory holds a byte made of this one, if the C library can do that."""
     mallopt: Callable[[int, int], int] | None = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         yield

@@ -40,7 +40,7 @@ OVER: Final = frozenset({Kind.FAILED, Kind.MISMATCHED, Kind.FAULTY})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a record, and in what words; of a question also its template, and what was answered."""
+    """What became of a record, and in what words; of a question also its template and the answer."""
 
     kind: Kind
     text: str = ""
