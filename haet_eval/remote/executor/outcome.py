@@ -100,7 +100,7 @@ def fills(tensor: torch.Tensor, size_bytes: int) -> bool:
 def tidy_copy(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:
     """The same values without lazy bits in a storage of their own, with these strides if any are given.
 
-    Gaps between the elements are zero: unwritten memory may hold what was read from the data.
+    Gaps between the elements are zero: unwritten memory may hold values of a tensor that was freed.
     """
     plain = tensor.resolve_conj().resolve_neg()
     if stride is None:
