@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 
 from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
-from haet_eval.remote.handles import intern_layout, span_elements
+from haet_eval.remote.handles import intern_layout
 from haet_eval.remote.template import written_inputs
 from haet_eval.remote.wire import Atom, Definition, Fresh, Outcome, Tag, Value, contiguous_stride
 
@@ -82,15 +82,16 @@ def flat(value: Any) -> Iterator[Any]:
 
 
 def is_tidy(tensor: torch.Tensor) -> bool:
-    """Whether a tensor has its storage to itself and fills it, from the first byte to the last.
+    """Whether a tensor has its storage to itself, and each byte of that belongs to just one of its elements.
 
-    The meter takes each output in new memory for such a tensor.
+    The meter takes each output in new memory for such a tensor. No kernel need have written to a gap between
+    elements: it may hold values of a tensor that was freed.
     """
-    return fills(tensor, span_elements(tensor.size(), tensor.stride()) * tensor.element_size())
+    return bool(_is_dense(tensor)) and fills(tensor, tensor.numel() * tensor.element_size())
 
 
 def fills(tensor: torch.Tensor, size_bytes: int) -> bool:
-    """As `is_tidy`, for a tensor that is known to span so many bytes."""
+    """As `is_tidy`, for a tensor that is known to be dense and of so many bytes."""
     storage = tensor.untyped_storage()
     return bool(
         use_count(storage._cdata) == _ALONE and storage.nbytes() == size_bytes and not tensor.storage_offset()
@@ -98,16 +99,11 @@ def fills(tensor: torch.Tensor, size_bytes: int) -> bool:
 
 
 def tidy_copy(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:
-    """The same values without lazy bits in a storage of their own, with these strides if any are given.
-
-    Gaps between the elements are zero: unwritten memory may hold values of a tensor that was freed.
-    """
+    """The same values without lazy bits in a storage of their own, with these strides if any are given."""
     plain = tensor.resolve_conj().resolve_neg()
     if stride is None:
         stride = plain.stride() if _is_dense(plain) else contiguous_stride(tuple(plain.size()))
     copy = torch.empty_strided(plain.size(), stride, dtype=plain.dtype, device=plain.device)
-    if not _is_dense(copy):
-        copy.as_strided((span_elements(copy.size(), copy.stride()),), (1,)).zero_()
     return copy.copy_(plain)
 
 
