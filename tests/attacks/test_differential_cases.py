@@ -119,3 +119,20 @@ def test_output_in_new_memory_has_no_gaps(run: Run) -> None:
         assert output.stride() == (50, 1)
         assert output.untyped_storage().nbytes() == 4 * 50 * 50
     assert list(run.differences()) == []
+
+
+def test_losses_whose_kernels_leave_the_result_unwritten_are_refused(run: Run) -> None:
+    """What memory held before could be read back at no charge: here 4,000 bytes a call."""
+    arguments = {"self": tensor(0), "target": tensor(1)}
+    shapes = ((torch.rand(1000, 1), torch.rand(1000, 0)), (torch.rand(1), torch.rand(0)))
+    for tensors in shapes:
+        assert run.first("aten.binary_cross_entropy.default", arguments, tensors).kind is Kind.REFUSED
+    empty = torch.rand(0, 5), torch.zeros(0, dtype=torch.int64)
+    assert run.first("aten.multi_margin_loss.default", arguments, empty).kind is Kind.REFUSED
+
+
+def test_least_squares_without_right_hand_sides_is_refused(run: Run) -> None:
+    """It ended the process by a signal."""
+    arguments: dict[str, Value] = {"self": tensor(0), "b": tensor(1), "driver": "gelss"}
+    tensors = torch.rand(3, 2, 3, dtype=torch.complex64), torch.rand(3, 2, 0, dtype=torch.complex64)
+    assert run.first("aten.linalg_lstsq.default", arguments, tensors).kind is Kind.REFUSED
