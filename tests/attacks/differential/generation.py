@@ -79,6 +79,24 @@ def odd_layout(call: RecordedCall, chance: Random) -> RecordedCall:
     return _each_tensor(call, odd)
 
 
+def one_smaller(call: RecordedCall, chance: Random) -> RecordedCall:
+    """One tensor loses a dimension's elements, or gets a dimension: kernels may take it to fit the others."""
+    names = [name for name, value in call.arguments.items() if isinstance(value, TensorMeta)]
+    if not names:
+        return call
+    name = chance.choice(names)
+    meta = call.arguments[name]
+    assert isinstance(meta, TensorMeta)
+    shape, size = list(meta.shape), chance.choice((0, 0, 1))
+    place = chance.randrange(len(shape) + 1)
+    if place < len(shape):
+        shape[place] = size
+    else:
+        shape.insert(0, size)
+    changed = replace(meta, shape=tuple(shape), stride=contiguous(tuple(shape)), offset=0)
+    return replace(call, arguments={**call.arguments, name: changed}, values={})
+
+
 def one_dtype(call: RecordedCall, chance: Random) -> RecordedCall:
     """Every tensor of the dtype of the first gets another one."""
     found: list[TensorMeta] = []
@@ -128,8 +146,8 @@ def _strange_ones(shape: tuple[int, ...], chance: Random) -> tuple[int, ...]:
 
 _LAYOUTS: Final = (_transposed, _stepped, _expanded, _strange_ones)
 _ODD: Final = (
-    odd_layout, odd_layout, odd_layout, one_dtype, change_size_everywhere, change_dtype, change_strides,
-    change_shape,
+    odd_layout, odd_layout, odd_layout, one_smaller, one_dtype, change_size_everywhere, change_dtype,
+    change_strides, change_shape,
 )  # fmt: skip
 
 
