@@ -136,3 +136,10 @@ def test_least_squares_without_right_hand_sides_is_refused(run: Run) -> None:
     arguments: dict[str, Value] = {"self": tensor(0), "b": tensor(1), "driver": "gelss"}
     tensors = torch.rand(3, 2, 3, dtype=torch.complex64), torch.rand(3, 2, 0, dtype=torch.complex64)
     assert run.first("aten.linalg_lstsq.default", arguments, tensors).kind is Kind.REFUSED
+
+
+def test_shape_that_a_mask_decides_is_refused(run: Run) -> None:
+    """The first call told how many elements a mask selects, and nothing was charged for that."""
+    arguments: dict[str, Value] = {"grad_output": tensor(0), "mask": tensor(1), "sizes": (-1, 1)}
+    tensors = torch.rand(6), torch.tensor([True, False, True, True, False, False])
+    assert run.first("aten.masked_scatter_backward.default", arguments, tensors).kind is Kind.REFUSED

@@ -89,6 +89,12 @@ def _unfolded(call: Call, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
     return (*shape[:place], count, *shape[place + 1 :], size)
 
 
+@validator("masked_scatter_backward")
+def into_sizes(call: Call) -> None:
+    """A size of -1 would be as many as the mask selects: a number that depends on data, told for nothing."""
+    fits(call, call.integers("sizes"))
+
+
 @validator("select_backward", "slice_backward", "diagonal_backward")
 def into_zeros(call: Call) -> None:
     fits(call, call.integers("input_sizes"))
