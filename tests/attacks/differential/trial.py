@@ -181,12 +181,14 @@ class Trial:
         after = bytes_of(world.executor.tensors.values())
         if changed_outside(before, after, places):
             self.visit.find(f"{ended}: bytes", "bytes changed that the call does not write", self.call)
-        self._keep(answer, tainted, after)
+        self._keep(answer, tainted, known, after)
         if answer.kind is Kind.OK and tainted:
             self._check_taint(step, first, [storages[position] for position in written])
         return answer
 
-    def _keep(self, answer: Answer, tainted: bool, contents: dict[int, bytes]) -> None:
+    def _keep(
+        self, answer: Answer, tainted: bool, template: Template | None, contents: dict[int, bytes]
+    ) -> None:
         handles, tensors = self.world.handles, self.world.executor.tensors
         metas = {number: handle.meta for number, handle in handles.items()}
         untainted = {
@@ -194,7 +196,8 @@ class Trial:
             for number, handle in handles.items()
             if not handle.storage.tainted and number in tensors
         }
-        self.steps.append(Step(answer.kind, tainted, metas, untainted))
+        dynamic = template is not None and template.dynamic
+        self.steps.append(Step(answer.kind, tainted, dynamic, metas, untainted))
 
     def _count(self, answer: Answer, defines: bool) -> None:
         accepted = Outcome.ACCEPTED if defines else Outcome.CACHED
