@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from haet_eval.remote.executor import executor, expectation, kernel
+from haet_eval.remote.executor.model import keep_model
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.operators import offsets
-from tests.attacks.differential.fuzzer import visit
 from tests.attacks.differential.report import Note
+from tests.attacks.differential.visits import hostile
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -26,7 +27,7 @@ def _no_gradients() -> Iterator[None]:
 
 def found(operator: str) -> set[str]:
     """The kinds of findings of a few visits."""
-    visits = [visit(operator, seed, 8, Note()) for seed in range(4)]
+    visits = [hostile(operator, seed, 8, Note()) for seed in range(4)]
     return {finding.kind for seen in visits for finding in seen.findings.values()}
 
 
@@ -67,6 +68,13 @@ def slices_are_copies(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(executor, "sliced", copied)
 
 
+def model_is_copied_tensor_by_tensor(patch: pytest.MonkeyPatch) -> None:
+    def copied(*arguments: Any) -> dict[int, torch.Tensor]:
+        return {number: tensor.clone() for number, tensor in keep_model(*arguments).items()}
+
+    patch.setattr(executor, "keep_model", copied)
+
+
 @pytest.mark.parametrize(
     ("plant", "operator", "kind"),
     [
@@ -76,6 +84,7 @@ def slices_are_copies(patch: pytest.MonkeyPatch) -> None:
         (places_in_storages_are_added, "aten.view_as_complex.default", "call mismatched"),
         (nothing_is_checked, "aten.view_as_complex.default", "call ok: difference"),
         (slices_are_copies, "aten.add.Tensor", "other record: difference"),
+        (model_is_copied_tensor_by_tensor, "aten.expand.default", "seal: difference"),
     ],
 )
 def test_planted_fault_is_found(

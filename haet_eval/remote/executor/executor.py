@@ -290,7 +290,7 @@ class Executor:
             if self._failure:
                 raise self._failure
             if record[0] == Code.READ:
-                self._answer(self._read(record))
+                self._answer(self._read(wire.READ.unpack(record)[1]))
             elif record[0] == Code.DEFINE:
                 self._answer(self._define(record))
             else:
@@ -300,14 +300,11 @@ class Executor:
                 self._failure = failure
             self._answer(failure.text.encode(), failure.status)
 
-    def _read(self, record: bytes) -> bytes:
-        _, number = wire.READ.unpack(record)
-        tensor = self._tensors[number].detach().cpu().resolve_conj().resolve_neg()
-        if not tensor.numel():
-            return b""
-        # Not contiguous(): it leaves the stride of a dimension of size 1 as it is, and view() minds.
-        tensor = tensor.clone(memory_format=torch.contiguous_format)
-        return bytes(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    def _read(self, number: int) -> bytes:
+        try:
+            return _to_bytes(self._tensors[number])
+        except Exception as error:
+            raise late("Reading a tensor back", error) from None
 
     def _define(self, record: bytes) -> bytes:
         _, length = wire.COUNTED.unpack_from(record)
@@ -343,7 +340,7 @@ class Executor:
                 )
         except Mismatch as error:
             raise mismatch(template.name, error) from None
-        except (struct.error, TypeError, ValueError, wire.WireError) as error:
+        except Exception as error:
             text = f"{template.name} returned what cannot be described: {without_values(error)}"
             raise Failure(Status.FATAL, text) from None
         for tensor in new_tensors(result, inputs):
@@ -365,6 +362,15 @@ class Executor:
 
 
 _NUMBER: Final = struct.Struct("<I")
+
+
+def _to_bytes(tensor: torch.Tensor) -> bytes:
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if not plain.numel():
+        return b""
+    # Not contiguous(): it leaves the stride of a dimension of size 1 as it is, and view() minds.
+    plain = plain.clone(memory_format=torch.contiguous_format)
+    return bytes(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
 
 
 def _from_bytes(meta: TensorMeta, raw: bytes) -> torch.Tensor:

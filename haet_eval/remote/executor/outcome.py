@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 
 from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
-from haet_eval.remote.handles import intern_layout, span_elements
+from haet_eval.remote.handles import intern_layout
 from haet_eval.remote.template import written_inputs
 from haet_eval.remote.wire import Atom, Definition, Fresh, Outcome, Tag, Value, contiguous_stride
 
@@ -82,15 +82,16 @@ def flat(value: Any) -> Iterator[Any]:
 
 
 def is_tidy(tensor: torch.Tensor) -> bool:
-    """Whether a tensor has its storage to itself and fills it, from the first byte to the last.
+    """Whether a tensor has its storage to itself, and each byte of that belongs to just one of its elements.
 
-    The meter takes each output in new memory for such a tensor.
+    The meter takes each output in new memory for such a tensor. No kernel need have written to a gap between
+    elements: it may hold values of a tensor that was freed.
     """
-    return fills(tensor, span_elements(tensor.size(), tensor.stride()) * tensor.element_size())
+    return bool(_is_dense(tensor)) and fills(tensor, tensor.numel() * tensor.element_size())
 
 
 def fills(tensor: torch.Tensor, size_bytes: int) -> bool:
-    """As `is_tidy`, for a tensor that is known to span so many bytes."""
+    """As `is_tidy`, for a tensor that is known to be dense and of so many bytes."""
     storage = tensor.untyped_storage()
     return bool(
         use_count(storage._cdata) == _ALONE and storage.nbytes() == size_bytes and not tensor.storage_offset()

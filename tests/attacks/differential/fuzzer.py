@@ -1,6 +1,6 @@
 """Visits every allowed operator in turn, in child processes, and reports what was seen.
 
-Usage: python -m tests.attacks.differential.fuzzer --seconds N [--seed N] [--only WORD] [--trials N]
+Usage: python -m tests.attacks.differential.fuzzer [--calls honest] --seconds N [--seed N] [--only WORD]
        python -m tests.attacks.differential.fuzzer --only OPERATOR --visit SEED    (repeats one visit)
 
 It prints each finding with the command that repeats it, at the end for each overload how its calls ended.
@@ -16,7 +16,6 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import IO, Final
@@ -26,49 +25,22 @@ import torch._dynamo  # PyTorch imports these two at the first error on shapes: 
 import torch._inductor
 
 from haet_eval.remote.operators.allowed import allowed_operators
-from tests.attacks.differential.generation import any_call
-from tests.attacks.differential.report import Finding, Note, Outcome, Report, Visit
-from tests.attacks.differential.trial import Trial
-from tests.attacks.differential.twins import FILLINGS, memory_filled, told_apart
-from tests.attacks.recorded_calls import RecordedCall, recorded_calls
+from tests.attacks.differential.report import Finding, Note, Report
+from tests.attacks.differential.visits import VISITORS
+from tests.attacks.recorded_calls import recorded_calls
 
 SECONDS_PER_VISIT: Final = 20
 OPERATORS_PER_CHILD: Final = 16
 MEMORY_BYTES: Final = 1 << 30
-PLAIN_TRIALS: Final = 12
 
 
-def visit(name: str, seed: int, trials: int, note: Note) -> Visit:
-    """Try calls of an operator: recorded ones as they are until one is repeated, then others."""
-    chance = Random(seed)
-    seen = Visit(name, seed)
-    recorded = recorded_calls().get(name, ())
-    plain = chance.sample(recorded, min(len(recorded), PLAIN_TRIALS))
-    for call in plain:
-        Trial(call, chance, seen, note, tame=True).run()
-        if seen.outcomes[Outcome.CACHED]:
-            break
-    for _ in range(trials):
-        with suppress(MemoryError):  # what the kernel could make, the comparison may not be able to hold
-            _try_twice(any_call(name, recorded, chance), chance.getrandbits(64), seen, note)
-    return seen
+def fuzz(
+    calls: str, seed: int, seconds: float, trials: int, only: str = "", written: Path | None = None
+) -> Report:
+    """Visit all operators at least once, and again until the time is up.
 
-
-def _try_twice(call: RecordedCall, seed: int, seen: Visit, note: Note) -> None:
-    """With other data, and other memory: what is not data must be the same."""
-    steps = []
-    for secret, filling in enumerate(FILLINGS):
-        trial = Trial(call, Random(seed), seen, note, secret=secret)
-        with memory_filled(filling):
-            trial.run()
-        steps.append(trial.steps)
-    apart = told_apart(*steps)
-    if apart is not None:
-        seen.find("data shows", apart, call)
-
-
-def fuzz(seed: int, seconds: float, trials: int, only: str = "") -> Report:
-    """Visit all operators at least once, and again until the time is up."""
+    `written`: where the report is written after each round, so that little is lost if this process is ended.
+    """
     names = sorted(name for name in allowed_operators() if only in name)
     chance = Random(seed)
     report = Report()
@@ -80,21 +52,23 @@ def fuzz(seed: int, seconds: float, trials: int, only: str = "") -> Report:
             if report.rounds and time.monotonic() - start > seconds:
                 break
             known = len(report.findings)
-            _visit_all(names[place : place + OPERATORS_PER_CHILD], chance, trials, report)
+            _visit_all(calls, names[place : place + OPERATORS_PER_CHILD], chance, trials, report)
             for finding in list(report.findings.values())[known:]:
                 sys.stderr.write(finding.shown() + "\n")
         report.rounds += 1
-    report.seconds = time.monotonic() - start
+        report.seconds = time.monotonic() - start
+        if written is not None:
+            written.write_text(report.encode(), "utf-8")
     return report
 
 
-def _visit_all(names: Sequence[str], chance: Random, trials: int, report: Report) -> None:
+def _visit_all(calls: str, names: Sequence[str], chance: Random, trials: int, report: Report) -> None:
     """In a child; if it dies, another goes on with the operators behind the one that killed it."""
     left = [(name, chance.getrandbits(32)) for name in names]
     while left:
         note = Note()
         with tempfile.TemporaryFile("w+") as lines:
-            status = _in_child(left, trials, note, lines)
+            status = _in_child(calls, left, trials, note, lines)
             lines.seek(0)
             done = [report.add(line) for line in lines]
         left = left[len(done) :]
@@ -105,7 +79,7 @@ def _visit_all(names: Sequence[str], chance: Random, trials: int, report: Report
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
             report.timeouts[name] += 1
         else:
-            report.find(Finding("process died", name, _ending(status), note.read()[:2000], seed))
+            report.find(Finding("process died", name, _ending(status), note.read()[:2000], seed, calls))
 
 
 def _ending(status: int) -> str:
@@ -114,7 +88,7 @@ def _ending(status: int) -> str:
     return f"exit {os.WEXITSTATUS(status)}"
 
 
-def _in_child(left: Sequence[tuple[str, int]], trials: int, note: Note, lines: IO[str]) -> int:
+def _in_child(calls: str, left: Sequence[tuple[str, int]], trials: int, note: Note, lines: IO[str]) -> int:
     """The status that `waitpid` returns."""
     child = os.fork()
     if child:
@@ -128,7 +102,7 @@ def _in_child(left: Sequence[tuple[str, int]], trials: int, note: Note, lines: I
         for name, seed in left:
             signal.alarm(SECONDS_PER_VISIT)
             note.write(f"visit {name}")
-            lines.write(visit(name, seed, trials, note).encode() + "\n")
+            lines.write(VISITORS[calls](name, seed, trials, note).encode() + "\n")
             lines.flush()
     except BaseException as problem:
         note.write(f"{type(problem).__name__}: {problem} in {note.read()}")
@@ -149,6 +123,7 @@ def prepare() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--calls", choices=VISITORS, default="hostile", help="records, or a real client's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--trials", type=int, default=3, help="in one visit to an operator")
@@ -159,13 +134,14 @@ def main() -> None:
     prepare()
     report = Report()
     if options.visit is not None:
-        report.add(visit(options.only, options.visit, options.trials, Note()).encode())
+        visitor = VISITORS[options.calls]
+        report.add(visitor(options.only, options.visit, options.trials, Note()).encode())
         sys.stderr.writelines(finding.shown() + "\n" for finding in report.findings.values())
     else:
-        report = fuzz(options.seed, options.seconds, options.trials, options.only)
+        report = fuzz(
+            options.calls, options.seed, options.seconds, options.trials, options.only, options.report
+        )
     sys.stdout.write(report.table() + "\n")
-    if options.report is not None:
-        options.report.write_text(report.encode(), "utf-8")
 
 
 if __name__ == "__main__":

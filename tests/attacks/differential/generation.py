@@ -1,4 +1,4 @@
-"""Calls to try: recorded ones, ones with odd tensors, hostile variations, some made from the schema."""
+"""Calls to try: recorded ones, the same with unusual tensors, mutations, and calls made from the schema."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -39,7 +39,7 @@ INTEGERS: Final = (-2, -1, 0, 0, 1, 1, 2, 3, 5)
 
 
 def any_call(name: str, recorded: Sequence[RecordedCall], chance: Random) -> RecordedCall:
-    """A call of that operator; most are possible, some are not."""
+    """A call of that operator. PyTorch accepts most of them."""
     kind = chance.randrange(20)
     if kind == 0 or not recorded:
         return with_bits(from_schema(name, chance), chance)
@@ -77,6 +77,24 @@ def odd_layout(call: RecordedCall, chance: Random) -> RecordedCall:
         return replace(meta, stride=chance.choice(_LAYOUTS)(meta.shape, chance), offset=0)
 
     return _each_tensor(call, odd)
+
+
+def one_smaller(call: RecordedCall, chance: Random) -> RecordedCall:
+    """One tensor loses a dimension's elements, or gets a dimension: kernels may take it to fit the others."""
+    names = [name for name, value in call.arguments.items() if isinstance(value, TensorMeta)]
+    if not names:
+        return call
+    name = chance.choice(names)
+    meta = call.arguments[name]
+    assert isinstance(meta, TensorMeta)
+    shape, size = list(meta.shape), chance.choice((0, 0, 1))
+    place = chance.randrange(len(shape) + 1)
+    if place < len(shape):
+        shape[place] = size
+    else:
+        shape.insert(0, size)
+    changed = replace(meta, shape=tuple(shape), stride=contiguous(tuple(shape)), offset=0)
+    return replace(call, arguments={**call.arguments, name: changed}, values={})
 
 
 def one_dtype(call: RecordedCall, chance: Random) -> RecordedCall:
@@ -128,8 +146,8 @@ def _strange_ones(shape: tuple[int, ...], chance: Random) -> tuple[int, ...]:
 
 _LAYOUTS: Final = (_transposed, _stepped, _expanded, _strange_ones)
 _ODD: Final = (
-    odd_layout, odd_layout, odd_layout, one_dtype, change_size_everywhere, change_dtype, change_strides,
-    change_shape,
+    odd_layout, odd_layout, odd_layout, one_smaller, one_dtype, change_size_everywhere, change_dtype,
+    change_strides, change_shape,
 )  # fmt: skip
 
 

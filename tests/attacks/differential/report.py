@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 class Finding:
     """Something that should not have been: `kind` in a word, the operator, what it was, and the call.
 
-    `visit` is the seed of the operator's visit, which repeats it.
+    `visit` is the seed of the operator's visit, and `calls` says whose calls were tried in it.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class Finding:
     text: str
     call: str
     visit: int
+    calls: str
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -44,7 +45,7 @@ class Finding:
     def shown(self) -> str:
         """In one line, with the command that shows it again."""
         again = f"python -m tests.attacks.differential.fuzzer --only {self.operator} --visit {self.visit}"
-        again += " --trials 20"
+        again += f" --calls {self.calls} --trials 20"
         return f"{self.operator}: {self.kind}: {self.text}; {again}; {self.call}"
 
 
@@ -54,11 +55,12 @@ class Visit:
 
     operator: str
     seed: int
+    calls: str
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     findings: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
 
     def find(self, kind: str, text: str, call: object) -> None:
-        finding = Finding(kind, self.operator, text[:1000], str(call)[:2000], self.seed)
+        finding = Finding(kind, self.operator, text[:1000], str(call)[:2000], self.seed, self.calls)
         self.findings.setdefault(finding.key, finding)
 
     def encode(self) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 import torch
 
 from haet_eval.remote.handles import Storage
+from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.operators.offsets import names_offsets
 from haet_eval.remote.operators.origins import needs_origins
 from haet_eval.remote.template import Template
@@ -23,6 +24,7 @@ from tests.attacks.recorded_calls import RecordedCall
 
 REPETITIONS: Final = 3
 MAX_NUMEL: Final = 1 << 17
+NAMES: Final = ("weight", "größe", 'a "quoted" \\ name', "")
 _OUTCOMES: Final = {
     Kind.REFUSED: Outcome.REFUSED,
     Kind.FAILED: Outcome.FAILED,
@@ -77,6 +79,7 @@ class Trial:
             answer = self._record("call", form, handles, template)
             if answer.kind in OVER:
                 return
+        self._seal()
 
     # Tensors.
 
@@ -150,7 +153,7 @@ class Trial:
                 made[name] = number
         return made
 
-    # Records, and what is looked at after each.
+    # Records, and the checks after each.
 
     def _record(self, step: str, form: Sent, handles: Sequence[int], template: Template | None) -> Answer:
         world = self.world
@@ -178,12 +181,14 @@ class Trial:
         after = bytes_of(world.executor.tensors.values())
         if changed_outside(before, after, places):
             self.visit.find(f"{ended}: bytes", "bytes changed that the call does not write", self.call)
-        self._keep(answer, tainted, after)
+        self._keep(answer, tainted, known, after)
         if answer.kind is Kind.OK and tainted:
             self._check_taint(step, first, [storages[position] for position in written])
         return answer
 
-    def _keep(self, answer: Answer, tainted: bool, contents: dict[int, bytes]) -> None:
+    def _keep(
+        self, answer: Answer, tainted: bool, template: Template | None, contents: dict[int, bytes]
+    ) -> None:
         handles, tensors = self.world.handles, self.world.executor.tensors
         metas = {number: handle.meta for number, handle in handles.items()}
         untainted = {
@@ -191,7 +196,8 @@ class Trial:
             for number, handle in handles.items()
             if not handle.storage.tainted and number in tensors
         }
-        self.steps.append(Step(answer.kind, tainted, metas, untainted))
+        dynamic = template is not None and template.dynamic
+        self.steps.append(Step(answer.kind, tainted, dynamic, metas, untainted))
 
     def _count(self, answer: Answer, defines: bool) -> None:
         accepted = Outcome.ACCEPTED if defines else Outcome.CACHED
@@ -216,6 +222,21 @@ class Trial:
             self.visit.find(f"{step}: failure", "a question after it was answered", self.call)
         if executor.tensors != tensors:
             self.visit.find(f"{step}: failure", "it has made tensors", self.call)
+
+    def _seal(self) -> None:
+        """Now and then the training ends, with any of the tensors as its model."""
+        if self.chance.random() < 0.8 or not self.world.handles:
+            return
+        numbers = self.chance.choices(list(self.world.handles), k=self.chance.choice((1, 2, 5)))
+        model = tuple(
+            ModelTensor(name=f"{place}.{self.chance.choice(NAMES)}", handle=number, role="buffer")
+            for place, number in enumerate(numbers)
+        )
+        self.note.write(f"seal {self.call}")
+        answer = self.world.seal(model)
+        if answer.kind is not Kind.OK:
+            self.visit.find("seal", answer.text, self.call)
+        self._compare("seal")
 
     def _stroll(self) -> bool:
         """A few other records between the calls; whether the run goes on."""

@@ -22,10 +22,14 @@ FILLINGS: Final = (0x55, 0xA3)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a record left: how it ended, whether data went in, all tensors, and the bytes of those without."""
+    """What a record left: how it ended, whether data went in, all tensors, and the bytes of those without.
+
+    `dynamic`: the meter charges what the shapes tell.
+    """
 
     kind: Kind
     tainted: bool
+    dynamic: bool
     metas: dict[int, TensorMeta]
     untainted: dict[int, bytes]
 
@@ -37,6 +41,8 @@ def told_apart(one: Sequence[Step], other: Sequence[Step]) -> str | None:
     """
     for number, (left, right) in enumerate(zip(one, other, strict=False)):
         if (left.kind, left.metas) != (right.kind, right.metas):
+            if left.kind == right.kind and not left.dynamic:
+                return f"after record {number} shapes depend on data, which is not charged"
             apart = f"record {number} ended as {left.kind} and as {right.kind} without data"
             return None if left.tainted or right.tainted else apart
         for tensor, content in left.untainted.items():
@@ -53,7 +59,7 @@ def _difference(one: bytes, other: bytes) -> str:
 
 @contextmanager
 def memory_filled(filling: int) -> Iterator[None]:
-    """New memory holds a byte made of this one, where the C library can do that."""
+    """New memory holds a byte made of this one, if the C library can do that."""
     mallopt: Callable[[int, int], int] | None = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         yield

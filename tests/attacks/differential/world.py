@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -14,8 +15,10 @@ from haet_eval.remote import wire
 from haet_eval.remote.charges import Budgets
 from haet_eval.remote.executor.executor import Executor
 from haet_eval.remote.handles import Handle, Storage, intern_layout
+from haet_eval.remote.messages import ModelTensor, Seal
 from haet_eval.remote.meter import Meter, Question
 from haet_eval.remote.template import Template
+from haet_eval.remote.weights import check_weights
 from haet_eval.remote.wire import COUNTED, Code, Definition, Status, WireError
 
 PLENTY: Final = 1 << 50
@@ -37,11 +40,12 @@ OVER: Final = frozenset({Kind.FAILED, Kind.MISMATCHED, Kind.FAULTY})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a record, and in what words; `asked` is the template of a question that was put."""
+    """What became of a record, and in what words; of a question also its template and the answer."""
 
     kind: Kind
     text: str = ""
     asked: Template | None = None
+    body: bytes = b""
 
 
 class InProcess(Executor):
@@ -78,6 +82,16 @@ class InProcess(Executor):
 
     def put(self, tensor: torch.Tensor) -> None:
         self._put(tensor)
+
+    def seal(self, model: tuple[ModelTensor, ...]) -> bytes:
+        """Keep these tensors only; returns the weights that are handed out."""
+        near, far = socket.socketpair()
+        with near, far, ThreadPoolExecutor(1) as pool:
+            received = pool.submit(lambda: b"".join(iter(lambda: far.recv(1 << 16), b"")))
+            self._socket = near
+            self._seal(Seal(tensors=model))
+            near.shutdown(socket.SHUT_WR)
+            return _blocks(received.result())
 
     def inventory(self) -> bytes:
         self.answers.clear()
@@ -125,6 +139,16 @@ class World:
         code = Code.DYNAMIC if template.dynamic else Code.CALL
         return self.send(layout.pack(code, self._templates[template], *handles, *floats))
 
+    def seal(self, model: tuple[ModelTensor, ...]) -> Answer:
+        """End the training with these tensors as the model."""
+        try:
+            self.meter.seal(model)
+            weights = self.executor.seal(model)
+            check_weights(weights, self.meter.weights(model))
+        except Exception as error:
+            return Answer(Kind.FAULTY, f"{type(error).__name__}: {error}")
+        return Answer(Kind.OK, body=weights)
+
     def send(self, record: bytes) -> Answer:
         """Bring one record to the meter, and what it passes on to the executor and back."""
         try:
@@ -148,7 +172,7 @@ class World:
         try:
             if status is Status.OK:
                 self.meter.answer(question, body)
-                return Answer(Kind.OK, asked=asked)
+                return Answer(Kind.OK, asked=asked, body=body)
             self.meter.refuse(question)
         except (WireError, SubmissionFailure) as error:
             said = body.decode(errors="replace") if status is not Status.OK else "an outcome"
@@ -189,6 +213,16 @@ class World:
             yield "two tensors share their memory in the books only"
         if self.meter.inventory() != self.executor.inventory():
             yield "the inventories differ"
+
+
+def _blocks(stream: bytes) -> bytes:
+    """What a stream of frames holds, put together."""
+    found, place = b"", 0
+    while place < len(stream):
+        length, _ = wire.FRAME.unpack_from(stream, place)
+        place += wire.FRAME.size + length
+        found += stream[place - length : place]
+    return found
 
 
 def seen(tensor: torch.Tensor) -> TensorMeta:

@@ -2,6 +2,7 @@
 
 from haet_eval.remote.operators.schema import Operator
 from haet_eval.remote.operators.validators import (
+    algebra,
     attention,
     convolution,
     factories,
@@ -23,6 +24,7 @@ from haet_eval.remote.operators.validators.table import Validator
 __all__ = ["FAMILIES", "validators_of"]
 
 FAMILIES = (
+    algebra,
     attention,
     convolution,
     factories,

@@ -80,11 +80,3 @@ def out_of_product(call: Call) -> None:
         call.require(one.ndim >= 2 and two.ndim == one.ndim, "it needs matrices")
         has_shape(call, "out", (*one.shape[:-1], two.shape[-1]))
         same_dtype(call, "out", "mat2")
-
-
-@validator("addbmm_")
-def takes_sum_of_products(call: Call) -> None:
-    """`self` must have the shape of the sum: its kernel would resize it. That of `addmm_` raises."""
-    one, two = call.tensor("batch1"), call.tensor("batch2")
-    call.require(one.ndim == 3 and two.ndim == 3, "it needs batches of matrices")
-    has_shape(call, "self", (one.shape[1], two.shape[2]))

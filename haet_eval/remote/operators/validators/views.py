@@ -50,6 +50,12 @@ def view_dtype(call: Call) -> None:
     call.require(new != "bool" or old == "bool", "a view must not make truth values; compare with 0")
 
 
+@validator("_neg_view")
+def neg_view(call: Call) -> None:
+    """PyTorch makes such a view of truth values, and then can neither read it nor compute with it."""
+    call.require(call.tensor("self").dtype != "bool", "truth values cannot be negated; call logical_not")
+
+
 @validator("view", "_unsafe_view", "view_copy")
 def view(call: Call) -> None:
     sizes = call.integers("size")
@@ -81,6 +87,12 @@ def _unfolded(call: Call, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
     call.require(0 <= size <= shape[place] and step > 0, "the window is larger than the dimension")
     count = (shape[place] - size) // step + 1
     return (*shape[:place], count, *shape[place + 1 :], size)
+
+
+@validator("masked_scatter_backward")
+def into_sizes(call: Call) -> None:
+    """A size of -1 would be as many as the mask selects: a number that depends on data, told for nothing."""
+    fits(call, call.integers("sizes"))
 
 
 @validator("select_backward", "slice_backward", "diagonal_backward")
