@@ -36,6 +36,19 @@ def test_operator_that_resizes_its_input_is_a_fault_of_the_submission(tmp_path: 
     assert "aten.addbmm_.default: self must have shape [5, 7]" in status.reason
 
 
+GAPPED = ("slice_scatter", "select_scatter", "diagonal_scatter", "as_strided_scatter", "_foreach_copy")
+
+
+@pytest.mark.parametrize("operator", GAPPED)
+def test_no_output_shows_memory_between_its_elements(operator: str, tmp_path: Path) -> None:
+    """The gaps held freed training images: an entry qualified with 650 operations and no byte read back."""
+    attack = evaluate_attack(
+        "reads_through_gaps", tmp_path, files={"variant.py": f"OPERATOR = {operator!r}\n"}
+    )
+    assert attack.record.status.verdict is Verdict.FAILED
+    assert "the view would leave its storage" in attack.record.status.reason
+
+
 def replayed(name: str, folder: Path) -> tuple[list[Check], list[Check]]:
     """The checks of a record of 0.1.0 from its files, and those of its replay."""
     shutil.copytree(OLD_RECORDS, folder / "results")

@@ -159,6 +159,21 @@ def test_part_of_a_workspace_becomes_memory_of_its_own() -> None:
     assert is_tidy(fresh)
 
 
+def test_output_with_gaps_is_made_dense_in_the_first_call_and_in_every_other() -> None:
+    def gapped(size: int) -> list[torch.Tensor]:
+        return [torch.zeros(size).as_strided((2,), (size // 2 - 1,), 0)]
+
+    def with_gaps(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.empty_strided((2,), (7,)).copy_(tensors[0])
+
+    first = tidied(with_gaps(gapped(16)), gapped(16))
+    assert first.untyped_storage().nbytes() == 8
+    expected = settled("aten.clone.default", with_gaps, gapped(16))
+    (fresh,) = call(expected, with_gaps, gapped(16))
+    assert fresh.stride() == (1,)
+    assert fresh.untyped_storage().nbytes() == 8
+
+
 def test_new_memory_laid_out_otherwise_is_copied_into_the_expected_layout() -> None:
     expected = settled("aten.add.Tensor", ADD, pair())
     (fresh,) = call(expected, lambda t: torch._neg_view((t[0] + t[1]).t().clone().t()), pair())
