@@ -22,7 +22,7 @@ from pydantic_core import CoreSchema, core_schema
 from haet_eval.competition import Metric, Ranking
 from haet_eval.errors import Verdict
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """Of a record's file. A larger one is no record of ours, and is not read."""
@@ -478,7 +478,7 @@ class Content(_Part):
     are derived from.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     created_at: Moment
     status: Status
     submission: SubmissionInfo
