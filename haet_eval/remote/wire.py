@@ -197,6 +197,7 @@ class Writer:
         self.buffer += _U8.pack(len(raw)) + raw
 
     def meta(self, meta: TensorMeta) -> None:
+        _check_dimensions(meta.ndim)
         self.buffer += bytes((DTYPES.index(meta.dtype) | meta.bits << _BITS_SHIFT, meta.ndim))
         self.buffer += struct.pack(f"<{2 * meta.ndim + 1}q", *meta.shape, *meta.stride, meta.offset)
 
@@ -240,6 +241,11 @@ class Writer:
             self.buffer.append(int(atom.value))
         elif atom.tag in (Tag.GENERATOR, Tag.INPUT):
             self.buffer += _U16.pack(int(atom.value) & 0xFFFF)
+
+
+def _check_dimensions(dimensions: int) -> None:
+    if dimensions > MAX_DIMENSIONS:
+        raise WireError(f"a tensor of {dimensions} dimensions, more than {MAX_DIMENSIONS}")
 
 
 class Reader:
@@ -296,8 +302,7 @@ class Reader:
         if index >= len(DTYPES):
             raise WireError(f"unknown dtype {index}")
         dimensions = self.number(_U8)
-        if dimensions > MAX_DIMENSIONS:
-            raise WireError(f"a tensor of {dimensions} dimensions")
+        _check_dimensions(dimensions)
         numbers = self.unpack(struct.Struct(f"<{2 * dimensions + 1}q"))
         if numbers and min(numbers) < 0:
             raise WireError("negative size, stride or offset")
@@ -398,13 +403,18 @@ def decode_definition(data: bytes | memoryview) -> Definition:
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
-    """The answer to a DEFINE or DYNAMIC record."""
+    """The answer to a DEFINE or DYNAMIC record.
+
+    Raises:
+        WireError: `decode_outcome` would refuse it: a tensor has too many dimensions, or it is too long.
+    """
     writer = Writer()
     writer.value(outcome.outputs)
     writer.buffer += _U16.pack(len(outcome.changed))
     for position, meta in outcome.changed:
         writer.buffer += _U16.pack(position)
         writer.meta(meta)
+    _check_outcome_length(writer.buffer)
     return bytes(writer.buffer)
 
 
@@ -414,8 +424,7 @@ def decode_outcome(data: bytes | memoryview, inputs: int) -> Outcome:
     Raises:
         WireError: not an outcome, or one that refers to an input that does not exist.
     """
-    if len(data) > MAX_OUTCOME_BYTES:
-        raise WireError("an outcome that is too long")
+    _check_outcome_length(data)
     reader = Reader(data)
     outputs = reader.value()
     if not isinstance(outputs, tuple):
@@ -435,6 +444,11 @@ def decode_outcome(data: bytes | memoryview, inputs: int) -> Outcome:
     if any(position >= inputs for position, _ in changed):
         raise WireError("a change of no input")
     return Outcome(outputs, tuple(changed))
+
+
+def _check_outcome_length(data: bytes | bytearray | memoryview) -> None:
+    if len(data) > MAX_OUTCOME_BYTES:
+        raise WireError("more outputs than one answer can describe")
 
 
 def without_bits(data: bytes, inputs: int) -> bytes:

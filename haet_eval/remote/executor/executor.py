@@ -12,6 +12,7 @@ import torch
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.executor.cut import selected, sliced
+from haet_eval.remote.executor.determinism import make_reproducible
 from haet_eval.remote.executor.expectation import Expectation, places
 from haet_eval.remote.executor.failure import Failure, explained, late, mismatch, without_values
 from haet_eval.remote.executor.kernel import Run, compile_kernel, overload
@@ -130,6 +131,7 @@ class Executor:
             self._answer(b"it sees no CUDA device", Status.FATAL)
             return
         torch.set_num_threads(start.threads)
+        make_reproducible()
         self._device = torch.device(start.device)
         self._legacy = start.trace_version < wire.TRACE_VERSION
         self._answer(self._description())
@@ -340,6 +342,8 @@ class Executor:
                 )
         except Mismatch as error:
             raise mismatch(template.name, error) from None
+        except wire.WireError as error:  # the meter would refuse the answer: the call is at fault, not we
+            raise Failure(Status.FATAL, f"{template.name} gives {error}: handles do not carry that") from None
         except Exception as error:
             text = f"{template.name} returned what cannot be described: {without_values(error)}"
             raise Failure(Status.FATAL, text) from None
