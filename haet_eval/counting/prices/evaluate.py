@@ -1,6 +1,10 @@
 """The price of one call."""
 
+from haet_eval.counting.prices.foreach import BY_PART
+from haet_eval.counting.prices.movement import CREATIONS, MOVEMENTS
+from haet_eval.counting.prices.random import DRAWS
 from haet_eval.counting.prices.table import NoPrice, lookup
+from haet_eval.counting.prices.width import with_dtypes
 from haet_eval.counting.signature import Signature, tensors_in
 from haet_eval.counting.standard import current
 
@@ -11,6 +15,9 @@ SIZED_BY_DATA = frozenset(
     }
 )
 """Operators that search, and whose output is empty if they find nothing: the search is work."""
+
+WITHOUT_DTYPES = CREATIONS | DRAWS | BY_PART
+"""Operators that take no number from a tensor, or whose parts have been priced by their dtypes already."""
 
 
 def computes_nothing(signature: Signature) -> bool:
@@ -31,6 +38,9 @@ def price_of(signature: Signature) -> int | None:
     if current() > 1 and computes_nothing(signature):
         return 0
     try:
-        return price(signature)
+        operations = price(signature)
     except NoPrice:
         return None
+    if current() == 1 or signature.operator in WITHOUT_DTYPES:
+        return operations
+    return with_dtypes(signature, operations, moves=signature.operator in MOVEMENTS)

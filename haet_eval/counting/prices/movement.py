@@ -1,4 +1,4 @@
-"""Moving data: views, copies, casts, joining, padding, filling, factories are free.
+"""Moving data: views, copies, joining, padding, filling, factories are free.
 
 What looks like movement and adds is priced: the backward of a padding or of an unfolding sums the
 gradients that fall on one element.
@@ -90,6 +90,12 @@ BOOKKEEPING = (
     ),
     *overloads("_assert_async _functional_assert_async", ".msg"),
 )
+
+
+CREATIONS = frozenset(FACTORIES)
+"""They take no number from a tensor, at most its shape and dtype."""
+
+MOVEMENTS = frozenset((*VIEWS, *COPIES, *ARRANGEMENTS, *BOOKKEEPING))
 
 
 @price(*VIEWS, *COPIES, *ARRANGEMENTS, *FACTORIES, *BOOKKEEPING)

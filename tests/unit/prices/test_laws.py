@@ -338,11 +338,15 @@ def test_strides_do_not_matter() -> None:
     )
 
 
-def test_autocast_does_not_matter() -> None:
+def test_autocast_costs_its_casts_to_the_narrow_dtype_and_nothing_else() -> None:
     model, x = small_model(), torch.rand(2, 3, 6, 6)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        calls = record(lambda: model(x))
         mixed = operations(lambda: model(x))
-    assert mixed == operations(lambda: model(x))
+    casts = [one.out for one in calls if one.operator == "aten._to_copy.default"]
+    narrowed = sum(meta.numel for meta in casts if meta.dtype == "bfloat16")
+    assert narrowed > 0
+    assert mixed == operations(lambda: model(x)) + narrowed
 
 
 def test_prices_are_exact_beyond_floating_point() -> None:
