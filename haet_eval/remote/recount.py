@@ -97,9 +97,12 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
     """
     entries = enumerate(read_trace(path))
     header = _header(entries)
-    walk = _Walk(Meter(_UNBOUNDED, strict=trace_version(path) == TRACE_VERSION), listener or Deaf())
+    strict = trace_version(path) == TRACE_VERSION
+    walk = _Walk(Meter(_UNBOUNDED, strict=strict), listener or Deaf(), strict=strict)
     try:
         shape = tuple(int(size) for size in header["images"])
+        if min(shape, default=0) < 1:
+            raise BrokenTrace("the trace's header has no number of images")
         walk.meter.load(shape, "uint8")
         walk.meter.load(shape[:1], "int64")
         for entry, (kind, body) in entries:
@@ -145,8 +148,10 @@ def _is_one(kind: Kind, accepted: Accepted) -> bool:
 class _Walk:
     """Takes a meter through the entries of a trace, as the run took it."""
 
-    def __init__(self, meter: Meter, listener: Listener) -> None:
+    def __init__(self, meter: Meter, listener: Listener, *, strict: bool) -> None:
         self.meter = meter
+        self._strict = strict
+        self._inventoried = False
         self.parameters: ParameterCount | None = None
         self.training: Charged | None = None
         self.refused: dict[str, int] | None = None
@@ -159,6 +164,10 @@ class _Walk:
         return Charged(charges.readback_bytes, charges.upload_bytes, charges.messages)
 
     def take(self, entry: int, kind: Kind, body: bytes, entries: _Entries) -> None:
+        needed = self.meter.inventory_is_due or (kind is Kind.SEAL and not self._inventoried)
+        if self._strict and needed and kind is not Kind.INVENTORY:
+            raise BrokenTrace("an inventory is missing in the trace")
+        self._inventoried = kind is Kind.INVENTORY
         match kind:
             case Kind.SEAL:
                 self._seal(entry, Seal.model_validate_json(body))

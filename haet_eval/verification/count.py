@@ -10,6 +10,7 @@ from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.operations import priced, with_refused
 from haet_eval.counting.standard import VERSIONS, nearest, under
+from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
 from haet_eval.record import Evaluation, Operations, Parameters, Record, Status, Training, complexity
 from haet_eval.remote.messages import ModelTensor
@@ -59,7 +60,7 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
 
 
 def _check_recount(record: Record, training: Training, found: Recount, evidence: Evidence) -> Iterator[Check]:
-    yield _check_header(record, found.header)
+    yield _check_header(record, found.header, evidence.dataset)
     yield _check_histogram(training, found.histogram, evidence.files.get("histogram"))
     parameters = found.parameters and Parameters(
         total=found.parameters.total,
@@ -78,8 +79,9 @@ def _check_recount(record: Record, training: Training, found: Recount, evidence:
         yield stated("prediction", "the one of the record ran on plain tensors, the trace has another")
 
 
-def _check_header(record: Record, header: dict[str, Any]) -> Check:
+def _check_header(record: Record, header: dict[str, Any], data: Dataset | None) -> Check:
     claimed = {
+        **({"images": list(data.train_images.shape)} if data else {}),
         "dataset": record.dataset.digest if record.dataset else None,
         "seed": record.environment.seed,
         "threads": record.environment.threads,

@@ -534,6 +534,21 @@ def test_a_trace_that_predicts_fewer_images_than_the_record_says_does_not_hold(o
     assert "found is (400, " in found["prediction"].detail
 
 
+@pytest.mark.parametrize("images", [-5, 1, 10**9])
+def test_another_number_of_training_images_in_the_trace_does_not_hold(original: Path, images: int) -> None:
+    """Prices follow from the header's shape: the trace of an honest run would be cheap with fewer images."""
+    (source,) = original.parent.glob("artifacts/*.trace")
+    (_, header), *entries = list(read_trace(source))
+    facts = json.loads(header)
+    facts["images"][0] = images
+    writer = TraceWriter(original.parent / "forged", facts)
+    for kind, body in entries:
+        writer.add(kind, body)
+    writer.close()
+    forged = reseal(original, trace=Store(original.parent).put_artifact(original.parent / "forged", "trace"))
+    assert [name for name, one in check(forged).items() if one.result is Result.DIFFERS]
+
+
 def test_a_rerun_finds_what_a_look_at_the_files_cannot(original: Path, evaluated: Path) -> None:
     cheat = all_right(original)
     assert not [one for one in check(cheat).values() if one.result is Result.DIFFERS]

@@ -29,6 +29,8 @@ def computes_nothing(signature: Signature) -> bool:
 def price_of(signature: Signature) -> int | None:
     """Operations of one call, under the current version of the standard; None if that has no price for it.
 
+    Never negative.
+
     Raises:
         TypeError, KeyError: the signature lacks an argument that its overload has, or the price is wrong.
     """
@@ -40,6 +42,8 @@ def price_of(signature: Signature) -> int | None:
     try:
         operations = price(signature)
     except NoPrice:
+        return None
+    if operations < 0:  # a fault in a price: nothing may pay back what other calls have cost
         return None
     if current() == 1 or signature.operator in WITHOUT_DTYPES:
         return operations

@@ -166,12 +166,19 @@ def _pad_backward(signature: Signature) -> int:
 
 
 def _kept(length: int, left: int, right: int, *, reflected: bool) -> int:
-    """Positions of an axis that its padding leaves in the result; negative padding crops."""
-    last = length - 1
-    intervals = [(min(last, max(0, -left)), max(1, min(length, length + right)))]
+    """Positions of an axis that its padding leaves in the result; negative padding crops.
+
+    The result shows the places from −left to length + right − 1 of the axis. One outside of the axis repeats
+    its first or last position, or is the mirror image of a place within it. A crop may go beyond the axis and
+    leave some of the images only.
+    """
+    last, end = length - 1, length + right
     if reflected:
-        intervals += [(1, left + 1), (last - right, last)]
-    return union_length(sorted(intervals), length)
+        shown = (max(0, -left), min(length, end))
+        before = (1 - min(0, end), left + 1)
+        behind = (last - right, 2 * last - max(length, -left) + 1)
+        return union_length(sorted((shown, before, behind)), length)
+    return union_length([(min(last, max(0, -left)), max(1, min(length, end)))], length)
 
 
 @price("aten.unfold_backward.default", "aten.unfold_backward.out")

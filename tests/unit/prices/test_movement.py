@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
@@ -68,6 +68,18 @@ def test_backward_of_padding(mode: str, length: int, left: int, right: int) -> N
     y = F.pad(x, (left, right), mode=mode)
     landed = Counter(y.detach().flatten().tolist())
     assert operations(lambda: torch.autograd.backward(y, torch.ones_like(y))) == y.numel() - len(landed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(length=st.integers(3, 8), left=st.integers(-16, 7), right=st.integers(-16, 7))
+def test_backward_of_a_reflection_that_a_crop_cuts(length: int, left: int, right: int) -> None:
+    assume(max(left, right) < length and length + left + right > 0)
+    gradient, x = torch.ones(1, length + left + right), torch.zeros(1, length)
+    landed = torch.ops.aten.reflection_pad1d_backward(gradient, x, [left, right])
+    expected = int((landed - 1).clamp(0).sum())
+    assert (
+        operations(lambda: torch.ops.aten.reflection_pad1d_backward(gradient, x, [left, right])) == expected
+    )
 
 
 def test_backward_of_padding_an_image() -> None:

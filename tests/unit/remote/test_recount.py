@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from haet_eval.remote import wire
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
-from haet_eval.remote.meter import Meter
+from haet_eval.remote.meter import INVENTORY_RECORDS, Meter
 from haet_eval.remote.recount import Charged, recount
 from haet_eval.remote.trace import BrokenTrace, Kind, TraceWriter, read_trace
 from haet_eval.remote.wire import Code
@@ -33,6 +33,7 @@ def train(path: Path, steps: list[Step], batches: int = 0) -> Bench:
     weight = bench.ones(8)
     for step in steps:
         step(bench)
+    bench.meter.inventory()
     bench.meter.seal([ModelTensor(name="weight", handle=weight, role="trainable")])
     for _ in range(batches):
         predict(bench)
@@ -116,6 +117,7 @@ def test_prediction_is_in_the_trace_apart_from_the_training(
 def test_a_batch_that_was_never_predicted_is_no_predicted_image(tmp_path: Path) -> None:
     writer = TraceWriter(tmp_path / "trace", HEADER)
     bench = Bench(sink=writer)
+    bench.meter.inventory()
     bench.meter.seal([])
     predict(bench)
     bench.as_float(bench.meter.begin_batch((2, 4)), 2, 4)
@@ -193,6 +195,8 @@ HEADERS = {
     "no images": b"{}",
     "images that are no list": b'{"images": 3}',
     "images that are no numbers": b'{"images": ["a"]}',
+    "fewer than no images": b'{"images": [-1, 4]}',
+    "no images at all": b'{"images": [0, 4]}',
     "a deep list": b"[" * 100_000,
 }
 
@@ -246,8 +250,31 @@ WRONG_ENTRIES: dict[str, list[Entry]] = {
 
 @pytest.mark.parametrize("entries", WRONG_ENTRIES.values(), ids=WRONG_ENTRIES)
 def test_entries_that_no_meter_writes_break_the_trace(tmp_path: Path, entries: list[Entry]) -> None:
-    rewrite(tmp_path / "trace", [(Kind.HEADER, b""), *entries])
+    inventory = (Kind.INVENTORY, Bench().meter.inventory())
+    with_inventories = [
+        one for entry in entries for one in ([inventory, entry] if entry[0] is Kind.SEAL else [entry])
+    ]
+    rewrite(tmp_path / "trace", [(Kind.HEADER, b""), *with_inventories])
     with pytest.raises(BrokenTrace):
+        recount(tmp_path / "trace")
+
+
+def test_a_seal_without_an_inventory_before_it_breaks_the_trace(tmp_path: Path) -> None:
+    train(tmp_path / "trace", [])
+    entries = [entry for entry in read_trace(tmp_path / "trace") if entry[0] is not Kind.INVENTORY]
+    rewrite(tmp_path / "cut", entries)
+    with pytest.raises(BrokenTrace, match="an inventory is missing"):
+        recount(tmp_path / "cut")
+
+
+def test_an_inventory_that_is_due_and_missing_breaks_the_trace(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "trace", HEADER)
+    bench = Bench(sink=writer)
+    for _ in range(INVENTORY_RECORDS // 64):
+        bench.send(*[frames.upload((), bytes(4))] * 64)
+    bench.send(frames.upload((), bytes(4)))
+    writer.close()
+    with pytest.raises(BrokenTrace, match="an inventory is missing"):
         recount(tmp_path / "trace")
 
 
