@@ -115,4 +115,5 @@ def _meter_budgets(budgets: Budgets) -> charges.Budgets:
         messages=budgets.messages,
         operations=budgets.operations,
         prediction_operations_per_image=budgets.prediction_operations_per_image,
+        prediction_readback_bytes=budgets.prediction_readback_bytes,
     )

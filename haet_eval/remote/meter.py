@@ -414,7 +414,7 @@ class Meter:
         if count > MAX_READ_BYTES:
             raise Refused(f"A tensor of {count:,} bytes is too large to be read back; work on it with torch.")
         if handle.storage.tainted:
-            self.charges.readback(count)
+            self._readback(count)
         return Question(Code.READ, record, [handle], answer_bytes=count)
 
     def answer(self, question: Question, payload: bytes) -> None:
@@ -462,7 +462,7 @@ class Meter:
             if template.draws is not None:
                 self._generators.draw(template.draws, tainted, template.spills)
         if tainted:
-            self.charges.readback(NUMBER_BYTES)
+            self._readback(NUMBER_BYTES)
         self._pass(question.record, 1, Kind.REFUSED)
 
     @staticmethod
@@ -473,10 +473,17 @@ class Meter:
             template.signature = signature_of(template, outcome)
             template.price = price_told(template.signature)
 
+    def _readback(self, count: int) -> None:
+        """Charge bytes that the submission learns of data."""
+        if self._predicting:
+            self.charges.prediction_readback(count)
+        else:
+            self.charges.readback(count)
+
     def _learn(self, outcome: Outcome, inputs: list[Handle]) -> None:
         """A shape or a number that depends on data is a value read back."""
         if _tainted(inputs):
-            self.charges.readback(NUMBER_BYTES * sum(1 for _ in wire.flatten(outcome.outputs)))
+            self._readback(NUMBER_BYTES * sum(1 for _ in wire.flatten(outcome.outputs)))
 
     # Data, seal and prediction.
 
@@ -554,6 +561,7 @@ class Meter:
         gone = [n for n, h in self._handles.living.items() if h.storage.tainted and not h.storage.sealed]
         self._dropped = self._left_by_training | {n: self._handles.living.pop(n).layout for n in gone}
         self._generators.forget()
+        self.charges.end_batch()
         return tuple(gone)
 
     def check_operations(self) -> None:

@@ -19,7 +19,7 @@ from haet_eval.remote.wire import TRACE_VERSION, Code, WireError
 _ANY: Final = 1 << 62
 _Entries: TypeAlias = Iterator[tuple[int, tuple[Kind, bytes]]]
 
-_UNBOUNDED: Final = Budgets(_ANY, _ANY, _ANY, None, _ANY)
+_UNBOUNDED: Final = Budgets(_ANY, _ANY, _ANY, None, _ANY, _ANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Charged:
 class Recount:
     """What a trace says of the training: its calls, those that were refused, its charges, and the model.
 
-    Of the prediction, apart from all that: the images that were predicted, its operations, and what training
-    and prediction were charged together.
+    Of the prediction, apart from all that: the images that were predicted, its operations, the bytes that it
+    read back, in all and of one batch at most, and what training and prediction were charged together.
     """
 
     header: dict[str, Any]
@@ -46,6 +46,8 @@ class Recount:
     training: Charged
     predicted_images: int
     prediction_operations: int
+    prediction_readback_bytes: int
+    most_readback_bytes_of_a_batch: int
     whole_run: Charged
 
 
@@ -114,6 +116,8 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
         training=walk.training or walk.charged(),
         predicted_images=walk.predicted_images,
         prediction_operations=walk.meter.prediction_operations,
+        prediction_readback_bytes=walk.meter.charges.prediction_readback_bytes,
+        most_readback_bytes_of_a_batch=walk.meter.charges.most_readback_bytes_of_a_batch,
         whole_run=walk.charged(),
     )
 
@@ -156,7 +160,8 @@ class _Walk:
 
     def charged(self) -> Charged:
         charges = self.meter.charges
-        return Charged(charges.readback_bytes, charges.upload_bytes, charges.messages)
+        readback_bytes = charges.readback_bytes + charges.prediction_readback_bytes
+        return Charged(readback_bytes, charges.upload_bytes, charges.messages)
 
     def take(self, entry: int, kind: Kind, body: bytes, entries: _Entries) -> None:
         match kind:

@@ -10,7 +10,8 @@ from haet_eval.errors import HaetError
 from haet_eval.ranking import interval_of
 
 _RANKED: Final[Mapping[Ranking, str]] = {
-    "complexity": "complexity: the parameters of the model plus the operations of the whole training",
+    "complexity": "complexity: the parameters of the model plus the operations of the whole training, and "
+    "those of the prediction above the free ones",
     "training_energy": "energy of the training, in joules",
     "inference_energy": "energy of predicting the test set once, in joules",
     "training_time": "wall time of the training, in seconds",
@@ -132,8 +133,10 @@ def _budgets(rules: Competition, budgets: Budgets) -> Iterator[Line]:
         return
     yield Line(
         "prediction",
-        f"{prediction}, {budgets.prediction_operations_per_image:,} operations an image",
+        f"{prediction}; {budgets.prediction_free_operations_per_image:,} operations an image are free, those "
+        f"above count as complexity, up to {budgets.prediction_operations_per_image:,}",
     )
+    yield Line("", f"{_size(budgets.prediction_readback_bytes)} of values read back for each batch")
     yield Line(
         "exchange",
         f"{_size(budgets.readback_bytes)} of values read back, {_size(budgets.upload_bytes)} of constants "

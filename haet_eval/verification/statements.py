@@ -40,6 +40,7 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "log": "what the submission printed",
 }
 _OF_NATIVE_RUNS: Final[Mapping[str, str]] = {
+    "schema_version": "both versions have the same fields of a native run, and the same rules",
     "environment.seed": "a native run leaves no trace that says it",
     "environment.threads": "as above",
     "environment.device": "as above",

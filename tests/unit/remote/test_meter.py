@@ -370,6 +370,30 @@ def test_readback_budget() -> None:
     assert bench.meter.charges.readback_bytes == 64
 
 
+def test_each_batch_of_the_prediction_has_a_readback_budget_of_its_own() -> None:
+    bench = Bench(budgets(readback_bytes=0, prediction_readback_bytes=20))
+    bench.meter.seal([])
+    for _ in range(3):
+        bench.read(bench.meter.begin_batch((2, 4, 2)))
+        bench.meter.end_batch()
+    assert bench.meter.charges.prediction_readback_bytes == 48
+    assert bench.meter.charges.readback_bytes == 0
+    images = bench.meter.begin_batch((2, 4, 2))
+    bench.read(images)
+    with pytest.raises(SubmissionFailure) as caught:
+        bench.read(images)
+    assert caught.value.code == "limit-prediction-readback"
+
+
+def test_shapes_and_refusals_in_prediction_draw_on_the_budget_of_its_batch() -> None:
+    bench = Bench(budgets(readback_bytes=0, prediction_readback_bytes=8))
+    bench.meter.seal([])
+    images = bench.meter.begin_batch((2, 4))
+    question = bench.ask(frames.define("aten.relu.default", {"self": TENSOR}, (images,)))
+    bench.meter.refuse(question)
+    assert verdict_of(lambda: bench.nonzero(images, 3)) is Verdict.LIMIT_READBACK
+
+
 def test_upload_budget_of_tensors() -> None:
     bench = Bench(budgets(upload_bytes=20))
     bench.send(frames.upload((4,), bytes(16)))
