@@ -53,7 +53,7 @@ def _print_summary(console: Console, record: Record) -> None:
 
 def _of_prediction(record: Record) -> str:
     charged = record.evaluation and record.evaluation.charged_operations
-    return f" + operations of the prediction above the free ones {readable_count(charged)}" if charged else ""
+    return f" + prediction {readable_count(charged)}" if charged else ""
 
 
 def _phases(lines: Iterable[PhaseShare]) -> Table:

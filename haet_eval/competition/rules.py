@@ -93,6 +93,12 @@ class Budgets(_Rules):
         description="Operations of the prediction that cost nothing, a mean over the test images. "
         "Those above are added to the complexity.",
     )
+    readback_reason: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Why `readback_bytes` is more than 1 % of the training images, compressed. Without a "
+        "reason nothing is judged by such a file.",
+    )
     prediction_readback_bytes: int = Field(
         default=64, ge=0, description="Values that the submission may see of each batch of the prediction."
     )
@@ -105,7 +111,9 @@ class Budgets(_Rules):
 _OF_VERSION_1: Final[dict[str, int]] = {"prediction_operations_per_image": 5_000_000_000}
 """Defaults that later versions changed, as they were in 0.1.0."""
 
-_SINCE_VERSION_2: Final = frozenset({"prediction_free_operations_per_image", "prediction_readback_bytes"})
+_SINCE_VERSION_2: Final = frozenset(
+    {"prediction_free_operations_per_image", "prediction_readback_bytes", "readback_reason"}
+)
 """Budgets that 0.1.0 did not have. They bound counted runs only."""
 
 

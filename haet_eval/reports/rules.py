@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from haet_eval.competition import Budgets, Competition, Ranking, Task
+from haet_eval.data.readback import compressed_bytes
 from haet_eval.dataset import Dataset
 from haet_eval.errors import HaetError
 from haet_eval.ranking import interval_of
 
 _RANKED: Final[Mapping[Ranking, str]] = {
-    "complexity": "complexity: the parameters of the model plus the operations of the whole training, and "
-    "those of the prediction above the free ones",
+    "complexity": "complexity: the parameters of the model plus the operations of the whole training",
     "training_energy": "energy of the training, in joules",
     "inference_energy": "energy of predicting the test set once, in joules",
     "training_time": "wall time of the training, in seconds",
@@ -54,6 +54,8 @@ def explain_rules(rules: Competition, found: Mapping[str, Dataset | HaetError]) 
 def _whole(rules: Competition) -> Iterator[Line]:
     first = "highest" if rules.ranking == "accuracy" else "least"
     yield Line("ranked by", f"{_RANKED[rules.ranking]}; {first} first")
+    if rules.ranking == "complexity":
+        yield Line("", "operations of the prediction count as well, above those that are free")
     if rules.ranking == "inference_energy":
         yield Line("", f"the mean of {_times(rules.inference_iterations)} over the test set")
     if rules.ranking.endswith("energy"):
@@ -100,6 +102,8 @@ def _task(rules: Competition, task: Task, found: Dataset | HaetError) -> Iterato
     else:
         yield Line("qualifies", "with any accuracy")
     yield from _budgets(rules, task.budgets)
+    if rules.runner == "counted" and not isinstance(found, HaetError):
+        yield Line("", _readback_share(task.budgets, found))
 
 
 def _data(task: Task, data: Dataset) -> Iterator[Line]:
@@ -142,8 +146,18 @@ def _budgets(rules: Competition, budgets: Budgets) -> Iterator[Line]:
         f"{_size(budgets.readback_bytes)} of values read back, {_size(budgets.upload_bytes)} of constants "
         f"brought along, {budgets.messages:,} operator calls",
     )
+    if budgets.readback_reason is not None:
+        yield Line("", f"read back because: {budgets.readback_reason}")
     if budgets.operations is not None:
         yield Line("operations", f"{budgets.operations:,} of the training, then the run ends")
+
+
+def _readback_share(budgets: Budgets, data: Dataset) -> str:
+    whole = compressed_bytes(data.train_images)
+    share = budgets.readback_bytes / whole
+    return (
+        f"what can be read back is {share:.2%} of the training images, which take {_size(whole)} compressed"
+    )
 
 
 def _awards(rules: Competition) -> str:

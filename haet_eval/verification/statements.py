@@ -64,6 +64,7 @@ _OF_RUNS_WITHOUT_PREDICTIONS: Final[Mapping[str, str]] = {
 }
 
 _OF_RUNS_THAT_NEVER_BEGAN: Final[Mapping[str, str]] = {
+    "schema_version": "both versions have the same fields of a run that never began",
     "submission.task": "of a manifest that was refused",
     "competition": "missing if the submission was refused before its rules were read",
     "environment.sandbox": "what was asked for",

@@ -135,6 +135,8 @@ FILLED: dict[str, Any] = {
     "host": "a host",
     "operations": "5",
     "complexity": "5",
+    "charged_operations": "0",
+    "readback_bytes": 5,
     "idle_watts": 3.5,
     "other_containers": 1,
     "p_value": 0.5,
