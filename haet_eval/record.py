@@ -231,6 +231,8 @@ class Training(_Part):
     """The train stage, as far as it came. `parameters` and `model` are None where no model came back.
 
     `wall_seconds` is without `paused_seconds`, in which the evaluation itself was stopped.
+    `submission_cpu_seconds` is the processor time of the submission's own process since its start, imports
+    included: what it computes there is not counted. None if it is not known.
     """
 
     operations: Operations
@@ -243,6 +245,7 @@ class Training(_Part):
     peak_memory_bytes: Size | None
     messages: Size
     paused_seconds: Seconds = 0.0
+    submission_cpu_seconds: Seconds | None = None
 
 
 class NativeTraining(_Part):

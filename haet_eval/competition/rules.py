@@ -80,6 +80,21 @@ class Budgets(_Rules):
     upload_bytes: int = Field(default=4 * 2**20, ge=0, description="Constants that it may bring along.")
     messages: int = Field(default=2_000_000_000, gt=0, description="Operator calls of the training.")
     operations: int | None = Field(default=None, gt=0, description="Operations of the training, if bounded.")
+    submission_cpu_seconds: int = Field(
+        default=60,
+        gt=0,
+        description="Processor time of the submission's own process, where nothing is counted: so much for "
+        "starting, imports included.",
+    )
+    submission_cpu_microseconds: int = Field(
+        default=60, ge=0, description="And so much for each message, if operations pay for it."
+    )
+    submission_cpu_operations: int = Field(
+        default=1_000_000_000,
+        gt=0,
+        description="Operations that pay for each second that messages add: messages that cost nothing add "
+        "nothing.",
+    )
     prediction_seconds: int = Field(default=600, gt=0, description="Wall time of the prediction.")
     prediction_batch_size: int = Field(default=200, gt=0, description="Test images in one forward pass.")
     prediction_operations_per_image: int = Field(
@@ -103,6 +118,17 @@ class Budgets(_Rules):
         default=64, ge=0, description="Values that the submission may see of each batch of the prediction."
     )
 
+    def cpu_allowance_seconds(self, messages: int, operations: int) -> float:
+        """Processor time that the submission's process may have used after these messages and operations.
+
+        Args:
+            messages: what it has sent so far: calls, frees and the like.
+            operations: priced ones of these calls.
+        """
+        asked = messages * self.submission_cpu_microseconds / 1e6
+        paid = operations / self.submission_cpu_operations
+        return self.submission_cpu_seconds + min(asked, paid)
+
     def charged_operations(self, operations: int, images: int) -> int:
         """Those operations of predicting so many images that count as complexity."""
         return max(0, operations - self.prediction_free_operations_per_image * images)
@@ -112,7 +138,14 @@ _OF_VERSION_1: Final[dict[str, int]] = {"prediction_operations_per_image": 5_000
 """Defaults that later versions changed, as they were in 0.1.0."""
 
 _SINCE_VERSION_2: Final = frozenset(
-    {"prediction_free_operations_per_image", "prediction_readback_bytes", "readback_reason"}
+    {
+        "prediction_free_operations_per_image",
+        "prediction_readback_bytes",
+        "readback_reason",
+        "submission_cpu_microseconds",
+        "submission_cpu_operations",
+        "submission_cpu_seconds",
+    }
 )
 """Budgets that 0.1.0 did not have. They bound counted runs only."""
 

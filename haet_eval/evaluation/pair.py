@@ -69,6 +69,7 @@ def open_pair(
         trace = TraceWriter(trace_path, dict(header))
         stack.callback(trace.close)
         meter = Meter(_meter_budgets(budgets), trace)
+        watch.cpu_allowance = lambda: _cpu_allowance(budgets, meter)
         relay = Relay(
             submission=connections[0],
             executor=connections[EXECUTOR],
@@ -106,6 +107,11 @@ def _start_executor(runtime: Runtime, folder: RunFolder, budgets: Budgets, threa
         limits_of(budgets, budgets.memory_bytes, min(threads, os.cpu_count() or 1)),
         {"OMP_NUM_THREADS": str(threads)},
     )
+
+
+def _cpu_allowance(budgets: Budgets, meter: Meter) -> float:
+    operations = meter.operations + meter.prediction_operations
+    return budgets.cpu_allowance_seconds(meter.charges.messages, operations)
 
 
 def _meter_budgets(budgets: Budgets) -> charges.Budgets:

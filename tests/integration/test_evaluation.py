@@ -215,6 +215,21 @@ LIMITS = {
         Verdict.LIMIT_MESSAGES,
         {"messages": 10_000},
     ),
+    "processor time": (
+        "def train(task):\n    while True: pass",
+        Verdict.LIMIT_CPU,
+        {"submission_cpu_seconds": 6},
+    ),
+    "processor time of a child": (
+        "def train(task):\n    import os\n    while os.fork(): os.wait()\n    while True: pass",
+        Verdict.LIMIT_CPU,
+        {"submission_cpu_seconds": 6},
+    ),
+    "processor time that messages without a price do not buy": (
+        "def train(task):\n    x = torch.ones(1)\n    while True: x.view(1)",
+        Verdict.LIMIT_CPU,
+        {"submission_cpu_seconds": 6, "submission_cpu_microseconds": 10**6},
+    ),
     "operations": (
         "def train(task):\n    x = torch.ones(500, 500)\n    while True: x = (x @ x).clamp(max=1)",
         Verdict.LIMIT_OPERATIONS,

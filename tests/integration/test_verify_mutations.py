@@ -136,6 +136,7 @@ FILLED: dict[str, Any] = {
     "operations": "5",
     "complexity": "5",
     "charged_operations": "0",
+    "submission_cpu_seconds": 1.5,
     "readback_bytes": 5,
     "idle_watts": 3.5,
     "other_containers": 1,

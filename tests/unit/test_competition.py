@@ -307,6 +307,17 @@ def test_an_own_file_has_the_digest_that_0_1_0_gave_it_and_a_new_one(tmp_path: P
     )
 
 
+@given(messages=st.integers(0, 10**9), operations=st.integers(0, 10**15))
+def test_processor_time_is_bought_by_messages_that_operations_pay_for(messages: int, operations: int) -> None:
+    budgets = load_competition("haet2021").budgets
+    allowed = budgets.cpu_allowance_seconds(messages, operations)
+    assert budgets.cpu_allowance_seconds(messages, 0) == budgets.submission_cpu_seconds
+    assert budgets.cpu_allowance_seconds(0, operations) == budgets.submission_cpu_seconds
+    assert budgets.submission_cpu_seconds <= allowed
+    assert allowed <= budgets.submission_cpu_seconds + operations / budgets.submission_cpu_operations
+    assert allowed <= budgets.submission_cpu_seconds + messages * budgets.submission_cpu_microseconds / 1e6
+
+
 def test_a_competition_without_a_task_is_refused(tmp_path: Path) -> None:
     assert "`tasks` is missing" in fault(tmp_path, OWN[: OWN.index("[tasks")])
     assert "`tasks` " in fault(tmp_path, OWN[: OWN.index("[tasks")] + "[tasks]\n")
