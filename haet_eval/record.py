@@ -233,6 +233,8 @@ class Training(_Part):
     `wall_seconds` is without `paused_seconds`, in which the evaluation itself was stopped.
     `submission_cpu_seconds` is the processor time of the submission's own process since its start, imports
     included: what it computes there is not counted. None if it is not known.
+    `timed_answers` are the answers that it waited for while data were worked on, and `stalls` how often it
+    was kept waiting because the executor had too much to do; None in records of schema version 1.
     """
 
     operations: Operations
@@ -246,6 +248,8 @@ class Training(_Part):
     messages: Size
     paused_seconds: Seconds = 0.0
     submission_cpu_seconds: Seconds | None = None
+    timed_answers: Size | None = None
+    stalls: Size | None = None
 
 
 class NativeTraining(_Part):

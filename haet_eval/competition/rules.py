@@ -4,6 +4,7 @@ import json
 from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
+from math import ceil, lgamma, log
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
@@ -31,6 +32,8 @@ Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 DEFAULT_ITERATIONS: Final = 200
 MAX_IMAGE_SIDE: Final = 1024
+
+_MOMENTS_EACH_SECOND: Final = 100_000
 
 _ARCHIVE: Final = ArchiveLimits()
 
@@ -77,6 +80,11 @@ class Budgets(_Rules):
     cpus: int = Field(default=2, gt=0, description="Processors that a container may keep busy, at most.")
     output_bytes: int = Field(default=8 * 2**20, gt=0, description="What the submission may print.")
     readback_bytes: int = Field(default=65_536, ge=0, description="Values that the submission may see.")
+    timed_answers: int = Field(
+        default=16_384,
+        gt=0,
+        description="Answers that may wait for work on the data: how long they take depends on it.",
+    )
     upload_bytes: int = Field(default=4 * 2**20, ge=0, description="Constants that it may bring along.")
     messages: int = Field(default=2_000_000_000, gt=0, description="Operator calls of the training.")
     operations: int | None = Field(default=None, gt=0, description="Operations of the training, if bounded.")
@@ -129,6 +137,17 @@ class Budgets(_Rules):
         paid = operations / self.submission_cpu_operations
         return self.submission_cpu_seconds + min(asked, paid)
 
+    def timing_bytes(self) -> int:
+        """The most that a submission can learn of the data from when its answers come, in bytes.
+
+        N answers fall into T / δ moments in one of C(T / δ, N) ways, of which one is log₂ of that number of
+        bits. T is the time of training and prediction, δ = 10 µs what two processes can tell apart.
+        """
+        moments = (self.wall_seconds + self.prediction_seconds) * _MOMENTS_EACH_SECOND
+        answers = min(self.timed_answers, moments // 2)
+        ways = lgamma(moments + 1) - lgamma(answers + 1) - lgamma(moments - answers + 1)
+        return ceil(ways / log(2) / 8)
+
     def charged_operations(self, operations: int, images: int) -> int:
         """Those operations of predicting so many images that count as complexity."""
         return max(0, operations - self.prediction_free_operations_per_image * images)
@@ -145,6 +164,7 @@ _SINCE_VERSION_2: Final = frozenset(
         "submission_cpu_microseconds",
         "submission_cpu_operations",
         "submission_cpu_seconds",
+        "timed_answers",
     }
 )
 """Budgets that 0.1.0 did not have. They bound counted runs only."""

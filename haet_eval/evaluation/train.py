@@ -74,6 +74,8 @@ def _counted(
         messages=meter.charges.messages,
         paused_seconds=taken.paused_seconds,
         submission_cpu_seconds=taken.submission_cpu_seconds,
+        timed_answers=meter.charges.timed_answers,
+        stalls=meter.charges.stalls,
     )
 
 

@@ -26,6 +26,7 @@ class Budgets:
     operations: int | None
     prediction_operations_per_image: int
     prediction_readback_bytes: int
+    timed_answers: int
 
 
 @dataclass(slots=True)
@@ -38,6 +39,8 @@ class Charges:
     most_readback_bytes_of_a_batch: int = 0
     upload_bytes: int = 0
     messages: int = 0
+    timed_answers: int = 0
+    stalls: int = 0
     _batch_readback_bytes: int = 0
     _literals: dict[float, int] = field(default_factory=dict)
     _numbers: set[tuple[str, bytes]] = field(default_factory=set)
@@ -99,6 +102,23 @@ class Charges:
     def end_batch(self) -> None:
         """The next batch begins with a budget of its own."""
         self._batch_readback_bytes = 0
+
+    def check_timed_answers(self) -> None:
+        """One more answer that waits for work on data must be left: how long it takes depends on the data."""
+        if self.timed_answers + self.stalls >= self.budgets.timed_answers:
+            raise SubmissionFailure(
+                Verdict.LIMIT_READBACK,
+                f"The submission waited more than {self.budgets.timed_answers:,} times for work on the data "
+                "(timed_answers). It waits for each value that it reads, each call that is new by its shapes "
+                "or integers, and each shape that data decide. Keep values in tensors and shapes fixed.",
+                code="limit-timed-answers",
+            )
+
+    def stalled(self, count: int) -> None:
+        """The submission was kept waiting so often because the executor had too much to do."""
+        for _ in range(count):
+            self.check_timed_answers()
+            self.stalls += 1
 
     def message(self, count: int) -> None:
         self.messages += count

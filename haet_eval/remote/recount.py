@@ -19,7 +19,7 @@ from haet_eval.remote.wire import TRACE_VERSION, Code, WireError
 _ANY: Final = 1 << 62
 _Entries: TypeAlias = Iterator[tuple[int, tuple[Kind, bytes]]]
 
-_UNBOUNDED: Final = Budgets(_ANY, _ANY, _ANY, None, _ANY, _ANY)
+_UNBOUNDED: Final = Budgets(_ANY, _ANY, _ANY, None, _ANY, _ANY, _ANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Charged:
     readback_bytes: int
     upload_bytes: int
     messages: int
+    timed_answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class _Walk:
     def charged(self) -> Charged:
         charges = self.meter.charges
         readback_bytes = charges.readback_bytes + charges.prediction_readback_bytes
-        return Charged(readback_bytes, charges.upload_bytes, charges.messages)
+        return Charged(readback_bytes, charges.upload_bytes, charges.messages, charges.timed_answers)
 
     def take(self, entry: int, kind: Kind, body: bytes, entries: _Entries) -> None:
         match kind:

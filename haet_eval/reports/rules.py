@@ -146,6 +146,11 @@ def _budgets(rules: Competition, budgets: Budgets) -> Iterator[Line]:
         f"{_size(budgets.readback_bytes)} of values read back, {_size(budgets.upload_bytes)} of constants "
         f"brought along, {budgets.messages:,} operator calls",
     )
+    yield Line(
+        "",
+        f"{budgets.timed_answers:,} answers that wait for work on the data; when they come can tell "
+        f"{_size(budgets.timing_bytes())} at most",
+    )
     if budgets.readback_reason is not None:
         yield Line("", f"read back because: {budgets.readback_reason}")
     if budgets.operations is not None:

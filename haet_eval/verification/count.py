@@ -71,7 +71,7 @@ def _check_recount(record: Record, training: Training, found: Recount, evidence:
         yield stated("parameters", "the record has none: no model came back whole")
     else:
         yield same("parameters", training.parameters, parameters, "follow from the trace")
-    yield _check_charges(training, found)
+    yield _check_charges(record.schema_version, training, found)
     if record.native is None:
         yield _check_prediction(record, found, evidence.task(record))
     else:
@@ -136,10 +136,12 @@ def _check_weights(path: Path, model: _Model) -> Check:
     return holds("model's tensors", f"the stored weights have the {len(model.weights):,} of the trace")
 
 
-def _check_charges(training: Training, found: Recount) -> Check:
-    claimed = (training.readback_bytes, training.upload_bytes, training.messages)
-    charged = (found.training.readback_bytes, found.training.upload_bytes, found.training.messages)
-    detail = "bytes read back and sent up, and messages, follow from the trace"
+def _check_charges(schema_version: int, training: Training, found: Recount) -> Check:
+    claimed = (training.readback_bytes, training.upload_bytes, training.messages, training.timed_answers)
+    counted = found.training
+    timed = None if schema_version == 1 else counted.timed_answers
+    charged = (counted.readback_bytes, counted.upload_bytes, counted.messages, timed)
+    detail = "bytes read back and sent up, messages, and answers waited for follow from the trace"
     return same("charges", claimed, charged, detail)
 
 
@@ -176,6 +178,8 @@ def _over_budget(record: Record, found: Recount, budgets: Budgets) -> Iterator[s
             yield "read-back"
     elif found.most_readback_bytes_of_a_batch > budgets.prediction_readback_bytes:
         yield "read-back of one batch"
+    elif charged.timed_answers > budgets.timed_answers:
+        yield "answers waited for"
     if charged.upload_bytes > budgets.upload_bytes:
         yield "upload"
     if charged.messages > budgets.messages:

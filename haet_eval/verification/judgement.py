@@ -123,6 +123,7 @@ def _check_budgets(training: Training, evaluation: Evaluation, budgets: Budgets)
     cpu_allowed = budgets.cpu_allowance_seconds(training.messages, operations) + _LATE_SECONDS
     used = {
         "submission's processor time": (training.submission_cpu_seconds or 0, cpu_allowed),
+        "answers": ((training.timed_answers or 0) + (training.stalls or 0), budgets.timed_answers),
         "time": (training.wall_seconds, budgets.wall_seconds + _LATE_SECONDS),
         "read-back": (training.readback_bytes, budgets.readback_bytes),
         "upload": (training.upload_bytes, budgets.upload_bytes),

@@ -36,6 +36,7 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "training.operations.standard": "which prices; the total must follow from them",
     "training.paused_seconds": "how long the evaluator was stopped",
     "training.submission_cpu_seconds": "what the sandbox measured, within the budget",
+    "training.stalls": "how often the evaluator kept the submission waiting; within the budget",
     "training.peak_memory_bytes": "what the sandbox measured",
     "reports": "what the submission reported",
     "log": "what the submission printed",

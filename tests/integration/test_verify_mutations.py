@@ -137,6 +137,8 @@ FILLED: dict[str, Any] = {
     "complexity": "5",
     "charged_operations": "0",
     "submission_cpu_seconds": 1.5,
+    "timed_answers": 5,
+    "stalls": 5,
     "readback_bytes": 5,
     "idle_watts": 3.5,
     "other_containers": 1,

@@ -21,6 +21,7 @@ def budgets(
     operations: int | None = None,
     prediction_operations_per_image: int = PLENTY,
     prediction_readback_bytes: int = PLENTY,
+    timed_answers: int = PLENTY,
 ) -> Budgets:
     """Budgets that are never used up, but for those that are named."""
     return Budgets(
@@ -30,6 +31,7 @@ def budgets(
         operations,
         prediction_operations_per_image,
         prediction_readback_bytes,
+        timed_answers,
     )
 
 

@@ -394,6 +394,48 @@ def test_shapes_and_refusals_in_prediction_draw_on_the_budget_of_its_batch() -> 
     assert verdict_of(lambda: bench.nonzero(images, 3)) is Verdict.LIMIT_READBACK
 
 
+def test_an_answer_that_waits_for_work_on_data_is_charged_whatever_it_says() -> None:
+    bench = Bench(budgets(timed_answers=4))
+    clock = bench.ones(1)  # a new call, and nothing works on data yet
+    bench.read(clock)
+    assert bench.meter.charges.timed_answers == 0
+    images = bench.as_float(bench.labels, 8)  # a new call on data
+    bench.read(clock)  # nothing was worked on since
+    assert bench.meter.charges.timed_answers == 1
+    bench.call(1, bench.labels)  # known, so nothing waits for it
+    bench.read(clock)
+    bench.read(images)
+    assert bench.meter.charges.timed_answers == 3
+    bench.call(1, bench.labels)
+    bench.ones(2)
+    assert bench.meter.charges.timed_answers == 4
+    bench.read(clock)
+    bench.call(1, bench.labels)
+    with pytest.raises(SubmissionFailure) as caught:
+        bench.read(clock)
+    assert caught.value.code == "limit-timed-answers"
+
+
+def test_the_end_of_training_and_of_each_batch_is_waited_for() -> None:
+    bench = Bench()
+    bench.as_float(bench.labels, 8)
+    bench.call(0, bench.labels)
+    before = bench.meter.charges.timed_answers
+    bench.meter.seal([])
+    assert bench.meter.charges.timed_answers == before + 1
+    for _ in range(2):
+        bench.as_float(bench.meter.begin_batch((2, 4)), 2, 4)
+        bench.call(bench.templates - 1, bench.meter.next_handle - 2)
+        bench.meter.end_batch()
+    assert bench.meter.charges.timed_answers == before + 1 + 4
+
+
+def test_a_stall_draws_on_the_budget_of_answers() -> None:
+    bench = Bench(budgets(timed_answers=2))
+    bench.meter.charges.stalled(2)
+    assert verdict_of(lambda: bench.meter.charges.stalled(1)) is Verdict.LIMIT_READBACK
+
+
 def test_upload_budget_of_tensors() -> None:
     bench = Bench(budgets(upload_bytes=20))
     bench.send(frames.upload((4,), bytes(16)))
