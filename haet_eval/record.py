@@ -234,7 +234,8 @@ class Training(_Part):
     `submission_cpu_seconds` is the processor time of the submission's own process since its start, imports
     included: what it computes there is not counted. None if it is not known.
     `timed_answers` are the answers that it waited for while data were worked on, and `stalls` how often it
-    was kept waiting because the executor had too much to do; None in records of schema version 1.
+    was kept waiting because the executor had too much to do. `constant_selects` are the selects and slices
+    of tensors that depend on no data: each can make a constant. None in records of schema version 1.
     """
 
     operations: Operations
@@ -250,6 +251,7 @@ class Training(_Part):
     submission_cpu_seconds: Seconds | None = None
     timed_answers: Size | None = None
     stalls: Size | None = None
+    constant_selects: Size | None = None
 
 
 class NativeTraining(_Part):

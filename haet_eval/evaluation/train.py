@@ -76,6 +76,7 @@ def _counted(
         submission_cpu_seconds=taken.submission_cpu_seconds,
         timed_answers=meter.charges.timed_answers,
         stalls=meter.charges.stalls,
+        constant_selects=meter.charges.constant_selects,
     )
 
 

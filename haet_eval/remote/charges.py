@@ -40,6 +40,7 @@ class Charges:
     upload_bytes: int = 0
     messages: int = 0
     timed_answers: int = 0
+    constant_selects: int = 0
     stalls: int = 0
     _batch_readback_bytes: int = 0
     _literals: dict[float, int] = field(default_factory=dict)

@@ -320,6 +320,7 @@ class Meter:
         shift = index * stride[dimension]
         shape = shape[:dimension] + shape[dimension + 1 :]
         stride = stride[:dimension] + stride[dimension + 1 :]
+        self._charge_places(handle, index)
         self._view(Code.SELECT, handle, shape, stride, shift)
         return reader.position
 
@@ -335,8 +336,19 @@ class Meter:
         shift = start * stride[dimension]
         shape = (*shape[:dimension], -(-(end - start) // step), *shape[dimension + 1 :])
         stride = (*stride[:dimension], stride[dimension] * step, *stride[dimension + 1 :])
+        self._charge_places(handle, start, end, step)
         self._view(Code.SLICE, handle, shape, stride, shift)
         return reader.position
+
+    def _charge_places(self, base: Handle, *places: int) -> None:
+        """Places in a tensor that depends on no data are constants that are brought along.
+
+        Of the numbers from 0 on, a select makes the constant that its index is. 0.1.0 charged nothing for it.
+        """
+        if self._strict and not base.storage.tainted:
+            self.charges.constant_selects += 1
+            for place in places:
+                self.charges.literal(place)
 
     def _view(
         self, code: Code, base: Handle, shape: tuple[int, ...], stride: tuple[int, ...], shift: int

@@ -30,6 +30,7 @@ class Charged:
     upload_bytes: int
     messages: int
     timed_answers: int = 0
+    constant_selects: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,13 @@ class _Walk:
 
     def charged(self) -> Charged:
         charges = self.meter.charges
-        readback_bytes = charges.readback_bytes + charges.prediction_readback_bytes
-        return Charged(readback_bytes, charges.upload_bytes, charges.messages, charges.timed_answers)
+        return Charged(
+            readback_bytes=charges.readback_bytes + charges.prediction_readback_bytes,
+            upload_bytes=charges.upload_bytes,
+            messages=charges.messages,
+            timed_answers=charges.timed_answers,
+            constant_selects=charges.constant_selects,
+        )
 
     def take(self, entry: int, kind: Kind, body: bytes, entries: _Entries) -> None:
         match kind:

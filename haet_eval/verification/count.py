@@ -137,10 +137,16 @@ def _check_weights(path: Path, model: _Model) -> Check:
 
 
 def _check_charges(schema_version: int, training: Training, found: Recount) -> Check:
-    claimed = (training.readback_bytes, training.upload_bytes, training.messages, training.timed_answers)
+    claimed = (
+        training.readback_bytes,
+        training.upload_bytes,
+        training.messages,
+        training.timed_answers,
+        training.constant_selects,
+    )
     counted = found.training
-    timed = None if schema_version == 1 else counted.timed_answers
-    charged = (counted.readback_bytes, counted.upload_bytes, counted.messages, timed)
+    later = (None, None) if schema_version == 1 else (counted.timed_answers, counted.constant_selects)
+    charged = (counted.readback_bytes, counted.upload_bytes, counted.messages, *later)
     detail = "bytes read back and sent up, messages, and answers waited for follow from the trace"
     return same("charges", claimed, charged, detail)
 

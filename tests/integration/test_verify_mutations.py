@@ -139,6 +139,7 @@ FILLED: dict[str, Any] = {
     "submission_cpu_seconds": 1.5,
     "timed_answers": 5,
     "stalls": 5,
+    "constant_selects": 5,
     "readback_bytes": 5,
     "idle_watts": 3.5,
     "other_containers": 1,

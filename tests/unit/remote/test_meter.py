@@ -448,6 +448,22 @@ def test_even_an_empty_upload_is_charged_as_it_takes_memory() -> None:
     assert bench.meter.charges.upload_bytes == 8
 
 
+def test_a_constant_made_of_an_index_is_charged_like_a_number_and_counted() -> None:
+    """Of the numbers from 0 to 255, 1,250 selects make 1,250 weights of eight bits."""
+    bench = Bench()
+    numbers = bench.define("aten.arange.default", {"end": 256}, answer=outcome(fresh(256, dtype="int64")))
+    before = bench.meter.charges.upload_bytes
+    places = [(17 * place) % 100 for place in range(1250)]
+    bench.send(*(wire.SELECT.pack(Code.SELECT, numbers, 0, place) for place in places))
+    assert bench.meter.charges.upload_bytes == before + 8 * 100
+    assert bench.meter.charges.constant_selects == 1250
+    bench.send(wire.SLICE.pack(Code.SLICE, numbers, 0, 201, 203, 1))
+    assert bench.meter.charges.upload_bytes == before + 8 * 102
+    bench.send(wire.SELECT.pack(Code.SELECT, bench.labels, 0, 7))
+    assert bench.meter.charges.upload_bytes == before + 8 * 102
+    assert bench.meter.charges.constant_selects == 1251
+
+
 def test_an_uploaded_number_is_charged_once_for_each_value() -> None:
     bench = Bench()
     for number in (1.5, 1.5, 2.5):
