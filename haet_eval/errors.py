@@ -34,6 +34,7 @@ class Verdict(StrEnum):
     LIMIT_OPERATIONS = "limit:operations"
     LIMIT_MESSAGES = "limit:messages"
     LIMIT_PREDICTION = "limit:prediction"
+    LIMIT_CPU = "limit:cpu"
     INTERRUPTED = "interrupted"
     """No verdict on the submission: whoever ran the evaluation, or the machine, stopped it."""
 

@@ -26,6 +26,7 @@ class Entry:
         accuracy_intervals: bounds between the intervals of accuracy that are ranked apart, ascending.
         awards: how many its rules award; None where the record does not say.
         rules_digest: of its rules, which an organizer may have changed while their name stayed.
+        charged_operations: of the prediction; they are part of the complexity.
         standard: version of the counting standard that its operations were priced under.
         energy_joules: of what is ranked, in joules; `energy_counts` where all of it was measured, in quiet.
         wall_seconds: of the training, the native one where there was one.
@@ -58,6 +59,7 @@ class Entry:
     awards: int | None = None
     rules_digest: str | None = None
     standard: int | None = None
+    charged_operations: int | None = None
 
     @property
     def figure(self) -> int | float | None:
@@ -143,6 +145,7 @@ def summarize(record: Record) -> Entry:
         awards=rules.awards if rules else None,
         rules_digest=rules.digest if rules else None,
         standard=training.operations.standard if training else None,
+        charged_operations=record.evaluation.charged_operations if record.evaluation else None,
     )
 
 

@@ -231,6 +231,11 @@ class Training(_Part):
     """The train stage, as far as it came. `parameters` and `model` are None where no model came back.
 
     `wall_seconds` is without `paused_seconds`, in which the evaluation itself was stopped.
+    `submission_cpu_seconds` is the processor time of the submission's own process since its start, imports
+    included: what it computes there is not counted. None if it is not known.
+    `timed_answers` are the answers that it waited for while data were worked on, and `stalls` how often it
+    was kept waiting because the executor had too much to do. `constant_selects` are the selects and slices
+    of tensors that depend on no data: each can make a constant. None in records of schema version 1.
     """
 
     operations: Operations
@@ -243,6 +248,10 @@ class Training(_Part):
     peak_memory_bytes: Size | None
     messages: Size
     paused_seconds: Seconds = 0.0
+    submission_cpu_seconds: Seconds | None = None
+    timed_answers: Size | None = None
+    stalls: Size | None = None
+    constant_selects: Size | None = None
 
 
 class NativeTraining(_Part):
@@ -262,10 +271,12 @@ class NativeTraining(_Part):
 
 
 class Evaluation(_Part):
-    """Accuracy by the competition's metric, as a fraction, and what predicting cost (not ranked).
+    """Accuracy by the competition's metric, as a fraction, and what predicting cost.
 
-    `correct` of `total` images got their right label. `operations` is None where the prediction ran on plain
-    tensors.
+    `correct` of `total` images got their right label. `operations` are those of the whole prediction, and
+    `charged_operations` the part of them above the free ones, which counts as complexity. `readback_bytes`
+    is what the prediction read back. None where the prediction ran on plain tensors; the last two also in
+    records of schema version 1.
     """
 
     accuracy: Annotated[float, Field(ge=0, le=1)]
@@ -274,9 +285,13 @@ class Evaluation(_Part):
     operations: Count | None
     predictions: Artifact
     metric: Metric = "accuracy"
+    charged_operations: Count | None = None
+    readback_bytes: Size | None = None
 
     @model_validator(mode="after")
-    def _is_the_quotient(self) -> Self:
+    def _is_consistent(self) -> Self:
+        if (self.charged_operations or 0) > (self.operations or 0):
+            raise ValueError("more operations are charged than were counted")
         if self.metric == "accuracy" and self.accuracy != self.correct / self.total:
             raise ValueError("accuracy is not correct / total")
         return self
@@ -467,7 +482,8 @@ class Rank(_Part):
 class Content(_Part):
     """All that a record says of an evaluation, before it is sealed. Stages not reached are None.
 
-    `complexity` is parameters + operations, None where either is not known. `training` is the counted one
+    `complexity` is parameters + operations of the training + charged operations of the prediction, None
+    where parameters or operations are not known. `training` is the counted one
     and `native` the one on plain tensors; where there are both, `evaluation`, `reports` and `log` are of the
     one that `environment.runner` names. `reports` are the values given to `task.report`, in order:
     untrusted text.
@@ -501,7 +517,7 @@ class Content(_Part):
     def _is_consistent(self) -> Self:
         if (self.runs is None) != (self.statistics is None):
             raise ValueError("runs without statistics, or statistics without runs")
-        if self.statistics is None and self.complexity != complexity(self.training):
+        if self.statistics is None and self.complexity != complexity(self.training, self.evaluation):
             raise ValueError("complexity is not parameters + operations")
         if self.statistics and self.complexity not in (None, self.statistics.ranked_complexity()):
             raise ValueError("complexity is not the one of the runs that is ranked")
@@ -529,11 +545,15 @@ class Record(Content):
         return self.environment.sandbox == "docker" and self.dataset is not None and self.dataset.official
 
 
-def complexity(training: Training | None) -> int | None:
-    """Parameters + operations of a training; None without a model or with operators left uncounted."""
+def complexity(training: Training | None, evaluation: Evaluation | None) -> int | None:
+    """Parameters + operations of a training + charged operations of its prediction, if it predicted.
+
+    None without a model or with operators left uncounted.
+    """
     if training is None or training.parameters is None or training.operations.uncounted:
         return None
-    return training.parameters.total + training.operations.total
+    charged = (evaluation and evaluation.charged_operations) or 0
+    return training.parameters.total + training.operations.total + charged
 
 
 _OUTSIDE_THE_DIGEST: Final = frozenset({"record_id", "integrity", "rank"})

@@ -187,6 +187,10 @@ class Rehearsal(ExecutorLink):
         if self.computing:
             self._link.compare_inventory(expected)
 
+    def catch_up(self) -> None:
+        if self.computing:
+            self._link.catch_up()
+
     def seal(self, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> Sealed:
         if not self.computing:
             return Sealed(b"", self.peak_memory_bytes or 0)

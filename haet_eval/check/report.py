@@ -28,6 +28,7 @@ class Estimates:
     complexity: int | None
     seconds: Range | None
     memory_bytes: int | None
+    charged_operations: int = 0
 
 
 @dataclass(slots=True)
@@ -63,15 +64,19 @@ class Report:
         return self.sample.reason if self.sample else ""
 
 
-def estimate(sample: Sample, look: Look) -> Estimates | None:
-    """The estimates that a sample allows; None of a training that fails."""
+def estimate(sample: Sample, look: Look, charged: int = 0) -> Estimates | None:
+    """The estimates that a sample allows; None of a training that fails.
+
+    `charged` are the operations of the prediction that count as complexity.
+    """
     if sample.verdict is not None and not sample.finished:
         return None
     operations = estimate_operations(sample, look.clock)
     return Estimates(
         operations=operations,
         parameters=sample.parameters,
-        complexity=None if sample.parameters is None else operations.total + sample.parameters,
+        complexity=None if sample.parameters is None else operations.total + sample.parameters + charged,
+        charged_operations=charged,
         seconds=estimate_seconds(sample, operations),
         memory_bytes=estimate_memory_bytes(sample),
     )
@@ -127,6 +132,7 @@ def _estimates(estimates: Estimates) -> dict[str, Any]:
             "method": operations.method,
             "basis": operations.basis,
         },
+        "charged_operations": str(estimates.charged_operations),
         "wall_seconds": asdict(seconds) if seconds else None,
         "peak_memory_bytes": estimates.memory_bytes,
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from haet_eval.check.rehearsal import CannotCount, MadeUp, Moment, Rehearsal
+from haet_eval.competition import Budgets
 from haet_eval.counting.bill import bill
 from haet_eval.counting.operations import priced
 from haet_eval.errors import SubmissionFailure, Verdict
@@ -76,6 +77,11 @@ class Sample:
     living_bytes: tuple[int, int] = (0, 0)
     prediction_operations_per_image: float | None = None
     score: Score | None = None
+
+    def charged_operations(self, budgets: Budgets, images: int) -> int:
+        """Operations of predicting so many images that count as complexity; 0 if none was predicted."""
+        each = self.prediction_operations_per_image or 0.0
+        return budgets.charged_operations(round(each * images), images)
 
     @property
     def computed_seconds(self) -> float:

@@ -67,6 +67,8 @@ def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
     shown = "" if operations.low == operations.high else spread
     yield "+ operations", f"{at_least}{readable_count(operations.total)}{shown}"
     yield "", operations.basis
+    if estimates.charged_operations:
+        yield "+ prediction", f"{readable_count(estimates.charged_operations)} above the free ones"
     if not report.real_data:
         yield "", f"on random images: {report.submission.task} is not there (haet-eval data fetch gets it)"
     yield "training", _time(estimates.seconds, budgets.wall_seconds)
@@ -100,8 +102,8 @@ def sample_lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "uploads", f"{sample.upload_bytes:,} of {budgets.upload_bytes:,} bytes"
     if sample.prediction_operations_per_image is not None:
         used = readable_count(round(sample.prediction_operations_per_image))
-        allowed = readable_count(budgets.prediction_operations_per_image)
-        yield "prediction", f"{used} of {allowed} operations for an image"
+        free = readable_count(budgets.prediction_free_operations_per_image)
+        yield "prediction", f"{used} operations for an image, {free} of them free"
 
 
 def standing_lines(standing: Standing | None) -> Iterator[tuple[str, str]]:

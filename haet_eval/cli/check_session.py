@@ -78,7 +78,8 @@ class Session:
         assignment, report.real_data = assign(self.request, report.submission, report.competition)
         with open_screen() as observer:
             sample = take_sample(assignment, runtime, self.terms, observer, real_data=report.real_data)
-        report.sample, report.estimates = sample, estimate(sample, report.look)
+        charged = sample.charged_operations(assignment.budgets, len(assignment.dataset.test_images))
+        report.sample, report.estimates = sample, estimate(sample, report.look, charged)
         if rivals is not None and report.estimates is not None and report.estimates.complexity is not None:
             report.standing = rivals.standing(report.estimates.complexity)
         if sample.log and not self.as_json:

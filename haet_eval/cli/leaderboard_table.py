@@ -50,12 +50,18 @@ def _pool_table(pool: Pool, places: list[Ranked], leaderboard: Leaderboard, wide
             figure.readable(figure.of(entry)),
             Text(gap(entry, leader), "dim"),
             readable_count(entry.parameters),
-            *([readable_count(entry.operations)] if wide else []),
+            *([_operations(entry)] if wide else []),
             leaderboard.accuracy(entry),
             *([f"{entry.created_at:%Y-%m-%d}"] if wide else []),
             entry.record_id[:_ID_DIGITS],
         )
     return table
+
+
+def _operations(entry: Entry) -> str:
+    """Those of the training, and those that the prediction is charged for."""
+    charged = f" + {readable_count(entry.charged_operations)}" if entry.charged_operations else ""
+    return f"{readable_count(entry.operations)}{charged}"
 
 
 def _unranked_table(entries: Iterable[Entry]) -> Table:

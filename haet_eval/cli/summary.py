@@ -111,10 +111,12 @@ def _counted_cost(record: Record) -> list[tuple[str, str]]:
     if training is None:
         return []
     parameters = training.parameters
+    charged = record.evaluation and record.evaluation.charged_operations
     return [
         ("complexity", readable_count(record.complexity)),
         ("= parameters", readable_count(parameters.total if parameters else None)),
         ("+ operations", readable_count(training.operations.total)),
+        *([("+ prediction", f"{readable_count(charged)} above the free ones")] if charged else []),
         ("counted in" if record.native else "training", f"{training.wall_seconds:,.1f} s"),
     ]
 

@@ -4,6 +4,7 @@ import json
 import tomllib
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -15,11 +16,12 @@ from haet_eval.files import exists, read_file
 _COMPETITION_OF_TASK = {"cifar10": "haet2021", "cifar100": "haet2021", "digits": "digits"}
 _MAX_BYTES = 1024 * 1024
 _BUILTIN = files("haet_eval") / "resources" / "competitions"
+_OF_VERSION_1 = _BUILTIN / "0.1.0"
 
 
 def builtin_competitions() -> tuple[str, ...]:
     """Names of the competitions that come with the package, sorted."""
-    return tuple(sorted(file.name.removesuffix(".toml") for file in _BUILTIN.iterdir()))
+    return tuple(sorted(file.name.removesuffix(".toml") for file in _BUILTIN.iterdir() if file.is_file()))
 
 
 def competition_for_task(task: str) -> str:
@@ -59,15 +61,26 @@ def load_competition(name_or_path: str) -> Competition:
         ) from error
 
 
-def builtin_text(name: str) -> str:
-    """The TOML file of a built-in competition.
+def builtin_in_version_1(name: str) -> Competition:
+    """A built-in competition as it was in 0.1.0: the rules of records of schema version 1.
+
+    Raises:
+        UsageProblem: there is none of that name.
+    """
+    return _parse(builtin_text(name, version=1), name).as_in_version_1()
+
+
+def builtin_text(name: str, version: Literal[1, 2] = 2) -> str:
+    """The TOML file of a built-in competition; of version 1, that of 0.1.0 if it has changed since.
 
     Raises:
         UsageProblem: there is none of that name.
     """
     if name not in builtin_competitions():
         raise _no_such_competition(name)
-    return (_BUILTIN / f"{name}.toml").read_text("utf-8")
+    older = _OF_VERSION_1 / f"{name}.toml"
+    file = older if version == 1 and older.is_file() else _BUILTIN / f"{name}.toml"
+    return file.read_text("utf-8")
 
 
 def schema_text() -> str:

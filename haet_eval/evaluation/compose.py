@@ -50,6 +50,7 @@ def compose(
     verdict = failure.verdict if failure else Verdict.QUALIFIED
     reason, code = (failure.reason, failure.code) if failure else ("", "")
     training = _training(ran, failure)
+    evaluation = scored.evaluation if scored else None
     log = heard.log
     return seal(
         Content(
@@ -61,8 +62,8 @@ def compose(
             environment=_environment(request, seed, ran),
             trace=ran.trace if ran else None,
             training=training,
-            complexity=complexity(training),
-            evaluation=scored.evaluation if scored else None,
+            complexity=complexity(training, evaluation),
+            evaluation=evaluation,
             native=ran.trained.native if ran else None,
             energy=ran.energy if ran else None,
             reports=tuple(heard.reports),

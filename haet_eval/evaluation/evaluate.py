@@ -114,7 +114,7 @@ def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, 
         if ran.predicted and ran.predicted.labels is not None and ran.failure is None:
             training, labels = ran.trained.training, ran.predicted.labels
             uncounted = training.operations.uncounted if training else ()
-            scored = score_predictions(work, labels, ran.predicted.operations, uncounted)
+            scored = score_predictions(work, labels, ran.predicted, uncounted)
             if request.count and ran.runner == "native":
                 ran = _counted_too(request, work, ran)
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from haet_eval.competition import Competition, Task, competition_for_task, load_competition
+from haet_eval.data.readback import check_readback
 from haet_eval.dataset import load_task_data
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.evaluation.request import Assignment, Request
@@ -17,7 +18,8 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
     """Read the archive, find its competition, load the data.
 
     Raises:
-        UsageProblem: what was asked for makes no sense, whatever the submission is.
+        UsageProblem: what was asked for makes no sense, or the rules give the data away, whatever the
+            submission is.
         EnvironmentProblem: the data cannot be loaded.
     """
     observer.stage("unpack", str(request.submission))
@@ -32,6 +34,7 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
     except InvalidSubmission as failure:
         return Unpacked(_described(submission), rules, failure=failure)
     data = load_task_data(task, request.data_dir, rules.folder, request.test_data)
+    check_readback(rules, task, data.train_images, official=data.official)
     work = Assignment(submission, rules, task, rules.budgets_for(submission.task), data)
     return Unpacked(_described(submission), rules, work)
 

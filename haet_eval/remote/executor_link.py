@@ -96,6 +96,10 @@ class ExecutorLink:
         if len(self._inventories) > _INVENTORIES_AHEAD:
             self._compare_inventories()
 
+    def catch_up(self) -> None:
+        """Wait until it has done all that it was told: the inventories that it was asked for come last."""
+        self._compare_inventories()
+
     def _compare_inventories(self) -> None:
         while self._inventories:
             expected = self._inventories.popleft()

@@ -61,6 +61,7 @@ class Relay:
     log: OutputLog = field(default_factory=OutputLog)
     link: ExecutorLink = field(init=False)
     _watched: float = 0.0
+    _stalls: int = 0
 
     def __post_init__(self) -> None:
         self.link = ExecutorLink(self.executor)
@@ -79,6 +80,7 @@ class Relay:
         for array in arrays:
             self.link.load(array)
             self.meter.load(array.shape, str(array.dtype))
+        self._stalls = self.executor.stalls
         return facts
 
     def train(self, job: Job) -> tuple[ModelTensor, ...]:
@@ -92,6 +94,7 @@ class Relay:
         self._reply(Status.OK, job.encode())
         tensors = self._expect(Returned).tensors
         self.link.compare_inventory(self.meter.inventory())
+        self.link.catch_up()
         return tensors
 
     def seal(self, tensors: tuple[ModelTensor, ...]) -> Sealed:
@@ -128,6 +131,7 @@ class Relay:
             self.meter.take_logits(logits or 0, len(batch), num_classes)
             labels.append(self.link.argmax(logits or 0, len(batch), num_classes))
             self.link.drop(self.meter.end_batch())
+            self._stalls = self.executor.stalls
         self._reply(Status.OK, Batch(handle=None).encode())
         return np.concatenate(labels)
 
@@ -192,11 +196,20 @@ class Relay:
             self._ask(accepted.forward, accepted.question)
         elif accepted.forward:
             self.link.pass_on(accepted.forward)
+        self._charge_stalls()
         if accepted.refused is not None:
             self._reply(Status.REFUSED, accepted.refused.encode())
         if self.meter.inventory_is_due:
             self.link.compare_inventory(self.meter.inventory())
         return accepted.end
+
+    def _charge_stalls(self) -> None:
+        """When the submission is kept waiting depends on what data make of the executor's time."""
+        stalls, self._stalls = self.executor.stalls - self._stalls, self.executor.stalls
+        try:
+            self.meter.charges.stalled(stalls)
+        except SubmissionFailure as failure:
+            self._end(failure)
 
     def _ask(self, forward: bytes, question: Question) -> None:
         try:

@@ -120,6 +120,8 @@ def _cost(record: Record) -> Iterator[tuple[str, str]]:
         kinds = ("trainable", "frozen", "buffers")
         parts = [f"{getattr(parameters, kind):,} {kind}" for kind in kinds if getattr(parameters, kind)]
         yield "Parameters", f"{parameters.total:,} ({', '.join(parts) or 'none'})"
+    if record.evaluation and record.evaluation.charged_operations:
+        yield "Prediction", f"{record.evaluation.charged_operations:,} operations above the free ones"
     yield "Training", readable_seconds(training.wall_seconds)
 
 

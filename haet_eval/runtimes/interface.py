@@ -76,6 +76,9 @@ class Worker(Protocol):
     def peak_memory_bytes(self) -> int | None:
         """The most memory it has used so far; None where this is not known."""
 
+    def cpu_seconds(self) -> float | None:
+        """Processor time of all its processes so far, those that have ended included; None if not known."""
+
     def processes_exhausted(self) -> bool:
         """Whether it has been refused a process so far. Often the worker itself lives on."""
 

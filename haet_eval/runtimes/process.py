@@ -70,6 +70,10 @@ class ProcessWorker:
         self._read()
         return self._report.get("peak_memory_bytes") or None
 
+    def cpu_seconds(self) -> float | None:
+        self._read()
+        return self._report.get("cpu_seconds")
+
     def processes_exhausted(self) -> bool:
         self._read()
         return bool(self._report.get("processes_exhausted"))
@@ -91,7 +95,8 @@ class ProcessWorker:
             stream.close()
 
     def _ended(self) -> Exit:
-        report = {key: value for key, value in self._report.items() if key != "peak_memory_bytes"}
+        measured = ("peak_memory_bytes", "cpu_seconds")
+        report = {key: value for key, value in self._report.items() if key not in measured}
         if self._killed and report.get("signal") == _SIGKILL and not report["out_of_memory"]:
             return Exit(**report | {"detail": "stopped by haet-eval"})
         if report.get("code") is None and report.get("signal") is None:

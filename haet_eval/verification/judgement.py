@@ -119,12 +119,16 @@ def _check_native(native: NativeTraining, rules: Competition, budgets: Budgets) 
 
 def _check_budgets(training: Training, evaluation: Evaluation, budgets: Budgets) -> Check:
     most_prediction = budgets.prediction_operations_per_image * evaluation.total
+    operations = training.operations.total
+    cpu_allowed = budgets.cpu_allowance_seconds(training.messages, operations) + _LATE_SECONDS
     used = {
+        "submission's processor time": (training.submission_cpu_seconds or 0, cpu_allowed),
+        "answers": ((training.timed_answers or 0) + (training.stalls or 0), budgets.timed_answers),
         "time": (training.wall_seconds, budgets.wall_seconds + _LATE_SECONDS),
         "read-back": (training.readback_bytes, budgets.readback_bytes),
         "upload": (training.upload_bytes, budgets.upload_bytes),
         "messages": (training.messages, budgets.messages),
-        "operations": (training.operations.total, budgets.operations),
+        "operations": (operations, budgets.operations),
         "prediction": (evaluation.operations or 0, most_prediction),
     }
     over = [name for name, (amount, most) in used.items() if most is not None and amount > most]

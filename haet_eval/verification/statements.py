@@ -35,11 +35,14 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "training.wall_seconds": "within the budget",
     "training.operations.standard": "which prices; the total must follow from them",
     "training.paused_seconds": "how long the evaluator was stopped",
+    "training.submission_cpu_seconds": "what the sandbox measured, within the budget",
+    "training.stalls": "how often the evaluator kept the submission waiting; within the budget",
     "training.peak_memory_bytes": "what the sandbox measured",
     "reports": "what the submission reported",
     "log": "what the submission printed",
 }
 _OF_NATIVE_RUNS: Final[Mapping[str, str]] = {
+    "schema_version": "both versions have the same fields of a native run, and the same rules",
     "environment.seed": "a native run leaves no trace that says it",
     "environment.threads": "as above",
     "environment.device": "as above",
@@ -63,6 +66,7 @@ _OF_RUNS_WITHOUT_PREDICTIONS: Final[Mapping[str, str]] = {
 }
 
 _OF_RUNS_THAT_NEVER_BEGAN: Final[Mapping[str, str]] = {
+    "schema_version": "both versions have the same fields of a run that never began",
     "submission.task": "of a manifest that was refused",
     "competition": "missing if the submission was refused before its rules were read",
     "environment.sandbox": "what was asked for",

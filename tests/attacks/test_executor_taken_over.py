@@ -350,7 +350,7 @@ def faked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ran = run_counted(work, ProcessRuntime(mains={Role.EXECUTOR: LIAR, Role.SUBMISSION: CLIENT}))
     assert ran.predicted is not None
     assert ran.predicted.labels is not None
-    scored = score_predictions(work, ran.predicted.labels, ran.predicted.operations, ())
+    scored = score_predictions(work, ran.predicted.labels, ran.predicted, ())
     return store.add(compose(request, request.seed, unpacked, heard, ran, scored))
 
 

@@ -12,6 +12,7 @@ from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
 from haet_eval.store import Store
 from tests.fixtures.cifar import write_cifar10
+from tests.fixtures.submissions import write_competition
 
 EXAMPLES = Path(__file__).parents[2] / "submissions"
 LINEAR = """
@@ -108,7 +109,9 @@ def test_what_is_computed_to_its_end_is_scored_and_full_finds_the_same(tmp_path:
 @pytest.mark.slow
 def test_shapes_that_depend_on_data_are_those_seen_before(tmp_path: Path) -> None:
     here = "model(task.images[task.labels < epoch % 3 + 1]).sum().backward()"
-    told = found(linear(tmp_path / "mine", here, epochs=300), "--seconds", "1")
+    rules = write_competition(tmp_path / "rules.toml", threshold=0.0)  # with more read-back than `digits`
+    options = ("--seconds", "1", "--competition", str(rules))
+    told = found(linear(tmp_path / "mine", here, epochs=300), *options)
     assert told["verdict"] is None
     assert told["sample"]["finished"]
     assert "shapes depended on data" in told["estimate"]["operations"]["basis"]
