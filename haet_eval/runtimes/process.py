@@ -96,7 +96,7 @@ class ProcessWorker:
             return Exit(**report | {"detail": "stopped by haet-eval"})
         if report.get("code") is None and report.get("signal") is None:
             return Exit(None, _SIGKILL, from_outside=True, detail="its supervisor was killed")
-        return Exit(**report)
+        return Exit(**report, sender_unknown=report.get("signal") is not None)
 
 
 class ProcessRuntime:

@@ -269,6 +269,15 @@ def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_go
     assert "was kept" not in once_more.stderr
 
 
+def test_a_local_process_that_someone_killed_judges_nobody(evaluator: Evaluator, tmp_path: Path) -> None:
+    submission = write_submission(tmp_path / "endless", "print('hello')\n" + FOREVER)
+    with evaluator.running(submission, *PROCESS) as program:
+        worker_of(program, "submission").kill()
+        done = ended(program)
+    assert_our_fault(done, "local processes do not show by whom")
+    assert not list(evaluator.results.glob("*.json"))
+
+
 def test_a_failure_of_ours_leaves_an_incident_that_doctor_lists_and_nobody_ranks(
     evaluator: Evaluator, tmp_path: Path
 ) -> None:
