@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from haet_eval.competition import Ranking, Runner
 from haet_eval.errors import Verdict
 from haet_eval.record import Rank, Record, Sandbox
+from haet_eval.spelling import same_name
 
 DEFAULT_AWARDS: Final = 3
 """Where neither the records nor the caller say how many are awarded."""
@@ -266,7 +267,7 @@ def _awards(entries: Iterable[Entry]) -> int:
 def _first_of_each_team(entries: list[Entry]) -> list[Entry]:
     first: dict[str, Entry] = {}
     for entry in entries:
-        first.setdefault((entry.team or entry.record_id).casefold(), entry)
+        first.setdefault(same_name(entry.team or entry.record_id), entry)
     return list(first.values())
 
 

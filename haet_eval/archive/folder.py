@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from haet_eval.archive.limits import ArchiveLimits
-from haet_eval.archive.names import check_path, is_litter, shown
+from haet_eval.archive.litter import is_litter
+from haet_eval.archive.names import check_path, shown
 from haet_eval.archive.pack import pack
 from haet_eval.errors import InvalidSubmission
 

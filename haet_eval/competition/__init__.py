@@ -2,6 +2,7 @@
 
 from haet_eval.competition.loading import (
     builtin_competitions,
+    builtin_tasks,
     competition_for_task,
     load_competition,
     schema_text,
@@ -31,6 +32,7 @@ __all__ = [
     "Runs",
     "Task",
     "builtin_competitions",
+    "builtin_tasks",
     "competition_for_task",
     "load_competition",
     "schema_text",

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from haet_eval.archive import ArchiveLimits, pack, pack_folder, unpack
+from haet_eval.archive.names import shown
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.submission.entrypoint import check_entrypoint
 from haet_eval.submission.manifest import MANIFEST_NAME, Manifest, read_manifest
@@ -90,12 +91,21 @@ def _read(path: Path, limits: ArchiveLimits) -> bytes:
 def _find_manifest(files: Mapping[str, bytes]) -> Manifest:
     if MANIFEST_NAME in files:
         return read_manifest(files[MANIFEST_NAME])
-    similar = [path for path in files if path.lower().endswith((MANIFEST_NAME, ".toml"))]
-    hint = (
-        f"Found instead: {', '.join(similar[:5])}."
-        if similar
-        else "`haet-eval new FOLDER` writes one to copy from."
-    )
     raise InvalidSubmission(
-        f"There is no {MANIFEST_NAME} at the top of the submission. {hint}", code="manifest-missing"
+        f"There is no {MANIFEST_NAME} at the top of the submission. {_manifest_instead(files)}",
+        code="manifest-missing",
     )
+
+
+def _manifest_instead(files: Mapping[str, bytes]) -> str:
+    """What to do, by what lies there instead of a manifest."""
+    for path in files:
+        folder, _, name = path.rpartition("/")
+        if not folder and name.casefold().removesuffix(".txt") == MANIFEST_NAME:
+            return f"There is {shown(path)}: rename it to {MANIFEST_NAME}."
+        if folder and name == MANIFEST_NAME:
+            return f"Found {shown(path)}: move the files of {shown(folder + '/')} to the top."
+    tables = [shown(path) for path in files if path.casefold().endswith(".toml")]
+    if tables:
+        return f"Found {', '.join(tables[:5])}: rename the manifest to {MANIFEST_NAME}."
+    return "`haet-eval new FOLDER` writes one to copy from."

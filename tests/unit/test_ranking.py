@@ -147,6 +147,12 @@ def test_a_second_run_of_a_submission_wins_no_second_award() -> None:
     assert awarded == ["run0", "a", "b"]
 
 
+@pytest.mark.parametrize("other", ["caf\u0065\u0301", "CAF\u00c9", " caf\u00e9 ", "\uff43af\u00e9"])
+def test_a_team_written_in_two_forms_of_unicode_is_one_team(other: str) -> None:
+    entries = [make_entry("a", complexity=1, team="caf\u00e9"), make_entry("b", complexity=2, team=other)]
+    assert [ranked.entry.record_id for ranked in rank(entries, best_of_team=True)] == ["a"]
+
+
 def test_the_best_of_each_team_can_be_asked_for() -> None:
     entries = [
         make_entry("a", complexity=3, team="Lovelace"),
