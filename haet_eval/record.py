@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from haet_eval.competition import Metric, Ranking
+from haet_eval.competition import Counts, Metric, Ranking
 from haet_eval.errors import Verdict
 
 SCHEMA_VERSION: Final = 2
@@ -58,6 +58,8 @@ Size: TypeAlias = Annotated[int, Field(ge=0)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 Sha256: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+RecordId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
@@ -100,7 +102,10 @@ class SubmissionInfo(_Part):
 
     `name`, `team` and `task` are None, and `files` empty, where the archive or its manifest could not
     be read.
-    `archive_bytes` is the size of the zip, `source_bytes` that of the unpacked files.
+    `sha256` is the digest of the content, the same for a folder and any zip of it: by it two submissions are
+    one. `archive_bytes` and `archive_sha256` are of the file that was handed in, or of the zip that a folder
+    was made into; in older records the digest is None and the size that of the content. `source_bytes` is the
+    size of the unpacked files, `received_at` when the organizer received it, None if nobody said.
     """
 
     name: str | None
@@ -112,13 +117,17 @@ class SubmissionInfo(_Part):
     source_bytes: Size
     description: str | None
     paper: str | None
+    archive_sha256: Sha256 | None = None
+    received_at: Moment | None = None
 
 
 class CompetitionInfo(_Part):
     """The rules that were applied; the digest is that of the competition file.
 
     `ranking` is what its prizes go by, `accuracy_intervals` the lower bounds of the intervals that each
-    have their own, and `awards` how many there are, None where the record does not say.
+    have their own, and `awards` how many there are, None if the record does not say. `judging_digest` is that
+    of what judges the task (`Competition.judging_digest`), None in older records and for a task that the
+    rules do not have. `counts` and `entries_per_team` are the rules' on repeated evaluations and on teams.
     """
 
     name: str
@@ -126,6 +135,9 @@ class CompetitionInfo(_Part):
     ranking: Ranking = "complexity"
     accuracy_intervals: tuple[float, ...] = ()
     awards: Size | None = None
+    judging_digest: Sha256 | None = None
+    counts: Counts = "first"
+    entries_per_team: Size | None = None
 
 
 class DatasetInfo(_Part):
@@ -476,6 +488,9 @@ class Content(_Part):
     `native`, `energy`, `evaluation`, `reports` and `log` are those of one of them: the run whose ranked
     figure is the median, or the first that failed. `environment.seed` is the one that the seeds of the runs
     are derived from.
+
+    `rerun_of` is the id of the record that this evaluation repeated, by `haet-eval rerun`; such a record
+    never ranks.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -496,6 +511,7 @@ class Content(_Part):
     statistics: Statistics | None = None
     native: NativeTraining | None = None
     audit: Audit | None = None
+    rerun_of: RecordId | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -519,7 +535,7 @@ class Content(_Part):
 class Record(Content):
     """A sealed record: its content, named by the content's digest. Made by `seal`."""
 
-    record_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    record_id: RecordId
     integrity: Integrity
     rank: Rank | None
 

@@ -107,6 +107,7 @@ def _request(order: Order, archive: Path, competition: str, results: Path) -> Re
         seed=identity.seed,
         device=identity.device,
         runs=identity.runs,
+        received_at=order.job.received_at,
     )
 
 

@@ -190,6 +190,7 @@ def _job(source: Source, options: Options, rules: _Rules) -> Job:
         competition=name,
         budgets=competition.budgets_for(task),
         exclusive=exclusive(competition),
+        received_at=source.received,
     )
 
 

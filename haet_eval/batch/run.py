@@ -170,6 +170,7 @@ class Batch:
             seed=options.seed,
             device=options.device,
             runs=options.runs,
+            received_at=item.source.received,
         )
         self._judged(item.source.label, evaluate(request), started)
 

@@ -4,6 +4,7 @@ import csv
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,20 +13,23 @@ from haet_eval.spelling import suggested_name
 from haet_eval.submission.manifest import MANIFEST_NAME
 
 LIST_SUFFIXES: Final = (".csv", ".toml")
-_KEYS: Final = ("path", "competition", "task", "seed")
+_KEYS: Final = ("path", "competition", "task", "seed", "received")
 _TABLE: Final = "submission"
 _MAX_SEED: Final = 2**32 - 1
-_FORM: Final = "A list has the columns path, competition, task and seed, of which only path is needed."
+_FORM: Final = (
+    "A list has the columns path, competition, task, seed and received, of which only path is needed."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A submission to be judged. None: as the options of the whole batch say."""
+    """A submission to be judged, and when it was received. None: as the options of the whole batch say."""
 
     path: Path
     competition: str | None = None
     task: str | None = None
     seed: int | None = None
+    received: datetime | None = None
 
     @property
     def label(self) -> str:
@@ -150,7 +154,13 @@ def _source(row: Mapping[str, Any], folder: Path, place: str) -> Source:
             "Paths in a list are relative to the list's folder.",
             code="list-path",
         )
-    return Source(path, _competition(texts.get("competition"), folder), texts.get("task"), _seed(row, place))
+    return Source(
+        path,
+        _competition(texts.get("competition"), folder),
+        texts.get("task"),
+        _seed(row, place),
+        _received(row, place),
+    )
 
 
 def _check_column(name: str, place: str) -> None:
@@ -165,6 +175,28 @@ def _check_column(name: str, place: str) -> None:
 def _competition(name: str | None, folder: Path) -> str | None:
     """The path of a file next to the list if there is one of that name; otherwise the name as it is."""
     return str(folder / name) if name and (folder / name).is_file() else name
+
+
+def moment(text: str) -> datetime:
+    """A date and time of ISO 8601; UTC if it names no zone.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _received(row: Mapping[str, Any], place: str) -> datetime | None:
+    value = row.get("received")
+    try:
+        return None if value is None else moment(str(value))
+    except ValueError:
+        raise UsageProblem(
+            f"{place}: received is {value!r}, and must be a date and time like 2026-05-01T12:00:00Z",
+            _FORM,
+            code="list-received",
+        ) from None
 
 
 def _seed(row: Mapping[str, Any], place: str) -> int | None:

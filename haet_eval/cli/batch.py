@@ -83,8 +83,10 @@ def batch(
 ) -> ExitCode:
     """Evaluate many submissions: each path is a .zip, a submission's folder, a folder of those, or a list.
 
-    A list is a .csv with the columns path, competition, task and seed, or a .toml with tables
-    [[submission]] of these keys; only path is needed. What has a record in the results folder is not
+    A list is a .csv with the columns path, competition, task, seed and received (when it came), or a .toml
+    with tables [[submission]] of these keys; only path is needed.
+
+    What has a record in the results folder is not
     evaluated again, so a batch that was stopped, in whatever way, goes on when it is started again.
 
     Exit status: 0 each submission was judged, whatever the verdict, 2 usage, or some path or task was

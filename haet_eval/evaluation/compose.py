@@ -65,6 +65,7 @@ def compose(
             evaluation=scored.evaluation if scored else None,
             native=ran.trained.native if ran else None,
             energy=ran.energy if ran else None,
+            rerun_of=request.rerun_of,
             reports=tuple(heard.reports),
             log=Log(head=log.head, tail=log.tail, dropped_bytes=log.dropped_bytes),
         )
@@ -93,12 +94,16 @@ def _competition(unpacked: Unpacked) -> CompetitionInfo | None:
     rules = unpacked.competition
     if rules is None:
         return None
+    task = unpacked.submission.task
     return CompetitionInfo(
         name=rules.name,
         digest=rules.digest,
         ranking=rules.ranking,
         accuracy_intervals=rules.accuracy_intervals,
         awards=rules.awards,
+        judging_digest=rules.judging_digest(task) if task in rules.tasks else None,
+        counts=rules.runs.counts,
+        entries_per_team=rules.entries_per_team,
     )
 
 

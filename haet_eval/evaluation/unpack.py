@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from haet_eval.archive import is_litter
@@ -28,15 +29,15 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
     try:
         submission = load_submission(request.submission, limits_by(rules))
     except InvalidSubmission as failure:
-        return Unpacked(unread_submission(request.submission), rules, failure=failure)
+        return Unpacked(unread_submission(request.submission, request.received_at), rules, failure=failure)
     try:
         rules = rules or rules_by_default(request, submission)
         task = task_of(submission, rules, request.task, request.competition)
     except InvalidSubmission as failure:
-        return Unpacked(_described(submission), rules, failure=failure)
+        return Unpacked(_described(submission, request), rules, failure=failure)
     data = load_task_data(task, request.data_dir, rules.folder, request.test_data)
     work = Assignment(submission, rules, task, rules.budgets_for(submission.task), data)
-    return Unpacked(_described(submission), rules, work)
+    return Unpacked(_described(submission, request), rules, work)
 
 
 def rules_asked_for(request: Request) -> Competition | None:
@@ -94,7 +95,7 @@ def asked_for(option: str) -> Iterator[None]:
         raise UsageProblem(error.reason, f"Correct {option}, or leave it out.", code=error.code) from None
 
 
-def _described(submission: Submission) -> SubmissionInfo:
+def _described(submission: Submission, request: Request) -> SubmissionInfo:
     return SubmissionInfo(
         name=submission.name,
         team=submission.team,
@@ -108,15 +109,17 @@ def _described(submission: Submission) -> SubmissionInfo:
         source_bytes=submission.source_bytes,
         description=submission.description or None,
         paper=submission.paper,
+        archive_sha256=submission.archive_sha256,
+        received_at=request.received_at,
     )
 
 
-def unread_submission(path: Path) -> SubmissionInfo:
+def unread_submission(path: Path, received_at: datetime | None = None) -> SubmissionInfo:
     """What can be said of a submission whose archive or manifest could not be read.
 
     The digest is that of the file; of a folder, that of the names and sizes of what lies in it.
     """
-    digest, archive_bytes = hashlib.sha256(), 0
+    digest, archive_bytes, archive_sha256 = hashlib.sha256(), 0, None
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             name = file.relative_to(path).as_posix()
@@ -125,7 +128,7 @@ def unread_submission(path: Path) -> SubmissionInfo:
     if path.is_file():
         with path.open("rb") as archive:
             digest = hashlib.file_digest(archive, "sha256")
-        archive_bytes = path.stat().st_size
+        archive_bytes, archive_sha256 = path.stat().st_size, digest.hexdigest()
     return SubmissionInfo(
         name=None,
         team=None,
@@ -136,6 +139,8 @@ def unread_submission(path: Path) -> SubmissionInfo:
         source_bytes=0,
         description=None,
         paper=None,
+        archive_sha256=archive_sha256,
+        received_at=received_at,
     )
 
 

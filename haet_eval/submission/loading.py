@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,7 +21,8 @@ class Submission:
         module, function: what to import and what to call; from the entrypoint `submission:train`.
         files: relative posix path -> content, sorted, `haet.toml` included.
         sha256: of the canonical zip of `files`; the same for a folder and any zip of it.
-        archive_bytes: size of that zip.
+        archive_bytes, archive_sha256: size and SHA-256 of the file that was handed in; of a folder, those of
+            the zip that it was made into.
         source_bytes: sum of the files' sizes.
     """
 
@@ -34,7 +35,8 @@ class Submission:
     function: str
     files: Mapping[str, bytes]
     sha256: str
-    archive_bytes: int
+    archive_bytes: int = field(compare=False)
+    archive_sha256: str = field(compare=False)
     source_bytes: int
 
 
@@ -71,7 +73,8 @@ def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Subm
         function=function,
         files=MappingProxyType(files),
         sha256=hashlib.sha256(canonical).hexdigest(),
-        archive_bytes=len(canonical),
+        archive_bytes=len(archive),
+        archive_sha256=hashlib.sha256(archive).hexdigest(),
         source_bytes=sum(map(len, files.values())),
     )
 
