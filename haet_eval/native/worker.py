@@ -27,6 +27,7 @@ from haet_eval.native.messages import (
     Ready,
     Setting,
 )
+from haet_eval.remote.client.fresh import pin_entropy
 from haet_eval.remote.client.output import OutputCapture
 from haet_eval.remote.client.seeds import seed_all
 from haet_eval.remote.client.source import explain, install_source, load_function
@@ -84,6 +85,7 @@ def _accelerator(setting: Setting) -> str | None:
 def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.Tensor, folder: Path) -> None:
     install_source(folder, setting.files)
     os.chdir(folder)
+    pin_entropy(setting.seed)
     keeper = _Keeper(link)
     keeps = setting.checkpoints and setting.node == 0
     task = Task(

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.runtimes.environment import worker_environment
+from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import Exit, MeetingPoint, Network, Role, WorkerLimits
 
@@ -210,4 +210,4 @@ def _with_gpus(role: Role, environment: Mapping[str, str]) -> dict[str, str]:
 def sandbox_mains() -> dict[Role, Sequence[str]]:
     """The command of each role, to which the socket's path is added."""
     folder = sandbox_folder()
-    return {role: (sys.executable, "-I", "-B", str(folder / f"{role}.py")) for role in Role}
+    return {role: (sys.executable, *PYTHON_OPTIONS, str(folder / f"{role}.py")) for role in Role}
