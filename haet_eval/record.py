@@ -186,6 +186,21 @@ class HistogramArtifact(Artifact):
     entries: Size
 
 
+class ReportHistory(Artifact):
+    """What was given to `task.report`, a JSON object on each line: the first `kept` of all `reports`."""
+
+    reports: Size
+    kept: Size
+
+
+class NotFinite(_Part):
+    """The first report, counted from 1, with a value that is not a number, or with an infinite loss."""
+
+    report: Annotated[int, Field(ge=1)]
+    name: str
+    value: str
+
+
 class OperatorCost(_Part):
     """What one overload (`aten.add.Tensor`) cost in all."""
 
@@ -277,7 +292,7 @@ class Evaluation(_Part):
     """Accuracy by the competition's metric, as a fraction, and what predicting cost (not ranked).
 
     `correct` of `total` images got their right label. `operations` is None where the prediction ran on plain
-    tensors.
+    tensors. `nan_images` have no number among their logits, and so no label: they cannot be right.
     """
 
     accuracy: Annotated[float, Field(ge=0, le=1)]
@@ -286,6 +301,7 @@ class Evaluation(_Part):
     operations: Count | None
     predictions: Artifact
     metric: Metric = "accuracy"
+    nan_images: Size = 0
 
     @model_validator(mode="after")
     def _is_the_quotient(self) -> Self:
@@ -481,8 +497,9 @@ class Content(_Part):
 
     `complexity` is parameters + operations, None where either is not known. `training` is the counted one
     and `native` the one on plain tensors; where there are both, `evaluation`, `reports` and `log` are of the
-    one that `environment.runner` names. `reports` are the values given to `task.report`, in order:
-    untrusted text.
+    one that `environment.runner` names. `reports` are the values given to `task.report`, in order,
+    the first and the last of them: untrusted text and numbers. `history` is the artefact with all of them,
+    `not_finite` the first that has a value which is not finite.
 
     With several `runs`, `status` and `complexity` follow from their `statistics`, and `trace`, `training`,
     `native`, `energy`, `evaluation`, `reports` and `log` are those of one of them: the run whose ranked
@@ -505,16 +522,22 @@ class Content(_Part):
     complexity: Count | None
     evaluation: Evaluation | None
     energy: Energy | None = None
-    reports: tuple[dict[str, str], ...]
+    reports: tuple[dict[str, int | Annotated[float, Field(allow_inf_nan=False)] | str], ...]
     log: Log
     runs: tuple[Run, ...] | None = None
     statistics: Statistics | None = None
     native: NativeTraining | None = None
     audit: Audit | None = None
     rerun_of: RecordId | None = None
+    history: ReportHistory | None = None
+    not_finite: NotFinite | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        submission, rules = self.submission, self.competition
+        added = (submission.archive_sha256, rules and rules.judging_digest, self.history, self.not_finite)
+        if self.schema_version == 1 and any(part is not None for part in added):
+            raise ValueError("a record of version 1 has parts that version 2 has added")
         if (self.runs is None) != (self.statistics is None):
             raise ValueError("runs without statistics, or statistics without runs")
         if self.statistics is None and self.complexity != complexity(self.training):

@@ -122,7 +122,8 @@ def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, 
                 ran = _counted_too(request, work, ran)
     except KeyboardInterrupt:
         interruption = interrupted()
-    return compose(request, work.seed, unpacked, work.heard, ran, scored, interruption), labels
+    history = work.heard.reported.put(work.store)
+    return compose(request, work.seed, unpacked, work.heard, ran, scored, interruption, history), labels
 
 
 def _audit(

@@ -33,6 +33,9 @@ def score_predictions(
         correct=result.correct,
         total=result.total,
         operations=operations,
+        nan_images=result.nan_images,
         predictions=work.store.put_artifact(text.encode(), "predictions.txt"),
     )
-    return Scored(evaluation, shortfall(result.accuracy, assignment.task.threshold, uncounted))
+    return Scored(
+        evaluation, shortfall(result.accuracy, assignment.task.threshold, uncounted, result.nan_images)
+    )

@@ -7,6 +7,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from haet_eval.remote.wire import TRACE_VERSION, WireError
 
 MAX_MESSAGE_BYTES = 8 << 20
+REPORT_VALUES, REPORT_NAME, REPORT_TEXT = 1000, 100, 500
+"""Of one report: how many values, and characters of a name and of a text. The rest is cut, with a note."""
 _SHORT = 200
 _LONG = 100_000
 
@@ -41,9 +43,12 @@ class Report(Message):
     """The submission called `task.report`."""
 
     kind: Literal["report"] = "report"
-    values: dict[Annotated[Text, Field(max_length=64)], Annotated[Text, Field(max_length=_SHORT)]] = Field(
-        max_length=32
-    )
+    values: dict[
+        Annotated[Text, Field(max_length=REPORT_NAME + 1)],
+        int
+        | Annotated[float, Field(allow_inf_nan=False)]
+        | Annotated[Text, Field(max_length=REPORT_TEXT + 1)],
+    ] = Field(max_length=REPORT_VALUES + 1)
 
 
 class ModelTensor(Message):

@@ -198,5 +198,6 @@ def _artifacts(record: Record) -> dict[str, Artifact]:
         "weights": training.model if training else None,
         "native weights": native.model if native else None,
         "predictions": evaluation.predictions if evaluation else None,
+        "reports": record.history,
     }
     return {name: artifact for name, artifact in named.items() if artifact is not None}

@@ -40,6 +40,8 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "training.paused_seconds": "how long the evaluator was stopped",
     "training.peak_memory_bytes": "what the sandbox measured",
     "reports": "what the submission reported",
+    "history": "as above; its file must be there",
+    "not_finite": "as above",
     "log": "what the submission printed",
 }
 _OF_NATIVE_RUNS: Final[Mapping[str, str]] = {

@@ -17,7 +17,7 @@ from haet_eval.errors import ExitCode, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
 from haet_eval.incidents import incidents
-from haet_eval.progress import Tick
+from haet_eval.progress import ReportValue, Tick
 from haet_eval.record import Record, artifacts_of, from_json
 from haet_eval.store import Store
 from tests.fixtures.batches import PATIENCE_SECONDS, Batches, events, wait_for_training
@@ -124,7 +124,7 @@ class Unwilling:
     def tick(self, tick: Tick) -> None:
         self._event("tick")
 
-    def report(self, values: Mapping[str, str]) -> None:
+    def report(self, values: Mapping[str, ReportValue]) -> None:
         self._event("report")
 
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:

@@ -171,6 +171,8 @@ FOUND_FILLED = {
     "standard_deviation",
     "standard_error_points",
     "idle_joules",
+    "history",
+    "not_finite",
     "former_test",
     "former_train",
     "gap",
