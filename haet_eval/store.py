@@ -184,7 +184,7 @@ def find_record(name: str, results: Path) -> Path:
     if "/" in name or path.suffix:
         raise UsageProblem(
             f"there is no record {name}{suggested_path(path)}",
-            f"A file or the beginning of an id is due; `haet-eval leaderboard --all {results}` lists ids.",
+            f"Name a file, or the beginning of an id; `haet-eval leaderboard --all {results}` lists ids.",
             code="record-missing",
         )
     return Store(results).find(name)

@@ -102,8 +102,8 @@ def check_options(request: Request, rules: Competition) -> None:
     for option, is_given in given.items():
         if is_given and rules.runner == "counted":
             raise UsageProblem(
-                f"{option} is for trainings on plain tensors, and {rules.name} counts operations",
-                f"Leave {option} out, or choose a competition that ranks time or energy with --competition.",
+                f"{option} needs a competition that ranks time or energy, and {rules.name} counts operations",
+                f"Leave {option} out, or name another competition with --competition.",
                 code="option-runner",
             )
     if request.split_seed is not None and request.test_data is not None:
