@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 IMAGE_MODULES: Final = frozenset(
     {
@@ -51,23 +51,32 @@ def hide_other_packages() -> None:
 
     What is on the import path later, as the submission's own modules are, can be imported.
     """
-    sys.meta_path.insert(0, _OnlyTheImages(list(sys.path)))
+    sys.meta_path[:] = [_OnlyTheImages(list(sys.meta_path), list(sys.path))]
 
 
 class _OnlyTheImages(MetaPathFinder):
-    """Finds top-level modules that the image does not have outside of the environment's folders only."""
+    """Stands for all finders. Modules that the image does not have are not found in the environment.
 
-    def __init__(self, environment: Sequence[str]) -> None:
+    A finder beside the others could only raise an error, and many ask `importlib.util.find_spec` first.
+    """
+
+    def __init__(self, finders: Sequence[Any], environment: Sequence[str]) -> None:
+        self._finders = finders
         self._environment = frozenset(environment)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         known = name in IMAGE_MODULES or name in sys.stdlib_module_names
-        if path is not None or known or name.startswith("_sysconfigdata"):
-            return None
-        elsewhere = [folder for folder in sys.path if folder not in self._environment]
-        spec = PathFinder.find_spec(name, elsewhere, target)
-        if spec is None:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return spec
+        if path is None and not known and not name.startswith("_sysconfigdata"):
+            elsewhere = [folder for folder in sys.path if folder not in self._environment]
+            return PathFinder.find_spec(name, elsewhere, target)
+        specs = (finder.find_spec(name, path, target) for finder in self._finders)
+        return next((spec for spec in specs if spec is not None), None)
+
+    def find_distributions(self, *args: Any, **kwargs: Any) -> Any:
+        """For importlib.metadata."""
+        return PathFinder.find_distributions(*args, **kwargs)
+
+    def invalidate_caches(self) -> None:
+        PathFinder.invalidate_caches()
