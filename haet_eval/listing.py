@@ -206,7 +206,8 @@ def _pack(found: _Found) -> Any:
         return found
     entry = found.entry
     facts = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
-    return [facts | {"created_at": entry.created_at.isoformat()}, found.spread]
+    received = entry.received_at and entry.received_at.isoformat()
+    return [facts | {"created_at": entry.created_at.isoformat(), "received_at": received}, found.spread]
 
 
 def _unpack(found: Any) -> _Found:
@@ -215,6 +216,7 @@ def _unpack(found: Any) -> _Found:
     facts, spread = found
     converted = {
         "created_at": datetime.fromisoformat(facts["created_at"]),
+        "received_at": facts["received_at"] and datetime.fromisoformat(facts["received_at"]),
         "verdict": Verdict(facts["verdict"]),
         "accuracy_intervals": tuple(facts["accuracy_intervals"]),
     }

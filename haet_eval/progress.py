@@ -2,7 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+ReportValue: TypeAlias = int | float | str
+"""A value given to `task.report`. A number that is not finite is a text: `nan`, `inf` or `-inf`."""
+
+
+def not_finite(values: Mapping[str, ReportValue]) -> tuple[str, str] | None:
+    """The name and the value of the first that is not a number, or of a loss that is infinite."""
+    for name, value in values.items():
+        if value == "nan" or (value in ("inf", "-inf") and "loss" in name.casefold()):
+            return name, str(value)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +38,7 @@ class Observer(Protocol):
     def tick(self, tick: Tick) -> None:
         """The running stage is alive; comes a few times a second."""
 
-    def report(self, values: Mapping[str, str]) -> None:
+    def report(self, values: Mapping[str, ReportValue]) -> None:
         """The submission called `task.report`. Values are untrusted text."""
 
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
@@ -42,6 +53,6 @@ class Silent:
 
     def stage(self, name: str, detail: str = "") -> None: ...
     def tick(self, tick: Tick) -> None: ...
-    def report(self, values: Mapping[str, str]) -> None: ...
+    def report(self, values: Mapping[str, ReportValue]) -> None: ...
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None: ...
     def note(self, text: str) -> None: ...

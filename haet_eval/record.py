@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from haet_eval.competition import Metric, Ranking
+from haet_eval.competition import Counts, Metric, Ranking
 from haet_eval.errors import Verdict
 
 SCHEMA_VERSION: Final = 2
@@ -58,6 +58,8 @@ Size: TypeAlias = Annotated[int, Field(ge=0)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 Sha256: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+RecordId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
@@ -100,7 +102,10 @@ class SubmissionInfo(_Part):
 
     `name`, `team` and `task` are None, and `files` empty, where the archive or its manifest could not
     be read.
-    `archive_bytes` is the size of the zip, `source_bytes` that of the unpacked files.
+    `sha256` is the digest of the content, the same for a folder and any zip of it: by it two submissions are
+    one. `archive_bytes` and `archive_sha256` are of the file that was handed in, or of the zip that a folder
+    was made into; in older records the digest is None and the size that of the content. `source_bytes` is the
+    size of the unpacked files, `received_at` when the organizer received it, None if nobody said.
     """
 
     name: str | None
@@ -112,13 +117,17 @@ class SubmissionInfo(_Part):
     source_bytes: Size
     description: str | None
     paper: str | None
+    archive_sha256: Sha256 | None = None
+    received_at: Moment | None = None
 
 
 class CompetitionInfo(_Part):
     """The rules that were applied; the digest is that of the competition file.
 
     `ranking` is what its prizes go by, `accuracy_intervals` the lower bounds of the intervals that each
-    have their own, and `awards` how many there are, None where the record does not say.
+    have their own, and `awards` how many there are, None if the record does not say. `judging_digest` is that
+    of what judges the task (`Competition.judging_digest`), None in older records and for a task that the
+    rules do not have. `counts` and `entries_per_team` are the rules' on repeated evaluations and on teams.
     """
 
     name: str
@@ -126,6 +135,9 @@ class CompetitionInfo(_Part):
     ranking: Ranking = "complexity"
     accuracy_intervals: tuple[float, ...] = ()
     awards: Size | None = None
+    judging_digest: Sha256 | None = None
+    counts: Counts = "first"
+    entries_per_team: Size | None = None
 
 
 class DatasetInfo(_Part):
@@ -172,6 +184,21 @@ class HistogramArtifact(Artifact):
     """The operation histogram; `entries` is its number of distinct signatures."""
 
     entries: Size
+
+
+class ReportHistory(Artifact):
+    """What was given to `task.report`, a JSON object on each line: the first `kept` of all `reports`."""
+
+    reports: Size
+    kept: Size
+
+
+class NotFinite(_Part):
+    """The first report, counted from 1, with a value that is not a number, or with an infinite loss."""
+
+    report: Annotated[int, Field(ge=1)]
+    name: str
+    value: str
 
 
 class OperatorCost(_Part):
@@ -277,6 +304,7 @@ class Evaluation(_Part):
     `charged_operations` the part of them above the free ones, which counts as complexity. `readback_bytes`
     is what the prediction read back. None where the prediction ran on plain tensors; the last two also in
     records of schema version 1.
+    `nan_images` have no number among their logits, and so no label: they cannot be right.
     """
 
     accuracy: Annotated[float, Field(ge=0, le=1)]
@@ -287,6 +315,7 @@ class Evaluation(_Part):
     metric: Metric = "accuracy"
     charged_operations: Count | None = None
     readback_bytes: Size | None = None
+    nan_images: Size = 0
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -485,13 +514,17 @@ class Content(_Part):
     `complexity` is parameters + operations of the training + charged operations of the prediction, None
     where parameters or operations are not known. `training` is the counted one
     and `native` the one on plain tensors; where there are both, `evaluation`, `reports` and `log` are of the
-    one that `environment.runner` names. `reports` are the values given to `task.report`, in order:
-    untrusted text.
+    one that `environment.runner` names. `reports` are the values given to `task.report`, in order,
+    the first and the last of them: untrusted text and numbers. `history` is the artefact with all of them,
+    `not_finite` the first that has a value which is not finite.
 
     With several `runs`, `status` and `complexity` follow from their `statistics`, and `trace`, `training`,
     `native`, `energy`, `evaluation`, `reports` and `log` are those of one of them: the run whose ranked
     figure is the median, or the first that failed. `environment.seed` is the one that the seeds of the runs
     are derived from.
+
+    `rerun_of` is the id of the record that this evaluation repeated, by `haet-eval rerun`; such a record
+    never ranks.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -506,15 +539,22 @@ class Content(_Part):
     complexity: Count | None
     evaluation: Evaluation | None
     energy: Energy | None = None
-    reports: tuple[dict[str, str], ...]
+    reports: tuple[dict[str, int | Annotated[float, Field(allow_inf_nan=False)] | str], ...]
     log: Log
     runs: tuple[Run, ...] | None = None
     statistics: Statistics | None = None
     native: NativeTraining | None = None
     audit: Audit | None = None
+    rerun_of: RecordId | None = None
+    history: ReportHistory | None = None
+    not_finite: NotFinite | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        submission, rules = self.submission, self.competition
+        added = (submission.archive_sha256, rules and rules.judging_digest, self.history, self.not_finite)
+        if self.schema_version == 1 and any(part is not None for part in added):
+            raise ValueError("a record of version 1 has parts that version 2 has added")
         if (self.runs is None) != (self.statistics is None):
             raise ValueError("runs without statistics, or statistics without runs")
         if self.statistics is None and self.complexity != complexity(self.training, self.evaluation):
@@ -535,7 +575,7 @@ class Content(_Part):
 class Record(Content):
     """A sealed record: its content, named by the content's digest. Made by `seal`."""
 
-    record_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    record_id: RecordId
     integrity: Integrity
     rank: Rank | None
 

@@ -20,7 +20,7 @@ def read_submission(request: Request) -> tuple[Submission, Competition]:
     rules = rules_asked_for(request)
     submission = load_submission(request.submission, limits_by(rules))
     rules = rules or rules_by_default(request, submission)
-    task_of(request, submission, rules)
+    task_of(submission, rules, request.task, request.competition)
     return submission, rules
 
 

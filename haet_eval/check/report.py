@@ -94,6 +94,7 @@ def document(report: Report) -> dict[str, Any]:
             "task": submission.task,
             "sha256": submission.sha256,
             "archive_bytes": submission.archive_bytes,
+            "archive_sha256": submission.archive_sha256,
             "source_bytes": submission.source_bytes,
         },
         "competition": report.competition.name,

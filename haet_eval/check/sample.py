@@ -14,7 +14,7 @@ from haet_eval.evaluation.frame import executor_threads, job
 from haet_eval.evaluation.pair import Pair, open_pair
 from haet_eval.evaluation.request import Assignment
 from haet_eval.evaluation.watch import ending
-from haet_eval.progress import Observer, Tick
+from haet_eval.progress import Observer, ReportValue, Tick, not_finite
 from haet_eval.record import Operations
 from haet_eval.remote.messages import Start
 from haet_eval.runtimes.interface import Runtime
@@ -120,6 +120,7 @@ class _Sampling:
         self, assignment: Assignment, run: Pair, terms: Terms, observer: Observer, real_data: bool
     ) -> None:
         self.rehearsal = Rehearsal(run.relay.link, run.meter, terms.computed_seconds)
+        self._told_not_finite = False
         self.sample = Sample(moments=self.rehearsal.moments, made_up=self.rehearsal.made_up)
         self._assignment = assignment
         self._run = run
@@ -221,6 +222,10 @@ class _Sampling:
         operations = self._run.meter.operations
         self._observer.tick(Tick(self._stage, seconds, self._terms.all_seconds, operations))
 
-    def _report(self, values: Mapping[str, str]) -> None:
-        self.sample.milestones.append(Milestone(self._run.meter.operations, dict(values)))
+    def _report(self, values: Mapping[str, ReportValue]) -> None:
+        texts = {name: str(value) for name, value in values.items()}
+        self.sample.milestones.append(Milestone(self._run.meter.operations, texts))
+        if not self._told_not_finite and self.rehearsal.computing and (found := not_finite(values)):
+            self._told_not_finite = True
+            self._observer.note(f"Report {len(self.sample.milestones)}: {found[0]} is {found[1]}.")
         self._observer.report(values)

@@ -83,12 +83,14 @@ def batch(
 ) -> ExitCode:
     """Evaluate many submissions: each path is a .zip, a submission's folder, a folder of those, or a list.
 
-    A list is a .csv with the columns path, competition, task and seed, or a .toml with tables
-    [[submission]] of these keys; only path is needed. What has a record in the results folder is not
+    A list is a .csv with the columns path, competition, task, seed and received (when it came), or a .toml
+    with tables [[submission]] of these keys; only path is needed.
+
+    What has a record in the results folder is not
     evaluated again, so a batch that was stopped, in whatever way, goes on when it is started again.
 
-    Exit status: 0 each submission was judged, whatever the verdict, 2 usage, 4 some could not be judged,
-    130 interrupted.
+    Exit status: 0 each submission was judged, whatever the verdict, 2 usage, or some path or task was
+    wrong and the others were judged, 4 some could not be judged, 130 interrupted.
     """
     from haet_eval.batch.ledger import Ledger
     from haet_eval.batch.plan import Options, make_plan
@@ -148,7 +150,9 @@ def _run(
     tell_end(summary)
     undelivered = as_json and lost
     failed = summary.given_up or summary.left or undelivered
-    return ExitCode.ENVIRONMENT if failed else ExitCode.QUALIFIED
+    if failed:
+        return ExitCode.ENVIRONMENT
+    return ExitCode.USAGE if summary.blocked else ExitCode.QUALIFIED
 
 
 def _settings(

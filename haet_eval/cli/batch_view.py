@@ -22,7 +22,7 @@ from haet_eval.cli.text import safe
 from haet_eval.errors import Verdict
 from haet_eval.reports.text import printable, readable_accuracy, readable_count
 
-_TO_DO: Final = (State.NEW, State.FAILED_BEFORE, State.REFUSED)
+_TO_DO: Final = (State.NEW, State.FAILED_BEFORE, State.REFUSED, State.BLOCKED)
 _REFRESHES_PER_SECOND: Final = 4
 _SHOWN_RUNS: Final = 24
 _NAMES: Final = {
@@ -146,7 +146,7 @@ class Tally:
 def headline(event: Event) -> str:
     """One line on an event; empty for those that have none."""
     match event:
-        case Planned(state=State.NEW) | Moved():
+        case Planned(state=State.NEW | State.BLOCKED) | Moved():
             return ""
         case Planned():
             return f"{event.submission}: {event.state} ({event.detail})"

@@ -43,6 +43,8 @@ def submission_lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "files", f"{len(submission.files)} of {limits.entries} allowed"
     yield "zip", f"{submission.archive_bytes:,} of {limits.archive_bytes:,} bytes"
     yield "unpacked", f"{submission.source_bytes:,} of {limits.unpacked_bytes:,} bytes"
+    yield "zip sha256", submission.archive_sha256
+    yield "sha256", f"{submission.sha256} (of the content, however it is zipped)"
 
 
 def remark_lines(look: Look) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """`haet-eval evaluate`: run a submission, count its training, check its accuracy, write its record."""
 
 import secrets
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from haet_eval.cli.options import (
     competition_option,
     data_dir_option,
     device_option,
+    received_option,
     results_option,
     runs_option,
     sandbox_option,
@@ -42,6 +44,7 @@ from haet_eval.errors import ExitCode
 @seed_option
 @runs_option("Runs with different seeds, derived from --seed; the record has their statistics.")
 @device_option
+@received_option
 @click.option(
     "--count",
     is_flag=True,
@@ -80,6 +83,7 @@ def evaluate(
     seed: int,
     runs: int,
     device: str,
+    received: datetime | None,
     count: bool,
     energy: Literal["auto", "rapl", "nvml", "estimate", "none"] | None,
     cpu_watts: float | None,
@@ -115,6 +119,7 @@ def evaluate(
         seed=seed,
         device=device,
         runs=runs,
+        received_at=received,
         count=count,
         metering=Metering(energy, cpu_watts),
         hosts=tuple(host.strip() for host in hosts.split(",") if host.strip()),

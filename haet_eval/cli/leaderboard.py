@@ -132,8 +132,7 @@ def _warn(board: Leaderboard, listing: Listing) -> None:
         versions = ", ".join(digest[:8] for digest in digests)
         click.echo(
             printable(
-                f"The rules of {name} changed between records that are ranked together (digests {versions}); "
-                "each record says which it was judged by."
+                f"The rules of {name} differ between its records, which rank apart (digests {versions})."
             ),
             err=True,
         )
@@ -148,6 +147,7 @@ def _warn(board: Leaderboard, listing: Listing) -> None:
         )
     if board.hidden:
         click.echo(
-            f"Not shown: {board.hidden} (not official, not qualified, or bettered); --all shows them.",
+            f"Not shown: {board.hidden} (not official, not qualified, not counted, or bettered); "
+            "--all shows them.",
             err=True,
         )

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from haet_eval.cli.long_table import print_table
 from haet_eval.cli.text import result_console, safe
-from haet_eval.ranking import Entry, Pool, Ranked
+from haet_eval.ranking import Entry, Pool, Ranked, why_unranked
 from haet_eval.reports.figure import cost, gap
-from haet_eval.reports.rows import Leaderboard, by_pool, pool_title
+from haet_eval.reports.rows import Leaderboard, by_pool
 from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
 
 _ID_DIGITS: Final = 8
@@ -28,26 +28,26 @@ def print_leaderboard(leaderboard: Leaderboard) -> None:
     if leaderboard.unranked:
         print_table(console, _unranked_table(leaderboard.unranked))
     if not leaderboard.ranked:
-        console.print("No qualified submission yet.")
+        console.print(leaderboard.nothing_ranked)
 
 
 def _pool_table(pool: Pool, places: list[Ranked], leaderboard: Leaderboard, wide: bool) -> Table:
     """Narrow terminals get no operations and no date: the complexity nearly says the former."""
     figure, leader = cost(pool.ranking), places[0].entry
-    table = _table(safe(pool_title(pool), "bold"))
+    table = _table(safe(leaderboard.title(pool), "bold"))
     table.add_column("#", justify="right", no_wrap=True)
     _add_name_columns(table)
     for name in (f"{figure.name} ↓", "gap", "parameters", *(["operations"] if wide else []), "accuracy ↑"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in [*(["date"] if wide else []), "record"]:
         table.add_column(name, no_wrap=True)
-    for place in places:
+    for place, shown in zip(places, figure.readable_all(place.entry for place in places), strict=True):
         entry = place.entry
         table.add_row(
             Text(str(place.position), "bold green" if place.awarded else ""),
             safe(entry.team or NOTHING),
             safe(entry.name or NOTHING),
-            figure.readable(figure.of(entry)),
+            shown,
             Text(gap(entry, leader), "dim"),
             readable_count(entry.parameters),
             *([_operations(entry)] if wide else []),
@@ -76,7 +76,7 @@ def _unranked_table(entries: Iterable[Entry]) -> Table:
             safe(entry.team or NOTHING),
             safe(entry.name or NOTHING),
             safe(entry.task or NOTHING),
-            entry.verdict.value,
+            why_unranked(entry),
             readable_accuracy(entry.accuracy),
             entry.record_id[:_ID_DIGITS],
         )

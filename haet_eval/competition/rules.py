@@ -28,6 +28,9 @@ Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
 """`accuracy` is the fraction of images with their right label, `balanced_accuracy` the mean over the classes
 of that fraction, so that each class counts alike however many images it has (Brodersen et al., 2010)."""
 
+Counts: TypeAlias = Literal["first", "last", "best"]
+"""Which of several evaluations of one submission takes its place."""
+
 Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 DEFAULT_ITERATIONS: Final = 200
@@ -245,6 +248,11 @@ class Runs(_Rules):
     ranks: Literal["mean", "median"] = Field(
         default="median", description="Which complexity of the runs is ranked."
     )
+    counts: Counts = _later(
+        "first",
+        description="Which record of a submission ranks if it was evaluated more than once, with whatever "
+        "seed: the `first` that was judged, the `last`, or the `best`.",
+    )
 
 
 class Competition(_Rules):
@@ -281,6 +289,12 @@ class Competition(_Rules):
         "fail",
         description="When the training's time is over: `checkpoint` judges the last model that it gave to "
         "`task.checkpoint`.",
+    )
+    entries_per_team: int | None = _later(
+        None,
+        ge=1,
+        description="How many submissions of a team may rank in a task, the earliest received first. Those "
+        "that failed before they were judged do not count. Without it there is no such limit.",
     )
     limits: Limits = Limits()
     budgets: Budgets = Budgets()
@@ -358,6 +372,22 @@ class Competition(_Rules):
                     del budgets[key]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return sha256(text.encode()).hexdigest()
+
+    def judging_digest(self, task_name: str) -> str:
+        """Hexadecimal SHA-256 of what judges and ranks the submissions of a task, as sorted JSON.
+
+        Left out are the name, the texts, the awards, other tasks, and what says where the data lie: records
+        of the same judging digest and the same data compete, whatever the file was called.
+
+        Raises:
+            InvalidSubmission: the competition has no such task.
+        """
+        task = self.task(task_name).model_dump(mode="json", exclude={"data", "digest"})
+        rules = self.model_dump(
+            mode="json", exclude={"name", "title", "description", "awards", "tasks", "budgets"}
+        )
+        content = json.dumps({"rules": rules, "task": task}, sort_keys=True, separators=(",", ":"))
+        return sha256(content.encode()).hexdigest()
 
     def task(self, name: str) -> Task:
         """The task that a manifest names.

@@ -26,6 +26,7 @@ from haet_eval.record import Record
 from haet_eval.runtimes.choice import choose_runtime
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.leftovers import remove_leftovers
+from haet_eval.runtimes.packages import differing_packages
 from haet_eval.store import Store
 
 
@@ -110,6 +111,8 @@ def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, 
         check()
         runtime = choose_runtime(request.sandbox, request.device, request.hosts)
         remove_leftovers()
+        if request.sandbox == "process" and (other := differing_packages()):
+            work.heard.note(f"Packages here differ from those of the image: {', '.join(other)}.")
         ran = run(work, runtime, work.assignment.competition.runner, request.metering)
         if ran.predicted and ran.predicted.labels is not None and ran.failure is None:
             training, labels = ran.trained.training, ran.predicted.labels
@@ -119,7 +122,8 @@ def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, 
                 ran = _counted_too(request, work, ran)
     except KeyboardInterrupt:
         interruption = interrupted()
-    return compose(request, work.seed, unpacked, work.heard, ran, scored, interruption), labels
+    history = work.heard.reported.put(work.store)
+    return compose(request, work.seed, unpacked, work.heard, ran, scored, interruption, history), labels
 
 
 def _audit(

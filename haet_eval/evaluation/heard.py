@@ -1,13 +1,10 @@
 """What is heard of a run while it goes on: some of it is kept for the record, and a watcher is told of it."""
 
-from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final
 
-from haet_eval.progress import Observer, Silent, Tick
+from haet_eval.evaluation.reported import Reported
+from haet_eval.progress import Observer, ReportValue, Silent, Tick
 from haet_eval.remote.log import OutputLog
-
-KEPT_REPORTS: Final = 200
 
 
 class Heard:
@@ -21,7 +18,7 @@ class Heard:
         self._observer = observer
         self.reached = "unpack"
         self.log = OutputLog()
-        self.reports: deque[dict[str, str]] = deque(maxlen=KEPT_REPORTS)
+        self.reported = Reported()
 
     def of_a_run(self) -> "Heard":
         """One more hearer, of one run of several; its log is also this one's until the next."""
@@ -36,9 +33,15 @@ class Heard:
     def tick(self, tick: Tick) -> None:
         self._tell(lambda: self._observer.tick(tick))
 
-    def report(self, values: Mapping[str, str]) -> None:
-        self.reports.append(dict(values))
-        self._tell(lambda: self._observer.report(values))
+    def report(self, values: Mapping[str, ReportValue]) -> None:
+        if found := self.reported.add(values):
+            self.note(f"Report {found.report}: {found.name} is {found.value}, the first that is not finite.")
+        self._show(values)
+
+    def _show(self, values: Mapping[str, ReportValue]) -> None:
+        """Pass a report on to the watcher; a hearer of several runs keeps none of theirs."""
+        outer = self._observer
+        self._tell(lambda: outer._show(values) if isinstance(outer, Heard) else outer.report(values))
 
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
         self._tell(lambda: self._observer.transfer(what, done_bytes, total_bytes))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +42,8 @@ class Request:
     them is audited: trained once more, on the split that this draws. `count` also runs the counted training
     where the competition asks for a native one only. `test_data` is the test set, where that is secret;
     `rules_folder` is what the paths in the rules are relative to, where that is not their own folder.
-    `hosts` are the machines that the nodes run on, one for each, if not this one.
+    `hosts` are the machines that the nodes run on, one for each, if not this one. `received_at` is when the
+    organizer received the submission; `rerun_of` the id of the record that is repeated.
     """
 
     submission: Path
@@ -59,6 +61,8 @@ class Request:
     rules_folder: Path | None = None
     metering: Metering = AS_RANKED
     hosts: tuple[str, ...] = ()
+    received_at: datetime | None = None
+    rerun_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,8 @@ def check_options(request: Request, rules: Competition) -> None:
     for option, is_given in given.items():
         if is_given and rules.runner == "counted":
             raise UsageProblem(
-                f"{option} is for trainings on plain tensors, and {rules.name} counts operations",
-                f"Leave {option} out, or choose a competition that ranks time or energy with --competition.",
+                f"{option} needs a competition that ranks time or energy, and {rules.name} counts operations",
+                f"Leave {option} out, or name another competition with --competition.",
                 code="option-runner",
             )
     if request.split_seed is not None and request.test_data is not None:

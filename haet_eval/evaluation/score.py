@@ -36,9 +36,12 @@ def score_predictions(
         operations=predicted.operations,
         charged_operations=_charged(predicted.operations, result.total, assignment.budgets),
         readback_bytes=predicted.readback_bytes,
+        nan_images=result.nan_images,
         predictions=work.store.put_artifact(text.encode(), "predictions.txt"),
     )
-    return Scored(evaluation, shortfall(result.accuracy, assignment.task.threshold, uncounted))
+    return Scored(
+        evaluation, shortfall(result.accuracy, assignment.task.threshold, uncounted, result.nan_images)
+    )
 
 
 def _charged(operations: int | None, images: int, budgets: Budgets) -> int | None:

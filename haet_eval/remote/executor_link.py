@@ -127,7 +127,7 @@ class ExecutorLink:
         return Sealed(handed_out, facts.peak_memory_bytes)
 
     def argmax(self, handle: int, count: int, num_classes: int) -> npt.NDArray[np.int64]:
-        """The class with the greatest logit for each of `count` images, [count]."""
+        """The class with the greatest logit for each of `count` images, [count]; -1 if all are NaN."""
         self._command(Argmax(handle=handle).encode())
         answer = self._ok()
         if len(answer) != count * np.dtype(np.int64).itemsize:
@@ -135,7 +135,7 @@ class ExecutorLink:
                 "The executor answered with another number of labels than images.", code="executor-answer"
             )
         labels = np.frombuffer(answer, dtype=np.int64)
-        if count and not 0 <= labels.min() <= labels.max() < num_classes:
+        if count and not -1 <= labels.min() <= labels.max() < num_classes:
             raise EnvironmentProblem(
                 "The executor answered with a label that no class has.", code="executor-answer"
             )

@@ -2,15 +2,26 @@
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from haet_eval.remote.wire import TRACE_VERSION, WireError
 
 MAX_MESSAGE_BYTES = 8 << 20
+REPORT_VALUES, REPORT_NAME, REPORT_TEXT = 1000, 100, 500
+"""Of one report: how many values, and characters of a name and of a text. The rest is cut, with a note."""
 _SHORT = 200
 _LONG = 100_000
 
 _Kind = TypeVar("_Kind")
+
+
+def sendable(text: str) -> str:
+    """The text with an escape for each lone surrogate, which UTF-8 cannot encode: file names may hold one."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+Text = Annotated[str, BeforeValidator(lambda value: sendable(value) if isinstance(value, str) else value)]
+"""Text that code of the submission chose; a sender escapes it, and a receiver finds nothing to escape."""
 
 
 class Message(BaseModel):
@@ -32,15 +43,18 @@ class Report(Message):
     """The submission called `task.report`."""
 
     kind: Literal["report"] = "report"
-    values: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=_SHORT)]] = Field(
-        max_length=32
-    )
+    values: dict[
+        Annotated[Text, Field(max_length=REPORT_NAME + 1)],
+        int
+        | Annotated[float, Field(allow_inf_nan=False)]
+        | Annotated[Text, Field(max_length=REPORT_TEXT + 1)],
+    ] = Field(max_length=REPORT_VALUES + 1)
 
 
 class ModelTensor(Message):
     """A tensor that the returned module registers."""
 
-    name: str = Field(max_length=1000)
+    name: Text = Field(max_length=1000)
     handle: int = Field(ge=1)
     role: Literal["trainable", "frozen", "buffer"]
 
@@ -56,8 +70,8 @@ class Failed(Message):
     """The submission's code has raised. `reason` is one line, `traceback` the frames of its own code."""
 
     kind: Literal["failed"] = "failed"
-    reason: str = Field(max_length=_LONG)
-    traceback: str = Field(max_length=_LONG)
+    reason: Text = Field(max_length=_LONG)
+    traceback: Text = Field(max_length=_LONG)
 
 
 class Predicted(Message):

@@ -182,8 +182,9 @@ class Meter:
         raise SubmissionFailure(
             Verdict.FAILED,
             f"The model used a tensor of shape {list(layout.shape)} and dtype {layout.dtype} that was not "
-            "part of it when train() returned, or that was left from an earlier batch. Only registered "
-            "parameters and buffers outlive training: register it with self.register_buffer(name, tensor).",
+            "part of it when train() returned, or that was left from an earlier batch. Only parameters and "
+            "buffers of the returned module outlive training. For a model in a closure, write self.model = "
+            "model; if it is a tensor, register it with self.register_buffer(name, tensor).",
             code="model-unregistered-tensor",
         )
 

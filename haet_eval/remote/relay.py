@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.progress import ReportValue
 from haet_eval.remote.connection import Connection, Disconnected
 from haet_eval.remote.executor_link import (
     REASON_BYTES,
@@ -56,7 +57,7 @@ class Relay:
     executor: Connection
     meter: Meter
     watch: Callable[[], None]
-    report: Callable[[Mapping[str, str]], None]
+    report: Callable[[Mapping[str, ReportValue]], None]
     output_bytes: int
     log: OutputLog = field(default_factory=OutputLog)
     link: ExecutorLink = field(init=False)
@@ -67,7 +68,7 @@ class Relay:
         self.link = ExecutorLink(self.executor)
         self.use(self.watch, self.report)
 
-    def use(self, watch: Callable[[], None], report: Callable[[Mapping[str, str]], None]) -> None:
+    def use(self, watch: Callable[[], None], report: Callable[[Mapping[str, ReportValue]], None]) -> None:
         """Call these from now on."""
         self.watch, self.report = watch, report
         self.submission.idle = self.executor.idle = watch

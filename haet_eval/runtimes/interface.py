@@ -53,6 +53,7 @@ class Exit:
         processes_exhausted: it was refused a process, or killed for having too many.
         from_outside: someone or something beside haet-eval and the worker ended it: `docker kill`, a machine
             out of memory.
+        sender_unknown: a signal ended it, and this runtime cannot know whether the worker sent it itself.
         detail: what else is known, for the reader of a record or an error. Untrusted text.
     """
 
@@ -61,6 +62,7 @@ class Exit:
     out_of_memory: bool = False
     processes_exhausted: bool = False
     from_outside: bool = False
+    sender_unknown: bool = False
     detail: str = ""
 
 

@@ -186,8 +186,17 @@ def _states_what_ranks(record: Record, stated: CompetitionInfo, rules: Competiti
         stated.ranking == rules.ranking
         and stated.accuracy_intervals == rules.accuracy_intervals
         and stated.awards in (None, rules.awards)
+        and stated.judging_digest in (None, _judging_digest(record, rules))
+        and (stated.judging_digest is not None or record.schema_version == 1 or record.dataset is None)
+        and stated.counts == rules.runs.counts
+        and stated.entries_per_team == rules.entries_per_team
         and (record.evaluation is None or record.evaluation.metric == rules.metric)
     )
+
+
+def _judging_digest(record: Record, rules: Competition) -> str | None:
+    task = record.submission.task
+    return rules.judging_digest(task) if task in rules.tasks else None
 
 
 def _artifacts(record: Record) -> dict[str, Artifact]:
@@ -198,5 +207,6 @@ def _artifacts(record: Record) -> dict[str, Artifact]:
         "weights": training.model if training else None,
         "native weights": native.model if native else None,
         "predictions": evaluation.predictions if evaluation else None,
+        "reports": record.history,
     }
     return {name: artifact for name, artifact in named.items() if artifact is not None}

@@ -59,6 +59,8 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         runs=len(record.runs or [record]),
         count=record.native is not None and record.training is not None,
         split_seed=record.audit.split_seed if record.audit else None,
+        received_at=record.submission.received_at,
+        rerun_of=record.record_id,
     )
     return evaluate(request, observer)
 
@@ -93,7 +95,7 @@ def compare(record: Record, artifacts: Store, found: Record, found_artifacts: St
 def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
     other = machine_of(found.environment).unlike(machine_of(record.environment))
     yield holds("machine", note(other).strip(" ()") or "like the one of the record")
-    yield same("rules", record.competition, found.competition, "the same")
+    yield same("rules", _rules(record), _rules(found), "the same")
     yield same("data set", record.dataset, found.dataset, "the same")
     yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
     yield from _compare_native(record, artifacts, found, found_artifacts, other)
@@ -110,6 +112,10 @@ def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: S
             record.training.model, artifacts.read_artifact(record.training.model), weights, other
         )
     yield from _compare_accuracy(record, found, other)
+
+
+def _rules(record: Record) -> tuple[str, str] | None:
+    return (record.competition.name, record.competition.digest) if record.competition else None
 
 
 def _compare_native(

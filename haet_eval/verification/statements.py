@@ -18,8 +18,11 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "submission.description": "as above",
     "submission.paper": "as above",
     "submission.sha256": "which submission it was: `haet-eval rerun` compares it",
-    "submission.archive_bytes": "as above; the sizes of the files add up to `source_bytes`",
-    "submission.files.path": "as above",
+    "submission.archive_bytes": "the size of that file",
+    "submission.archive_sha256": "which file was handed in; its content has `sha256`",
+    "submission.received_at": "when the organizer received it",
+    "rerun_of": "which record it repeated; a record that says so never ranks",
+    "submission.files.path": "the sizes of the files add up to `source_bytes`",
     "submission.files.sha256": "as above",
     "environment.image_digest": "which sandbox image; it is there exactly if it ran in Docker",
     "environment.oci_runtime": "what ran the containers",
@@ -39,6 +42,8 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "training.stalls": "how often the evaluator kept the submission waiting; within the budget",
     "training.peak_memory_bytes": "what the sandbox measured",
     "reports": "what the submission reported",
+    "history": "as above; its file must be there",
+    "not_finite": "as above",
     "log": "what the submission printed",
 }
 _OF_NATIVE_RUNS: Final[Mapping[str, str]] = {

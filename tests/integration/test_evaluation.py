@@ -126,6 +126,11 @@ FAILURES = {
         Verdict.FAILED,
         ["KeyError: 'lost'", "submission.py, line 14"],
     ),
+    "an exception with a file name that is not UTF-8": (
+        "def train(task):\n    raise ValueError(b'caf\\xe9'.decode('utf-8', 'surrogateescape'))",
+        Verdict.FAILED,
+        ["ValueError: caf\\udce9", "submission.py, line 14", 'File "submission.py", line 14, in train'],
+    ),
     "an exit": ("def train(task):\n    raise SystemExit(0)", Verdict.FAILED, ["SystemExit"]),
     "no module": ("def train(task):\n    return 3", Verdict.FAILED, ["returned int", "torch.nn.Module"]),
     "a train that takes more than the task": (

@@ -407,7 +407,7 @@ def test_a_missing_engine_is_the_environments_fault(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     with pytest.raises(EnvironmentProblem, match="no Docker engine answers at /nowhere/") as caught:
         connect()
-    assert "start-docker.sh" in caught.value.hint
+    assert "systemctl start docker" in caught.value.hint
 
 
 def test_an_engine_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

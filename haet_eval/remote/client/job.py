@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from haet_eval.remote.client.dispatch import Dispatcher
+from haet_eval.remote.client.fresh import start_alike
 from haet_eval.remote.client.lazy import install_lazy_parameters
 from haet_eval.remote.client.link import Link
 from haet_eval.remote.client.mode import RemoteMode, install_in_threads
@@ -81,6 +82,7 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
 def _work(dispatcher: Dispatcher, job: Job, folder: Path) -> None:
     install_source(folder, job.files)
     os.chdir(folder)
+    start_alike(job.seed)
     task = connect(dispatcher, job)
     model = load_function(job.module, job.function)(task)
     del task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from haet_eval.remote.client.dispatch import Dispatcher
 
 _CPU = torch.device("cpu")
+_numbers = count(1)
 _wrap: Any = torch.Tensor._make_wrapper_subclass
 _data: Any = torch.Tensor.data
 
@@ -41,11 +43,12 @@ class RemoteTensor(torch.Tensor):
     because it depends on no data (the step counter of an optimizer).
     """
 
-    __slots__ = ("_handle", "_layout", "_mirror")
+    __slots__ = ("_handle", "_layout", "_mirror", "_number")
     _layout: TensorMeta
     _handle: Handle
     _mirror: torch.Tensor | None
     dispatcher: Dispatcher
+    _number: int
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
@@ -54,6 +57,14 @@ class RemoteTensor(torch.Tensor):
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         return cls.dispatcher.dispatch(func, args, kwargs or {})
+
+    def __hash__(self) -> int:
+        """Sets of tensors are in the order in which these were first put into any, not of addresses."""
+        try:
+            return self._number
+        except AttributeError:
+            self._number = next(_numbers)
+            return self._number
 
     def tolist(self) -> Any:
         """The values, read back from the executor."""

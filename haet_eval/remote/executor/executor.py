@@ -16,6 +16,7 @@ from haet_eval.remote.executor.determinism import make_reproducible
 from haet_eval.remote.executor.expectation import Expectation, places
 from haet_eval.remote.executor.failure import Failure, explained, late, mismatch, without_values
 from haet_eval.remote.executor.kernel import Run, compile_kernel, overload
+from haet_eval.remote.executor.labels import labels_of
 from haet_eval.remote.executor.model import export_weights, keep_model
 from haet_eval.remote.executor.outcome import (
     Mismatch,
@@ -201,8 +202,7 @@ class Executor:
         if self._failure:
             self._answer(self._failure.text.encode(), self._failure.status)
             return
-        labels = self._tensors[number].argmax(-1).to(torch.int64).cpu()
-        self._answer(labels.numpy().tobytes())
+        self._answer(labels_of(self._tensors[number]).cpu().numpy().tobytes())
 
     # The stream.
 
