@@ -417,7 +417,8 @@ class Share(_Part):
 class Gap(_Part):
     """How much better one share is than another, in percentage points, and its standard error if it is not.
 
-    `p_value` is that of Fisher's exact test, one-sided.
+    `p_value` is that of Fisher's exact test: two-sided for the `gap` of an audit, one-sided for its `drop`
+    and for both in records of schema version 1.
     """
 
     points: Annotated[float, Field(ge=-100, le=100)]

@@ -2,7 +2,8 @@
 
 Training and test images are pooled and drawn anew, and the same submission is trained again. The new test
 images are unseen, wherever they come from, so that an honest model is as good on former test images as on
-former training images. One that has brought the test labels along is better on the former.
+former training images. One that has brought the test labels along is better on the former; one that has
+brought weights along, learnt from the training images, is better on the latter.
 """
 
 import math
@@ -63,7 +64,13 @@ def _lot(place: int, seed: int) -> bytes:
 
 
 def conclude(
-    audited: Run, again: Run, drawn: Redrawn, seed: int, predictions: npt.NDArray[np.int64] | None
+    audited: Run,
+    again: Run,
+    drawn: Redrawn,
+    seed: int,
+    predictions: npt.NDArray[np.int64] | None,
+    *,
+    two_sided: bool = True,
 ) -> Audit:
     """What the audit has found.
 
@@ -73,12 +80,13 @@ def conclude(
         drawn: the other split.
         seed: it was drawn with this.
         predictions: of that run, [M]; None where it did not come so far.
+        two_sided: a gap in either direction is one. Records of schema version 1 have one-sided gaps.
     """
     former_test = former_train = gap = drop = None
     if predictions is not None:
         right = predictions == drawn.dataset.test_labels
         former_test, former_train = _share(right[drawn.formerly_test]), _share(right[~drawn.formerly_test])
-        gap = compare(former_test, former_train)
+        gap = compare(former_test, former_train, two_sided=two_sided)
         if audited.evaluation is not None:
             stated = Share(correct=audited.evaluation.correct, total=audited.evaluation.total)
             drop = compare(stated, former_train)
@@ -93,7 +101,7 @@ def conclude(
         former_train=former_train,
         gap=gap,
         drop=drop,
-        flags=tuple(_flags(audited, again, gap, drop)),
+        flags=tuple(_flags(audited, again, gap, drop, two_sided=two_sided)),
     )
 
 
@@ -103,11 +111,11 @@ def with_audit(record: Record, audit: Audit) -> Record:
     return seal(Content(**facts | {"audit": audit}))
 
 
-def compare(first: Share, second: Share) -> Gap | None:
+def compare(first: Share, second: Share, *, two_sided: bool = False) -> Gap | None:
     """How much better the first share is. None where one of them is of nothing.
 
     The standard error is that of two equal proportions, pooled; the p-value that of Fisher's exact test
-    against the first one being no better.
+    against the first one being no better, or if `two_sided` against both being equally good.
     """
     from scipy.stats import fisher_exact  # only now: slow to import
 
@@ -117,10 +125,11 @@ def compare(first: Share, second: Share) -> Gap | None:
     table = [[first.correct, wrong[0]], [second.correct, wrong[1]]]
     pooled = (first.correct + second.correct) / (first.total + second.total)
     error = math.sqrt(pooled * (1 - pooled) * (1 / first.total + 1 / second.total))
+    alternative = "two-sided" if two_sided else "greater"
     return Gap(
         points=100 * (first.correct / first.total - second.correct / second.total),
         standard_error_points=100 * error,
-        p_value=min(1.0, float(fisher_exact(table, alternative="greater").pvalue)),
+        p_value=min(1.0, float(fisher_exact(table, alternative=alternative).pvalue)),
     )
 
 
@@ -128,11 +137,13 @@ def _share(right: npt.NDArray[np.bool_]) -> Share:
     return Share(correct=int(np.count_nonzero(right)), total=right.size)
 
 
-def _flags(audited: Run, again: Run, gap: Gap | None, drop: Gap | None) -> list[AuditFlag]:
+def _flags(
+    audited: Run, again: Run, gap: Gap | None, drop: Gap | None, *, two_sided: bool
+) -> list[AuditFlag]:
     flags: list[AuditFlag] = []
     if again.status.verdict not in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD, Verdict.INTERRUPTED):
         flags.append("failed")
-    if _is_large(gap):
+    if _is_large(gap, two_sided=two_sided):
         flags.append("gap")
     if _is_large(drop):
         flags.append("drop")
@@ -141,5 +152,8 @@ def _flags(audited: Run, again: Run, gap: Gap | None, drop: Gap | None) -> list[
     return flags
 
 
-def _is_large(gap: Gap | None) -> bool:
-    return gap is not None and gap.points > GAP_POINTS and gap.p_value < GAP_P
+def _is_large(gap: Gap | None, *, two_sided: bool = False) -> bool:
+    if gap is None:
+        return False
+    points = abs(gap.points) if two_sided else gap.points
+    return points > GAP_POINTS and gap.p_value < GAP_P

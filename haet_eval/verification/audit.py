@@ -35,7 +35,8 @@ def check_audit(audit: Audit, first: Record, evidence: Evidence, again: Evidence
     try:
         labels = np.array([int(line) for line in path.read_text("ascii").split()]) if path else None
         drawn = redraw(evidence.dataset, audit.split_seed)
-        found = conclude(as_run(first), audit.run, drawn, audit.split_seed, labels)
+        two_sided = first.schema_version > 1
+        found = conclude(as_run(first), audit.run, drawn, audit.split_seed, labels, two_sided=two_sided)
     except ValueError as error:
         yield differs("audit", f"its predictions are no labels of the new test images: {error}")
         return
