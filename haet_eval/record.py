@@ -403,8 +403,12 @@ class Energy(_Part):
         return self.kind == "measured" and meters <= set(self.meter.split("+")) and self.quietness.quiet
 
 
-AuditFlag: TypeAlias = Literal["failed", "gap", "drop", "cost"]
-"""What an audit found: no predictions; the gap; the drop; much more complexity than what it audits."""
+AuditKind: TypeAlias = Literal["resplit", "disguise"]
+"""What an audit trains on: another split of the images, or the same split in a disguise."""
+
+AuditFlag: TypeAlias = Literal["failed", "gap", "drop", "cost", "operations"]
+"""What an audit found: no predictions; the gap; the drop; much more complexity than what it audits; or, in
+disguise, other operations than it."""
 
 
 class Share(_Part):
@@ -427,14 +431,15 @@ class Gap(_Part):
 
 
 class Audit(_Part):
-    """The same submission, with the seed of the (first) run, on another split of the same images.
+    """The same submission, with the seed of the (first) run, on images that were redrawn with `split_seed`.
 
-    The split was drawn with `split_seed` and is the `dataset`; `run` is what came of it. `gap` is how much
-    better it predicts former test images than former training images, `drop` how much better the record does
-    than `run` on former training images. Shares and gaps are None where there were no predictions.
+    `dataset` is what was drawn: another split of the same images, or the same split in a disguise. `run` is
+    what came of it. `gap` is how much better it predicts former test images than former training images, and
+    `drop` how much better the record does than `run` on former training images; in a disguise, on the test
+    images. Shares and gaps are None if there were no predictions, and shares and `gap` for a disguise.
     """
 
-    kind: Literal["resplit"]
+    kind: AuditKind
     split_seed: Size
     dataset: DatasetInfo
     run: Run
@@ -476,7 +481,7 @@ class Content(_Part):
     With several `runs`, `status` and `complexity` follow from their `statistics`, and `trace`, `training`,
     `native`, `energy`, `evaluation`, `reports` and `log` are those of one of them: the run whose ranked
     figure is the median, or the first that failed. `environment.seed` is the one that the seeds of the runs
-    are derived from.
+    are derived from. `second_audit` is of another kind than `audit`, if both kinds were asked for.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -497,6 +502,12 @@ class Content(_Part):
     statistics: Statistics | None = None
     native: NativeTraining | None = None
     audit: Audit | None = None
+    second_audit: Audit | None = None
+
+    @property
+    def audits(self) -> tuple[Audit, ...]:
+        """All of them."""
+        return tuple(filter(None, [self.audit, self.second_audit]))
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -509,6 +520,8 @@ class Content(_Part):
         cost = self.complexity if self.native is None else self.native
         if self.status.verdict is Verdict.INTERRUPTED and self.evaluation is not None:
             raise ValueError("an interrupted record has no evaluation")
+        if self.second_audit and (self.audit is None or self.audit.kind == self.second_audit.kind):
+            raise ValueError("the second audit has no first one, or is of its kind")
         reached = (self.competition, self.submission.task, self.dataset, cost, self.evaluation)
         if self.status.verdict is Verdict.QUALIFIED and None in reached:
             raise ValueError(

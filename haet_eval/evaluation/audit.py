@@ -1,13 +1,17 @@
-"""The audit of a result by another split: whether a submission knows labels that it was not given.
+"""The audits of a result: whether a submission knows labels or images that it was not given.
 
-Training and test images are pooled and drawn anew, and the same submission is trained again. The new test
-images are unseen, wherever they come from, so that an honest model is as good on former test images as on
-former training images. One that has brought the test labels along is better on the former; one that has
-brought weights along, learnt from the training images, is better on the latter.
+For the audit by another split, training and test images are pooled and drawn anew, and the same submission is
+trained again. The new test images are unseen, wherever they come from, so that an honest model is as good on
+former test images as on former training images. One that has brought the test labels along is better on the
+former; one that has brought weights along, learnt from the training images, is better on the latter.
+
+For the audit in disguise, the same submission is trained again on the same images in a disguise (`disguise`).
+An honest recipe learns nearly as much from them; weights learnt from the images themselves are lost.
 """
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -18,7 +22,19 @@ import numpy.typing as npt
 from haet_eval.data.arrays import Arrays
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
-from haet_eval.record import Audit, AuditFlag, Content, DatasetInfo, Gap, Record, Run, Share, seal
+from haet_eval.evaluation.disguise import disguise
+from haet_eval.record import (
+    Audit,
+    AuditFlag,
+    AuditKind,
+    Content,
+    DatasetInfo,
+    Gap,
+    Record,
+    Run,
+    Share,
+    seal,
+)
 
 GAP_POINTS: Final = 2.0
 """A gap must be larger than this, in percentage points."""
@@ -26,16 +42,33 @@ GAP_POINTS: Final = 2.0
 GAP_P: Final = 1e-3
 """And less likely than this to be chance: 2 points among 10,000 images at 94 % have p = 0.0007."""
 
+DISGUISE_POINTS: Final = 8.0
+"""What an honest recipe may lose in disguise, in percentage points."""
+
 COST_RATIO: Final = 1.25
 """How much more the audit may cost than what it audits: stopping early depends on the data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Redrawn:
-    """A data set drawn anew. `formerly_test` says for each new test image whether it was one before."""
+    """A data set drawn anew. `formerly_test` says for each new test image whether it was one before.
+
+    In a disguise all of them were, and it is None.
+    """
 
     dataset: Dataset
-    formerly_test: npt.NDArray[np.bool_]
+    formerly_test: npt.NDArray[np.bool_] | None
+
+
+DRAWN: Final[Mapping[AuditKind, str]] = {
+    "resplit": "another split of the images",
+    "disguise": "the same images in disguise",
+}
+
+
+def draw(kind: AuditKind, data: Dataset, seed: int) -> Redrawn:
+    """What an audit of this kind trains on."""
+    return redraw(data, seed) if kind == "resplit" else Redrawn(disguise(data, seed), None)
 
 
 def redraw(data: Dataset, seed: int) -> Redrawn:
@@ -83,15 +116,21 @@ def conclude(
         two_sided: a gap in either direction is one. Records of schema version 1 have one-sided gaps.
     """
     former_test = former_train = gap = drop = None
+    kind: AuditKind = "disguise" if drawn.formerly_test is None else "resplit"
     if predictions is not None:
         right = predictions == drawn.dataset.test_labels
-        former_test, former_train = _share(right[drawn.formerly_test]), _share(right[~drawn.formerly_test])
-        gap = compare(former_test, former_train, two_sided=two_sided)
+        comparable = _share(right)
+        if drawn.formerly_test is not None:
+            former_test, former_train = (
+                _share(right[drawn.formerly_test]),
+                _share(right[~drawn.formerly_test]),
+            )
+            gap, comparable = compare(former_test, former_train, two_sided=two_sided), former_train
         if audited.evaluation is not None:
             stated = Share(correct=audited.evaluation.correct, total=audited.evaluation.total)
-            drop = compare(stated, former_train)
+            drop = compare(stated, comparable)
     return Audit(
-        kind="resplit",
+        kind=kind,
         split_seed=seed,
         dataset=DatasetInfo(
             name=drawn.dataset.name, digest=drawn.dataset.digest, official=drawn.dataset.official
@@ -101,14 +140,14 @@ def conclude(
         former_train=former_train,
         gap=gap,
         drop=drop,
-        flags=tuple(_flags(audited, again, gap, drop, two_sided=two_sided)),
+        flags=tuple(_flags(kind, audited, again, gap, drop, two_sided=two_sided)),
     )
 
 
 def with_audit(record: Record, audit: Audit) -> Record:
-    """The record, sealed anew with its audit; not ranked yet."""
+    """The record, sealed anew with one more audit; not ranked yet."""
     facts = {name: getattr(record, name) for name in Content.model_fields}
-    return seal(Content(**facts | {"audit": audit}))
+    return seal(Content(**facts | {"second_audit" if record.audit else "audit": audit}))
 
 
 def compare(first: Share, second: Share, *, two_sided: bool = False) -> Gap | None:
@@ -138,22 +177,28 @@ def _share(right: npt.NDArray[np.bool_]) -> Share:
 
 
 def _flags(
-    audited: Run, again: Run, gap: Gap | None, drop: Gap | None, *, two_sided: bool
+    kind: AuditKind, audited: Run, again: Run, gap: Gap | None, drop: Gap | None, *, two_sided: bool
 ) -> list[AuditFlag]:
     flags: list[AuditFlag] = []
     if again.status.verdict not in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD, Verdict.INTERRUPTED):
         flags.append("failed")
-    if _is_large(gap, two_sided=two_sided):
+    if _is_large(gap, GAP_POINTS, two_sided=two_sided):
         flags.append("gap")
-    if _is_large(drop):
+    if _is_large(drop, GAP_POINTS if kind == "resplit" else DISGUISE_POINTS):
         flags.append("drop")
     if audited.complexity and again.complexity and again.complexity > COST_RATIO * audited.complexity:
         flags.append("cost")
+    if kind == "disguise" and _histogram(audited) != _histogram(again):
+        flags.append("operations")
     return flags
 
 
-def _is_large(gap: Gap | None, *, two_sided: bool = False) -> bool:
+def _histogram(run: Run) -> str | None:
+    return run.training.histogram.sha256 if run.training else None
+
+
+def _is_large(gap: Gap | None, limit: float, *, two_sided: bool = False) -> bool:
     if gap is None:
         return False
     points = abs(gap.points) if two_sided else gap.points
-    return points > GAP_POINTS and gap.p_value < GAP_P
+    return points > limit and gap.p_value < GAP_P

@@ -71,6 +71,7 @@ _OF_RUNS_THAT_NEVER_BEGAN: Final[Mapping[str, str]] = {
 }
 _IF_NULL: Final[Mapping[str, str]] = {
     "audit": "whether it was audited; an audit that is there is checked",
+    "second_audit": "as above",
     "competition.awards": "how many are awarded, in records from before it was written",
 }
 
