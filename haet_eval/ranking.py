@@ -58,6 +58,7 @@ class Entry:
     awards: int | None = None
     rules_digest: str | None = None
     standard: int | None = None
+    source_bytes_compressed: int | None = None
 
     @property
     def figure(self) -> int | float | None:
@@ -143,6 +144,7 @@ def summarize(record: Record) -> Entry:
         awards=rules.awards if rules else None,
         rules_digest=rules.digest if rules else None,
         standard=training.operations.standard if training else None,
+        source_bytes_compressed=record.submission.source_bytes_compressed,
     )
 
 

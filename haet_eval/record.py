@@ -100,7 +100,9 @@ class SubmissionInfo(_Part):
 
     `name`, `team` and `task` are None, and `files` empty, where the archive or its manifest could not
     be read.
-    `archive_bytes` is the size of the zip, `source_bytes` that of the unpacked files.
+    `archive_bytes` is the size of the canonical zip, in which nothing is compressed, `source_bytes` that of
+    the unpacked files, and `source_bytes_compressed` that of a compressed zip of them, None in records of
+    version 1.
     """
 
     name: str | None
@@ -112,6 +114,7 @@ class SubmissionInfo(_Part):
     source_bytes: Size
     description: str | None
     paper: str | None
+    source_bytes_compressed: Size | None = None
 
 
 class CompetitionInfo(_Part):
@@ -520,6 +523,8 @@ class Content(_Part):
         cost = self.complexity if self.native is None else self.native
         if self.status.verdict is Verdict.INTERRUPTED and self.evaluation is not None:
             raise ValueError("an interrupted record has no evaluation")
+        if self.schema_version == 1 and self.submission.source_bytes_compressed is not None:
+            raise ValueError("a record of version 1 has no `source_bytes_compressed`")
         if self.second_audit and (self.audit is None or self.audit.kind == self.second_audit.kind):
             raise ValueError("the second audit has no first one, or is of its kind")
         reached = (self.competition, self.submission.task, self.dataset, cost, self.evaluation)

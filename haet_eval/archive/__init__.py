@@ -2,7 +2,7 @@
 
 from haet_eval.archive.folder import pack_folder
 from haet_eval.archive.limits import ArchiveLimits
-from haet_eval.archive.pack import pack
+from haet_eval.archive.pack import compress, pack
 from haet_eval.archive.unpack import unpack
 
-__all__ = ["ArchiveLimits", "pack", "pack_folder", "unpack"]
+__all__ = ["ArchiveLimits", "compress", "pack", "pack_folder", "unpack"]

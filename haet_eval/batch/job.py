@@ -66,7 +66,7 @@ class Order:
     """A job with all that another machine needs for it.
 
     Attributes:
-        archive: the canonical zip; its SHA-256 is `job.identity.submission`.
+        archive: a zip of the submission, whose digest is `job.identity.submission`.
         rules: the text of an organizer's own competition file; None where the rules are built in.
         rules_folder: what the paths in them are relative to, the same on every machine.
         data_dir: folder of the data sets where the run is made; None stands for the user's data folder.

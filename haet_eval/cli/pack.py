@@ -32,7 +32,7 @@ def pack(folder: Path, output: Path | None, competition: str | None) -> None:
         "packed": packed.path,
         "submission": f"{submission.name} · {submission.team} · {submission.task}",
         "files": f"{len(submission.files)} of {limits.entries} allowed",
-        "zip": f"{submission.archive_bytes:,} of {limits.archive_bytes:,} bytes",
+        "zip": f"{submission.compressed_bytes:,} of {limits.archive_bytes:,} bytes",
         "unpacked": f"{submission.source_bytes:,} of {limits.unpacked_bytes:,} bytes",
         "sha256": submission.sha256,
     }

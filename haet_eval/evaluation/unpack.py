@@ -82,6 +82,7 @@ def _described(submission: Submission) -> SubmissionInfo:
         ),
         archive_bytes=submission.archive_bytes,
         source_bytes=submission.source_bytes,
+        source_bytes_compressed=submission.compressed_bytes,
         description=submission.description or None,
         paper=submission.paper,
     )
@@ -110,6 +111,7 @@ def unread_submission(path: Path) -> SubmissionInfo:
         files=(),
         archive_bytes=archive_bytes,
         source_bytes=0,
+        source_bytes_compressed=0,
         description=None,
         paper=None,
     )

@@ -140,7 +140,9 @@ def _machine(record: Record) -> Iterator[tuple[str, str]]:
 def _origin(record: Record) -> Iterator[tuple[str, str]]:
     submission = record.submission
     files = "1 file" if len(submission.files) == 1 else f"{len(submission.files)} files"
-    yield "Source", f"{files}, {submission.source_bytes:,} bytes"
+    compressed = submission.source_bytes_compressed
+    zipped = f", {compressed:,} compressed" if compressed is not None else ""
+    yield "Source", f"{files}, {submission.source_bytes:,} bytes{zipped}"
     yield "Paper", submission.paper or ""
     yield "Submission", f"sha256 {submission.sha256}"
     yield "Trace", f"sha256 {record.trace.sha256}" if record.trace else ""

@@ -9,8 +9,8 @@ from haet_eval.reports.rows import Leaderboard, by_pool, pool_title
 from haet_eval.reports.text import NOTHING, printable, readable_count
 
 _HEADER: Final = """\
-| # | Team | Submission | {} ↓ | Gap | Operations | Parameters | Accuracy ↑ | Date | Record |
-|--:|------|------------|--:|----:|-----------:|-----------:|-----------:|------|--------|"""
+| # | Team | Submission | {} ↓ | Gap | Operations | Parameters | Accuracy ↑ | Source bytes | Date | Record |
+|--:|------|------------|--:|----:|-----------:|-----------:|-----------:|-------------:|------|--------|"""
 
 _UNRANKED_HEADER: Final = """\
 | Competition | Team | Submission | Verdict | Record |
@@ -44,6 +44,7 @@ def _line(place: Ranked, figure: Figure, leader: Entry, leaderboard: Leaderboard
         readable_count(entry.operations),
         readable_count(entry.parameters),
         leaderboard.accuracy(entry),
+        readable_count(entry.source_bytes_compressed),
         f"{entry.created_at:%Y-%m-%d}",
         f"`{entry.record_id}`",
     )

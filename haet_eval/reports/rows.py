@@ -50,6 +50,7 @@ class Row:
     energy_kind: str | None
     runner: str
     nodes: int
+    source_bytes_compressed: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,7 @@ def _row(
         energy_kind=entry.energy_kind,
         runner=entry.runner,
         nodes=entry.nodes,
+        source_bytes_compressed=entry.source_bytes_compressed,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from haet_eval.archive import ArchiveLimits, pack, pack_folder, unpack
+from haet_eval.archive import ArchiveLimits, compress, pack, pack_folder, unpack
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.submission.entrypoint import check_entrypoint
 from haet_eval.submission.manifest import MANIFEST_NAME, Manifest, read_manifest
@@ -20,7 +20,8 @@ class Submission:
         module, function: what to import and what to call; from the entrypoint `submission:train`.
         files: relative posix path -> content, sorted, `haet.toml` included.
         sha256: of the canonical zip of `files`; the same for a folder and any zip of it.
-        archive_bytes: size of that zip.
+        archive_bytes: size of that zip, in which nothing is compressed.
+        compressed_bytes: size of a zip of them that is compressed; within a few bytes the same everywhere.
         source_bytes: sum of the files' sizes.
     """
 
@@ -34,6 +35,7 @@ class Submission:
     files: Mapping[str, bytes]
     sha256: str
     archive_bytes: int
+    compressed_bytes: int
     source_bytes: int
 
 
@@ -71,6 +73,7 @@ def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Subm
         files=MappingProxyType(files),
         sha256=hashlib.sha256(canonical).hexdigest(),
         archive_bytes=len(canonical),
+        compressed_bytes=len(compress(files)),
         source_bytes=sum(map(len, files.values())),
     )
 

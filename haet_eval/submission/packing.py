@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from haet_eval.archive import ArchiveLimits, pack
+from haet_eval.archive import ArchiveLimits, compress, pack
 from haet_eval.atomic import Draft
 from haet_eval.competition import competition_for_task, load_competition
 from haet_eval.errors import EnvironmentProblem, UsageProblem
@@ -21,6 +21,8 @@ class Packed:
 
 def pack_submission(folder: Path, output: Path | None = None, competition: str | None = None) -> Packed:
     """Write the canonical zip of a submission: equal files give equal bytes on every machine.
+
+    If only a compressed one is within the limits, it is that one.
 
     Args:
         folder: the submission.
@@ -46,7 +48,8 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
     rules.task(submission.task)
     try:
         with Draft(path.parent) as draft:
-            draft.write(pack(submission.files))
+            fits = submission.archive_bytes <= limits.archive_bytes
+            draft.write((pack if fits else compress)(submission.files))
             draft.replace(path)
     except OSError as error:
         raise EnvironmentProblem(

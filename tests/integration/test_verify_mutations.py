@@ -138,6 +138,7 @@ FILLED: dict[str, Any] = {
     "complexity": "5",
     "idle_watts": 3.5,
     "other_containers": 1,
+    "source_bytes_compressed": 700,
     "p_value": 0.5,
     "joules": 3.5,
     "trace": {"sha256": "0" * 64, "bytes": 10},
