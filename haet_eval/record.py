@@ -436,7 +436,7 @@ class Gap(_Part):
 class Audit(_Part):
     """The same submission, with the seed of the (first) run, on images that were redrawn with `split_seed`.
 
-    `dataset` is what was drawn: another split of the same images, or the same split in a disguise. `run` is
+    `dataset` is the redrawn data: another split of the same images, or the same split in a disguise. `run` is
     what came of it. `gap` is how much better it predicts former test images than former training images, and
     `drop` how much better the record does than `run` on former training images; in a disguise, on the test
     images. Shares and gaps are None if there were no predictions, and shares and `gap` for a disguise.
