@@ -78,6 +78,8 @@ class Entry:
         """When the submission was received; when it was evaluated, if nobody said."""
         return self.received_at or self.created_at
 
+    source_bytes_compressed: int | None = None
+
     @property
     def figure(self) -> int | float | None:
         """What is ranked: operations and parameters, joules, seconds or a fraction; None if not reached."""
@@ -171,6 +173,7 @@ def summarize(record: Record) -> Entry:
         entries_per_team=rules.entries_per_team if rules else None,
         received_at=record.submission.received_at,
         rerun=record.rerun_of is not None,
+        source_bytes_compressed=record.submission.source_bytes_compressed,
     )
 
 

@@ -105,7 +105,8 @@ class SubmissionInfo(_Part):
     `sha256` is the digest of the content, the same for a folder and any zip of it: by it two submissions are
     one. `archive_bytes` and `archive_sha256` are of the file that was handed in, or of the zip that a folder
     was made into; in older records the digest is None and the size that of the content. `source_bytes` is the
-    size of the unpacked files, `received_at` when the organizer received it, None if nobody said.
+    size of the unpacked files, `source_bytes_compressed` that of a compressed zip of them, None in records of
+    version 1. `received_at` is when the organizer received it, None if nobody said.
     """
 
     name: str | None
@@ -119,6 +120,7 @@ class SubmissionInfo(_Part):
     paper: str | None
     archive_sha256: Sha256 | None = None
     received_at: Moment | None = None
+    source_bytes_compressed: Size | None = None
 
 
 class CompetitionInfo(_Part):
@@ -447,8 +449,12 @@ class Energy(_Part):
         return self.kind == "measured" and meters <= set(self.meter.split("+")) and self.quietness.quiet
 
 
-AuditFlag: TypeAlias = Literal["failed", "gap", "drop", "cost"]
-"""What an audit found: no predictions; the gap; the drop; much more complexity than what it audits."""
+AuditKind: TypeAlias = Literal["resplit", "disguise"]
+"""What an audit trains on: another split of the images, or the same split in a disguise."""
+
+AuditFlag: TypeAlias = Literal["failed", "gap", "drop", "cost", "operations"]
+"""What an audit found: no predictions; the gap; the drop; much more complexity than what it audits; or, in
+disguise, other operations than it."""
 
 
 class Share(_Part):
@@ -461,7 +467,8 @@ class Share(_Part):
 class Gap(_Part):
     """How much better one share is than another, in percentage points, and its standard error if it is not.
 
-    `p_value` is that of Fisher's exact test, one-sided.
+    `p_value` is that of Fisher's exact test: two-sided for the `gap` of an audit, one-sided for its `drop`
+    and for both in records of schema version 1.
     """
 
     points: Annotated[float, Field(ge=-100, le=100)]
@@ -470,14 +477,15 @@ class Gap(_Part):
 
 
 class Audit(_Part):
-    """The same submission, with the seed of the (first) run, on another split of the same images.
+    """The same submission, with the seed of the (first) run, on images that were redrawn with `split_seed`.
 
-    The split was drawn with `split_seed` and is the `dataset`; `run` is what came of it. `gap` is how much
-    better it predicts former test images than former training images, `drop` how much better the record does
-    than `run` on former training images. Shares and gaps are None where there were no predictions.
+    `dataset` is the redrawn data: another split of the same images, or the same split in a disguise. `run` is
+    what came of it. `gap` is how much better it predicts former test images than former training images, and
+    `drop` how much better the record does than `run` on former training images; in a disguise, on the test
+    images. Shares and gaps are None if there were no predictions, and shares and `gap` for a disguise.
     """
 
-    kind: Literal["resplit"]
+    kind: AuditKind
     split_seed: Size
     dataset: DatasetInfo
     run: Run
@@ -521,7 +529,7 @@ class Content(_Part):
     With several `runs`, `status` and `complexity` follow from their `statistics`, and `trace`, `training`,
     `native`, `energy`, `evaluation`, `reports` and `log` are those of one of them: the run whose ranked
     figure is the median, or the first that failed. `environment.seed` is the one that the seeds of the runs
-    are derived from.
+    are derived from. `second_audit` is of another kind than `audit`, if both kinds were asked for.
 
     `rerun_of` is the id of the record that this evaluation repeated, by `haet-eval rerun`; such a record
     never ranks.
@@ -548,6 +556,12 @@ class Content(_Part):
     rerun_of: RecordId | None = None
     history: ReportHistory | None = None
     not_finite: NotFinite | None = None
+    second_audit: Audit | None = None
+
+    @property
+    def audits(self) -> tuple[Audit, ...]:
+        """All of them."""
+        return tuple(filter(None, [self.audit, self.second_audit]))
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -564,6 +578,10 @@ class Content(_Part):
         cost = self.complexity if self.native is None else self.native
         if self.status.verdict is Verdict.INTERRUPTED and self.evaluation is not None:
             raise ValueError("an interrupted record has no evaluation")
+        if self.schema_version == 1 and self.submission.source_bytes_compressed is not None:
+            raise ValueError("a record of version 1 has no `source_bytes_compressed`")
+        if self.second_audit and (self.audit is None or self.audit.kind == self.second_audit.kind):
+            raise ValueError("the second audit has no first one, or is of its kind")
         reached = (self.competition, self.submission.task, self.dataset, cost, self.evaluation)
         if self.status.verdict is Verdict.QUALIFIED and None in reached:
             raise ValueError(

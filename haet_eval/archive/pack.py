@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
+_LEVEL = 9
 _MOST_EXPANSION = 100
 """Of a compressed file; what expands more is stored, as it would be refused (`ArchiveLimits.expansion`)."""
 
@@ -27,7 +28,7 @@ def pack_compressed(files: Mapping[str, bytes]) -> bytes:
 
 def _zip(files: Mapping[str, bytes], *, compressed: bool) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(buffer, "w", compresslevel=_LEVEL) as archive:
         for path in sorted(files):
             entry = zipfile.ZipInfo(path, _EPOCH)
             entry.create_system = _UNIX
@@ -38,5 +39,5 @@ def _zip(files: Mapping[str, bytes], *, compressed: bool) -> bytes:
 
 
 def _shrinks(content: bytes) -> bool:
-    size = len(zlib.compress(content))
+    size = len(zlib.compress(content, _LEVEL))
     return size < len(content) <= size * _MOST_EXPANSION

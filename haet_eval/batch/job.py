@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from haet_eval.competition import Budgets
-from haet_eval.record import Sandbox
+from haet_eval.record import AuditKind, Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Identity:
         submission: digest of the submission, as in its record.
         competition: digest of the rules.
         haet_eval: version of the program.
+        audits: the kind and the seed of each audit of the (first) run.
     """
 
     submission: str
@@ -27,6 +28,7 @@ class Identity:
     sandbox: Sandbox
     device: str
     haet_eval: str
+    audits: tuple[tuple[AuditKind, int], ...] = ()
 
     @property
     def key(self) -> str:

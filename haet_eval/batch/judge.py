@@ -95,6 +95,7 @@ def _request(order: Order, archive: Path, competition: str, results: Path) -> Re
     from haet_eval.dataset import default_data_dir
 
     identity = order.job.identity
+    audits = dict(identity.audits)
     return Request(
         submission=archive,
         data_dir=order.data_dir or default_data_dir(),
@@ -108,6 +109,8 @@ def _request(order: Order, archive: Path, competition: str, results: Path) -> Re
         device=identity.device,
         runs=identity.runs,
         received_at=order.job.received_at,
+        split_seed=audits.get("resplit"),
+        disguise_seed=audits.get("disguise"),
     )
 
 

@@ -41,7 +41,7 @@ def submission_lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "submission", f"{submission.name} · {submission.team}"
     yield "task", f"{submission.task} ({report.competition.name})"
     yield "files", f"{len(submission.files)} of {limits.entries} allowed"
-    yield "zip", f"{submission.archive_bytes:,} of {limits.archive_bytes:,} bytes"
+    yield "zip", f"{submission.compressed_bytes:,} of {limits.archive_bytes:,} bytes"
     yield "unpacked", f"{submission.source_bytes:,} of {limits.unpacked_bytes:,} bytes"
     yield "zip sha256", submission.archive_sha256
     yield "sha256", f"{submission.sha256} (of the content, however it is zipped)"
@@ -53,6 +53,13 @@ def remark_lines(look: Look) -> Iterator[tuple[str, str]]:
         yield "code", "nothing to remark"
     for number, remark in enumerate(look.remarks):
         yield "" if number else "code", f"{remark.path}:{remark.line} {remark.text}"
+
+
+def literal_lines(look: Look) -> Iterator[tuple[str, str]]:
+    """The literals that weigh most."""
+    for number, one in enumerate(look.literals):
+        size = f"{one.bytes_compressed:,} bytes when compressed, {one.bytes:,} as written"
+        yield "" if number else "literals", f"{one.path}:{one.line} {size}"
 
 
 def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from haet_eval.check.standing import Rivals, rivals_among, rivals_on
 from haet_eval.check.static import look_at
 from haet_eval.cli.check_lines import (
     estimate_lines,
+    literal_lines,
     print_lines,
     print_log,
     remark_lines,
@@ -58,6 +59,7 @@ class Session:
         report = Report(submission, competition, look_at(submission, "handles" if counted else "plain"))
         self._print(submission_lines(report))
         self._print(remark_lines(report.look))
+        self._print(literal_lines(report.look))
         if not self.static and counted:
             self._take_sample(report)
         if self.full:

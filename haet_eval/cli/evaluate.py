@@ -68,8 +68,11 @@ from haet_eval.errors import ExitCode
 )
 @click.option(
     "--audit",
-    type=click.Choice(["resplit"]),
-    help="Train once more on another split of the images, and compare: finds test labels brought along.",
+    "audits",
+    multiple=True,
+    type=click.Choice(["resplit", "disguise"]),
+    help="Train once more, and compare: on another split of the images, which finds test labels that were"
+    " brought along, or on the images in disguise, which finds weights. May be given twice.",
 )
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the record as JSON.")
 def evaluate(
@@ -88,7 +91,7 @@ def evaluate(
     energy: Literal["auto", "rapl", "nvml", "estimate", "none"] | None,
     cpu_watts: float | None,
     hosts: str,
-    audit: Literal["resplit"] | None,
+    audits: tuple[Literal["resplit", "disguise"], ...],
     as_json: bool,
 ) -> ExitCode:
     """Evaluate SUBMISSION, a .zip file or a folder.
@@ -123,7 +126,8 @@ def evaluate(
         count=count,
         metering=Metering(energy, cpu_watts),
         hosts=tuple(host.strip() for host in hosts.split(",") if host.strip()),
-        split_seed=secrets.randbelow(MAX_SEED + 1) if audit else None,
+        split_seed=_drawn_seed("resplit" in audits),
+        disguise_seed=_drawn_seed("disguise" in audits),
     )
     with open_screen() as observer:
         outcome = run(request, observer)
@@ -140,3 +144,8 @@ def evaluate(
         if as_json:
             return ExitCode.ENVIRONMENT
     return outcome.record.status.verdict.exit_code
+
+
+def _drawn_seed(wanted: bool) -> int | None:
+    """Drawn at random: nobody can prepare for it."""
+    return secrets.randbelow(MAX_SEED + 1) if wanted else None

@@ -16,22 +16,27 @@ from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
 _ID_DIGITS: Final = 8
 
 _WIDE: Final = 120
-"""Columns of a terminal that has room for everything."""
+"""Columns of a terminal that has room for operations and dates."""
+
+_WIDEST: Final = 140
+"""And for the size of the source."""
 
 
 def print_leaderboard(leaderboard: Leaderboard) -> None:
     """Print a table for each pool on stdout, and one for entries without a place."""
     console = result_console()
-    wide = console.width >= _WIDE
+    wide, widest = console.width >= _WIDE, console.width >= _WIDEST
     for pool, places in by_pool(leaderboard):
-        print_table(console, _pool_table(pool, list(places), leaderboard, wide))
+        print_table(console, _pool_table(pool, list(places), leaderboard, wide, widest))
     if leaderboard.unranked:
         print_table(console, _unranked_table(leaderboard.unranked))
     if not leaderboard.ranked:
         console.print(leaderboard.nothing_ranked)
 
 
-def _pool_table(pool: Pool, places: list[Ranked], leaderboard: Leaderboard, wide: bool) -> Table:
+def _pool_table(
+    pool: Pool, places: list[Ranked], leaderboard: Leaderboard, wide: bool, widest: bool
+) -> Table:
     """Narrow terminals get no operations and no date: the complexity nearly says the former."""
     figure, leader = cost(pool.ranking), places[0].entry
     table = _table(safe(leaderboard.title(pool), "bold"))
@@ -39,6 +44,8 @@ def _pool_table(pool: Pool, places: list[Ranked], leaderboard: Leaderboard, wide
     _add_name_columns(table)
     for name in (f"{figure.name} ↓", "gap", "parameters", *(["operations"] if wide else []), "accuracy ↑"):
         table.add_column(name, justify="right", no_wrap=True)
+    if widest:
+        table.add_column("source", justify="right", no_wrap=True)
     for name in [*(["date"] if wide else []), "record"]:
         table.add_column(name, no_wrap=True)
     for place, shown in zip(places, figure.readable_all(place.entry for place in places), strict=True):
@@ -52,6 +59,7 @@ def _pool_table(pool: Pool, places: list[Ranked], leaderboard: Leaderboard, wide
             readable_count(entry.parameters),
             *([_operations(entry)] if wide else []),
             leaderboard.accuracy(entry),
+            *([readable_count(entry.source_bytes_compressed)] if widest else []),
             *([f"{entry.created_at:%Y-%m-%d}"] if wide else []),
             entry.record_id[:_ID_DIGITS],
         )

@@ -9,8 +9,8 @@ from haet_eval.reports.rows import Leaderboard, by_pool
 from haet_eval.reports.text import NOTHING, printable, readable_count
 
 _HEADER: Final = """\
-| # | Team | Submission | {} ↓ | Gap | Operations | Parameters | Accuracy ↑ | Date | Record |
-|--:|------|------------|--:|----:|-----------:|-----------:|-----------:|------|--------|"""
+| # | Team | Submission | {} ↓ | Gap | Operations | Parameters | Accuracy ↑ | Source bytes | Date | Record |
+|--:|------|------------|--:|----:|-----------:|-----------:|-----------:|-------------:|------|--------|"""
 
 _UNRANKED_HEADER: Final = """\
 | Competition | Team | Submission | Verdict | Record |
@@ -48,6 +48,7 @@ def _line(place: Ranked, figure: str, gap_to_first: str, leaderboard: Leaderboar
         readable_count(entry.operations),
         readable_count(entry.parameters),
         leaderboard.accuracy(entry),
+        readable_count(entry.source_bytes_compressed),
         f"{entry.created_at:%Y-%m-%d}",
         f"`{entry.record_id}`",
     )

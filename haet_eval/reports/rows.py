@@ -51,6 +51,7 @@ class Row:
     runner: str
     nodes: int
     charged_operations: str | None
+    source_bytes_compressed: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,7 @@ def _row(
         runner=entry.runner,
         nodes=entry.nodes,
         charged_operations=_decimal(entry.charged_operations),
+        source_bytes_compressed=entry.source_bytes_compressed,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from haet_eval.archive import ArchiveLimits, pack, pack_folder, unpack
+from haet_eval.archive import ArchiveLimits, pack, pack_compressed, pack_folder, unpack
 from haet_eval.archive.names import shown
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.submission.entrypoint import check_entrypoint
@@ -23,6 +23,7 @@ class Submission:
         sha256: of the canonical zip of `files`; the same for a folder and any zip of it.
         archive_bytes, archive_sha256: size and SHA-256 of the file that was handed in; of a folder, those of
             the zip that it was made into.
+        compressed_bytes: size of a zip of them that is compressed; within a few bytes the same everywhere.
         source_bytes: sum of the files' sizes.
     """
 
@@ -37,6 +38,7 @@ class Submission:
     sha256: str
     archive_bytes: int = field(compare=False)
     archive_sha256: str = field(compare=False)
+    compressed_bytes: int
     source_bytes: int
 
 
@@ -75,6 +77,7 @@ def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Subm
         sha256=hashlib.sha256(canonical).hexdigest(),
         archive_bytes=len(archive),
         archive_sha256=hashlib.sha256(archive).hexdigest(),
+        compressed_bytes=len(pack_compressed(files)),
         source_bytes=sum(map(len, files.values())),
     )
 

@@ -25,6 +25,8 @@ class Packed:
 def pack_submission(folder: Path, output: Path | None = None, competition: str | None = None) -> Packed:
     """Write the compressed zip of a submission; its files have the same digest on every machine.
 
+    If only a compressed one is within the limits, it is that one.
+
     Args:
         folder: the submission.
         output: the zip; None for one beside the folder, with its name. What is there is replaced.

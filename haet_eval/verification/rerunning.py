@@ -46,6 +46,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
             "Name the folder or the zip that was evaluated, unchanged.",
             code="rerun-submission",
         )
+    seeds = {audit.kind: audit.split_seed for audit in record.audits}
     request = Request(
         submission=again.submission,
         data_dir=again.data_dir,
@@ -58,7 +59,8 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         device=record.environment.device,
         runs=len(record.runs or [record]),
         count=record.native is not None and record.training is not None,
-        split_seed=record.audit.split_seed if record.audit else None,
+        split_seed=seeds.get("resplit"),
+        disguise_seed=seeds.get("disguise"),
         received_at=record.submission.received_at,
         rerun_of=record.record_id,
     )

@@ -20,6 +20,7 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "submission.sha256": "which submission it was: `haet-eval rerun` compares it",
     "submission.archive_bytes": "the size of that file",
     "submission.archive_sha256": "which file was handed in; its content has `sha256`",
+    "submission.source_bytes_compressed": "of the same files, after compression",
     "submission.received_at": "when the organizer received it",
     "rerun_of": "which record it repeated; a record that says so never ranks",
     "submission.files.path": "the sizes of the files add up to `source_bytes`",
@@ -80,6 +81,7 @@ _OF_RUNS_THAT_NEVER_BEGAN: Final[Mapping[str, str]] = {
 }
 _IF_NULL: Final[Mapping[str, str]] = {
     "audit": "whether it was audited; an audit that is there is checked",
+    "second_audit": "as above",
     "competition.awards": "how many are awarded, in records from before it was written",
 }
 

@@ -66,7 +66,7 @@ def _several_runs(folder: Path) -> Path:
 
 
 def _audited(folder: Path) -> Path:
-    return _evaluated(folder, "audited", TRAIN, split_seed=3)
+    return _evaluated(folder, "audited", TRAIN, split_seed=3, disguise_seed=4)
 
 
 def _native(folder: Path) -> Path:
@@ -118,7 +118,8 @@ WORDS = [
     ["digits", "cifar10"],
     ["digits", "haet2021", "haet2022-energy"],
     ["cpu-time", "rapl", "rapl+nvml"],
-    ["failed", "gap", "drop", "cost"],
+    ["failed", "gap", "drop", "cost", "operations"],
+    ["resplit", "disguise"],
 ]
 """Fields whose value is one of these get each of the others."""
 
@@ -149,6 +150,7 @@ FILLED: dict[str, Any] = {
     "readback_bytes": 5,
     "idle_watts": 3.5,
     "other_containers": 1,
+    "source_bytes_compressed": 700,
     "p_value": 0.5,
     "joules": 3.5,
     "trace": {"sha256": "0" * 64, "bytes": 10},
@@ -171,6 +173,7 @@ FOUND_FILLED = {
     "runs",
     "statistics",
     "audit",
+    "second_audit",
     "rank",
     "task",
     "confidence_95",
@@ -263,6 +266,8 @@ def field_of(place: Place, record: Record) -> tuple[str, Record | Run]:
             return ".".join(names[1:]), record.runs[number]
         case ("audit", "run", *_) if record.audit is not None:
             return ".".join(names[2:]), record.audit.run
+        case ("second_audit", "run", *_) if record.second_audit is not None:
+            return ".".join(names[2:]), record.second_audit.run
     return ".".join(names), record
 
 

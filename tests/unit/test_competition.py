@@ -65,7 +65,7 @@ def test_haet2021_has_the_published_rules() -> None:
     assert competition.ranking == "complexity"
     assert competition.awards == 3
     assert "http" not in competition.description
-    assert competition.limits == Limits()
+    assert competition.limits == Limits(archive_bytes=65_536)
 
 
 def test_digits_is_bounded_tighter_than_cifar() -> None:

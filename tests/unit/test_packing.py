@@ -87,8 +87,8 @@ def test_what_the_evaluator_refuses_is_refused_in_the_same_words(mine: Path, fau
 
 def test_a_competition_brings_its_own_limits(mine: Path) -> None:
     rules = write_competition(mine.with_name("rules.toml"))
-    rules.write_text(rules.read_text("utf-8") + "\n[limits]\narchive_bytes = 1000\n", "utf-8")
-    with pytest.raises(InvalidSubmission, match="larger than 1000 bytes"):
+    rules.write_text(rules.read_text("utf-8") + "\n[limits]\narchive_bytes = 700\n", "utf-8")
+    with pytest.raises(InvalidSubmission, match="larger than 700 bytes"):
         pack_submission(mine, competition=str(rules))
 
 

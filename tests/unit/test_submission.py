@@ -283,6 +283,8 @@ def test_a_folder_is_held_to_the_limits_of_its_zip(tmp_path: Path) -> None:
         load_submission(source, ArchiveLimits(archive_bytes=100))
     with pytest.raises(InvalidSubmission, match=r"the folder is larger than 4096 bytes"):
         load_submission(source, ArchiveLimits(unpacked_bytes=4096))
+    with pytest.raises(InvalidSubmission, match=r"The archive is larger than 400 bytes"):
+        load_submission(source, ArchiveLimits(archive_bytes=400))
     with pytest.raises(InvalidSubmission, match=r"more than 2 files"):
         load_submission(source, ArchiveLimits(entries=2))
 
