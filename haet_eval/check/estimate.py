@@ -1,7 +1,6 @@
 """From what a sample has shown to what the whole training will take, with the method and its error."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
@@ -11,11 +10,10 @@ from scipy.optimize import nnls
 
 from haet_eval.check.rehearsal import Moment
 from haet_eval.check.sample import Milestone, Sample
+from haet_eval.pace import advance_in
 
-_UNITS: Final = ("epoch", "step", "iteration", "iter", "batch", "round")
 _ENOUGH_SPANS: Final = 5
 _FEWEST_MOMENTS: Final = 2
-_TOTAL: Final = "{0}s", "total_{0}s", "num_{0}s", "n_{0}s", "max_{0}s", "{0}_total", "of", "total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +85,9 @@ def _basis(sample: Sample, clock: Sequence[str]) -> str:
 
 
 def _progress(milestones: Sequence[Milestone]) -> Iterator[_Progress]:
-    """Reports of how far the training is, as in `epoch=3, epochs=10` or `step="300/2400"`."""
     for milestone in milestones:
-        for unit in _UNITS:
-            found = _done_of(unit, milestone.values)
-            if found is not None and 0 < found[0] <= found[1]:
-                yield _Progress(unit, *found, milestone.operations)
-                break
+        if found := advance_in(milestone.values):
+            yield _Progress(found.unit, found.done, found.of, milestone.operations)
 
 
 def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
@@ -103,16 +97,6 @@ def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
         if not first or (one.unit == first[-1].unit and one.done > first[-1].done):
             first.append(one)
     return first
-
-
-def _done_of(unit: str, values: Mapping[str, str]) -> tuple[int, int] | None:
-    fraction = re.fullmatch(r"\s*(\d+)\s*(?:/|of)\s*(\d+)\s*", values.get(unit, ""))
-    if fraction:
-        return int(fraction[1]), int(fraction[2])
-    totals = (values.get(name.format(unit), "") for name in _TOTAL)
-    total = next((total for total in totals if total.isdecimal()), None)
-    done = values.get(unit, "")
-    return (int(done), int(total)) if total is not None and done.isdecimal() else None
 
 
 def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> OperationsEstimate:

@@ -2,8 +2,10 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
+from haet_eval.pace import Pace
 from haet_eval.progress import Observer, Silent, Tick
 from haet_eval.remote.log import OutputLog
 
@@ -14,7 +16,7 @@ class Heard:
     """An observer that passes everything on, and keeps what the submission reported and printed.
 
     A watcher that fails to write is told nothing more: no run ends for want of a display. `reached` is the
-    stage that began last.
+    stage that began last. Ticks get the pace of what the submission reports.
     """
 
     def __init__(self, observer: Observer) -> None:
@@ -22,6 +24,7 @@ class Heard:
         self.reached = "unpack"
         self.log = OutputLog()
         self.reports: deque[dict[str, str]] = deque(maxlen=KEPT_REPORTS)
+        self._pace = Pace()
 
     def of_a_run(self) -> "Heard":
         """One more hearer, of one run of several; its log is also this one's until the next."""
@@ -31,13 +34,18 @@ class Heard:
 
     def stage(self, name: str, detail: str = "") -> None:
         self.reached = name
+        self._pace = Pace()
         self._tell(lambda: self._observer.stage(name, detail))
 
     def tick(self, tick: Tick) -> None:
+        if tick.share is None:
+            share, seconds_left = self._pace.look(tick.elapsed_seconds)
+            tick = replace(tick, share=share, seconds_left=seconds_left)
         self._tell(lambda: self._observer.tick(tick))
 
     def report(self, values: Mapping[str, str]) -> None:
         self.reports.append(dict(values))
+        self._pace.report(values)
         self._tell(lambda: self._observer.report(values))
 
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:

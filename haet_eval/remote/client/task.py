@@ -35,6 +35,8 @@ class Task:
         """Show values of the running training, as in `task.report(epoch=3, loss=0.41)`.
 
         They appear on the screen and in the record. A tensor of one element is read back, and charged.
+        With the number of epochs that are over and of all of them, as in `task.report(epoch=3, epochs=10)`,
+        the screen shows the percentage that is done and about how long the rest takes.
         """
         self._tell({name: _shown(value) for name, value in values.items()})
 
