@@ -77,7 +77,7 @@ class Pace:
         self._last = elapsed_seconds, reported
 
     def _left(self, later_seconds: float, seconds: float, advance: Advance) -> float | None:
-        """Even if the running unit is overdue, those after it are left; None if there are none after it."""
+        """Even if the running unit is overdue, those after it are left; None if it is the last."""
         if self._since is None or advance.done == advance.of:
             return None
         began, done = self._since

@@ -9,7 +9,7 @@ from typing import Protocol
 class Tick:
     """A look at a running stage. Times in seconds; `budget_seconds` is None where there is none.
 
-    `operations` are those counted so far, None where none are. `share` is the part of the stage that is done
+    `operations` are those counted so far; None without a count. `share` is the part of the stage that is done
     and `seconds_left` the time that the rest may take, by what the submission reports; None if unknown.
     """
 

@@ -123,7 +123,7 @@ def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> Opera
 
 
 def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | None:
-    """Wall time of the training on this machine; None where what was computed says too little of the rest.
+    """Wall time of the training on this machine; None if the computed part does not stand for the rest.
 
     A least-squares fit of the time to operations and calls, where the training had settled. The bounds are
     what the operations alone, and the calls alone, would make of it.

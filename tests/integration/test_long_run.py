@@ -38,7 +38,7 @@ class Watching(Silent):
         self.ticks.append(tick)
 
 
-def test_a_training_that_reports_epochs_shows_what_is_done_and_what_is_left(tmp_path: Path) -> None:
+def test_a_training_that_reports_epochs_shows_its_percentage_and_the_time_left(tmp_path: Path) -> None:
     submission = write_submission(tmp_path / "mine", EPOCHS_WITH_PAUSES)
     watching = Watching()
     outcome = evaluate(

@@ -76,7 +76,7 @@ def test_an_epoch_that_takes_longer_leaves_those_after_it() -> None:
     assert pace.look(500.0) == (0.5, 10.0)
 
 
-def test_nothing_is_left_to_tell_of_a_last_epoch_that_is_overdue_or_over() -> None:
+def test_no_time_is_stated_for_a_last_epoch_that_is_overdue_or_over() -> None:
     pace = Pace()
     for epoch in (1, 2, 3):
         pace.report({"epoch": str(epoch), "epochs": "4"})
