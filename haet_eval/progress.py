@@ -20,13 +20,16 @@ def not_finite(values: Mapping[str, ReportValue]) -> tuple[str, str] | None:
 class Tick:
     """A look at a running stage. Times in seconds; `budget_seconds` is None where there is none.
 
-    `operations` are those counted so far, None where none are.
+    `operations` are those counted so far; None without a count. `share` is the part of the stage that is done
+    and `seconds_left` the time that the rest may take, by what the submission reports; None if unknown.
     """
 
     stage: str
     elapsed_seconds: float
     budget_seconds: float | None
     operations: int | None
+    share: float | None = None
+    seconds_left: float | None = None
 
 
 class Observer(Protocol):

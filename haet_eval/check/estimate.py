@@ -1,21 +1,21 @@
 """From what a sample has shown to what the whole training will take, with the method and its error."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import nnls
 
 from haet_eval.check.rehearsal import Moment
 from haet_eval.check.sample import Milestone, Sample
+from haet_eval.pace import advance_in
 
-_UNITS: Final = ("epoch", "step", "iteration", "iter", "batch", "round")
 _ENOUGH_SPANS: Final = 5
 _FEWEST_MOMENTS: Final = 2
-_TOTAL: Final = "{0}s", "total_{0}s", "num_{0}s", "n_{0}s", "max_{0}s", "{0}_total", "of", "total"
+_MOST_UNLIKE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,9 @@ def _basis(sample: Sample, clock: Sequence[str]) -> str:
 
 
 def _progress(milestones: Sequence[Milestone]) -> Iterator[_Progress]:
-    """Reports of how far the training is, as in `epoch=3, epochs=10` or `step="300/2400"`."""
     for milestone in milestones:
-        for unit in _UNITS:
-            found = _done_of(unit, milestone.values)
-            if found is not None and 0 < found[0] <= found[1]:
-                yield _Progress(unit, *found, milestone.operations)
-                break
+        if found := advance_in(milestone.values):
+            yield _Progress(found.unit, found.done, found.of, milestone.operations)
 
 
 def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
@@ -103,16 +99,6 @@ def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
         if not first or (one.unit == first[-1].unit and one.done > first[-1].done):
             first.append(one)
     return first
-
-
-def _done_of(unit: str, values: Mapping[str, str]) -> tuple[int, int] | None:
-    fraction = re.fullmatch(r"\s*(\d+)\s*(?:/|of)\s*(\d+)\s*", values.get(unit, ""))
-    if fraction:
-        return int(fraction[1]), int(fraction[2])
-    totals = (values.get(name.format(unit), "") for name in _TOTAL)
-    total = next((total for total in totals if total.isdecimal()), None)
-    done = values.get(unit, "")
-    return (int(done), int(total)) if total is not None and done.isdecimal() else None
 
 
 def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> OperationsEstimate:
@@ -137,7 +123,7 @@ def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> Opera
 
 
 def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | None:
-    """Wall time of the training on this machine; None where too little was computed.
+    """Wall time of the training on this machine; None if the computed part does not stand for the rest.
 
     A least-squares fit of the time to operations and calls, where the training had settled. The bounds are
     what the operations alone, and the calls alone, would make of it.
@@ -151,12 +137,12 @@ def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | 
     share = operations.total / max(sample.operations.total, 1)
     left = (operations.total - last.operations, sample.messages * share - last.messages)
     spans = _settled(sample.moments)
-    done = np.array([[span.operations, span.messages] for span in spans], dtype=float)
+    done = np.array([[span.operations, span.messages] for span in spans], dtype=float).reshape(-1, 2)
     seconds = np.array([span.seconds for span in spans])
     totals = done.sum(axis=0)
-    alone = [seconds.sum() / total * rest for total, rest in zip(totals, left, strict=True) if total]
-    if not alone:
+    if totals[1] < max(last.definitions, 1) or not _alike(totals, left):
         return None
+    alone = [seconds.sum() / total * rest for total, rest in zip(totals, left, strict=True) if total]
     scale = np.maximum(totals, 1)  # counts are ten orders of magnitude apart
     rates, _ = nnls(done / scale, seconds)
     fitted = float(rates / scale @ np.array(left, dtype=float))
@@ -164,10 +150,17 @@ def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | 
     return Range(*(float(last.seconds + more) for more in (fitted, *bounds)))
 
 
-def _settled(moments: Sequence[Moment]) -> list[Moment]:
-    """What was done from one moment to the next, without the slow beginning where that leaves enough.
+def _alike(done: npt.NDArray[np.float64], left: tuple[float, float]) -> bool:
+    """Whether a call had about as many operations as in the rest: setup has few, and a rate of its own."""
+    here, there = done[0] * left[1], left[0] * done[1]
+    return bool(max(here, there) <= _MOST_UNLIKE * min(here, there))
 
-    The first call of each kind waits for its answer and finds its kernel cold.
+
+def _settled(moments: Sequence[Moment]) -> list[Moment]:
+    """What was done from one moment to the next, without calls of a new kind where that leaves enough.
+
+    The first call of each kind waits for its answer and finds its kernel cold. A training that has made as
+    many settled calls as it knows kinds of them has taken about a whole step.
     """
     spans = [
         Moment(
@@ -184,7 +177,8 @@ def _settled(moments: Sequence[Moment]) -> list[Moment]:
         if moment.seconds >= moments[-1].seconds / 2
     ]
     settled = [span for span in spans if not span.definitions]
-    return next((chosen for chosen in (settled, later) if len(chosen) >= _ENOUGH_SPANS), spans)
+    enough = sum(span.messages for span in settled) >= moments[-1].definitions
+    return settled if enough or len(later) < _ENOUGH_SPANS else later
 
 
 def estimate_memory_bytes(sample: Sample) -> int | None:

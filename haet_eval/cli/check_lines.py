@@ -87,7 +87,7 @@ def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
 
 def _time(seconds: Range | None, budget_seconds: int) -> str:
     if seconds is None:
-        return "too little was computed to tell how long it takes (--seconds)"
+        return "not estimated: too little was computed, not even a whole step (--seconds computes more)"
     near = seconds.high < _NEAR * seconds.low
     bounds = "" if near else f" ({seconds.low:,.0f} to {seconds.high:,.0f})"
     over = "; too long, unless the judge's is faster" if seconds.value > budget_seconds else ""

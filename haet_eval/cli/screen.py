@@ -14,7 +14,7 @@ from rich.text import Text
 
 from haet_eval.cli.text import safe
 from haet_eval.progress import Observer, ReportValue, Tick
-from haet_eval.reports.text import printable, readable_count
+from haet_eval.reports.text import printable, readable_count, readable_duration
 
 SECONDS_BETWEEN_LINES: Final = 10.0
 """A plain log gets one line about a running stage in this time."""
@@ -127,10 +127,16 @@ class LiveScreen:
 
 
 def progress_text(tick: Tick) -> str:
-    """How far a stage is, as in `12.5 s of 600 s, 1.234×10⁹ operations`."""
+    """How far a stage is, as in `12.5 s of 600 s, 50 % done, about 12 s left, 1.234×10⁹ operations`."""
     budget = "" if tick.budget_seconds is None else f" of {tick.budget_seconds:,.0f} s"
-    counted = "" if tick.operations is None else f", {readable_count(tick.operations)} operations"
-    return f"{tick.elapsed_seconds:,.1f} s{budget}{counted}"
+    parts = [f"{tick.elapsed_seconds:,.1f} s{budget}"]
+    if tick.share is not None:
+        parts.append(f"{100 * tick.share:.0f} % done")
+    if tick.seconds_left is not None:
+        parts.append(f"about {readable_duration(tick.seconds_left)} left")
+    if tick.operations is not None:
+        parts.append(f"{readable_count(tick.operations)} operations")
+    return ", ".join(parts)
 
 
 def values_text(values: Mapping[str, ReportValue]) -> str:

@@ -91,6 +91,14 @@ def readable_seconds(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def readable_duration(seconds: float) -> str:
+    """An estimated duration, without digits that nobody can know: `45 s`, `12 min` or `3 h 20 min`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def readable_joules(joules: float | None) -> str:
     """An energy as `812.5 J`, `61.5 kJ` or `3.42 MJ`."""
     if joules is None:
