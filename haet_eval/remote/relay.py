@@ -126,13 +126,13 @@ class Relay:
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             self.link.load(batch)
+            self._stalls = self.executor.stalls
             handle = self.meter.begin_batch(batch.shape)
             self._reply(Status.OK, Batch(handle=handle, shape=batch.shape).encode())
             logits = self._expect(Predicted).logits
             self.meter.take_logits(logits or 0, len(batch), num_classes)
             labels.append(self.link.argmax(logits or 0, len(batch), num_classes))
             self.link.drop(self.meter.end_batch())
-            self._stalls = self.executor.stalls
         self._reply(Status.OK, Batch(handle=None).encode())
         return np.concatenate(labels)
 
