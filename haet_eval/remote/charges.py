@@ -7,6 +7,7 @@ from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.remote.wire import float_class
 
 NUMBER_BYTES: Final = 8
+COMPLEX_BYTES: Final = 16
 """What a scalar literal sent up, or a number learned from data, is charged."""
 
 MAX_HANDLES: Final = 1 << 20
@@ -71,7 +72,7 @@ class Charges:
     def number(self, dtype: str, raw: bytes) -> None:
         """Charge a constant of one element, once for each distinct value."""
         if (dtype, raw) not in self._numbers:
-            self.upload(NUMBER_BYTES)
+            self.upload(max(len(raw), NUMBER_BYTES))
             self._numbers.add((dtype, raw))
 
     def readback(self, count: int) -> None:

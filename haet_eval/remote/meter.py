@@ -9,6 +9,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Final, Protocol
 
 from haet_eval.counting.histogram import PHASES, Histogram
@@ -17,6 +18,7 @@ from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.remote import wire
 from haet_eval.remote.charges import (
+    COMPLEX_BYTES,
     MAX_HANDLES,
     NUMBER_BYTES,
     Budgets,
@@ -29,6 +31,7 @@ from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout
 from haet_eval.remote.inventory import inventory
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
+from haet_eval.remote.operators.call import MAX_ELEMENTS
 from haet_eval.remote.operators.validation import Refused
 from haet_eval.remote.tally import Tally
 from haet_eval.remote.template import (
@@ -48,7 +51,7 @@ _RECORDS_PER_TENSOR: Final = 64
 """An inventory costs about a record for each living tensor: this keeps it below two percent of a run."""
 MAX_READ_BYTES: Final = 32 << 20
 MAX_RECORDS: Final = 1 << 16
-_MAX_STEP: Final = 1 << 62
+_MAX_STEP: Final = 1 << 60
 _MAX_ORIGINS: Final = 1 << 10
 _MAX_REFUSED: Final = 1 << 10
 _MAX_NAME: Final = 80
@@ -332,7 +335,7 @@ class Meter:
         shape, stride = handle.layout.shape, handle.layout.stride
         if dimension >= len(shape) or not 0 <= start <= end <= shape[dimension] or step < 1:
             raise WireError("slice outside the tensor")
-        if stride[dimension] * step > _MAX_STEP:
+        if max(stride[dimension], 1) * step > _MAX_STEP:
             raise WireError("slice with a step out of range")
         shift = start * stride[dimension]
         shape = (*shape[:dimension], -(-(end - start) // step), *shape[dimension + 1 :])
@@ -372,6 +375,8 @@ class Meter:
 
     def _upload(self, payload: bytes, position: int) -> int:
         meta, raw, end = wire.decode_upload(payload, position)
+        if prod(max(size, 1) for size in meta.shape) > MAX_ELEMENTS:
+            raise WireError("an upload of a shape that no tensor may have")
         if meta.numel == 1:
             self.charges.number(meta.dtype, raw)
         else:
@@ -524,7 +529,7 @@ class Meter:
     def _learn(self, outcome: Outcome, inputs: list[Handle]) -> None:
         """A shape or a number that depends on data is a value read back."""
         if _tainted(inputs):
-            self._readback(NUMBER_BYTES * sum(1 for _ in wire.flatten(outcome.outputs)))
+            self._readback(sum(map(_told_bytes, wire.flatten(outcome.outputs))))
 
     # Data, seal and prediction.
 
@@ -565,6 +570,11 @@ class Meter:
             return self._handle(number)
         except WireError as error:
             raise broken_protocol(error) from None
+
+    def held_bytes(self, tensors: Sequence[ModelTensor]) -> int:
+        """Memory that these tensors keep: up to the last element of each, whatever lies before it."""
+        handles = [self._named(tensor.handle) for tensor in tensors]
+        return sum(size_bytes(handle.layout, handle.offset) for handle in handles)
 
     def weights(self, tensors: Sequence[ModelTensor]) -> tuple[Weight, ...]:
         """What the executor must hand out for these tensors."""
@@ -708,3 +718,8 @@ def _stored(tensor: ModelTensor, handle: Handle) -> StoredTensor:
     end = start + span_elements(layout.shape, layout.stride) * item
     real = item // 2 if layout.dtype.startswith("complex") else item
     return StoredTensor(id(handle.storage), start, end, real, tensor.role)
+
+
+def _told_bytes(value: wire.Value) -> int:
+    """Bytes of what one output tells: a shape or a number as 8, a complex number as two of them."""
+    return COMPLEX_BYTES if isinstance(value, complex) else NUMBER_BYTES

@@ -105,7 +105,7 @@ class Relay:
             SubmissionFailure: the model is too large to be kept.
         """
         weights = self.meter.weights(tensors)
-        model_bytes = sum(weight.size_bytes for weight in weights)
+        model_bytes = max(sum(weight.size_bytes for weight in weights), self.meter.held_bytes(tensors))
         if model_bytes > _MAX_WEIGHTS_BYTES:
             raise SubmissionFailure(
                 Verdict.LIMIT_MEMORY,

@@ -806,3 +806,25 @@ def test_a_long_frame_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     assert first.forward + second.forward + second.question.record == frame
     assert second.end == len(frame)
     assert next(iter(bench.meter.histogram())).total_calls == 5
+
+
+def test_a_complex_constant_is_charged_for_both_of_its_parts() -> None:
+    bench = Bench()
+    meta = TensorMeta((), (), 0, "complex128")
+    bench.send(wire.encode_upload(meta, bytes(range(16))))
+    assert bench.meter.charges.upload_bytes == 16
+
+
+def test_a_complex_number_that_depends_on_data_is_charged_for_both_of_its_parts() -> None:
+    bench = Bench()
+    images = bench.as_float(bench.images, 8)
+    before = bench.meter.charges.readback_bytes
+    question = bench.ask(frames.define("aten._local_scalar_dense.default", {"self": TENSOR}, (images,)))
+    bench.meter.answer(question, wire.encode_outcome(wire.Outcome((1j,), ())))
+    assert bench.meter.charges.readback_bytes - before == 16
+
+
+def test_an_upload_of_a_shape_that_no_tensor_may_have_breaks_the_protocol() -> None:
+    meta = TensorMeta((2**40, 2**40, 0), (0, 0, 1), 0, "float32")
+    with pytest.raises(WireError):
+        Bench().meter.accept(wire.encode_upload(meta, b""))
