@@ -14,6 +14,8 @@ class ExitCode(IntEnum):
     INVALID_SUBMISSION = 3
     ENVIRONMENT = 4
     LIMIT = 5
+    NOT_FINISHED = 6
+    """A check has run out of time: it found nothing, and cannot promise that there is nothing."""
     INTERRUPTED = 130
 
 

@@ -23,13 +23,14 @@ class OperationsEstimate:
     """Operations of the training, `low` to `high`. `basis` says how they were found, in a sentence.
 
     `method`: `computed` to the end; `counted` to the end, with the later calls not computed; `extrapolated`
-    from reported progress; `lower_bound` where nothing tells how far the training had come.
+    from reported progress; `lower_bound` if nothing shows how far the training had come; `cannot_tell` if a
+    value that was made up decides. `high` is None if nothing bounds the operations from above.
     """
 
     total: int
     low: int
-    high: int
-    method: Literal["computed", "counted", "extrapolated", "lower_bound"]
+    high: int | None
+    method: Literal["computed", "counted", "extrapolated", "lower_bound", "cannot_tell"]
     basis: str
 
 
@@ -58,14 +59,20 @@ def estimate_operations(sample: Sample, clock: Sequence[str] = ()) -> Operations
     counted = sample.operations.total
     if sample.finished and sample.computed:
         return OperationsEstimate(counted, counted, counted, "computed", "exact: it was computed to its end")
+    if sample.decides or sample.doubt or (sample.made_up.shapes and sample.range is None):
+        return _cannot_tell(sample, counted)
+    if sample.range is not None:
+        low, high = min(counted, sample.range[0]), max(counted, sample.range[1])
+        return OperationsEstimate(counted, low, high, "counted", _sizes(sample))
     if sample.finished:
         return OperationsEstimate(counted, counted, counted, "counted", _basis(sample, clock))
     progress = _advances(_progress(sample.milestones))
     if len(progress) < 2:
+        sure = sample.computed_operations if sample.made_up else counted
         return OperationsEstimate(
-            counted,
-            counted,
-            counted,
+            sure,
+            sure,
+            None,
             "lower_bound",
             f"a lower bound: counting ended {sample.stopped}; with task.report(epoch=…, epochs=…) in the code"
             " the rest is estimated",
@@ -73,14 +80,36 @@ def estimate_operations(sample: Sample, clock: Sequence[str] = ()) -> Operations
     return _extrapolate(progress, counted, sample.stopped)
 
 
+def _cannot_tell(sample: Sample, counted: int) -> OperationsEstimate:
+    """So much is certain: what was computed. What was counted rests on something that was made up."""
+    low = sample.computed_operations
+    longer = "compute for longer: --seconds, --within"
+    if sample.decides:
+        lines = ", ".join(sample.decides[:3])
+        why = f"the code decides at {lines} by values that were not computed"
+    elif sample.made_up.shapes and not sample.doubt:
+        why = f"{sample.made_up.shapes:,} shapes depend on values that were not computed"
+    else:
+        why = "the run ended early, perhaps by a value that was not computed"
+    if sample.finished:
+        basis = f"cannot tell: {why}; {counted:,} if it goes on as in the part that was computed; {longer}"
+        return OperationsEstimate(counted, low, None, "cannot_tell", basis)
+    return OperationsEstimate(low, low, None, "cannot_tell", f"cannot tell: {why}; {longer}")
+
+
+def _sizes(sample: Sample) -> str:
+    return (
+        f"computed for {sample.computed_seconds:.0f} s, then counted to its end without computing;"
+        f" {sample.made_up.shapes:,} shapes depended on data: the range is that of the smallest and the"
+        " largest that the same calls had returned, or of nothing and everything if they had not been made"
+    )
+
+
 def _basis(sample: Sample, clock: Sequence[str]) -> str:
     how = f"computed for {sample.computed_seconds:.0f} s, then counted to its end without computing"
-    made_up = sample.made_up
-    if made_up.shapes:
-        return f"{how}; {made_up.shapes:,} shapes depended on data, and are the last ones seen, in turn"
     doubts = []
-    if made_up.values:
-        doubts.append(f"decides by one of the {made_up.values:,} values that it read there")
+    if sample.made_up.values:
+        doubts.append(f"decides by one of the {sample.made_up.values:,} values that it read there")
     if clock:
         doubts.append(f"decides by the clock ({', '.join(clock[:3])})")
     return f"{how}: exact" + (f", unless the code {' or '.join(doubts)}" if doubts else "")

@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.text import Text
 
-from haet_eval.check.estimate import Range
+from haet_eval.check.estimate import OperationsEstimate, Range
 from haet_eval.check.report import Estimates, Report
 from haet_eval.check.standing import Standing
 from haet_eval.check.static import Look
@@ -69,12 +69,13 @@ def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
     estimates, budgets = report.estimates, report.budgets
     operations = estimates.operations
     at_least = "at least " if operations.method == "lower_bound" else ""
-    if estimates.complexity is not None:
+    if operations.method == "cannot_tell":
+        yield "+ operations", f"cannot tell; at least {readable_count(operations.low)}"
+    elif estimates.complexity is not None:
         yield "complexity", f"{at_least}{readable_count(estimates.complexity)}"
         yield "= parameters", readable_count(estimates.parameters)
-    spread = f" ({readable_count(operations.low)} to {readable_count(operations.high)})"
-    shown = "" if operations.low == operations.high else spread
-    yield "+ operations", f"{at_least}{readable_count(operations.total)}{shown}"
+    if operations.method != "cannot_tell":
+        yield "+ operations", f"{at_least}{readable_count(operations.total)}{_spread(operations)}"
     yield "", operations.basis
     if estimates.charged_operations:
         yield "+ prediction", f"{readable_count(estimates.charged_operations)} above the free ones"
@@ -83,6 +84,12 @@ def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "training", _time(estimates.seconds, budgets.wall_seconds)
     if estimates.memory_bytes is not None:
         yield "memory", _memory(estimates.memory_bytes, budgets.memory_bytes)
+
+
+def _spread(operations: OperationsEstimate) -> str:
+    if operations.high is None or operations.low == operations.high:
+        return ""
+    return f" ({readable_count(operations.low)} to {readable_count(operations.high)})"
 
 
 def _time(seconds: Range | None, budget_seconds: int) -> str:
@@ -149,7 +156,10 @@ def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
         if report.competition.runner == "native":
             yield "", f"{report.competition.name} is measured and not counted: --full measures it."
         return
-    if report.verdict is None:
+    if report.unfinished:
+        yield "verdict", "not finished"
+        yield "reason", report.unfinished
+    elif report.verdict is None:
         yield "verdict", "nothing stands in the way" + ("" if _is_scored(report) else "; accuracy not judged")
     else:
         yield "verdict", report.verdict.value

@@ -15,11 +15,13 @@ from haet_eval.remote.messages import (
     Argmax,
     Drop,
     Load,
+    MemoryTold,
     ModelTensor,
     Seal,
     Start,
     Started,
     TakeInventory,
+    TellMemory,
     WeightsFollow,
 )
 from haet_eval.remote.meter import Question
@@ -30,7 +32,7 @@ REASON_BYTES: Final = 2000
 _BLOCK_BYTES: Final = 4 << 20
 _INVENTORIES_AHEAD: Final = 16
 
-_Answer = TypeVar("_Answer", Started, WeightsFollow)
+_Answer = TypeVar("_Answer", Started, MemoryTold, WeightsFollow)
 
 
 class ExecutorLost(Exception):
@@ -111,7 +113,7 @@ class ExecutorLink:
 
     def _next_answer(self) -> tuple[Status, bytes]:
         _, payload = self._receive()
-        if not payload or payload[0] > max(Status):
+        if not payload or payload[0] > Status.MISMATCH:
             raise EnvironmentProblem("The executor sent an answer without a status.", code="executor-answer")
         return Status(payload[0]), payload[1:]
 
@@ -125,6 +127,11 @@ class ExecutorLink:
         except ValueError as error:
             raise failed(Status.MISMATCH, f"Tensor mismatch: of the weights, {error}.".encode()) from None
         return Sealed(handed_out, facts.peak_memory_bytes)
+
+    def tell_memory(self) -> int:
+        """The most memory that it has taken so far, in bytes."""
+        self._command(TellMemory().encode())
+        return self._message(MemoryTold).peak_memory_bytes
 
     def argmax(self, handle: int, count: int, num_classes: int) -> npt.NDArray[np.int64]:
         """The class with the greatest logit for each of `count` images, [count]; -1 if all are NaN."""

@@ -1,6 +1,6 @@
 """The JSON messages beside the stream: small, rare, and checked field by field."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -49,6 +49,13 @@ class Report(Message):
         | Annotated[float, Field(allow_inf_nan=False)]
         | Annotated[Text, Field(max_length=REPORT_TEXT + 1)],
     ] = Field(max_length=REPORT_VALUES + 1)
+
+
+class Decided(Message):
+    """To the check: the submission's code decides, at this line, by a value that the check made up."""
+
+    kind: Literal["decided"] = "decided"
+    place: str = Field(max_length=_SHORT)
 
 
 class ModelTensor(Message):
@@ -152,6 +159,18 @@ class Drop(Message):
     handles: tuple[int, ...]
 
 
+class TellMemory(Message):
+    """To the executor: answer with the most memory that it has taken so far."""
+
+    kind: Literal["memory"] = "memory"
+
+
+class MemoryTold(Message):
+    """From the executor, in answer to TellMemory."""
+
+    peak_memory_bytes: int = Field(ge=0)
+
+
 class Started(Message):
     """From the executor, in answer to Start."""
 
@@ -166,13 +185,15 @@ class WeightsFollow(Message):
     peak_memory_bytes: int = Field(ge=0)
 
 
-FromSubmission = Annotated[Ready | Report | Returned | Failed | Predicted, Field(discriminator="kind")]
-ToExecutor = Annotated[Start | Load | Seal | TakeInventory | Argmax | Drop, Field(discriminator="kind")]
-_FROM_SUBMISSION: TypeAdapter[Ready | Report | Returned | Failed | Predicted] = TypeAdapter(FromSubmission)
-_TO_EXECUTOR: TypeAdapter[Start | Load | Seal | TakeInventory | Argmax | Drop] = TypeAdapter(ToExecutor)
+FromSubmission: TypeAlias = Ready | Report | Decided | Returned | Failed | Predicted
+ToExecutor: TypeAlias = Start | Load | Seal | TakeInventory | TellMemory | Argmax | Drop
+_FROM_SUBMISSION: TypeAdapter[FromSubmission] = TypeAdapter(
+    Annotated[FromSubmission, Field(discriminator="kind")]
+)
+_TO_EXECUTOR: TypeAdapter[ToExecutor] = TypeAdapter(Annotated[ToExecutor, Field(discriminator="kind")])
 
 
-def from_submission(payload: bytes) -> Ready | Report | Returned | Failed | Predicted:
+def from_submission(payload: bytes) -> FromSubmission:
     """Decode what a submission said.
 
     Raises:
@@ -196,6 +217,6 @@ def decode_untrusted(kinds: TypeAdapter[_Kind], payload: bytes) -> _Kind:
         raise WireError(f"a control message that breaks its schema: {said[:_SHORT]}") from None
 
 
-def to_executor(payload: bytes) -> Start | Load | Seal | TakeInventory | Argmax | Drop:
+def to_executor(payload: bytes) -> ToExecutor:
     """Decode what the host asks of the executor."""
     return _TO_EXECUTOR.validate_json(payload)

@@ -7,7 +7,8 @@ from a trace.
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from math import prod
 from typing import Final, Protocol
@@ -666,6 +667,21 @@ class Meter:
             WireError: it does not exist.
         """
         return self._handle(number).meta
+
+    @property
+    def living(self) -> Mapping[int, Handle]:
+        """The tensors that live, by number."""
+        return self._handles.living
+
+    @property
+    def templates(self) -> Sequence[Template]:
+        """The calls that were settled, in order."""
+        return self._templates
+
+    @property
+    def generators(self) -> Generators:
+        """A copy of what is known of the random generators."""
+        return deepcopy(self._generators)
 
     @property
     def next_handle(self) -> int:

@@ -20,6 +20,7 @@ from haet_eval.remote.executor_link import (
 from haet_eval.remote.log import OutputLog
 from haet_eval.remote.messages import (
     Batch,
+    Decided,
     Failed,
     Job,
     ModelTensor,
@@ -50,7 +51,8 @@ class Relay:
     """Runs one evaluation over two connections.
 
     `watch` is called a few times a second; it raises to end the run. `report` receives what the submission
-    told through `task.report`. What goes to the executor goes through `link`.
+    told through `task.report`, `decided` the lines where its code decides by values that the check made up.
+    What goes to the executor goes through `link`.
     """
 
     submission: Connection
@@ -59,6 +61,7 @@ class Relay:
     watch: Callable[[], None]
     report: Callable[[Mapping[str, ReportValue]], None]
     output_bytes: int
+    decided: Callable[[str], None] = lambda _: None
     log: OutputLog = field(default_factory=OutputLog)
     link: ExecutorLink = field(init=False)
     _watched: float = 0.0
@@ -168,6 +171,8 @@ class Relay:
                 message = from_submission(payload)
                 if isinstance(message, Report):
                     self.report(message.values)
+                elif isinstance(message, Decided):
+                    self.decided(message.place)
                 elif isinstance(message, Failed):
                     self._take_failure(message)
                 else:
@@ -220,7 +225,7 @@ class Relay:
         if status in (Status.FATAL, Status.MISMATCH):
             self._end(failed(status, body))
         try:
-            if status is Status.OK:
+            if status in (Status.OK, Status.MADE_UP):
                 self.meter.answer(question, body)
             else:
                 self.meter.refuse(question)

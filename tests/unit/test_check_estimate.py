@@ -33,9 +33,26 @@ def test_what_was_counted_to_its_end_is_exact_but_for_what_was_made_up() -> None
     sample.made_up = MadeUp(values=3)
     assert "decides by one of the 3 values" in estimate_operations(sample).basis
     assert "decides by the clock (a.py:1)" in estimate_operations(sample, ["a.py:1"]).basis
-    sample.made_up = MadeUp(shapes=2)
-    assert "2 shapes depended on data" in estimate_operations(sample).basis
-    assert "exact" not in estimate_operations(sample).basis
+    sample.made_up, sample.range = MadeUp(shapes=2), (90, 120)
+    found = estimate_operations(sample)
+    assert "2 shapes depended on data" in found.basis
+    assert (found.low, found.total, found.high) == (90, 100, 120)
+
+
+def test_what_a_made_up_value_decides_is_not_promised() -> None:
+    sample = Sample(operations=counted(100), decides=["a.py:7"], made_up=MadeUp(values=1))
+    sample.computed, sample.computed_operations, sample.stopped = False, 40, "after 5 s"
+    found = estimate_operations(sample)
+    assert (found.method, found.low, found.high) == ("cannot_tell", 40, None)
+    assert "a.py:7" in found.basis
+    sample.finished = True
+    assert "100 if it goes on" in estimate_operations(sample).basis
+
+
+def test_a_lower_bound_rests_on_nothing_that_was_made_up() -> None:
+    sample = Sample(operations=counted(100), made_up=MadeUp(values=1), computed=False)
+    sample.computed_operations, sample.stopped = 40, "after 5 s"
+    assert estimate_operations(sample).total == 40
 
 
 @given(

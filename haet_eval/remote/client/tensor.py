@@ -11,6 +11,7 @@ from torch.utils._mode_utils import no_dispatch
 
 from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
+from haet_eval.remote.client.made_up import Decisions, marked
 from haet_eval.remote.handles import intern_layout
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ _CPU = torch.device("cpu")
 _numbers = count(1)
 _wrap: Any = torch.Tensor._make_wrapper_subclass
 _data: Any = torch.Tensor.data
+_item: Any = torch.Tensor.item
+_bool: Any = torch.Tensor.__bool__
+_index: Any = torch.Tensor.__index__
+_float: Any = torch.Tensor.__float__
+_int: Any = torch.Tensor.__int__
 
 
 class Handle:
@@ -68,7 +74,45 @@ class RemoteTensor(torch.Tensor):
 
     def tolist(self) -> Any:
         """The values, read back from the executor."""
-        return self._value().tolist()
+        value = self._value().tolist()
+        return self._marked(value) if self.dispatcher.link.made_up else value
+
+    def item(self) -> Any:
+        """The value of a tensor of one element, read back from the executor."""
+        value = _item(self)
+        return self._marked(value) if self.dispatcher.link.made_up else value
+
+    def __bool__(self) -> bool:
+        value: bool = _bool(self)
+        if self.dispatcher.link.made_up:
+            Decisions.current.decide()
+        return value
+
+    def __index__(self) -> int:
+        value: int = _index(self)
+        if self.dispatcher.link.made_up:
+            Decisions.current.decide()
+        return value
+
+    def __float__(self) -> float:
+        value: float = _float(self)
+        if self.dispatcher.link.made_up:
+            Decisions.current.read()
+        return value
+
+    def __int__(self) -> int:
+        value: int = _int(self)
+        if self.dispatcher.link.made_up:
+            Decisions.current.read()
+        return value
+
+    def _marked(self, value: Any) -> Any:
+        """A value that the check made up, marked as such."""
+        if self.dtype is torch.bool:
+            Decisions.current.decide()
+        else:
+            Decisions.current.read()
+        return marked(value)
 
     def _value(self) -> torch.Tensor:
         return self.dispatcher.fetch(self)

@@ -31,7 +31,17 @@ from haet_eval.remote.executor.outcome import (
 )
 from haet_eval.remote.handles import size_bytes
 from haet_eval.remote.inventory import inventory
-from haet_eval.remote.messages import Argmax, Drop, Load, Seal, Start, TakeInventory, to_executor
+from haet_eval.remote.messages import (
+    Argmax,
+    Drop,
+    Load,
+    MemoryTold,
+    Seal,
+    Start,
+    TakeInventory,
+    TellMemory,
+    to_executor,
+)
 from haet_eval.remote.operators.call import MAX_ELEMENTS
 from haet_eval.remote.wire import Channel, Code, Status
 
@@ -122,6 +132,8 @@ class Executor:
                 self._seal(seal)
             case TakeInventory():
                 self._take_inventory()
+            case TellMemory():
+                self._answer(MemoryTold(peak_memory_bytes=self._peak_memory_bytes()).encode())
             case Argmax() as argmax:
                 self._argmax(argmax.handle)
             case Drop() as drop:
