@@ -1,6 +1,7 @@
 """What follows from the runs of a confirmation, who is examined next, and what document and page show."""
 
 from dataclasses import replace
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def test_operations_that_differ_in_disguise_are_reported_alone() -> None:
 def test_a_forged_record_does_not_keep_the_true_one_from_being_examined() -> None:
     true, other = make_record(), make_record(name="other", training=make_training(2 * 10**17))
     forged = make_record(training=make_training(10**10))
+    forged = forged.model_copy(update={"created_at": true.created_at - timedelta(days=1)})
     (podium,) = podiums(map(summarize, [true, other, forged]), RULES, "docker")
     first, second, third = podium.entries
     assert [entry.record_id for entry in podium.entries] == [

@@ -35,6 +35,9 @@ def test_what_a_record_says_of_its_rules_is_compared_with_them(
         ranking=rules.ranking,
         accuracy_intervals=rules.accuracy_intervals,
         awards=rules.awards,
+        judging_digest=rules.judging_digest("cifar10"),
+        counts=rules.runs.counts,
+        entries_per_team=rules.entries_per_team,
     )
     record = make_record().model_copy(update={"competition": stated.model_copy(update=changes)})
     sources = Sources(Store(tmp_path), tmp_path)
