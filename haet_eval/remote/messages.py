@@ -2,7 +2,15 @@
 
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from haet_eval.remote.wire import TRACE_VERSION, WireError
 
@@ -71,6 +79,15 @@ class Returned(Message):
 
     kind: Literal["returned"] = "returned"
     tensors: tuple[ModelTensor, ...] = Field(max_length=100_000)
+
+    @field_validator("tensors")
+    @classmethod
+    def _have_names_of_their_own(cls, tensors: tuple[ModelTensor, ...]) -> tuple[ModelTensor, ...]:
+        """The file of the weights has one tensor for each name, and keeps one name for itself."""
+        names = [tensor.name for tensor in tensors]
+        if len(set(names)) < len(names) or "__metadata__" in names:
+            raise ValueError("two tensors of one name, or a name that safetensors keeps for itself")
+        return tensors
 
 
 class Failed(Message):

@@ -11,6 +11,7 @@ from haet_eval.counting.prices.literals import multiplies
 from haet_eval.counting.prices.pointwise import broadcast_elements, is_complex
 from haet_eval.counting.prices.table import overloads, price
 from haet_eval.counting.signature import Signature, TensorMeta
+from haet_eval.counting.standard import current
 
 _FUNCTION = ".default .out"
 _IN_PLACE = ".default .out _.default"
@@ -71,7 +72,9 @@ def _indexed_elements(s: Signature) -> int:
     kept = prod(shape[axis] for axis in skipped) * prod(shape[indexed + len(skipped) :])
     numbers = [index for index in s.tensors("indices") if not _is_mask(index)]
     told = any(index.shape[-1:] not in ((), (1,)) for index in numbers)
-    found = 1 if told else min((mask.numel for mask in masks), default=1)
+    # What a mask of one element finds is repeated for all that the others find; version 1 forgot that.
+    sizes = [mask.numel for mask in masks if mask.numel != 1 or current() == 1]
+    found = 1 if told else min(sizes, default=1)
     return kept * broadcast_elements(numbers) * found
 
 

@@ -4,6 +4,7 @@ The kernels of a GPU check these values themselves, so nothing is done there.
 """
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any, Final, TypeAlias
 
 import torch
@@ -51,6 +52,15 @@ def _label_numbers(arguments: Mapping[str, Any]) -> None:
 
 def _embedded(arguments: Mapping[str, Any]) -> None:
     _require(_within(arguments["indices"], 0, arguments["num_weights"]), "indices")
+
+
+def _chosen(dimensions: int) -> Guard:
+    """Places in a plane that pooling has chosen. A window all in the padding chooses one outside of it."""
+
+    def check(arguments: Mapping[str, Any]) -> None:
+        _require(_within(arguments["indices"], 0, prod(arguments["self"].shape[-dimensions:])), "indices")
+
+    return check
 
 
 def _pivots(arguments: Mapping[str, Any]) -> None:
@@ -106,6 +116,10 @@ _GUARDS: Final[dict[str, Guard]] = {
     "multi_margin_loss_backward": _class_numbers,
     "multilabel_margin_loss_backward": _label_numbers,
     "embedding_dense_backward": _embedded,
+    "adaptive_max_pool2d_backward": _chosen(2),
+    "adaptive_max_pool3d_backward": _chosen(3),
+    "max_pool2d_with_indices_backward": _chosen(2),
+    "max_pool3d_with_indices_backward": _chosen(3),
     "linalg_lu_solve": _pivots,
     "grid_sampler_2d_backward": _grid,
     "grid_sampler_3d_backward": _grid,

@@ -1,8 +1,11 @@
 """Data-dependent reads and writes."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
 from tests.oracle import indexing as oracle
@@ -206,3 +209,37 @@ def test_histograms(length: int) -> None:
     assert operations(lambda: torch.histc(values, 3, 0, 2)) == given_range
     assert operations(lambda: torch.histc(values, 3)) == automatic
     assert operations(lambda: torch.histogram(values, 3, range=(0.0, 2.0))) == given_range
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=2, max_size=3),
+    kinds=st.lists(st.sampled_from(["mask", "number", "one", "none"]), min_size=1, max_size=3),
+)
+def test_accumulating_costs_two_for_each_element_that_the_indices_reach(
+    sizes: list[int], kinds: list[str]
+) -> None:
+    """All masks are full; one of a single element is repeated for what the others find."""
+    table = torch.zeros(sizes)
+    made: dict[str, Callable[[int], torch.Tensor | None]] = {
+        "mask": lambda size: torch.ones(size, dtype=torch.bool),
+        "number": lambda _: torch.zeros(2, 1, dtype=torch.long),
+        "one": lambda _: torch.zeros((), dtype=torch.long),
+        "none": lambda _: None,
+    }
+    indices = [made[kind](size) for kind, size in zip(kinds, sizes, strict=False)]
+    assume(any(index is not None for index in indices))
+    try:
+        reached = torch.ops.aten.index.Tensor(table, indices)
+    except (IndexError, RuntimeError):
+        assume(False)  # masks that find different numbers of elements
+    values = torch.ones_like(reached)
+    price = operations(lambda: torch.ops.aten.index_put(table, indices, values, True))
+    assert price >= 2 * reached.numel()
+
+
+def test_a_mask_of_one_element_is_repeated_for_what_another_finds() -> None:
+    one, many = torch.ones(1, dtype=torch.bool), torch.ones(50, dtype=torch.bool)
+    table, values = torch.zeros(1, 50, 7), torch.ones(50, 7)
+    price = operations(lambda: torch.ops.aten.index_put(table, [one, many], values, True))
+    assert price >= 2 * 50 * 7
