@@ -255,7 +255,7 @@ NONSENSE = {
     "too few labels": {"argmax": ok(bytes(24))},
     "half a label": {"argmax": ok(bytes(31))},
     "a label that no class has": {"argmax": ok(struct.pack("<4q", 0, 1, 2, 10))},
-    "a negative label": {"argmax": ok(struct.pack("<4q", 0, 1, 2, -1))},
+    "a label below that of an image without a number": {"argmax": ok(struct.pack("<4q", 0, 1, 2, -2))},
 }
 
 

@@ -140,7 +140,7 @@ def written_positions(definition: Definition, operator: Any) -> tuple[int, ...]:
 
 
 def positions_of(inputs: Sequence[torch.Tensor], written: Sequence[int]) -> dict[int, int]:
-    """The position of each input, by its identity; the written one if it is given twice: `add(x, y, out=x)`."""
+    """The position of each input, by its identity; the written one if given twice: `add(x, y, out=x)`."""
     places = (*written, *range(len(inputs)))
     return {id(inputs[place]): place for place in reversed(places)}
 
