@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import torch
 
-from haet_eval.progress import ReportValue
 from haet_eval.remote.messages import REPORT_NAME, REPORT_TEXT, REPORT_VALUES
 
 _EXACT_IN_JSON: Final = 2**53
@@ -32,7 +31,7 @@ class Task:
     seed: int
     device: torch.device
     time_budget_seconds: float
-    _tell: Callable[[dict[str, ReportValue]], None] = field(repr=False, default=lambda _: None)
+    _tell: Callable[[dict[str, int | float | str]], None] = field(repr=False, default=lambda _: None)
     _keep: Callable[[torch.nn.Module], None] = field(repr=False, default=lambda _: None)
 
     def report(self, **values: Any) -> None:
@@ -57,14 +56,14 @@ class Task:
         self._keep(model)
 
 
-def _fitted(values: dict[str, Any]) -> dict[str, ReportValue]:
+def _fitted(values: dict[str, Any]) -> dict[str, int | float | str]:
     """The values as they are sent: within the limits, with a note of how many were left out."""
     fitted = {_cut(name, REPORT_NAME): _shown(values[name]) for name in list(values)[:REPORT_VALUES]}
     left_out = len(values) - len(fitted)
     return fitted | ({"…": f"{left_out:,} more values"} if left_out else {})
 
 
-def _shown(value: Any) -> ReportValue:
+def _shown(value: Any) -> int | float | str:
     number = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
     if isinstance(number, float) and math.isfinite(number):
         return float(number)
