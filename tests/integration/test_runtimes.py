@@ -93,7 +93,15 @@ def test_only_listed_variables_reach_a_worker(start: Start, monkeypatch: pytest.
     assert variables["OMP_NUM_THREADS"] == "1"
     assert set(variables) <= {
         *("HOME", "HOSTNAME", "LANG", "LC_ALL"),
-        *("OMP_NUM_THREADS", "PATH", "PWD", "TMPDIR", "TZ"),
+        *(
+            "OMP_NUM_THREADS",
+            "PATH",
+            "PWD",
+            "PYTHONHASHSEED",
+            "TMPDIR",
+            "TORCH_DEVICE_BACKEND_AUTOLOAD",
+            "TZ",
+        ),
     }
 
 
