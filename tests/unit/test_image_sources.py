@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from haet_eval.runtimes.image_files import build_context
 
 WORKERS = ["haet_eval.remote.client.job", "haet_eval.remote.executor.executor", "haet_eval.native.worker"]
