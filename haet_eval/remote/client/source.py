@@ -13,6 +13,8 @@ from haet_eval.remote.client.link import RemoteError
 
 _MAX_TEXT = 20_000
 _THERE_ARE = "beside the submission's own there are torch, torchvision, numpy, PIL and Python's"
+_WITHOUT_DATA = "its data is not allocated yet"
+"""What PyTorch raises if its own code reaches for the memory of a handle, as torch.FloatTensor does."""
 _NO_NETWORK = "the sandbox has no network, and all that is needed must be in the submission"
 _ADVICE = {
     "EOFError": "nobody is there to answer",
@@ -85,6 +87,11 @@ def explain(error: BaseException, folder: Path) -> tuple[str, str]:
 def _said(error: BaseException) -> str:
     if isinstance(error, RemoteError):
         return str(error)
+    if _WITHOUT_DATA in str(error):
+        return (
+            f"{type(error).__name__}: a tensor of the task has its data in the executor;"
+            " join tensors with torch.stack or torch.cat, and read single values with .item()"
+        )
     said = f"{type(error).__name__}: {error}".removesuffix(": ")
     advice = _ADVICE.get(type(error).__name__)
     return f"{said}; {advice}" if advice else said
