@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from haet_eval.counting.costs import CallCost, call_costs, price_family
+from haet_eval.counting.costs import CallCost, call_costs
 from haet_eval.counting.histogram import Histogram
-from haet_eval.counting.prices.table import formula
+from haet_eval.counting.prices.table import family, formula
 from haet_eval.counting.standard import nearest, under
 from haet_eval.record import Operations, OperatorCost, Record
 
@@ -90,7 +90,7 @@ def _broken_down(record: Record, operations: Operations, histogram: Histogram | 
 def _operator(line: OperatorCost, whole: int) -> OperatorShare:
     name = line.operator
     share = _share(line.operations, whole)
-    return OperatorShare(name, price_family(name), formula(name), line.calls, line.operations, share)
+    return OperatorShare(name, family(name), formula(name), line.calls, line.operations, share)
 
 
 def _families(operators: Iterable[OperatorShare], whole: int) -> list[FamilyShare]:
@@ -98,10 +98,10 @@ def _families(operators: Iterable[OperatorShare], whole: int) -> list[FamilyShar
     for line in operators:
         members[line.family or ""].append(line)
     families = []
-    for family, lines in members.items():
+    for one, lines in members.items():
         operations = sum(line.operations for line in lines)
         calls = sum(line.calls for line in lines)
-        families.append(FamilyShare(family, calls, operations, _share(operations, whole)))
+        families.append(FamilyShare(one, calls, operations, _share(operations, whole)))
     return sorted(families, key=lambda line: (-line.operations, line.family))
 
 

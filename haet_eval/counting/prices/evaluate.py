@@ -1,6 +1,7 @@
 """The price of one call."""
 
 from haet_eval.counting.prices.table import NoPrice, lookup
+from haet_eval.counting.prices.width import by_width
 from haet_eval.counting.signature import Signature, tensors_in
 from haet_eval.counting.standard import current
 
@@ -31,6 +32,7 @@ def price_of(signature: Signature) -> int | None:
     if current() > 1 and computes_nothing(signature):
         return 0
     try:
-        return price(signature)
+        operations = price(signature)
+        return operations if current() == 1 else by_width(signature, operations)
     except NoPrice:
         return None

@@ -11,7 +11,9 @@ from haet_eval.counting.prices import (  # noqa: F401  (bound before they are lo
 )
 from haet_eval.counting.prices.reductions import norm_operations
 from haet_eval.counting.prices.table import Price, formula, lookup, overloads, price
+from haet_eval.counting.prices.width import OVER_LISTS, by_width
 from haet_eval.counting.signature import Argument, Signature, tensors_in
+from haet_eval.counting.standard import current
 
 _UNARY = (
     "abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 neg "
@@ -63,7 +65,10 @@ def _over_list(operator: str, names: Mapping[str, str]) -> Price:
         raise KeyError(operator)
 
     def over_list(signature: Signature) -> int:
-        return sum(single(one) for one in _singles(signature, operator, names))
+        singles = _singles(signature, operator, names)
+        if current() == 1:
+            return sum(map(single, singles))
+        return sum(by_width(one, single(one)) for one in singles)
 
     over_list.__doc__ = f"For each tensor of the list: {formula(operator)}"
     return over_list
@@ -80,7 +85,9 @@ def _variants(operator: str, suffix: str) -> Iterator[str]:
 
 for _operators, _suffix, _single, _names in LISTS:
     for _operator in _operators.split():
-        price(*_variants(_operator, _suffix))(_over_list(_single.format(_operator), _names))
+        _overloads = tuple(_variants(_operator, _suffix))
+        price(*_overloads)(_over_list(_single.format(_operator), _names))
+        OVER_LISTS.update(_overloads)
 
 
 @price("aten._foreach_pow.ScalarAndTensor")

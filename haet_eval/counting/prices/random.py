@@ -8,8 +8,7 @@ from haet_eval.counting.prices.sorting import selection_comparisons
 from haet_eval.counting.prices.table import overloads, price
 from haet_eval.counting.signature import Signature, TensorMeta
 
-
-@price(
+DRAWS = (
     *overloads(
         "_standard_gamma binomial cauchy exponential geometric log_normal poisson uniform",
         ".default .out",
@@ -32,6 +31,10 @@ from haet_eval.counting.signature import Signature, TensorMeta
     *overloads("random", ".default .from .from_out .out .to .to_out"),
     *overloads("random_", ".default .from .to"),
 )
+"""Operators that draw numbers from a distribution whose parameters are numbers, or that have its shape."""
+
+
+@price(*DRAWS)
 def _draws(s: Signature) -> int:
     """One per number drawn; a complex number is two."""
     return real_scalars(s.out)

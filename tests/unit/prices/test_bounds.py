@@ -23,7 +23,8 @@ from tests.unit.prices.sweep import swept
 
 INSTRUCTIONS_AT_LEAST: Final = 20_000
 """Euclid's algorithm takes up to sixty steps for numbers of 40 bits, some of them for each axis."""
-INSTRUCTIONS_EACH: Final = 200
+INSTRUCTIONS_EACH: Final = 600
+"""Each tensor of a list is priced by its own dtype."""
 BYTES_AT_LEAST: Final = 16 << 10
 BYTES_EACH: Final = 200
 DIGITS_EACH: Final = 200

@@ -338,11 +338,13 @@ def test_strides_do_not_matter() -> None:
     )
 
 
-def test_autocast_does_not_matter() -> None:
+def test_autocast_costs_its_casts_and_nothing_else() -> None:
     model, x = small_model(), torch.rand(2, 3, 6, 6)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = operations(lambda: model(x))
-    assert mixed == operations(lambda: model(x))
+        mixed = record(lambda: model(x))
+    casts = [one.out.numel for one in mixed if "_to_copy" in one.operator and one.out.dtype == "bfloat16"]
+    assert len(casts) > 2
+    assert sum(price_of(one) or 0 for one in mixed) - sum(casts) == operations(lambda: model(x))
 
 
 def test_prices_are_exact_beyond_floating_point() -> None:

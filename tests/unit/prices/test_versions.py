@@ -11,7 +11,9 @@ import haet_eval.counting.prices  # noqa: F401  (binds the prices)
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Entry, Histogram
 from haet_eval.counting.prices.evaluate import computes_nothing, price_of
+from haet_eval.counting.prices.pointwise import tensors_of
 from haet_eval.counting.prices.table import former_prices, lookup, superseded
+from haet_eval.counting.prices.width import by_width
 from haet_eval.counting.signature import Signature
 from haet_eval.counting.standard import STANDARD, VERSIONS, current, nearest, under
 
@@ -48,10 +50,18 @@ def test_the_calls_of_version_1_try_every_price_that_has_changed_since() -> None
     assert not [name for (name, _), price in former_prices().items() if price not in tried]
 
 
-def test_only_superseded_operators_and_empty_results_have_another_price() -> None:
+def test_only_superseded_operators_empty_results_and_widths_have_another_price() -> None:
     former = {name for name, _ in former_prices()}
     for signature, price in priced_by_version_1():
-        if signature.operator not in former and not computes_nothing(signature):
+        if signature.operator not in former and not computes_nothing(signature) and price is not None:
+            assert price_of(signature) == by_width(signature, price), signature
+
+
+def test_floats_of_32_bits_have_the_prices_of_version_1() -> None:
+    former = {name for name, _ in former_prices()}
+    for signature, price in priced_by_version_1():
+        dtypes = {meta.dtype for meta in tensors_of(signature)}
+        if signature.operator not in former and not computes_nothing(signature) and dtypes == {"float32"}:
             assert price_of(signature) == price, signature
 
 
