@@ -115,7 +115,7 @@ def _integer_factor(signature: Signature, operands: Sequence[TensorMeta], comput
 
 
 def _integer_bytes(signature: Signature, operands: Sequence[TensorMeta]) -> int:
-    """Bytes of the widest. A reduction with a dtype casts first; truth values and Python integers give int64."""
+    """Bytes of the widest. A dtype that is named casts first; truth values and Python integers give int64."""
     widest = max(DTYPES[one.dtype].bytes for one in operands)
     if (named := _dtype(signature)) is not None:
         narrowing = any(cast_operations(one.dtype, named) for one in operands)
