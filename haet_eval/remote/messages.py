@@ -102,6 +102,14 @@ class Load(Message):
     shape: tuple[int, ...]
 
 
+class Noise(Message):
+    """Noise for a perturbed replay: each floating-point result is multiplied by 1 + scale · u, |u| ≤ 1."""
+
+    scale: float = Field(gt=0, lt=1)
+    seed: int = Field(ge=0)
+    products_only: bool = False
+
+
 class Start(Message):
     """To the executor: how to run. `trace_version`: of the trace that is replayed, if one is."""
 
@@ -109,6 +117,7 @@ class Start(Message):
     device: str
     threads: int
     trace_version: int = TRACE_VERSION
+    noise: Noise | None = None
 
 
 class Seal(Message):
@@ -129,6 +138,16 @@ class Argmax(Message):
 
     kind: Literal["argmax"] = "argmax"
     handle: int
+
+
+class Fit(Message):
+    """To the executor, under noise: cut or repeat the new tensors of the next answer to these sizes.
+
+    `layouts` has shape and strides of each, in the order of the outputs.
+    """
+
+    kind: Literal["fit"] = "fit"
+    layouts: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 
 
 class Drop(Message):
@@ -153,9 +172,9 @@ class WeightsFollow(Message):
 
 
 FromSubmission = Annotated[Ready | Report | Returned | Failed | Predicted, Field(discriminator="kind")]
-ToExecutor = Annotated[Start | Load | Seal | TakeInventory | Argmax | Drop, Field(discriminator="kind")]
+ToExecutor = Annotated[Start | Load | Seal | TakeInventory | Argmax | Fit | Drop, Field(discriminator="kind")]
 _FROM_SUBMISSION: TypeAdapter[Ready | Report | Returned | Failed | Predicted] = TypeAdapter(FromSubmission)
-_TO_EXECUTOR: TypeAdapter[Start | Load | Seal | TakeInventory | Argmax | Drop] = TypeAdapter(ToExecutor)
+_TO_EXECUTOR: TypeAdapter[Start | Load | Seal | TakeInventory | Argmax | Fit | Drop] = TypeAdapter(ToExecutor)
 
 
 def from_submission(payload: bytes) -> Ready | Report | Returned | Failed | Predicted:
@@ -182,6 +201,6 @@ def decode_untrusted(kinds: TypeAdapter[_Kind], payload: bytes) -> _Kind:
         raise WireError(f"a control message that breaks its schema: {said[:_SHORT]}") from None
 
 
-def to_executor(payload: bytes) -> Start | Load | Seal | TakeInventory | Argmax | Drop:
+def to_executor(payload: bytes) -> Start | Load | Seal | TakeInventory | Argmax | Fit | Drop:
     """Decode what the host asks of the executor."""
     return _TO_EXECUTOR.validate_json(payload)
