@@ -1,7 +1,7 @@
 """The price of one call."""
 
 from haet_eval.counting.prices.foreach import BY_PART
-from haet_eval.counting.prices.movement import CREATIONS, MOVEMENTS
+from haet_eval.counting.prices.movement import CREATIONS
 from haet_eval.counting.prices.random import DRAWS
 from haet_eval.counting.prices.table import NoPrice, lookup
 from haet_eval.counting.prices.width import with_dtypes
@@ -45,6 +45,4 @@ def price_of(signature: Signature) -> int | None:
         return None
     if operations < 0:  # a fault in a price: nothing may pay back what other calls have cost
         return None
-    if current() == 1 or signature.operator in WITHOUT_DTYPES:
-        return operations
-    return with_dtypes(signature, operations, moves=signature.operator in MOVEMENTS)
+    return operations if signature.operator in WITHOUT_DTYPES else with_dtypes(signature, operations)
