@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from haet_eval.remote.executor.determinism import make_reproducible
+from haet_eval.remote.executor.determinism import in_order, make_reproducible
 
 REPETITIONS = 8
 LENGTH = 100_000
@@ -61,7 +61,8 @@ def _writes_by_index() -> Calls:
     few, many = torch.zeros(100), torch.zeros(SIDE, SIDE)
     for accumulate in (False, True):
         yield f"index_put {accumulate}", partial(aten.index_put, few, [indices], values, accumulate)
-        yield f"put {accumulate}", partial(aten.put, few, indices, values, accumulate)
+        put = in_order(aten.put.default, aten.put.default)
+        yield f"put {accumulate}", partial(put, few, indices, values, accumulate)
     yield "index_copy", lambda: aten.index_copy(few, 0, indices, values)
     yield "index_copy of rows", lambda: aten.index_copy(many, 0, places[0] % 9, rows)
     yield "index_add", lambda: aten.index_add(few, 0, indices, values)

@@ -5,6 +5,7 @@ from typing import Any, Final, TypeAlias
 
 import torch
 
+from haet_eval.remote.executor.determinism import in_order
 from haet_eval.remote.executor.gpu import ON_GPU
 from haet_eval.remote.executor.guards import guarded
 from haet_eval.remote.wire import Atom, Definition, Tag, Value
@@ -39,7 +40,7 @@ def compile_kernel(
     operator = overload(definition.operator)
     source = _Source(device, generator)
     arguments = source.arguments(definition, operator)
-    called = operator if device.type == "meta" else guarded(operator)
+    called = operator if device.type == "meta" else in_order(operator, guarded(operator))
     if device.type == "cuda":
         called = ON_GPU.get(definition.operator, called)
     # The source holds generated names only (t[i], f[i], c[i]) and parameter names of PyTorch's own schema.
