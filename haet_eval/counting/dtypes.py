@@ -51,7 +51,6 @@ _PARTS: Final = {"complex32": "float16", "complex64": "float32", "complex128": "
 INTEGERS: Final = frozenset(name for name, held in RANGES.items() if held.is_integer)
 """Dtypes of whole numbers, and of truth values."""
 
-_WIDTHS: Final = {name: held.bytes for name, held in RANGES.items()}
 _WIDEST: Final = 8
 
 
@@ -72,7 +71,8 @@ def is_double(dtype: str) -> bool:
 
 def width(dtype: str) -> int:
     """Bytes of one real number; an unknown dtype is taken for the widest."""
-    return _WIDTHS.get(part(dtype), _WIDEST)
+    held = RANGES.get(part(dtype))
+    return held.bytes if held else _WIDEST
 
 
 @cache

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from haet_eval.counting.dtypes import part
 from haet_eval.counting.prices.foreach import BY_PART
-from haet_eval.counting.prices.movement import CREATIONS, MOVEMENTS
+from haet_eval.counting.prices.movement import CREATIONS
 from haet_eval.counting.prices.pointwise import is_complex as of_complex
 from haet_eval.counting.prices.random import DRAWS
 from haet_eval.counting.prices.table import NoPrice, lookup
@@ -66,16 +66,12 @@ def price_of(signature: Signature) -> int | None:
         return None
     if operations < 0:  # a fault in a price: nothing may pay back what other calls have cost
         return None
-    if current() == 1:
-        return operations
-    if of_complex(signature):
+    if current() > 1 and of_complex(signature):
         base = signature.operator.split(".")[1].removesuffix("_")
         operations *= 2 if base in SUMS_OF_PARTS else 1
         if not _knows_complex(base) and operations < 2 * price(_of_real(signature)):
             return None
-    if signature.operator in WITHOUT_DTYPES:
-        return operations
-    return with_dtypes(signature, operations, moves=signature.operator in MOVEMENTS)
+    return operations if signature.operator in WITHOUT_DTYPES else with_dtypes(signature, operations)
 
 
 def _knows_complex(base: str) -> bool:

@@ -9,12 +9,10 @@ from haet_eval.counting.prices import (  # noqa: F401  (bound before they are lo
     pointwise,
     reductions,
 )
-from haet_eval.counting.prices.movement import MOVEMENTS
 from haet_eval.counting.prices.reductions import norm_operations
 from haet_eval.counting.prices.table import Price, formula, lookup, overloads, price
 from haet_eval.counting.prices.width import with_dtypes
 from haet_eval.counting.signature import Argument, Signature, tensors_in
-from haet_eval.counting.standard import current
 
 _UNARY = (
     "abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 neg "
@@ -66,15 +64,10 @@ def _over_list(operator: str, names: Mapping[str, str]) -> Price:
         raise KeyError(operator)
 
     def over_list(signature: Signature) -> int:
-        parts = _singles(signature, operator, names)
-        return sum(_part(one, single(one)) for one in parts)
+        return sum(with_dtypes(one, single(one)) for one in _singles(signature, operator, names))
 
     over_list.__doc__ = f"For each tensor of the list: {formula(operator)}"
     return over_list
-
-
-def _part(signature: Signature, price: int) -> int:
-    return price if current() == 1 else with_dtypes(signature, price, moves=signature.operator in MOVEMENTS)
 
 
 def _variants(operator: str, suffix: str) -> Iterator[str]:
@@ -86,13 +79,16 @@ def _variants(operator: str, suffix: str) -> Iterator[str]:
         yield f"aten._foreach_{operator}_{suffix}"
 
 
-_by_part: list[str] = []
 for _operators, _suffix, _single, _names in LISTS:
     for _operator in _operators.split():
-        _by_part += _variants(_operator, _suffix)
         price(*_variants(_operator, _suffix))(_over_list(_single.format(_operator), _names))
 
-BY_PART = frozenset(_by_part)
+BY_PART = frozenset(
+    variant
+    for operators, suffix, _, _ in LISTS
+    for operator in operators.split()
+    for variant in _variants(operator, suffix)
+)
 """Operators whose dtypes are priced for each tensor of the list."""
 
 

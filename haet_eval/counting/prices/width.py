@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from haet_eval.counting.dtypes import INTEGERS, is_complex, is_double, may_change, part, width
+from haet_eval.counting.prices.movement import MOVEMENTS
 from haet_eval.counting.signature import Signature, TensorMeta, tensors_in
+from haet_eval.counting.standard import current
 
 BITWISE: Final = frozenset(
     {
@@ -48,17 +50,18 @@ PARTS: Final = ("aten.view_as_real", "aten.view_as_complex")
 _OUTPUTS: Final = ("out", "grad_input")
 
 
-def with_dtypes(signature: Signature, price: int, *, moves: bool) -> int:
-    """The operations of a call, from those of its elements.
+def with_dtypes(signature: Signature, price: int) -> int:
+    """The operations of a call, from those of its elements; the same under version 1, which has no widths.
 
     Args:
         signature: the call.
         price: the price of its family, which takes each element for one number.
-        moves: whether the family takes it for a mere movement of data.
     """
-    operands = [meta for _, meta in _operands(signature)]
+    if current() == 1:
+        return price
+    operands = list(_operands(signature))
     result = next(tensors_in(signature.outputs), None)
-    if moves:
+    if signature.operator in MOVEMENTS:
         return price + (_moved(signature, operands, result) if result else 0)
     asked = signature.arguments.get("dtype")
     if isinstance(asked, str):
@@ -66,16 +69,15 @@ def with_dtypes(signature: Signature, price: int, *, moves: bool) -> int:
     return _computed(signature, operands, price, result)
 
 
-def _operands(signature: Signature) -> Iterator[tuple[str, TensorMeta]]:
-    """The tensors that a call computes with or moves, by argument."""
+def _operands(signature: Signature) -> Iterator[TensorMeta]:
+    """The tensors that a call computes with or moves."""
     base = signature.operator.split(".")[1]
     for name, value in signature.arguments.items():
         if name in INDICES or name.startswith(_OUTPUTS):
             continue
         if (name in LABELS and base.startswith(_LOSSES_OF_CLASSES)) or (name == "self" and base in COUNTED):
             continue
-        for meta in tensors_in(value):
-            yield name, meta
+        yield from tensors_in(value)
 
 
 def _casts(operands: list[TensorMeta], dtype: str) -> int:

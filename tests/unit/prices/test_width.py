@@ -70,7 +70,7 @@ CASTS: Final[dict[str, tuple[Callable[[], object], int]]] = {
     "float32 to bool": (lambda: X.bool(), 12),
     "float32 to int64": (lambda: X.long(), 12),
     "int64 to int16": (lambda: COUNTS.short(), 12),
-    "int16 to int64": (lambda: COUNTS.int(), 12),
+    "int64 to int32": (lambda: COUNTS.int(), 12),
     "copy_ into a narrower dtype": (lambda: torch.zeros(3, 4, dtype=torch.int16).copy_(X), 12),
     "copy_ into a wider dtype": (lambda: torch.zeros(3, 4).copy_(PIXELS), 0),
     "cat of int64 and float32": (lambda: torch.cat([COUNTS, X]), 12),
