@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -15,6 +14,7 @@ from haet_eval.data.drawing import draw
 from haet_eval.data.own import ImageSet, count_classes, join, read_set
 from haet_eval.errors import UsageProblem
 from haet_eval.progress import Observer
+from haet_eval.spelling import suggested_name
 
 _DIGITS = "digits"
 _RELEASES = {release.name: release for release in (CIFAR10, CIFAR100)}
@@ -170,10 +170,8 @@ def _check_task(task: Task, test_data: Path | None) -> None:
 def _check_name(name: str) -> None:
     if name in dataset_names():
         return
-    match = get_close_matches(name, dataset_names(), n=1)
-    suggestion = f"; did you mean {match[0]}?" if match else ""
     raise UsageProblem(
-        f"there is no data set {name!r}{suggestion}",
+        f"there is no data set {name!r}{suggested_name(name, dataset_names())}",
         f"The data sets are {', '.join(dataset_names())}.",
         code="dataset-unknown",
     )

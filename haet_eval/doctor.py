@@ -174,7 +174,7 @@ def _energy() -> Finding:
     """Only competitions that rank energy need its counters."""
     meters = open_meters("auto", "cuda" if _NVIDIA_DRIVER.exists() else "cpu")
     if not meters.opened:
-        return Finding("energy", State.OK, f"not to be measured here: {meters.missing}")
+        return Finding("energy", State.OK, f"cannot be measured on this machine: {meters.missing}")
     covers = ", ".join(part for meter in meters.opened for part in meter.covers)
     for meter in meters.opened:
         meter.close()

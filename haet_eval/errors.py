@@ -14,6 +14,8 @@ class ExitCode(IntEnum):
     INVALID_SUBMISSION = 3
     ENVIRONMENT = 4
     LIMIT = 5
+    NOT_FINISHED = 6
+    """A check has run out of time: it found nothing, and cannot promise that there is nothing."""
     INTERRUPTED = 130
 
 
@@ -34,6 +36,7 @@ class Verdict(StrEnum):
     LIMIT_OPERATIONS = "limit:operations"
     LIMIT_MESSAGES = "limit:messages"
     LIMIT_PREDICTION = "limit:prediction"
+    LIMIT_CPU = "limit:cpu"
     INTERRUPTED = "interrupted"
     """No verdict on the submission: whoever ran the evaluation, or the machine, stopped it."""
 

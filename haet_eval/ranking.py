@@ -1,15 +1,17 @@
 """Who is ahead. Pure functions on summaries of records: the order of the input never matters."""
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from haet_eval.competition import Ranking, Runner
+from haet_eval.competition import Counts, Ranking, Runner, builtin_competitions, load_competition
 from haet_eval.errors import Verdict
 from haet_eval.record import Rank, Record, Sandbox
+from haet_eval.spelling import same_name
 
 DEFAULT_AWARDS: Final = 3
 """Where neither the records nor the caller say how many are awarded."""
@@ -25,7 +27,13 @@ class Entry:
         ranking: what the entry's rules rank by.
         accuracy_intervals: bounds between the intervals of accuracy that are ranked apart, ascending.
         awards: how many its rules award; None where the record does not say.
-        rules_digest: of its rules, which an organizer may have changed while their name stayed.
+        charged_operations: of the prediction; they are part of the complexity.
+        rules_digest: of all of its rules.
+        judging_digest: of those that judge its task (`Competition.judging_digest`).
+        counts: which of several evaluations of one submission takes its place.
+        entries_per_team: how many submissions of a team may rank; None if there is no such limit.
+        received_at: when the organizer received the submission; None if the record does not say.
+        rerun: it repeats another record, and never ranks.
         standard: version of the counting standard that its operations were priced under.
         energy_joules: of what is ranked, in joules; `energy_counts` where all of it was measured, in quiet.
         wall_seconds: of the training, the native one where there was one.
@@ -58,6 +66,19 @@ class Entry:
     awards: int | None = None
     rules_digest: str | None = None
     standard: int | None = None
+    charged_operations: int | None = None
+    judging_digest: str | None = None
+    counts: Counts = "first"
+    entries_per_team: int | None = None
+    received_at: datetime | None = None
+    rerun: bool = False
+
+    @property
+    def received(self) -> datetime:
+        """When the submission was received; when it was evaluated, if nobody said."""
+        return self.received_at or self.created_at
+
+    source_bytes_compressed: int | None = None
 
     @property
     def figure(self) -> int | float | None:
@@ -84,14 +105,16 @@ class Interval(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Entries compete where all of this is the same. Pools sort official ones first.
+    """Entries compete if all of this is the same. Pools sort official ones first.
 
-    `energy_kind` is None where no energy is ranked, `interval` all accuracies where rules have no intervals.
+    `judging_digest` is that of the rules: a file that was edited under the same name is another pool.
+    `energy_kind` is None if no energy is ranked, `interval` all accuracies if rules have no intervals.
     """
 
     unofficial: bool
     competition: str
     task: str
+    judging_digest: str
     sandbox: Sandbox
     dataset_digest: str
     ranking: Ranking
@@ -101,13 +124,14 @@ class Pool(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """An entry at its place, 1 being the first of `of`."""
+    """An entry at its place, 1 being the first of `of`. `runs`: judged evaluations of the same submission."""
 
     entry: Entry
     pool: Pool
     position: int
     of: int
     awarded: bool
+    runs: int = 1
 
 
 def summarize(record: Record) -> Entry:
@@ -143,7 +167,30 @@ def summarize(record: Record) -> Entry:
         awards=rules.awards if rules else None,
         rules_digest=rules.digest if rules else None,
         standard=training.operations.standard if training else None,
+        charged_operations=record.evaluation.charged_operations if record.evaluation else None,
+        judging_digest=_judging_digest(record),
+        counts=rules.counts if rules else "first",
+        entries_per_team=rules.entries_per_team if rules else None,
+        received_at=record.submission.received_at,
+        rerun=record.rerun_of is not None,
+        source_bytes_compressed=record.submission.source_bytes_compressed,
     )
+
+
+def _judging_digest(record: Record) -> str | None:
+    """The record's; of an older record that of the built-in rules, or the digest of all its rules."""
+    rules, task = record.competition, record.submission.task
+    if rules is None or task is None:
+        return None
+    return rules.judging_digest or _of_builtin_rules(rules.name, rules.digest, task) or rules.digest
+
+
+@cache
+def _of_builtin_rules(name: str, digest: str, task: str) -> str | None:
+    """Their judging digest, if they are built in and are still the same."""
+    rules = load_competition(name) if name in builtin_competitions() else None
+    same = rules is not None and rules.digest == digest and task in rules.tasks
+    return rules.judging_digest(task) if rules and same else None
 
 
 def _accuracy(record: Record) -> float | None:
@@ -162,9 +209,14 @@ def rank(
 ) -> list[Ranked]:
     """Rank the qualified entries, each in its pool: official pools first, the best first in each.
 
-    Least complexity, energy or time wins, or the highest accuracy, as the rules say; where they have
+    Least complexity, energy or time wins, or the highest accuracy, as the rules say; if they have
     intervals of accuracy, each is a pool. Ties go to the higher accuracy, then the smaller source, then
-    the earlier record, then the record's id. The first submissions of an official pool are awarded.
+    the submission that was received earlier, then the record's id. The first submissions of an official pool
+    are awarded.
+
+    One submission takes one place, however often it was evaluated: the rules say which of its records
+    counts, among those that were judged, qualified or not. They may also limit the entries of a team, of
+    which the earliest received rank. Records that `haet-eval rerun` made have no place.
 
     Args:
         entries: of any number of competitions and tasks, no record twice.
@@ -174,8 +226,10 @@ def rank(
         awards: how many submissions of each official pool are awarded; None: as many as their rules say.
     """
     pools: defaultdict[Pool, list[_Standing]] = defaultdict(list)
-    for standing in filter(None, map(_standing, entries)):
-        if unofficial or not standing.pool.unofficial:
+    for field, entries_of_field in _fields(entries).items():
+        if field.unofficial and not unofficial:
+            continue
+        for standing in filter(None, map(_standing, _admitted(_submissions(entries_of_field)))):
             pools[standing.pool].append(standing)
     return [
         ranked for pool in sorted(pools) for ranked in _rank_pool(pool, pools[pool], best_of_team, awards)
@@ -183,16 +237,31 @@ def rank(
 
 
 def unranked(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries that did not qualify, by competition, task, time and id."""
-    return sorted((entry for entry in entries if _standing(entry) is None), key=_unranked_order)
+    """The entries without a place, by competition, task, time and id."""
+    known = list(entries)
+    placed = {ranked.entry.record_id for ranked in rank(known, unofficial=True)}
+    return sorted((entry for entry in known if entry.record_id not in placed), key=_unranked_order)
+
+
+def why_unranked(entry: Entry) -> str:
+    """Why an entry without a place has none; only its verdict if that says it."""
+    if entry.verdict is not Verdict.QUALIFIED:
+        return entry.verdict.value
+    return "rerun" if entry.rerun else "not counted"
 
 
 def place(record: Record, entries: Iterable[Entry]) -> Record:
-    """The record with its rank among the entries of its pool; unchanged where it did not qualify."""
+    """The record with the rank of its submission in its pool; unchanged if it has none.
+
+    Of a submission that was evaluated more than once, that is the place of the record that counts.
+    """
     entry = summarize(record)
+    if entry.verdict is not Verdict.QUALIFIED or entry.rerun:
+        return record
     others = (other for other in entries if other.record_id != entry.record_id)
     for ranked in rank([entry, *others], unofficial=True):
-        if ranked.entry is entry:
+        same = ranked.entry.submission_sha256 == entry.submission_sha256
+        if same and _field(ranked.entry) == _field(entry):
             found = Rank(
                 position=ranked.position,
                 of=ranked.of,
@@ -206,36 +275,126 @@ def place(record: Record, entries: Iterable[Entry]) -> Record:
 _Key: TypeAlias = tuple[float, float, int, datetime, str]
 
 
+_JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
+
+
+class _Field(NamedTuple):
+    """Entries are judged alike if all of this is the same; those of one submission are runs of it."""
+
+    unofficial: bool
+    competition: str
+    task: str
+    judging_digest: str
+    sandbox: Sandbox
+    dataset_digest: str
+    ranking: Ranking
+    energy_kind: EnergyKind | None
+
+
+class _Submission(NamedTuple):
+    """The record of a submission that counts, with the time of its receipt and the number of its records."""
+
+    entry: Entry
+    received: datetime
+    runs: int
+
+
 class _Standing(NamedTuple):
     key: _Key
     pool: Pool
-    entry: Entry
+    submission: _Submission
 
 
-def _standing(entry: Entry) -> _Standing | None:
+def _field(entry: Entry) -> _Field | None:
+    """None of an entry that was not judged, or that repeats another record."""
     if (
-        entry.verdict is not Verdict.QUALIFIED
-        or entry.figure is None
-        or entry.accuracy is None
+        entry.verdict not in _JUDGED
+        or entry.rerun
         or entry.competition is None
         or entry.task is None
         or entry.dataset_digest is None
     ):
         return None
     energetic = entry.ranking in ("training_energy", "inference_energy")
-    pool = Pool(
+    return _Field(
         unofficial=not entry.official or (energetic and not entry.energy_counts),
         competition=entry.competition,
         task=entry.task,
+        judging_digest=entry.judging_digest or entry.rules_digest or "",
         sandbox=entry.sandbox,
         dataset_digest=entry.dataset_digest,
         ranking=entry.ranking,
         energy_kind=entry.energy_kind if energetic else None,
-        interval=interval_of(entry.accuracy, entry.accuracy_intervals),
     )
-    worst = -entry.figure if entry.ranking == "accuracy" else entry.figure
-    key = (worst, -entry.accuracy, entry.source_bytes, entry.created_at, entry.record_id)
-    return _Standing(key, pool, entry)
+
+
+def _fields(entries: Iterable[Entry]) -> dict[_Field, list[Entry]]:
+    fields: defaultdict[_Field, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if (field := _field(entry)) is not None:
+            fields[field].append(entry)
+    return fields
+
+
+def _submissions(entries: Iterable[Entry]) -> list[_Submission]:
+    """Each submission of a field once, by the record that counts."""
+    runs: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        runs[entry.submission_sha256].append(entry)
+    return [
+        _Submission(_that_counts(group), min(entry.received for entry in group), len(group))
+        for group in runs.values()
+    ]
+
+
+def _that_counts(runs: list[Entry]) -> Entry:
+    match min(entry.counts for entry in runs):
+        case "first":
+            return min(runs, key=_in_time)
+        case "last":
+            return max(runs, key=_in_time)
+        case _:
+            return min(runs, key=lambda entry: (not _is_ranked(entry), _worst(entry), *_in_time(entry)))
+
+
+def _in_time(entry: Entry) -> tuple[datetime, str]:
+    return entry.created_at, entry.record_id
+
+
+def _admitted(submissions: list[_Submission]) -> list[_Submission]:
+    """Of each team as many as its rules allow, the earliest received first."""
+    known: Counter[str] = Counter()
+    admitted = []
+    for submission in sorted(submissions, key=lambda one: (one.received, one.entry.record_id)):
+        team, most = _team(submission.entry), submission.entry.entries_per_team
+        known[team] += 1
+        if most is None or known[team] <= most:
+            admitted.append(submission)
+    return admitted
+
+
+def _team(entry: Entry) -> str:
+    return same_name(entry.team or entry.record_id)
+
+
+def _is_ranked(entry: Entry) -> bool:
+    return entry.verdict is Verdict.QUALIFIED and entry.figure is not None and entry.accuracy is not None
+
+
+def _worst(entry: Entry) -> float:
+    """The ranked figure, of which less is better."""
+    figure = entry.figure or 0
+    return -figure if entry.ranking == "accuracy" else figure
+
+
+def _standing(submission: _Submission) -> _Standing | None:
+    entry = submission.entry
+    field = _field(entry)
+    if field is None or not _is_ranked(entry) or entry.accuracy is None:
+        return None
+    pool = Pool(*field, interval=interval_of(entry.accuracy, entry.accuracy_intervals))
+    key = (_worst(entry), -entry.accuracy, entry.source_bytes, submission.received, entry.record_id)
+    return _Standing(key, pool, submission)
 
 
 def interval_of(accuracy: float, bounds: tuple[float, ...]) -> Interval:
@@ -248,34 +407,33 @@ def interval_of(accuracy: float, bounds: tuple[float, ...]) -> Interval:
 def _rank_pool(
     pool: Pool, standings: list[_Standing], best_of_team: bool, awards: int | None
 ) -> list[Ranked]:
-    entries = [standing.entry for standing in sorted(standings, key=lambda standing: standing.key)]
+    submissions = [standing.submission for standing in sorted(standings, key=lambda standing: standing.key)]
     if best_of_team:
-        entries = _first_of_each_team(entries)
-    winners = set() if pool.unofficial else _winners(entries, _awards(entries) if awards is None else awards)
+        submissions = _first_of_each_team(submissions)
+    most = _awards(one.entry for one in submissions) if awards is None else awards
     return [
-        Ranked(entry, pool, position, len(entries), entry.record_id in winners)
-        for position, entry in enumerate(entries, start=1)
+        Ranked(
+            one.entry,
+            pool,
+            position,
+            len(submissions),
+            awarded=not pool.unofficial and position <= most,
+            runs=one.runs,
+        )
+        for position, one in enumerate(submissions, start=1)
     ]
+
+
+def _first_of_each_team(submissions: list[_Submission]) -> list[_Submission]:
+    first: dict[str, _Submission] = {}
+    for one in submissions:
+        first.setdefault(_team(one.entry), one)
+    return list(first.values())
 
 
 def _awards(entries: Iterable[Entry]) -> int:
     stated = (entry.awards for entry in entries if entry.awards is not None)
     return min(stated, default=DEFAULT_AWARDS)
-
-
-def _first_of_each_team(entries: list[Entry]) -> list[Entry]:
-    first: dict[str, Entry] = {}
-    for entry in entries:
-        first.setdefault((entry.team or entry.record_id).casefold(), entry)
-    return list(first.values())
-
-
-def _winners(entries: list[Entry], awards: int) -> set[str]:
-    """Records of the first submissions; another run of the same submission wins nothing more."""
-    first: dict[str, str] = {}
-    for entry in entries:
-        first.setdefault(entry.submission_sha256, entry.record_id)
-    return set(list(first.values())[:awards])
 
 
 def _unranked_order(entry: Entry) -> tuple[str, str, datetime, str]:

@@ -19,10 +19,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from haet_eval.competition import Metric, Ranking
+from haet_eval.competition import Counts, Metric, Ranking
 from haet_eval.errors import Verdict
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """Of a record's file. A larger one is no record of ours, and is not read."""
@@ -58,6 +58,8 @@ Size: TypeAlias = Annotated[int, Field(ge=0)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 Sha256: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+RecordId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
@@ -100,7 +102,11 @@ class SubmissionInfo(_Part):
 
     `name`, `team` and `task` are None, and `files` empty, where the archive or its manifest could not
     be read.
-    `archive_bytes` is the size of the zip, `source_bytes` that of the unpacked files.
+    `sha256` is the digest of the content, the same for a folder and any zip of it: by it two submissions are
+    one. `archive_bytes` and `archive_sha256` are of the file that was handed in, or of the zip that a folder
+    was made into; in older records the digest is None and the size that of the content. `source_bytes` is the
+    size of the unpacked files, `source_bytes_compressed` that of a compressed zip of them, None in records of
+    version 1. `received_at` is when the organizer received it, None if nobody said.
     """
 
     name: str | None
@@ -112,13 +118,18 @@ class SubmissionInfo(_Part):
     source_bytes: Size
     description: str | None
     paper: str | None
+    archive_sha256: Sha256 | None = None
+    received_at: Moment | None = None
+    source_bytes_compressed: Size | None = None
 
 
 class CompetitionInfo(_Part):
     """The rules that were applied; the digest is that of the competition file.
 
     `ranking` is what its prizes go by, `accuracy_intervals` the lower bounds of the intervals that each
-    have their own, and `awards` how many there are, None where the record does not say.
+    have their own, and `awards` how many there are, None if the record does not say. `judging_digest` is that
+    of what judges the task (`Competition.judging_digest`), None in older records and for a task that the
+    rules do not have. `counts` and `entries_per_team` are the rules' on repeated evaluations and on teams.
     """
 
     name: str
@@ -126,6 +137,9 @@ class CompetitionInfo(_Part):
     ranking: Ranking = "complexity"
     accuracy_intervals: tuple[float, ...] = ()
     awards: Size | None = None
+    judging_digest: Sha256 | None = None
+    counts: Counts = "first"
+    entries_per_team: Size | None = None
 
 
 class DatasetInfo(_Part):
@@ -172,6 +186,21 @@ class HistogramArtifact(Artifact):
     """The operation histogram; `entries` is its number of distinct signatures."""
 
     entries: Size
+
+
+class ReportHistory(Artifact):
+    """What was given to `task.report`, a JSON object on each line: the first `kept` of all `reports`."""
+
+    reports: Size
+    kept: Size
+
+
+class NotFinite(_Part):
+    """The first report, counted from 1, with a value that is not a number, or with an infinite loss."""
+
+    report: Annotated[int, Field(ge=1)]
+    name: str
+    value: str
 
 
 class OperatorCost(_Part):
@@ -231,6 +260,11 @@ class Training(_Part):
     """The train stage, as far as it came. `parameters` and `model` are None where no model came back.
 
     `wall_seconds` is without `paused_seconds`, in which the evaluation itself was stopped.
+    `submission_cpu_seconds` is the processor time of the submission's own process since its start, imports
+    included: what it computes there is not counted. None if it is not known.
+    `timed_answers` are the answers that it waited for while data were worked on, and `stalls` how often it
+    was kept waiting because the executor had too much to do. `constant_selects` are the selects and slices
+    of tensors that depend on no data: each can make a constant. None in records of schema version 1.
     """
 
     operations: Operations
@@ -243,6 +277,10 @@ class Training(_Part):
     peak_memory_bytes: Size | None
     messages: Size
     paused_seconds: Seconds = 0.0
+    submission_cpu_seconds: Seconds | None = None
+    timed_answers: Size | None = None
+    stalls: Size | None = None
+    constant_selects: Size | None = None
 
 
 class NativeTraining(_Part):
@@ -262,10 +300,13 @@ class NativeTraining(_Part):
 
 
 class Evaluation(_Part):
-    """Accuracy by the competition's metric, as a fraction, and what predicting cost (not ranked).
+    """Accuracy by the competition's metric, as a fraction, and what predicting cost.
 
-    `correct` of `total` images got their right label. `operations` is None where the prediction ran on plain
-    tensors.
+    `correct` of `total` images got their right label. `operations` are those of the whole prediction, and
+    `charged_operations` the part of them above the free ones, which counts as complexity. `readback_bytes`
+    is what the prediction read back. None where the prediction ran on plain tensors; the last two also in
+    records of schema version 1.
+    `nan_images` have no number among their logits, and so no label: they cannot be right.
     """
 
     accuracy: Annotated[float, Field(ge=0, le=1)]
@@ -274,9 +315,14 @@ class Evaluation(_Part):
     operations: Count | None
     predictions: Artifact
     metric: Metric = "accuracy"
+    charged_operations: Count | None = None
+    readback_bytes: Size | None = None
+    nan_images: Size = 0
 
     @model_validator(mode="after")
-    def _is_the_quotient(self) -> Self:
+    def _is_consistent(self) -> Self:
+        if (self.charged_operations or 0) > (self.operations or 0):
+            raise ValueError("more operations are charged than were counted")
         if self.metric == "accuracy" and self.accuracy != self.correct / self.total:
             raise ValueError("accuracy is not correct / total")
         return self
@@ -403,8 +449,12 @@ class Energy(_Part):
         return self.kind == "measured" and meters <= set(self.meter.split("+")) and self.quietness.quiet
 
 
-AuditFlag: TypeAlias = Literal["failed", "gap", "drop", "cost"]
-"""What an audit found: no predictions; the gap; the drop; much more complexity than what it audits."""
+AuditKind: TypeAlias = Literal["resplit", "disguise"]
+"""What an audit trains on: another split of the images, or the same split in a disguise."""
+
+AuditFlag: TypeAlias = Literal["failed", "gap", "drop", "cost", "operations"]
+"""What an audit found: no predictions; the gap; the drop; much more complexity than what it audits; or, in
+disguise, other operations than it."""
 
 
 class Share(_Part):
@@ -417,7 +467,8 @@ class Share(_Part):
 class Gap(_Part):
     """How much better one share is than another, in percentage points, and its standard error if it is not.
 
-    `p_value` is that of Fisher's exact test, one-sided.
+    `p_value` is that of Fisher's exact test: two-sided for the `gap` of an audit, one-sided for its `drop`
+    and for both in records of schema version 1.
     """
 
     points: Annotated[float, Field(ge=-100, le=100)]
@@ -426,14 +477,15 @@ class Gap(_Part):
 
 
 class Audit(_Part):
-    """The same submission, with the seed of the (first) run, on another split of the same images.
+    """The same submission, with the seed of the (first) run, on images that were redrawn with `split_seed`.
 
-    The split was drawn with `split_seed` and is the `dataset`; `run` is what came of it. `gap` is how much
-    better it predicts former test images than former training images, `drop` how much better the record does
-    than `run` on former training images. Shares and gaps are None where there were no predictions.
+    `dataset` is the redrawn data: another split of the same images, or the same split in a disguise. `run` is
+    what came of it. `gap` is how much better it predicts former test images than former training images, and
+    `drop` how much better the record does than `run` on former training images; in a disguise, on the test
+    images. Shares and gaps are None if there were no predictions, and shares and `gap` for a disguise.
     """
 
-    kind: Literal["resplit"]
+    kind: AuditKind
     split_seed: Size
     dataset: DatasetInfo
     run: Run
@@ -467,18 +519,23 @@ class Rank(_Part):
 class Content(_Part):
     """All that a record says of an evaluation, before it is sealed. Stages not reached are None.
 
-    `complexity` is parameters + operations, None where either is not known. `training` is the counted one
+    `complexity` is parameters + operations of the training + charged operations of the prediction, None
+    where parameters or operations are not known. `training` is the counted one
     and `native` the one on plain tensors; where there are both, `evaluation`, `reports` and `log` are of the
-    one that `environment.runner` names. `reports` are the values given to `task.report`, in order:
-    untrusted text.
+    one that `environment.runner` names. `reports` are the values given to `task.report`, in order,
+    the first and the last of them: untrusted text and numbers. `history` is the artefact with all of them,
+    `not_finite` the first that has a value which is not finite.
 
     With several `runs`, `status` and `complexity` follow from their `statistics`, and `trace`, `training`,
     `native`, `energy`, `evaluation`, `reports` and `log` are those of one of them: the run whose ranked
     figure is the median, or the first that failed. `environment.seed` is the one that the seeds of the runs
-    are derived from.
+    are derived from. `second_audit` is of another kind than `audit`, if both kinds were asked for.
+
+    `rerun_of` is the id of the record that this evaluation repeated, by `haet-eval rerun`; such a record
+    never ranks.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     created_at: Moment
     status: Status
     submission: SubmissionInfo
@@ -490,24 +547,41 @@ class Content(_Part):
     complexity: Count | None
     evaluation: Evaluation | None
     energy: Energy | None = None
-    reports: tuple[dict[str, str], ...]
+    reports: tuple[dict[str, int | Annotated[float, Field(allow_inf_nan=False)] | str], ...]
     log: Log
     runs: tuple[Run, ...] | None = None
     statistics: Statistics | None = None
     native: NativeTraining | None = None
     audit: Audit | None = None
+    rerun_of: RecordId | None = None
+    history: ReportHistory | None = None
+    not_finite: NotFinite | None = None
+    second_audit: Audit | None = None
+
+    @property
+    def audits(self) -> tuple[Audit, ...]:
+        """All of them."""
+        return tuple(filter(None, [self.audit, self.second_audit]))
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        submission, rules = self.submission, self.competition
+        added = (submission.archive_sha256, rules and rules.judging_digest, self.history, self.not_finite)
+        if self.schema_version == 1 and any(part is not None for part in added):
+            raise ValueError("a record of version 1 has parts that version 2 has added")
         if (self.runs is None) != (self.statistics is None):
             raise ValueError("runs without statistics, or statistics without runs")
-        if self.statistics is None and self.complexity != complexity(self.training):
+        if self.statistics is None and self.complexity != complexity(self.training, self.evaluation):
             raise ValueError("complexity is not parameters + operations")
         if self.statistics and self.complexity not in (None, self.statistics.ranked_complexity()):
             raise ValueError("complexity is not the one of the runs that is ranked")
         cost = self.complexity if self.native is None else self.native
         if self.status.verdict is Verdict.INTERRUPTED and self.evaluation is not None:
             raise ValueError("an interrupted record has no evaluation")
+        if self.schema_version == 1 and self.submission.source_bytes_compressed is not None:
+            raise ValueError("a record of version 1 has no `source_bytes_compressed`")
+        if self.second_audit and (self.audit is None or self.audit.kind == self.second_audit.kind):
+            raise ValueError("the second audit has no first one, or is of its kind")
         reached = (self.competition, self.submission.task, self.dataset, cost, self.evaluation)
         if self.status.verdict is Verdict.QUALIFIED and None in reached:
             raise ValueError(
@@ -519,7 +593,7 @@ class Content(_Part):
 class Record(Content):
     """A sealed record: its content, named by the content's digest. Made by `seal`."""
 
-    record_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    record_id: RecordId
     integrity: Integrity
     rank: Rank | None
 
@@ -529,11 +603,15 @@ class Record(Content):
         return self.environment.sandbox == "docker" and self.dataset is not None and self.dataset.official
 
 
-def complexity(training: Training | None) -> int | None:
-    """Parameters + operations of a training; None without a model or with operators left uncounted."""
+def complexity(training: Training | None, evaluation: Evaluation | None) -> int | None:
+    """Parameters + operations of a training + charged operations of its prediction, if it predicted.
+
+    None without a model or with operators left uncounted.
+    """
     if training is None or training.parameters is None or training.operations.uncounted:
         return None
-    return training.parameters.total + training.operations.total
+    charged = (evaluation and evaluation.charged_operations) or 0
+    return training.parameters.total + training.operations.total + charged
 
 
 _OUTSIDE_THE_DIGEST: Final = frozenset({"record_id", "integrity", "rank"})

@@ -14,11 +14,15 @@ from haet_eval.record import Uncounted
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How many of `total` images got their right label, and the accuracy by the metric, 0 to 1."""
+    """How many of `total` images got their right label, and the accuracy by the metric, 0 to 1.
+
+    `nan_images` got none (-1), because no logit of them was a number.
+    """
 
     correct: int
     total: int
     accuracy: float
+    nan_images: int = 0
 
 
 def score(
@@ -40,7 +44,7 @@ def score(
     right = predicted == expected
     correct = int(np.count_nonzero(right))
     accuracy = _mean_of_classes(right, expected) if metric == "balanced_accuracy" else correct / right.size
-    return Score(correct, right.size, accuracy)
+    return Score(correct, right.size, accuracy, int(np.count_nonzero(predicted < 0)))
 
 
 def _mean_of_classes(right: npt.NDArray[np.bool_], expected: npt.NDArray[np.integer]) -> float:
@@ -62,13 +66,21 @@ def judge(accuracy: float, threshold: float, *, uncounted: bool) -> Verdict:
     return Verdict.QUALIFIED if accuracy >= threshold else Verdict.BELOW_THRESHOLD
 
 
-def shortfall(accuracy: float, threshold: float, uncounted: Sequence[Uncounted]) -> SubmissionFailure | None:
+def shortfall(
+    accuracy: float, threshold: float, uncounted: Sequence[Uncounted], nan_images: int = 0
+) -> SubmissionFailure | None:
     """Why a submission that trained and predicted does not qualify; None where it does. As `judge` says."""
     verdict = judge(accuracy, threshold, uncounted=bool(uncounted))
     if verdict is Verdict.UNCOUNTABLE:
         return SubmissionFailure(verdict, without_price(uncounted), code="operator-unpriced")
     if verdict is Verdict.BELOW_THRESHOLD:
         reason = f"Accuracy {accuracy:.2%} is below the {threshold:.2%} asked for."
+        if nan_images:
+            reason += (
+                f" The logits of {nan_images:,} test images are all NaN, and such an image cannot be right. "
+                "Look for the first loss that is not finite, and lower the learning rate or clip gradients."
+            )
+            return SubmissionFailure(verdict, reason, code="logits-nan")
         return SubmissionFailure(verdict, reason, code="below-threshold")
     return None
 

@@ -1,14 +1,29 @@
-"""What was probably meant by a name that is none."""
+"""What was probably meant by a name that nothing has, and when two names are one."""
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
 
+def same_name(text: str) -> str:
+    """Equal for names that read alike: in composed or decomposed form, in any case, with any white space."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split())
+
+
+def meant_name(name: str, known: Iterable[str]) -> str:
+    """The known name that is close to this one; "" if none is. Case, `-` and `_` do not count."""
+    names = {_letters(one): one for one in known}
+    match = get_close_matches(_letters(name), list(names), n=1)
+    return names[match[0]] if match else ""
+
+
 def suggested_name(name: str, known: Iterable[str]) -> str:
-    """`; did you mean digits?`, to append to a message; nothing where no known name is close."""
-    match = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {match[0]}?" if match else ""
+    """`; did you mean digits?`, to append to a message; "" if no known name is close."""
+    meant = meant_name(name, known)
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def suggested_path(path: Path) -> str:
@@ -21,3 +36,8 @@ def suggested_path(path: Path) -> str:
         return ""
     match = get_close_matches(path.name, names, n=1)
     return f"; did you mean {path.parent / match[0]}?" if match else ""
+
+
+def _letters(name: str) -> str:
+    """Letters and digits alone, folded; the name itself if it has none."""
+    return re.sub(r"[\W_]+", "", same_name(name)) or name

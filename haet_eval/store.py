@@ -20,7 +20,7 @@ MAX_ARTIFACT_BYTES: Final = 4 * 1024**3
 """Of an artefact's file: twice as large as a trace may become."""
 
 _CHUNK_BYTES: Final = 1024 * 1024
-_SUFFIXES: Final = ("trace", "histogram.json", "safetensors", "predictions.txt")
+_SUFFIXES: Final = ("trace", "histogram.json", "safetensors", "predictions.txt", "reports.jsonl")
 _WHERE_RECORDS_ARE: Final = "Records are the .json files of a results directory, as an evaluation wrote them."
 
 
@@ -184,7 +184,7 @@ def find_record(name: str, results: Path) -> Path:
     if "/" in name or path.suffix:
         raise UsageProblem(
             f"there is no record {name}{suggested_path(path)}",
-            f"A file or the beginning of an id is due; `haet-eval leaderboard --all {results}` lists ids.",
+            f"Name a file, or the beginning of an id; `haet-eval leaderboard --all {results}` lists ids.",
             code="record-missing",
         )
     return Store(results).find(name)

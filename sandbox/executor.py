@@ -3,9 +3,13 @@
 import socket
 import sys
 
-import torch
+from haet_eval.remote.image_packages import hide_other_packages
 
-from haet_eval.remote.executor.executor import Executor
+hide_other_packages()
+
+import torch  # noqa: E402 torch looks for packages on import
+
+from haet_eval.remote.executor.executor import Executor  # noqa: E402
 
 
 def main() -> None:

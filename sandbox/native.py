@@ -4,10 +4,14 @@ import os
 import socket
 import sys
 
+from haet_eval.remote.image_packages import hide_other_packages
+
+hide_other_packages()
+
 # Compilers are not here; code that asks for one runs eagerly, as it does in the counted runner.
 os.environ["TORCH_COMPILE_DISABLE"] = "1"
 
-from haet_eval.native.worker import run_node  # after the environment is set: torch reads it on import
+from haet_eval.native.worker import run_node  # noqa: E402 torch reads the environment on import
 
 
 def main() -> None:

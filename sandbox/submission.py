@@ -4,10 +4,14 @@ import os
 import socket
 import sys
 
+from haet_eval.remote.image_packages import hide_other_packages
+
+hide_other_packages()
+
 # Compilers would look for data that is not here; compiled code runs eagerly, and is counted alike.
 os.environ["TORCH_COMPILE_DISABLE"] = "1"
 
-from haet_eval.remote.client.job import run_job  # after the environment is set: torch reads it on import
+from haet_eval.remote.client.job import run_job  # noqa: E402 torch reads the environment on import
 
 
 def main() -> None:

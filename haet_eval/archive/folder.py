@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from haet_eval.archive.limits import ArchiveLimits
-from haet_eval.archive.names import check_path, is_litter, shown
-from haet_eval.archive.pack import pack
+from haet_eval.archive.litter import is_litter
+from haet_eval.archive.names import check_path, shown
+from haet_eval.archive.pack import pack_compressed
 from haet_eval.errors import InvalidSubmission
 
 
 def pack_folder(folder: Path, limits: ArchiveLimits) -> bytes:
-    """The canonical zip of a folder, without what tools leave behind (`is_litter`).
+    """The zip of a folder, compressed, without what tools leave behind (`is_litter`).
 
     Reads no more than the limits allow, and follows no symbolic link.
 
@@ -19,7 +20,7 @@ def pack_folder(folder: Path, limits: ArchiveLimits) -> bytes:
         InvalidSubmission: something in the folder is no plain file, or it holds too much.
     """
     files: dict[str, bytes] = {}
-    left = limits.archive_bytes
+    left = limits.unpacked_bytes
     for path, file in _walk(folder, ""):
         check_path(path, limits)
         if len(files) == limits.entries:
@@ -31,11 +32,11 @@ def pack_folder(folder: Path, limits: ArchiveLimits) -> bytes:
         left -= len(files[path])
         if left < 0:
             raise InvalidSubmission(
-                f"With {shown(path)} the folder is larger than {limits.archive_bytes} bytes. "
+                f"With {shown(path)} the folder is larger than {limits.unpacked_bytes} bytes. "
                 "A submission is code: leave out data, weights and notebooks.",
                 code="folder-too-large",
             )
-    return pack(files)
+    return pack_compressed(files)
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:

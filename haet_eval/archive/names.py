@@ -23,7 +23,6 @@ _INSTEAD: Final = {
         "remove it; weights and data cannot be brought along",
     ),
 }
-_LITTER_NAMES: Final = frozenset({"__macosx", "__pycache__", "desktop.ini", "thumbs.db", "venv"})
 _STARTUP_MODULES: Final = frozenset({"sitecustomize", "usercustomize"})
 _WINDOWS_DEVICES: Final = frozenset(
     {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
@@ -37,15 +36,6 @@ def shown(name: str | bytes) -> str:
     """A name from a stranger as it may stand in a message: quoted, escaped, bounded in length."""
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
     return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
-
-
-def is_litter(path: str) -> bool:
-    """Whether a file is what tools leave behind, and no part of a submission.
-
-    These are hidden files and folders (`.git`, `.DS_Store`, `.venv`), `__MACOSX`, `__pycache__`, `venv`,
-    `Thumbs.db` and `desktop.ini`. They are left out of a folder and of an archive alike.
-    """
-    return any(part.startswith(".") or part.casefold() in _LITTER_NAMES for part in path.split("/"))
 
 
 def check_path(path: str, limits: ArchiveLimits) -> None:
@@ -93,7 +83,10 @@ def _check_part(part: str, label: str) -> None:
             f"The entry name {label} climbs out of the submission with '..'.", code="name-climbs-out"
         )
     if part in ("", "."):
-        raise InvalidSubmission(f"The entry name {label} has an empty or '.' part.", code="name-empty-part")
+        raise InvalidSubmission(
+            f"The entry name {label} has an empty or '.' part. Zip the folder with `haet-eval pack`.",
+            code="name-empty-part",
+        )
     if part.endswith((" ", ".")) or part.startswith(" "):
         raise InvalidSubmission(
             f"In the entry name {label}, a part begins or ends with a space or a dot.",

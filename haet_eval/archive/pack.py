@@ -1,24 +1,43 @@
-"""The canonical zip of a set of files."""
+"""The zip of a set of files: the canonical one, whose digest names them, and the one to hand in."""
 
 import io
 import stat
 import zipfile
+import zlib
 from collections.abc import Mapping
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
+_LEVEL = 9
+_MOST_EXPANSION = 100
+"""Of a compressed file; what expands more is stored, as it would be refused (`ArchiveLimits.expansion`)."""
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """Zip `files` (relative posix path -> content): equal files give equal bytes on every machine.
+    """The canonical zip of `files` (relative posix path -> content): equal bytes on every machine.
 
     Nothing is compressed, because two builds of zlib compress the same text differently.
     """
+    return _zip(files, compressed=False)
+
+
+def pack_compressed(files: Mapping[str, bytes]) -> bytes:
+    """The same files in a smaller zip, whose bytes may differ between builds of zlib."""
+    return _zip(files, compressed=True)
+
+
+def _zip(files: Mapping[str, bytes], *, compressed: bool) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(buffer, "w", compresslevel=_LEVEL) as archive:
         for path in sorted(files):
             entry = zipfile.ZipInfo(path, _EPOCH)
             entry.create_system = _UNIX
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
-            archive.writestr(entry, files[path])
+            deflated = compressed and _shrinks(files[path])
+            archive.writestr(entry, files[path], zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED)
     return buffer.getvalue()
+
+
+def _shrinks(content: bytes) -> bool:
+    size = len(zlib.compress(content, _LEVEL))
+    return size < len(content) <= size * _MOST_EXPANSION

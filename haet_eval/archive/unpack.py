@@ -3,20 +3,24 @@
 import unicodedata
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from haet_eval.archive.directory import STORED, Entry, read_directory
 from haet_eval.archive.limits import ArchiveLimits
-from haet_eval.archive.names import check_distinct, check_kind, check_path, is_litter, shown
+from haet_eval.archive.litter import is_litter
+from haet_eval.archive.names import check_distinct, check_kind, check_path, shown
 from haet_eval.archive.text import check_text
 from haet_eval.errors import InvalidSubmission
+
+_HERE = "./"
 
 
 def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
     """The text files of a submission by relative posix path, sorted.
 
-    What tools leave behind (`is_litter`) is left out without being read; it must still be well-formed. A
-    folder that wraps everything, as zipping a folder gives, is taken off. Names come out in Unicode's
-    composed form (NFC), whatever form the zip has them in.
+    What tools leave behind (`is_litter`) is left out without being read, whatever its name is. A folder
+    that wraps everything, as zipping a folder gives, is taken off, and so is a leading `./`, which tar
+    writes. Names come out in Unicode's composed form (NFC), whatever form the zip has them in.
 
     Raises:
         InvalidSubmission: the archive or a file in it breaks a rule; names the entry and the rule.
@@ -27,11 +31,12 @@ def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
             "A submission is code: leave out data, weights and notebooks.",
             code="zip-too-large",
         )
-    entries = read_directory(archive, limits.entries)
+    entries = [_from_here(entry) for entry in read_directory(archive, limits.entries)]
+    entries = [entry for entry in entries if entry.name != _HERE and not is_litter(entry.name)]
     for entry in entries:
         check_path(entry.name, limits)
     check_distinct(entry.name for entry in entries)
-    files = [entry for entry in entries if not entry.is_folder and not is_litter(entry.name)]
+    files = [entry for entry in entries if not entry.is_folder]
     if not files:
         raise InvalidSubmission(
             "The submission has no files in it; `haet-eval new FOLDER` writes one to begin with.",
@@ -47,6 +52,14 @@ def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
         left -= len(contents[path])
         check_text(path, contents[path])
     return dict(sorted(contents.items()))
+
+
+def _from_here(entry: Entry) -> Entry:
+    """The entry without the `./` that its name begins with; the folder itself stays `./`."""
+    name = entry.name
+    while name.startswith(_HERE) and name != _HERE:
+        name = name.removeprefix(_HERE)
+    return entry if name == entry.name else replace(entry, name=name)
 
 
 def _wrapping_folders(paths: Sequence[str]) -> str:

@@ -272,12 +272,13 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
 def _event(message: Message) -> dict[str, Any]:
     """The message in what travels as an event: texts, floats, and integers below 2⁶³."""
     event = asdict(message)
-    if message.tick is not None:
+    if message.tick is not None and message.tick.operations is not None:
         event["tick"]["operations"] = str(message.tick.operations)
     return event
 
 
 def _message(event: dict[str, Any]) -> Message:
     tick = event["tick"]
-    known = Tick(**tick | {"operations": int(tick["operations"])}) if tick else None
-    return Message(event["key"], event["node"], event["stage"], known)
+    if tick and tick["operations"] is not None:
+        tick = tick | {"operations": int(tick["operations"])}
+    return Message(event["key"], event["node"], event["stage"], Tick(**tick) if tick else None)

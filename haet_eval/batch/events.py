@@ -76,7 +76,16 @@ class Noted:
     text: str
 
 
-Event: TypeAlias = Planned | Started | Moved | Retried | Finished | GivenUp | Noted
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A check of an entry was made; `submission` says which entry and which check."""
+
+    submission: str
+    held: bool
+    detail: str
+
+
+Event: TypeAlias = Planned | Started | Moved | Retried | Finished | GivenUp | Noted | Checked
 
 
 class Watcher(Protocol):

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 from haet_eval.competition import Budgets
-from haet_eval.record import Sandbox
+from haet_eval.record import AuditKind, Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Identity:
         submission: digest of the submission, as in its record.
         competition: digest of the rules.
         haet_eval: version of the program.
+        audits: the kind and the seed of each audit of the (first) run.
     """
 
     submission: str
@@ -26,6 +28,7 @@ class Identity:
     sandbox: Sandbox
     device: str
     haet_eval: str
+    audits: tuple[tuple[AuditKind, int], ...] = ()
 
     @property
     def key(self) -> str:
@@ -42,6 +45,7 @@ class Job:
         path: where it lies on the machine that plans.
         competition: name of built-in rules, or path of a file on the machine that plans.
         exclusive: nothing else may run on the machine meanwhile, as time or energy is ranked.
+        received_at: when the submission was received, if the list says so.
     """
 
     identity: Identity
@@ -53,6 +57,7 @@ class Job:
     competition: str
     budgets: Budgets
     exclusive: bool
+    received_at: datetime | None = None
 
     @property
     def key(self) -> str:
@@ -64,7 +69,7 @@ class Order:
     """A job with all that another machine needs for it.
 
     Attributes:
-        archive: the canonical zip; its SHA-256 is `job.identity.submission`.
+        archive: the zip; the digest of its content is `job.identity.submission`.
         rules: the text of an organizer's own competition file; None where the rules are built in.
         rules_folder: what the paths in them are relative to, the same on every machine.
         data_dir: folder of the data sets where the run is made; None stands for the user's data folder.

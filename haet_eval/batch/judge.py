@@ -14,7 +14,7 @@ from haet_eval.batch.node import NodeProblem, check_node, reserved
 from haet_eval.errors import EnvironmentProblem, HaetError
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Outcome, Request
-from haet_eval.progress import Tick
+from haet_eval.progress import ReportValue, Tick
 from haet_eval.runtimes.folder import RunFolder
 
 
@@ -56,7 +56,7 @@ class Reporter:
             self._sent_seconds = now
             self._send(Message(self._key, self.node, tick.stage, tick))
 
-    def report(self, values: Mapping[str, str]) -> None: ...
+    def report(self, values: Mapping[str, ReportValue]) -> None: ...
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None: ...
     def note(self, text: str) -> None: ...
 
@@ -95,6 +95,7 @@ def _request(order: Order, archive: Path, competition: str, results: Path) -> Re
     from haet_eval.dataset import default_data_dir
 
     identity = order.job.identity
+    audits = dict(identity.audits)
     return Request(
         submission=archive,
         data_dir=order.data_dir or default_data_dir(),
@@ -107,6 +108,9 @@ def _request(order: Order, archive: Path, competition: str, results: Path) -> Re
         seed=identity.seed,
         device=identity.device,
         runs=identity.runs,
+        received_at=order.job.received_at,
+        split_seed=audits.get("resplit"),
+        disguise_seed=audits.get("disguise"),
     )
 
 

@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,9 +64,13 @@ class Ledger:
             yield
 
     def record_of(self, identity: Identity) -> Path | None:
-        """The record of an evaluation of this identity, if it was judged."""
+        """The record of an evaluation of this identity, if it was judged; one with more audits will do."""
         for path in self._records_of(identity.submission):
-            if _identity(_document(path)) == identity:
+            found = _identity(_document(path))
+            if found is None:
+                continue
+            audits = tuple(audit for audit in found.audits if audit in identity.audits)
+            if replace(found, audits=audits) == identity:
                 return path
         return None
 
@@ -121,6 +125,7 @@ def _identity(document: dict[str, Any]) -> Identity | None:
     rules, environment = document["competition"], document["environment"]
     if rules is None or document["status"]["verdict"] == "interrupted":
         return None
+    audits = (document.get("audit"), document.get("second_audit"))
     return Identity(
         submission=document["submission"]["sha256"],
         competition=rules["digest"],
@@ -129,4 +134,5 @@ def _identity(document: dict[str, Any]) -> Identity | None:
         sandbox=environment["sandbox"],
         device=environment["device"],
         haet_eval=environment["haet_eval"],
+        audits=tuple((audit["kind"], audit["split_seed"]) for audit in audits if audit),
     )

@@ -11,19 +11,24 @@ from haet_eval.batch.job import Identity, Job
 from haet_eval.batch.ledger import Ledger
 from haet_eval.batch.sources import Source
 from haet_eval.competition import Competition, competition_for_task, load_competition
-from haet_eval.errors import InvalidSubmission
-from haet_eval.evaluation.unpack import digest_of
+from haet_eval.errors import InvalidSubmission, UsageProblem
+from haet_eval.evaluation.unpack import digest_of, task_of
 from haet_eval.record import Sandbox
 from haet_eval.submission import ArchiveLimits, load_submission
 
 
 class State(StrEnum):
-    """How it stands with a submission. A refused one breaks a rule that is checked without running it."""
+    """How it stands with a submission. A refused one breaks a rule that is checked without running it.
+
+    A blocked one cannot be judged as it was named: it cannot be read, or is not for the task or the rules
+    that the user gave. It gets no record, and the others are judged.
+    """
 
     NEW = "new"
     DONE = "done"
     FAILED_BEFORE = "failed before"
     REFUSED = "refused"
+    BLOCKED = "blocked"
     REPEATED = "repeated"
 
 
@@ -57,8 +62,9 @@ class Item:
     Attributes:
         key: equal where it is the same evaluation.
         job: what is to be run; None where it is refused.
-        detail: the record where it is done, what failed before, the rule that it breaks, or where it is
-            on the list already.
+        detail: the record if it is done, what failed before, the rule that it breaks, why it cannot be
+            judged, or where it is on the list already.
+        hint: what to do about one that is blocked.
     """
 
     source: Source
@@ -67,6 +73,7 @@ class Item:
     key: str
     job: Job | None = None
     detail: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,11 @@ class Plan:
         """Those that a record has to be written of, without running them."""
         return [item for item in self.items if item.state is State.REFUSED]
 
+    @property
+    def blocked(self) -> list[Item]:
+        """Those that cannot be judged as they were named."""
+        return [item for item in self.items if item.state is State.BLOCKED]
+
 
 @dataclass
 class _Rules:
@@ -103,8 +115,10 @@ def make_plan(sources: Iterable[Source], options: Options, ledger: Ledger) -> Pl
     """Look at each submission and at what the results folder knows of it. Nothing is run or written.
 
     Raises:
-        UsageProblem: a submission or a competition cannot be read.
+        UsageProblem: the competition of the options cannot be read.
     """
+    if options.competition:
+        load_competition(options.competition)
     return Plan(tuple(_items(sources, options, ledger)))
 
 
@@ -117,6 +131,9 @@ def _items(sources: Iterable[Source], options: Options, ledger: Ledger) -> Itera
             job = _job(source, its_own, rules)
         except InvalidSubmission as refusal:
             item = _refused(source, its_own, refusal.reason, ledger)
+        except UsageProblem as problem:
+            key = f"{source.label} {problem.message}"
+            item = Item(source, State.BLOCKED, its_own, key, detail=problem.message, hint=problem.hint)
         else:
             item = _item(source, job, its_own, ledger)
         if item.key in seen:
@@ -151,14 +168,10 @@ def _digest(path: Path, options: Options) -> str:
 def _job(source: Source, options: Options, rules: _Rules) -> Job:
     asked = rules.get(options.competition) if options.competition else None
     submission = load_submission(source.path, _limits(asked))
-    task = options.task or submission.task
+    task = submission.task
     name = options.competition or competition_for_task(task)
     competition = rules.get(name)
-    if task != submission.task:
-        raise InvalidSubmission(
-            f'The submission is for the task "{submission.task}", not for "{task}" as was asked for.',
-            code="task-mismatch",
-        )
+    task_of(submission, competition, options.task, options.competition)
     return Job(
         identity=Identity(
             submission=submission.sha256,
@@ -177,6 +190,7 @@ def _job(source: Source, options: Options, rules: _Rules) -> Job:
         competition=name,
         budgets=competition.budgets_for(task),
         exclusive=exclusive(competition),
+        received_at=source.received,
     )
 
 

@@ -50,10 +50,14 @@ class Settings:
 
 @dataclass
 class Summary:
-    """What came of a batch. `diagnosis` says why it was stopped before its end, where it was."""
+    """What came of a batch. `diagnosis` is why it was stopped before its end, "" if it was not.
+
+    `given_up` failed on our side; `blocked` could not be judged as the user named them.
+    """
 
     outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
     given_up: list[GivenUp] = field(default_factory=list)
+    blocked: list[GivenUp] = field(default_factory=list)
     left: int = 0
     diagnosis: str = ""
     hint: str = ""
@@ -104,6 +108,8 @@ class Batch:
         for item in self._plan.items:
             self._reporting.tell(Planned(item.source.label, item.options.seed, item.state, item.detail))
         Store(self._settings.results).prepare()
+        for item in self._plan.blocked:
+            self._block(item)
         for item in self._plan.refused:
             self._refuse(item)
         if self._plan.jobs:
@@ -145,6 +151,12 @@ class Batch:
             for future in done:
                 future.result()
 
+    def _block(self, item: Item) -> None:
+        """What cannot be judged as it was named is a line in the report; the others go on."""
+        given = GivenUp(item.source.label, item.detail, item.hint)
+        self.summary.blocked.append(given)
+        self._reporting.tell(given)
+
     def _refuse(self, item: Item) -> None:
         """What breaks a rule that needs no running is judged here: it gets its record at once."""
         options, started = item.options, time.monotonic()
@@ -158,6 +170,7 @@ class Batch:
             seed=options.seed,
             device=options.device,
             runs=options.runs,
+            received_at=item.source.received,
         )
         self._judged(item.source.label, evaluate(request), started)
 

@@ -4,27 +4,32 @@ import csv
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from haet_eval.errors import UsageProblem
+from haet_eval.spelling import suggested_name
 from haet_eval.submission.manifest import MANIFEST_NAME
 
 LIST_SUFFIXES: Final = (".csv", ".toml")
-_KEYS: Final = ("path", "competition", "task", "seed")
+_KEYS: Final = ("path", "competition", "task", "seed", "received")
 _TABLE: Final = "submission"
 _MAX_SEED: Final = 2**32 - 1
-_FORM: Final = "A list has the columns path, competition, task and seed, of which only path is needed."
+_FORM: Final = (
+    "A list has the columns path, competition, task, seed and received, of which only path is needed."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A submission to be judged. None: as the options of the whole batch say."""
+    """A submission to be judged, and when it was received. None: as the options of the whole batch say."""
 
     path: Path
     competition: str | None = None
     task: str | None = None
     seed: int | None = None
+    received: datetime | None = None
 
     @property
     def label(self) -> str:
@@ -85,34 +90,57 @@ def _is_submission(path: Path) -> bool:
 
 def _read_list(path: Path) -> Iterator[Source]:
     try:
-        text = path.read_text("utf-8-sig")  # spreadsheets begin a CSV file with a byte order mark
-        rows = list(_csv_rows(text) if path.suffix.lower() == ".csv" else _toml_rows(text))
-    except (OSError, UnicodeDecodeError, csv.Error, tomllib.TOMLDecodeError) as error:
+        text = path.read_bytes().decode("utf-8-sig")  # spreadsheets begin a CSV file with a byte order mark
+        rows = list(_csv_rows(text, path) if path.suffix.lower() == ".csv" else _toml_rows(text, path))
+    except UnicodeDecodeError:
+        raise UsageProblem(
+            f"the list {path} is not UTF-8", "Save it as UTF-8 (in Excel: CSV UTF-8).", code="list-unreadable"
+        ) from None
+    except (OSError, csv.Error, tomllib.TOMLDecodeError) as error:
         raise UsageProblem(
             f"the list {path} cannot be read: {error}", _FORM, code="list-unreadable"
         ) from None
     if not rows:
         raise UsageProblem(f"the list {path} names no submission", _FORM, code="list-empty")
     for place, row in rows:
-        yield _source(row, path.parent, f"{path}, {place}")
+        yield _source(row, path.parent, place)
 
 
-def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    reader = csv.DictReader(text.splitlines(), strict=True, restkey="(a column without a name)")
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The rows below the first, which names the columns in any case; their separator is that of the first.
+
+    Spreadsheets write semicolons or tabs in countries that write decimal commas, and some a line `sep=;`.
+    """
+    lines = text.splitlines()
+    skipped = 1 if lines and lines[0].casefold().startswith("sep=") else 0
+    header = lines[skipped] if lines[skipped:] else ""
+    separator = lines[0][4:5] if skipped else max(",;\t", key=header.count)
+    reader = csv.reader(lines[skipped:], strict=True, delimiter=separator or ",")
+    names = [name.strip().casefold() for name in next(reader, [])]
+    for key in names:
+        _check_column(key, f"{path}, line {skipped + 1}")
     for row in reader:
-        yield f"line {reader.line_num}", {key: value for key, value in row.items() if value}
+        cells = [cell.strip() for cell in row]
+        place = f"{path}, line {skipped + reader.line_num}"
+        if any(cells[len(names) :]):
+            raise UsageProblem(
+                f"{place} has {len(cells)} cells, and the first line names {len(names)} columns",
+                _FORM,
+                code="list-column",
+            )
+        if any(cells):
+            yield place, {name: cell for name, cell in zip(names, cells, strict=False) if cell}
 
 
-def _toml_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _toml_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     tables = tomllib.loads(text).get(_TABLE, [])
     for number, table in enumerate(tables if isinstance(tables, list) else [tables], start=1):
-        yield f"[[{_TABLE}]] {number}", table if isinstance(table, dict) else {}
+        yield f"{path}, [[{_TABLE}]] {number}", table if isinstance(table, dict) else {}
 
 
 def _source(row: Mapping[str, Any], folder: Path, place: str) -> Source:
-    unknown = [key for key in row if key not in _KEYS]
-    if unknown:
-        raise UsageProblem(f"{place}: {unknown[0]!r} is no column of a list", _FORM, code="list-column")
+    for key in row:
+        _check_column(key, place)
     texts = {key: row[key] for key in ("path", "competition", "task") if key in row}
     wrong = [key for key, value in texts.items() if not isinstance(value, str)]
     if wrong or "path" not in texts:
@@ -126,12 +154,49 @@ def _source(row: Mapping[str, Any], folder: Path, place: str) -> Source:
             "Paths in a list are relative to the list's folder.",
             code="list-path",
         )
-    return Source(path, _competition(texts.get("competition"), folder), texts.get("task"), _seed(row, place))
+    return Source(
+        path,
+        _competition(texts.get("competition"), folder),
+        texts.get("task"),
+        _seed(row, place),
+        _received(row, place),
+    )
+
+
+def _check_column(name: str, place: str) -> None:
+    if name not in _KEYS:
+        raise UsageProblem(
+            f"{place}: {name!r} is not a column of a list{suggested_name(name, _KEYS)}",
+            _FORM,
+            code="list-column",
+        )
 
 
 def _competition(name: str | None, folder: Path) -> str | None:
-    """A file beside the list, where there is one of that name; otherwise the name as it is."""
+    """The path of a file next to the list if there is one of that name; otherwise the name as it is."""
     return str(folder / name) if name and (folder / name).is_file() else name
+
+
+def moment(text: str) -> datetime:
+    """A date and time of ISO 8601; UTC if it names no zone.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _received(row: Mapping[str, Any], place: str) -> datetime | None:
+    value = row.get("received")
+    try:
+        return None if value is None else moment(str(value))
+    except ValueError:
+        raise UsageProblem(
+            f"{place}: received is {value!r}, and must be a date and time like 2026-05-01T12:00:00Z",
+            _FORM,
+            code="list-received",
+        ) from None
 
 
 def _seed(row: Mapping[str, Any], place: str) -> int | None:

@@ -1,21 +1,21 @@
 """From what a sample has shown to what the whole training will take, with the method and its error."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import nnls
 
 from haet_eval.check.rehearsal import Moment
 from haet_eval.check.sample import Milestone, Sample
+from haet_eval.pace import advance_in
 
-_UNITS: Final = ("epoch", "step", "iteration", "iter", "batch", "round")
 _ENOUGH_SPANS: Final = 5
 _FEWEST_MOMENTS: Final = 2
-_TOTAL: Final = "{0}s", "total_{0}s", "num_{0}s", "n_{0}s", "max_{0}s", "{0}_total", "of", "total"
+_MOST_UNLIKE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,14 @@ class OperationsEstimate:
     """Operations of the training, `low` to `high`. `basis` says how they were found, in a sentence.
 
     `method`: `computed` to the end; `counted` to the end, with the later calls not computed; `extrapolated`
-    from reported progress; `lower_bound` where nothing tells how far the training had come.
+    from reported progress; `lower_bound` if nothing shows how far the training had come; `cannot_tell` if a
+    value that was made up decides. `high` is None if nothing bounds the operations from above.
     """
 
     total: int
     low: int
-    high: int
-    method: Literal["computed", "counted", "extrapolated", "lower_bound"]
+    high: int | None
+    method: Literal["computed", "counted", "extrapolated", "lower_bound", "cannot_tell"]
     basis: str
 
 
@@ -58,14 +59,20 @@ def estimate_operations(sample: Sample, clock: Sequence[str] = ()) -> Operations
     counted = sample.operations.total
     if sample.finished and sample.computed:
         return OperationsEstimate(counted, counted, counted, "computed", "exact: it was computed to its end")
+    if sample.decides or sample.doubt or (sample.made_up.shapes and sample.range is None):
+        return _cannot_tell(sample, counted)
+    if sample.range is not None:
+        low, high = min(counted, sample.range[0]), max(counted, sample.range[1])
+        return OperationsEstimate(counted, low, high, "counted", _sizes(sample))
     if sample.finished:
         return OperationsEstimate(counted, counted, counted, "counted", _basis(sample, clock))
     progress = _advances(_progress(sample.milestones))
     if len(progress) < 2:
+        sure = sample.computed_operations if sample.made_up else counted
         return OperationsEstimate(
-            counted,
-            counted,
-            counted,
+            sure,
+            sure,
+            None,
             "lower_bound",
             f"a lower bound: counting ended {sample.stopped}; with task.report(epoch=…, epochs=…) in the code"
             " the rest is estimated",
@@ -73,27 +80,45 @@ def estimate_operations(sample: Sample, clock: Sequence[str] = ()) -> Operations
     return _extrapolate(progress, counted, sample.stopped)
 
 
+def _cannot_tell(sample: Sample, counted: int) -> OperationsEstimate:
+    """So much is certain: what was computed. What was counted rests on something that was made up."""
+    low = sample.computed_operations
+    longer = "compute for longer: --seconds, --within"
+    if sample.decides:
+        lines = ", ".join(sample.decides[:3])
+        why = f"the code decides at {lines} by values that were not computed"
+    elif sample.made_up.shapes and not sample.doubt:
+        why = f"{sample.made_up.shapes:,} shapes depend on values that were not computed"
+    else:
+        why = "the run ended early, perhaps by a value that was not computed"
+    if sample.finished:
+        basis = f"cannot tell: {why}; {counted:,} if it goes on as in the part that was computed; {longer}"
+        return OperationsEstimate(counted, low, None, "cannot_tell", basis)
+    return OperationsEstimate(low, low, None, "cannot_tell", f"cannot tell: {why}; {longer}")
+
+
+def _sizes(sample: Sample) -> str:
+    return (
+        f"computed for {sample.computed_seconds:.0f} s, then counted to its end without computing;"
+        f" {sample.made_up.shapes:,} shapes depended on data: the range is that of the smallest and the"
+        " largest that the same calls had returned, or of nothing and everything if they had not been made"
+    )
+
+
 def _basis(sample: Sample, clock: Sequence[str]) -> str:
     how = f"computed for {sample.computed_seconds:.0f} s, then counted to its end without computing"
-    made_up = sample.made_up
-    if made_up.shapes:
-        return f"{how}; {made_up.shapes:,} shapes depended on data, and are the last ones seen, in turn"
     doubts = []
-    if made_up.values:
-        doubts.append(f"decides by one of the {made_up.values:,} values that it read there")
+    if sample.made_up.values:
+        doubts.append(f"decides by one of the {sample.made_up.values:,} values that it read there")
     if clock:
         doubts.append(f"decides by the clock ({', '.join(clock[:3])})")
     return f"{how}: exact" + (f", unless the code {' or '.join(doubts)}" if doubts else "")
 
 
 def _progress(milestones: Sequence[Milestone]) -> Iterator[_Progress]:
-    """Reports of how far the training is, as in `epoch=3, epochs=10` or `step="300/2400"`."""
     for milestone in milestones:
-        for unit in _UNITS:
-            found = _done_of(unit, milestone.values)
-            if found is not None and 0 < found[0] <= found[1]:
-                yield _Progress(unit, *found, milestone.operations)
-                break
+        if found := advance_in(milestone.values):
+            yield _Progress(found.unit, found.done, found.of, milestone.operations)
 
 
 def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
@@ -103,16 +128,6 @@ def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
         if not first or (one.unit == first[-1].unit and one.done > first[-1].done):
             first.append(one)
     return first
-
-
-def _done_of(unit: str, values: Mapping[str, str]) -> tuple[int, int] | None:
-    fraction = re.fullmatch(r"\s*(\d+)\s*(?:/|of)\s*(\d+)\s*", values.get(unit, ""))
-    if fraction:
-        return int(fraction[1]), int(fraction[2])
-    totals = (values.get(name.format(unit), "") for name in _TOTAL)
-    total = next((total for total in totals if total.isdecimal()), None)
-    done = values.get(unit, "")
-    return (int(done), int(total)) if total is not None and done.isdecimal() else None
 
 
 def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> OperationsEstimate:
@@ -137,7 +152,7 @@ def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> Opera
 
 
 def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | None:
-    """Wall time of the training on this machine; None where too little was computed.
+    """Wall time of the training on this machine; None if the computed part does not stand for the rest.
 
     A least-squares fit of the time to operations and calls, where the training had settled. The bounds are
     what the operations alone, and the calls alone, would make of it.
@@ -151,12 +166,12 @@ def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | 
     share = operations.total / max(sample.operations.total, 1)
     left = (operations.total - last.operations, sample.messages * share - last.messages)
     spans = _settled(sample.moments)
-    done = np.array([[span.operations, span.messages] for span in spans], dtype=float)
+    done = np.array([[span.operations, span.messages] for span in spans], dtype=float).reshape(-1, 2)
     seconds = np.array([span.seconds for span in spans])
     totals = done.sum(axis=0)
-    alone = [seconds.sum() / total * rest for total, rest in zip(totals, left, strict=True) if total]
-    if not alone:
+    if totals[1] < max(last.definitions, 1) or not _alike(totals, left):
         return None
+    alone = [seconds.sum() / total * rest for total, rest in zip(totals, left, strict=True) if total]
     scale = np.maximum(totals, 1)  # counts are ten orders of magnitude apart
     rates, _ = nnls(done / scale, seconds)
     fitted = float(rates / scale @ np.array(left, dtype=float))
@@ -164,10 +179,17 @@ def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | 
     return Range(*(float(last.seconds + more) for more in (fitted, *bounds)))
 
 
-def _settled(moments: Sequence[Moment]) -> list[Moment]:
-    """What was done from one moment to the next, without the slow beginning where that leaves enough.
+def _alike(done: npt.NDArray[np.float64], left: tuple[float, float]) -> bool:
+    """Whether a call had about as many operations as in the rest: setup has few, and a rate of its own."""
+    here, there = done[0] * left[1], left[0] * done[1]
+    return bool(max(here, there) <= _MOST_UNLIKE * min(here, there))
 
-    The first call of each kind waits for its answer and finds its kernel cold.
+
+def _settled(moments: Sequence[Moment]) -> list[Moment]:
+    """What was done from one moment to the next, without calls of a new kind where that leaves enough.
+
+    The first call of each kind waits for its answer and finds its kernel cold. A training that has made as
+    many settled calls as it knows kinds of them has taken about a whole step.
     """
     spans = [
         Moment(
@@ -184,7 +206,8 @@ def _settled(moments: Sequence[Moment]) -> list[Moment]:
         if moment.seconds >= moments[-1].seconds / 2
     ]
     settled = [span for span in spans if not span.definitions]
-    return next((chosen for chosen in (settled, later) if len(chosen) >= _ENOUGH_SPANS), spans)
+    enough = sum(span.messages for span in settled) >= moments[-1].definitions
+    return settled if enough or len(later) < _ENOUGH_SPANS else later
 
 
 def estimate_memory_bytes(sample: Sample) -> int | None:

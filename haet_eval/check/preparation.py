@@ -3,6 +3,7 @@
 from haet_eval.check.stand_in_data import stand_in_data
 from haet_eval.competition import Competition
 from haet_eval.data.cifar import NotFetched
+from haet_eval.data.readback import check_readback
 from haet_eval.dataset import load_task_data
 from haet_eval.evaluation.request import Assignment, Request
 from haet_eval.evaluation.unpack import limits_by, rules_asked_for, rules_by_default, task_of
@@ -19,7 +20,7 @@ def read_submission(request: Request) -> tuple[Submission, Competition]:
     rules = rules_asked_for(request)
     submission = load_submission(request.submission, limits_by(rules))
     rules = rules or rules_by_default(request, submission)
-    task_of(request, submission, rules)
+    task_of(submission, rules, request.task, request.competition)
     return submission, rules
 
 
@@ -28,10 +29,12 @@ def assign(request: Request, submission: Submission, competition: Competition) -
 
     Raises:
         EnvironmentProblem: the data are damaged.
+        UsageProblem: the rules give the data away.
     """
     task = competition.task(submission.task)
     try:
         dataset, real = load_task_data(task, request.data_dir, competition.folder, request.test_data), True
+        check_readback(competition, task, dataset.train_images, official=dataset.official)
     except NotFetched:
         dataset, real = stand_in_data(task), False
     budgets = competition.budgets_for(submission.task)

@@ -4,17 +4,19 @@ import math
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from haet_eval.check.stand_in import StandIns
-from haet_eval.remote.executor_link import ExecutorLink, Sealed, reason_text
+from haet_eval.check.data_free import DataFree
+from haet_eval.remote import wire
+from haet_eval.remote.executor_link import ExecutorLink, Sealed
 from haet_eval.remote.messages import ModelTensor, Start
 from haet_eval.remote.meter import Meter, Question
 from haet_eval.remote.weights import Weight
-from haet_eval.remote.wire import Code, Status
+from haet_eval.remote.wire import Code, Fresh, Status
 
 _KEPT_ANSWERS: Final = 1 << 10
 _QUICK_SECONDS: Final = 0.005
@@ -29,8 +31,12 @@ _HALF: Final = {
 }
 
 
-class CannotCount(Exception):
-    """A call that has not been made before fails on made-up inputs; says which."""
+class Sizes(StrEnum):
+    """Which of the shapes that were seen stand in for those that depend on data."""
+
+    IN_TURN = "in turn"
+    SMALLEST = "smallest"
+    LARGEST = "largest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +51,60 @@ class Moment:
 
 @dataclass
 class MadeUp:
-    """What the submission was told in the part that was not computed, beyond shapes."""
+    """What the submission was given in the part that was not computed, beyond shapes that are known.
+
+    Attributes:
+        values: how many times it read a value that depends on images.
+        shapes: how many calls returned a shape that depends on images.
+        failed: a call that was not made before has failed on inputs that were made up.
+    """
 
     values: int = 0
     shapes: int = 0
+    failed: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.values or self.shapes or self.failed)
 
 
 class Rehearsal(ExecutorLink):
     """Hands on to the executor what the meter lets pass, for `real_seconds`; then the meter counts alone.
 
     A program goes on without results because it holds handles only: what a call returns is known from the
-    call before it with the same shapes. A value that it reads is one that it read before of a tensor of
-    that shape, and where a shape depends on data it is one that the same call has returned before, in turn;
-    where there is none, the values are one half and the masks select everything.
+    call before it with the same shapes. What depends on no image goes on being computed (`DataFree`). Another
+    value that the program reads is one that it read before of such a tensor; a shape that depends on images
+    is one that the same call has returned before. If there is none, floats are one half, and a mask selects
+    all or nothing (`sizes`).
 
     A training that has ended by then is followed by a prediction that is computed, however long it takes.
 
+    Args:
+        link: to the executor.
+        meter: has seen each record before it comes here.
+        real_seconds: how long the executor computes everything.
+        real_messages: or until the submission has sent so many records, if that comes first.
+        sizes: which shapes to make up.
+
     Attributes:
         moments: how far the executor was at which time, in the computed part.
-        computing: the executor still does what it is told.
+        computing: the executor still does everything that it is told.
+        computed_operations: operations of the computed part.
         peak_memory_bytes: of the executor in the computed part; None before its end.
     """
 
-    def __init__(self, link: ExecutorLink, meter: Meter, real_seconds: float) -> None:
+    def __init__(
+        self,
+        link: ExecutorLink,
+        meter: Meter,
+        real_seconds: float,
+        real_messages: float = math.inf,
+        sizes: Sizes = Sizes.IN_TURN,
+    ) -> None:
         self._link = link
         self._meter = meter
         self._real_seconds = real_seconds
+        self._real_messages = real_messages
+        self._sizes = sizes
         self._start: Start | None = None
         self._began: float | None = None
         self._heard_seconds = 0.0
@@ -78,11 +112,12 @@ class Rehearsal(ExecutorLink):
         self._frames = 0
         self._frames_ahead = 1
         self._definitions = 0
-        self._stand_ins: StandIns | None = None
+        self._data_free: DataFree | None = None
         self._answers: defaultdict[object, deque[bytes]] = defaultdict(lambda: deque(maxlen=_KEPT_ANSWERS))
         self.moments: list[Moment] = []
         self.made_up = MadeUp()
         self.computing = True
+        self.computed_operations = 0
         self.peak_memory_bytes: int | None = None
         self._living_bytes = [0, 0]
 
@@ -96,13 +131,16 @@ class Rehearsal(ExecutorLink):
         return self._link.start(start)
 
     def load(self, array: npt.NDArray[Any]) -> None:
-        if self.computing:
+        if self._data_free is None:
             self._link.load(array)
+        else:
+            self._data_free.skip()
 
     def pass_on(self, records: bytes) -> None:
         part = 0 if self.computing else 1
         self._living_bytes[part] = max(self._living_bytes[part], self._meter.living_bytes)
-        if not self.computing:
+        if self._data_free is not None:
+            self._data_free.follow(records)
             return
         self._look_at_pause()
         self._link.pass_on(records)
@@ -116,9 +154,12 @@ class Rehearsal(ExecutorLink):
     def ask(self, forward: bytes, question: Question) -> tuple[Status, bytes]:
         self._look_at_pause()
         if self.computing and self._is_over():
-            self.pass_on(forward)
-        if not self.computing:
-            return self._make_up(question)
+            self._link.pass_on(forward)
+            self._stop_computing()
+        elif self._data_free is not None:
+            self._data_free.follow(forward)
+        if self._data_free is not None:
+            return self._answered(self._data_free, question)
         self._definitions += question.code is Code.DEFINE
         answer = self._link.ask(forward, question)
         self._heard_seconds = self._seconds
@@ -138,6 +179,8 @@ class Rehearsal(ExecutorLink):
         return time.monotonic() - self._began
 
     def _is_over(self) -> bool:
+        if self._meter.charges.messages >= self._real_messages:
+            return True
         return self._seconds - self._idle_seconds >= self._real_seconds
 
     def _look_at_pause(self) -> None:
@@ -162,33 +205,55 @@ class Rehearsal(ExecutorLink):
 
     def _stop_computing(self) -> None:
         self.computing = False
-        self.peak_memory_bytes = self._link.seal((), ()).peak_memory_bytes  # it drops every tensor
-        self._stand_ins = StandIns(self._link, self._meter.next_handle)
+        self.computed_operations = self._meter.operations
+        self.peak_memory_bytes = self._link.tell_memory()
+        self._data_free = DataFree(self._link, self._meter, masks=self._sizes is not Sizes.SMALLEST)
 
-    def _make_up(self, question: Question) -> tuple[Status, bytes]:
-        assert self._stand_ins is not None
-        if question.code is Code.DEFINE:
-            status, body = self._kept(question, *self._stand_ins.define(question))
-            if status is Status.FATAL:
-                raise CannotCount(reason_text(body))
-            self.made_up.shapes += _is_dynamic(question)
-            return status, body
-        known = self._answers[_kind(question)]
+    def _answered(self, data_free: DataFree, question: Question) -> tuple[Status, bytes]:
+        """The answer to a question when nothing that depends on images is computed any more."""
         if question.code is Code.READ:
-            self.made_up.values += 1
-            if not known:
-                return Status.OK, _halves(question)
+            return data_free.read(question) or self._value(question)
+        if question.code is Code.DYNAMIC:
+            return data_free.shapes(question) or self._shape(data_free, question)
+        status, body, true = data_free.define(question)
+        if not true and status is Status.FATAL:
+            self.made_up.failed = True
+        if true or status is not Status.OK:
+            return status, body
+        self.made_up.shapes += 1
+        return self._kept(question, status, body)
+
+    def _value(self, question: Question) -> tuple[Status, bytes]:
+        self.made_up.values += 1
+        known = self._answers[_kind(question)]
+        if not known:
+            return Status.MADE_UP, _halves(question)
+        known.rotate(-1 if self._sizes is Sizes.IN_TURN else 1)
+        return Status.MADE_UP, known[-1]
+
+    def _shape(self, data_free: DataFree, question: Question) -> tuple[Status, bytes]:
+        self.made_up.shapes += 1
+        known = self._answers[_kind(question)]
+        if self._sizes is Sizes.IN_TURN:
+            known.rotate(-1)
+            body = known[-1]
         else:
-            self.made_up.shapes += 1
-        known.rotate(-1)
-        return Status.OK, known[-1]
+            choose = min if self._sizes is Sizes.SMALLEST else max
+            body = choose(known, key=lambda one: _elements(one, len(question.inputs)))
+        data_free.pass_over(question, body)
+        return Status.OK, body
 
     def compare_inventory(self, expected: bytes) -> None:
-        if self.computing:
+        if self._data_free is None:
             self._link.compare_inventory(expected)
 
+    def catch_up(self) -> None:
+        if self.computing:
+            self._link.catch_up()
+
     def seal(self, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> Sealed:
-        if not self.computing:
+        if self._data_free is not None:
+            self._data_free.keep_only([tensor.handle for tensor in tensors])
             return Sealed(b"", self.peak_memory_bytes or 0)
         self._real_seconds = math.inf
         sealed = self._link.seal(tensors, weights)
@@ -201,13 +266,21 @@ class Rehearsal(ExecutorLink):
         return np.zeros(count, dtype=np.int64)
 
     def drop(self, handles: tuple[int, ...]) -> None:
-        if self.computing:
+        if self._data_free is None:
             self._link.drop(handles)
+        else:
+            self._data_free.forget(handles)
 
 
 def _kind(question: Question) -> object:
-    """Questions of one kind may have the same answers."""
-    return question.template or question.inputs[0].layout
+    """Questions of one kind may have the same answers: a loss is read as often as a count, but not as one."""
+    return question.template or (question.inputs[0].layout, question.inputs[0].storage.maker)
+
+
+def _elements(body: bytes, inputs: int) -> int:
+    """How many elements an outcome has."""
+    values = wire.flatten(wire.decode_outcome(body, inputs).outputs)
+    return sum(value.meta.numel for value in values if isinstance(value, Fresh))
 
 
 def _is_dynamic(question: Question) -> bool:

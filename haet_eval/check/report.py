@@ -14,7 +14,7 @@ from haet_eval.check.sample import Sample
 from haet_eval.check.standing import Standing
 from haet_eval.check.static import Look
 from haet_eval.competition import Budgets, Competition
-from haet_eval.errors import Verdict
+from haet_eval.errors import ExitCode, Verdict
 from haet_eval.record import Record
 from haet_eval.submission import Submission
 
@@ -28,6 +28,7 @@ class Estimates:
     complexity: int | None
     seconds: Range | None
     memory_bytes: int | None
+    charged_operations: int = 0
 
 
 @dataclass(slots=True)
@@ -56,23 +57,55 @@ class Report:
         return self.sample.verdict if self.sample else None
 
     @property
+    def unfinished(self) -> str:
+        """Why it is not known how the training goes; empty if it is, or if there is a verdict."""
+        if self.verdict is not None or self.record is not None or self.sample is None:
+            return ""
+        if self.sample.doubt:
+            return (
+                "The code has raised this after calls were no longer computed, and a value that was made up"
+                f" may be the cause: {self.sample.doubt} Compute for longer: --seconds, --within."
+            )
+        if not self.sample.finished:
+            at = f" It decides at {', '.join(self.sample.decides[:3])}." if self.sample.decides else ""
+            return (
+                f"The training was stopped {self.sample.stopped}, before it came to its end.{at} It may run"
+                " for longer than the budget allows, or for ever; give it more time (--within)."
+            )
+        return ""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process says to the shell."""
+        if self.verdict is not None:
+            return self.verdict.exit_code
+        return ExitCode.NOT_FINISHED if self.unfinished else ExitCode.QUALIFIED
+
+    @property
     def reason(self) -> str:
         """What happened, to what, and what to do instead."""
         if self.record is not None:
             return self.record.status.reason
-        return self.sample.reason if self.sample else ""
+        return self.unfinished or (self.sample.reason if self.sample else "")
 
 
-def estimate(sample: Sample, look: Look) -> Estimates | None:
-    """The estimates that a sample allows; None of a training that fails."""
+def estimate(sample: Sample, look: Look, charged: int = 0) -> Estimates | None:
+    """The estimates that a sample allows; None of a training that fails.
+
+    `charged` are the operations of the prediction that count as complexity.
+    """
     if sample.verdict is not None and not sample.finished:
         return None
     operations = estimate_operations(sample, look.clock)
+    bounded = operations.method != "cannot_tell"
     return Estimates(
         operations=operations,
         parameters=sample.parameters,
-        complexity=None if sample.parameters is None else operations.total + sample.parameters,
-        seconds=estimate_seconds(sample, operations),
+        complexity=operations.total + sample.parameters + charged
+        if bounded and sample.parameters is not None
+        else None,
+        charged_operations=charged,
+        seconds=estimate_seconds(sample, operations) if bounded else None,
         memory_bytes=estimate_memory_bytes(sample),
     )
 
@@ -81,7 +114,7 @@ def document(report: Report) -> dict[str, Any]:
     """The report in plain values, for JSON; counts of operations are decimal strings."""
     submission = report.submission
     return {
-        "verdict": report.verdict,
+        "verdict": report.verdict or ("not_finished" if report.unfinished else None),
         "reason": report.reason,
         "submission": {
             "name": submission.name,
@@ -89,10 +122,13 @@ def document(report: Report) -> dict[str, Any]:
             "task": submission.task,
             "sha256": submission.sha256,
             "archive_bytes": submission.archive_bytes,
+            "archive_sha256": submission.archive_sha256,
             "source_bytes": submission.source_bytes,
+            "source_bytes_compressed": submission.compressed_bytes,
         },
         "competition": report.competition.name,
         "remarks": [asdict(remark) for remark in report.look.remarks],
+        "literals": [asdict(literal) for literal in report.look.literals],
         "real_data": report.real_data,
         "sample": _sample(report.sample) if report.sample else None,
         "estimate": _estimates(report.estimates) if report.estimates else None,
@@ -106,6 +142,7 @@ def _sample(sample: Sample) -> dict[str, Any]:
         "computed_seconds": sample.computed_seconds,
         "computed": sample.computed,
         "finished": sample.finished,
+        "decides": sample.decides,
         "accuracy": sample.score.accuracy if sample.score else None,
         "readback_bytes": sample.readback_bytes,
         "upload_bytes": sample.upload_bytes,
@@ -123,10 +160,11 @@ def _estimates(estimates: Estimates) -> dict[str, Any]:
         "operations": {
             "total": str(operations.total),
             "low": str(operations.low),
-            "high": str(operations.high),
+            "high": None if operations.high is None else str(operations.high),
             "method": operations.method,
             "basis": operations.basis,
         },
+        "charged_operations": str(estimates.charged_operations),
         "wall_seconds": asdict(seconds) if seconds else None,
         "peak_memory_bytes": estimates.memory_bytes,
     }

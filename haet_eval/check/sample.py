@@ -1,11 +1,13 @@
 """One run of a submission for its contestant: computed for some seconds, counted to its end."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from haet_eval.check.rehearsal import CannotCount, MadeUp, Moment, Rehearsal
+from haet_eval.check.rehearsal import MadeUp, Moment, Rehearsal, Sizes
+from haet_eval.competition import Budgets
 from haet_eval.counting.bill import bill
 from haet_eval.counting.operations import priced
 from haet_eval.errors import SubmissionFailure, Verdict
@@ -13,24 +15,34 @@ from haet_eval.evaluation.frame import executor_threads, job
 from haet_eval.evaluation.pair import Pair, open_pair
 from haet_eval.evaluation.request import Assignment
 from haet_eval.evaluation.watch import ending
-from haet_eval.progress import Observer, Tick
+from haet_eval.progress import Observer, ReportValue, Tick, not_finite
 from haet_eval.record import Operations
 from haet_eval.remote.messages import Start
 from haet_eval.runtimes.interface import Runtime
 from haet_eval.scoring import Score, score, shortfall, without_price
 
+_MOST_PLACES: Final = 20
 _COUNTED_BATCHES: Final = 2
 """Batches of prediction where nothing is computed: a second one shows what was left from the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How to run. `computed_seconds` are computed, counting goes on; all ends after `all_seconds`."""
+    """How to run.
+
+    Attributes:
+        computed_seconds: how long everything is computed.
+        all_seconds: after so long counting ends as well.
+        computed_messages: computing ends when the submission has sent so many records, if that comes first.
+        sizes: which sizes stand in for those that depend on data.
+    """
 
     device: str
     seed: int
     computed_seconds: float
     all_seconds: float
+    computed_messages: float = math.inf
+    sizes: Sizes = Sizes.IN_TURN
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +59,13 @@ class Sample:
 
     Attributes:
         verdict, reason, log: what stands in the way, with the end of the submission's output; or None.
+        failure: how it ended, if it did and may have for no reason but a value that was made up.
+        doubt: why it may have failed for no reason but a value that was made up; then there is no verdict.
+        decides: lines where the code decides by a value that was made up.
+        range: operations with the smallest and with the largest sizes that were made up, if both were tried.
         moments: how far the executor was at which time.
         computed: nothing was left to be counted alone.
+        computed_operations: operations of what was computed.
         finished: `train` has returned.
         stopped: why it was not waited for.
         wall_seconds: of the training as it ran here, computed or not.
@@ -59,11 +76,16 @@ class Sample:
 
     verdict: Verdict | None = None
     reason: str = ""
+    failure: Verdict | None = None
+    doubt: str = ""
     log: str = ""
+    decides: list[str] = field(default_factory=list)
+    range: tuple[int, int] | None = None
     moments: list[Moment] = field(default_factory=list)
     milestones: list[Milestone] = field(default_factory=list)
     made_up: MadeUp = field(default_factory=MadeUp)
     computed: bool = True
+    computed_operations: int = 0
     finished: bool = False
     stopped: str = ""
     wall_seconds: float = 0.0
@@ -77,10 +99,24 @@ class Sample:
     prediction_operations_per_image: float | None = None
     score: Score | None = None
 
+    def charged_operations(self, budgets: Budgets, images: int) -> int:
+        """Operations of predicting so many images that count as complexity; 0 if none was predicted."""
+        each = self.prediction_operations_per_image or 0.0
+        return budgets.charged_operations(round(each * images), images)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the evaluation may take another course: something that was made up has a say in it."""
+        return bool(self.doubt or self.decides or self.made_up.shapes)
+
     @property
     def computed_seconds(self) -> float:
         """How long the executor worked on the training."""
         return self.moments[-1].seconds if self.moments else 0.0
+
+
+_SHARE_OF_DOUBTFUL: Final = 0.3
+"""Of the time: a run that decides by made-up values may never end, and leaves some to compute it instead."""
 
 
 class _OutOfTime(Exception):
@@ -101,8 +137,6 @@ def take_sample(
             sampling.run_all()
         except _OutOfTime:
             sampling.sample.stopped = f"after {terms.all_seconds:,.0f} s"
-        except CannotCount as problem:
-            sampling.sample.stopped = f"where a call cannot be made on made-up values ({problem})"
         sampling.conclude()
     return sampling.sample
 
@@ -113,7 +147,10 @@ class _Sampling:
     def __init__(
         self, assignment: Assignment, run: Pair, terms: Terms, observer: Observer, real_data: bool
     ) -> None:
-        self.rehearsal = Rehearsal(run.relay.link, run.meter, terms.computed_seconds)
+        self.rehearsal = Rehearsal(
+            run.relay.link, run.meter, terms.computed_seconds, terms.computed_messages, terms.sizes
+        )
+        self._told_not_finite = False
         self.sample = Sample(moments=self.rehearsal.moments, made_up=self.rehearsal.made_up)
         self._assignment = assignment
         self._run = run
@@ -125,12 +162,13 @@ class _Sampling:
         run.relay.link = self.rehearsal
         self._look = run.watch.look
         run.relay.use(self._watch, self._report)
+        run.relay.decided = self._decided
 
     def run_all(self) -> None:
         """Train and predict, as far as the submission comes.
 
         Raises:
-            CannotCount, _OutOfTime: it is not known how it would go on.
+            _OutOfTime: it has taken as long as it may.
         """
         with ending(self._run.watch) as end:
             self._train()
@@ -170,16 +208,14 @@ class _Sampling:
             self.sample.verdict, self.sample.reason = below.verdict, below.reason
 
     def _take_failure(self, failure: SubmissionFailure) -> None:
-        """It failed; where values had been made up, perhaps because of them."""
-        log, made_up = self._run.relay.log, self.sample.made_up
-        self.sample.verdict, self.sample.reason = failure.verdict, failure.reason
-        self.sample.log = log.tail or log.head
-        answers = made_up.values + made_up.shapes
-        if failure.verdict is Verdict.FAILED and answers:
-            self.sample.reason += (
-                f" (This came when calls were no longer computed, and {answers:,} answers had been made up."
-                " If the code decides by such values, compute for longer: --seconds.)"
-            )
+        """It failed; if values had been made up, perhaps because of them."""
+        log, sample = self._run.relay.log, self.sample
+        sample.log = log.tail or log.head
+        by_values = sample.made_up and failure.verdict in (Verdict.FAILED, Verdict.UNCOUNTABLE)
+        if by_values or sample.decides or sample.made_up.shapes:
+            sample.failure, sample.doubt = failure.verdict, failure.reason
+        else:
+            sample.verdict, sample.reason = failure.verdict, failure.reason
 
     def _take_counts(self) -> None:
         meter, sample = self._run.meter, self.sample
@@ -192,6 +228,7 @@ class _Sampling:
         """What is known only when all is over."""
         sample = self.sample
         sample.computed = self.rehearsal.computing
+        sample.computed_operations = self.rehearsal.computed_operations
         sample.peak_memory_bytes = self.rehearsal.peak_memory_bytes
         sample.living_bytes = self.rehearsal.living_bytes
         uncounted = sample.operations.uncounted if sample.operations else ()
@@ -208,13 +245,22 @@ class _Sampling:
         self._look()
         self._run.meter.check_operations()
         seconds = time.monotonic() - self._began
-        if seconds > self._terms.all_seconds:
+        left = self._terms.all_seconds * (_SHARE_OF_DOUBTFUL if self.sample.decides else 1)
+        if seconds > left:
             raise _OutOfTime
         if self._stage == "train" and not self.rehearsal.computing:
             self._enter("count", f"after {self.sample.computed_seconds:.0f} s nothing is computed any more")
         operations = self._run.meter.operations
         self._observer.tick(Tick(self._stage, seconds, self._terms.all_seconds, operations))
 
-    def _report(self, values: Mapping[str, str]) -> None:
-        self.sample.milestones.append(Milestone(self._run.meter.operations, dict(values)))
+    def _decided(self, place: str) -> None:
+        if place not in self.sample.decides and len(self.sample.decides) < _MOST_PLACES:
+            self.sample.decides.append(place)
+
+    def _report(self, values: Mapping[str, ReportValue]) -> None:
+        texts = {name: str(value) for name, value in values.items()}
+        self.sample.milestones.append(Milestone(self._run.meter.operations, texts))
+        if not self._told_not_finite and self.rehearsal.computing and (found := not_finite(values)):
+            self._told_not_finite = True
+            self._observer.note(f"Report {len(self.sample.milestones)}: {found[0]} is {found[1]}.")
         self._observer.report(values)

@@ -6,6 +6,7 @@ from typing import Literal
 from haet_eval.check.calls import check_calls, clock_places
 from haet_eval.check.entry import check_entry
 from haet_eval.check.imports import check_imports, sandbox_packages
+from haet_eval.check.literals import HeavyLiteral, heaviest_literals
 from haet_eval.check.remark import Remark
 from haet_eval.check.source import parse_sources
 from haet_eval.submission import Submission
@@ -13,10 +14,11 @@ from haet_eval.submission import Submission
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found: remarks in the order of files and lines, and where the code looks at a clock."""
+    """What was found: remarks in the order of files and lines, where the code looks at a clock, literals."""
 
     remarks: tuple[Remark, ...]
     clock: tuple[str, ...]
+    literals: tuple[HeavyLiteral, ...] = ()
 
 
 def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "handles") -> Look:
@@ -31,4 +33,5 @@ def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "hand
         if source.path in (f"{stem}.py", f"{stem}/__init__.py"):
             remarks += check_entry(source, submission.function)
     clock = [place for source in sources for place in clock_places(source)]
-    return Look(tuple(sorted(set(remarks))), tuple(dict.fromkeys(clock)))
+    literals = heaviest_literals(sources, submission.files)
+    return Look(tuple(sorted(set(remarks))), tuple(dict.fromkeys(clock)), literals)

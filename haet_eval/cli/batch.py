@@ -1,6 +1,5 @@
 """`haet-eval batch`: evaluate many submissions, in parallel, on one machine or on a cluster."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,14 +18,14 @@ from haet_eval.cli.options import (
     task_option,
 )
 from haet_eval.cli.paths import ExistingPath
+from haet_eval.cli.sites import batch_settings, cluster_site, local_site
 from haet_eval.cli.suggestions import suggest_submissions
 from haet_eval.errors import ExitCode
 from haet_eval.reports.text import printable
 
 if TYPE_CHECKING:
-    from haet_eval.batch.judge import Message
     from haet_eval.batch.ledger import Ledger
-    from haet_eval.batch.plan import Options, Plan
+    from haet_eval.batch.plan import Plan
     from haet_eval.batch.run import Settings, Summary
     from haet_eval.batch.site import Site
 
@@ -83,12 +82,14 @@ def batch(
 ) -> ExitCode:
     """Evaluate many submissions: each path is a .zip, a submission's folder, a folder of those, or a list.
 
-    A list is a .csv with the columns path, competition, task and seed, or a .toml with tables
-    [[submission]] of these keys; only path is needed. What has a record in the results folder is not
+    A list is a .csv with the columns path, competition, task, seed and received (when it came), or a .toml
+    with tables [[submission]] of these keys; only path is needed.
+
+    What has a record in the results folder is not
     evaluated again, so a batch that was stopped, in whatever way, goes on when it is started again.
 
-    Exit status: 0 each submission was judged, whatever the verdict, 2 usage, 4 some could not be judged,
-    130 interrupted.
+    Exit status: 0 each submission was judged, whatever the verdict, 2 usage, or some path or task was
+    wrong and the others were judged, 4 some could not be judged, 130 interrupted.
     """
     from haet_eval.batch.ledger import Ledger
     from haet_eval.batch.plan import Options, make_plan
@@ -111,7 +112,7 @@ def batch(
         else:
             print_plan(plan, f"They would run {where}.")
         return ExitCode.QUALIFIED
-    settings = _settings(results, data_dir, test_data, retries, options)
+    settings = batch_settings(results, data_dir, test_data, retries, options)
     with ledger.locked():
         plan = make_plan(found.sources, options, ledger)
         return _run(plan, ledger, settings, scheduler, jobs, as_json=as_json)
@@ -138,8 +139,8 @@ def _run(
 
         def open_site() -> "Site":
             if scheduler:
-                return _cluster(scheduler, plan, settings, jobs, reporting.receive)
-            return _local(plan, settings, jobs, reporting.receive)
+                return cluster_site(scheduler, plan, settings, jobs, reporting.receive)
+            return local_site(plan, settings, jobs, reporting.receive)
 
         summary = Batch(plan, settings, ledger, reporting).run(open_site)
     lost = lines.lost if lines else deliver(lambda: _print(summary, plan, settings.results))
@@ -148,62 +149,9 @@ def _run(
     tell_end(summary)
     undelivered = as_json and lost
     failed = summary.given_up or summary.left or undelivered
-    return ExitCode.ENVIRONMENT if failed else ExitCode.QUALIFIED
-
-
-def _settings(
-    results: Path, data_dir: Path | None, test_data: Path | None, retries: int, options: "Options"
-) -> "Settings":
-    from haet_eval.batch.node import local_image
-    from haet_eval.batch.run import Settings
-    from haet_eval.runtimes.image_files import build_context
-
-    image = local_image() if options.sandbox == "docker" else None
-    data_dir, test_data = data_dir and data_dir.resolve(), test_data and test_data.resolve()
-    return Settings(results, data_dir, test_data, retries, build_context().digest, image)
-
-
-def _local(
-    plan: "Plan", settings: "Settings", jobs: int | None, receive: "Callable[[Message], None]"
-) -> "Site":
-    """This machine, looked at before the first run."""
-    from haet_eval.batch.capacity import places, this_machine
-    from haet_eval.batch.local import LocalSite
-    from haet_eval.runtimes.choice import choose_runtime
-
-    identity, machine = plan.jobs[0].identity, this_machine()
-    at_once = places(plan.jobs, jobs, machine)
-    with choose_runtime(identity.sandbox, identity.device):
-        pass
-    gpus = machine.gpus if identity.device == "cuda" else ()
-    return LocalSite(settings.results, at_once, gpus, receive)
-
-
-def _cluster(
-    address: str, plan: "Plan", settings: "Settings", jobs: int | None, receive: "Callable[[Message], None]"
-) -> "Site":
-    from haet_eval.errors import UsageProblem
-    from haet_eval.store import Store
-
-    try:
-        from haet_eval.batch.cluster import ClusterSite
-    except ImportError as error:
-        raise UsageProblem(
-            f"--scheduler needs a package that is not there: {error.name}",
-            "pip install 'haet-eval[cluster]'",
-            code="extra-missing",
-        ) from None
-
-    identity = plan.jobs[0].identity
-    return ClusterSite(
-        address,
-        Store(settings.results),
-        jobs=jobs,
-        sandbox=identity.sandbox,
-        device=identity.device,
-        exclusive=any(job.exclusive for job in plan.jobs),
-        receive=receive,
-    )
+    if failed:
+        return ExitCode.ENVIRONMENT
+    return ExitCode.USAGE if summary.blocked else ExitCode.QUALIFIED
 
 
 def _at_once(plan: "Plan", jobs: int | None) -> str:

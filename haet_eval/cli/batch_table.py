@@ -18,6 +18,7 @@ _EXPLAINED: Final = {
     State.DONE: "judged already",
     State.FAILED_BEFORE: "failed on our side before, to be tried again",
     State.REFUSED: "break a rule: get a record without being run",
+    State.BLOCKED: "cannot be judged as they were named: get no record",
     State.REPEATED: "on the list more than once",
 }
 
@@ -49,7 +50,7 @@ def print_plan_as_json(plan: Plan) -> None:
 
 def print_outcome(summary: Summary) -> None:
     """Print a line for each submission that this batch judged or gave up."""
-    if not summary.outcomes and not summary.given_up:
+    if not (summary.outcomes or summary.given_up or summary.blocked):
         return
     table = Table(title="This batch", title_justify="left", box=None, pad_edge=False, header_style="dim")
     table.add_column("submission", overflow="fold")
@@ -68,14 +69,14 @@ def print_outcome(summary: Summary) -> None:
             readable_count(record.complexity),
             record.record_id[:8],
         )
-    for given in summary.given_up:
+    for given in [*summary.given_up, *summary.blocked]:
         table.add_row(safe(given.submission), NOTHING, "not judged", NOTHING, NOTHING, NOTHING)
     result_console().print(table, "")
 
 
 def tell_end(summary: Summary) -> None:
     """Say on stderr what could not be judged, why, and what to do."""
-    for given in summary.given_up:
+    for given in [*summary.given_up, *summary.blocked]:
         _say(f"Not judged: {given.submission}: {given.reason}")
         if given.hint:
             _say(f"  Hint: {given.hint}")

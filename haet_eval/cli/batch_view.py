@@ -14,7 +14,18 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from haet_eval.batch.events import Event, Finished, GivenUp, Moved, Noted, Planned, Retried, Started, Watcher
+from haet_eval.batch.events import (
+    Checked,
+    Event,
+    Finished,
+    GivenUp,
+    Moved,
+    Noted,
+    Planned,
+    Retried,
+    Started,
+    Watcher,
+)
 from haet_eval.batch.plan import State
 from haet_eval.cli.screen import progress_text
 from haet_eval.cli.streams import deliver
@@ -22,7 +33,7 @@ from haet_eval.cli.text import safe
 from haet_eval.errors import Verdict
 from haet_eval.reports.text import printable, readable_accuracy, readable_count
 
-_TO_DO: Final = (State.NEW, State.FAILED_BEFORE, State.REFUSED)
+_TO_DO: Final = (State.NEW, State.FAILED_BEFORE, State.REFUSED, State.BLOCKED)
 _REFRESHES_PER_SECOND: Final = 4
 _SHOWN_RUNS: Final = 24
 _NAMES: Final = {
@@ -108,7 +119,7 @@ class LiveView:
                 since, before = self._running[event.submission]
                 if before is None or before.stage != event.stage or event.tick:
                     self._running[event.submission] = (since, event)
-            case Finished() | GivenUp():
+            case Finished() | GivenUp() | Checked():
                 self._running.pop(event.submission, None)
         if not isinstance(event, Started) and (text := headline(event)):
             self._console.print(safe(text, _style(event)), soft_wrap=True)
@@ -146,7 +157,7 @@ class Tally:
 def headline(event: Event) -> str:
     """One line on an event; empty for those that have none."""
     match event:
-        case Planned(state=State.NEW) | Moved():
+        case Planned(state=State.NEW | State.BLOCKED) | Moved():
             return ""
         case Planned():
             return f"{event.submission}: {event.state} ({event.detail})"
@@ -160,15 +171,17 @@ def headline(event: Event) -> str:
             return f"{event.submission}: {event.verdict}{shown}, {event.seconds:.0f} s"
         case Noted():
             return event.text
+        case Checked():
+            return f"{event.submission} {'holds' if event.held else 'does not hold'}: {event.detail}"
         case GivenUp():
             return f"{event.submission}: could not be judged: {event.reason}"
 
 
 def _style(event: Event) -> str:
     match event:
-        case Finished(verdict=Verdict.QUALIFIED):
+        case Finished(verdict=Verdict.QUALIFIED) | Checked(held=True):
             return "green"
-        case Finished():
+        case Finished() | Checked():
             return "yellow"
         case GivenUp() | Retried():
             return "red"

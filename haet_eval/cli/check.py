@@ -78,7 +78,7 @@ def check(
     of the time. Advice on the code can be wrong and decides nothing; what the run shows does.
 
     Exit status: 0 nothing stands in the way, 1 it would fail, 2 usage, 3 invalid submission, 4 the
-    environment failed, 5 it would exceed a limit, 130 interrupted.
+    environment failed, 5 it would exceed a limit, 6 not finished within the time, 130 interrupted.
     """
     from haet_eval.check.sample import Terms
     from haet_eval.cli.check_session import Session

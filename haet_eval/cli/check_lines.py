@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.text import Text
 
-from haet_eval.check.estimate import Range
+from haet_eval.check.estimate import OperationsEstimate, Range
 from haet_eval.check.report import Estimates, Report
 from haet_eval.check.standing import Standing
 from haet_eval.check.static import Look
@@ -41,8 +41,10 @@ def submission_lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "submission", f"{submission.name} · {submission.team}"
     yield "task", f"{submission.task} ({report.competition.name})"
     yield "files", f"{len(submission.files)} of {limits.entries} allowed"
-    yield "zip", f"{submission.archive_bytes:,} of {limits.archive_bytes:,} bytes"
+    yield "zip", f"{submission.compressed_bytes:,} of {limits.archive_bytes:,} bytes"
     yield "unpacked", f"{submission.source_bytes:,} of {limits.unpacked_bytes:,} bytes"
+    yield "zip sha256", submission.archive_sha256
+    yield "sha256", f"{submission.sha256} (of the content, however it is zipped)"
 
 
 def remark_lines(look: Look) -> Iterator[tuple[str, str]]:
@@ -53,6 +55,13 @@ def remark_lines(look: Look) -> Iterator[tuple[str, str]]:
         yield "" if number else "code", f"{remark.path}:{remark.line} {remark.text}"
 
 
+def literal_lines(look: Look) -> Iterator[tuple[str, str]]:
+    """The literals that weigh most."""
+    for number, one in enumerate(look.literals):
+        size = f"{one.bytes_compressed:,} bytes when compressed, {one.bytes:,} as written"
+        yield "" if number else "literals", f"{one.path}:{one.line} {size}"
+
+
 def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
     """Complexity, time and memory, with how they were found."""
     if report.estimates is None:
@@ -60,13 +69,16 @@ def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
     estimates, budgets = report.estimates, report.budgets
     operations = estimates.operations
     at_least = "at least " if operations.method == "lower_bound" else ""
-    if estimates.complexity is not None:
+    if operations.method == "cannot_tell":
+        yield "+ operations", f"cannot tell; at least {readable_count(operations.low)}"
+    elif estimates.complexity is not None:
         yield "complexity", f"{at_least}{readable_count(estimates.complexity)}"
         yield "= parameters", readable_count(estimates.parameters)
-    spread = f" ({readable_count(operations.low)} to {readable_count(operations.high)})"
-    shown = "" if operations.low == operations.high else spread
-    yield "+ operations", f"{at_least}{readable_count(operations.total)}{shown}"
+    if operations.method != "cannot_tell":
+        yield "+ operations", f"{at_least}{readable_count(operations.total)}{_spread(operations)}"
     yield "", operations.basis
+    if estimates.charged_operations:
+        yield "+ prediction", f"{readable_count(estimates.charged_operations)} above the free ones"
     if not report.real_data:
         yield "", f"on random images: {report.submission.task} is not there (haet-eval data fetch gets it)"
     yield "training", _time(estimates.seconds, budgets.wall_seconds)
@@ -74,9 +86,15 @@ def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "memory", _memory(estimates.memory_bytes, budgets.memory_bytes)
 
 
+def _spread(operations: OperationsEstimate) -> str:
+    if operations.high is None or operations.low == operations.high:
+        return ""
+    return f" ({readable_count(operations.low)} to {readable_count(operations.high)})"
+
+
 def _time(seconds: Range | None, budget_seconds: int) -> str:
     if seconds is None:
-        return "too little was computed to tell how long it takes (--seconds)"
+        return "not estimated: too little was computed, not even a whole step (--seconds computes more)"
     near = seconds.high < _NEAR * seconds.low
     bounds = "" if near else f" ({seconds.low:,.0f} to {seconds.high:,.0f})"
     over = "; too long, unless the judge's is faster" if seconds.value > budget_seconds else ""
@@ -100,8 +118,8 @@ def sample_lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "uploads", f"{sample.upload_bytes:,} of {budgets.upload_bytes:,} bytes"
     if sample.prediction_operations_per_image is not None:
         used = readable_count(round(sample.prediction_operations_per_image))
-        allowed = readable_count(budgets.prediction_operations_per_image)
-        yield "prediction", f"{used} of {allowed} operations for an image"
+        free = readable_count(budgets.prediction_free_operations_per_image)
+        yield "prediction", f"{used} operations for an image, {free} of them free"
 
 
 def standing_lines(standing: Standing | None) -> Iterator[tuple[str, str]]:
@@ -138,7 +156,10 @@ def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
         if report.competition.runner == "native":
             yield "", f"{report.competition.name} is measured and not counted: --full measures it."
         return
-    if report.verdict is None:
+    if report.unfinished:
+        yield "verdict", "not finished"
+        yield "reason", report.unfinished
+    elif report.verdict is None:
         yield "verdict", "nothing stands in the way" + ("" if _is_scored(report) else "; accuracy not judged")
     else:
         yield "verdict", report.verdict.value

@@ -3,17 +3,20 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
 
+from haet_eval.check.certainty import Sampling
 from haet_eval.check.preparation import assign, read_submission
-from haet_eval.check.report import Report, document, estimate
-from haet_eval.check.sample import Terms, take_sample
-from haet_eval.check.standing import Rivals, rivals_among, rivals_on
+from haet_eval.check.report import Estimates, Report, document, estimate
+from haet_eval.check.sample import Terms
+from haet_eval.check.standing import Rivals, Standing, rivals_among, rivals_on
 from haet_eval.check.static import look_at
 from haet_eval.cli.check_lines import (
     estimate_lines,
+    literal_lines,
     print_lines,
     print_log,
     remark_lines,
@@ -58,14 +61,16 @@ class Session:
         report = Report(submission, competition, look_at(submission, "handles" if counted else "plain"))
         self._print(submission_lines(report))
         self._print(remark_lines(report.look))
+        self._print(literal_lines(report.look))
         if not self.static and counted:
             self._take_sample(report)
         if self.full:
             self._evaluate(report)
-        self._print(verdict_lines(report), "bold red" if report.verdict else "bold green")
+        good = report.exit_code is ExitCode.QUALIFIED
+        self._print(verdict_lines(report), "bold green" if good else "bold red")
         if self.as_json:
             click.echo(json.dumps(document(report), indent=2))
-        return report.verdict.exit_code if report.verdict else ExitCode.QUALIFIED
+        return report.exit_code
 
     def _print(self, lines: Iterable[tuple[str, str]], style: str = "") -> None:
         if not self.as_json:
@@ -73,14 +78,16 @@ class Session:
 
     def _take_sample(self, report: Report) -> None:
         rivals = self._rivals(report)
-        runtime = choose_runtime(self.request.sandbox, self.request.device)
+        runtime = partial(choose_runtime, self.request.sandbox, self.request.device)
         remove_leftovers()
         assignment, report.real_data = assign(self.request, report.submission, report.competition)
         with open_screen() as observer:
-            sample = take_sample(assignment, runtime, self.terms, observer, real_data=report.real_data)
-        report.sample, report.estimates = sample, estimate(sample, report.look)
-        if rivals is not None and report.estimates is not None and report.estimates.complexity is not None:
-            report.standing = rivals.standing(report.estimates.complexity)
+            sampling = Sampling(assignment, runtime, self.terms, observer, real_data=report.real_data)
+            sample = sampling.take()
+        charged = sample.charged_operations(assignment.budgets, len(assignment.dataset.test_images))
+        report.sample, report.estimates = sample, estimate(sample, report.look, charged)
+        if rivals is not None and report.estimates is not None:
+            report.standing = _standing(rivals, report.estimates)
         if sample.log and not self.as_json:
             print_log(sample.log)
         self._print(estimate_lines(report))
@@ -104,3 +111,10 @@ class Session:
             print_summary(Store(self.request.results).ranked(outcome.record), outcome.path)
         if report.estimates is not None:
             self._print(truth_lines(report.estimates, outcome.record))
+
+
+def _standing(rivals: Rivals, estimates: Estimates) -> Standing | None:
+    """The place of an estimate that is bounded; None of another."""
+    if estimates.complexity is None or estimates.operations.high is None:
+        return None
+    return rivals.standing(estimates.complexity)

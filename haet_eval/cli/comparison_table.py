@@ -88,6 +88,7 @@ def _quantities(first: Record, second: Record) -> Iterable[tuple[str, str, str]]
         "complexity": [_exact(record.complexity) for record in both],
         "parameters": [_parameters(record) for record in both],
         "operations": [_exact(r.training.operations.total if r.training else None) for r in both],
+        "of prediction": [_exact(r.evaluation.charged_operations if r.evaluation else None) for r in both],
     }
     return ((name, one, other) for name, (one, other) in rows.items())
 

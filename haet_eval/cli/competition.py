@@ -29,8 +29,9 @@ def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bo
     """Say in words what a competition asks.
 
     Its file is checked, its data are loaded, and odd choices are pointed out. Exit status: 0 the
-    competition can be run, 2 the file or the organizer's own data are not in order. Published data that
-    are not here are no fault of the file.
+    competition can be run, 2 the file or the organizer's own data are not in order, or more than 1 % of
+    the training images can be read back for no reason. Published data that are not here are no fault of
+    the file.
     """
     from haet_eval.competition import load_competition
     from haet_eval.dataset import Dataset, default_data_dir
@@ -39,9 +40,13 @@ def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bo
     loaded = load_competition(rules)
     found = _load(loaded, data_dir or default_data_dir(), test_data)
     doubtful = doubts(loaded, {name: data for name, data in found.items() if isinstance(data, Dataset)})
-    wrong = [name for name, data in found.items() if isinstance(data, UsageProblem)]
+    wrong = [
+        f"Task {name} has no data to run on; see above."
+        for name, data in found.items()
+        if isinstance(data, UsageProblem)
+    ] + _given_away(loaded, found)
     if as_json:
-        click.echo(json.dumps(_facts(loaded, found, doubtful), indent=2))
+        click.echo(json.dumps(_facts(loaded, found, doubtful) | {"wrong": wrong}, indent=2))
     else:
         _print(loaded, found, doubtful, wrong)
     return ExitCode.USAGE if wrong else ExitCode.QUALIFIED
@@ -105,6 +110,21 @@ def _load(rules: "Competition", data_dir: Path, test_data: Path | None) -> "dict
     return found
 
 
+def _given_away(rules: "Competition", found: "dict[str, Dataset | HaetError]") -> list[str]:
+    """The tasks of which too much can be read back, with what to do about it."""
+    from haet_eval.data.readback import check_readback
+
+    faults = []
+    for name, data in found.items():
+        if isinstance(data, HaetError):
+            continue
+        try:
+            check_readback(rules, rules.tasks[name], data.train_images, official=data.official)
+        except UsageProblem as problem:
+            faults.append(f"Task {name}: {problem.message}. {problem.hint}")
+    return faults
+
+
 def _print(
     rules: "Competition", found: "dict[str, Dataset | HaetError]", doubtful: list[str], wrong: list[str]
 ) -> None:
@@ -121,8 +141,8 @@ def _print(
         console.print()
     for doubt in doubtful:
         print_row(console, Text("odd  ", "yellow"), safe(doubt))
-    for name in wrong:
-        print_row(console, Text("wrong  ", "red"), safe(f"Task {name} has no data to run on; see above."))
+    for fault in wrong:
+        print_row(console, Text("wrong  ", "red"), safe(fault))
     if not doubtful and not wrong:
         console.print("Nothing is odd.")
 

@@ -47,8 +47,13 @@ def _print_summary(console: Console, record: Record) -> None:
     console.print(
         f"complexity {readable_count(record.complexity)}"
         f" = parameters {readable_count(parameters)}"
-        f" + operations {readable_count(training.operations.total)}\n"
+        f" + operations {readable_count(training.operations.total)}{_of_prediction(record)}\n"
     )
+
+
+def _of_prediction(record: Record) -> str:
+    charged = record.evaluation and record.evaluation.charged_operations
+    return f" + prediction {readable_count(charged)}" if charged else ""
 
 
 def _phases(lines: Iterable[PhaseShare]) -> Table:

@@ -1,6 +1,7 @@
 """`haet-eval evaluate`: run a submission, count its training, check its accuracy, write its record."""
 
 import secrets
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from haet_eval.cli.options import (
     competition_option,
     data_dir_option,
     device_option,
+    received_option,
     results_option,
     runs_option,
     sandbox_option,
@@ -42,6 +44,7 @@ from haet_eval.errors import ExitCode
 @seed_option
 @runs_option("Runs with different seeds, derived from --seed; the record has their statistics.")
 @device_option
+@received_option
 @click.option(
     "--count",
     is_flag=True,
@@ -65,8 +68,11 @@ from haet_eval.errors import ExitCode
 )
 @click.option(
     "--audit",
-    type=click.Choice(["resplit"]),
-    help="Train once more on another split of the images, and compare: finds test labels brought along.",
+    "audits",
+    multiple=True,
+    type=click.Choice(["resplit", "disguise"]),
+    help="Train once more, and compare: on another split of the images, which finds test labels that were"
+    " brought along, or on the images in disguise, which finds weights. May be given twice.",
 )
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the record as JSON.")
 def evaluate(
@@ -80,11 +86,12 @@ def evaluate(
     seed: int,
     runs: int,
     device: str,
+    received: datetime | None,
     count: bool,
     energy: Literal["auto", "rapl", "nvml", "estimate", "none"] | None,
     cpu_watts: float | None,
     hosts: str,
-    audit: Literal["resplit"] | None,
+    audits: tuple[Literal["resplit", "disguise"], ...],
     as_json: bool,
 ) -> ExitCode:
     """Evaluate SUBMISSION, a .zip file or a folder.
@@ -115,10 +122,12 @@ def evaluate(
         seed=seed,
         device=device,
         runs=runs,
+        received_at=received,
         count=count,
         metering=Metering(energy, cpu_watts),
         hosts=tuple(host.strip() for host in hosts.split(",") if host.strip()),
-        split_seed=secrets.randbelow(MAX_SEED + 1) if audit else None,
+        split_seed=_drawn_seed("resplit" in audits),
+        disguise_seed=_drawn_seed("disguise" in audits),
     )
     with open_screen() as observer:
         outcome = run(request, observer)
@@ -135,3 +144,8 @@ def evaluate(
         if as_json:
             return ExitCode.ENVIRONMENT
     return outcome.record.status.verdict.exit_code
+
+
+def _drawn_seed(wanted: bool) -> int | None:
+    """Drawn at random: nobody can prepare for it."""
+    return secrets.randbelow(MAX_SEED + 1) if wanted else None

@@ -47,7 +47,7 @@ class LazyGroup(click.Group):
         default_command: str,
         help: str,  # noqa: A002
     ) -> None:
-        super().__init__(name, help=help)
+        super().__init__(name, help=help, context_settings={"help_option_names": ["-h", "--help"]})
         self.lazy_commands = lazy_commands
         self.default_command = default_command
 
@@ -99,7 +99,7 @@ class LazyGroup(click.Group):
         if incomplete.startswith("-"):
             command = self.lazy_commands[self.default_command].load()
             more = command.shell_complete(click.Context(command, parent=ctx), incomplete)
-            return found + [option for option in more if option.value != "--help"]
+            return found + [option for option in more if option.value not in ("-h", "--help")]
         commands = self.lazy_commands.items()
         found += [
             CompletionItem(name, help=lazy.summary) for name, lazy in commands if name.startswith(incomplete)

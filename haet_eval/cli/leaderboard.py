@@ -9,7 +9,12 @@ import click
 from haet_eval.atomic import Draft
 from haet_eval.cli.leaderboard_table import print_leaderboard
 from haet_eval.cli.options import competition_option, task_option
-from haet_eval.competition import Competition, builtin_competitions, load_competition
+from haet_eval.competition import (
+    Competition,
+    builtin_competitions,
+    builtin_in_version_1,
+    load_competition,
+)
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.listing import Listing
 from haet_eval.ranking import Entry
@@ -97,8 +102,10 @@ def _write_page(page: Path, board: Leaderboard, listing: Listing, rules: Competi
     from haet_eval.reports.html import leaderboard_html
 
     paths = {entry.record_id: path for path, entry in listing.records.items()}
-    known = [*map(load_competition, builtin_competitions()), *filter(None, [rules])]
-    text = leaderboard_html(board, paths, known)
+    names = builtin_competitions()
+    built_in = [*map(load_competition, names), *map(builtin_in_version_1, names)]
+    own = [rules, rules.as_in_version_1()] if rules else []
+    text = leaderboard_html(board, paths, [*built_in, *own])
     try:
         with Draft(page.parent) as draft:
             draft.write(text.encode())
@@ -125,8 +132,7 @@ def _warn(board: Leaderboard, listing: Listing) -> None:
         versions = ", ".join(digest[:8] for digest in digests)
         click.echo(
             printable(
-                f"The rules of {name} changed between records that are ranked together (digests {versions}); "
-                "each record says which it was judged by."
+                f"The rules of {name} differ between its records, which rank apart (digests {versions})."
             ),
             err=True,
         )
@@ -141,6 +147,7 @@ def _warn(board: Leaderboard, listing: Listing) -> None:
         )
     if board.hidden:
         click.echo(
-            f"Not shown: {board.hidden} (not official, not qualified, or bettered); --all shows them.",
+            f"Not shown: {board.hidden} (not official, not qualified, not counted, or bettered); "
+            "--all shows them.",
             err=True,
         )

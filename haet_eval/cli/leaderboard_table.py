@@ -8,54 +8,68 @@ from rich.text import Text
 
 from haet_eval.cli.long_table import print_table
 from haet_eval.cli.text import result_console, safe
-from haet_eval.ranking import Entry, Pool, Ranked
+from haet_eval.ranking import Entry, Pool, Ranked, why_unranked
 from haet_eval.reports.figure import cost, gap
-from haet_eval.reports.rows import Leaderboard, by_pool, pool_title
+from haet_eval.reports.rows import Leaderboard, by_pool
 from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
 
 _ID_DIGITS: Final = 8
 
 _WIDE: Final = 120
-"""Columns of a terminal that has room for everything."""
+"""Columns of a terminal that has room for operations and dates."""
+
+_WIDEST: Final = 140
+"""And for the size of the source."""
 
 
 def print_leaderboard(leaderboard: Leaderboard) -> None:
     """Print a table for each pool on stdout, and one for entries without a place."""
     console = result_console()
-    wide = console.width >= _WIDE
+    wide, widest = console.width >= _WIDE, console.width >= _WIDEST
     for pool, places in by_pool(leaderboard):
-        print_table(console, _pool_table(pool, list(places), leaderboard, wide))
+        print_table(console, _pool_table(pool, list(places), leaderboard, wide, widest))
     if leaderboard.unranked:
         print_table(console, _unranked_table(leaderboard.unranked))
     if not leaderboard.ranked:
-        console.print("No qualified submission yet.")
+        console.print(leaderboard.nothing_ranked)
 
 
-def _pool_table(pool: Pool, places: list[Ranked], leaderboard: Leaderboard, wide: bool) -> Table:
+def _pool_table(
+    pool: Pool, places: list[Ranked], leaderboard: Leaderboard, wide: bool, widest: bool
+) -> Table:
     """Narrow terminals get no operations and no date: the complexity nearly says the former."""
     figure, leader = cost(pool.ranking), places[0].entry
-    table = _table(safe(pool_title(pool), "bold"))
+    table = _table(safe(leaderboard.title(pool), "bold"))
     table.add_column("#", justify="right", no_wrap=True)
     _add_name_columns(table)
     for name in (f"{figure.name} ↓", "gap", "parameters", *(["operations"] if wide else []), "accuracy ↑"):
         table.add_column(name, justify="right", no_wrap=True)
+    if widest:
+        table.add_column("source", justify="right", no_wrap=True)
     for name in [*(["date"] if wide else []), "record"]:
         table.add_column(name, no_wrap=True)
-    for place in places:
+    for place, shown in zip(places, figure.readable_all(place.entry for place in places), strict=True):
         entry = place.entry
         table.add_row(
             Text(str(place.position), "bold green" if place.awarded else ""),
             safe(entry.team or NOTHING),
             safe(entry.name or NOTHING),
-            figure.readable(figure.of(entry)),
+            shown,
             Text(gap(entry, leader), "dim"),
             readable_count(entry.parameters),
-            *([readable_count(entry.operations)] if wide else []),
+            *([_operations(entry)] if wide else []),
             leaderboard.accuracy(entry),
+            *([readable_count(entry.source_bytes_compressed)] if widest else []),
             *([f"{entry.created_at:%Y-%m-%d}"] if wide else []),
             entry.record_id[:_ID_DIGITS],
         )
     return table
+
+
+def _operations(entry: Entry) -> str:
+    """Those of the training, and those that the prediction is charged for."""
+    charged = f" + {readable_count(entry.charged_operations)}" if entry.charged_operations else ""
+    return f"{readable_count(entry.operations)}{charged}"
 
 
 def _unranked_table(entries: Iterable[Entry]) -> Table:
@@ -70,7 +84,7 @@ def _unranked_table(entries: Iterable[Entry]) -> Table:
             safe(entry.team or NOTHING),
             safe(entry.name or NOTHING),
             safe(entry.task or NOTHING),
-            entry.verdict.value,
+            why_unranked(entry),
             readable_accuracy(entry.accuracy),
             entry.record_id[:_ID_DIGITS],
         )

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "leaderboard": LazyCommand("haet_eval.cli.leaderboard:leaderboard", "Rank the records of a folder."),
     "verify": LazyCommand("haet_eval.cli.verify:verify_records", "Check a record against all that it names."),
     "rerun": LazyCommand("haet_eval.cli.rerun:rerun", "Evaluate a record's submission again and compare."),
+    "confirm": LazyCommand("haet_eval.cli.confirm:confirm", "Check the podium before awards are paid."),
     "sign": LazyCommand("haet_eval.cli.sign:sign", "Sign records."),
     "keygen": LazyCommand("haet_eval.cli.sign:keygen", "Make a key to sign records with."),
     "export": LazyCommand("haet_eval.cli.export:export", "Bundle records for an archive."),

@@ -1,6 +1,7 @@
 """The options that several commands share: one name, one type and one default wherever they stand."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -9,6 +10,23 @@ import click
 from haet_eval.cli.suggestions import suggest_competition_files, suggest_competitions, suggest_tasks
 
 _Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class MomentOfReceipt(click.ParamType[datetime]):
+    """A date and time of ISO 8601; UTC if it names no zone."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from haet_eval.batch.sources import moment
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            return moment(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date and time like 2026-05-01T12:00:00Z", param, ctx)
+
 
 MAX_SEED: Final = 2**32 - 1
 _MAX_RUNS: Final = 100
@@ -31,6 +49,14 @@ seed_option: Final[_Option] = click.option(
 )
 device_option: Final[_Option] = click.option(
     "--device", default="cpu", show_default=True, type=_DEVICES, help="Where the kernels run."
+)
+
+
+received_option: Final[_Option] = click.option(
+    "--received",
+    metavar="TIME",
+    type=MomentOfReceipt(),
+    help="When the submission was received, as in 2026-05-01T12:00:00Z: ties go by it.  [default: not said]",
 )
 
 

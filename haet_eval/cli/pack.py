@@ -20,7 +20,7 @@ from haet_eval.cli.paths import ExistingPath
 )
 @competition_option("Rules to check by.  [default: those of the submission's task]")
 def pack(folder: Path, output: Path | None, competition: str | None) -> None:
-    """Make the zip of the submission in DIR: the same bytes on every machine.
+    """Make the zip of the submission in DIR; what it holds has the same digest on every machine.
 
     What the evaluator would refuse is refused here, in the same words, with exit status 3.
     """
@@ -32,9 +32,10 @@ def pack(folder: Path, output: Path | None, competition: str | None) -> None:
         "packed": packed.path,
         "submission": f"{submission.name} · {submission.team} · {submission.task}",
         "files": f"{len(submission.files)} of {limits.entries} allowed",
-        "zip": f"{submission.archive_bytes:,} of {limits.archive_bytes:,} bytes",
+        "zip": f"{packed.bytes:,} of {limits.archive_bytes:,} bytes",
         "unpacked": f"{submission.source_bytes:,} of {limits.unpacked_bytes:,} bytes",
-        "sha256": submission.sha256,
+        "zip sha256": packed.sha256,
+        "sha256": f"{submission.sha256} (of the content, however it is zipped)",
     }
     for name, value in rows.items():
         click.echo(f"{name:12} {value}")

@@ -13,8 +13,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from haet_eval.cli.text import safe
-from haet_eval.progress import Observer, Tick
-from haet_eval.reports.text import printable, readable_count
+from haet_eval.progress import Observer, ReportValue, Tick
+from haet_eval.reports.text import printable, readable_count, readable_duration
 
 SECONDS_BETWEEN_LINES: Final = 10.0
 """A plain log gets one line about a running stage in this time."""
@@ -63,7 +63,7 @@ class PlainScreen:
         self._next_line_seconds = tick.elapsed_seconds + SECONDS_BETWEEN_LINES
         _print_line(f"{tick.stage}: {progress_text(tick)} {self._values}")
 
-    def report(self, values: Mapping[str, str]) -> None:
+    def report(self, values: Mapping[str, ReportValue]) -> None:
         self._values = values_text(values)
 
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
@@ -103,7 +103,7 @@ class LiveScreen:
     def tick(self, tick: Tick) -> None:
         self._tick = tick
 
-    def report(self, values: Mapping[str, str]) -> None:
+    def report(self, values: Mapping[str, ReportValue]) -> None:
         self._values = values_text(values)
 
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
@@ -127,17 +127,27 @@ class LiveScreen:
 
 
 def progress_text(tick: Tick) -> str:
-    """How far a stage is, as in `12.5 s of 600 s, 1.234×10⁹ operations`."""
+    """How far a stage is, as in `12.5 s of 600 s, 50 % done, about 12 s left, 1.234×10⁹ operations`."""
     budget = "" if tick.budget_seconds is None else f" of {tick.budget_seconds:,.0f} s"
-    counted = "" if tick.operations is None else f", {readable_count(tick.operations)} operations"
-    return f"{tick.elapsed_seconds:,.1f} s{budget}{counted}"
+    parts = [f"{tick.elapsed_seconds:,.1f} s{budget}"]
+    if tick.share is not None:
+        parts.append(f"{100 * tick.share:.0f} % done")
+    if tick.seconds_left is not None:
+        parts.append(f"about {readable_duration(tick.seconds_left)} left")
+    if tick.operations is not None:
+        parts.append(f"{readable_count(tick.operations)} operations")
+    return ", ".join(parts)
 
 
-def values_text(values: Mapping[str, str]) -> str:
+def values_text(values: Mapping[str, ReportValue]) -> str:
     """The first reported values on one short line, printable, as in `epoch=3 loss=0.41`."""
     shown = list(values.items())[:_MAX_VALUES]
-    pairs = [f"{_cut(name)}={_cut(value)}" for name, value in shown]
+    pairs = [f"{_cut(name)}={_cut(_shown(value))}" for name, value in shown]
     return " ".join(pairs + ["…"] * (len(values) > len(shown)))
+
+
+def _shown(value: ReportValue) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _cut(text: str) -> str:

@@ -8,7 +8,7 @@ from rich.text import Text
 from haet_eval.cli.text import print_row, result_console, safe
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.record import AccuracyStatistics, Record, Statistics, Status
-from haet_eval.reports.audit import audit_lines
+from haet_eval.reports.audit import AUDIT_NAMES, audit_lines
 from haet_eval.reports.text import (
     NOTHING,
     printable_lines,
@@ -111,17 +111,22 @@ def _counted_cost(record: Record) -> list[tuple[str, str]]:
     if training is None:
         return []
     parameters = training.parameters
+    charged = record.evaluation and record.evaluation.charged_operations
     return [
         ("complexity", readable_count(record.complexity)),
         ("= parameters", readable_count(parameters.total if parameters else None)),
         ("+ operations", readable_count(training.operations.total)),
+        *([("+ prediction", f"{readable_count(charged)} above the free ones")] if charged else []),
         ("counted in" if record.native else "training", f"{training.wall_seconds:,.1f} s"),
     ]
 
 
 def _audit(record: Record) -> list[tuple[str, str]]:
-    lines = audit_lines(record.audit) if record.audit else []
-    return [("" if number else "audit", line) for number, line in enumerate(lines)]
+    return [
+        ("" if number else AUDIT_NAMES[audit.kind], line)
+        for audit in record.audits
+        for number, line in enumerate(audit_lines(audit))
+    ]
 
 
 def _rank(record: Record) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from haet_eval.competition.loading import (
     builtin_competitions,
+    builtin_in_version_1,
+    builtin_tasks,
     competition_for_task,
     load_competition,
     schema_text,
@@ -10,6 +12,7 @@ from haet_eval.competition.rules import (
     MAX_IMAGE_SIDE,
     Budgets,
     Competition,
+    Counts,
     Limits,
     Metric,
     OwnData,
@@ -23,6 +26,7 @@ __all__ = [
     "MAX_IMAGE_SIDE",
     "Budgets",
     "Competition",
+    "Counts",
     "Limits",
     "Metric",
     "OwnData",
@@ -31,6 +35,8 @@ __all__ = [
     "Runs",
     "Task",
     "builtin_competitions",
+    "builtin_in_version_1",
+    "builtin_tasks",
     "competition_for_task",
     "load_competition",
     "schema_text",

@@ -1,11 +1,12 @@
 """What is wrong with a competition file, in words that name its keys."""
 
 from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from haet_eval.spelling import suggested_name
 
 
 def faults(error: ValidationError, known_keys: Collection[str]) -> str:
@@ -16,15 +17,9 @@ def faults(error: ValidationError, known_keys: Collection[str]) -> str:
 def unknown_task(name: str, known: Iterable[str], where: str) -> str:
     """What is said of a task that is none of those known."""
     names = list(known)
-    meant = suggestion(name, names)
+    meant = suggested_name(name, names)
     known_ones = f"The tasks are {', '.join(names)}" if meant else f"the tasks are {', '.join(names)}"
     return f"{shown(name)} is no task of {where}{meant or ';'} {known_ones}"
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """The one of the known names that is close, as a question to append; else nothing."""
-    match = get_close_matches(name, known, n=1)
-    return f"; did you mean {match[0]}?" if match else ""
 
 
 def shown(value: Any) -> str:
@@ -39,7 +34,7 @@ def _fault(details: ErrorDetails, known_keys: Collection[str]) -> str:
         case "missing":
             return f"`{key}` is missing"
         case "extra_forbidden":
-            return f"`{key}` is no key of a competition{suggestion(str(details['loc'][-1]), known_keys)}"
+            return f"`{key}` is no key of a competition{suggested_name(str(details['loc'][-1]), known_keys)}"
         case "value_error":
             told = details["msg"].removeprefix("Value error, ")
             return f"in `{key}`, {told}" if key else told

@@ -4,26 +4,34 @@ import json
 import tomllib
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
-from haet_eval.competition.faults import faults, shown, suggestion, unknown_task
+from haet_eval.competition.faults import faults, shown, unknown_task
 from haet_eval.competition.rules import Competition, key_names
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.files import exists, read_file
+from haet_eval.spelling import suggested_name, suggested_path
 
 _COMPETITION_OF_TASK = {"cifar10": "haet2021", "cifar100": "haet2021", "digits": "digits"}
 _MAX_BYTES = 1024 * 1024
 _BUILTIN = files("haet_eval") / "resources" / "competitions"
+_OF_VERSION_1 = _BUILTIN / "0.1.0"
 
 
 def builtin_competitions() -> tuple[str, ...]:
     """Names of the competitions that come with the package, sorted."""
-    return tuple(sorted(file.name.removesuffix(".toml") for file in _BUILTIN.iterdir()))
+    return tuple(sorted(file.name.removesuffix(".toml") for file in _BUILTIN.iterdir() if file.is_file()))
+
+
+def builtin_tasks() -> tuple[str, ...]:
+    """The tasks that a manifest may name if the command line names no competition."""
+    return tuple(_COMPETITION_OF_TASK)
 
 
 def competition_for_task(task: str) -> str:
-    """The built-in competition that judges a task where the command line names none.
+    """The built-in competition that judges a task if the command line names none.
 
     Raises:
         InvalidSubmission: no built-in competition has such a task.
@@ -59,15 +67,26 @@ def load_competition(name_or_path: str) -> Competition:
         ) from error
 
 
-def builtin_text(name: str) -> str:
-    """The TOML file of a built-in competition.
+def builtin_in_version_1(name: str) -> Competition:
+    """A built-in competition as it was in 0.1.0: the rules of records of schema version 1.
+
+    Raises:
+        UsageProblem: there is none of that name.
+    """
+    return _parse(builtin_text(name, version=1), name).as_in_version_1()
+
+
+def builtin_text(name: str, version: Literal[1, 2] = 2) -> str:
+    """The TOML file of a built-in competition; of version 1, that of 0.1.0 if it has changed since.
 
     Raises:
         UsageProblem: there is none of that name.
     """
     if name not in builtin_competitions():
         raise _no_such_competition(name)
-    return (_BUILTIN / f"{name}.toml").read_text("utf-8")
+    older = _OF_VERSION_1 / f"{name}.toml"
+    file = older if version == 1 and older.is_file() else _BUILTIN / f"{name}.toml"
+    return file.read_text("utf-8")
 
 
 def schema_text() -> str:
@@ -93,10 +112,16 @@ def _parse(text: str, source: str) -> Competition:
 
 
 def _no_such_competition(name: str) -> UsageProblem:
-    message = f"there is no competition {shown(name)}{suggestion(name, builtin_competitions())}"
+    """A name with a folder or a suffix in it is meant as a path: names of built-in rules would mislead."""
+    if "/" in name or name.endswith(".toml"):
+        return UsageProblem(
+            f"there is no competition file {name}{suggested_path(Path(name))}",
+            "`haet-eval competition show haet2021` prints one to begin with.",
+            code="competition-unknown",
+        )
     names = ", ".join(builtin_competitions())
     return UsageProblem(
-        message,
-        f"Built in are {names}. One of your own is named by the path of its TOML file.",
+        f"there is no competition {shown(name)}{suggested_name(name, builtin_competitions())}",
+        f"Built in are {names}. Name your own rules by the path of their TOML file.",
         code="competition-unknown",
     )

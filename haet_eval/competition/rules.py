@@ -4,6 +4,7 @@ import json
 from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
+from math import ceil, lgamma, log
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
@@ -27,10 +28,15 @@ Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
 """`accuracy` is the fraction of images with their right label, `balanced_accuracy` the mean over the classes
 of that fraction, so that each class counts alike however many images it has (Brodersen et al., 2010)."""
 
+Counts: TypeAlias = Literal["first", "last", "best"]
+"""Which of several evaluations of one submission takes its place."""
+
 Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 DEFAULT_ITERATIONS: Final = 200
 MAX_IMAGE_SIDE: Final = 1024
+
+_MOMENTS_EACH_SECOND: Final = 100_000
 
 _ARCHIVE: Final = ArchiveLimits()
 
@@ -66,7 +72,10 @@ class Limits(_Rules):
 
 
 class Budgets(_Rules):
-    """What one training and one prediction may use. A run that passes a budget ends with its verdict."""
+    """What one training and one prediction may use. A run that passes a budget ends with its verdict.
+
+    Operations of the prediction up to the free ones cost nothing; those above count as complexity.
+    """
 
     wall_seconds: int = Field(default=3600, gt=0, description="Wall time of the training.")
     memory_bytes: int = Field(default=8 * 2**30, gt=0, description="Memory of each container, without swap.")
@@ -74,14 +83,94 @@ class Budgets(_Rules):
     cpus: int = Field(default=2, gt=0, description="Processors that a container may keep busy, at most.")
     output_bytes: int = Field(default=8 * 2**20, gt=0, description="What the submission may print.")
     readback_bytes: int = Field(default=65_536, ge=0, description="Values that the submission may see.")
+    timed_answers: int = Field(
+        default=16_384,
+        gt=0,
+        description="Answers that may wait for work on the data: how long they take depends on it.",
+    )
     upload_bytes: int = Field(default=4 * 2**20, ge=0, description="Constants that it may bring along.")
     messages: int = Field(default=2_000_000_000, gt=0, description="Operator calls of the training.")
     operations: int | None = Field(default=None, gt=0, description="Operations of the training, if bounded.")
+    submission_cpu_seconds: int = Field(
+        default=60,
+        gt=0,
+        description="Processor time of the submission's own process, where nothing is counted: so much for "
+        "starting, imports included.",
+    )
+    submission_cpu_microseconds: int = Field(
+        default=60, ge=0, description="And so much for each message, if operations pay for it."
+    )
+    submission_cpu_operations: int = Field(
+        default=1_000_000_000,
+        gt=0,
+        description="Operations that pay for each second that messages add: messages that cost nothing add "
+        "nothing.",
+    )
     prediction_seconds: int = Field(default=600, gt=0, description="Wall time of the prediction.")
     prediction_batch_size: int = Field(default=200, gt=0, description="Test images in one forward pass.")
     prediction_operations_per_image: int = Field(
-        default=5_000_000_000, gt=0, description="Operations of the prediction, a mean over the test images."
+        default=100_000_000_000,
+        gt=0,
+        description="Operations of the prediction, a mean over the test images.",
     )
+    prediction_free_operations_per_image: int = Field(
+        default=2_000_000_000,
+        ge=0,
+        description="Operations of the prediction that cost nothing, a mean over the test images. "
+        "Those above are added to the complexity.",
+    )
+    readback_reason: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Why `readback_bytes` is more than 1 % of the training images, compressed. Without a "
+        "reason nothing is judged by such a file.",
+    )
+    prediction_readback_bytes: int = Field(
+        default=64, ge=0, description="Values that the submission may see of each batch of the prediction."
+    )
+
+    def cpu_allowance_seconds(self, messages: int, operations: int) -> float:
+        """Processor time that the submission's process may have used after these messages and operations.
+
+        Args:
+            messages: what it has sent so far: calls, frees and the like.
+            operations: priced ones of these calls.
+        """
+        asked = messages * self.submission_cpu_microseconds / 1e6
+        paid = operations / self.submission_cpu_operations
+        return self.submission_cpu_seconds + min(asked, paid)
+
+    def timing_bytes(self) -> int:
+        """The most that a submission can learn of the data from when its answers come, in bytes.
+
+        N answers fall into T / δ moments in one of C(T / δ, N) ways, of which one is log₂ of that number of
+        bits. T is the time of training and prediction, δ = 10 µs what two processes can tell apart.
+        """
+        moments = (self.wall_seconds + self.prediction_seconds) * _MOMENTS_EACH_SECOND
+        answers = min(self.timed_answers, moments // 2)
+        ways = lgamma(moments + 1) - lgamma(answers + 1) - lgamma(moments - answers + 1)
+        return ceil(ways / log(2) / 8)
+
+    def charged_operations(self, operations: int, images: int) -> int:
+        """Those operations of predicting so many images that count as complexity."""
+        return max(0, operations - self.prediction_free_operations_per_image * images)
+
+
+_OF_VERSION_1: Final[dict[str, int]] = {"prediction_operations_per_image": 5_000_000_000}
+"""Defaults that later versions changed, as they were in 0.1.0."""
+
+_SINCE_VERSION_2: Final = frozenset(
+    {
+        "prediction_free_operations_per_image",
+        "prediction_readback_bytes",
+        "readback_reason",
+        "submission_cpu_microseconds",
+        "submission_cpu_operations",
+        "submission_cpu_seconds",
+        "timed_answers",
+    }
+)
+"""Budgets that 0.1.0 did not have. They bound counted runs only."""
 
 
 class OwnData(_Rules):
@@ -159,6 +248,11 @@ class Runs(_Rules):
     ranks: Literal["mean", "median"] = Field(
         default="median", description="Which complexity of the runs is ranked."
     )
+    counts: Counts = _later(
+        "first",
+        description="Which record of a submission ranks if it was evaluated more than once, with whatever "
+        "seed: the `first` that was judged, the `last`, or the `best`.",
+    )
 
 
 class Competition(_Rules):
@@ -196,11 +290,18 @@ class Competition(_Rules):
         description="When the training's time is over: `checkpoint` judges the last model that it gave to "
         "`task.checkpoint`.",
     )
+    entries_per_team: int | None = _later(
+        None,
+        ge=1,
+        description="How many submissions of a team may rank in a task, the earliest received first. Those "
+        "that failed before they were judged do not count. Without it there is no such limit.",
+    )
     limits: Limits = Limits()
     budgets: Budgets = Budgets()
     runs: Runs = Runs()
     tasks: dict[str, Task] = Field(min_length=1, description="By the name that a manifest uses.")
     _folder: Path | None = PrivateAttr(default=None)
+    _version: Literal[1, 2] = PrivateAttr(default=2)
 
     @field_validator("tasks")
     @classmethod
@@ -239,14 +340,53 @@ class Competition(_Rules):
         competition._folder = folder
         return competition
 
+    @property
+    def version(self) -> Literal[1, 2]:
+        """1 of rules as 0.1.0 applied them, see `as_in_version_1`; else 2."""
+        return self._version
+
+    def as_in_version_1(self) -> "Competition":
+        """The same file as 0.1.0 read it: the digest and the budgets that its records have.
+
+        It is only good for checking such records: nothing is judged by it any more.
+        """
+        tasks = {name: _task_of_version_1(task) for name, task in self.tasks.items()}
+        older = Competition.model_construct(
+            **dict(self) | {"budgets": _budgets_of_version_1(self.budgets), "tasks": tasks}
+        )
+        older._folder, older._version = self._folder, 1
+        return older
+
     @cached_property
     def digest(self) -> str:
         """Hexadecimal SHA-256 of all of the rules as sorted JSON, defaults included.
 
-        Keys that came with later versions are left out at their defaults, where they change nothing:
-        the rules of older records keep their digest. What a path in the rules leads to is no part of it.
+        Keys that came with later versions are left out if they change nothing: the rules of older records
+        keep their digest. What a path in the rules leads to is no part of it.
         """
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        later = self.version == 2 and self.runner == "counted"
+        content = (self if later else self.as_in_version_1()).model_dump(mode="json")
+        if not later:
+            for budgets in (content["budgets"], *(task["budgets"] for task in content["tasks"].values())):
+                for key in _SINCE_VERSION_2:
+                    del budgets[key]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return sha256(text.encode()).hexdigest()
+
+    def judging_digest(self, task_name: str) -> str:
+        """Hexadecimal SHA-256 of what judges and ranks the submissions of a task, as sorted JSON.
+
+        Left out are the name, the texts, the awards, other tasks, and what says where the data lie: records
+        of the same judging digest and the same data compete, whatever the file was called.
+
+        Raises:
+            InvalidSubmission: the competition has no such task.
+        """
+        task = self.task(task_name).model_dump(mode="json", exclude={"data", "digest"})
+        rules = self.model_dump(
+            mode="json", exclude={"name", "title", "description", "awards", "tasks", "budgets"}
+        )
+        content = json.dumps({"rules": rules, "task": task}, sort_keys=True, separators=(",", ":"))
         return sha256(content.encode()).hexdigest()
 
     def task(self, name: str) -> Task:
@@ -278,4 +418,13 @@ def key_names() -> set[str]:
 
 def _with_budgets(task: Task, shared: Budgets) -> Task:
     own = task.budgets.model_dump(exclude_unset=True)
-    return task.model_copy(update={"budgets": Budgets(**shared.model_dump() | own)})
+    merged = shared.model_dump(exclude_unset=True) | own
+    return task.model_copy(update={"budgets": Budgets(**merged)})
+
+
+def _task_of_version_1(task: Task) -> Task:
+    return task.model_copy(update={"budgets": _budgets_of_version_1(task.budgets)})
+
+
+def _budgets_of_version_1(budgets: Budgets) -> Budgets:
+    return Budgets(**_OF_VERSION_1 | budgets.model_dump(exclude_unset=True))

@@ -1,5 +1,7 @@
 """The parameters of a model: every number that it stores, each once."""
 
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
@@ -39,24 +41,26 @@ def count_parameters(tensors: Iterable[StoredTensor]) -> ParameterCount:
     number is two: its parts are as many real numbers, as in the prices.
     """
     counts = {"trainable": 0, "frozen": 0, "buffer": 0}
-    covered: dict[Hashable, list[tuple[int, int]]] = {}
+    covered: defaultdict[Hashable, _Covered] = defaultdict(_Covered)
     order = list(counts)
     for tensor in sorted(tensors, key=lambda tensor: order.index(tensor.role)):
-        spans = covered.setdefault(tensor.storage, [])
-        new_bytes = _uncovered(spans, tensor.start, tensor.end)
+        new_bytes = covered[tensor.storage].add(tensor.start, tensor.end) if tensor.end > tensor.start else 0
         counts[tensor.role] += -(-new_bytes // tensor.item_bytes)
-        spans.append((tensor.start, tensor.end))
     return ParameterCount(counts["trainable"], counts["frozen"], counts["buffer"])
 
 
-def _uncovered(spans: list[tuple[int, int]], start: int, end: int) -> int:
-    """Bytes of [start, end) that no span covers."""
-    free = 0
-    at = start
-    for low, high in sorted(spans):
-        if low > at:
-            free += max(0, min(low, end) - at)
-        at = max(at, high)
-        if at >= end:
-            break
-    return free + max(0, end - at)
+class _Covered:
+    """The bytes of one storage that have been counted, as disjoint spans in order."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def add(self, start: int, end: int) -> int:
+        """Cover [start, end) too; returns how many bytes of it were not covered before."""
+        first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)
+        touched = list(zip(self._starts[first:last], self._ends[first:last], strict=True))
+        known = sum(min(high, end) - max(low, start) for low, high in touched)
+        self._starts[first:last] = [min([start, *(low for low, _ in touched)])]
+        self._ends[first:last] = [max([end, *(high for _, high in touched)])]
+        return end - start - known

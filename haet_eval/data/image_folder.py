@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from haet_eval.archive import is_litter
 from haet_eval.data.arrays import LARGEST_SET_BYTES, Images, Labels
 
 SUFFIXES: Final = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -17,8 +18,8 @@ _MODES: Final = {"1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """The names of the class folders, by name; by number where every name is a number."""
-    names = [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    """The names of the class folders, by name; by number if every name is a number. Litter is left out."""
+    names = [path.name for path in folder.iterdir() if path.is_dir() and not is_litter(path.name)]
     numbers = all(name.isascii() and name.isdigit() for name in names)
     return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
 
@@ -38,7 +39,7 @@ def read_image_folder(
     """
     unknown = set(class_names(folder)) - set(classes)
     if unknown:
-        raise ValueError(f"its folder {min(unknown)}/ is none of the classes {', '.join(classes)}")
+        raise ValueError(f"its folder {min(unknown)}/ is not one of the classes {', '.join(classes)}")
     paths = [(path, label) for label, name in enumerate(classes) for path in _files(folder / name)]
     if not paths:
         raise ValueError(f"no folder in it has images ({', '.join(SUFFIXES)})")
@@ -61,7 +62,14 @@ def read_image_folder(
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    """The image files below a folder, without what tools leave there, such as `._one.png`."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not is_litter(path.relative_to(folder).as_posix())
+    )
 
 
 def _read(path: Path, image_size: tuple[int, int] | None) -> Images:

@@ -79,7 +79,9 @@ def _fault(images: ImageSet, num_classes: int) -> str:
     if max(images.images.shape[2:]) > MAX_IMAGE_SIDE:
         return f"its images are {list(images.images.shape[1:])}, with a side above {MAX_IMAGE_SIDE} pixels"
     if images.classes and len(images.classes) != num_classes:
-        return f"it has {len(images.classes)} class folders, and there are {num_classes} classes"
+        return (
+            f"it has {len(images.classes)} class folders, and there are {num_classes} classes{_empty(images)}"
+        )
     low, high = int(images.labels.min()), int(images.labels.max())
     if low < 0 or high >= num_classes:
         return f"it has labels from {low} to {high}, and there are {num_classes} classes"
@@ -96,8 +98,15 @@ def count_classes(train: ImageSet) -> int:
     expected = len(train.classes) or (int(found[-1]) + 1 if len(found) else 0)
     if expected < 2 or len(found) != expected:
         raise UsageProblem(
-            f"the training set has images of {len(found)} of {expected} classes",
+            f"the training set has images of {len(found)} of {expected} classes{_empty(train)}",
             "At least two classes are needed, numbered from 0, and images of each.",
             code="data-classes",
         )
     return expected
+
+
+def _empty(images: ImageSet) -> str:
+    """`; no image is in the folder misc/`, to append to a message; "" if every folder has one."""
+    used = set(np.unique(images.labels).tolist())
+    names = [f"{name}/" for label, name in enumerate(images.classes) if label not in used]
+    return f"; no image is in the folder {', '.join(names[:5])}" if names else ""

@@ -1,12 +1,17 @@
-"""The audit of a result by another split: whether a submission knows labels that it was not given.
+"""The audits of a result: whether a submission knows labels or images that it was not given.
 
-Training and test images are pooled and drawn anew, and the same submission is trained again. The new test
-images are unseen, wherever they come from, so that an honest model is as good on former test images as on
-former training images. One that has brought the test labels along is better on the former.
+For the audit by another split, training and test images are pooled and drawn anew, and the same submission is
+trained again. The new test images are unseen, wherever they come from, so that an honest model is as good on
+former test images as on former training images. One that has brought the test labels along is better on the
+former; one that has brought weights along, learnt from the training images, is better on the latter.
+
+For the audit in disguise, the same submission is trained again on the same images in a disguise (`disguise`).
+An honest recipe learns nearly as much from them; weights learnt from the images themselves are lost.
 """
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -17,7 +22,19 @@ import numpy.typing as npt
 from haet_eval.data.arrays import Arrays
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
-from haet_eval.record import Audit, AuditFlag, Content, DatasetInfo, Gap, Record, Run, Share, seal
+from haet_eval.evaluation.disguise import disguise
+from haet_eval.record import (
+    Audit,
+    AuditFlag,
+    AuditKind,
+    Content,
+    DatasetInfo,
+    Gap,
+    Record,
+    Run,
+    Share,
+    seal,
+)
 
 GAP_POINTS: Final = 2.0
 """A gap must be larger than this, in percentage points."""
@@ -25,16 +42,33 @@ GAP_POINTS: Final = 2.0
 GAP_P: Final = 1e-3
 """And less likely than this to be chance: 2 points among 10,000 images at 94 % have p = 0.0007."""
 
+DISGUISE_POINTS: Final = 8.0
+"""What an honest recipe may lose in disguise, in percentage points."""
+
 COST_RATIO: Final = 1.25
 """How much more the audit may cost than what it audits: stopping early depends on the data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Redrawn:
-    """A data set drawn anew. `formerly_test` says for each new test image whether it was one before."""
+    """A data set drawn anew. `formerly_test` says for each new test image whether it was one before.
+
+    In a disguise all of them were, and it is None.
+    """
 
     dataset: Dataset
-    formerly_test: npt.NDArray[np.bool_]
+    formerly_test: npt.NDArray[np.bool_] | None
+
+
+DRAWN: Final[Mapping[AuditKind, str]] = {
+    "resplit": "another split of the images",
+    "disguise": "the same images in disguise",
+}
+
+
+def draw(kind: AuditKind, data: Dataset, seed: int) -> Redrawn:
+    """What an audit of this kind trains on."""
+    return redraw(data, seed) if kind == "resplit" else Redrawn(disguise(data, seed), None)
 
 
 def redraw(data: Dataset, seed: int) -> Redrawn:
@@ -63,7 +97,13 @@ def _lot(place: int, seed: int) -> bytes:
 
 
 def conclude(
-    audited: Run, again: Run, drawn: Redrawn, seed: int, predictions: npt.NDArray[np.int64] | None
+    audited: Run,
+    again: Run,
+    drawn: Redrawn,
+    seed: int,
+    predictions: npt.NDArray[np.int64] | None,
+    *,
+    two_sided: bool = True,
 ) -> Audit:
     """What the audit has found.
 
@@ -73,17 +113,24 @@ def conclude(
         drawn: the other split.
         seed: it was drawn with this.
         predictions: of that run, [M]; None where it did not come so far.
+        two_sided: a gap in either direction is one. Records of schema version 1 have one-sided gaps.
     """
     former_test = former_train = gap = drop = None
+    kind: AuditKind = "disguise" if drawn.formerly_test is None else "resplit"
     if predictions is not None:
         right = predictions == drawn.dataset.test_labels
-        former_test, former_train = _share(right[drawn.formerly_test]), _share(right[~drawn.formerly_test])
-        gap = compare(former_test, former_train)
+        comparable = _share(right)
+        if drawn.formerly_test is not None:
+            former_test, former_train = (
+                _share(right[drawn.formerly_test]),
+                _share(right[~drawn.formerly_test]),
+            )
+            gap, comparable = compare(former_test, former_train, two_sided=two_sided), former_train
         if audited.evaluation is not None:
             stated = Share(correct=audited.evaluation.correct, total=audited.evaluation.total)
-            drop = compare(stated, former_train)
+            drop = compare(stated, comparable)
     return Audit(
-        kind="resplit",
+        kind=kind,
         split_seed=seed,
         dataset=DatasetInfo(
             name=drawn.dataset.name, digest=drawn.dataset.digest, official=drawn.dataset.official
@@ -93,21 +140,21 @@ def conclude(
         former_train=former_train,
         gap=gap,
         drop=drop,
-        flags=tuple(_flags(audited, again, gap, drop)),
+        flags=tuple(_flags(kind, audited, again, gap, drop, two_sided=two_sided)),
     )
 
 
 def with_audit(record: Record, audit: Audit) -> Record:
-    """The record, sealed anew with its audit; not ranked yet."""
+    """The record, sealed anew with one more audit; not ranked yet."""
     facts = {name: getattr(record, name) for name in Content.model_fields}
-    return seal(Content(**facts | {"audit": audit}))
+    return seal(Content(**facts | {"second_audit" if record.audit else "audit": audit}))
 
 
-def compare(first: Share, second: Share) -> Gap | None:
+def compare(first: Share, second: Share, *, two_sided: bool = False) -> Gap | None:
     """How much better the first share is. None where one of them is of nothing.
 
     The standard error is that of two equal proportions, pooled; the p-value that of Fisher's exact test
-    against the first one being no better.
+    against the first one being no better, or if `two_sided` against both being equally good.
     """
     from scipy.stats import fisher_exact  # only now: slow to import
 
@@ -117,10 +164,11 @@ def compare(first: Share, second: Share) -> Gap | None:
     table = [[first.correct, wrong[0]], [second.correct, wrong[1]]]
     pooled = (first.correct + second.correct) / (first.total + second.total)
     error = math.sqrt(pooled * (1 - pooled) * (1 / first.total + 1 / second.total))
+    alternative = "two-sided" if two_sided else "greater"
     return Gap(
         points=100 * (first.correct / first.total - second.correct / second.total),
         standard_error_points=100 * error,
-        p_value=min(1.0, float(fisher_exact(table, alternative="greater").pvalue)),
+        p_value=min(1.0, float(fisher_exact(table, alternative=alternative).pvalue)),
     )
 
 
@@ -128,18 +176,29 @@ def _share(right: npt.NDArray[np.bool_]) -> Share:
     return Share(correct=int(np.count_nonzero(right)), total=right.size)
 
 
-def _flags(audited: Run, again: Run, gap: Gap | None, drop: Gap | None) -> list[AuditFlag]:
+def _flags(
+    kind: AuditKind, audited: Run, again: Run, gap: Gap | None, drop: Gap | None, *, two_sided: bool
+) -> list[AuditFlag]:
     flags: list[AuditFlag] = []
     if again.status.verdict not in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD, Verdict.INTERRUPTED):
         flags.append("failed")
-    if _is_large(gap):
+    if _is_large(gap, GAP_POINTS, two_sided=two_sided):
         flags.append("gap")
-    if _is_large(drop):
+    if _is_large(drop, GAP_POINTS if kind == "resplit" else DISGUISE_POINTS):
         flags.append("drop")
     if audited.complexity and again.complexity and again.complexity > COST_RATIO * audited.complexity:
         flags.append("cost")
+    if kind == "disguise" and _histogram(audited) != _histogram(again):
+        flags.append("operations")
     return flags
 
 
-def _is_large(gap: Gap | None) -> bool:
-    return gap is not None and gap.points > GAP_POINTS and gap.p_value < GAP_P
+def _histogram(run: Run) -> str | None:
+    return run.training.histogram.sha256 if run.training else None
+
+
+def _is_large(gap: Gap | None, limit: float, *, two_sided: bool = False) -> bool:
+    if gap is None:
+        return False
+    points = abs(gap.points) if two_sided else gap.points
+    return points > limit and gap.p_value < GAP_P

@@ -18,6 +18,7 @@ from haet_eval.record import (
     Environment,
     Log,
     Record,
+    ReportHistory,
     Stage,
     Status,
     Training,
@@ -34,6 +35,7 @@ def compose(
     ran: Ran | None = None,
     scored: Scored | None = None,
     interruption: SubmissionFailure | None = None,
+    history: ReportHistory | None = None,
 ) -> Record:
     """The sealed record of one run; a stage that was not reached is None.
 
@@ -45,11 +47,13 @@ def compose(
         ran: what its workers came to.
         scored: what its predictions are worth.
         interruption: why nothing came after that, where no stage says it.
+        history: what it reported, as it was kept.
     """
     failure = interruption or (scored or ran or unpacked).failure
     verdict = failure.verdict if failure else Verdict.QUALIFIED
     reason, code = (failure.reason, failure.code) if failure else ("", "")
     training = _training(ran, failure)
+    evaluation = scored.evaluation if scored else None
     log = heard.log
     return seal(
         Content(
@@ -61,11 +65,14 @@ def compose(
             environment=_environment(request, seed, ran),
             trace=ran.trace if ran else None,
             training=training,
-            complexity=complexity(training),
-            evaluation=scored.evaluation if scored else None,
+            complexity=complexity(training, evaluation),
+            evaluation=evaluation,
             native=ran.trained.native if ran else None,
             energy=ran.energy if ran else None,
-            reports=tuple(heard.reports),
+            rerun_of=request.rerun_of,
+            reports=heard.reported.shown,
+            history=history,
+            not_finite=heard.reported.not_finite,
             log=Log(head=log.head, tail=log.tail, dropped_bytes=log.dropped_bytes),
         )
     )
@@ -93,12 +100,16 @@ def _competition(unpacked: Unpacked) -> CompetitionInfo | None:
     rules = unpacked.competition
     if rules is None:
         return None
+    task = unpacked.submission.task
     return CompetitionInfo(
         name=rules.name,
         digest=rules.digest,
         ranking=rules.ranking,
         accuracy_intervals=rules.accuracy_intervals,
         awards=rules.awards,
+        judging_digest=rules.judging_digest(task) if task in rules.tasks else None,
+        counts=rules.runs.counts,
+        entries_per_team=rules.entries_per_team,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from haet_eval.errors import UsageProblem, Verdict
-from haet_eval.evaluation.audit import conclude, redraw, with_audit
+from haet_eval.evaluation.audit import DRAWN, conclude, draw, with_audit
 from haet_eval.evaluation.compose import compose
 from haet_eval.evaluation.frame import Work
 from haet_eval.evaluation.heard import Heard
@@ -22,10 +22,11 @@ from haet_eval.evaluation.watch import interrupted
 from haet_eval.incidents import put_incident
 from haet_eval.interruption import check, deferred
 from haet_eval.progress import Observer, Silent
-from haet_eval.record import Record
+from haet_eval.record import AuditKind, Record
 from haet_eval.runtimes.choice import choose_runtime
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.leftovers import remove_leftovers
+from haet_eval.runtimes.packages import differing_packages
 from haet_eval.store import Store
 
 
@@ -70,13 +71,15 @@ def _record(request: Request, keeping: Keeping, heard: Heard) -> Record:
     assignment, first = unpacked.assignment, records[0]
     runs = assignment.competition.runs
     record = first if len(records) == 1 else merge(records, runs, assignment.task.threshold)
-    if request.split_seed is None:
+    if not request.audits:
         return record
     if first.evaluation is None or record.status.verdict is Verdict.INTERRUPTED:
         heard.note("There is nothing to audit: the run did not come to predictions.")
         return record
     work = Work(assignment, first.environment.seed, request.device, keeping.store, heard.of_a_run())
-    return _audit(request, request.split_seed, unpacked, work, record, first)
+    for kind, seed in request.audits.items():
+        record = _audit(request, kind, seed, unpacked, work, record, first)
+    return record
 
 
 def _runs(
@@ -110,26 +113,35 @@ def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, 
         check()
         runtime = choose_runtime(request.sandbox, request.device, request.hosts)
         remove_leftovers()
+        if request.sandbox == "process" and (other := differing_packages()):
+            work.heard.note(f"Packages here differ from those of the image: {', '.join(other)}.")
         ran = run(work, runtime, work.assignment.competition.runner, request.metering)
         if ran.predicted and ran.predicted.labels is not None and ran.failure is None:
             training, labels = ran.trained.training, ran.predicted.labels
             uncounted = training.operations.uncounted if training else ()
-            scored = score_predictions(work, labels, ran.predicted.operations, uncounted)
+            scored = score_predictions(work, labels, ran.predicted, uncounted)
             if request.count and ran.runner == "native":
                 ran = _counted_too(request, work, ran)
     except KeyboardInterrupt:
         interruption = interrupted()
-    return compose(request, work.seed, unpacked, work.heard, ran, scored, interruption), labels
+    history = work.heard.reported.put(work.store)
+    return compose(request, work.seed, unpacked, work.heard, ran, scored, interruption, history), labels
 
 
 def _audit(
-    request: Request, seed: int, unpacked: Unpacked, work: Work, record: Record, audited: Record
+    request: Request,
+    kind: AuditKind,
+    seed: int,
+    unpacked: Unpacked,
+    work: Work,
+    record: Record,
+    audited: Record,
 ) -> Record:
-    """The record with the audit of its first run, which has predicted."""
+    """The record with one more audit of its first run, which has predicted."""
     observer = work.heard
-    observer.note(f"audit: training again on another split of the images, drawn with seed {seed}")
+    observer.note(f"audit: training again on {DRAWN[kind]}, drawn with seed {seed}")
     try:
-        drawn = redraw(work.assignment.dataset, seed)
+        drawn = draw(kind, work.assignment.dataset, seed)
         other = replace(work.assignment, dataset=drawn.dataset)
         again, predictions = _attempt(
             request, replace(unpacked, assignment=other), replace(work, assignment=other)

@@ -1,27 +1,27 @@
 """What is heard of a run while it goes on: some of it is kept for the record, and a watcher is told of it."""
 
-from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import replace
 
-from haet_eval.progress import Observer, Silent, Tick
+from haet_eval.evaluation.reported import Reported
+from haet_eval.pace import Pace
+from haet_eval.progress import Observer, ReportValue, Silent, Tick
 from haet_eval.remote.log import OutputLog
-
-KEPT_REPORTS: Final = 200
 
 
 class Heard:
     """An observer that passes everything on, and keeps what the submission reported and printed.
 
     A watcher that fails to write is told nothing more: no run ends for want of a display. `reached` is the
-    stage that began last.
+    stage that began last. Ticks get the pace of what the submission reports.
     """
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self.reached = "unpack"
         self.log = OutputLog()
-        self.reports: deque[dict[str, str]] = deque(maxlen=KEPT_REPORTS)
+        self.reported = Reported()
+        self._pace = Pace()
 
     def of_a_run(self) -> "Heard":
         """One more hearer, of one run of several; its log is also this one's until the next."""
@@ -31,14 +31,25 @@ class Heard:
 
     def stage(self, name: str, detail: str = "") -> None:
         self.reached = name
+        self._pace = Pace()
         self._tell(lambda: self._observer.stage(name, detail))
 
     def tick(self, tick: Tick) -> None:
+        if tick.share is None:
+            share, seconds_left = self._pace.look(tick.elapsed_seconds)
+            tick = replace(tick, share=share, seconds_left=seconds_left)
         self._tell(lambda: self._observer.tick(tick))
 
-    def report(self, values: Mapping[str, str]) -> None:
-        self.reports.append(dict(values))
-        self._tell(lambda: self._observer.report(values))
+    def report(self, values: Mapping[str, ReportValue]) -> None:
+        if found := self.reported.add(values):
+            self.note(f"Report {found.report}: {found.name} is {found.value}, the first that is not finite.")
+        self._pace.report({name: str(value) for name, value in values.items()})
+        self._show(values)
+
+    def _show(self, values: Mapping[str, ReportValue]) -> None:
+        """Pass a report on to the watcher; a hearer of several runs keeps none of theirs."""
+        outer = self._observer
+        self._tell(lambda: outer._show(values) if isinstance(outer, Heard) else outer.report(values))
 
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
         self._tell(lambda: self._observer.transfer(what, done_bytes, total_bytes))

@@ -21,6 +21,10 @@ from haet_eval.remote.trace import TraceWriter
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.interface import Role, Runtime, Worker
 
+_AHEAD_BYTES: Final = 8 << 20
+"""Records that the submission may be ahead of the executor. When it must wait for room depends on what data
+make of the executor's time, so that happens seldom, and each time is charged."""
+
 _ROLES: Final = {EXECUTOR: Role.EXECUTOR, 0: Role.SUBMISSION}
 
 
@@ -62,13 +66,18 @@ def open_pair(
             {"OMP_NUM_THREADS": "1", "TORCH_COMPILE_DISABLE": "1"},
         )
         watch = Watch({EXECUTOR: (Role.EXECUTOR, executor), 0: (Role.SUBMISSION, submission)})
-        connections = {number: Connection(accept(listeners[number], watch)) for number in _ROLES}
+        connections = {
+            EXECUTOR: Connection(accept(listeners[EXECUTOR], watch), ahead_bytes=_AHEAD_BYTES),
+            0: Connection(accept(listeners[0], watch)),
+        }
+        connections[0].other = connections[EXECUTOR]
         for connection in connections.values():
             stack.callback(connection.close)
         trace_path = folder.path / "trace"
         trace = TraceWriter(trace_path, dict(header))
         stack.callback(trace.close)
         meter = Meter(_meter_budgets(budgets), trace)
+        watch.cpu_allowance = lambda: _cpu_allowance(budgets, meter)
         relay = Relay(
             submission=connections[0],
             executor=connections[EXECUTOR],
@@ -108,6 +117,11 @@ def _start_executor(runtime: Runtime, folder: RunFolder, budgets: Budgets, threa
     )
 
 
+def _cpu_allowance(budgets: Budgets, meter: Meter) -> float:
+    operations = meter.operations + meter.prediction_operations
+    return budgets.cpu_allowance_seconds(meter.charges.messages, operations)
+
+
 def _meter_budgets(budgets: Budgets) -> charges.Budgets:
     return charges.Budgets(
         readback_bytes=budgets.readback_bytes,
@@ -115,4 +129,6 @@ def _meter_budgets(budgets: Budgets) -> charges.Budgets:
         messages=budgets.messages,
         operations=budgets.operations,
         prediction_operations_per_image=budgets.prediction_operations_per_image,
+        prediction_readback_bytes=budgets.prediction_readback_bytes,
+        timed_answers=budgets.timed_answers,
     )

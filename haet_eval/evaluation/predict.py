@@ -15,7 +15,9 @@ def predict_counted(pair: Pair, work: Work) -> Predicted:
     with ending(pair.watch, work.heard) as end:
         batch_size = work.assignment.budgets.prediction_batch_size
         labels = pair.relay.predict(dataset.test_images, dataset.num_classes, batch_size)
-    return Predicted(labels, pair.meter.prediction_operations, end.failure)
+    meter = pair.meter
+    readback_bytes = meter.charges.prediction_readback_bytes
+    return Predicted(labels, meter.prediction_operations, readback_bytes, end.failure)
 
 
 def predict_native(nodes: Nodes, work: Work, energy: Measurement | None) -> Predicted:

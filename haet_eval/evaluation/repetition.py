@@ -78,6 +78,7 @@ def as_record(record: Record, run: Run) -> Record:
             "runs": None,
             "statistics": None,
             "audit": None,
+            "second_audit": None,
             "rank": None,
         }
     )

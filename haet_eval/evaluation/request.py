@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ from haet_eval.competition import Budgets, Competition, Ranking, Task
 from haet_eval.dataset import Dataset
 from haet_eval.energy.choice import Choice
 from haet_eval.errors import UsageProblem
-from haet_eval.record import EnergyPhase, Record, Sandbox
+from haet_eval.record import AuditKind, EnergyPhase, Record, Sandbox
 from haet_eval.submission import Submission
 
 PHASE_OF_RANKING: Final[Mapping[str, EnergyPhase]] = {
@@ -38,10 +39,12 @@ class Request:
     """What to evaluate, and how. `competition` and `task` are None where the manifest's task decides.
 
     Several `runs` differ in their seeds, which are derived from `seed`. With a `split_seed`, the first of
-    them is audited: trained once more, on the split that this draws. `count` also runs the counted training
+    them is audited: trained once more, on the split that this draws; with a `disguise_seed`, once more in the
+    disguise that this draws. `count` also runs the counted training
     where the competition asks for a native one only. `test_data` is the test set, where that is secret;
     `rules_folder` is what the paths in the rules are relative to, where that is not their own folder.
-    `hosts` are the machines that the nodes run on, one for each, if not this one.
+    `hosts` are the machines that the nodes run on, one for each, if not this one. `received_at` is when the
+    organizer received the submission; `rerun_of` the id of the record that is repeated.
     """
 
     submission: Path
@@ -54,11 +57,20 @@ class Request:
     device: str = "cpu"
     runs: int = 1
     split_seed: int | None = None
+    disguise_seed: int | None = None
     count: bool = False
     test_data: Path | None = None
     rules_folder: Path | None = None
     metering: Metering = AS_RANKED
     hosts: tuple[str, ...] = ()
+    received_at: datetime | None = None
+    rerun_of: str | None = None
+
+    @property
+    def audits(self) -> Mapping[AuditKind, int]:
+        """The seed of each audit that is asked for."""
+        seeds: Mapping[AuditKind, int | None] = {"resplit": self.split_seed, "disguise": self.disguise_seed}
+        return {kind: seed for kind, seed in seeds.items() if seed is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +110,14 @@ def check_options(request: Request, rules: Competition) -> None:
     for option, is_given in given.items():
         if is_given and rules.runner == "counted":
             raise UsageProblem(
-                f"{option} is for trainings on plain tensors, and {rules.name} counts operations",
-                f"Leave {option} out, or choose a competition that ranks time or energy with --competition.",
+                f"{option} needs a competition that ranks time or energy, and {rules.name} counts operations",
+                f"Leave {option} out, or name another competition with --competition.",
                 code="option-runner",
             )
     if request.split_seed is not None and request.test_data is not None:
         raise UsageProblem(
-            "--audit trains on images of the test set with their labels, and --test-data is secret",
-            "Leave --audit out: it looks for labels of test sets that are known.",
+            "--audit resplit trains on images of the test set with their labels, and --test-data is secret",
+            "Leave it out: it looks for labels of test sets that are known. --audit disguise shows none.",
             code="audit-secret",
         )
     if request.hosts:

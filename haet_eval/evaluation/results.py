@@ -41,10 +41,11 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """One label for each test image, [N], None where it failed; `operations` where they were counted."""
+    """One label for each test image, [N], None where it failed; what was counted, where it was."""
 
     labels: npt.NDArray[np.int64] | None
     operations: int | None = None
+    readback_bytes: int | None = None
     failure: SubmissionFailure | None = None
 
 

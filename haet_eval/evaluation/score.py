@@ -5,21 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from haet_eval.competition import Budgets
 from haet_eval.evaluation.frame import Work
-from haet_eval.evaluation.results import Scored
+from haet_eval.evaluation.results import Predicted, Scored
 from haet_eval.record import Evaluation, Uncounted
 from haet_eval.scoring import score, shortfall
 
 
 def score_predictions(
-    work: Work, labels: npt.NDArray[np.int64], operations: int | None, uncounted: Sequence[Uncounted]
+    work: Work, labels: npt.NDArray[np.int64], predicted: Predicted, uncounted: Sequence[Uncounted]
 ) -> Scored:
     """Judge the predictions and keep them: one label in each line, in the order of the test images.
 
     Args:
         work: the run that they are of.
         labels: the predictions, [N].
-        operations: what predicting cost, None where it was not counted.
+        predicted: what predicting cost, if that was counted.
         uncounted: operators of the training that have no price.
     """
     work.heard.stage("score")
@@ -32,7 +33,16 @@ def score_predictions(
         metric=metric,
         correct=result.correct,
         total=result.total,
-        operations=operations,
+        operations=predicted.operations,
+        charged_operations=_charged(predicted.operations, result.total, assignment.budgets),
+        readback_bytes=predicted.readback_bytes,
+        nan_images=result.nan_images,
         predictions=work.store.put_artifact(text.encode(), "predictions.txt"),
     )
-    return Scored(evaluation, shortfall(result.accuracy, assignment.task.threshold, uncounted))
+    return Scored(
+        evaluation, shortfall(result.accuracy, assignment.task.threshold, uncounted, result.nan_images)
+    )
+
+
+def _charged(operations: int | None, images: int, budgets: Budgets) -> int | None:
+    return None if operations is None else budgets.charged_operations(operations, images)

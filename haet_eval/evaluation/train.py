@@ -1,7 +1,7 @@
 """The stage that trains: on handles, where every operation is counted, or on plain tensors."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from haet_eval.counting.bill import bill
 from haet_eval.counting.operations import priced
@@ -21,12 +21,20 @@ from haet_eval.remote.meter import Meter
 from haet_eval.store import Store
 
 
+class _Taken(NamedTuple):
+    """What a training took, in seconds: of the clock, without pauses, and of the submission's process."""
+
+    seconds: float
+    paused_seconds: float
+    submission_cpu_seconds: float | None
+
+
 def train_counted(pair: Pair, work: Work) -> Trained:
     """Train on handles. The training data go to the executor first; no time of the training passes."""
     assignment, watch, relay = work.assignment, pair.watch, pair.relay
     dataset, budgets = assignment.dataset, assignment.budgets
     facts: Mapping[str, Any] = {}
-    taken: tuple[float, float] | None = None
+    taken: _Taken | None = None
     model: tuple[ParameterCount, Sealed] | None = None
     with ending(watch, work.heard) as end:
         start = Start(device=work.device, threads=work.threads)
@@ -35,19 +43,19 @@ def train_counted(pair: Pair, work: Work) -> Trained:
         watch.begin("train", budgets.wall_seconds)
         try:
             tensors = relay.train(job(assignment, work.seed))
+            watch.check_cpu()
             parameters = pair.meter.seal(tensors)
         finally:
-            taken = watch.elapsed_seconds, watch.paused_seconds
+            taken = _Taken(watch.elapsed_seconds, watch.paused_seconds, watch.submission_cpu_seconds)
         watch.begin("predict", budgets.prediction_seconds)
         model = parameters, relay.seal(tensors)
-    training = taken and _counted(pair.meter, *taken, model, work.store)
+    training = taken and _counted(pair.meter, taken, model, work.store)
     return Trained(facts, training, refused=dict(pair.meter.refused), failure=end.failure)
 
 
 def _counted(
     meter: Meter,
-    seconds: float,
-    paused_seconds: float,
+    taken: _Taken,
     model: tuple[ParameterCount, Sealed] | None,
     store: Store,
 ) -> Training:
@@ -59,12 +67,16 @@ def _counted(
         histogram=HistogramArtifact(sha256=kept.sha256, bytes=kept.bytes, entries=len(histogram)),
         parameters=_parameters(model[0]) if model else None,
         model=store.put_artifact(model[1].weights, "safetensors") if model else None,
-        wall_seconds=seconds,
+        wall_seconds=taken.seconds,
         readback_bytes=meter.charges.readback_bytes,
         upload_bytes=meter.charges.upload_bytes,
         peak_memory_bytes=model[1].peak_memory_bytes if model else None,
         messages=meter.charges.messages,
-        paused_seconds=paused_seconds,
+        paused_seconds=taken.paused_seconds,
+        submission_cpu_seconds=taken.submission_cpu_seconds,
+        timed_answers=meter.charges.timed_answers,
+        stalls=meter.charges.stalls,
+        constant_selects=meter.charges.constant_selects,
     )
 
 

@@ -1,9 +1,14 @@
 """The first stage: the submission and its rules, read and checked. Nothing of the submission is run."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
+from haet_eval.archive import is_litter
 from haet_eval.competition import Competition, Task, competition_for_task, load_competition
+from haet_eval.data.readback import check_readback
 from haet_eval.dataset import load_task_data
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.evaluation.request import Assignment, Request
@@ -17,7 +22,8 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
     """Read the archive, find its competition, load the data.
 
     Raises:
-        UsageProblem: what was asked for makes no sense, whatever the submission is.
+        UsageProblem: what was asked for makes no sense, or the rules give the data away, whatever the
+            submission is.
         EnvironmentProblem: the data cannot be loaded.
     """
     observer.stage("unpack", str(request.submission))
@@ -25,27 +31,26 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
     try:
         submission = load_submission(request.submission, limits_by(rules))
     except InvalidSubmission as failure:
-        return Unpacked(unread_submission(request.submission), rules, failure=failure)
+        return Unpacked(unread_submission(request.submission, request.received_at), rules, failure=failure)
     try:
         rules = rules or rules_by_default(request, submission)
-        task = task_of(request, submission, rules)
+        task = task_of(submission, rules, request.task, request.competition)
     except InvalidSubmission as failure:
-        return Unpacked(_described(submission), rules, failure=failure)
+        return Unpacked(_described(submission, request), rules, failure=failure)
     data = load_task_data(task, request.data_dir, rules.folder, request.test_data)
+    check_readback(rules, task, data.train_images, official=data.official)
     work = Assignment(submission, rules, task, rules.budgets_for(submission.task), data)
-    return Unpacked(_described(submission), rules, work)
+    return Unpacked(_described(submission, request), rules, work)
 
 
 def rules_asked_for(request: Request) -> Competition | None:
-    """The rules that were named, None where the task decides. What is wrong with them is the user's doing."""
+    """The rules that were named, None if the task decides. What is wrong with them is the user's doing."""
     rules = load_competition(request.competition) if request.competition else None
     if rules and request.rules_folder:
         rules = rules.located(request.rules_folder)
     if request.task is not None:
-        try:
+        with asked_for("--task"):
             (rules or load_competition(competition_for_task(request.task))).task(request.task)
-        except InvalidSubmission as error:
-            raise UsageProblem(error.reason, "Correct --task, or leave it out.", code=error.code) from None
     return rules
 
 
@@ -55,22 +60,45 @@ def limits_by(rules: Competition | None) -> ArchiveLimits:
 
 
 def rules_by_default(request: Request, submission: Submission) -> Competition:
-    """The rules of the task. Raises InvalidSubmission where no competition has it."""
+    """The rules of the task. Raises InvalidSubmission if no competition has it."""
     return load_competition(competition_for_task(request.task or submission.task))
 
 
-def task_of(request: Request, submission: Submission, rules: Competition) -> Task:
-    """The submission's task. Raises InvalidSubmission where the rules have none such, or another is due."""
-    name = request.task or submission.task
-    if name != submission.task:
-        raise InvalidSubmission(
-            f'The submission is for the task "{submission.task}", not for "{name}" as was asked for.',
+def task_of(submission: Submission, rules: Competition, task: str | None, competition: str | None) -> Task:
+    """The submission's task by these rules.
+
+    Args:
+        submission: says which task it is for.
+        rules: its competition.
+        task: the one that the user named, if any.
+        competition: what the user named the rules by, None if the task has decided.
+
+    Raises:
+        InvalidSubmission: the rules that go with the task do not have it.
+        UsageProblem: the user named another task, or rules that do not have it.
+    """
+    if task not in (None, submission.task):
+        raise UsageProblem(
+            f"the submission is for the task {submission.task!r}, and --task names {task!r}",
+            "Leave out --task, or change `task` in haet.toml.",
             code="task-mismatch",
         )
-    return rules.task(name)
+    if competition is None:
+        return rules.task(submission.task)
+    with asked_for("--competition"):
+        return rules.task(submission.task)
 
 
-def _described(submission: Submission) -> SubmissionInfo:
+@contextmanager
+def asked_for(option: str) -> Iterator[None]:
+    """In this block a task that rules do not have is the user's mistake: what was named by this option."""
+    try:
+        yield
+    except InvalidSubmission as error:
+        raise UsageProblem(error.reason, f"Correct {option}, or leave it out.", code=error.code) from None
+
+
+def _described(submission: Submission, request: Request) -> SubmissionInfo:
     return SubmissionInfo(
         name=submission.name,
         team=submission.team,
@@ -82,26 +110,29 @@ def _described(submission: Submission) -> SubmissionInfo:
         ),
         archive_bytes=submission.archive_bytes,
         source_bytes=submission.source_bytes,
+        source_bytes_compressed=submission.compressed_bytes,
         description=submission.description or None,
         paper=submission.paper,
+        archive_sha256=submission.archive_sha256,
+        received_at=request.received_at,
     )
 
 
-def unread_submission(path: Path) -> SubmissionInfo:
+def unread_submission(path: Path, received_at: datetime | None = None) -> SubmissionInfo:
     """What can be said of a submission whose archive or manifest could not be read.
 
     The digest is that of the file; of a folder, that of the names and sizes of what lies in it.
     """
-    digest, archive_bytes = hashlib.sha256(), 0
+    digest, archive_bytes, archive_sha256 = hashlib.sha256(), 0, None
     if path.is_dir():
         for file in sorted(path.rglob("*")):
-            digest.update(
-                f"{file.relative_to(path)}\0{file.lstat().st_size}\n".encode(errors="surrogateescape")
-            )
+            name = file.relative_to(path).as_posix()
+            if not is_litter(name):
+                digest.update(f"{name}\0{file.lstat().st_size}\n".encode(errors="surrogateescape"))
     if path.is_file():
         with path.open("rb") as archive:
             digest = hashlib.file_digest(archive, "sha256")
-        archive_bytes = path.stat().st_size
+        archive_bytes, archive_sha256 = path.stat().st_size, digest.hexdigest()
     return SubmissionInfo(
         name=None,
         team=None,
@@ -110,8 +141,11 @@ def unread_submission(path: Path) -> SubmissionInfo:
         files=(),
         archive_bytes=archive_bytes,
         source_bytes=0,
+        source_bytes_compressed=0,
         description=None,
         paper=None,
+        archive_sha256=archive_sha256,
+        received_at=received_at,
     )
 
 

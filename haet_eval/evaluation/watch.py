@@ -1,7 +1,7 @@
 """The one who looks at the workers of a run while it goes on, and says why it ended."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
@@ -34,6 +34,9 @@ class Watch:
     It is also the clock that decides what came in time. While it is stopped itself (Ctrl-Z, a machine that
     sleeps, a terminal that takes no output), no time passes for a submission on handles, which waits for it.
 
+    `cpu_allowance` says how much processor time the submission's own process may have used by now, in
+    seconds; without it that is not bounded.
+
     Workers have numbers and are judged in the order they were started in: the executor first, as the
     submission's process ends with it. Number 0 hands in the model; `peers` are the nodes that do not.
     """
@@ -44,6 +47,7 @@ class Watch:
     budget_seconds: float = float(START_SECONDS)
     started: float = field(default_factory=time.monotonic)
     grace_seconds: float = 0.0
+    cpu_allowance: Callable[[], float] | None = None
     submission_started: bool = False
     paused_seconds: float = 0.0
     _polled: float = 0.0
@@ -80,7 +84,27 @@ class Watch:
         if time.monotonic() - self._polled > _POLL_SECONDS:
             self._polled = time.monotonic()
             self._check_workers()
+            self.check_cpu()
         self._check_peers()
+
+    @property
+    def submission_cpu_seconds(self) -> float | None:
+        """Processor time of the submission's own process since it was started, None if not known."""
+        return self.workers[0][1].cpu_seconds()
+
+    def check_cpu(self) -> None:
+        """Raises SubmissionFailure when the submission computes too much in its own process."""
+        if self.cpu_allowance is None or not self.submission_started:
+            return
+        allowed, used = self.cpu_allowance(), self.submission_cpu_seconds
+        if used is not None and used > allowed:
+            raise SubmissionFailure(
+                Verdict.LIMIT_CPU,
+                f"The submission's own process used {used:,.1f} s of processor time, and it may use "
+                f"{allowed:,.1f} s by now (submission_cpu_seconds, and more for operators that it calls). "
+                "Compute on the task's tensors, where it is counted, and not in Python or NumPy.",
+                code="limit-cpu",
+            )
 
     def _notice_pause(self) -> None:
         """Find out whether this process neither worked nor looked since it looked last."""

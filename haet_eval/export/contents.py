@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from haet_eval.competition import Competition, Limits, builtin_competitions, load_competition
+from haet_eval.competition import (
+    Competition,
+    Limits,
+    builtin_competitions,
+    builtin_in_version_1,
+    load_competition,
+)
 from haet_eval.competition.loading import builtin_text
 from haet_eval.errors import SubmissionFailure, UsageProblem
 from haet_eval.evaluation.unpack import unread_submission
@@ -156,9 +162,12 @@ def _rules(record: Record, competition: str | None) -> tuple[Competition, Piece]
     for name in filter(None, (competition, applied.name)):
         if name == applied.name and name not in builtin_competitions():
             continue
-        rules = load_competition(name)
-        if rules.digest == applied.digest:
-            source = builtin_text(name).encode() if name in builtin_competitions() else Path(name)
+        built_in = name in builtin_competitions()
+        now = load_competition(name)
+        for rules in (now, builtin_in_version_1(name) if built_in else now.as_in_version_1()):
+            if rules.digest != applied.digest:
+                continue
+            source = builtin_text(name, rules.version).encode() if built_in else Path(name)
             path = f"competitions/{rules.name}-{rules.digest[:16]}.toml"
             return rules, Piece(path, source, f"rules of the competition {rules.name}")
     raise UsageProblem(

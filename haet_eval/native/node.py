@@ -26,6 +26,7 @@ from haet_eval.native.messages import (
     Setting,
     from_node,
 )
+from haet_eval.progress import ReportValue
 from haet_eval.remote.connection import Connection, Disconnected
 from haet_eval.remote.log import OutputLog
 from haet_eval.remote.messages import Failed, Message, Report
@@ -72,7 +73,7 @@ class Node:
 
     connection: Connection
     output_bytes: int
-    report: Callable[[Mapping[str, str]], None]
+    report: Callable[[Mapping[str, ReportValue]], None]
     log: OutputLog = field(default_factory=OutputLog)
 
     def load(self, setting: Setting, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loaded:
@@ -133,11 +134,11 @@ class Node:
     def predict(
         self, images: int, num_classes: int, batch_size: int, iterations: int = 1
     ) -> npt.NDArray[np.int64]:
-        """One label for each test image, of the last of so many passes over all of them."""
+        """One label for each test image, of the last of so many passes; -1 if no logit was a number."""
         self._send(Predict(iterations=iterations, batch_size=batch_size))
         self._expect(Labels)
         labels = np.frombuffer(self._receive_blocks(images * np.dtype(np.int64).itemsize), dtype="<i8")
-        if not 0 <= labels.min() <= labels.max() < num_classes:
+        if not -1 <= labels.min() <= labels.max() < num_classes:
             raise _broken("a label that no class has")
         return labels.astype(np.int64)
 

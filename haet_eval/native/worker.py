@@ -27,10 +27,12 @@ from haet_eval.native.messages import (
     Ready,
     Setting,
 )
+from haet_eval.remote.client.fresh import pin_entropy
 from haet_eval.remote.client.output import OutputCapture
 from haet_eval.remote.client.seeds import seed_all
 from haet_eval.remote.client.source import explain, install_source, load_function
 from haet_eval.remote.client.task import Task
+from haet_eval.remote.executor.labels import labels_of
 from haet_eval.remote.messages import Failed, Report
 
 _ALARM_SECONDS: Final = 2.0
@@ -84,6 +86,7 @@ def _accelerator(setting: Setting) -> str | None:
 def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.Tensor, folder: Path) -> None:
     install_source(folder, setting.files)
     os.chdir(folder)
+    pin_entropy(setting.seed)
     keeper = _Keeper(link)
     keeps = setting.checkpoints and setting.node == 0
     task = Task(
@@ -197,7 +200,7 @@ def _labels(model: torch.nn.Module, batch: torch.Tensor, num_classes: int) -> to
             f"the model returned {logits.dtype} of shape {list(logits.shape)} for a batch of {len(batch)} "
             f"images; logits must be floats of shape {[len(batch), num_classes]}"
         )
-    return logits.argmax(-1).to(torch.int64)
+    return labels_of(logits)
 
 
 def _bytes_of(tensor: torch.Tensor) -> memoryview:

@@ -7,6 +7,7 @@ from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.remote.wire import float_class
 
 NUMBER_BYTES: Final = 8
+COMPLEX_BYTES: Final = 16
 """What a scalar literal sent up, or a number learned from data, is charged."""
 
 MAX_HANDLES: Final = 1 << 20
@@ -25,6 +26,8 @@ class Budgets:
     messages: int
     operations: int | None
     prediction_operations_per_image: int
+    prediction_readback_bytes: int
+    timed_answers: int
 
 
 @dataclass(slots=True)
@@ -33,8 +36,14 @@ class Charges:
 
     budgets: Budgets
     readback_bytes: int = 0
+    prediction_readback_bytes: int = 0
+    most_readback_bytes_of_a_batch: int = 0
     upload_bytes: int = 0
     messages: int = 0
+    timed_answers: int = 0
+    constant_selects: int = 0
+    stalls: int = 0
+    _batch_readback_bytes: int = 0
     _literals: dict[float, int] = field(default_factory=dict)
     _numbers: set[tuple[str, bytes]] = field(default_factory=set)
 
@@ -63,7 +72,7 @@ class Charges:
     def number(self, dtype: str, raw: bytes) -> None:
         """Charge a constant of one element, once for each distinct value."""
         if (dtype, raw) not in self._numbers:
-            self.upload(NUMBER_BYTES)
+            self.upload(max(len(raw), NUMBER_BYTES))
             self._numbers.add((dtype, raw))
 
     def readback(self, count: int) -> None:
@@ -75,6 +84,43 @@ class Charges:
                 code="limit-readback",
             )
         self.readback_bytes += count
+
+    def prediction_readback(self, count: int) -> None:
+        """Charge values that are read while a batch is predicted: each batch has a budget of its own."""
+        allowed = self.budgets.prediction_readback_bytes
+        if self._batch_readback_bytes + count > allowed:
+            raise SubmissionFailure(
+                Verdict.LIMIT_READBACK,
+                f"The model read back more than {allowed:,} bytes of data while it predicted one batch "
+                "(prediction_readback_bytes). Keep values in tensors: the answer is a tensor as well.",
+                code="limit-prediction-readback",
+            )
+        self._batch_readback_bytes += count
+        self.prediction_readback_bytes += count
+        self.most_readback_bytes_of_a_batch = max(
+            self.most_readback_bytes_of_a_batch, self._batch_readback_bytes
+        )
+
+    def end_batch(self) -> None:
+        """The next batch begins with a budget of its own."""
+        self._batch_readback_bytes = 0
+
+    def check_timed_answers(self) -> None:
+        """One more answer that waits for work on data must be left: how long it takes depends on the data."""
+        if self.timed_answers + self.stalls >= self.budgets.timed_answers:
+            raise SubmissionFailure(
+                Verdict.LIMIT_READBACK,
+                f"The submission waited more than {self.budgets.timed_answers:,} times for work on the data "
+                "(timed_answers). It waits for each value that it reads, each call that is new by its shapes "
+                "or integers, and each shape that data decide. Keep values in tensors and shapes fixed.",
+                code="limit-timed-answers",
+            )
+
+    def stalled(self, count: int) -> None:
+        """The submission was kept waiting so often because the executor had too much to do."""
+        for _ in range(count):
+            self.check_timed_answers()
+            self.stalls += 1
 
     def message(self, count: int) -> None:
         self.messages += count

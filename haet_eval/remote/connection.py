@@ -1,13 +1,16 @@
 """One end of a stream socket that speaks in frames, and is never blocked for longer than a blink."""
 
+import select
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 
 from haet_eval.remote.wire import FRAME, MAX_FRAME_BYTES, Channel, WireError
 
 _BLINK_SECONDS = 0.1
 _CHUNK_BYTES = 1 << 20
+_SMALL_BYTES = 1 << 16
 
 
 class Disconnected(Exception):
@@ -19,11 +22,24 @@ class Connection:
 
     `idle` is called about ten times a second while a frame is not yet whole, whether bytes trickle or nothing
     moves at all, and may raise to give up waiting.
+
+    With `ahead_bytes`, `send` returns at once and keeps what the other side does not take yet, up to so many
+    bytes. They go on while this connection is used or waits, and while one waits whose `other` it is. Only
+    when there are more does `send` wait, until half of them are gone; `stalls` says how often.
     """
 
-    def __init__(self, sock: socket.socket, idle: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, sock: socket.socket, idle: Callable[[], None] = lambda: None, *, ahead_bytes: int = 0
+    ) -> None:
         self._socket = sock
         self._buffer = bytearray()
+        self._ahead_bytes = ahead_bytes
+        self._unsent: deque[memoryview] = deque()
+        self._unsent_bytes = 0
+        self._writable = select.poll()
+        self._writable.register(sock, select.POLLOUT)
+        self.stalls = 0
+        self.other = self
         self._idled = time.monotonic()
         self.idle = idle
         sock.settimeout(_BLINK_SECONDS)
@@ -35,20 +51,36 @@ class Connection:
         Raises:
             Disconnected: the other side is gone.
         """
-        self._send_all(FRAME.pack(len(payload), channel))
-        self._send_all(payload)
+        header = FRAME.pack(len(payload), channel)
+        parts = [header + payload] if len(payload) < _SMALL_BYTES else [header, payload]
+        self._unsent.extend(map(memoryview, parts))
+        self._unsent_bytes += len(header) + len(payload)
+        self._flush()
+        if self._unsent_bytes > self._ahead_bytes:
+            self.stalls += 1
+            while self._unsent_bytes > self._ahead_bytes // 2:
+                self._send_some()
+                if self._unsent_bytes:
+                    self._wait()
 
-    def _send_all(self, data: bytes | bytearray | memoryview) -> None:
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[self._socket.send(view) :]
-            except TimeoutError:
-                pass
-            except OSError as error:
-                raise Disconnected(str(error)) from None
-            if view:
-                self._wait()
+    def _flush(self) -> None:
+        """Send what the other side takes at once."""
+        while self._unsent and self._writable.poll(0):
+            self._send_some()
+
+    def _send_some(self) -> None:
+        view = self._unsent[0]
+        try:
+            sent = self._socket.send(view)
+        except TimeoutError:
+            return
+        except OSError as error:
+            raise Disconnected(str(error)) from None
+        self._unsent_bytes -= sent
+        if sent == len(view):
+            self._unsent.popleft()
+        else:
+            self._unsent[0] = view[sent:]
 
     def receive(self) -> tuple[Channel, bytes]:
         """The next frame.
@@ -72,6 +104,9 @@ class Connection:
 
     def _fill(self, length: int) -> None:
         while len(self._buffer) < length:
+            if self.other._unsent and not self._readable():
+                self._wait()
+                continue
             try:
                 part = self._socket.recv(_CHUNK_BYTES)
             except TimeoutError:
@@ -84,6 +119,25 @@ class Connection:
             self._buffer += part
             if len(self._buffer) < length:
                 self._wait()
+
+    def _readable(self) -> bool:
+        """Whether something has come; until then, send what the other connection takes."""
+        ours, theirs = self._socket.fileno(), self.other._socket.fileno()
+        poll = select.poll()
+        poll.register(theirs, select.POLLOUT)
+        poll.register(ours, select.POLLIN | (select.POLLOUT if ours == theirs else 0))
+        ready = dict(poll.poll(_BLINK_SECONDS * 1000))
+        if theirs in ready:
+            self.other._flush_or_forget()
+        return bool(ready.get(ours, 0) & ~select.POLLOUT)
+
+    def _flush_or_forget(self) -> None:
+        """As `_flush`; if the other side is gone, whoever sends or receives next notices it."""
+        try:
+            self._flush()
+        except Disconnected:
+            self._unsent.clear()
+            self._unsent_bytes = 0
 
     def _wait(self) -> None:
         now = time.monotonic()

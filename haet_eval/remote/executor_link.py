@@ -15,11 +15,13 @@ from haet_eval.remote.messages import (
     Argmax,
     Drop,
     Load,
+    MemoryTold,
     ModelTensor,
     Seal,
     Start,
     Started,
     TakeInventory,
+    TellMemory,
     WeightsFollow,
 )
 from haet_eval.remote.meter import Question
@@ -30,7 +32,7 @@ REASON_BYTES: Final = 2000
 _BLOCK_BYTES: Final = 4 << 20
 _INVENTORIES_AHEAD: Final = 16
 
-_Answer = TypeVar("_Answer", Started, WeightsFollow)
+_Answer = TypeVar("_Answer", Started, MemoryTold, WeightsFollow)
 
 
 class ExecutorLost(Exception):
@@ -96,6 +98,10 @@ class ExecutorLink:
         if len(self._inventories) > _INVENTORIES_AHEAD:
             self._compare_inventories()
 
+    def catch_up(self) -> None:
+        """Wait until it has done all that it was told: the inventories that it was asked for come last."""
+        self._compare_inventories()
+
     def _compare_inventories(self) -> None:
         while self._inventories:
             expected = self._inventories.popleft()
@@ -107,7 +113,7 @@ class ExecutorLink:
 
     def _next_answer(self) -> tuple[Status, bytes]:
         _, payload = self._receive()
-        if not payload or payload[0] > max(Status):
+        if not payload or payload[0] > Status.MISMATCH:
             raise EnvironmentProblem("The executor sent an answer without a status.", code="executor-answer")
         return Status(payload[0]), payload[1:]
 
@@ -122,8 +128,13 @@ class ExecutorLink:
             raise failed(Status.MISMATCH, f"Tensor mismatch: of the weights, {error}.".encode()) from None
         return Sealed(handed_out, facts.peak_memory_bytes)
 
+    def tell_memory(self) -> int:
+        """The most memory that it has taken so far, in bytes."""
+        self._command(TellMemory().encode())
+        return self._message(MemoryTold).peak_memory_bytes
+
     def argmax(self, handle: int, count: int, num_classes: int) -> npt.NDArray[np.int64]:
-        """The class with the greatest logit for each of `count` images, [count]."""
+        """The class with the greatest logit for each of `count` images, [count]; -1 if all are NaN."""
         self._command(Argmax(handle=handle).encode())
         answer = self._ok()
         if len(answer) != count * np.dtype(np.int64).itemsize:
@@ -131,7 +142,7 @@ class ExecutorLink:
                 "The executor answered with another number of labels than images.", code="executor-answer"
             )
         labels = np.frombuffer(answer, dtype=np.int64)
-        if count and not 0 <= labels.min() <= labels.max() < num_classes:
+        if count and not -1 <= labels.min() <= labels.max() < num_classes:
             raise EnvironmentProblem(
                 "The executor answered with a label that no class has.", code="executor-answer"
             )

@@ -1,16 +1,35 @@
 """The JSON messages beside the stream: small, rare, and checked field by field."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from haet_eval.remote.wire import TRACE_VERSION, WireError
 
 MAX_MESSAGE_BYTES = 8 << 20
+REPORT_VALUES, REPORT_NAME, REPORT_TEXT = 1000, 100, 500
+"""Of one report: how many values, and characters of a name and of a text. The rest is cut, with a note."""
 _SHORT = 200
 _LONG = 100_000
 
 _Kind = TypeVar("_Kind")
+
+
+def sendable(text: str) -> str:
+    """The text with an escape for each lone surrogate, which UTF-8 cannot encode: file names may hold one."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+Text = Annotated[str, BeforeValidator(lambda value: sendable(value) if isinstance(value, str) else value)]
+"""Text that code of the submission chose; a sender escapes it, and a receiver finds nothing to escape."""
 
 
 class Message(BaseModel):
@@ -32,15 +51,25 @@ class Report(Message):
     """The submission called `task.report`."""
 
     kind: Literal["report"] = "report"
-    values: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=_SHORT)]] = Field(
-        max_length=32
-    )
+    values: dict[
+        Annotated[Text, Field(max_length=REPORT_NAME + 1)],
+        int
+        | Annotated[float, Field(allow_inf_nan=False)]
+        | Annotated[Text, Field(max_length=REPORT_TEXT + 1)],
+    ] = Field(max_length=REPORT_VALUES + 1)
+
+
+class Decided(Message):
+    """To the check: the submission's code decides, at this line, by a value that the check made up."""
+
+    kind: Literal["decided"] = "decided"
+    place: str = Field(max_length=_SHORT)
 
 
 class ModelTensor(Message):
     """A tensor that the returned module registers."""
 
-    name: str = Field(max_length=1000)
+    name: Text = Field(max_length=1000)
     handle: int = Field(ge=1)
     role: Literal["trainable", "frozen", "buffer"]
 
@@ -51,13 +80,22 @@ class Returned(Message):
     kind: Literal["returned"] = "returned"
     tensors: tuple[ModelTensor, ...] = Field(max_length=100_000)
 
+    @field_validator("tensors")
+    @classmethod
+    def _have_names_of_their_own(cls, tensors: tuple[ModelTensor, ...]) -> tuple[ModelTensor, ...]:
+        """The file of the weights has one tensor for each name, and keeps one name for itself."""
+        names = [tensor.name for tensor in tensors]
+        if len(set(names)) < len(names) or "__metadata__" in names:
+            raise ValueError("two tensors of one name, or a name that safetensors keeps for itself")
+        return tensors
+
 
 class Failed(Message):
     """The submission's code has raised. `reason` is one line, `traceback` the frames of its own code."""
 
     kind: Literal["failed"] = "failed"
-    reason: str = Field(max_length=_LONG)
-    traceback: str = Field(max_length=_LONG)
+    reason: Text = Field(max_length=_LONG)
+    traceback: Text = Field(max_length=_LONG)
 
 
 class Predicted(Message):
@@ -138,6 +176,18 @@ class Drop(Message):
     handles: tuple[int, ...]
 
 
+class TellMemory(Message):
+    """To the executor: answer with the most memory that it has taken so far."""
+
+    kind: Literal["memory"] = "memory"
+
+
+class MemoryTold(Message):
+    """From the executor, in answer to TellMemory."""
+
+    peak_memory_bytes: int = Field(ge=0)
+
+
 class Started(Message):
     """From the executor, in answer to Start."""
 
@@ -152,13 +202,15 @@ class WeightsFollow(Message):
     peak_memory_bytes: int = Field(ge=0)
 
 
-FromSubmission = Annotated[Ready | Report | Returned | Failed | Predicted, Field(discriminator="kind")]
-ToExecutor = Annotated[Start | Load | Seal | TakeInventory | Argmax | Drop, Field(discriminator="kind")]
-_FROM_SUBMISSION: TypeAdapter[Ready | Report | Returned | Failed | Predicted] = TypeAdapter(FromSubmission)
-_TO_EXECUTOR: TypeAdapter[Start | Load | Seal | TakeInventory | Argmax | Drop] = TypeAdapter(ToExecutor)
+FromSubmission: TypeAlias = Ready | Report | Decided | Returned | Failed | Predicted
+ToExecutor: TypeAlias = Start | Load | Seal | TakeInventory | TellMemory | Argmax | Drop
+_FROM_SUBMISSION: TypeAdapter[FromSubmission] = TypeAdapter(
+    Annotated[FromSubmission, Field(discriminator="kind")]
+)
+_TO_EXECUTOR: TypeAdapter[ToExecutor] = TypeAdapter(Annotated[ToExecutor, Field(discriminator="kind")])
 
 
-def from_submission(payload: bytes) -> Ready | Report | Returned | Failed | Predicted:
+def from_submission(payload: bytes) -> FromSubmission:
     """Decode what a submission said.
 
     Raises:
@@ -182,6 +234,6 @@ def decode_untrusted(kinds: TypeAdapter[_Kind], payload: bytes) -> _Kind:
         raise WireError(f"a control message that breaks its schema: {said[:_SHORT]}") from None
 
 
-def to_executor(payload: bytes) -> Start | Load | Seal | TakeInventory | Argmax | Drop:
+def to_executor(payload: bytes) -> ToExecutor:
     """Decode what the host asks of the executor."""
     return _TO_EXECUTOR.validate_json(payload)

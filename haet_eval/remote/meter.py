@@ -7,8 +7,10 @@ from a trace.
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
+from math import prod
 from typing import Final, Protocol
 
 from haet_eval.counting.histogram import PHASES, Histogram
@@ -17,6 +19,7 @@ from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.remote import wire
 from haet_eval.remote.charges import (
+    COMPLEX_BYTES,
     MAX_HANDLES,
     NUMBER_BYTES,
     Budgets,
@@ -29,6 +32,7 @@ from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout
 from haet_eval.remote.inventory import inventory
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
+from haet_eval.remote.operators.call import MAX_ELEMENTS
 from haet_eval.remote.operators.validation import Refused
 from haet_eval.remote.tally import Tally
 from haet_eval.remote.template import (
@@ -48,7 +52,7 @@ _RECORDS_PER_TENSOR: Final = 64
 """An inventory costs about a record for each living tensor: this keeps it below two percent of a run."""
 MAX_READ_BYTES: Final = 32 << 20
 MAX_RECORDS: Final = 1 << 16
-_MAX_STEP: Final = 1 << 62
+_MAX_STEP: Final = 1 << 60
 _MAX_ORIGINS: Final = 1 << 10
 _MAX_REFUSED: Final = 1 << 10
 _MAX_NAME: Final = 80
@@ -75,6 +79,7 @@ class Question:
     inputs: list[Handle] = field(default_factory=list)
     template: Template | None = None
     answer_bytes: int = 0
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class Meter:
         self._left_by_training: dict[int, TensorMeta] = {}
         self._dropped: dict[int, TensorMeta] = {}
         self._phase = 0
+        self._data_at_work = False
         self._images = 0
         self._handlers: dict[int, Callable[[bytes, int], int]] = {
             Code.CALL: self._call,
@@ -180,8 +186,9 @@ class Meter:
         raise SubmissionFailure(
             Verdict.FAILED,
             f"The model used a tensor of shape {list(layout.shape)} and dtype {layout.dtype} that was not "
-            "part of it when train() returned, or that was left from an earlier batch. Only registered "
-            "parameters and buffers outlive training: register it with self.register_buffer(name, tensor).",
+            "part of it when train() returned, or that was left from an earlier batch. Only parameters and "
+            "buffers of the returned module outlive training. For a model in a closure, write self.model = "
+            "model; if it is a tensor, register it with self.register_buffer(name, tensor).",
             code="model-unregistered-tensor",
         )
 
@@ -245,6 +252,8 @@ class Meter:
                 break
         if template.draws is not None:
             tainted = self._generators.draw(template.draws, tainted, template.spills)
+        if tainted:
+            self._data_at_work = True
         for position in template.written:
             self._write(inputs[position].storage, tainted, template)
         table = self._handles
@@ -271,7 +280,26 @@ class Meter:
         assert question.template is not None
         for position in question.template.written:
             self._check_unsealed(question.inputs[position].storage, question.template)
+        return self._timed(question)
+
+    def _timed(self, question: Question) -> Question:
+        """The question, if its answer may be waited for: the time that it takes can depend on data."""
+        question.timed = self._data_at_work or _tainted(question.inputs)
+        if question.timed:
+            self.charges.check_timed_answers()
         return question
+
+    def _count_wait(self, question: Question) -> None:
+        """It was answered: all work that came before is done."""
+        self.charges.timed_answers += question.timed
+        self._data_at_work = False
+
+    def _wait_between_stages(self) -> None:
+        """The submission waits until all its work is done: at the seal and after each batch."""
+        if self._data_at_work:
+            self.charges.check_timed_answers()
+            self.charges.timed_answers += 1
+            self._data_at_work = False
 
     def _check_unsealed(self, storage: Storage, template: Template) -> None:
         if storage.sealed:
@@ -297,6 +325,7 @@ class Meter:
         shift = index * stride[dimension]
         shape = shape[:dimension] + shape[dimension + 1 :]
         stride = stride[:dimension] + stride[dimension + 1 :]
+        self._charge_places(handle, index)
         self._view(Code.SELECT, handle, shape, stride, shift)
         return reader.position
 
@@ -307,13 +336,24 @@ class Meter:
         shape, stride = handle.layout.shape, handle.layout.stride
         if dimension >= len(shape) or not 0 <= start <= end <= shape[dimension] or step < 1:
             raise WireError("slice outside the tensor")
-        if stride[dimension] * step > _MAX_STEP:
+        if max(stride[dimension], 1) * step > _MAX_STEP:
             raise WireError("slice with a step out of range")
         shift = start * stride[dimension]
         shape = (*shape[:dimension], -(-(end - start) // step), *shape[dimension + 1 :])
         stride = (*stride[:dimension], stride[dimension] * step, *stride[dimension + 1 :])
+        self._charge_places(handle, start, end, step)
         self._view(Code.SLICE, handle, shape, stride, shift)
         return reader.position
+
+    def _charge_places(self, base: Handle, *places: int) -> None:
+        """Places in a tensor that depends on no data are constants that are brought along.
+
+        Of the numbers from 0 on, a select makes the constant that its index is. 0.1.0 charged nothing for it.
+        """
+        if self._strict and not base.storage.tainted:
+            self.charges.constant_selects += 1
+            for place in places:
+                self.charges.literal(place)
 
     def _view(
         self, code: Code, base: Handle, shape: tuple[int, ...], stride: tuple[int, ...], shift: int
@@ -336,6 +376,8 @@ class Meter:
 
     def _upload(self, payload: bytes, position: int) -> int:
         meta, raw, end = wire.decode_upload(payload, position)
+        if prod(max(size, 1) for size in meta.shape) > MAX_ELEMENTS:
+            raise WireError("an upload of a shape that no tensor may have")
         if meta.numel == 1:
             self.charges.number(meta.dtype, raw)
         else:
@@ -413,9 +455,10 @@ class Meter:
         count = handle.layout.numel * wire.ITEM_BYTES[handle.layout.dtype]
         if count > MAX_READ_BYTES:
             raise Refused(f"A tensor of {count:,} bytes is too large to be read back; work on it with torch.")
+        question = self._timed(Question(Code.READ, record, [handle], answer_bytes=count))
         if handle.storage.tainted:
-            self.charges.readback(count)
-        return Question(Code.READ, record, [handle], answer_bytes=count)
+            self._readback(count)
+        return question
 
     def answer(self, question: Question, payload: bytes) -> None:
         """Take the executor's answer to a question that it did not refuse.
@@ -427,6 +470,7 @@ class Meter:
         if question.code is Code.READ:
             if len(payload) != question.answer_bytes:
                 raise WireError("a value of another size than its tensor")
+            self._count_wait(question)
             self._pass(question.record, 1, Kind.QUESTION)
             return
         template = question.template
@@ -442,11 +486,13 @@ class Meter:
             self._tally.count_dynamic(template, outcome, payload, self._phase)
         else:
             template.calls[self._phase] += 1
+        self._count_wait(question)
         self._sink.add(Kind.QUESTION, question.record)
         self._sink.add(Kind.OUTCOME, payload)
         self.charges.message(1)
         new = new_tensors(outcome, question.inputs, template.exact) if template.dynamic else template.new
         self._apply(template, question.inputs, new)
+        self._data_at_work = False
 
     def refuse(self, question: Question) -> None:
         """The executor has refused: nothing has happened, but that it did may tell of the inputs' values.
@@ -462,7 +508,8 @@ class Meter:
             if template.draws is not None:
                 self._generators.draw(template.draws, tainted, template.spills)
         if tainted:
-            self.charges.readback(NUMBER_BYTES)
+            self._readback(NUMBER_BYTES)
+        self._count_wait(question)
         self._pass(question.record, 1, Kind.REFUSED)
 
     @staticmethod
@@ -473,10 +520,17 @@ class Meter:
             template.signature = signature_of(template, outcome)
             template.price = price_told(template.signature)
 
+    def _readback(self, count: int) -> None:
+        """Charge bytes that the submission learns of data."""
+        if self._predicting:
+            self.charges.prediction_readback(count)
+        else:
+            self.charges.readback(count)
+
     def _learn(self, outcome: Outcome, inputs: list[Handle]) -> None:
         """A shape or a number that depends on data is a value read back."""
         if _tainted(inputs):
-            self.charges.readback(NUMBER_BYTES * sum(1 for _ in wire.flatten(outcome.outputs)))
+            self._readback(sum(map(_told_bytes, wire.flatten(outcome.outputs))))
 
     # Data, seal and prediction.
 
@@ -493,6 +547,7 @@ class Meter:
         """
         self.check_operations()
         handles = [self._named(tensor.handle) for tensor in tensors]
+        self._wait_between_stages()
         self._sink.add(Kind.SEAL, Seal(tensors=tuple(tensors)).encode())
         for handle in handles:
             storage = handle.storage
@@ -516,6 +571,11 @@ class Meter:
             return self._handle(number)
         except WireError as error:
             raise broken_protocol(error) from None
+
+    def held_bytes(self, tensors: Sequence[ModelTensor]) -> int:
+        """Memory that these tensors keep: up to the last element of each, whatever lies before it."""
+        handles = [self._named(tensor.handle) for tensor in tensors]
+        return sum(size_bytes(handle.layout, handle.offset) for handle in handles)
 
     def weights(self, tensors: Sequence[ModelTensor]) -> tuple[Weight, ...]:
         """What the executor must hand out for these tensors."""
@@ -550,10 +610,16 @@ class Meter:
         self._sink.add(Kind.LOGITS, Logits(handle=number, classes=classes).encode())
 
     def end_batch(self) -> tuple[int, ...]:
-        """Forget what depends on data but is not the model; returns the handles that were dropped."""
+        """Forget what depends on data but is not the model; returns the handles that were dropped.
+
+        Raises:
+            SubmissionFailure: the submission has waited for work on data too often.
+        """
+        self._wait_between_stages()
         gone = [n for n, h in self._handles.living.items() if h.storage.tainted and not h.storage.sealed]
         self._dropped = self._left_by_training | {n: self._handles.living.pop(n).layout for n in gone}
         self._generators.forget()
+        self.charges.end_batch()
         return tuple(gone)
 
     def check_operations(self) -> None:
@@ -601,6 +667,21 @@ class Meter:
             WireError: it does not exist.
         """
         return self._handle(number).meta
+
+    @property
+    def living(self) -> Mapping[int, Handle]:
+        """The tensors that live, by number."""
+        return self._handles.living
+
+    @property
+    def templates(self) -> Sequence[Template]:
+        """The calls that were settled, in order."""
+        return self._templates
+
+    @property
+    def generators(self) -> Generators:
+        """A copy of what is known of the random generators."""
+        return deepcopy(self._generators)
 
     @property
     def next_handle(self) -> int:
@@ -653,3 +734,8 @@ def _stored(tensor: ModelTensor, handle: Handle) -> StoredTensor:
     end = start + span_elements(layout.shape, layout.stride) * item
     real = item // 2 if layout.dtype.startswith("complex") else item
     return StoredTensor(id(handle.storage), start, end, real, tensor.role)
+
+
+def _told_bytes(value: wire.Value) -> int:
+    """Bytes of what one output tells: a shape or a number as 8, a complex number as two of them."""
+    return COMPLEX_BYTES if isinstance(value, complex) else NUMBER_BYTES

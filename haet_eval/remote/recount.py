@@ -19,7 +19,7 @@ from haet_eval.remote.wire import TRACE_VERSION, Code, WireError
 _ANY: Final = 1 << 62
 _Entries: TypeAlias = Iterator[tuple[int, tuple[Kind, bytes]]]
 
-_UNBOUNDED: Final = Budgets(_ANY, _ANY, _ANY, None, _ANY)
+_UNBOUNDED: Final = Budgets(_ANY, _ANY, _ANY, None, _ANY, _ANY, _ANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,16 @@ class Charged:
     readback_bytes: int
     upload_bytes: int
     messages: int
+    timed_answers: int = 0
+    constant_selects: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Recount:
     """What a trace says of the training: its calls, those that were refused, its charges, and the model.
 
-    Of the prediction, apart from all that: the images that were predicted, its operations, and what training
-    and prediction were charged together.
+    Of the prediction, apart from all that: the images that were predicted, its operations, the bytes that it
+    read back, in all and of one batch at most, and what training and prediction were charged together.
     """
 
     header: dict[str, Any]
@@ -46,6 +48,8 @@ class Recount:
     training: Charged
     predicted_images: int
     prediction_operations: int
+    prediction_readback_bytes: int
+    most_readback_bytes_of_a_batch: int
     whole_run: Charged
 
 
@@ -117,6 +121,8 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
         training=walk.training or walk.charged(),
         predicted_images=walk.predicted_images,
         prediction_operations=walk.meter.prediction_operations,
+        prediction_readback_bytes=walk.meter.charges.prediction_readback_bytes,
+        most_readback_bytes_of_a_batch=walk.meter.charges.most_readback_bytes_of_a_batch,
         whole_run=walk.charged(),
     )
 
@@ -161,7 +167,13 @@ class _Walk:
 
     def charged(self) -> Charged:
         charges = self.meter.charges
-        return Charged(charges.readback_bytes, charges.upload_bytes, charges.messages)
+        return Charged(
+            readback_bytes=charges.readback_bytes + charges.prediction_readback_bytes,
+            upload_bytes=charges.upload_bytes,
+            messages=charges.messages,
+            timed_answers=charges.timed_answers,
+            constant_selects=charges.constant_selects,
+        )
 
     def take(self, entry: int, kind: Kind, body: bytes, entries: _Entries) -> None:
         needed = self.meter.inventory_is_due or (kind is Kind.SEAL and not self._inventoried)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
+from haet_eval.progress import ReportValue
 from haet_eval.remote.connection import Connection, Disconnected
 from haet_eval.remote.executor_link import (
     REASON_BYTES,
@@ -19,6 +20,7 @@ from haet_eval.remote.executor_link import (
 from haet_eval.remote.log import OutputLog
 from haet_eval.remote.messages import (
     Batch,
+    Decided,
     Failed,
     Job,
     ModelTensor,
@@ -49,24 +51,27 @@ class Relay:
     """Runs one evaluation over two connections.
 
     `watch` is called a few times a second; it raises to end the run. `report` receives what the submission
-    told through `task.report`. What goes to the executor goes through `link`.
+    told through `task.report`, `decided` the lines where its code decides by values that the check made up.
+    What goes to the executor goes through `link`.
     """
 
     submission: Connection
     executor: Connection
     meter: Meter
     watch: Callable[[], None]
-    report: Callable[[Mapping[str, str]], None]
+    report: Callable[[Mapping[str, ReportValue]], None]
     output_bytes: int
+    decided: Callable[[str], None] = lambda _: None
     log: OutputLog = field(default_factory=OutputLog)
     link: ExecutorLink = field(init=False)
     _watched: float = 0.0
+    _stalls: int = 0
 
     def __post_init__(self) -> None:
         self.link = ExecutorLink(self.executor)
         self.use(self.watch, self.report)
 
-    def use(self, watch: Callable[[], None], report: Callable[[Mapping[str, str]], None]) -> None:
+    def use(self, watch: Callable[[], None], report: Callable[[Mapping[str, ReportValue]], None]) -> None:
         """Call these from now on."""
         self.watch, self.report = watch, report
         self.submission.idle = self.executor.idle = watch
@@ -79,6 +84,7 @@ class Relay:
         for array in arrays:
             self.link.load(array)
             self.meter.load(array.shape, str(array.dtype))
+        self._stalls = self.executor.stalls
         return facts
 
     def train(self, job: Job) -> tuple[ModelTensor, ...]:
@@ -92,6 +98,7 @@ class Relay:
         self._reply(Status.OK, job.encode())
         tensors = self._expect(Returned).tensors
         self.link.compare_inventory(self.meter.inventory())
+        self.link.catch_up()
         return tensors
 
     def seal(self, tensors: tuple[ModelTensor, ...]) -> Sealed:
@@ -101,7 +108,7 @@ class Relay:
             SubmissionFailure: the model is too large to be kept.
         """
         weights = self.meter.weights(tensors)
-        model_bytes = sum(weight.size_bytes for weight in weights)
+        model_bytes = max(sum(weight.size_bytes for weight in weights), self.meter.held_bytes(tensors))
         if model_bytes > _MAX_WEIGHTS_BYTES:
             raise SubmissionFailure(
                 Verdict.LIMIT_MEMORY,
@@ -122,6 +129,7 @@ class Relay:
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             self.link.load(batch)
+            self._stalls = self.executor.stalls
             handle = self.meter.begin_batch(batch.shape)
             self._reply(Status.OK, Batch(handle=handle, shape=batch.shape).encode())
             logits = self._expect(Predicted).logits
@@ -163,6 +171,8 @@ class Relay:
                 message = from_submission(payload)
                 if isinstance(message, Report):
                     self.report(message.values)
+                elif isinstance(message, Decided):
+                    self.decided(message.place)
                 elif isinstance(message, Failed):
                     self._take_failure(message)
                 else:
@@ -192,11 +202,20 @@ class Relay:
             self._ask(accepted.forward, accepted.question)
         elif accepted.forward:
             self.link.pass_on(accepted.forward)
+        self._charge_stalls()
         if accepted.refused is not None:
             self._reply(Status.REFUSED, accepted.refused.encode())
         if self.meter.inventory_is_due:
             self.link.compare_inventory(self.meter.inventory())
         return accepted.end
+
+    def _charge_stalls(self) -> None:
+        """When the submission is kept waiting depends on what data make of the executor's time."""
+        stalls, self._stalls = self.executor.stalls - self._stalls, self.executor.stalls
+        try:
+            self.meter.charges.stalled(stalls)
+        except SubmissionFailure as failure:
+            self._end(failure)
 
     def _ask(self, forward: bytes, question: Question) -> None:
         try:
@@ -206,7 +225,7 @@ class Relay:
         if status in (Status.FATAL, Status.MISMATCH):
             self._end(failed(status, body))
         try:
-            if status is Status.OK:
+            if status in (Status.OK, Status.MADE_UP):
                 self.meter.answer(question, body)
             else:
                 self.meter.refuse(question)

@@ -63,6 +63,7 @@ class Status(IntEnum):
     REFUSED = 1  # this call is not possible; the submission may go on
     FATAL = 2  # the run is over
     MISMATCH = 3  # from the executor: a tensor is not what the call's template says; the run is over
+    MADE_UP = 4  # from the check, instead of OK: nothing was computed, and this value stands in for one
 
 
 class Code(IntEnum):

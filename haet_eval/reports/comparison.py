@@ -85,7 +85,9 @@ def reprice(record: Record, histogram: Histogram) -> Record:
     if record.training is None:
         return record
     training = record.training.model_copy(update={"operations": priced(bill(histogram))})
-    return record.model_copy(update={"training": training, "complexity": complexity(training)})
+    return record.model_copy(
+        update={"training": training, "complexity": complexity(training, record.evaluation)}
+    )
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

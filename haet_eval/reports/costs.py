@@ -117,6 +117,7 @@ def costs_document(costs: Costs) -> dict[str, Any]:
         "parameters": training.get("parameters"),
         "standard": operations.get("standard"),
         "operations": operations.get("total"),
+        "charged_operations": (document["evaluation"] or {}).get("charged_operations"),
         "by_phase": _lines(costs.phases),
         "by_family": _lines(costs.families),
         "by_operator": _lines(costs.operators),

@@ -7,7 +7,7 @@ from typing import Final
 
 from haet_eval.ranking import Ranked
 from haet_eval.record import Record
-from haet_eval.reports.audit import audit_lines
+from haet_eval.reports.audit import AUDIT_NAMES, audit_lines
 from haet_eval.reports.costs import explain_costs
 from haet_eval.reports.rows import pool_title
 from haet_eval.reports.text import (
@@ -87,7 +87,8 @@ def _facts(record: Record, place: Ranked | None) -> Iterator[tuple[str, str]]:
         yield "Rank", f"{place.position} of {place.of} in {pool_title(place.pool)}"
     yield "Verdict", f"{record.status.verdict.value} {record.status.reason}"
     yield from _score(record)
-    yield "Audit", "; ".join(audit_lines(record.audit)) if record.audit else ""
+    for audit in record.audits:
+        yield AUDIT_NAMES[audit.kind].capitalize(), "; ".join(audit_lines(audit))
     yield from _cost(record)
     yield from _shares(record)
     yield from _machine(record)
@@ -120,6 +121,8 @@ def _cost(record: Record) -> Iterator[tuple[str, str]]:
         kinds = ("trainable", "frozen", "buffers")
         parts = [f"{getattr(parameters, kind):,} {kind}" for kind in kinds if getattr(parameters, kind)]
         yield "Parameters", f"{parameters.total:,} ({', '.join(parts) or 'none'})"
+    if record.evaluation and record.evaluation.charged_operations:
+        yield "Prediction", f"{record.evaluation.charged_operations:,} operations above the free ones"
     yield "Training", readable_seconds(training.wall_seconds)
 
 
@@ -139,7 +142,9 @@ def _machine(record: Record) -> Iterator[tuple[str, str]]:
 def _origin(record: Record) -> Iterator[tuple[str, str]]:
     submission = record.submission
     files = "1 file" if len(submission.files) == 1 else f"{len(submission.files)} files"
-    yield "Source", f"{files}, {submission.source_bytes:,} bytes"
+    compressed = submission.source_bytes_compressed
+    zipped = f", {compressed:,} compressed" if compressed is not None else ""
+    yield "Source", f"{files}, {submission.source_bytes:,} bytes{zipped}"
     yield "Paper", submission.paper or ""
     yield "Submission", f"sha256 {submission.sha256}"
     yield "Trace", f"sha256 {record.trace.sha256}" if record.trace else ""

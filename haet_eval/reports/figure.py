@@ -1,6 +1,6 @@
 """What pools rank by, and what their entries are set against, as tables and charts show it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -8,6 +8,7 @@ from haet_eval.competition import Ranking
 from haet_eval.ranking import Entry
 from haet_eval.reports.text import (
     readable_count,
+    readable_counts,
     readable_joules,
     readable_points,
     readable_seconds,
@@ -32,6 +33,14 @@ class Figure:
     explanation: str
     of: Callable[[Entry], _Value]
     readable: Callable[[_Value], str]
+
+    def readable_all(self, entries: Iterable[Entry]) -> list[str]:
+        """The values of entries in their order; counts with as many digits as tell neighbours apart."""
+        values = [self.of(entry) for entry in entries]
+        counts = [value for value in values if isinstance(value, int)]
+        if len(counts) < len(values):
+            return [self.readable(value) for value in values]
+        return readable_counts(counts)
 
 
 _COMPLEXITY: Final = Figure(

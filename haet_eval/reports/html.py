@@ -54,11 +54,11 @@ def leaderboard_html(
         "left_out": len(shown) - len(records),
     }
     return (
-        _environment()
+        page_environment()
         .get_template("leaderboard.html")
         .render(
             content,
-            policy=_policy(scripts),
+            policy=page_policy(scripts),
             scripts=scripts,
             style=(_PAGES / "leaderboard.css").read_text("utf-8"),
         )
@@ -97,17 +97,18 @@ def _charting_library() -> str:
     return str(javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;", vl_version=version))
 
 
-def _policy(scripts: Iterable[str]) -> str:
+def page_policy(scripts: Iterable[str]) -> str:
     """Nothing is fetched or sent; of all scripts, these alone run, and they compile no text into code."""
     digests = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline';"
         " base-uri 'none'; form-action 'none'"
     )
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """The templates of the pages; all that is put into them is escaped."""
     environment = Environment(
         loader=PackageLoader("haet_eval", "resources/pages"),
         autoescape=select_autoescape(["html"]),

@@ -3,14 +3,14 @@
 import re
 from typing import Final
 
-from haet_eval.ranking import Entry, Pool, Ranked
-from haet_eval.reports.figure import Figure, cost, gap
-from haet_eval.reports.rows import Leaderboard, by_pool, pool_title
+from haet_eval.ranking import Entry, Pool, Ranked, why_unranked
+from haet_eval.reports.figure import cost, gap
+from haet_eval.reports.rows import Leaderboard, by_pool
 from haet_eval.reports.text import NOTHING, printable, readable_count
 
 _HEADER: Final = """\
-| # | Team | Submission | {} ↓ | Gap | Operations | Parameters | Accuracy ↑ | Date | Record |
-|--:|------|------------|--:|----:|-----------:|-----------:|-----------:|------|--------|"""
+| # | Team | Submission | {} ↓ | Gap | Operations | Parameters | Accuracy ↑ | Source bytes | Date | Record |
+|--:|------|------------|--:|----:|-----------:|-----------:|-----------:|-------------:|------|--------|"""
 
 _UNRANKED_HEADER: Final = """\
 | Competition | Team | Submission | Verdict | Record |
@@ -23,27 +23,32 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     if leaderboard.unranked:
         lines = [_unranked_line(entry) for entry in leaderboard.unranked]
         sections.append("\n".join(["## Without a place", "", _UNRANKED_HEADER, *lines]))
-    return "\n\n".join(sections or ["No qualified submission yet."]) + "\n"
+    return "\n\n".join(sections or [leaderboard.nothing_ranked]) + "\n"
 
 
 def _pool(pool: Pool, places: list[Ranked], leaderboard: Leaderboard) -> str:
     figure = cost(pool.ranking)
     header = _HEADER.format(figure.name.capitalize())
-    lines = (_line(place, figure, places[0].entry, leaderboard) for place in places)
-    return "\n".join([f"## {_escape(pool_title(pool))}", "", header, *lines])
+    shown = figure.readable_all(place.entry for place in places)
+    lines = (
+        _line(place, cell, gap(place.entry, places[0].entry), leaderboard)
+        for place, cell in zip(places, shown, strict=True)
+    )
+    return "\n".join([f"## {_escape(leaderboard.title(pool))}", "", header, *lines])
 
 
-def _line(place: Ranked, figure: Figure, leader: Entry, leaderboard: Leaderboard) -> str:
+def _line(place: Ranked, figure: str, gap_to_first: str, leaderboard: Leaderboard) -> str:
     entry = place.entry
     return _table_line(
         f"**{place.position}**" if place.awarded else str(place.position),
         _escape(entry.team or NOTHING),
         _escape(entry.name or NOTHING),
-        figure.readable(figure.of(entry)),
-        gap(entry, leader),
+        figure,
+        gap_to_first,
         readable_count(entry.operations),
         readable_count(entry.parameters),
         leaderboard.accuracy(entry),
+        readable_count(entry.source_bytes_compressed),
         f"{entry.created_at:%Y-%m-%d}",
         f"`{entry.record_id}`",
     )
@@ -52,7 +57,7 @@ def _line(place: Ranked, figure: Figure, leader: Entry, leaderboard: Leaderboard
 def _unranked_line(entry: Entry) -> str:
     competition = f"{entry.competition or NOTHING} · {entry.task or NOTHING}"
     names = (_escape(text) for text in (competition, entry.team or NOTHING, entry.name or NOTHING))
-    return _table_line(*names, entry.verdict.value, f"`{entry.record_id}`")
+    return _table_line(*names, why_unranked(entry), f"`{entry.record_id}`")
 
 
 def _table_line(*cells: str) -> str:

@@ -50,12 +50,15 @@ class Row:
     energy_kind: str | None
     runner: str
     nodes: int
+    charged_operations: str | None
+    source_bytes_compressed: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
     """The ranked entries, those shown without a place, and how many are not shown.
 
+    `unofficial` is how many would be ranked if unofficial records were, 0 if any official one is.
     `spreads` has the 95 % interval of the mean accuracy of records of several runs, by their id.
     """
 
@@ -63,15 +66,32 @@ class Leaderboard:
     unranked: list[Entry]
     hidden: int
     spreads: Mapping[str, Spread]
+    unofficial: int = 0
 
     def changed_rules(self) -> dict[str, list[str]]:
-        """The competitions whose rules changed between records that are ranked together, with the digests."""
-        changed = {}
-        for pool, places in by_pool(self):
-            digests = {place.entry.rules_digest or "" for place in places}
-            if len(digests) > 1:
-                changed[pool.competition] = sorted(digests)
-        return changed
+        """The competitions whose rules were changed, with the digests of those that entries are ranked by."""
+        versions: dict[str, dict[str, set[str]]] = {}
+        for place in self.ranked:
+            tasks = versions.setdefault(place.pool.competition, {})
+            tasks.setdefault(place.pool.task, set()).add(place.pool.judging_digest)
+        return {
+            name: sorted(set().union(*tasks.values()))
+            for name, tasks in versions.items()
+            if any(len(digests) > 1 for digests in tasks.values())
+        }
+
+    def title(self, pool: Pool) -> str:
+        """What a pool is called, with the digest of its rules if there are others of that name."""
+        changed = pool.competition in self.changed_rules()
+        return pool_title(pool) + (f" · rules {pool.judging_digest[:8]}" if changed else "")
+
+    @property
+    def nothing_ranked(self) -> str:
+        """What is said if no entry has a place."""
+        if not self.unofficial:
+            return "No qualified submission yet."
+        records = "record" if self.unofficial == 1 else "records"
+        return f"No official record yet; --all ranks {self.unofficial} unofficial {records}."
 
     def mixed_standards(self) -> dict[str, list[int]]:
         """The competitions whose records are ranked by complexity under several versions of the standard."""
@@ -100,7 +120,8 @@ def make_leaderboard(
     known = list(entries)
     ranked = rank(known, unofficial=everything, best_of_team=best_of_team, awards=awards)
     rest = unranked(known) if everything else []
-    return Leaderboard(ranked, rest, len(known) - len(ranked) - len(rest), spreads)
+    apart = 0 if ranked or everything else len(rank(known, unofficial=True))
+    return Leaderboard(ranked, rest, len(known) - len(ranked) - len(rest), spreads, apart)
 
 
 def leaderboard_rows(leaderboard: Leaderboard) -> list[Row]:
@@ -173,6 +194,8 @@ def _row(
         energy_kind=entry.energy_kind,
         runner=entry.runner,
         nodes=entry.nodes,
+        charged_operations=_decimal(entry.charged_operations),
+        source_bytes_compressed=entry.source_bytes_compressed,
     )
 
 

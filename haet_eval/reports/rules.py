@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from haet_eval.competition import Budgets, Competition, Ranking, Task
+from haet_eval.data.readback import compressed_bytes
 from haet_eval.dataset import Dataset
 from haet_eval.errors import HaetError
 from haet_eval.ranking import interval_of
@@ -53,6 +54,8 @@ def explain_rules(rules: Competition, found: Mapping[str, Dataset | HaetError]) 
 def _whole(rules: Competition) -> Iterator[Line]:
     first = "highest" if rules.ranking == "accuracy" else "least"
     yield Line("ranked by", f"{_RANKED[rules.ranking]}; {first} first")
+    if rules.ranking == "complexity":
+        yield Line("", "operations of the prediction count as well, above those that are free")
     if rules.ranking == "inference_energy":
         yield Line("", f"the mean of {_times(rules.inference_iterations)} over the test set")
     if rules.ranking.endswith("energy"):
@@ -99,6 +102,8 @@ def _task(rules: Competition, task: Task, found: Dataset | HaetError) -> Iterato
     else:
         yield Line("qualifies", "with any accuracy")
     yield from _budgets(rules, task.budgets)
+    if rules.runner == "counted" and not isinstance(found, HaetError):
+        yield Line("", _readback_share(task.budgets, found))
 
 
 def _data(task: Task, data: Dataset) -> Iterator[Line]:
@@ -132,15 +137,32 @@ def _budgets(rules: Competition, budgets: Budgets) -> Iterator[Line]:
         return
     yield Line(
         "prediction",
-        f"{prediction}, {budgets.prediction_operations_per_image:,} operations an image",
+        f"{prediction}; {budgets.prediction_free_operations_per_image:,} operations an image are free, those "
+        f"above count as complexity, up to {budgets.prediction_operations_per_image:,}",
     )
+    yield Line("", f"{_size(budgets.prediction_readback_bytes)} of values read back for each batch")
     yield Line(
         "exchange",
         f"{_size(budgets.readback_bytes)} of values read back, {_size(budgets.upload_bytes)} of constants "
         f"brought along, {budgets.messages:,} operator calls",
     )
+    yield Line(
+        "",
+        f"{budgets.timed_answers:,} answers that wait for work on the data; when they come can tell "
+        f"{_size(budgets.timing_bytes())} at most",
+    )
+    if budgets.readback_reason is not None:
+        yield Line("", f"read back because: {budgets.readback_reason}")
     if budgets.operations is not None:
         yield Line("operations", f"{budgets.operations:,} of the training, then the run ends")
+
+
+def _readback_share(budgets: Budgets, data: Dataset) -> str:
+    whole = compressed_bytes(data.train_images)
+    share = budgets.readback_bytes / whole
+    return (
+        f"what can be read back is {share:.2%} of the training images, which take {_size(whole)} compressed"
+    )
 
 
 def _awards(rules: Competition) -> str:

@@ -10,7 +10,7 @@ from haet_eval.record import Record
 from haet_eval.reports.charts import Mark, Segment, shares_chart, shares_legend, tradeoff_chart
 from haet_eval.reports.costs import FamilyShare, explain_costs
 from haet_eval.reports.figure import Figure, cost, explanation, gap
-from haet_eval.reports.rows import Leaderboard, pool_title
+from haet_eval.reports.rows import Leaderboard
 from haet_eval.reports.text import (
     NOTHING,
     printable,
@@ -43,12 +43,19 @@ class Section:
 
     @property
     def title(self) -> str:
-        return pool_title(self.pool)
+        return self.leaderboard.title(self.pool)
 
     @property
     def figure(self) -> Figure:
         """What accuracy is set against."""
         return cost(self.pool.ranking)
+
+    @property
+    def costs(self) -> Mapping[str, str]:
+        """What accuracy is set against, of each entry by its record's id, as text."""
+        entries = [place.entry for place in self.places]
+        shown = self.figure.readable_all(entries)
+        return {entry.record_id: cell for entry, cell in zip(entries, shown, strict=True)}
 
     @property
     def summary(self) -> str:

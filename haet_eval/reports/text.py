@@ -1,6 +1,8 @@
 """Untrusted text and large numbers, made fit for people to read."""
 
 import unicodedata
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Final
 
 NOTHING: Final = "–"
@@ -8,6 +10,8 @@ NOTHING: Final = "–"
 _SHAPING: Final = {"\u200c", "\u200d"}
 """Invisible, harmless, and needed to write Persian and some emoji."""
 
+_EXACT_BELOW: Final = 100_000_000
+_DIGITS: Final = 3
 _SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -31,9 +35,34 @@ def readable_count(count: int | None) -> str:
     """Exact below a hundred million, as in `11,173,962`; four digits above, as in `3.600×10¹⁴`."""
     if count is None:
         return NOTHING
-    if count < 100_000_000:
+    if count < _EXACT_BELOW:
         return f"{count:,}"
-    mantissa, exponent = f"{count:.3e}".split("e+")
+    return _scientific(count, _DIGITS)
+
+
+def readable_counts(counts: Sequence[int]) -> list[str]:
+    """Each as `readable_count`, with as many more digits as make those next to it differ if they do."""
+    return [
+        _with_digits(count, _digits(count, {*counts[max(0, at - 1) : at + 2]} - {count}))
+        for at, count in enumerate(counts)
+    ]
+
+
+def _digits(count: int, others: Iterable[int]) -> int:
+    """The least number of decimals that tell a count from the others."""
+    digits = _DIGITS
+    while any(_with_digits(count, digits) == _with_digits(other, digits) for other in others):
+        digits += 1
+    return digits
+
+
+def _with_digits(count: int, digits: int) -> str:
+    return f"{count:,}" if count < _EXACT_BELOW else _scientific(count, digits)
+
+
+def _scientific(count: int, digits: int) -> str:
+    """Rounded half to even, exactly: a float would lose the last digits of a large count."""
+    mantissa, exponent = f"{Decimal(count):.{digits}e}".split("e+")
     return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
 
 
@@ -60,6 +89,14 @@ def readable_seconds(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def readable_duration(seconds: float) -> str:
+    """An estimated duration, without digits that nobody can know: `45 s`, `12 min` or `3 h 20 min`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def readable_joules(joules: float | None) -> str:

@@ -4,7 +4,18 @@ from collections.abc import Mapping
 
 from haet_eval.runtimes.interface import Role
 
-EVERY_WORKER = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+PYTHON_OPTIONS = ("-P", "-s", "-B")
+"""As `-I`, which would ignore PYTHONHASHSEED too: no other variable of Python's is in the environment."""
+
+# A set of texts is in the order of their hashes, which differ in each interpreter unless there is a seed.
+# PyTorch would load any package that calls itself a backend of it, of which the image has none.
+EVERY_WORKER = {
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "TORCH_DEVICE_BACKEND_AUTOLOAD": "0",
+    "TZ": "UTC",
+}
 
 # Threads of a kernel that wait by spinning take the processor from the meter and the submission: on a busy
 # machine with two processors a small network trained four times slower. Nodes on plain tensors get

@@ -18,6 +18,7 @@ class Cause(StrEnum):
     PROCESSES_EXHAUSTED = auto()
     CRASHED = auto()
     KILLED = auto()
+    KILLED_BY_SOMEONE = auto()
     EXITED = auto()
 
     @classmethod
@@ -31,7 +32,9 @@ class Cause(StrEnum):
             return cls.PROCESSES_EXHAUSTED
         if end.signal is None:
             return cls.EXITED
-        return cls.CRASHED if end.signal in CRASHES else cls.KILLED
+        if end.signal in CRASHES:
+            return cls.CRASHED
+        return cls.KILLED_BY_SOMEONE if end.sender_unknown else cls.KILLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ BEFORE_ITS_CODE: dict[Cause, Ours] = {
     ),
     Cause.CRASHED: Ours("the {role} worker crashed while it started ({how})", TRY_AGAIN),
     Cause.KILLED: Ours("the {role} worker was killed while it started ({how})", TRY_AGAIN),
+    Cause.KILLED_BY_SOMEONE: Ours("the {role} worker was killed while it started ({how})", TRY_AGAIN),
     Cause.EXITED: Ours("the {role} worker ended while it started ({how})", TRY_AGAIN),
 }
 
@@ -79,6 +83,11 @@ IN_THE_SUBMISSION: dict[Cause, Contestants | Ours] = {
     ),
     Cause.CRASHED: Contestants(Verdict.FAILED, "the submission's process crashed ({how})"),
     Cause.KILLED: Contestants(Verdict.FAILED, "the submission's process was killed ({how}), by itself"),
+    # A user, a scheduler, the kernel out of memory, or the submission: a container would tell them apart.
+    Cause.KILLED_BY_SOMEONE: Ours(
+        "the submission's process was killed ({how}), and local processes do not show by whom",
+        "run it again; if it happens each time, the submission does it, and --sandbox docker proves it",
+    ),
     Cause.EXITED: Contestants(Verdict.FAILED, "the submission's process ended before train returned ({how})"),
 }
 
@@ -94,6 +103,7 @@ IN_THE_EXECUTOR: dict[Cause, Contestants | Ours] = {
     ),
     Cause.CRASHED: Contestants(Verdict.FAILED, "an operator that the submission asked for crashed ({how})"),
     Cause.KILLED: Ours("the executor was killed ({how})", TRY_AGAIN),
+    Cause.KILLED_BY_SOMEONE: Ours("the executor was killed ({how})", TRY_AGAIN),
     Cause.EXITED: Ours("the executor ended before its work was done ({how})", TRY_AGAIN),
 }
 

@@ -53,6 +53,7 @@ class Exit:
         processes_exhausted: it was refused a process, or killed for having too many.
         from_outside: someone or something beside haet-eval and the worker ended it: `docker kill`, a machine
             out of memory.
+        sender_unknown: a signal ended it, and this runtime cannot know whether the worker sent it itself.
         detail: what else is known, for the reader of a record or an error. Untrusted text.
     """
 
@@ -61,6 +62,7 @@ class Exit:
     out_of_memory: bool = False
     processes_exhausted: bool = False
     from_outside: bool = False
+    sender_unknown: bool = False
     detail: str = ""
 
 
@@ -75,6 +77,9 @@ class Worker(Protocol):
 
     def peak_memory_bytes(self) -> int | None:
         """The most memory it has used so far; None where this is not known."""
+
+    def cpu_seconds(self) -> float | None:
+        """Processor time of all its processes so far, those that have ended included; None if not known."""
 
     def processes_exhausted(self) -> bool:
         """Whether it has been refused a process so far. Often the worker itself lives on."""

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.runtimes.environment import worker_environment
+from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import Exit, MeetingPoint, Network, Role, WorkerLimits
 
@@ -70,6 +70,10 @@ class ProcessWorker:
         self._read()
         return self._report.get("peak_memory_bytes") or None
 
+    def cpu_seconds(self) -> float | None:
+        self._read()
+        return self._report.get("cpu_seconds")
+
     def processes_exhausted(self) -> bool:
         self._read()
         return bool(self._report.get("processes_exhausted"))
@@ -91,12 +95,13 @@ class ProcessWorker:
             stream.close()
 
     def _ended(self) -> Exit:
-        report = {key: value for key, value in self._report.items() if key != "peak_memory_bytes"}
+        measured = ("peak_memory_bytes", "cpu_seconds")
+        report = {key: value for key, value in self._report.items() if key not in measured}
         if self._killed and report.get("signal") == _SIGKILL and not report["out_of_memory"]:
             return Exit(**report | {"detail": "stopped by haet-eval"})
         if report.get("code") is None and report.get("signal") is None:
             return Exit(None, _SIGKILL, from_outside=True, detail="its supervisor was killed")
-        return Exit(**report)
+        return Exit(**report, sender_unknown=report.get("signal") is not None)
 
 
 class ProcessRuntime:
@@ -210,4 +215,4 @@ def _with_gpus(role: Role, environment: Mapping[str, str]) -> dict[str, str]:
 def sandbox_mains() -> dict[Role, Sequence[str]]:
     """The command of each role, to which the socket's path is added."""
     folder = sandbox_folder()
-    return {role: (sys.executable, "-I", "-B", str(folder / f"{role}.py")) for role in Role}
+    return {role: (sys.executable, *PYTHON_OPTIONS, str(folder / f"{role}.py")) for role in Role}

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from haet_eval.archive import ArchiveLimits, pack, pack_folder, unpack
+from haet_eval.archive import ArchiveLimits, pack, pack_compressed, pack_folder, unpack
+from haet_eval.archive.names import shown
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.submission.entrypoint import check_entrypoint
 from haet_eval.submission.manifest import MANIFEST_NAME, Manifest, read_manifest
@@ -20,7 +21,9 @@ class Submission:
         module, function: what to import and what to call; from the entrypoint `submission:train`.
         files: relative posix path -> content, sorted, `haet.toml` included.
         sha256: of the canonical zip of `files`; the same for a folder and any zip of it.
-        archive_bytes: size of that zip.
+        archive_bytes, archive_sha256: size and SHA-256 of the file that was handed in; of a folder, those of
+            the zip that it was made into.
+        compressed_bytes: size of a zip of them that is compressed; within a few bytes the same everywhere.
         source_bytes: sum of the files' sizes.
     """
 
@@ -33,7 +36,9 @@ class Submission:
     function: str
     files: Mapping[str, bytes]
     sha256: str
-    archive_bytes: int
+    archive_bytes: int = field(compare=False)
+    archive_sha256: str = field(compare=False)
+    compressed_bytes: int
     source_bytes: int
 
 
@@ -70,7 +75,9 @@ def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Subm
         function=function,
         files=MappingProxyType(files),
         sha256=hashlib.sha256(canonical).hexdigest(),
-        archive_bytes=len(canonical),
+        archive_bytes=len(archive),
+        archive_sha256=hashlib.sha256(archive).hexdigest(),
+        compressed_bytes=len(pack_compressed(files)),
         source_bytes=sum(map(len, files.values())),
     )
 
@@ -90,12 +97,21 @@ def _read(path: Path, limits: ArchiveLimits) -> bytes:
 def _find_manifest(files: Mapping[str, bytes]) -> Manifest:
     if MANIFEST_NAME in files:
         return read_manifest(files[MANIFEST_NAME])
-    similar = [path for path in files if path.lower().endswith((MANIFEST_NAME, ".toml"))]
-    hint = (
-        f"Found instead: {', '.join(similar[:5])}."
-        if similar
-        else "`haet-eval new FOLDER` writes one to copy from."
-    )
     raise InvalidSubmission(
-        f"There is no {MANIFEST_NAME} at the top of the submission. {hint}", code="manifest-missing"
+        f"There is no {MANIFEST_NAME} at the top of the submission. {_manifest_instead(files)}",
+        code="manifest-missing",
     )
+
+
+def _manifest_instead(files: Mapping[str, bytes]) -> str:
+    """What to do, by what lies there instead of a manifest."""
+    for path in files:
+        folder, _, name = path.rpartition("/")
+        if not folder and name.casefold().removesuffix(".txt") == MANIFEST_NAME:
+            return f"There is {shown(path)}: rename it to {MANIFEST_NAME}."
+        if folder and name == MANIFEST_NAME:
+            return f"Found {shown(path)}: move the files of {shown(folder + '/')} to the top."
+    tables = [shown(path) for path in files if path.casefold().endswith(".toml")]
+    if tables:
+        return f"Found {', '.join(tables[:5])}: rename the manifest to {MANIFEST_NAME}."
+    return "`haet-eval new FOLDER` writes one to copy from."

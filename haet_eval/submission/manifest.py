@@ -15,7 +15,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from haet_eval.competition import builtin_tasks
 from haet_eval.errors import InvalidSubmission
+from haet_eval.spelling import suggested_name
 
 MANIFEST_NAME: Final = "haet.toml"
 
@@ -139,10 +141,17 @@ def _explain(detail: ErrorDetails) -> str:
         return f"`{key}` is empty; write something like {_EXAMPLE[key]}"
     if kind == "string_pattern_mismatch" and key == "entrypoint":
         return f"`entrypoint` is not of the form MODULE:FUNCTION, as in {_EXAMPLE[key]}"
+    if kind == "string_pattern_mismatch" and key == "task":
+        return _explain_task(str(detail["input"]))
     if kind == "string_pattern_mismatch":
         return f"`{key}` is not of the form {_EXAMPLE[key]}"
     message = detail["msg"].removeprefix("Value error, ")
     return f"`{key}` {message}" if key in _EXAMPLE else message
+
+
+def _explain_task(task: str) -> str:
+    meant = suggested_name(task, builtin_tasks())
+    return f"`task` is {task[:40]!r}, and the name of a task has small letters, digits and . _ - only{meant}"
 
 
 def _explain_unknown(key: str, inside: bool) -> str:

@@ -1,9 +1,10 @@
 """Making the zip that a contestant hands in."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from haet_eval.archive import ArchiveLimits, pack
+from haet_eval.archive import ArchiveLimits, pack_compressed
 from haet_eval.atomic import Draft
 from haet_eval.competition import competition_for_task, load_competition
 from haet_eval.errors import EnvironmentProblem, UsageProblem
@@ -12,15 +13,19 @@ from haet_eval.submission.loading import Submission, load_submission
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A zip that was written to `path`, and the limits that it keeps."""
+    """A zip that was written to `path`, its size and SHA-256, and the limits that it keeps."""
 
     path: Path
+    bytes: int
+    sha256: str
     submission: Submission
     limits: ArchiveLimits
 
 
 def pack_submission(folder: Path, output: Path | None = None, competition: str | None = None) -> Packed:
-    """Write the canonical zip of a submission: equal files give equal bytes on every machine.
+    """Write the compressed zip of a submission; its files have the same digest on every machine.
+
+    If only a compressed one is within the limits, it is that one.
 
     Args:
         folder: the submission.
@@ -44,9 +49,10 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
     submission = load_submission(folder, limits)
     rules = rules or load_competition(competition_for_task(submission.task))
     rules.task(submission.task)
+    archive = pack_compressed(submission.files)
     try:
         with Draft(path.parent) as draft:
-            draft.write(pack(submission.files))
+            draft.write(archive)
             draft.replace(path)
     except OSError as error:
         raise EnvironmentProblem(
@@ -54,7 +60,7 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
             "Check the folder's owner and the free space, or choose another file with -o.",
             code="output-not-writable",
         ) from None
-    return Packed(path, submission, limits)
+    return Packed(path, len(archive), hashlib.sha256(archive).hexdigest(), submission, limits)
 
 
 def _beside(folder: Path) -> Path:

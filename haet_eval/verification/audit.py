@@ -1,20 +1,24 @@
 """Concludes anew what an audit has found."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import numpy as np
 
-from haet_eval.evaluation.audit import conclude, redraw
+from haet_eval.evaluation.audit import conclude, draw
 from haet_eval.evaluation.repetition import as_record, as_run
-from haet_eval.record import Audit, Record
+from haet_eval.record import Audit, AuditKind, Record
 from haet_eval.verification.check import Check, differs, holds, same, unchecked
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.runs import rounded
 
+SUBJECTS: Final[Mapping[AuditKind, str]] = {"resplit": "audit", "disguise": "audit in disguise"}
+"""What the lines on an audit begin with."""
+
 
 def audited(record: Record, audit: Audit, evidence: Evidence) -> tuple[Record, Evidence]:
     """The audit's run as a record of its own, and its data set, where it can be drawn anew."""
-    dataset = redraw(evidence.dataset, audit.split_seed).dataset if evidence.dataset else None
+    dataset = draw(audit.kind, evidence.dataset, audit.split_seed).dataset if evidence.dataset else None
     again = as_record(record, audit.run).model_copy(update={"dataset": audit.dataset})
     return again, Evidence(dataset=dataset)
 
@@ -28,21 +32,23 @@ def check_audit(audit: Audit, first: Record, evidence: Evidence, again: Evidence
         evidence: what there is of it.
         again: what there is of the audit's run.
     """
+    subject = SUBJECTS[audit.kind]
     if evidence.dataset is None or (audit.run.evaluation and "predictions" not in again.files):
-        yield unchecked("audit", "needs the data set and the audit's predictions")
+        yield unchecked(subject, "needs the data set and the audit's predictions")
         return
     path = again.files.get("predictions")
     try:
         labels = np.array([int(line) for line in path.read_text("ascii").split()]) if path else None
-        drawn = redraw(evidence.dataset, audit.split_seed)
-        found = conclude(as_run(first), audit.run, drawn, audit.split_seed, labels)
+        drawn = draw(audit.kind, evidence.dataset, audit.split_seed)
+        two_sided = first.schema_version > 1
+        found = conclude(as_run(first), audit.run, drawn, audit.split_seed, labels, two_sided=two_sided)
     except ValueError as error:
-        yield differs("audit", f"its predictions are no labels of the new test images: {error}")
+        yield differs(subject, f"its predictions are no labels of the new test images: {error}")
         return
     if rounded(audit) == rounded(found):
-        yield holds("audit", f"flags ({', '.join(audit.flags) or 'none'}) follow from its predictions")
+        yield holds(subject, f"flags ({', '.join(audit.flags) or 'none'}) follow from its predictions")
     else:
-        yield same("audit", _told(audit), _told(found), "")
+        yield same(subject, _told(audit), _told(found), "")
 
 
 def _told(audit: Audit) -> str:

@@ -93,5 +93,10 @@ def _evaluation_faults(record: Record) -> Iterator[str]:
         return
     if (evaluation.operations is None) != (record.native is not None):
         yield "operations of a prediction are counted on handles, and only there"
+    charged = record.native is None and record.schema_version > 1
+    if any(
+        (part is not None) != charged for part in (evaluation.charged_operations, evaluation.readback_bytes)
+    ):
+        yield "what a prediction is charged stands in counted records of schema version 2, and only there"
     if evaluation.correct > evaluation.total:
         yield "more predictions are right than there are"

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from haet_eval.competition import Task
+from haet_eval.competition import Budgets, Task
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.operations import priced, with_refused
 from haet_eval.counting.standard import VERSIONS, nearest, under
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
-from haet_eval.record import Evaluation, Operations, Parameters, Record, Status, Training, complexity
+from haet_eval.record import Operations, Parameters, Record, Status, Training, complexity
 from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.recount import Deaf, Recount, recount
 from haet_eval.remote.trace import BrokenTrace
@@ -54,9 +54,9 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
         if "weights" in evidence.files:
             yield _check_weights(evidence.files["weights"], model)
     yield _check_operations(record.status, training.operations, found, evidence)
-    yield same(
-        "complexity", record.complexity, complexity(training), "is the sum of parameters and operations"
-    )
+    yield _check_charged(record, evidence.task(record))
+    detail = "is the sum of parameters, operations and charged operations of the prediction"
+    yield same("complexity", record.complexity, complexity(training, record.evaluation), detail)
 
 
 def _check_recount(record: Record, training: Training, found: Recount, evidence: Evidence) -> Iterator[Check]:
@@ -72,9 +72,9 @@ def _check_recount(record: Record, training: Training, found: Recount, evidence:
         yield stated("parameters", "the record has none: no model came back whole")
     else:
         yield same("parameters", training.parameters, parameters, "follow from the trace")
-    yield _check_charges(training, found)
+    yield _check_charges(record.schema_version, training, found)
     if record.native is None:
-        yield _check_prediction(record.evaluation, found, evidence.task(record))
+        yield _check_prediction(record, found, evidence.task(record))
     else:
         yield stated("prediction", "the one of the record ran on plain tensors, the trace has another")
 
@@ -138,27 +138,76 @@ def _check_weights(path: Path, model: _Model) -> Check:
     return holds("model's tensors", f"the stored weights have the {len(model.weights):,} of the trace")
 
 
-def _check_charges(training: Training, found: Recount) -> Check:
-    claimed = (training.readback_bytes, training.upload_bytes, training.messages)
-    charged = (found.training.readback_bytes, found.training.upload_bytes, found.training.messages)
-    detail = "bytes read back and sent up, and messages, follow from the trace"
+def _check_charges(schema_version: int, training: Training, found: Recount) -> Check:
+    claimed = (
+        training.readback_bytes,
+        training.upload_bytes,
+        training.messages,
+        training.timed_answers,
+        training.constant_selects,
+    )
+    counted = found.training
+    later = (None, None) if schema_version == 1 else (counted.timed_answers, counted.constant_selects)
+    charged = (counted.readback_bytes, counted.upload_bytes, counted.messages, *later)
+    detail = "bytes read back and sent up, messages, and answers waited for follow from the trace"
     return same("charges", claimed, charged, detail)
 
 
-def _check_prediction(evaluation: Evaluation | None, found: Recount, task: Task | None) -> Check:
-    """Images and operations of the prediction, and that its charges are within what training left over."""
+def _check_prediction(record: Record, found: Recount, task: Task | None) -> Check:
+    """Images, operations and read-back of the prediction, and that its charges are within the rules."""
+    evaluation = record.evaluation
     if evaluation is None:
         return stated("prediction", "the run ended before all images were predicted")
+    over = list(_over_budget(record, found, task.budgets)) if task is not None else []
+    if over:
+        return differs("prediction", f"it uses more than the rules allow: {', '.join(over)}")
+    first = record.schema_version == 1
+    claimed = (evaluation.total, evaluation.operations, evaluation.readback_bytes)
+    counted = (
+        found.predicted_images,
+        found.prediction_operations,
+        None if first else found.prediction_readback_bytes,
+    )
+    detail = (
+        f"{found.predicted_images:,} images, {found.prediction_operations:,} operations and "
+        f"{found.prediction_readback_bytes:,} bytes read back in the trace"
+    )
+    return same("prediction", claimed, counted, detail)
+
+
+def _over_budget(record: Record, found: Recount, budgets: Budgets) -> Iterator[str]:
+    """The budgets that training and prediction have passed together; what each batch read back is apart.
+
+    Under 0.1.0, whose records are of schema version 1, prediction read back what training had left.
+    """
     charged = found.whole_run
-    if task is not None and (
-        charged.readback_bytes > task.budgets.readback_bytes
-        or charged.upload_bytes > task.budgets.upload_bytes
-        or charged.messages > task.budgets.messages
-    ):
-        return differs("prediction", "training and prediction together use more than the rules allow")
-    claimed = (evaluation.total, evaluation.operations)
-    detail = f"{found.predicted_images:,} images, {found.prediction_operations:,} operations in the trace"
-    return same("prediction", claimed, (found.predicted_images, found.prediction_operations), detail)
+    if record.schema_version == 1:
+        if charged.readback_bytes > budgets.readback_bytes:
+            yield "read-back"
+    elif found.most_readback_bytes_of_a_batch > budgets.prediction_readback_bytes:
+        yield "read-back of one batch"
+    elif charged.timed_answers > budgets.timed_answers:
+        yield "answers waited for"
+    if charged.upload_bytes > budgets.upload_bytes:
+        yield "upload"
+    if charged.messages > budgets.messages:
+        yield "messages"
+
+
+def _check_charged(record: Record, task: Task | None) -> Check:
+    """The operations of the prediction that count as complexity: those above the free ones of the rules."""
+    subject, evaluation = "charged operations", record.evaluation
+    if evaluation is None:
+        return stated(subject, "nothing was predicted")
+    if record.schema_version == 1 or evaluation.operations is None:
+        why = "the prediction was not counted" if record.native else "under 0.1.0 no prediction cost anything"
+        return same(subject, evaluation.charged_operations, None, why)
+    if task is None:
+        return unchecked(subject, "needs the rules of the competition")
+    charged = task.budgets.charged_operations(evaluation.operations, evaluation.total)
+    free = task.budgets.prediction_free_operations_per_image
+    detail = f"{charged:,} of the prediction, above {free:,} for an image"
+    return same(subject, evaluation.charged_operations, charged, detail)
 
 
 def _stored(evidence: Evidence) -> Histogram | None:

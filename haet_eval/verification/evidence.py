@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from haet_eval.competition import Competition, Task, builtin_competitions, load_competition
+from haet_eval.competition import (
+    Competition,
+    Task,
+    builtin_competitions,
+    builtin_in_version_1,
+    load_competition,
+)
 from haet_eval.dataset import Dataset, dataset_names, load_dataset, load_task_data
 from haet_eval.errors import HaetError, Verdict
 from haet_eval.files import open_file
@@ -35,18 +41,21 @@ class Sources:
     test_data: Path | None = None
     loaded: dict[_DataKey, Dataset] = field(default_factory=dict)
 
-    def rules(self, name: str) -> Competition | None:
+    def rules(self, name: str, schema_version: int) -> Competition | None:
         """The rules of that name, or those of the file; None if there are none.
 
-        A record's own words are never taken for a path.
+        Records of schema version 1 were judged by the rules as 0.1.0 read them. A record's own words are
+        never taken for a path.
 
         Raises:
             UsageProblem: the file cannot be read, or holds no valid rules.
         """
         given = load_competition(self.competition) if self.competition else None
         if given is not None and (given.name == name or name not in builtin_competitions()):
-            return given
-        return load_competition(name) if name in builtin_competitions() else None
+            return given.as_in_version_1() if schema_version == 1 else given
+        if name not in builtin_competitions():
+            return None
+        return builtin_in_version_1(name) if schema_version == 1 else load_competition(name)
 
     def dataset(self, name: str, task: Task | None, folder: Path | None) -> Dataset:
         """The data set of a task, or the published one of that name.
@@ -113,7 +122,7 @@ class Evidence:
             if record.status.stage == "unpack":
                 return stated(subject, "the record names none: the submission was refused before")
             return differs(subject, "the record names none, and a run began")
-        rules = sources.rules(named.name)
+        rules = sources.rules(named.name, record.schema_version)
         if rules is None:
             return _without_rules(subject, named)
         if rules.name != named.name:
@@ -160,7 +169,7 @@ class Evidence:
 def _without_rules(subject: str, named: CompetitionInfo) -> Check:
     """The rules are not here; those of another name may be, and the record has the wrong name then."""
     for name in builtin_competitions():
-        if load_competition(name).digest == named.digest:
+        if named.digest in (load_competition(name).digest, builtin_in_version_1(name).digest):
             return differs(subject, f"the record says {named.name}, its digest is that of {name}")
     return unchecked(
         subject, f"there are no built-in rules {named.name!r}; --competition FILE names an organizer's own"
@@ -177,8 +186,17 @@ def _states_what_ranks(record: Record, stated: CompetitionInfo, rules: Competiti
         stated.ranking == rules.ranking
         and stated.accuracy_intervals == rules.accuracy_intervals
         and stated.awards in (None, rules.awards)
+        and stated.judging_digest in (None, _judging_digest(record, rules))
+        and (stated.judging_digest is not None or record.schema_version == 1 or record.dataset is None)
+        and stated.counts == rules.runs.counts
+        and stated.entries_per_team == rules.entries_per_team
         and (record.evaluation is None or record.evaluation.metric == rules.metric)
     )
+
+
+def _judging_digest(record: Record, rules: Competition) -> str | None:
+    task = record.submission.task
+    return rules.judging_digest(task) if task in rules.tasks else None
 
 
 def _artifacts(record: Record) -> dict[str, Artifact]:
@@ -189,5 +207,6 @@ def _artifacts(record: Record) -> dict[str, Artifact]:
         "weights": training.model if training else None,
         "native weights": native.model if native else None,
         "predictions": evaluation.predictions if evaluation else None,
+        "reports": record.history,
     }
     return {name: artifact for name, artifact in named.items() if artifact is not None}

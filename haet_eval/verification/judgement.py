@@ -15,9 +15,9 @@ from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.weights import layout
 
 _CODES: Final = {
-    Verdict.QUALIFIED: "",
-    Verdict.BELOW_THRESHOLD: "below-threshold",
-    Verdict.UNCOUNTABLE: "operator-unpriced",
+    Verdict.QUALIFIED: ("",),
+    Verdict.BELOW_THRESHOLD: ("below-threshold", "logits-nan"),
+    Verdict.UNCOUNTABLE: ("operator-unpriced",),
 }
 _LATE_SECONDS = 5
 """A budget of time is looked at a few times a second, on a machine that may be busy."""
@@ -56,7 +56,7 @@ def _status_faults(status: Status) -> Iterator[str]:
     qualified = status.verdict is Verdict.QUALIFIED
     if qualified == bool(status.reason):
         yield f"the verdict is {status.verdict}, and there is {'a' if qualified else 'no'} reason"
-    if status.code != _CODES.get(status.verdict, status.code):
+    if status.code not in _CODES.get(status.verdict, (status.code,)):
         yield f"the verdict is {status.verdict}, and the code of its reason is {status.code!r}"
 
 
@@ -73,7 +73,8 @@ def _check_accuracy(claimed: Evaluation, path: Path | None, data: Dataset | None
     except ValueError as error:
         return differs("accuracy", f"the stored predictions are no labels of the test images: {error}")
     detail = f"{found.correct:,} of {found.total:,} stored predictions are right"
-    return same("accuracy", (claimed.correct, claimed.accuracy), (found.correct, found.accuracy), detail)
+    stated = (claimed.correct, claimed.accuracy, claimed.nan_images)
+    return same("accuracy", stated, (found.correct, found.accuracy, found.nan_images), detail)
 
 
 def _check_native_model(native: NativeTraining, path: Path) -> Check:
@@ -119,12 +120,16 @@ def _check_native(native: NativeTraining, rules: Competition, budgets: Budgets) 
 
 def _check_budgets(training: Training, evaluation: Evaluation, budgets: Budgets) -> Check:
     most_prediction = budgets.prediction_operations_per_image * evaluation.total
+    operations = training.operations.total
+    cpu_allowed = budgets.cpu_allowance_seconds(training.messages, operations) + _LATE_SECONDS
     used = {
+        "submission's processor time": (training.submission_cpu_seconds or 0, cpu_allowed),
+        "answers": ((training.timed_answers or 0) + (training.stalls or 0), budgets.timed_answers),
         "time": (training.wall_seconds, budgets.wall_seconds + _LATE_SECONDS),
         "read-back": (training.readback_bytes, budgets.readback_bytes),
         "upload": (training.upload_bytes, budgets.upload_bytes),
         "messages": (training.messages, budgets.messages),
-        "operations": (training.operations.total, budgets.operations),
+        "operations": (operations, budgets.operations),
         "prediction": (evaluation.operations or 0, most_prediction),
     }
     over = [name for name, (amount, most) in used.items() if most is not None and amount > most]

@@ -46,6 +46,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
             "Name the folder or the zip that was evaluated, unchanged.",
             code="rerun-submission",
         )
+    seeds = {audit.kind: audit.split_seed for audit in record.audits}
     request = Request(
         submission=again.submission,
         data_dir=again.data_dir,
@@ -58,7 +59,10 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         device=record.environment.device,
         runs=len(record.runs or [record]),
         count=record.native is not None and record.training is not None,
-        split_seed=record.audit.split_seed if record.audit else None,
+        split_seed=seeds.get("resplit"),
+        disguise_seed=seeds.get("disguise"),
+        received_at=record.submission.received_at,
+        rerun_of=record.record_id,
     )
     return evaluate(request, observer)
 
@@ -93,7 +97,7 @@ def compare(record: Record, artifacts: Store, found: Record, found_artifacts: St
 def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
     other = machine_of(found.environment).unlike(machine_of(record.environment))
     yield holds("machine", note(other).strip(" ()") or "like the one of the record")
-    yield same("rules", record.competition, found.competition, "the same")
+    yield same("rules", _rules(record), _rules(found), "the same")
     yield same("data set", record.dataset, found.dataset, "the same")
     yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
     yield from _compare_native(record, artifacts, found, found_artifacts, other)
@@ -110,6 +114,10 @@ def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: S
             record.training.model, artifacts.read_artifact(record.training.model), weights, other
         )
     yield from _compare_accuracy(record, found, other)
+
+
+def _rules(record: Record) -> tuple[str, str] | None:
+    return (record.competition.name, record.competition.digest) if record.competition else None
 
 
 def _compare_native(

@@ -18,8 +18,12 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "submission.description": "as above",
     "submission.paper": "as above",
     "submission.sha256": "which submission it was: `haet-eval rerun` compares it",
-    "submission.archive_bytes": "as above; the sizes of the files add up to `source_bytes`",
-    "submission.files.path": "as above",
+    "submission.archive_bytes": "the size of that file",
+    "submission.archive_sha256": "which file was handed in; its content has `sha256`",
+    "submission.source_bytes_compressed": "of the same files, after compression",
+    "submission.received_at": "when the organizer received it",
+    "rerun_of": "which record it repeated; a record that says so never ranks",
+    "submission.files.path": "the sizes of the files add up to `source_bytes`",
     "submission.files.sha256": "as above",
     "environment.image_digest": "which sandbox image; it is there exactly if it ran in Docker",
     "environment.oci_runtime": "what ran the containers",
@@ -35,11 +39,16 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "training.wall_seconds": "within the budget",
     "training.operations.standard": "which prices; the total must follow from them",
     "training.paused_seconds": "how long the evaluator was stopped",
+    "training.submission_cpu_seconds": "what the sandbox measured, within the budget",
+    "training.stalls": "how often the evaluator kept the submission waiting; within the budget",
     "training.peak_memory_bytes": "what the sandbox measured",
     "reports": "what the submission reported",
+    "history": "as above; its file must be there",
+    "not_finite": "as above",
     "log": "what the submission printed",
 }
 _OF_NATIVE_RUNS: Final[Mapping[str, str]] = {
+    "schema_version": "both versions have the same fields of a native run, and the same rules",
     "environment.seed": "a native run leaves no trace that says it",
     "environment.threads": "as above",
     "environment.device": "as above",
@@ -63,6 +72,7 @@ _OF_RUNS_WITHOUT_PREDICTIONS: Final[Mapping[str, str]] = {
 }
 
 _OF_RUNS_THAT_NEVER_BEGAN: Final[Mapping[str, str]] = {
+    "schema_version": "both versions have the same fields of a run that never began",
     "submission.task": "of a manifest that was refused",
     "competition": "missing if the submission was refused before its rules were read",
     "environment.sandbox": "what was asked for",
@@ -71,6 +81,7 @@ _OF_RUNS_THAT_NEVER_BEGAN: Final[Mapping[str, str]] = {
 }
 _IF_NULL: Final[Mapping[str, str]] = {
     "audit": "whether it was audited; an audit that is there is checked",
+    "second_audit": "as above",
     "competition.awards": "how many are awarded, in records from before it was written",
 }
 

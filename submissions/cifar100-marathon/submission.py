@@ -220,6 +220,6 @@ def train(task) -> nn.Module:
         if step % LOOKAHEAD_STEPS == 0:
             lookahead.step(decay=LOOKAHEAD_DECAY**LOOKAHEAD_STEPS * (step / steps) ** 3)
         if step % steps_per_epoch == 0:
-            task.report(epoch=step // steps_per_epoch, loss=loss.item())
+            task.report(epoch=step // steps_per_epoch, epochs=EPOCHS, loss=loss.item())
     lookahead.step(decay=1.0)
     return model

@@ -47,5 +47,5 @@ def train(task) -> nn.Module:
             loss.backward()
             optimizer.step()
             schedule.step()
-        task.report(epoch=epoch + 1, loss=loss.item())
+        task.report(epoch=epoch + 1, epochs=EPOCHS, loss=loss.item())
     return nn.Sequential(prepare, model)

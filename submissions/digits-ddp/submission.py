@@ -55,7 +55,7 @@ def train(task) -> nn.Module:
             loss.backward()
             optimizer.step()
             schedule.step()
-        task.report(epoch=epoch + 1, loss=loss.item())
+        task.report(epoch=epoch + 1, epochs=EPOCHS, loss=loss.item())
     if world_size > 1:
         distributed.destroy_process_group()
     return nn.Sequential(prepare, model)  # the one of rank 0 is judged

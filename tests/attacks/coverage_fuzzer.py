@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["haet_eval.archive", "haet_eval.remote"
     from tests.unit.remote.frames import TENSOR, fresh, outcome
 
 LIMITS: Final = ArchiveLimits(unpacked_bytes=4096, entries=20)
-BUDGETS: Final = Budgets(1 << 20, 1 << 20, 1 << 20, None, 1 << 40)
+BUDGETS: Final = Budgets(1 << 20, 1 << 20, 1 << 20, None, 1 << 40, 1 << 20, 1 << 20)
 LENGTH: Final = struct.Struct("<H")
 
 

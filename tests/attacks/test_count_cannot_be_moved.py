@@ -42,7 +42,7 @@ def tricks(tmp_path_factory: pytest.TempPathFactory) -> Attack:
 
 def told(attack: Attack, trick: str) -> dict[str, str]:
     (report,) = [one for one in attack.record.reports if one.get("trick") == trick]
-    return report
+    return {name: str(value) for name, value in report.items()}
 
 
 def hidden_calls(attack: Attack, rows: int) -> int:

@@ -255,7 +255,7 @@ NONSENSE = {
     "too few labels": {"argmax": ok(bytes(24))},
     "half a label": {"argmax": ok(bytes(31))},
     "a label that no class has": {"argmax": ok(struct.pack("<4q", 0, 1, 2, 10))},
-    "a negative label": {"argmax": ok(struct.pack("<4q", 0, 1, 2, -1))},
+    "a label below that of an image without a number": {"argmax": ok(struct.pack("<4q", 0, 1, 2, -2))},
 }
 
 
@@ -350,7 +350,7 @@ def faked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ran = run_counted(work, ProcessRuntime(mains={Role.EXECUTOR: LIAR, Role.SUBMISSION: CLIENT}))
     assert ran.predicted is not None
     assert ran.predicted.labels is not None
-    scored = score_predictions(work, ran.predicted.labels, ran.predicted.operations, ())
+    scored = score_predictions(work, ran.predicted.labels, ran.predicted, ())
     return store.add(compose(request, request.seed, unpacked, heard, ran, scored))
 
 

@@ -1,17 +1,25 @@
 """What a check says of submissions, and how far its estimates are from the truth."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from haet_eval.check.certainty import Sampling
+from haet_eval.check.preparation import assign, read_submission
+from haet_eval.check.sample import Sample, Terms
 from haet_eval.cli.main import cli
+from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
+from haet_eval.progress import Silent
+from haet_eval.runtimes.choice import choose_runtime
 from haet_eval.store import Store
 from tests.fixtures.cifar import write_cifar10
+from tests.fixtures.submissions import write_competition
 
 EXAMPLES = Path(__file__).parents[2] / "submissions"
 LINEAR = """
@@ -108,10 +116,12 @@ def test_what_is_computed_to_its_end_is_scored_and_full_finds_the_same(tmp_path:
 @pytest.mark.slow
 def test_shapes_that_depend_on_data_are_those_seen_before(tmp_path: Path) -> None:
     here = "model(task.images[task.labels < epoch % 3 + 1]).sum().backward()"
-    told = found(linear(tmp_path / "mine", here, epochs=300), "--seconds", "1")
+    rules = write_competition(tmp_path / "rules.toml", threshold=0.0)  # with more read-back than `digits`
+    options = ("--seconds", "1", "--competition", str(rules))
+    told = found(linear(tmp_path / "mine", here, epochs=300), *options)
     assert told["verdict"] is None
     assert told["sample"]["finished"]
-    assert "shapes depended on data" in told["estimate"]["operations"]["basis"]
+    assert told["estimate"]["operations"]["method"] == "computed"  # there was time to
 
 
 @pytest.mark.slow
@@ -150,6 +160,112 @@ def test_out_of_time_the_rest_is_extrapolated_from_what_is_reported(tmp_path: Pa
     assert "of 3000" in operations["basis"]
     short = found(linear(tmp_path / "short", epochs=30), "--seconds", "0.5")["estimate"]["operations"]
     assert int(operations["total"]) == pytest.approx(100 * int(short["total"]), rel=0.01)
+
+
+CUTS = (1, 40, 75, 160, 333, 500)
+"""Records of the submission after which nothing is computed any more."""
+
+
+def sample_cut_at(path: Path, messages: int, seconds: float = 60) -> Sample:
+    request = Request(path, path.parent / "data", path.parent / "results", sandbox="process")
+    assignment, real = assign(request, *read_submission(request))
+    terms = Terms(device="cpu", seed=0, computed_seconds=1e9, all_seconds=seconds, computed_messages=messages)
+    runtime = partial(choose_runtime, "process", "cpu")
+    return Sampling(assignment, runtime, terms, Silent(), real_data=real).take()
+
+
+AUGMENTED = """
+from torchvision.transforms import v2
+blur = v2.RandomApply([v2.GaussianBlur(3)])
+augment = v2.Compose([v2.RandomAffine(10, (0.1, 0.1)), v2.ColorJitter(0.2, 0.2), blur])
+def train(task):
+    model = Net(task.num_classes)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for batch in torch.randperm(128).split(32):
+        images = nn.functional.dropout(augment(task.images[batch]).float(), 0.1)
+        loss = cross_entropy(model(images), task.labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        task.report(loss=loss.item())
+    return model
+"""
+FAULT_IN_THE_LAST_BATCH = """
+def train(task):
+    model = Net(task.num_classes)
+    total = 0.0
+    for batch in torch.randperm(72).split(32):
+        losses = cross_entropy(model(task.images[batch]), task.labels[batch], reduction="none").detach()
+        total += losses.mean().item()
+        task.images[batch][torch.multinomial(losses, 32)]
+    return model
+"""
+UNTIL_LOW = """
+def train(task):
+    model = Net(task.num_classes)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+    loss = torch.tensor(10.0)
+    while loss.item() > 2.2:
+        loss = cross_entropy(model(task.images), task.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+"""
+NET = LINEAR.partition("def train")[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [AUGMENTED, UNTIL_LOW], ids=["augmented", "until-low"])
+def test_the_count_does_not_depend_on_where_computing_stopped(tmp_path: Path, code: str) -> None:
+    path = submission(tmp_path / "mine", NET + code)
+    truth = evaluate(Request(path, tmp_path / "data", tmp_path / "results", seed=0, sandbox="process")).record
+    assert truth.training is not None, truth.status.reason
+    for cut in CUTS:
+        sample = sample_cut_at(path, cut)
+        assert sample.finished, (cut, sample.stopped, sample.doubt)
+        assert sample.operations is not None
+        assert sample.operations.total == truth.training.operations.total, cut
+
+
+@pytest.mark.slow
+def test_a_fault_of_the_last_batch_is_one_wherever_computing_stopped(tmp_path: Path) -> None:
+    """Case of a bug report: 8 images are left for the last batch, and 32 cannot be drawn of 8."""
+    path = submission(tmp_path / "mine", NET + FAULT_IN_THE_LAST_BATCH)
+    line = 1 + path.joinpath("submission.py").read_text("utf-8").splitlines().index(
+        "        task.images[batch][torch.multinomial(losses, 32)]"
+    )
+    for cut in (1, 30, 60, 10_000):
+        sample = sample_cut_at(path, cut)
+        assert sample.verdict is Verdict.FAILED, (cut, sample.doubt)
+        assert f"line {line})" in sample.reason
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("endless", ["while True: model.layer.weight.detach() * 1", "time.sleep(1000)"])
+def test_what_does_not_end_is_not_finished(tmp_path: Path, endless: str) -> None:
+    path = linear(tmp_path / "mine", f"import time; {endless}" if "sleep" in endless else "pass", epochs=1)
+    code = path.joinpath("submission.py").read_text("utf-8")
+    path.joinpath("submission.py").write_text(
+        code.replace("    return model", f"    {endless}\n    return model")
+    )
+    result = check(path, "--seconds", "0.1", "--within", "8")
+    assert result.return_value == 6
+    assert "verdict       not finished" in result.stdout
+    assert "nothing stands in the way" not in result.stdout
+
+
+@pytest.mark.slow
+def test_where_a_value_decides_and_time_is_short_the_line_is_named(tmp_path: Path) -> None:
+    path = submission(tmp_path / "mine", NET + UNTIL_LOW.replace("2.2", "0.0"))
+    told = found(path, "--seconds", "0.1", "--within", "12")
+    assert told["verdict"] == "not_finished"
+    operations = told["estimate"]["operations"]
+    assert (operations["method"], operations["high"]) == ("cannot_tell", None)
+    line = 1 + path.joinpath("submission.py").read_text("utf-8").splitlines().index(
+        "    while loss.item() > 0.0:"
+    )
+    assert f"submission.py:{line}" in operations["basis"]
 
 
 def test_what_the_judge_would_refuse_is_refused_in_the_same_words(tmp_path: Path) -> None:

@@ -157,7 +157,9 @@ def test_a_secret_test_set_is_not_trained_on_in_an_audit(tmp_path: Path, data_di
         test_data=write_secret_test_set(tmp_path / "secret.npz", data_dir),
         split_seed=1,
     )
-    with pytest.raises(UsageProblem, match="--audit trains on images of the test set with their labels"):
+    with pytest.raises(
+        UsageProblem, match="--audit resplit trains on images of the test set with their labels"
+    ):
         evaluate(request)
     assert not list((tmp_path / "results").glob("*.json"))
 

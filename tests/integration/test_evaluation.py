@@ -14,7 +14,10 @@ from haet_eval.progress import Silent
 from haet_eval.record import Content, from_json, seal
 from haet_eval.remote.recount import recount
 from haet_eval.store import Store
+from haet_eval.verification.check import Result
+from haet_eval.verification.evidence import Sources
 from haet_eval.verification.rerunning import Again, rerun
+from haet_eval.verification.verify import verify
 from tests.fixtures.submissions import write_competition, write_submission
 
 EXAMPLES = Path(__file__).parents[2] / "submissions"
@@ -123,6 +126,11 @@ FAILURES = {
         Verdict.FAILED,
         ["KeyError: 'lost'", "submission.py, line 14"],
     ),
+    "an exception with a file name that is not UTF-8": (
+        "def train(task):\n    raise ValueError(b'caf\\xe9'.decode('utf-8', 'surrogateescape'))",
+        Verdict.FAILED,
+        ["ValueError: caf\\udce9", "submission.py, line 14", 'File "submission.py", line 14, in train'],
+    ),
     "an exit": ("def train(task):\n    raise SystemExit(0)", Verdict.FAILED, ["SystemExit"]),
     "no module": ("def train(task):\n    return 3", Verdict.FAILED, ["returned int", "torch.nn.Module"]),
     "a train that takes more than the task": (
@@ -212,6 +220,21 @@ LIMITS = {
         Verdict.LIMIT_MESSAGES,
         {"messages": 10_000},
     ),
+    "processor time": (
+        "def train(task):\n    while True: pass",
+        Verdict.LIMIT_CPU,
+        {"submission_cpu_seconds": 6},
+    ),
+    "processor time of a child": (
+        "def train(task):\n    import os\n    while os.fork(): os.wait()\n    while True: pass",
+        Verdict.LIMIT_CPU,
+        {"submission_cpu_seconds": 6},
+    ),
+    "processor time that messages without a price do not buy": (
+        "def train(task):\n    x = torch.ones(1)\n    while True: x.view(1)",
+        Verdict.LIMIT_CPU,
+        {"submission_cpu_seconds": 6, "submission_cpu_microseconds": 10**6},
+    ),
     "operations": (
         "def train(task):\n    x = torch.ones(500, 500)\n    while True: x = (x @ x).clamp(max=1)",
         Verdict.LIMIT_OPERATIONS,
@@ -238,6 +261,56 @@ def test_a_budget_that_is_used_up_ends_the_run_with_its_verdict(
     assert record.status.verdict is verdict, record.status.reason
     assert record.training is not None
     assert record.trace is not None
+
+
+def test_operations_of_the_prediction_above_the_free_ones_are_complexity(
+    judge: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    code = """
+    def train(task):
+        model = Linear()
+        model.forward = lambda images: sum(model.head(images.flatten(1).float()) for _ in range(50))
+        return model
+    """
+    free = 100_000
+    outcome = judge(code, prediction_free_operations_per_image=free)
+    record = outcome.record
+    assert record.training is not None
+    assert record.training.parameters is not None
+    assert record.evaluation is not None
+    assert record.evaluation.operations is not None
+    charged = record.evaluation.operations - free * record.evaluation.total
+    assert charged > 0
+    assert record.evaluation.charged_operations == charged
+    trained = record.training.operations.total + record.training.parameters.total
+    assert record.complexity == trained + charged
+    sources = Sources(Store(outcome.path.parent), tmp_path, str(tmp_path / "rules.toml"))
+    found = {one.subject: one.result for one in verify(outcome.path, sources)[0].checks}
+    assert found["charged operations"] is found["complexity"] is found["prediction"] is Result.HOLDS
+    evaluation = record.evaluation.model_copy(update={"charged_operations": 0})
+    facts = {name: getattr(record, name) for name in Content.model_fields}
+    forged = seal(Content(**facts | {"evaluation": evaluation, "complexity": trained}))
+    path = Store(outcome.path.parent).add(forged)
+    found = {one.subject: one.result for one in verify(path, sources)[0].checks}
+    assert found["charged operations"] is Result.DIFFERS
+
+
+def test_prediction_reads_back_no_more_than_its_budget_for_each_batch(judge: Callable[..., Outcome]) -> None:
+    code = """
+    def train(task):
+        model = Linear()
+        plain = model.forward
+        model.forward = lambda images: (images[0, 0, 0, :{count}].tolist(), plain(images))[1]
+        return model
+    """
+    record = judge(code.format(count=16), prediction_readback_bytes=16).record
+    assert record.evaluation is not None
+    assert record.evaluation.readback_bytes == 3 * 16  # of 445 images, 200 at a time
+    assert record.training is not None
+    assert record.training.readback_bytes == 0
+    record = judge(code.format(count=17), prediction_readback_bytes=16).record
+    assert record.status.verdict is Verdict.LIMIT_READBACK
+    assert record.status.code == "limit-prediction-readback"
 
 
 def test_an_archive_that_cannot_be_read_gives_a_record_too(

@@ -69,6 +69,11 @@ LIMITS = {
         Verdict.LIMIT_MEMORY,
         {"memory_bytes": 1_500_000_000},
     ),
+    "processor time": (
+        "def train(task):\n    while True: pass",
+        Verdict.LIMIT_CPU,
+        {"submission_cpu_seconds": 6},
+    ),
     "time": (FOREVER, Verdict.LIMIT_TIME, {"wall_seconds": 3}),
     "processes": (
         "def train(task):\n    import os\n    while True: os.fork() or __import__('time').sleep(60)",

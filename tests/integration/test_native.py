@@ -131,7 +131,7 @@ def test_a_native_record_says_what_was_not_counted(judge: Callable[..., Outcome]
     assert record.native.nodes == 1
     assert not record.native.checkpoint_used
     assert record.native.peak_memory_bytes is not None
-    assert record.reports == ({"step": "1"},)
+    assert record.reports == ({"step": 1},)
     assert record.log.head == "hello\n"
     assert Store(outcome.path.parent).ranked(record).rank is not None
 

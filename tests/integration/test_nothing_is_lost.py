@@ -17,7 +17,7 @@ from haet_eval.errors import ExitCode, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
 from haet_eval.incidents import incidents
-from haet_eval.progress import Tick
+from haet_eval.progress import ReportValue, Tick
 from haet_eval.record import Record, artifacts_of, from_json
 from haet_eval.store import Store
 from tests.fixtures.batches import PATIENCE_SECONDS, Batches, events, wait_for_training
@@ -124,7 +124,7 @@ class Unwilling:
     def tick(self, tick: Tick) -> None:
         self._event("tick")
 
-    def report(self, values: Mapping[str, str]) -> None:
+    def report(self, values: Mapping[str, ReportValue]) -> None:
         self._event("report")
 
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
@@ -267,6 +267,15 @@ def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_go
     assert {path.name for path in evaluator.results.iterdir() if path.is_dir()} == {"artifacts", "incidents"}
     once_more = evaluator.run(submission, *options)
     assert "was kept" not in once_more.stderr
+
+
+def test_a_local_process_that_someone_killed_judges_nobody(evaluator: Evaluator, tmp_path: Path) -> None:
+    submission = write_submission(tmp_path / "endless", "print('hello')\n" + FOREVER)
+    with evaluator.running(submission, *PROCESS) as program:
+        worker_of(program, "submission").kill()
+        done = ended(program)
+    assert_our_fault(done, "local processes do not show by whom")
+    assert not list(evaluator.results.glob("*.json"))
 
 
 def test_a_failure_of_ours_leaves_an_incident_that_doctor_lists_and_nobody_ranks(

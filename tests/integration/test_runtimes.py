@@ -93,7 +93,15 @@ def test_only_listed_variables_reach_a_worker(start: Start, monkeypatch: pytest.
     assert variables["OMP_NUM_THREADS"] == "1"
     assert set(variables) <= {
         *("HOME", "HOSTNAME", "LANG", "LC_ALL"),
-        *("OMP_NUM_THREADS", "PATH", "PWD", "TMPDIR", "TZ"),
+        *(
+            "OMP_NUM_THREADS",
+            "PATH",
+            "PWD",
+            "PYTHONHASHSEED",
+            "TMPDIR",
+            "TORCH_DEVICE_BACKEND_AUTOLOAD",
+            "TZ",
+        ),
     }
 
 
@@ -158,6 +166,32 @@ def test_peak_memory_is_measured(start: Start) -> None:
         peak = probe.worker.peak_memory_bytes()
     assert peak is not None
     assert peak <= LIMITS.memory_bytes
+
+
+def test_processor_time_is_measured_of_children_that_nobody_waits_for_too(start: Start) -> None:
+    code = """
+import signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(3):
+    if os.fork() == 0:
+        while time.process_time() < 1:
+            pass
+        os._exit(0)
+    try:
+        os.wait()
+    except ChildProcessError:
+        pass
+say('burnt')
+time.sleep(600)
+"""
+    with start(code) as probe:
+        assert probe.line() == "burnt"
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (probe.worker.cpu_seconds() or 0) < 2:  # of 3 s; a look of the supervisor may come late
+            assert time.monotonic() < deadline, probe.worker.cpu_seconds()
+            time.sleep(0.05)
+        if isinstance(probe.worker, DockerWorker):  # if the control group cannot be read, the engine says it
+            assert (probe.worker._engine_seconds() or 0) >= 2
 
 
 def test_too_many_processes_are_known(start: Start) -> None:
@@ -381,7 +415,7 @@ def test_a_missing_engine_is_the_environments_fault(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     with pytest.raises(EnvironmentProblem, match="no Docker engine answers at /nowhere/") as caught:
         connect()
-    assert "start-docker.sh" in caught.value.hint
+    assert "systemctl start docker" in caught.value.hint
 
 
 def test_an_engine_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

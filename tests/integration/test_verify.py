@@ -80,7 +80,7 @@ def reseal(path: Path, training: Mapping[str, Any] = {}, **changes: Any) -> Path
     record = read_record(path)
     facts: dict[str, Any] = {name: getattr(record, name) for name in Content.model_fields} | changes
     facts["training"] = record.training and record.training.model_copy(update=training)
-    facts["complexity"] = complexity(facts["training"])
+    facts["complexity"] = complexity(facts["training"], facts["evaluation"])
     return Store(path.parent).add(seal(Content(**facts)))
 
 

@@ -66,7 +66,7 @@ def _several_runs(folder: Path) -> Path:
 
 
 def _audited(folder: Path) -> Path:
-    return _evaluated(folder, "audited", TRAIN, split_seed=3)
+    return _evaluated(folder, "audited", TRAIN, split_seed=3, disguise_seed=4)
 
 
 def _native(folder: Path) -> Path:
@@ -112,12 +112,14 @@ WORDS = [
     ["train", "predict"],
     ["mean", "every", "one_sided"],
     ["mean", "median"],
+    ["first", "last", "best"],
     ["accuracy", "balanced_accuracy"],
     ["complexity", "training_energy", "inference_energy", "training_time", "accuracy"],
     ["digits", "cifar10"],
     ["digits", "haet2021", "haet2022-energy"],
     ["cpu-time", "rapl", "rapl+nvml"],
-    ["failed", "gap", "drop", "cost"],
+    ["failed", "gap", "drop", "cost", "operations"],
+    ["resplit", "disguise"],
 ]
 """Fields whose value is one of these get each of the others."""
 
@@ -128,6 +130,11 @@ FILLED: dict[str, Any] = {
     "torch": "2.15.0",
     "threads": 2,
     "peak_memory_bytes": 1024,
+    "archive_sha256": "0" * 64,
+    "received_at": "2026-05-01T12:00:00Z",
+    "rerun_of": "0" * 16,
+    "entries_per_team": 3,
+    "judging_digest": "0" * 64,
     "description": "a text",
     "paper": "https://example.org/paper",
     "name": "a name",
@@ -135,8 +142,15 @@ FILLED: dict[str, Any] = {
     "host": "a host",
     "operations": "5",
     "complexity": "5",
+    "charged_operations": "0",
+    "submission_cpu_seconds": 1.5,
+    "timed_answers": 5,
+    "stalls": 5,
+    "constant_selects": 5,
+    "readback_bytes": 5,
     "idle_watts": 3.5,
     "other_containers": 1,
+    "source_bytes_compressed": 700,
     "p_value": 0.5,
     "joules": 3.5,
     "trace": {"sha256": "0" * 64, "bytes": 10},
@@ -159,12 +173,15 @@ FOUND_FILLED = {
     "runs",
     "statistics",
     "audit",
+    "second_audit",
     "rank",
     "task",
     "confidence_95",
     "standard_deviation",
     "standard_error_points",
     "idle_joules",
+    "history",
+    "not_finite",
     "former_test",
     "former_train",
     "gap",
@@ -249,6 +266,8 @@ def field_of(place: Place, record: Record) -> tuple[str, Record | Run]:
             return ".".join(names[1:]), record.runs[number]
         case ("audit", "run", *_) if record.audit is not None:
             return ".".join(names[2:]), record.audit.run
+        case ("second_audit", "run", *_) if record.second_audit is not None:
+            return ".".join(names[2:]), record.second_audit.run
     return ".".join(names), record
 
 

@@ -60,6 +60,7 @@ def test_another_split_has_the_same_images_and_as_many_of_each_class(
     pool = [*train, *test]
     assert [pool[place] for place in places(new.test_images)] == new.test_labels.tolist()
     assert [pool[place] for place in places(new.train_images)] == new.train_labels.tolist()
+    assert drawn.formerly_test is not None
     assert [place >= len(train) for place in places(new.test_images)] == drawn.formerly_test.tolist()
     assert not new.official
     assert redraw(data, seed).dataset.digest == new.digest
@@ -99,7 +100,9 @@ def test_of_nothing_nothing_is_concluded() -> None:
 DATA = small_data([0, 1, 2, 3] * 60, [0, 1, 2, 3] * 40)
 
 
-def audited(right_before: float, right_now: dict[bool, float], **changes: Any) -> tuple[str, ...]:
+def audited(
+    right_before: float, right_now: dict[bool, float], *, two_sided: bool = True, **changes: Any
+) -> tuple[str, ...]:
     """The flags, where so large a share of former test (True) and training images (False) is right."""
     drawn = redraw(DATA, 5)
     predictions = drawn.dataset.test_labels.copy()
@@ -108,7 +111,7 @@ def audited(right_before: float, right_now: dict[bool, float], **changes: Any) -
         wrong = places[round(share * len(places)) :]
         predictions[wrong] = (predictions[wrong] + 1) % 4
     first = make_run(right_before)
-    return conclude(first, make_run(0.9, **changes), drawn, 5, predictions).flags
+    return conclude(first, make_run(0.9, **changes), drawn, 5, predictions, two_sided=two_sided).flags
 
 
 def make_run(right: float, **changes: Any) -> Run:
@@ -123,8 +126,24 @@ def test_equal_accuracies_raise_no_flag() -> None:
     assert audited(0.93, {True: 0.93, False: 0.93}) == ()
 
 
-def test_worse_on_former_test_images_raises_no_flag() -> None:
-    assert audited(0.6, {True: 0.6, False: 0.93}) == ()
+def test_much_worse_on_former_test_images_raises_a_flag() -> None:
+    """Of a submission that brings weights learnt from the training images."""
+    assert audited(0.6, {True: 0.6, False: 0.93}) == ("gap",)
+
+
+def test_former_training_images_all_but_one_right_stand_out() -> None:
+    """The counts of a submission with pretrained weights, which the one-sided test passed."""
+    gap = compare(Share(correct=85, total=92), Share(correct=352, total=353), two_sided=True)
+    assert gap is not None
+    assert gap.points == pytest.approx(-7.33, abs=0.01)
+    assert gap.p_value < GAP_P
+    one_sided = compare(Share(correct=85, total=92), Share(correct=352, total=353))
+    assert one_sided is not None
+    assert one_sided.p_value > 0.99
+
+
+def test_records_of_schema_version_1_keep_their_one_sided_gap() -> None:
+    assert audited(0.6, {True: 0.6, False: 0.93}, two_sided=False) == ()
 
 
 def test_much_better_on_former_test_images_raises_a_flag() -> None:

@@ -118,22 +118,44 @@ def test_a_changed_submission_is_a_new_one(tmp_path: Path, store: Store) -> None
 
 
 def test_refused_ones_are_told_apart_and_refused_once(tmp_path: Path, store: Store) -> None:
-    wrong_task = write_submission(tmp_path / "a", TRAIN, task="cifar10")
+    unknown_task = write_submission(tmp_path / "a", TRAIN, task="cifar-11")
     no_module = write_submission(tmp_path / "b", TRAIN)
     (no_module / "submission.py").unlink()
     no_archive = tmp_path / "c.zip"
     no_archive.write_bytes(b"hello")
     linked = write_submission(tmp_path / "d", TRAIN)
     (linked / "data").symlink_to("/")
-    paths = (wrong_task, no_module, no_archive, linked)
-    options = replace(PROCESS, task="digits")
-    items = plan(store, *paths, options=options)
+    paths = (unknown_task, no_module, no_archive, linked)
+    items = plan(store, *paths)
     assert states(items) == [State.REFUSED] * 4
-    assert 'for the task "cifar10"' in items[0].detail
+    assert "did you mean cifar10?" in items[0].detail
     for path in paths:
-        request = Request(path, tmp_path / "data", store.directory, task="digits", sandbox="process")
+        request = Request(path, tmp_path / "data", store.directory, sandbox="process")
         assert evaluate(request).record.status.verdict is Verdict.INVALID_SUBMISSION
-    assert states(plan(store, *paths, options=options)) == [State.DONE] * 4
+    assert states(plan(store, *paths)) == [State.DONE] * 4
+
+
+def test_what_was_named_wrongly_is_one_line_and_the_others_are_planned(tmp_path: Path, store: Store) -> None:
+    good = write_submission(tmp_path / "a", TRAIN)
+    other_task = write_submission(tmp_path / "b", TRAIN, task="cifar10")
+    dangling = tmp_path / "late.zip"
+    dangling.symlink_to(tmp_path / "nowhere")
+    items = plan(store, good, other_task, dangling, options=replace(PROCESS, task="digits"))
+    assert states(items) == [State.NEW, State.BLOCKED, State.BLOCKED]
+    assert "is for the task 'cifar10', and --task names 'digits'" in items[1].detail
+    assert "late.zip cannot be read" in items[2].detail
+    assert all(item.hint for item in items[1:])
+
+
+@pytest.mark.parametrize("options", [{"task": "cifar10"}, {"task": "digit"}, {"competition": "haet2021"}])
+def test_a_wrong_task_or_competition_is_the_callers_mistake(
+    tmp_path: Path, store: Store, options: dict[str, str]
+) -> None:
+    folder = write_submission(tmp_path / "a", TRAIN)
+    request = Request(folder, tmp_path / "data", store.directory, sandbox="process", **options)  # type: ignore[arg-type]
+    with pytest.raises(UsageProblem, match="task"):
+        evaluate(request)
+    assert not list(store.directory.glob("*.json"))
 
 
 def test_two_broken_folders_are_two(tmp_path: Path, store: Store) -> None:

@@ -78,7 +78,8 @@ def test_ranks_the_official_and_qualified(store: Store) -> None:
     assert result.stdout.index("small") < result.stdout.index("big")
     assert "process" not in result.stdout
     assert "weak" not in result.stdout
-    assert "Not shown: 3 (not official, not qualified, or bettered); --all shows them" in result.stderr
+    told = "Not shown: 3 (not official, not qualified, not counted, or bettered); --all shows them"
+    assert told in result.stderr
 
 
 def test_all_shows_the_others_apart(store: Store) -> None:
@@ -157,10 +158,28 @@ def test_records_under_other_rules_of_the_same_name_are_pointed_out(store: Store
     assert run(store).stderr == ""
     store.add(under_changed_rules(make_record(name="edited")))
     assert record.competition is not None
-    told = run(store).stderr
-    assert "The rules of haet2021 changed between records that are ranked together" in told
-    assert record.competition.digest[:8] in told
-    assert "ed17ed17" in told
+    shown = run(store)
+    assert "The rules of haet2021 differ between its records, which rank apart" in shown.stderr
+    titles = [line.strip() for line in shown.stdout.splitlines() if "·" in line]
+    for digest in (record.competition.digest[:8], "ed17ed17"):
+        assert digest in shown.stderr
+        assert f"haet2021 · cifar10 · rules {digest}" in titles
+    assert {row["of"] for row in rows(store)} == {1, 2}
+
+
+def test_unofficial_records_alone_are_not_called_nothing(store: Store) -> None:
+    store.add(make_record(name="mine", sandbox="process"))
+    for options in ((), ("--markdown",)):
+        assert "No official record yet; --all ranks 1 unofficial record." in run(store, *options).stdout
+
+
+def test_close_totals_are_shown_with_the_digits_that_tell_them_apart(store: Store) -> None:
+    for name, total in (("a", 89_000_011), ("b", 89_000_012), ("c", 900_000_000)):
+        store.add(make_record(name=name, training=make_training(total)))
+    for options in ((), ("--markdown",)):
+        shown = run(store, *options).stdout
+        for shown_total in ("1.00000011×10⁸", "1.00000012×10⁸", "9.110×10⁸"):
+            assert shown_total in shown
 
 
 def test_records_of_several_versions_of_the_standard_are_pointed_out(store: Store) -> None:
@@ -212,7 +231,7 @@ def test_markdown_keeps_its_columns_whatever_the_names_are(store: Store) -> None
         store.add(make_record(name=name, team="a | b"))
     lines = [line for line in run(store, "--markdown").stdout.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(HOSTILE)
-    assert {line.replace(r"\\", "").replace(r"\|", "").count("|") for line in lines} == {11}
+    assert {line.replace(r"\\", "").replace(r"\|", "").count("|") for line in lines} == {12}
 
 
 def several(name: str, correct: tuple[int, ...]) -> Record:

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from haet_eval.cli.screen import SECONDS_BETWEEN_LINES, LiveScreen, PlainScreen, open_screen, values_text
+from haet_eval.cli.screen import (
+    SECONDS_BETWEEN_LINES,
+    LiveScreen,
+    PlainScreen,
+    open_screen,
+    progress_text,
+    values_text,
+)
 from haet_eval.cli.summary import print_summary
 from haet_eval.errors import Verdict
 from haet_eval.progress import Tick
@@ -127,3 +134,10 @@ def test_summary_of_a_failure_says_why_and_shows_the_end_of_the_log(
     assert "line 10\n" not in shown
     assert "    raise " in shown
     assert not any(character in shown for character in "\x1b\r\u202e")
+
+
+def test_a_stage_that_reports_epochs_shows_its_percentage_and_the_time_left() -> None:
+    shown = progress_text(Tick("train", 1200.0, 21_600.0, 10**12, share=1 / 3, seconds_left=2400.0))
+    assert shown == "1,200.0 s of 21,600 s, 33 % done, about 40 min left, 1.000×10¹² operations"
+    at_the_end = progress_text(Tick("train", 3600.0, 21_600.0, None, share=1.0))
+    assert at_the_end == "3,600.0 s of 21,600 s, 100 % done"

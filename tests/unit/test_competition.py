@@ -13,13 +13,15 @@ from haet_eval.competition import (
     Competition,
     Limits,
     builtin_competitions,
+    builtin_in_version_1,
     competition_for_task,
     load_competition,
     schema_text,
 )
 from haet_eval.errors import InvalidSubmission, UsageProblem
 
-DIGEST_OF_DIGITS = "75f4d53216d3bec86ed8ebfdbca23b0bd8459b0994fe805812dc9bb549119ebb"
+DIGEST_OF_DIGITS_IN_0_1_0 = "75f4d53216d3bec86ed8ebfdbca23b0bd8459b0994fe805812dc9bb549119ebb"
+DIGEST_OF_OWN_IN_0_1_0 = "92b56e2acde702423edfcd5a9063d49305f4ad7abe87dcc0c6e09a9745277fbe"
 
 OWN = """
 name = "own"
@@ -63,7 +65,7 @@ def test_haet2021_has_the_published_rules() -> None:
     assert competition.ranking == "complexity"
     assert competition.awards == 3
     assert "http" not in competition.description
-    assert competition.limits == Limits()
+    assert competition.limits == Limits(archive_bytes=65_536)
 
 
 def test_digits_is_bounded_tighter_than_cifar() -> None:
@@ -72,7 +74,7 @@ def test_digits_is_bounded_tighter_than_cifar() -> None:
     assert load_competition("digits").task("digits").threshold == 0.93
     assert digits.wall_seconds < cifar.wall_seconds
     assert digits.memory_bytes < cifar.memory_bytes
-    assert digits.prediction_operations_per_image < cifar.prediction_operations_per_image
+    assert digits.prediction_free_operations_per_image < cifar.prediction_free_operations_per_image
 
 
 @pytest.mark.parametrize(
@@ -273,12 +275,48 @@ def test_a_file_knows_its_folder_which_is_no_part_of_its_digest(tmp_path: Path) 
 
 
 def test_keys_of_later_versions_keep_the_digest_of_older_rules(tmp_path: Path) -> None:
-    assert load_competition("digits").digest == DIGEST_OF_DIGITS
+    assert builtin_in_version_1("digits").digest == DIGEST_OF_DIGITS_IN_0_1_0
+    assert load_competition("digits").digest != DIGEST_OF_DIGITS_IN_0_1_0
     digest = load_competition(write(tmp_path, OWN)).digest
     spelled_out = OWN.replace("awards = 1", 'awards = 1\nrunner = "counted"\nnodes = 1\novertime = "fail"')
     assert load_competition(write(tmp_path, spelled_out)).digest == digest
     changed = OWN.replace("awards = 1", "awards = 1\naccuracy_intervals = [0.5]")
     assert load_competition(write(tmp_path, changed)).digest != digest
+
+
+@pytest.mark.parametrize("name", builtin_competitions())
+def test_rules_that_have_changed_since_0_1_0_are_kept_in_a_folder(name: str) -> None:
+    now, before = load_competition(name), builtin_in_version_1(name)
+    unchanged = name in {"digits-cluster", "digits-energy"}
+    assert (now.digest == before.digest) == unchanged
+    assert before.version == 1
+    if now.runner == "counted":
+        assert before.budgets.prediction_operations_per_image <= 5_000_000_000
+
+
+def test_an_own_file_has_the_digest_that_0_1_0_gave_it_and_a_new_one(tmp_path: Path) -> None:
+    """0.1.0 gave this file the digest that stands here."""
+    now = load_competition(write(tmp_path, OWN))
+    before = now.as_in_version_1()
+    assert before.digest == DIGEST_OF_OWN_IN_0_1_0 != now.digest
+    assert before.folder == now.folder
+    assert before.budgets_for("long").prediction_operations_per_image == 5_000_000_000
+    assert now.budgets_for("long").prediction_operations_per_image > 5_000_000_000
+    limited = OWN.replace("processes = 7", "processes = 7\nprediction_operations_per_image = 9", 1)
+    assert load_competition(write(tmp_path, limited)).as_in_version_1().budgets_for("long") == Budgets(
+        wall_seconds=100, processes=7, prediction_operations_per_image=9
+    )
+
+
+@given(messages=st.integers(0, 10**9), operations=st.integers(0, 10**15))
+def test_processor_time_is_bought_by_messages_that_operations_pay_for(messages: int, operations: int) -> None:
+    budgets = load_competition("haet2021").budgets
+    allowed = budgets.cpu_allowance_seconds(messages, operations)
+    assert budgets.cpu_allowance_seconds(messages, 0) == budgets.submission_cpu_seconds
+    assert budgets.cpu_allowance_seconds(0, operations) == budgets.submission_cpu_seconds
+    assert budgets.submission_cpu_seconds <= allowed
+    assert allowed <= budgets.submission_cpu_seconds + operations / budgets.submission_cpu_operations
+    assert allowed <= budgets.submission_cpu_seconds + messages * budgets.submission_cpu_microseconds / 1e6
 
 
 def test_a_competition_without_a_task_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tomllib
+import zlib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from haet_eval.cli.competition import competition
 from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.competition.loading import builtin_text
+from haet_eval.data.readback import check_readback, compressed_bytes, most_readback_bytes
+from haet_eval.dataset import load_task_data
 from haet_eval.errors import ExitCode, UsageProblem
 from tests.fixtures.cifar import write_cifar10
 from tests.fixtures.own_data import some_digits, write_competition, write_set
@@ -112,8 +115,8 @@ def test_a_secret_test_set_is_looked_at_where_it_is_given(tmp_path: Path) -> Non
             "may not fit into less than 1 GiB",
         ),
         (
-            "readback_bytes = 4000",
-            "readback_bytes = 30000",
+            "readback_bytes = 20",
+            'readback_bytes = 30000\nreadback_reason = "A trial."',
             "all training images can be read",
         ),
         ('"complexity"', '"training_time"\nrunner = "native"', "Time is ranked on one machine"),
@@ -129,6 +132,42 @@ def test_odd_choices_are_pointed_out(tmp_path: Path, old: str, new: str, told: s
     result = run("check", file)
     assert result.return_value is ExitCode.QUALIFIED
     assert told in result.stdout
+
+
+def test_more_than_one_percent_of_the_images_is_refused_and_a_reason_lets_it_pass(tmp_path: Path) -> None:
+    file = write_competition(tmp_path, ".npz")
+    images = load_task_data(load_competition(str(file)).task("three"), tmp_path, tmp_path).train_images
+    most = most_readback_bytes(images)
+    text = file.read_text("utf-8")
+    for readback_bytes, status in ((most, ExitCode.QUALIFIED), (most + 1, ExitCode.USAGE)):
+        file.write_text(text.replace("readback_bytes = 20", f"readback_bytes = {readback_bytes}"), "utf-8")
+        result = run("check", file)
+        assert result.return_value is status
+        assert ("wrong  " in result.stdout) == (status is ExitCode.USAGE)
+    assert f"Set `readback_bytes` to {most:,} or less" in result.stdout
+    assert json.loads(run("check", file, "--json").stdout)["wrong"]
+    text = file.read_text("utf-8")
+    file.write_text(text.replace("[tasks.three]", 'readback_reason = "A trial."\n[tasks.three]'), "utf-8")
+    result = run("check", file)
+    assert result.return_value is ExitCode.QUALIFIED
+    assert "read back because: A trial." in result.stdout
+
+
+def test_the_digits_may_be_read_back_to_one_percent_and_their_rules_leave_room_for_a_loss_each_epoch() -> (
+    None
+):
+    rules = load_competition("digits")
+    task = rules.task("digits")
+    data = load_task_data(task, Path())
+    check_readback(rules, task, data.train_images, official=True)
+    assert 4 * 200 <= task.budgets.readback_bytes <= most_readback_bytes(data.train_images)
+
+
+@pytest.mark.parametrize("count", [7, 1000, 1437])
+def test_the_compressed_size_is_estimated_from_a_sample_of_the_images(count: int) -> None:
+    images = load_task_data(load_competition("digits").task("digits"), Path()).train_images[:count]
+    whole = len(zlib.compress(images.tobytes(), 6))
+    assert compressed_bytes(images) == pytest.approx(whole, rel=0.05)
 
 
 def test_a_wrong_file_ends_with_status_2_and_no_traceback(tmp_path: Path) -> None:

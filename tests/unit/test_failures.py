@@ -14,6 +14,8 @@ SEGFAULT = Exit(None, signal.SIGSEGV)
 ABORT = Exit(None, signal.SIGABRT)
 KILLED = Exit(None, signal.SIGKILL)
 STOPPED_BY_AN_ADMINISTRATOR = Exit(None, signal.SIGKILL, from_outside=True)
+KILLED_BY_SOMEONE = Exit(None, signal.SIGKILL, sender_unknown=True)
+CRASHED_IN_A_LOCAL_PROCESS = Exit(None, signal.SIGSEGV, sender_unknown=True)
 LEFT = Exit(0, None)
 
 
@@ -25,6 +27,7 @@ LEFT = Exit(0, None)
         (Role.SUBMISSION, SEGFAULT, Verdict.FAILED),
         (Role.SUBMISSION, KILLED, Verdict.FAILED),
         (Role.SUBMISSION, LEFT, Verdict.FAILED),
+        (Role.SUBMISSION, CRASHED_IN_A_LOCAL_PROCESS, Verdict.FAILED),
         (Role.EXECUTOR, OUT_OF_MEMORY, Verdict.LIMIT_MEMORY),
         (Role.EXECUTOR, SEGFAULT, Verdict.FAILED),
         (Role.EXECUTOR, ABORT, Verdict.FAILED),
@@ -41,6 +44,9 @@ def test_the_contestants_failures_get_a_verdict(role: Role, end: Exit, verdict: 
     ("role", "end"),
     [
         (Role.SUBMISSION, STOPPED_BY_AN_ADMINISTRATOR),
+        (Role.SUBMISSION, KILLED_BY_SOMEONE),
+        (Role.NATIVE, KILLED_BY_SOMEONE),
+        (Role.EXECUTOR, KILLED_BY_SOMEONE),
         (Role.EXECUTOR, STOPPED_BY_AN_ADMINISTRATOR),
         (Role.EXECUTOR, KILLED),
         (Role.EXECUTOR, LEFT),

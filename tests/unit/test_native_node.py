@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.native.messages import Finished, Kept, Labels, Loaded, Model, Ready, Setting, to_node
 from haet_eval.native.node import Node
+from haet_eval.progress import ReportValue
 from haet_eval.remote.connection import Connection
 from haet_eval.remote.messages import Failed, Message, Report
 from haet_eval.remote.relay import SubmissionLost
@@ -48,7 +49,7 @@ class Played:
 
     def __init__(self) -> None:
         ours, self.theirs = socket.socketpair()
-        self.reports: list[dict[str, str]] = []
+        self.reports: list[dict[str, ReportValue]] = []
         self.node = Node(Connection(ours), 100, lambda values: self.reports.append(dict(values)))
 
     def says(self, *messages: Said) -> None:
@@ -207,7 +208,7 @@ def test_any_bytes_end_as_a_verdict_or_a_lost_node(junk: bytes) -> None:
     ("labels", "fault"),
     [
         ([0, 10], "a label that no class has"),
-        ([-1, 0], "a label that no class has"),
+        ([-2, 0], "a label that no class has"),
         ([1], "something else than what it announced"),
         ([1, 2, 3], "something else than what it announced"),
     ],

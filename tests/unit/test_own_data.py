@@ -111,8 +111,27 @@ def test_a_secret_test_set_has_the_classes_of_the_training_folder(tmp_path: Path
     found = load_task_data(rules, tmp_path, None, secret)
     assert set(found.test_labels.tolist()) == {1}
     (secret / "three").mkdir()
-    with pytest.raises(UsageProblem, match="its folder three/ is none of the classes one, two, zero"):
+    with pytest.raises(UsageProblem, match="its folder three/ is not one of the classes one, two, zero"):
         load_task_data(rules, tmp_path, None, secret)
+
+
+def test_what_tools_leave_in_a_folder_of_images_is_no_class_and_no_image(tmp_path: Path) -> None:
+    train = write_folder(tmp_path / "train", *some_digits(0, 30))
+    rules = task(train, secret_test=True)
+    secret = write_folder(tmp_path / "secret", *some_digits(30, 20))
+    expected = load_task_data(rules, tmp_path, None, secret)
+    for litter in ("__MACOSX/zero/._0.png", ".thumbs/1.png", "zero/._0001.png", "zero/Thumbs.db", "Icon\r"):
+        for folder in (train, secret):
+            (folder / litter).parent.mkdir(parents=True, exist_ok=True)
+            (folder / litter).write_bytes(b"no image")
+    assert load_task_data(rules, tmp_path, None, secret).digest == expected.digest
+
+
+def test_a_stray_class_folder_is_named(tmp_path: Path) -> None:
+    train = write_folder(tmp_path / "train", *some_digits(0, 30))
+    (train / "misc").mkdir()
+    with pytest.raises(UsageProblem, match="images of 3 of 4 classes; no image is in the folder misc/"):
+        load_task_data(task(train, secret_test=True), tmp_path, None, train)
 
 
 def test_a_secret_test_set_stands_in_for_that_of_cifar(tmp_path: Path) -> None:

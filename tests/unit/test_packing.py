@@ -25,9 +25,26 @@ def mine(tmp_path: Path) -> Path:
 def test_the_zip_lies_beside_the_folder_and_is_the_submission(mine: Path) -> None:
     packed = pack_submission(mine)
     assert packed.path == mine.with_name("mine.zip")
-    assert hashlib.sha256(packed.path.read_bytes()).hexdigest() == load_submission(mine).sha256
+    content = packed.path.read_bytes()
     assert load_submission(packed.path) == load_submission(mine) == packed.submission
-    assert packed.path.stat().st_size == packed.submission.archive_bytes
+    assert (packed.bytes, packed.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    again = load_submission(packed.path)
+    assert (again.archive_bytes, again.archive_sha256) == (packed.bytes, packed.sha256)
+
+
+def test_the_zip_is_compressed_and_what_shrinks_too_well_is_stored(mine: Path) -> None:
+    (mine / "zeros.txt").write_text("0" * 200_000)
+    packed = pack_submission(mine)
+    assert 200_000 < packed.bytes < packed.submission.source_bytes
+    assert load_submission(packed.path) == packed.submission
+
+
+def test_pack_prints_the_size_and_both_digests(mine: Path) -> None:
+    done = _run("pack", str(mine))
+    packed = mine.with_name("mine.zip").read_bytes()
+    assert f"{len(packed):,} of" in done.stdout
+    assert hashlib.sha256(packed).hexdigest() in done.stdout
+    assert load_submission(mine).sha256 in done.stdout
 
 
 def test_times_modes_and_litter_do_not_change_a_byte(mine: Path) -> None:
@@ -70,8 +87,8 @@ def test_what_the_evaluator_refuses_is_refused_in_the_same_words(mine: Path, fau
 
 def test_a_competition_brings_its_own_limits(mine: Path) -> None:
     rules = write_competition(mine.with_name("rules.toml"))
-    rules.write_text(rules.read_text("utf-8") + "\n[limits]\narchive_bytes = 1000\n", "utf-8")
-    with pytest.raises(InvalidSubmission, match="larger than 1000 bytes"):
+    rules.write_text(rules.read_text("utf-8") + "\n[limits]\narchive_bytes = 700\n", "utf-8")
+    with pytest.raises(InvalidSubmission, match="larger than 700 bytes"):
         pack_submission(mine, competition=str(rules))
 
 

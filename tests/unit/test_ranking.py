@@ -3,16 +3,16 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.competition import Ranking
+from haet_eval.competition import Competition, Counts, Ranking, load_competition
 from haet_eval.errors import Verdict
 from haet_eval.ranking import EnergyKind, Entry, Pool, Ranked, place, rank, summarize, unranked
-from haet_eval.record import Sandbox
+from haet_eval.record import Content, Sandbox, seal
 from tests.fixtures.records import digest, make_native, make_record, make_training
 
 EARLY = datetime(2026, 5, 1, tzinfo=UTC)
@@ -140,11 +140,120 @@ def test_the_three_least_complex_submissions_are_awarded() -> None:
     assert [row.awarded for row in rank(entries)] == [True, True, True, False, False]
 
 
-def test_a_second_run_of_a_submission_wins_no_second_award() -> None:
-    runs = [make_entry(f"run{n}", complexity=n, submission="same") for n in range(3)]
-    others = [make_entry(name, complexity=10) for name in "abc"]
-    awarded = [row.entry.record_id for row in rank([*runs, *others]) if row.awarded]
-    assert awarded == ["run0", "a", "b"]
+def hours(number: int) -> datetime:
+    return EARLY + timedelta(hours=number)
+
+
+def test_runs_of_one_submission_take_one_place() -> None:
+    runs = [make_entry(f"run{n}", complexity=n, submission="same", created_at=hours(9 - n)) for n in range(3)]
+    ranked = rank([*runs, *(make_entry(name, complexity=10) for name in "abc")])
+    assert ids(ranked) == ["run2", "a", "b", "c"]
+    assert [row.runs for row in ranked] == [3, 1, 1, 1]
+    assert [row.awarded for row in ranked] == [True, True, True, False]
+    assert ids_of(unranked(runs)) == ["run1", "run0"]
+
+
+def ids_of(entries: list[Entry]) -> list[str]:
+    return [entry.record_id for entry in entries]
+
+
+@pytest.mark.parametrize(("counts", "expected"), [("first", "b"), ("last", "c"), ("best", "a")])
+def test_the_rules_say_which_run_counts(counts: Counts, expected: str) -> None:
+    runs = [
+        make_entry("a", complexity=1, created_at=hours(1), submission="same"),
+        make_entry("b", complexity=3, created_at=hours(0), submission="same"),
+        make_entry("c", complexity=2, created_at=hours(2), submission="same"),
+    ]
+    assert ids(rank([dataclasses.replace(run, counts=counts) for run in runs])) == [expected]
+
+
+def test_another_seed_is_no_second_chance_unless_the_rules_say_so() -> None:
+    missed = make_entry("a", submission="same", verdict=Verdict.BELOW_THRESHOLD)
+    passed = make_entry("b", submission="same", created_at=hours(1))
+    assert rank([missed, passed]) == []
+    assert ids(rank([dataclasses.replace(run, counts="best") for run in (missed, passed)])) == ["b"]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.LIMIT_TIME, Verdict.INTERRUPTED])
+def test_a_run_that_was_not_judged_stands_in_nobodys_way(verdict: Verdict) -> None:
+    failed = make_entry("a", submission="same", verdict=verdict)
+    assert ids(rank([failed, make_entry("b", submission="same", created_at=hours(1))])) == ["b"]
+
+
+def test_a_team_has_as_many_entries_as_the_rules_allow_the_first_received() -> None:
+    entries = [
+        make_entry("fails", team="x", created_at=hours(0), verdict=Verdict.FAILED),
+        make_entry("first", team="x", created_at=hours(1), complexity=3),
+        make_entry("weak", team="X", created_at=hours(2), verdict=Verdict.BELOW_THRESHOLD),
+        make_entry("edited", team="x", created_at=hours(3), complexity=1),
+        make_entry("other", team="y", created_at=hours(4), complexity=2),
+    ]
+    capped = [dataclasses.replace(entry, entries_per_team=2) for entry in entries]
+    assert ids(rank(capped)) == ["other", "first"]
+    assert ids(rank(entries)) == ["edited", "other", "first"]
+
+
+def test_a_rerun_has_no_place() -> None:
+    record = make_record()
+    again = seal(
+        Content(
+            **{name: getattr(record, name) for name in Content.model_fields}
+            | {"rerun_of": record.record_id, "created_at": EARLY}
+        )
+    )
+    assert [row.entry.record_id for row in rank([summarize(record), summarize(again)])] == [record.record_id]
+    assert place(again, [summarize(record)]).rank is None
+    assert unranked([summarize(again)]) == [summarize(again)]
+
+
+def test_ties_go_by_receipt_and_a_second_evaluation_loses_nothing() -> None:
+    late = dataclasses.replace(make_entry("a", created_at=hours(1)), received_at=hours(0))
+    early = dataclasses.replace(make_entry("b", created_at=hours(3)), received_at=hours(-1))
+    assert ids(rank([late, early])) == ["b", "a"]
+    again = make_entry("c", created_at=hours(9), submission="same")
+    first = make_entry("d", created_at=hours(-9), submission="same")
+    last = [dataclasses.replace(run, counts="last") for run in (again, first)]
+    assert ids(rank([make_entry("e", created_at=hours(1)), *last])) == ["c", "e"]
+
+
+def edited(competition: Competition, **changes: Any) -> Competition:
+    return Competition.model_validate(competition.model_dump(exclude_unset=True) | changes)
+
+
+def test_the_digest_of_what_judges_is_without_texts_names_and_awards() -> None:
+    rules = load_competition("haet2021")
+    same = edited(rules, title="Other", description="Other", name="other", awards=7)
+    assert same.judging_digest("cifar10") == rules.judging_digest("cifar10")
+    only = {"tasks": {"cifar10": rules.tasks["cifar10"].model_dump(exclude_unset=True)}}
+    assert edited(rules, **only).judging_digest("cifar10") == rules.judging_digest("cifar10")
+
+
+def test_rules_that_were_edited_rank_apart_from_the_built_in_ones() -> None:
+    rules = load_competition("haet2021")
+    tasks = {name: task.model_dump(exclude_unset=True) for name, task in rules.tasks.items()}
+    easier = edited(rules, tasks=tasks | {"cifar10": tasks["cifar10"] | {"threshold": 0.1}})
+    slower = edited(rules, limits={"entries": 5})
+    digests = [one.judging_digest("cifar10") for one in (rules, easier, slower)]
+    assert len(set(digests)) == 3
+    entries = [
+        dataclasses.replace(make_entry(digest[:4], complexity=n), judging_digest=digest)
+        for n, digest in enumerate(digests)
+    ]
+    assert [(row.position, row.of) for row in rank(entries)] == [(1, 1)] * 3
+
+
+def test_older_records_of_the_built_in_rules_compete_with_new_ones() -> None:
+    rules, record = load_competition("haet2021"), make_record()
+    assert record.competition is not None
+    built_in = record.competition.model_copy(update={"digest": rules.digest})
+    older = summarize(record.model_copy(update={"competition": built_in}))
+    assert older.judging_digest == rules.judging_digest("cifar10")
+
+
+@pytest.mark.parametrize("other", ["caf\u0065\u0301", "CAF\u00c9", " caf\u00e9 ", "\uff43af\u00e9"])
+def test_a_team_written_in_two_forms_of_unicode_is_one_team(other: str) -> None:
+    entries = [make_entry("a", complexity=1, team="caf\u00e9"), make_entry("b", complexity=2, team=other)]
+    assert [ranked.entry.record_id for ranked in rank(entries, best_of_team=True)] == ["a"]
 
 
 def test_the_best_of_each_team_can_be_asked_for() -> None:
@@ -327,8 +436,9 @@ def test_the_awarded_are_the_first_of_official_pools(entries: list[Entry], best_
 
 
 @given(entries_of_everything, entries_of_everything)
-def test_the_unqualified_never_change_a_place(entries: list[Entry], others: list[Entry]) -> None:
-    losers = [entry for entry in others if entry.verdict is not Verdict.QUALIFIED]
+def test_what_was_not_judged_never_changes_a_place(entries: list[Entry], others: list[Entry]) -> None:
+    judged = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
+    losers = [entry for entry in others if entry.verdict not in judged]
     assert rank([*entries, *losers], unofficial=True) == rank(entries, unofficial=True)
 
 

@@ -85,7 +85,7 @@ def test_an_uncountable_run_has_no_complexity() -> None:
         (("evaluation", "accuracy"), 0.99),
         (("evaluation",), None),
         (("surprise",), 1),
-        (("schema_version",), 2),
+        (("schema_version",), 3),
         (("created_at",), "2026-05-01T12:00:00"),
         (("submission", "sha256"), "../../etc/passwd"),
         (("training", "wall_seconds"), -1),

@@ -224,7 +224,7 @@ def with_another_team(text: str) -> str:
 
 
 def of_the_future(text: str) -> str:
-    return text.replace('"schema_version": 1', '"schema_version": 2')
+    return text.replace('"schema_version": 2', '"schema_version": 3')
 
 
 @pytest.mark.parametrize(

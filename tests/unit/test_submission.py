@@ -73,7 +73,18 @@ def test_the_digest_is_that_of_the_canonical_zip() -> None:
     submission = load_submission(FIXTURES / "linear")
     archive = pack(submission.files)
     assert submission.sha256 == hashlib.sha256(archive).hexdigest()
-    assert submission.archive_bytes == len(archive)
+
+
+def test_the_file_that_was_handed_in_is_named_beside_its_content(tmp_path: Path) -> None:
+    content = pack(load_submission(FIXTURES / "linear").files)
+    handed_in = tmp_path / "it.zip"
+    handed_in.write_bytes(content)
+    submission = load_submission(handed_in)
+    assert submission.archive_bytes == len(content)
+    assert submission.archive_sha256 == hashlib.sha256(content).hexdigest() == submission.sha256
+    folder = load_submission(FIXTURES / "linear")
+    assert folder == submission
+    assert folder.archive_bytes < submission.archive_bytes
 
 
 def test_the_canonical_zip_is_the_same_bytes_everywhere() -> None:
@@ -207,6 +218,58 @@ def test_what_tools_leave_behind_is_no_part_of_the_submission(tmp_path: Path) ->
     assert load_submission(tmp_path / "dirty.zip") == clean
 
 
+LITTER = (
+    "Icon\r",
+    "sub/Icon\r",
+    "._submission.py",
+    ".DS_Store",
+    "Thumbs.db",
+    "sub/thumbs.db",
+    "desktop.ini",
+    "__MACOSX/._Icon\r",
+    "__MACOSX/sub/._x.py",
+    "results/20261126T060017Z-a-team-443353cba60f0254.json",
+    "results/20261126T060017Z-a-team-443353cba60f0254.dsse.json",
+    "results/incidents/20261126T060017Z-443353cb.json",
+    f"results/artifacts/{'a' * 64}.trace",
+    f"results/artifacts/{'a' * 64}.reports.jsonl",
+)
+
+
+def test_litter_of_any_name_is_left_out_of_folders_and_zips_alike(tmp_path: Path) -> None:
+    """Some of these names could not be stored on every machine, and none of them is read."""
+    plain: dict[str, str | bytes] = {"haet.toml": MANIFEST, "submission.py": TRAIN}
+    both = plain | dict.fromkeys(LITTER, b"\0\xff")
+    littered = folder(tmp_path / "it", both)
+    archive = tmp_path / "it.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        for name, content in both.items():
+            made.writestr(name, content)
+    expected = load_submission(folder(tmp_path / "plain", plain))
+    assert {load_submission(path).sha256 for path in (littered, archive)} == {expected.sha256}
+
+
+@pytest.mark.parametrize("name", ["__MACOSX/../submission.py", ".git//x", "../.DS_Store", "./../x.py"])
+def test_litter_is_no_way_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    archive = tmp_path / "it.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("haet.toml", MANIFEST)
+        made.writestr(name, TRAIN)
+    with pytest.raises(InvalidSubmission, match="entry name"):
+        load_submission(archive)
+
+
+def test_a_zip_that_tar_made_of_the_folder_it_was_in_is_read(tmp_path: Path) -> None:
+    plain = {"haet.toml": MANIFEST, "submission.py": TRAIN, "sub/more.py": "x = 1\n"}
+    archive = tmp_path / "it.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        for name in ("./", "./sub/"):
+            made.writestr(name, "")
+        for name, content in plain.items():
+            made.writestr(f"./{name}", content)
+    assert load_submission(archive).sha256 == load_submission(folder(tmp_path / "it", plain)).sha256
+
+
 def test_a_symbolic_link_in_a_folder_is_not_followed(tmp_path: Path) -> None:
     source = folder(tmp_path / "it", {"haet.toml": MANIFEST})
     (source / "submission.py").symlink_to("/etc/passwd")
@@ -216,10 +279,12 @@ def test_a_symbolic_link_in_a_folder_is_not_followed(tmp_path: Path) -> None:
 
 def test_a_folder_is_held_to_the_limits_of_its_zip(tmp_path: Path) -> None:
     source = folder(tmp_path / "it", {"haet.toml": MANIFEST, "submission.py": TRAIN, "big.txt": "x" * 5000})
+    with pytest.raises(InvalidSubmission, match=r"archive is larger than 100 bytes"):
+        load_submission(source, ArchiveLimits(archive_bytes=100))
     with pytest.raises(InvalidSubmission, match=r"the folder is larger than 4096 bytes"):
-        load_submission(source, ArchiveLimits(archive_bytes=4096))
-    with pytest.raises(InvalidSubmission, match=r"'big.txt' does not fit"):
         load_submission(source, ArchiveLimits(unpacked_bytes=4096))
+    with pytest.raises(InvalidSubmission, match=r"The archive is larger than 400 bytes"):
+        load_submission(source, ArchiveLimits(archive_bytes=400))
     with pytest.raises(InvalidSubmission, match=r"more than 2 files"):
         load_submission(source, ArchiveLimits(entries=2))
 
@@ -305,8 +370,15 @@ def test_a_misspelt_key_is_told_once(tmp_path: Path) -> None:
 def test_a_missing_manifest_names_what_was_found(tmp_path: Path) -> None:
     source = folder(tmp_path / "it", {"submission.py": TRAIN, "conf/haet.toml": MANIFEST})
     with pytest.raises(
-        InvalidSubmission, match=r"no haet.toml at the top of the submission. Found instead: conf/haet"
+        InvalidSubmission, match=r"no haet.toml at the top of the submission. Found 'conf/haet.toml': move"
     ):
+        load_submission(source)
+
+
+@pytest.mark.parametrize("name", ["haet.toml.txt", "HAET.toml", "Haet.TOML"])
+def test_a_manifest_of_another_spelling_is_to_be_renamed(tmp_path: Path, name: str) -> None:
+    source = folder(tmp_path / "it", {"submission.py": TRAIN, name: MANIFEST})
+    with pytest.raises(InvalidSubmission, match=f"There is '{name}': rename it to haet.toml"):
         load_submission(source)
 
 
@@ -350,7 +422,10 @@ def test_a_paper_is_description_enough(tmp_path: Path) -> None:
         (with_line('team = "two\\nlines"'), "`team` has the control or invisible character U+000A"),
         (with_line('description = "   "'), "`description` is empty"),
         (with_line('paper = "javascript:alert(1)"'), "`paper` is not of the form"),
-        (with_line('task = "CIFAR 10"'), "`task` is not of the form"),
+        (with_line('task = "CIFAR-10"'), "`task` is 'CIFAR-10', and the name of a task has small letters"),
+        (with_line('task = "CIFAR-10"'), "did you mean cifar10?"),
+        (with_line('task = "cifar 100"'), "did you mean cifar100?"),
+        (with_line('task = "$"'), "small letters, digits and . _ - only."),
         (with_line('entrypoint = "train"'), "`entrypoint` is not of the form"),
         (with_line('entrypoint = "os:system(1)"'), "`entrypoint` is not of the form"),
         (with_line('entrypoint = "../x:train"'), "`entrypoint` is not of the form"),

@@ -7,10 +7,12 @@ import pytest
 
 from haet_eval.competition import load_competition
 from haet_eval.record import CompetitionInfo
-from haet_eval.store import Store
+from haet_eval.store import Store, read_record
 from haet_eval.verification.check import Result
 from haet_eval.verification.evidence import Evidence, Sources
 from tests.fixtures.records import make_record
+
+OLD_RECORDS = Path(__file__).parents[1] / "fixtures" / "old-records"
 
 
 @pytest.mark.parametrize(
@@ -33,8 +35,23 @@ def test_what_a_record_says_of_its_rules_is_compared_with_them(
         ranking=rules.ranking,
         accuracy_intervals=rules.accuracy_intervals,
         awards=rules.awards,
+        judging_digest=rules.judging_digest("cifar10"),
+        counts=rules.runs.counts,
+        entries_per_team=rules.entries_per_team,
     )
     record = make_record().model_copy(update={"competition": stated.model_copy(update=changes)})
     sources = Sources(Store(tmp_path), tmp_path)
     found = {check.subject: check for check in Evidence().gather(record, sources)}
     assert found["competition"].result is result, found["competition"].detail
+
+
+@pytest.mark.parametrize("path", sorted(OLD_RECORDS.glob("*.json")), ids=lambda path: path.stem[-16:])
+def test_a_record_of_0_1_0_is_checked_against_the_rules_of_0_1_0(tmp_path: Path, path: Path) -> None:
+    record = read_record(path)
+    assert record.competition is not None
+    assert record.competition.digest != load_competition(record.competition.name).digest
+    evidence = Evidence()
+    found = {check.subject: check for check in evidence.gather(record, Sources(Store(tmp_path), tmp_path))}
+    assert found["competition"].result is Result.HOLDS
+    assert evidence.competition is not None
+    assert evidence.competition.version == 1

@@ -435,6 +435,7 @@ class Dispatcher:
 
     def fetch(self, tensor: RemoteTensor) -> torch.Tensor:
         """A local copy of a tensor's values; bytes that depend on data are charged."""
+        self.link.made_up = False
         if tensor._mirror is not None:
             return tensor._mirror
         with self.link.lock:

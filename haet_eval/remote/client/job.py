@@ -11,8 +11,10 @@ from typing import Any
 import torch
 
 from haet_eval.remote.client.dispatch import Dispatcher
+from haet_eval.remote.client.fresh import start_alike
 from haet_eval.remote.client.lazy import install_lazy_parameters
 from haet_eval.remote.client.link import Link
+from haet_eval.remote.client.made_up import Decisions
 from haet_eval.remote.client.mode import RemoteMode, install_in_threads
 from haet_eval.remote.client.optimizers import install_eager_optimizers
 from haet_eval.remote.client.output import OutputCapture
@@ -24,6 +26,7 @@ from haet_eval.remote.client.task import Task
 from haet_eval.remote.client.tensor import RemoteTensor
 from haet_eval.remote.messages import (
     Batch,
+    Decided,
     Failed,
     Job,
     ModelTensor,
@@ -64,6 +67,7 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
     install_eager_optimizers()
     install_in_threads(dispatcher)
     install_replacements()
+    Decisions.current = Decisions(lambda place: dispatcher.link.tell(Decided(place=place[:200]).encode()))
     images = dispatcher.adopt(job.images, torch.uint8)
     labels = dispatcher.adopt(job.images[:1], torch.int64)
     seed_all(job.seed)
@@ -81,6 +85,7 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
 def _work(dispatcher: Dispatcher, job: Job, folder: Path) -> None:
     install_source(folder, job.files)
     os.chdir(folder)
+    start_alike(job.seed)
     task = connect(dispatcher, job)
     model = load_function(job.module, job.function)(task)
     del task

@@ -49,7 +49,10 @@ class Refusal(RemoteError):
 
 
 class Link:
-    """Sends records in frames of many. `lock` serialises the threads of the submission."""
+    """Sends records in frames of many. `lock` serialises the threads of the submission.
+
+    `made_up`: the last answer was a value that the check made up; in an evaluation there is none.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -58,6 +61,7 @@ class Link:
         self.records = 0
         self.freed: list[int] = []
         self.next = 1
+        self.made_up = False
         self.lock = threading.RLock()
 
     def flush(self) -> None:
@@ -113,7 +117,8 @@ class Link:
         length, _ = wire.FRAME.unpack(self._receive(wire.FRAME.size))
         payload = self._receive(length)
         status, body = Status(payload[0]), payload[1:]
-        if status is Status.OK:
+        self.made_up = status is Status.MADE_UP
+        if status is Status.OK or self.made_up:
             return body
         text = body.decode(errors="replace")
         if status is Status.REFUSED:

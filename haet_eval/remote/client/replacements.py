@@ -34,14 +34,15 @@ def install_replacements() -> None:
 
 
 def choose_open_kernels() -> None:
-    """Take the paths whose operators can be counted and checked, where PyTorch has two.
+    """Take the paths whose operators can be counted and checked if PyTorch has two, on every machine.
 
     The fused layers of nn.TransformerEncoder (in evaluation) and of nn.LSTM (oneDNN's) hide their work in
     one opaque operator. Without them the same layers run as ordinary matrix products; results differ from
-    the fused ones by rounding.
+    the fused ones by rounding. torch.einsum multiplies from left to right, as it does without opt_einsum.
     """
     torch.backends.mha.set_fastpath_enabled(False)
     torch._C._set_mkldnn_enabled(False)
+    torch.backends.opt_einsum.enabled = False
 
 
 def _compile(model: Any = None, *, fullgraph: bool = False, **options: Any) -> Any:  # noqa: ARG001

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from haet_eval.remote.client.link import RemoteError
+from haet_eval.remote.messages import sendable
 
 _MAX_TEXT = 20_000
-_THERE_ARE = "beside the submission's own there are torch, torchvision, numpy, PIL and Python's"
-_NO_NETWORK = "the sandbox has no network, and all that is needed must be in the submission"
+_THERE_ARE = "next to the submission's own there are torch, torchvision, numpy, PIL and Python's"
+_NO_NETWORK = "the sandbox has no network: everything must be in the submission"
 _ADVICE = {
     "EOFError": "nobody is there to answer",
     "ModuleNotFoundError": _THERE_ARE,
-    "SystemExit": "the code is to return from train(), and not to exit",
+    "SystemExit": "end the training with `return model` and not with exit()",
     "URLError": _NO_NETWORK,
     "gaierror": _NO_NETWORK,
 }
@@ -66,7 +67,8 @@ def _check_signature(name: str, function: Callable[..., Any]) -> None:
 def explain(error: BaseException, folder: Path) -> tuple[str, str]:
     """Reason and traceback of an error of the submission: its own frames, with paths as in its archive.
 
-    Without frames of its own the traceback is empty, as it would only repeat the reason.
+    Without frames of its own the traceback is empty, as it would only repeat the reason. The error's class
+    is the submission's, and may fail when it is asked for its text: type and line are still shown.
     """
     linecache.checkcache()
     frames = traceback.extract_tb(error.__traceback__)
@@ -77,14 +79,26 @@ def explain(error: BaseException, folder: Path) -> tuple[str, str]:
         lines.append(f'  File "{place}", line {frame.lineno}, in {frame.name}\n')
         if frame.line:
             lines.append(f"    {frame.line}\n")
-    last = "".join(traceback.format_exception_only(error))
+    said = _said(error)
     where = f" ({Path(own[-1].filename).relative_to(folder)}, line {own[-1].lineno})" if own else ""
-    return _said(error)[: _MAX_TEXT // 2] + where, ("".join(lines) + last)[-_MAX_TEXT:] if own else ""
+    text = sendable("".join(lines) + _last_lines(error, said))
+    return sendable(said)[: _MAX_TEXT // 2] + where, text[-_MAX_TEXT:] if own else ""
+
+
+def _last_lines(error: BaseException, said: str) -> str:
+    try:
+        return "".join(traceback.format_exception_only(error))
+    except Exception:  # a property of the error's class
+        return f"{said}\n"
 
 
 def _said(error: BaseException) -> str:
     if isinstance(error, RemoteError):
         return str(error)
-    said = f"{type(error).__name__}: {error}".removesuffix(": ")
-    advice = _ADVICE.get(type(error).__name__)
+    name = type(error).__name__
+    try:
+        said = f"{name}: {error}".removesuffix(": ")
+    except Exception as second:  # its own __str__
+        said = f"{name}: its text cannot be had: str() of it raised {type(second).__name__}"
+    advice = _ADVICE.get(name)
     return f"{said}; {advice}" if advice else said

@@ -1,12 +1,15 @@
 """What `train(task)` is given."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
 
-_SHOWN_CHARACTERS = 200
+from haet_eval.remote.messages import REPORT_NAME, REPORT_TEXT, REPORT_VALUES
+
+_EXACT_IN_JSON: Final = 2**53
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,19 @@ class Task:
     seed: int
     device: torch.device
     time_budget_seconds: float
-    _tell: Callable[[dict[str, str]], None] = field(repr=False, default=lambda _: None)
+    _tell: Callable[[dict[str, int | float | str]], None] = field(repr=False, default=lambda _: None)
     _keep: Callable[[torch.nn.Module], None] = field(repr=False, default=lambda _: None)
 
     def report(self, **values: Any) -> None:
         """Show values of the running training, as in `task.report(epoch=3, loss=0.41)`.
 
-        They appear on the screen and in the record. A tensor of one element is read back, and charged.
+        They appear on the screen; the record keeps the first and the last reports, and an artefact all of
+        them, up to 8 MiB. A report holds up to 1,000 values, names of up to 100 and texts of up to 500
+        characters; what is longer is cut, which ends no training. A tensor of one element is read back, and
+        charged. With the number of epochs that are over and of all of them, as in `task.report(epoch=3,
+        epochs=10)`, the screen shows the percentage that is done and about how long the rest takes.
         """
-        self._tell({name: _shown(value) for name, value in values.items()})
+        self._tell(_fitted(values))
 
     def checkpoint(self, model: torch.nn.Module) -> None:
         """Mark this model as the best so far.
@@ -49,7 +56,21 @@ class Task:
         self._keep(model)
 
 
-def _shown(value: Any) -> str:
+def _fitted(values: dict[str, Any]) -> dict[str, int | float | str]:
+    """The values as they are sent: within the limits, with a note of how many were left out."""
+    fitted = {_cut(name, REPORT_NAME): _shown(values[name]) for name in list(values)[:REPORT_VALUES]}
+    left_out = len(values) - len(fitted)
+    return fitted | ({"…": f"{left_out:,} more values"} if left_out else {})
+
+
+def _shown(value: Any) -> int | float | str:
     number = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
-    text = f"{number:.6g}" if isinstance(number, float) else str(number)
-    return text[:_SHOWN_CHARACTERS]
+    if isinstance(number, float) and math.isfinite(number):
+        return float(number)
+    if isinstance(number, int) and not isinstance(number, bool) and abs(number) < _EXACT_IN_JSON:
+        return int(number)
+    return _cut(str(number), REPORT_TEXT)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
@@ -10,14 +11,21 @@ from torch.utils._mode_utils import no_dispatch
 
 from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
+from haet_eval.remote.client.made_up import Decisions, marked
 from haet_eval.remote.handles import intern_layout
 
 if TYPE_CHECKING:
     from haet_eval.remote.client.dispatch import Dispatcher
 
 _CPU = torch.device("cpu")
+_numbers = count(1)
 _wrap: Any = torch.Tensor._make_wrapper_subclass
 _data: Any = torch.Tensor.data
+_item: Any = torch.Tensor.item
+_bool: Any = torch.Tensor.__bool__
+_index: Any = torch.Tensor.__index__
+_float: Any = torch.Tensor.__float__
+_int: Any = torch.Tensor.__int__
 
 
 class Handle:
@@ -41,11 +49,12 @@ class RemoteTensor(torch.Tensor):
     because it depends on no data (the step counter of an optimizer).
     """
 
-    __slots__ = ("_handle", "_layout", "_mirror")
+    __slots__ = ("_handle", "_layout", "_mirror", "_number")
     _layout: TensorMeta
     _handle: Handle
     _mirror: torch.Tensor | None
     dispatcher: Dispatcher
+    _number: int
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
@@ -55,9 +64,55 @@ class RemoteTensor(torch.Tensor):
     ) -> Any:
         return cls.dispatcher.dispatch(func, args, kwargs or {})
 
+    def __hash__(self) -> int:
+        """Sets of tensors are in the order in which these were first put into any, not of addresses."""
+        try:
+            return self._number
+        except AttributeError:
+            self._number = next(_numbers)
+            return self._number
+
     def tolist(self) -> Any:
         """The values, read back from the executor."""
-        return self._value().tolist()
+        value = self._value().tolist()
+        return self._marked(value) if self.dispatcher.link.made_up else value
+
+    def item(self) -> Any:
+        """The value of a tensor of one element, read back from the executor."""
+        value = _item(self)
+        return self._marked(value) if self.dispatcher.link.made_up else value
+
+    def __bool__(self) -> bool:
+        value: bool = _bool(self)
+        if self.dispatcher.link.made_up:
+            Decisions.current.decide()
+        return value
+
+    def __index__(self) -> int:
+        value: int = _index(self)
+        if self.dispatcher.link.made_up:
+            Decisions.current.decide()
+        return value
+
+    def __float__(self) -> float:
+        value: float = _float(self)
+        if self.dispatcher.link.made_up:
+            Decisions.current.read()
+        return value
+
+    def __int__(self) -> int:
+        value: int = _int(self)
+        if self.dispatcher.link.made_up:
+            Decisions.current.read()
+        return value
+
+    def _marked(self, value: Any) -> Any:
+        """A value that the check made up, marked as such."""
+        if self.dtype is torch.bool:
+            Decisions.current.decide()
+        else:
+            Decisions.current.read()
+        return marked(value)
 
     def _value(self) -> torch.Tensor:
         return self.dispatcher.fetch(self)

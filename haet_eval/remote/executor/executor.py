@@ -16,6 +16,7 @@ from haet_eval.remote.executor.determinism import make_reproducible
 from haet_eval.remote.executor.expectation import Expectation, places
 from haet_eval.remote.executor.failure import Failure, explained, late, mismatch, without_values
 from haet_eval.remote.executor.kernel import Run, compile_kernel, overload
+from haet_eval.remote.executor.labels import labels_of
 from haet_eval.remote.executor.model import export_weights, keep_model
 from haet_eval.remote.executor.outcome import (
     Mismatch,
@@ -30,7 +31,18 @@ from haet_eval.remote.executor.outcome import (
 )
 from haet_eval.remote.handles import size_bytes
 from haet_eval.remote.inventory import inventory
-from haet_eval.remote.messages import Argmax, Drop, Load, Seal, Start, TakeInventory, to_executor
+from haet_eval.remote.messages import (
+    Argmax,
+    Drop,
+    Load,
+    MemoryTold,
+    Seal,
+    Start,
+    TakeInventory,
+    TellMemory,
+    to_executor,
+)
+from haet_eval.remote.operators.call import MAX_ELEMENTS
 from haet_eval.remote.wire import Channel, Code, Status
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -120,6 +132,8 @@ class Executor:
                 self._seal(seal)
             case TakeInventory():
                 self._take_inventory()
+            case TellMemory():
+                self._answer(MemoryTold(peak_memory_bytes=self._peak_memory_bytes()).encode())
             case Argmax() as argmax:
                 self._argmax(argmax.handle)
             case Drop() as drop:
@@ -152,6 +166,9 @@ class Executor:
         meta = TensorMeta(load.shape, wire.contiguous_stride(load.shape), 0, load.dtype)
         self._put_plain("a data tensor", tensor.to(self._device), meta)
 
+    def _put_upload(self, meta: TensorMeta, raw: bytes) -> None:
+        self._put_plain("an upload", _from_bytes(meta, raw).to(self._device), meta)
+
     def _put_plain(self, name: str, tensor: torch.Tensor, meta: TensorMeta) -> None:
         """Keep a tensor that came over the wire: contiguous, in memory that just holds it."""
         place = place_of(tensor)
@@ -160,21 +177,33 @@ class Executor:
         self._put(tensor)
 
     def _cut(self, name: str, cut: Callable[..., torch.Tensor], number: int, *numbers: int) -> None:
-        try:
-            self._put(cut(self._tensors[number], *numbers))
-        except Exception as error:
-            self._failure = late(name, error)
+        self._attempt(name, lambda: self._put(cut(self._tensors[number], *numbers)))
+
+    def _attempt(self, name: str, action: Callable[[], object]) -> None:
+        """Do what the submission asks for, unless it has failed. A failure here is the submission's."""
+        if self._failure is None:
+            try:
+                action()
+            except Exception as error:
+                self._failure = late(name, error)
 
     def _put(self, tensor: torch.Tensor) -> None:
         self._tensors[self._next] = tensor
         self._next += 1
 
     def _seal(self, seal: Seal) -> None:
+        weights: list[bytes] = []
+        self._attempt("The returned model", lambda: weights.append(self._keep(seal)))
         if self._failure:
             self._answer(self._failure.text.encode(), self._failure.status)
             return
+        self._send_weights(weights[0])
+
+    def _keep(self, seal: Seal) -> bytes:
         self._tensors = keep_model(self._tensors, seal.tensors)
-        weights = export_weights(self._tensors, seal.tensors)
+        return export_weights(self._tensors, seal.tensors)
+
+    def _send_weights(self, weights: bytes) -> None:
         facts = {"weights_bytes": len(weights), "peak_memory_bytes": self._peak_memory_bytes()}
         self._answer(json.dumps(facts).encode())
         for start in range(0, len(weights), _BLOCK_BYTES):
@@ -198,11 +227,15 @@ class Executor:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def _argmax(self, number: int) -> None:
+        labels: list[bytes] = []
+        self._attempt(
+            "The prediction",
+            lambda: labels.append(labels_of(self._tensors[number]).cpu().numpy().tobytes()),
+        )
         if self._failure:
             self._answer(self._failure.text.encode(), self._failure.status)
-            return
-        labels = self._tensors[number].argmax(-1).to(torch.int64).cpu()
-        self._answer(labels.numpy().tobytes())
+        else:
+            self._answer(labels[0])
 
     # The stream.
 
@@ -248,7 +281,7 @@ class Executor:
                 return int(position + wire.COUNTED.size + 8 * count)
             case Code.UPLOAD:
                 meta, raw, end = wire.decode_upload(payload, position)
-                self._put_plain("an upload", _from_bytes(meta, raw).to(self._device), meta)
+                self._attempt("An upload", lambda: self._put_upload(meta, raw))
                 return end
             case Code.PHASE:
                 return position + wire.PHASE.size
@@ -261,6 +294,10 @@ class Executor:
     def _random(self, code: Code, payload: bytes, position: int) -> int:
         layout = wire.SEED if code is Code.SEED else wire.STATE
         _, number, value = layout.unpack_from(payload, position)
+        self._attempt("A generator", lambda: self._set_random(code, number, value))
+        return position + layout.size
+
+    def _set_random(self, code: Code, number: int, value: int) -> None:
         generator = self._generator(number)
         if code is Code.SEED:
             generator.manual_seed(value)
@@ -268,7 +305,6 @@ class Executor:
             self._states.append(generator.get_state())
         else:
             generator.set_state(self._states[value])
-        return position + layout.size
 
     def _generator(self, number: int) -> torch.Generator:
         if number not in self._generators:
@@ -335,7 +371,9 @@ class Executor:
             result = result if self._legacy else tidied(result, inputs)
             returned = returned_values(template.operator, result)
             written = written_positions(template.definition, template.operator)
-            outcome = wire.encode_outcome(describe(template.operator, returned, inputs, before, written))
+            found = describe(template.operator, returned, inputs, before, written)
+            _check_sizes(found)
+            outcome = wire.encode_outcome(found)
             if settled:
                 template.expect(
                     Expectation(template.operator, result, inputs, before, written, legacy=self._legacy)
@@ -363,6 +401,13 @@ class Executor:
         if failure.status is Status.REFUSED and places(inputs) != before:
             return mismatch(template.name, Mismatch("it failed and left an input changed"))
         return failure
+
+
+def _check_sizes(outcome: wire.Outcome) -> None:
+    """Raises WireError for a view of more elements than the meter takes."""
+    for value in wire.flatten(outcome.outputs):
+        if isinstance(value, wire.Fresh) and value.meta.numel > MAX_ELEMENTS:
+            raise wire.WireError(f"a tensor of more than {MAX_ELEMENTS:,} elements")
 
 
 _NUMBER: Final = struct.Struct("<I")

@@ -11,7 +11,7 @@ byte in common, and PyTorch resizes a storage by allocating another. Only an emp
 Whatever the usual case does not accept is compared in full.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import torch
@@ -24,10 +24,10 @@ from haet_eval.remote.executor.outcome import (
     described,
     fills,
     flat,
-    input_of,
     is_tidy,
     meta_of,
     place_of,
+    positions_of,
     sets_storage,
     storage_of,
     tidy_copy,
@@ -252,13 +252,16 @@ def _guard(tensors: Tensors) -> Callable[..., bool]:
 
 def _outputs(values: Any, inputs: Tensors, written: Sequence[int]) -> list[_Output]:
     storages = {storage_of(tensor): place for place, tensor in reversed(list(enumerate(inputs)))}
-    return [_output(value, inputs, written, storages) for value in flat(values)]
+    positions = positions_of(inputs, written)
+    return [_output(value, inputs, positions, storages) for value in flat(values)]
 
 
-def _output(value: Any, inputs: Tensors, written: Sequence[int], storages: dict[int, int]) -> _Output:
+def _output(
+    value: Any, inputs: Tensors, positions: Mapping[int, int], storages: Mapping[int, int]
+) -> _Output:
     if not isinstance(value, torch.Tensor):
         return None
-    place = input_of(value, inputs, written)
+    place = positions.get(id(value))
     if place is not None:
         return place
     index = storages.get(storage_of(value))

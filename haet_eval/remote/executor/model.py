@@ -41,8 +41,8 @@ def export_weights(tensors: Mapping[int, torch.Tensor], model: tuple[ModelTensor
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
     plain = tensor.resolve_conj().resolve_neg()
-    real = torch.view_as_real(plain) if plain.is_complex() else plain
-    return real.detach().cpu().contiguous().clone()
+    plain = plain.detach().cpu().clone(memory_format=torch.contiguous_format)
+    return torch.view_as_real(plain) if plain.is_complex() else plain
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -139,9 +139,10 @@ def written_positions(definition: Definition, operator: Any) -> tuple[int, ...]:
     return written_inputs(definition, frozenset(names))
 
 
-def input_of(value: torch.Tensor, inputs: Sequence[torch.Tensor], written: Sequence[int]) -> int | None:
-    """The position of the input that a value is. One tensor may be given twice: `add(x, y, out=x)`."""
-    return next((place for place in (*written, *range(len(inputs))) if value is inputs[place]), None)
+def positions_of(inputs: Sequence[torch.Tensor], written: Sequence[int]) -> dict[int, int]:
+    """The position of each input, by its identity; the written one if given twice: `add(x, y, out=x)`."""
+    places = (*written, *range(len(inputs)))
+    return {id(inputs[place]): place for place in reversed(places)}
 
 
 def describe(
@@ -171,7 +172,8 @@ def describe(
         if old.meta != new.meta
     )
     storages = {place.storage: index for index, place in reversed(list(enumerate(after)))}
-    return Outcome(tuple(_describe(value, inputs, written, storages) for value in values), changed)
+    positions = positions_of(inputs, written)
+    return Outcome(tuple(_describe(value, positions, storages) for value in values), changed)
 
 
 def sets_storage(operator: Any) -> bool:
@@ -206,16 +208,14 @@ def _shown(place: Place) -> str:
     return f"{described(place.meta)} at element {place.meta.offset} of {place.storage_bytes} bytes"
 
 
-def _describe(
-    value: Any, inputs: Sequence[torch.Tensor], written: Sequence[int], storages: Mapping[int, int]
-) -> Value:
+def _describe(value: Any, positions: Mapping[int, int], storages: Mapping[int, int]) -> Value:
     if isinstance(value, torch.Tensor):
-        place = input_of(value, inputs, written)
+        place = positions.get(id(value))
         if place is not None:
             return Atom(Tag.INPUT, place)
         return Fresh(meta_of(value), storages.get(storage_of(value), -1))
     if isinstance(value, list | tuple):
-        return tuple(_describe(item, inputs, written, storages) for item in value)
+        return tuple(_describe(item, positions, storages) for item in value)
     if value is None or isinstance(value, bool | int | float | complex):
         return value
     raise TypeError(f"an operator returned a {type(value).__name__}")

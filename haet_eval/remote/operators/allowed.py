@@ -83,6 +83,6 @@ def refusal(name: str) -> str:
     if reason is not None:
         return f"The operator {shown} is not allowed: {reason}."
     return (
-        f"The operator {shown} is not on the list of allowed operators; write it with common ones "
-        "(docs/decisions/0030 says how the list is made and how to ask for more)."
+        f"The operator {shown} is not on the list of allowed operators; write it with common ones, "
+        "such as additions, products, comparisons and indexing."
     )

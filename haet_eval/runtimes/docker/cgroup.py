@@ -13,6 +13,7 @@ class ControlGroup:
 
     peak_memory: Path | None
     process_events: Path | None
+    processor: Path | None
 
     @classmethod
     def of(cls, pid: int) -> "ControlGroup":
@@ -20,21 +21,29 @@ class ControlGroup:
         try:
             lines = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines()
         except OSError:
-            return cls(None, None)
+            return cls(None, None, None)
         paths: dict[str, str] = {}
         for line in lines:
             _, controllers, path = line.split(":", 2)
             paths |= dict.fromkeys(controllers.split(","), path.lstrip("/"))
         if "memory" in paths:  # version 1: one tree for each controller
             memory = _MOUNT / "memory" / paths["memory"] / "memory.max_usage_in_bytes"
-            return cls(memory, _MOUNT / "pids" / paths.get("pids", "") / "pids.events")
+            events = _MOUNT / "pids" / paths.get("pids", "") / "pids.events"
+            return cls(memory, events, _MOUNT / "cpuacct" / paths.get("cpuacct", "") / "cpuacct.usage")
         group = _MOUNT / paths.get("", "")
-        return cls(group / "memory.peak", group / "pids.events")
+        return cls(group / "memory.peak", group / "pids.events", group / "cpu.stat")
 
     def peak_memory_bytes(self) -> int | None:
         """The most memory the container has had at once."""
         text = _read(self.peak_memory)
         return int(text) if text.strip().isdigit() else None
+
+    def cpu_seconds(self) -> float | None:
+        """Processor time of all processes that the container has had; None if it cannot be read."""
+        text = _read(self.processor).strip()
+        if text.isdigit():  # version 1, in nanoseconds
+            return int(text) / 1e9
+        return _counter(text, "usage_usec") / 1e6 if text else None
 
     def refused_processes(self) -> int:
         """How often a process or thread was refused to the container."""

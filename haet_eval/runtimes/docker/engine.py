@@ -33,7 +33,8 @@ def engine(doing: str) -> Iterator[None]:
     except (DockerException, requests.exceptions.RequestException) as error:
         raise EnvironmentProblem(
             f"the Docker engine failed while haet-eval was {doing}: {error}",
-            "see whether `docker info` answers; scripts/start-docker.sh starts an engine. `haet-eval clean` "
+            "see whether `docker info` answers; `sudo systemctl start docker` starts it on most machines. "
+            "`haet-eval clean` "
             "removes what an interrupted run left",
             code="engine-failed",
         ) from error
@@ -84,7 +85,8 @@ def _find_socket(path: str) -> None:
         except OSError as error:
             raise EnvironmentProblem(
                 f"no Docker engine answers at {path} ({error.strerror or error})",
-                "start one (scripts/start-docker.sh does), or look without one: --sandbox process",
+                "start it, on most machines with `sudo systemctl start docker`, "
+                "or do without: --sandbox process",
                 code="engine-absent",
             ) from None
 

@@ -11,13 +11,13 @@ from haet_eval.runtimes.docker import container
 from haet_eval.runtimes.docker.engine import chosen_runtime, connect, engine, remove_container
 from haet_eval.runtimes.docker.image import check_image, image_digest
 from haet_eval.runtimes.docker.worker import DockerWorker
-from haet_eval.runtimes.environment import worker_environment
+from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
 from haet_eval.runtimes.image_files import IMAGE, build_context
 from haet_eval.runtimes.interface import MeetingPoint, Network, Role, WorkerLimits
 
 PYTHON = "/opt/venv/bin/python"
 MEETING_PORT = 29500
-MAINS = {role: (PYTHON, "-I", "-B", f"/opt/sandbox/{role}.py") for role in Role}
+MAINS = {role: (PYTHON, *PYTHON_OPTIONS, f"/opt/sandbox/{role}.py") for role in Role}
 
 
 class DockerRuntime:

@@ -23,6 +23,7 @@ class DockerWorker:
         self._oom_kills_before = machine_oom_kills()
         self._group = ControlGroup.of(state["Pid"])
         self._peak_memory_bytes: int | None = None
+        self._cpu_seconds: float | None = None
         self._processes_exhausted = False
         self._exit: Exit | None = None
         self._paused = False
@@ -57,6 +58,23 @@ class DockerWorker:
     def peak_memory_bytes(self) -> int | None:
         self._look_at_group()
         return self._peak_memory_bytes
+
+    def cpu_seconds(self) -> float | None:
+        """By the control group, or by the engine if that cannot be read here; it never goes back."""
+        if self._exit is None:
+            found = self._group.cpu_seconds()
+            found = self._engine_seconds() if found is None else found
+            self._cpu_seconds = max(found or 0.0, self._cpu_seconds or 0.0) or None
+        return self._cpu_seconds
+
+    def _engine_seconds(self) -> float | None:
+        with engine("asking for a worker's processor time"):
+            try:
+                facts = self._api.stats(self.container_id, stream=False, one_shot=True)
+            except NotFound:
+                return None
+        used = facts.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
+        return used / 1e9 if used else None
 
     def processes_exhausted(self) -> bool:
         self._look_at_group()

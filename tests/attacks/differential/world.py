@@ -106,7 +106,7 @@ class InProcess(Executor):
 class World:
     """One run, with tensors that the test puts into both."""
 
-    meter: Meter = field(default_factory=lambda: Meter(Budgets(PLENTY, PLENTY, PLENTY, None, PLENTY)))
+    meter: Meter = field(default_factory=lambda: Meter(Budgets(PLENTY, PLENTY, PLENTY, None, *[PLENTY] * 3)))
     executor: InProcess = field(default_factory=InProcess)
     _storages: dict[int, tuple[Storage, torch.UntypedStorage]] = field(default_factory=dict)
     _templates: dict[Template, int] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """A theme, run plainly in this process and through handles in a pair of workers."""
 
 import importlib
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +19,21 @@ from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.watch import ending
 from haet_eval.remote.client.task import Task
 from haet_eval.remote.messages import Job, Start
-from haet_eval.runtimes.process import ProcessRuntime
+from haet_eval.runtimes.environment import PYTHON_OPTIONS
+from haet_eval.runtimes.interface import Role
+from haet_eval.runtimes.process import ProcessRuntime, sandbox_mains
 from tests.integration.battery.running import run_cases
 
 BUDGETS = Budgets(readback_bytes=1 << 22, upload_bytes=1 << 24, wall_seconds=600)
 IMAGES, CLASSES = 256, 10
 _THREADS = {"models": 2}
+# Without the guard of the sandbox's own main: some of these programs bring packages of their own.
+_CLIENT = (
+    "import os, socket, sys; os.environ['TORCH_COMPILE_DISABLE'] = '1'; "
+    "from haet_eval.remote.client.job import run_job; "
+    "link = socket.socket(socket.AF_UNIX); link.connect(sys.argv[1]); run_job(link)"
+)
+_MAINS = sandbox_mains() | {Role.SUBMISSION: (sys.executable, *PYTHON_OPTIONS, "-c", _CLIENT)}
 _FOLDER = Path(__file__).parent
 _ENTRY = """
 from battery import {theme}
@@ -105,7 +115,7 @@ def _run_remotely(
         device="cpu",
         time_budget_seconds=600.0,
     )
-    with open_pair(ProcessRuntime(), _budgets(theme), {}) as run:
+    with open_pair(ProcessRuntime(mains=_MAINS), _budgets(theme), {}) as run:
         with ending(run.watch) as end:
             run.relay.start(Start(device="cpu", threads=executor_threads(_budgets(theme))), [images, labels])
             run.watch.begin("train", BUDGETS.wall_seconds)

@@ -20,9 +20,19 @@ def budgets(
     messages: int = PLENTY,
     operations: int | None = None,
     prediction_operations_per_image: int = PLENTY,
+    prediction_readback_bytes: int = PLENTY,
+    timed_answers: int = PLENTY,
 ) -> Budgets:
     """Budgets that are never used up, but for those that are named."""
-    return Budgets(readback_bytes, upload_bytes, messages, operations, prediction_operations_per_image)
+    return Budgets(
+        readback_bytes,
+        upload_bytes,
+        messages,
+        operations,
+        prediction_operations_per_image,
+        prediction_readback_bytes,
+        timed_answers,
+    )
 
 
 class Bench:

@@ -7,10 +7,13 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from haet_eval.remote.client.job import module_or_mistake
 from haet_eval.remote.client.link import Refusal
 from haet_eval.remote.client.source import explain, install_source, load_function
+from haet_eval.remote.messages import Failed, from_submission
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ def test_a_module_that_is_not_there_is_told_with_those_that_are(folder: Path) ->
         load_function("theirs", "train")
     reason, trace = explain(caught.value, folder)
     assert reason == (
-        "ModuleNotFoundError: No module named 'wandb_of_theirs'; beside the submission's own there are "
+        "ModuleNotFoundError: No module named 'wandb_of_theirs'; next to the submission's own there are "
         "torch, torchvision, numpy, PIL and Python's (theirs.py, line 1)"
     )
     assert trace.startswith("Traceback of the submission")
@@ -85,8 +88,50 @@ def test_an_error_without_words_is_its_name(tmp_path: Path) -> None:
     assert explain(AssertionError(), tmp_path)[0] == "AssertionError"
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            'raise ValueError(b"caf\\xe9.txt".decode("utf-8", "surrogateescape"))',
+            "ValueError: caf\\udce9.txt (theirs.py, line 1)",
+        ),
+        ('raise ValueError("\\ud800" * 99_999)', "ValueError: \\ud800"),
+        (
+            "class Odd(Exception):\n    def __str__(self): return 3\nraise Odd",
+            "Odd: its text cannot be had: str() of it raised TypeError (theirs.py, line 3)",
+        ),
+        (
+            "class Odd(Exception):\n    def __str__(self): raise KeyError\nraise Odd",
+            "Odd: its text cannot be had: str() of it raised KeyError (theirs.py, line 3)",
+        ),
+        (
+            'error = ValueError("x")\nerror.add_note("\\udce9")\nraise error',
+            "ValueError: x (theirs.py, line 3)",
+        ),
+        ('error = ValueError("x")\nerror.__notes__ = 3\nraise error', "ValueError: x (theirs.py, line 3)"),
+    ],
+)
+def test_an_error_of_any_text_can_be_sent_with_its_line(folder: Path, source: str, said: str) -> None:
+    install_source(folder, {"theirs.py": source})
+    with pytest.raises(Exception) as caught:  # noqa: PT011 whatever it is
+        load_function("theirs", "train")
+    reason, trace = explain(caught.value, folder)
+    received = from_submission(Failed(reason=reason, traceback=trace).encode())
+    assert isinstance(received, Failed)
+    assert received.reason.startswith(said)
+    assert received.reason.endswith(")")
+    assert 'File "theirs.py"' in received.traceback or len(received.traceback) == 20_000
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_any_text_of_a_submission_arrives_escaped(text: str) -> None:
+    escaped = text.encode("utf-8", "backslashreplace").decode()
+    received = from_submission(Failed(reason=text, traceback=text).encode())
+    assert received == Failed(reason=escaped, traceback=escaped)
+
+
 def test_who_exits_is_told_to_return(tmp_path: Path) -> None:
-    said = "SystemExit: 2; the code is to return from train(), and not to exit"
+    said = "SystemExit: 2; end the training with `return model` and not with exit()"
     assert explain(SystemExit(2), tmp_path)[0] == said
 
 

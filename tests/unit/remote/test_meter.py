@@ -195,13 +195,13 @@ def test_no_view_begins_at_an_element_that_no_executor_can_name() -> None:
     """Empty views move at will, by strides that earlier steps have made huge."""
     bench = Bench()
     view = bench.ones(1, 1)
-    cuts = [(dimension, *cut) for dimension in (0, 1) for cut in ((0, 1, 1 << 62), (1, 1, 1))]
+    cuts = [(dimension, *cut) for dimension in (0, 1) for cut in ((0, 1, 1 << 60), (1, 1, 1))]
     for cut in cuts[:-1]:
         bench.send(wire.SLICE.pack(Code.SLICE, view, *cut))
         view = bench.meter.next_handle - 1
     with pytest.raises(WireError, match="out of range"):
         bench.send(wire.SLICE.pack(Code.SLICE, view, *cuts[-1]))
-    assert bench.meter.meta(view).offset <= 1 << 62
+    assert bench.meter.meta(view).offset <= 1 << 60
 
 
 # Taint.
@@ -370,6 +370,72 @@ def test_readback_budget() -> None:
     assert bench.meter.charges.readback_bytes == 64
 
 
+def test_each_batch_of_the_prediction_has_a_readback_budget_of_its_own() -> None:
+    bench = Bench(budgets(readback_bytes=0, prediction_readback_bytes=20))
+    bench.meter.seal([])
+    for _ in range(3):
+        bench.read(bench.meter.begin_batch((2, 4, 2)))
+        bench.meter.end_batch()
+    assert bench.meter.charges.prediction_readback_bytes == 48
+    assert bench.meter.charges.readback_bytes == 0
+    images = bench.meter.begin_batch((2, 4, 2))
+    bench.read(images)
+    with pytest.raises(SubmissionFailure) as caught:
+        bench.read(images)
+    assert caught.value.code == "limit-prediction-readback"
+
+
+def test_shapes_and_refusals_in_prediction_draw_on_the_budget_of_its_batch() -> None:
+    bench = Bench(budgets(readback_bytes=0, prediction_readback_bytes=8))
+    bench.meter.seal([])
+    images = bench.meter.begin_batch((2, 4))
+    question = bench.ask(frames.define("aten.relu.default", {"self": TENSOR}, (images,)))
+    bench.meter.refuse(question)
+    assert verdict_of(lambda: bench.nonzero(images, 3)) is Verdict.LIMIT_READBACK
+
+
+def test_an_answer_that_waits_for_work_on_data_is_charged_whatever_it_says() -> None:
+    bench = Bench(budgets(timed_answers=4))
+    clock = bench.ones(1)  # a new call, and nothing works on data yet
+    bench.read(clock)
+    assert bench.meter.charges.timed_answers == 0
+    images = bench.as_float(bench.labels, 8)  # a new call on data
+    bench.read(clock)  # nothing was worked on since
+    assert bench.meter.charges.timed_answers == 1
+    bench.call(1, bench.labels)  # known, so nothing waits for it
+    bench.read(clock)
+    bench.read(images)
+    assert bench.meter.charges.timed_answers == 3
+    bench.call(1, bench.labels)
+    bench.ones(2)
+    assert bench.meter.charges.timed_answers == 4
+    bench.read(clock)
+    bench.call(1, bench.labels)
+    with pytest.raises(SubmissionFailure) as caught:
+        bench.read(clock)
+    assert caught.value.code == "limit-timed-answers"
+
+
+def test_the_end_of_training_and_of_each_batch_is_waited_for() -> None:
+    bench = Bench()
+    bench.as_float(bench.labels, 8)
+    bench.call(0, bench.labels)
+    before = bench.meter.charges.timed_answers
+    bench.meter.seal([])
+    assert bench.meter.charges.timed_answers == before + 1
+    for _ in range(2):
+        bench.as_float(bench.meter.begin_batch((2, 4)), 2, 4)
+        bench.call(bench.templates - 1, bench.meter.next_handle - 2)
+        bench.meter.end_batch()
+    assert bench.meter.charges.timed_answers == before + 1 + 4
+
+
+def test_a_stall_draws_on_the_budget_of_answers() -> None:
+    bench = Bench(budgets(timed_answers=2))
+    bench.meter.charges.stalled(2)
+    assert verdict_of(lambda: bench.meter.charges.stalled(1)) is Verdict.LIMIT_READBACK
+
+
 def test_upload_budget_of_tensors() -> None:
     bench = Bench(budgets(upload_bytes=20))
     bench.send(frames.upload((4,), bytes(16)))
@@ -380,6 +446,22 @@ def test_even_an_empty_upload_is_charged_as_it_takes_memory() -> None:
     bench = Bench()
     bench.send(frames.upload((0, 5), b""))
     assert bench.meter.charges.upload_bytes == 8
+
+
+def test_a_constant_made_of_an_index_is_charged_like_a_number_and_counted() -> None:
+    """Of the numbers from 0 to 255, 1,250 selects make 1,250 weights of eight bits."""
+    bench = Bench()
+    numbers = bench.define("aten.arange.default", {"end": 256}, answer=outcome(fresh(256, dtype="int64")))
+    before = bench.meter.charges.upload_bytes
+    places = [(17 * place) % 100 for place in range(1250)]
+    bench.send(*(wire.SELECT.pack(Code.SELECT, numbers, 0, place) for place in places))
+    assert bench.meter.charges.upload_bytes == before + 8 * 100
+    assert bench.meter.charges.constant_selects == 1250
+    bench.send(wire.SLICE.pack(Code.SLICE, numbers, 0, 201, 203, 1))
+    assert bench.meter.charges.upload_bytes == before + 8 * 102
+    bench.send(wire.SELECT.pack(Code.SELECT, bench.labels, 0, 7))
+    assert bench.meter.charges.upload_bytes == before + 8 * 102
+    assert bench.meter.charges.constant_selects == 1251
 
 
 def test_an_uploaded_number_is_charged_once_for_each_value() -> None:
@@ -724,3 +806,25 @@ def test_a_long_frame_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     assert first.forward + second.forward + second.question.record == frame
     assert second.end == len(frame)
     assert next(iter(bench.meter.histogram())).total_calls == 5
+
+
+def test_a_complex_constant_is_charged_for_both_of_its_parts() -> None:
+    bench = Bench()
+    meta = TensorMeta((), (), 0, "complex128")
+    bench.send(wire.encode_upload(meta, bytes(range(16))))
+    assert bench.meter.charges.upload_bytes == 16
+
+
+def test_a_complex_number_that_depends_on_data_is_charged_for_both_of_its_parts() -> None:
+    bench = Bench()
+    images = bench.as_float(bench.images, 8)
+    before = bench.meter.charges.readback_bytes
+    question = bench.ask(frames.define("aten._local_scalar_dense.default", {"self": TENSOR}, (images,)))
+    bench.meter.answer(question, wire.encode_outcome(wire.Outcome((1j,), ())))
+    assert bench.meter.charges.readback_bytes - before == 16
+
+
+def test_an_upload_of_a_shape_that_no_tensor_may_have_breaks_the_protocol() -> None:
+    meta = TensorMeta((2**40, 2**40, 0), (0, 0, 1), 0, "float32")
+    with pytest.raises(WireError):
+        Bench().meter.accept(wire.encode_upload(meta, b""))

@@ -94,7 +94,9 @@ def test_the_recount_equals_the_live_count_byte_for_byte(tmp_path: Path, names: 
     assert counted.parameters is not None
     assert counted.parameters.total == 8
     charges = live.charges
-    assert counted.training == Charged(charges.readback_bytes, charges.upload_bytes, charges.messages)
+    assert counted.training == Charged(
+        charges.readback_bytes, charges.upload_bytes, charges.messages, charges.timed_answers
+    )
 
 
 @quick
@@ -110,8 +112,13 @@ def test_prediction_is_in_the_trace_apart_from_the_training(
     assert counted.predicted_images == 2 * batches
     assert counted.prediction_operations == meter.prediction_operations == 8 * batches
     charges = meter.charges
-    assert counted.whole_run == Charged(charges.readback_bytes, charges.upload_bytes, charges.messages)
-    assert counted.whole_run.readback_bytes == counted.training.readback_bytes + 32 * batches
+    readback_bytes = charges.readback_bytes + charges.prediction_readback_bytes
+    assert counted.whole_run == Charged(
+        readback_bytes, charges.upload_bytes, charges.messages, charges.timed_answers
+    )
+    assert counted.training.readback_bytes == charges.readback_bytes
+    assert counted.prediction_readback_bytes == charges.prediction_readback_bytes == 32 * batches
+    assert counted.most_readback_bytes_of_a_batch == min(32 * batches, 32)
 
 
 def test_a_batch_that_was_never_predicted_is_no_predicted_image(tmp_path: Path) -> None:

@@ -74,6 +74,17 @@ def counted(call: Call) -> None:
             fits(call, (call.integer(name),))
 
 
+@validator("multinomial")
+def draws_no_more_than_there_are(call: Call) -> None:
+    """Its kernel checks this, but no rule of shapes does, so that the check would not find it."""
+    weights, samples = call.tensor("self"), call.integer("num_samples")
+    if not call.integer("replacement") and weights.ndim:
+        call.require(
+            samples <= weights.shape[-1],
+            f"cannot draw {samples} of {weights.shape[-1]} without replacement",
+        )
+
+
 @validator(
     "hann_window", "hamming_window", "blackman_window", "bartlett_window", "fft_fftfreq", "fft_rfftfreq"
 )

@@ -30,9 +30,16 @@ def broadcast(call: Call, tensors: Sequence[TensorMeta]) -> tuple[int, ...]:
 def fits(call: Call, shape: Sequence[int]) -> None:
     """Refuse a shape with a negative size or with more than MAX_ELEMENTS elements."""
     call.require(all(size >= 0 for size in shape), "a size is negative")
-    call.require(max(shape, default=0) <= MAX_ELEMENTS, "the result has too many elements")
+    most = f"the limit of {MAX_ELEMENTS:,}"
+    longest = max(shape, default=0)
+    call.require(longest <= MAX_ELEMENTS, f"the result is {_count(longest)} elements long, above {most}")
     nonzero = prod(max(size, 1) for size in shape)
-    call.require(nonzero <= MAX_ELEMENTS, "the result has too many elements")
+    call.require(nonzero <= MAX_ELEMENTS, f"the result has {_count(nonzero)} elements, above {most}")
+
+
+def _count(elements: int) -> str:
+    """The number, or its magnitude if nobody would read its digits."""
+    return f"{elements:,}" if elements < 10**15 else f"about 2^{elements.bit_length()}"
 
 
 def dimension(call: Call, value: int, rank: int) -> int:

@@ -1,0 +1,135 @@
+"""Samples of a submission, until it is known how it goes or the time is over.
+
+The first sample is computed for some seconds and counted to its end. If something that was made up has a say
+in how it goes on, the training is computed as far as the time allows, so that what is reported does not
+depend on when the first sample stopped computing.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from haet_eval.check.estimate import estimate_operations, estimate_seconds
+from haet_eval.check.rehearsal import Sizes
+from haet_eval.check.sample import Sample, Terms, take_sample
+from haet_eval.evaluation.request import Assignment
+from haet_eval.progress import Observer
+from haet_eval.runtimes.interface import Runtime
+
+_NOT_BY_VALUES: Final = frozenset(
+    {
+        "AttributeError",
+        "ImportError",
+        "ModuleNotFoundError",
+        "NameError",
+        "TypeError",
+        "UnboundLocalError",
+    }
+)
+"""Exceptions that Python raises because of what the code says, whatever the values are."""
+_START_SECONDS: Final = 5.0
+"""What it takes to start the workers and to import torch, about."""
+
+
+class Sampling:
+    """Takes samples of one submission, all of them within `terms.all_seconds`."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        runtime: Callable[[], Runtime],
+        terms: Terms,
+        observer: Observer,
+        *,
+        real_data: bool = True,
+    ) -> None:
+        self._assignment = assignment
+        self._runtime = runtime
+        self._terms = terms
+        self._observer = observer
+        self._real_data = real_data
+        self._began = time.monotonic()
+
+    def take(self) -> Sample:
+        """The sample that shows most.
+
+        Raises:
+            EnvironmentProblem: it cannot be run here.
+        """
+        first = self._one(self._terms)
+        if not first.is_open:
+            return first
+        if first.doubt and self._is_certain(first):
+            first.verdict, first.reason, first.doubt = first.failure, first.doubt, ""
+            return first
+        if self._may_be_computed(first):
+            left = self._left
+            whole = self._one(
+                replace(self._terms, computed_seconds=left, computed_messages=math.inf, all_seconds=left)
+            )
+            if whole.finished or whole.verdict is not None:
+                return whole
+            first.computed_operations = max(first.computed_operations, _computed(whole))
+        if first.made_up.shapes and first.finished and not first.decides:
+            first.range = self._range()
+        return first
+
+    def _one(self, terms: Terms) -> Sample:
+        return take_sample(
+            self._assignment, self._runtime(), terms, self._observer, real_data=self._real_data
+        )
+
+    @property
+    def _left(self) -> float:
+        """Seconds until the time is over."""
+        return self._terms.all_seconds - (time.monotonic() - self._began)
+
+    def _may_be_computed(self, first: Sample) -> bool:
+        """Whether the whole training may be computed in the time that is left, as far as is known."""
+        if self._left < _START_SECONDS:
+            return False
+        if not first.finished:
+            return True
+        seconds = estimate_seconds(first, estimate_operations(first))
+        return seconds is None or seconds.low + _START_SECONDS < self._left
+
+    def _is_certain(self, first: Sample) -> bool:
+        """Whether the failure has nothing to do with what was made up.
+
+        It has not if its kind is one that values do not bring about, no line was seen to decide by a value,
+        and with other values and sizes the same comes of it. A kernel that fails on inputs that were made up
+        may mind their values, unless it names their dtypes.
+        """
+        if first.made_up.failed and "dtype" not in first.doubt:
+            return False
+        if first.decides or not _is_of_code(first.doubt) or self._left < self._terms.computed_seconds:
+            return False
+        other = self._one(replace(self._terms, sizes=Sizes.SMALLEST, all_seconds=self._left))
+        return other.doubt == first.doubt and not other.decides
+
+    def _range(self) -> tuple[int, int] | None:
+        """Operations with the smallest and the largest sizes that were seen."""
+        ends = []
+        for sizes in (Sizes.SMALLEST, Sizes.LARGEST):
+            if self._left < self._terms.computed_seconds + _START_SECONDS:
+                return None
+            sample = self._one(replace(self._terms, sizes=sizes, all_seconds=self._left))
+            if not sample.finished or sample.operations is None:
+                return None
+            ends.append(sample.operations.total)
+        return min(ends), max(ends)
+
+
+def _is_of_code(reason: str) -> bool:
+    """Whether a failure is of an operator, or of a name or a type; a reason begins with what was raised."""
+    raised, colon, _ = reason.partition(":")
+    return raised in _NOT_BY_VALUES or not (colon and raised.isidentifier())
+
+
+def _computed(sample: Sample) -> int:
+    """Operations that were computed before the sample was stopped."""
+    if sample.computed and sample.operations is not None:
+        return sample.operations.total
+    return sample.computed_operations

@@ -1,0 +1,297 @@
+"""The part of a training that depends on no image goes on being computed when the rest is only counted.
+
+Learning rates, random augmentations, permutations and masks drawn at random are such values: a submission
+that reads them decides by them, so they must be the real ones. They are real only if each random number is
+drawn in its turn, so calls that draw for tensors that are not there draw for tensors in their place.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from haet_eval.check.numbering import Numbering, definition_of, numbers_in, renumbered
+from haet_eval.check.stand_in import StandIns
+from haet_eval.counting.signature import TensorMeta
+from haet_eval.remote import wire
+from haet_eval.remote.executor_link import ExecutorLink
+from haet_eval.remote.handles import Handle, Storage
+from haet_eval.remote.meter import Meter, Question
+from haet_eval.remote.template import NewTensor, Template, new_tensors
+from haet_eval.remote.wire import Atom, Code, Status, Tag, Value
+
+_DECIDE: Final = {"masked_select": ("mask",), "index": ("indices",)}
+"""Inputs that alone decide the shapes of what an operator returns; of others every input may."""
+
+
+@dataclass(slots=True, eq=False)
+class _Memory:
+    """Memory that tensors share. `lost`: something was written to it that was not computed."""
+
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A tensor that depends on no image: its number in the executor, and the memory that it lies in."""
+
+    number: int
+    memory: _Memory = field(default_factory=_Memory)
+
+
+class DataFree:
+    """Follows the records of a submission, and has the executor compute those that depend on no image.
+
+    It begins between two records, when the executor has done all that came before. `masks`: what a mask
+    that is not there holds.
+    """
+
+    def __init__(self, link: ExecutorLink, meter: Meter, *, masks: bool = True) -> None:
+        self._meter = meter
+        self._numbering = Numbering(link, meter.next_handle, len(meter.templates))
+        self._stand_ins = StandIns(self._numbering, masks=masks)
+        self._templates: list[int] = list(range(len(meter.templates)))
+        self._next = meter.next_handle
+        self._generators = meter.generators
+        self._places: dict[tuple[int, int], int] = {}
+        memories: dict[int, _Memory] = {}
+        self._kept = {
+            number: _Kept(number, memories.setdefault(id(handle.storage), _Memory()))
+            for number, handle in meter.living.items()
+            if not handle.storage.tainted
+        }
+        self._numbering.free([number for number in meter.living if number not in self._kept])
+        self._handlers: dict[int, Callable[[bytes, int], int]] = {
+            Code.CALL: self._call,
+            Code.SELECT: self._select,
+            Code.SLICE: self._slice,
+            Code.FREE: self._free,
+            Code.UPLOAD: self._upload,
+            Code.SEED: self._seed,
+            Code.SAVE_STATE: self._save_state,
+            Code.LOAD_STATE: self._load_state,
+            Code.PHASE: lambda _, position: position + wire.PHASE.size,
+        }
+
+    def follow(self, records: bytes) -> None:
+        """Have the executor compute what it can of these records, which wait for no answer."""
+        position = 0
+        while position < len(records):
+            position = self._handlers[records[position]](records, position)
+        self._numbering.flush()
+
+    def skip(self) -> None:
+        """The next tensor is an image, or something else that is not there."""
+        self._next += 1
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Drop these tensors of the submission."""
+        gone = [self._kept.pop(number) for number in numbers if number in self._kept]
+        self._numbering.free([kept.number for kept in gone])
+
+    def keep_only(self, numbers: Sequence[int]) -> None:
+        """Drop all tensors but these."""
+        self.forget(list(self._kept.keys() - set(numbers)))
+
+    # Questions.
+
+    def read(self, question: Question) -> tuple[Status, bytes] | None:
+        """The value of a tensor; None if it depends on images."""
+        kept = self._found(wire.READ.unpack(question.record)[1])
+        return None if kept is None else self._numbering.ask(wire.READ.pack(Code.READ, kept.number))
+
+    def define(self, question: Question) -> tuple[Status, bytes, bool]:
+        """The answer to a call that was not made before; and whether it is what the evaluation would get.
+
+        If the call depends on images, it is made on tensors in their place, and only its shapes are right.
+        """
+        template = question.template
+        assert template is not None
+        _, start = definition_of(question.record)
+        named = numbers_in(question.record, start, len(question.inputs))
+        kept, computed = self._computed(template, named)
+        mixed = None if computed else self._deciding(template, kept)
+        used, made = self._inputs(question.inputs, kept if computed else mixed or [None] * len(named))
+        first = self._numbering.tensors
+        status, body = self._numbering.ask(renumbered(question.record, start, used), len(used))
+        if status is Status.OK:
+            self._templates.append(self._numbering.templates - 1)
+            new = new_tensors(wire.decode_outcome(body, len(used)), question.inputs, template.exact)
+            self._adopt(template, named, new, first if computed else None)
+            if not computed:
+                made += range(first, self._numbering.tensors)
+        self._numbering.free(made)
+        self._numbering.flush()
+        return status, body, computed or not template.dynamic or mixed is not None
+
+    def shapes(self, question: Question) -> tuple[Status, bytes] | None:
+        """The answer to a call whose shapes depend on values; None if these depend on images."""
+        template = question.template
+        assert template is not None
+        named = numbers_in(question.record, wire.COUNTED.size, len(question.inputs))
+        kept, computed = self._computed(template, named)
+        mixed = kept if computed else self._deciding(template, kept)
+        if mixed is None:
+            return None
+        used, made = self._inputs(question.inputs, mixed)
+        number = self._templates[wire.COUNTED.unpack_from(question.record)[1]]
+        head = wire.COUNTED.pack(Code.DYNAMIC, number)
+        record = renumbered(head + question.record[len(head) :], len(head), used)
+        first = self._numbering.tensors
+        status, body = self._numbering.ask(record, len(used))
+        if status is Status.OK:
+            new = new_tensors(wire.decode_outcome(body, len(used)), question.inputs, template.exact)
+            self._adopt(template, named, new, first if computed else None)
+            if not computed:
+                made += range(first, self._numbering.tensors)
+        self._numbering.free(made)
+        self._numbering.flush()
+        return status, body
+
+    def pass_over(self, question: Question, body: bytes) -> None:
+        """A call was answered with shapes that were made up."""
+        template = question.template
+        assert template is not None
+        named = numbers_in(question.record, wire.COUNTED.size, len(question.inputs))
+        outcome = wire.decode_outcome(body, len(named))
+        self._adopt(template, named, new_tensors(outcome, question.inputs, template.exact), None)
+
+    def _inputs(self, handles: Sequence[Handle], kept: Sequence[_Kept | None]) -> tuple[list[int], list[int]]:
+        """Numbers of what a call is given, and of what was made for it."""
+        before = self._numbering.tensors
+        absent = [handle for handle, one in zip(handles, kept, strict=True) if one is None]
+        made = iter(self._stand_ins.make(absent))
+        used = [next(made) if one is None else one.number for one in kept]
+        return used, list(range(before, self._numbering.tensors))
+
+    @staticmethod
+    def _deciding(template: Template, kept: Sequence[_Kept | None]) -> list[_Kept | None] | None:
+        """What is there of the inputs that decide the shapes, if it is all of them."""
+        names = _DECIDE.get(template.operator.base)
+        if names is None or not template.dynamic:
+            return None
+        arguments = template.definition.arguments
+        wanted = {place for name in names for place in _places(arguments.get(name))}
+        if any(kept[place] is None for place in wanted):
+            return None
+        return [one if place in wanted else None for place, one in enumerate(kept)]
+
+    # Records.
+
+    def _call(self, records: bytes, position: int) -> int:
+        _, number = wire.COUNTED.unpack_from(records, position)
+        template = self._meter.templates[number]
+        _, _, *values = template.record.unpack_from(records, position)
+        named = values[: len(template.layouts)]
+        kept, computed = self._computed(template, named)
+        if computed:
+            used = [one.number for one in kept if one is not None] + values[len(named) :]
+            first = self._numbering.call(template.record, self._templates[number], used, len(template.new))
+            self._adopt(template, named, template.new, first)
+        else:
+            if template.draws is not None:
+                self._draw(template, number, values[len(named) :])
+            self._adopt(template, named, template.new, None)
+        return int(position + template.record.size)
+
+    def _computed(self, template: Template, named: Sequence[int]) -> tuple[list[_Kept | None], bool]:
+        """What is there of the inputs, and whether the call depends on nothing else."""
+        kept = [self._found(number) for number in named]
+        lost = None in kept
+        if template.draws is not None:
+            lost = self._generators.draw(template.draws, lost, template.spills)
+        return kept, not lost
+
+    def _draw(self, template: Template, number: int, floats: Sequence[float]) -> None:
+        """Draw as often as the call would: that depends on shapes."""
+        places = []
+        for place, layout in enumerate(template.layouts):
+            if (number, place) not in self._places:
+                [self._places[number, place]] = self._stand_ins.make([_alone(layout, template, place)])
+            places.append(self._places[number, place])
+        used = [*places, *floats]
+        first = self._numbering.call(template.record, self._templates[number], used, len(template.new))
+        self._numbering.free(range(first, self._numbering.tensors))
+
+    def _adopt(
+        self, template: Template, named: Sequence[int], new: Sequence[NewTensor], first: int | None
+    ) -> None:
+        """What a call does to the tensors; `first`: number of its first result, None if not computed."""
+        if first is None:
+            self._lose(template, named)
+        elif template.moves:
+            moved, source = self._kept[named[0]], self._kept[named[1]]
+            self._kept[named[0]] = _Kept(moved.number, source.memory)
+        for count, tensor in enumerate(new):
+            if first is not None:
+                memory = self._kept[named[tensor.alias]].memory if tensor.alias >= 0 else _Memory()
+                self._kept[self._next] = _Kept(first + count, memory)
+            self._next += 1
+
+    def _lose(self, template: Template, named: Sequence[int]) -> None:
+        for place in template.written:
+            kept = self._kept.get(named[place])
+            if kept is not None:
+                kept.memory.lost = True
+        for place in (0,) if template.moves else [place for place, _, _ in template.changed]:
+            self.forget([named[place]])
+
+    def _found(self, number: int) -> _Kept | None:
+        kept = self._kept.get(number)
+        return None if kept is None or kept.memory.lost else kept
+
+    def _select(self, records: bytes, position: int) -> int:
+        _, number, dimension, index = wire.SELECT.unpack_from(records, position)
+        return position + self._cut(wire.SELECT, Code.SELECT, number, dimension, index)
+
+    def _slice(self, records: bytes, position: int) -> int:
+        _, number, *numbers = wire.SLICE.unpack_from(records, position)
+        return position + self._cut(wire.SLICE, Code.SLICE, number, *numbers)
+
+    def _cut(self, layout: struct.Struct, code: Code, number: int, *numbers: int) -> int:
+        kept = self._found(number)
+        if kept is not None:
+            cut = self._numbering.write(layout.pack(code, kept.number, *numbers), 1)
+            self._kept[self._next] = _Kept(cut, kept.memory)
+        self._next += 1
+        return layout.size
+
+    def _free(self, records: bytes, position: int) -> int:
+        _, count = wire.COUNTED.unpack_from(records, position)
+        start = position + wire.COUNTED.size
+        self.forget(numbers_in(records, start, count))
+        return int(start + 8 * count)
+
+    def _upload(self, records: bytes, position: int) -> int:
+        end = wire.decode_upload(records, position)[2]
+        self._kept[self._next] = _Kept(self._numbering.write(records[position:end], 1))
+        self._next += 1
+        return end
+
+    def _seed(self, records: bytes, position: int) -> int:
+        self._generators.seed(wire.SEED.unpack_from(records, position)[1])
+        return self._as_it_is(records, position, wire.SEED.size)
+
+    def _save_state(self, records: bytes, position: int) -> int:
+        self._generators.save(*wire.STATE.unpack_from(records, position)[1:])
+        return self._as_it_is(records, position, wire.STATE.size)
+
+    def _load_state(self, records: bytes, position: int) -> int:
+        self._generators.load(*wire.STATE.unpack_from(records, position)[1:])
+        return self._as_it_is(records, position, wire.STATE.size)
+
+    def _as_it_is(self, records: bytes, position: int, size: int) -> int:
+        self._numbering.write(records[position : position + size])
+        return position + size
+
+
+def _places(value: Value) -> list[int]:
+    return [
+        int(atom.value) for atom in wire.flatten(value) if isinstance(atom, Atom) and atom.tag is Tag.TENSOR
+    ]
+
+
+def _alone(layout: TensorMeta, template: Template, place: int) -> Handle:
+    """A tensor of that layout in memory of its own."""
+    offset = template.offsets[place] if template.exact else 0
+    return Handle(layout, offset, Storage(0, tainted=True))

@@ -1,0 +1,180 @@
+"""`haet-eval confirm`: what is done before an award is paid."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from haet_eval.cli.oci_runtime import oci_runtime_option
+from haet_eval.cli.options import data_dir_option, sandbox_option, secret_test_option
+from haet_eval.cli.suggestions import suggest_competitions
+from haet_eval.errors import ExitCode
+from haet_eval.reports.text import printable
+
+if TYPE_CHECKING:
+    from haet_eval.batch.plan import Plan
+    from haet_eval.batch.run import Summary
+    from haet_eval.batch.site import Site
+    from haet_eval.competition import Competition
+    from haet_eval.reports.confirmation import Settled
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("results", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--competition",
+    required=True,
+    metavar="NAME|FILE",
+    shell_complete=suggest_competitions,
+    help="The competition whose podium is checked.",
+)
+@click.option(
+    "--submissions",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with the submissions, which are found by their digests.  [default: RESULTS]",
+)
+@click.option("--output", type=_FOLDER, help="Folder of page and runs.  [default: RESULTS/confirm-NAME]")
+@data_dir_option(", on every node")
+@secret_test_option("The secret test set, on every node, where the competition has one.")
+@sandbox_option("Where the code runs, and whose records are confirmed; those of processes are not official.")
+@oci_runtime_option
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    help="Where the kernels run.  [default: as each record says]",
+)
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1, 1024),
+    help="Runs at a time.  [default: what fits, by what the rules let each use]",
+)
+@click.option(
+    "--retries",
+    metavar="N",
+    default=2,
+    show_default=True,
+    type=click.IntRange(0, 20),
+    help="How often a run is tried again when our side failed.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Make the runs on the dask cluster of this scheduler, as in tcp://node1:8786.",
+)
+@click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the outcome as JSON.")
+def confirm(
+    results: Path,
+    competition: str,
+    submissions: Path | None,
+    output: Path | None,
+    data_dir: Path | None,
+    test_data: Path | None,
+    sandbox: Literal["docker", "process"],
+    device: str | None,
+    jobs: int | None,
+    retries: int,
+    scheduler: str | None,
+    as_json: bool,
+) -> ExitCode:
+    """Check the provisional podium of RESULTS, and the next below for those that fall, until it is full.
+
+    Each record is verified and replayed. Its submission is trained again: with the same seed, with two
+    others, on another split of the images, and on the images in disguise. What was found is kept: the same
+    command goes on where it was stopped. It ends in a page and a JSON document in the folder of --output.
+
+    Exit status: 0 the podium is full and each entry on it holds, 1 fewer hold than there are awards, 2 usage,
+    4 the environment failed, or some checks could not be made, 130 interrupted.
+    """
+    from haet_eval.batch.plan import Options
+    from haet_eval.batch.run import Reporting
+    from haet_eval.cli.batch_table import tell_end
+    from haet_eval.cli.batch_view import open_view
+    from haet_eval.cli.confirmation_table import print_confirmation
+    from haet_eval.cli.sites import batch_settings, cluster_site, local_site
+    from haet_eval.competition import builtin_competitions, load_competition
+    from haet_eval.confirmation.notebook import Notebook
+    from haet_eval.confirmation.podium import podiums
+    from haet_eval.confirmation.runs import Rules, find_submissions
+    from haet_eval.confirmation.settle import Setting, settle
+    from haet_eval.dataset import default_data_dir
+    from haet_eval.store import Store
+    from haet_eval.verification.evidence import Sources
+
+    rules = load_competition(competition)
+    listing = Store(results).listing()
+    found = podiums(listing.entries, rules, sandbox)
+    folder = output or results / f"confirm-{rules.name}"
+    own_rules = None if competition in builtin_competitions() else competition
+    limits = rules.limits.for_archives()
+    settings = batch_settings(
+        folder / "runs", data_dir, test_data, retries, Options(competition, sandbox=sandbox)
+    )
+    with open_view() as view:
+        reporting = Reporting(view)
+
+        def open_site(plan: "Plan") -> "Site":
+            if scheduler:
+                return cluster_site(scheduler, plan, settings, jobs, reporting.receive)
+            return local_site(plan, settings, jobs, reporting.receive)
+
+        setting = Setting(
+            rules=Rules(competition, rules),
+            paths={entry.record_id: path for path, entry in listing.records.items()},
+            submissions=find_submissions(submissions or results, deep=bool(submissions), limits=limits),
+            sources=Sources(Store(results), data_dir or default_data_dir(), own_rules, test_data),
+            sandbox=sandbox,
+            device=device,
+            notebook=Notebook(folder / "findings", sandbox, device),
+            batch=settings,
+            reporting=reporting,
+            open_site=open_site,
+        )
+        outcomes = [settle(podium, setting) for podium in found]
+    settled = [outcome.settled for outcome in outcomes]
+    text = _write(folder, rules, settled)
+    for problem in listing.problems:
+        click.echo(printable(f"Broken record {problem.path.name}: {problem.reason}"), err=True)
+    for outcome in outcomes:
+        tell_end(outcome.summary)
+    if as_json:
+        click.echo(text, nl=False)
+    else:
+        print_confirmation(settled)
+    click.echo(printable(f"{folder / 'index.html'} has the figures"), err=True)
+    return _status(settled, [outcome.summary for outcome in outcomes])
+
+
+def _status(settled: "list[Settled]", summaries: "list[Summary]") -> ExitCode:
+    if any(one.undecided for each in settled for one in each.examined) or any(
+        summary.given_up or summary.left for summary in summaries
+    ):
+        return ExitCode.ENVIRONMENT
+    full = bool(settled) and all(one.full for one in settled)
+    return ExitCode.QUALIFIED if full else ExitCode.NOT_QUALIFIED
+
+
+def _write(folder: Path, rules: "Competition", settled: "list[Settled]") -> str:
+    """The page and the document; gives the document's text."""
+    from haet_eval.atomic import Draft
+    from haet_eval.errors import EnvironmentProblem
+    from haet_eval.reports.confirmation import confirmation_document, confirmation_html
+
+    text = json.dumps(confirmation_document(rules.name, settled), indent=2) + "\n"
+    page = confirmation_html(f"{rules.title}: confirmation", settled)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (("confirmed.json", text), ("index.html", page)):
+            with Draft(folder) as draft:
+                draft.write(content.encode())
+                draft.replace(folder / name)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{folder} cannot be written: {error.strerror}",
+            "Check the folder and the free space, or name another one with --output.",
+            code="output-not-writable",
+        ) from None
+    return text

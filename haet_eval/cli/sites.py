@@ -1,0 +1,73 @@
+"""Where the runs of a batch are made: this machine or a cluster, as the options say."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from haet_eval.batch.judge import Message
+    from haet_eval.batch.plan import Options, Plan
+    from haet_eval.batch.run import Settings
+    from haet_eval.batch.site import Site
+
+
+def batch_settings(
+    results: Path, data_dir: Path | None, test_data: Path | None, retries: int, options: "Options"
+) -> "Settings":
+    """How a batch is run, with the digest of the sandbox image that its runs must use."""
+    from haet_eval.batch.node import local_image
+    from haet_eval.batch.run import Settings
+    from haet_eval.runtimes.image_files import build_context
+
+    image = local_image() if options.sandbox == "docker" else None
+    data_dir, test_data = data_dir and data_dir.resolve(), test_data and test_data.resolve()
+    return Settings(results, data_dir, test_data, retries, build_context().digest, image)
+
+
+def local_site(
+    plan: "Plan", settings: "Settings", jobs: int | None, receive: "Callable[[Message], None]"
+) -> "Site":
+    """This machine, looked at before the first run."""
+    from haet_eval.batch.capacity import places, this_machine
+    from haet_eval.batch.local import LocalSite
+    from haet_eval.runtimes.choice import choose_runtime
+
+    identity, machine = plan.jobs[0].identity, this_machine()
+    at_once = places(plan.jobs, jobs, machine)
+    with choose_runtime(identity.sandbox, identity.device):
+        pass
+    gpus = machine.gpus if identity.device == "cuda" else ()
+    return LocalSite(settings.results, at_once, gpus, receive)
+
+
+def cluster_site(
+    address: str, plan: "Plan", settings: "Settings", jobs: int | None, receive: "Callable[[Message], None]"
+) -> "Site":
+    """The dask cluster of a scheduler.
+
+    Raises:
+        UsageProblem: the extra `cluster` is not installed, or its workers do not offer what is needed.
+        EnvironmentProblem: no scheduler answers.
+    """
+    from haet_eval.errors import UsageProblem
+    from haet_eval.store import Store
+
+    try:
+        from haet_eval.batch.cluster import ClusterSite
+    except ImportError as error:
+        raise UsageProblem(
+            f"--scheduler needs a package that is not there: {error.name}",
+            "pip install 'haet-eval[cluster]'",
+            code="extra-missing",
+        ) from None
+
+    identity = plan.jobs[0].identity
+    return ClusterSite(
+        address,
+        Store(settings.results),
+        jobs=jobs,
+        sandbox=identity.sandbox,
+        device=identity.device,
+        exclusive=any(job.exclusive for job in plan.jobs),
+        receive=receive,
+    )

@@ -1,0 +1,180 @@
+"""What an entry has to pass. A check that is added to one of the two lists is made, remembered and shown."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from haet_eval.competition import Task
+from haet_eval.errors import Verdict
+from haet_eval.evaluation.audit import COST_RATIO, GAP_P, GAP_POINTS, compare
+from haet_eval.evaluation.repetition import split
+from haet_eval.record import AuditFlag, AuditKind, Evaluation, Record, Run, Share
+from haet_eval.reports.audit import audit_lines
+from haet_eval.reports.confirmation import Finding
+from haet_eval.reports.text import readable_accuracy, readable_count
+from haet_eval.verification.check import Check, Result, believable
+from haet_eval.verification.conclusion import REPLAY
+from haet_eval.verification.evidence import Sources
+from haet_eval.verification.replaying import Place
+from haet_eval.verification.replaying import check_replay as replay_part
+from haet_eval.verification.verify import verify
+
+JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The file of a record, where to look for what it names, and where to replay it."""
+
+    path: Path
+    sources: Sources
+    place: Place
+
+
+def check_verify(case: Case) -> tuple[bool, str]:
+    """Everything that the record names is here and agrees."""
+    found, _ = verify(case.path, case.sources, replaying=True)
+    lacking = found.conclusion.lacking
+    if not found.believable:
+        return False, _told(found.checks, Result.DIFFERS)
+    if lacking:
+        return False, f"not checked: {', '.join(lacking)}. {_told(found.checks, Result.UNCHECKED)}"
+    return True, f"{sum(check.result is Result.HOLDS for check in found.checks)} lines hold, none differs"
+
+
+def check_replay(case: Case) -> tuple[bool, str]:
+    """The trace gives the answers, the weights and the predictions again."""
+    _, parts = verify(case.path, case.sources, replaying=True)
+    checks = [
+        check for part in parts for check in part.named(replay_part(part.record, part.evidence, case.place))
+    ]
+    made = [check for check in checks if check.subject.endswith(REPLAY) and not check.lacking]
+    if not believable(checks) or not made:
+        return False, _told(checks, Result.DIFFERS) or _told(checks, Result.UNCHECKED)
+    return True, "; ".join(check.detail for check in checks)
+
+
+def _told(checks: Iterable[Check], result: Result) -> str:
+    lines = [check for check in checks if check.result is result and not check.statement]
+    return "; ".join(f"{check.subject}: {check.detail}" for check in lines)
+
+
+RecordCheck: TypeAlias = Callable[[Case], tuple[bool, str]]
+"""Looks at a record and its files: whether it holds, and by what figures."""
+
+RECORD_CHECKS: Final[Mapping[str, RecordCheck]] = {
+    "verify": check_verify,
+    "replay": check_replay,
+}
+"""The first that does not hold ends the checks of an entry: a record that is not sound is not run again."""
+
+
+def rerun(record: Record, again: Record, _: Task) -> tuple[bool, str]:
+    """The same seed costs the same again, and gives predictions that are as good."""
+    first = (split(record) or [record])[0]
+    now = again.evaluation
+    if again.status.verdict not in JUDGED or now is None:
+        return False, _verdict(again)
+    if first.complexity != again.complexity:
+        before, after = readable_count(first.complexity), readable_count(again.complexity)
+        return False, f"the complexity is {after} instead of {before}"
+    if _histogram(first) != _histogram(again):
+        return False, "the calls are others than those of the record"
+    return _as_good(first.evaluation, _share(now), f"complexity {readable_count(again.complexity)} again")
+
+
+def other_seeds(record: Record, again: Record, task: Task) -> tuple[bool, str]:
+    """Other seeds give as good a model, at about the same cost; chance may put some below the threshold."""
+    first = (split(record) or [record])[0]
+    runs, scores = again.runs or (), [run.evaluation for run in again.runs or () if run.evaluation]
+    failed = [run for run in runs if run.status.verdict not in JUDGED]
+    if failed or not scores:
+        return False, _verdict(failed[0] if failed else again)
+    shown = ", ".join(
+        f"{readable_accuracy(score.accuracy)} with seed {run.seed}"
+        for run, score in zip(runs, scores, strict=True)
+    )
+    dearest = max((run.complexity or 0 for run in runs), default=0)
+    if first.complexity and dearest > COST_RATIO * first.complexity:
+        return False, f"complexity {readable_count(dearest)} instead of {readable_count(first.complexity)}"
+    together = Share(
+        correct=sum(_share(score).correct for score in scores), total=sum(score.total for score in scores)
+    )
+    p_value = _below(together, task.threshold)
+    shown += f"; the threshold is {readable_accuracy(task.threshold)}"
+    if p_value < GAP_P:
+        return False, f"{shown}: below it, p = {p_value:.3g}"
+    return _as_good(first.evaluation, together, shown)
+
+
+def audit(kind: AuditKind, *, reported: tuple[AuditFlag, ...] = ()) -> "Conclude":
+    """The audit of this kind raised no flag, but for those that are only reported."""
+
+    def conclude(_record: Record, again: Record, _task: Task) -> tuple[bool, str]:
+        found = next((one for one in again.audits if one.kind == kind), None)
+        if found is None:
+            return False, _verdict(again)
+        return set(found.flags) <= set(reported), "; ".join(audit_lines(found))
+
+    return conclude
+
+
+Conclude: TypeAlias = Callable[[Record, Record, Task], tuple[bool, str]]
+"""What follows from the record, a run that was made for the check, and the task."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCheck:
+    """A check that needs a run, and what follows from it.
+
+    `of` says which: the same seed again, with an audit if one is named, or two other seeds.
+    """
+
+    of: Literal["again", "other seeds"]
+    conclude: Conclude
+    audit: AuditKind | None = None
+
+
+RUN_CHECKS: Final[Mapping[str, RunCheck]] = {
+    "rerun": RunCheck("again", rerun),
+    "audit resplit": RunCheck("again", audit("resplit"), "resplit"),
+    "audit disguise": RunCheck("again", audit("disguise", reported=("operations",)), "disguise"),
+    "other seeds": RunCheck("other seeds", other_seeds),
+}
+"""All are made, whatever comes of the others. A training that stops early may cost a little more or less in
+disguise: `operations` alone is reported, beyond a quarter more it is `cost`."""
+
+
+def finding(name: str, outcome: tuple[bool, str]) -> Finding:
+    """A check's outcome with its name."""
+    held, detail = outcome
+    return Finding(name, held, detail)
+
+
+def _as_good(before: Evaluation | None, now: Share, shown: str) -> tuple[bool, str]:
+    drop = compare(_share(before), now) if before else None
+    if drop is None:
+        return False, f"{shown}; the record has no accuracy to compare with"
+    lost = f"{shown}; {drop.points:+.2f} points lost, p = {drop.p_value:.3g}"
+    return not (drop.points > GAP_POINTS and drop.p_value < GAP_P), lost
+
+
+def _below(share: Share, threshold: float) -> float:
+    """The one-sided p-value of so few right predictions if the threshold were the true accuracy."""
+    from scipy.stats import binomtest  # only now: slow to import
+
+    return float(binomtest(share.correct, share.total, threshold, alternative="less").pvalue)
+
+
+def _share(score: Evaluation) -> Share:
+    """By the competition's metric: of a balanced accuracy, as many as it would be of equal classes."""
+    return Share(correct=round(score.accuracy * score.total), total=score.total)
+
+
+def _histogram(record: Record) -> str | None:
+    return record.training.histogram.sha256 if record.training else None
+
+
+def _verdict(part: Record | Run) -> str:
+    return f"{part.status.verdict}: {part.status.reason}"

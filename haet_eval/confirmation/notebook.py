@@ -1,0 +1,94 @@
+"""What was found of each entry so far: a confirmation that is started again repeats nothing of it."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from haet_eval import __version__
+from haet_eval.atomic import Draft
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.record import Sandbox
+from haet_eval.reports.confirmation import Finding
+
+_SEEDS: Final = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Drawn at random for each entry when its checks begin: nobody can prepare for them."""
+
+    resplit: int
+    disguise: int
+    others: int
+
+
+class Notebook:
+    """A file for each record, written anew after each check.
+
+    What was found in another sandbox, on another device or by another version is not used.
+    """
+
+    def __init__(self, folder: Path, sandbox: Sandbox, device: str | None) -> None:
+        self._folder = folder
+        self._circumstances = {"sandbox": sandbox, "device": device, "haet_eval": __version__}
+        self._seeds: dict[str, Seeds] = {}
+        self._findings: dict[str, dict[str, Finding]] = {}
+
+    def seeds(self, record_id: str) -> Seeds:
+        """Those of this record."""
+        self._open(record_id)
+        return self._seeds[record_id]
+
+    def found(self, record_id: str) -> dict[str, Finding]:
+        """What was found of this record, by the check's name."""
+        self._open(record_id)
+        return dict(self._findings[record_id])
+
+    def add(self, record_id: str, finding: Finding) -> None:
+        """Remember a finding.
+
+        Raises:
+            EnvironmentProblem: the folder cannot be written.
+        """
+        self._open(record_id)
+        self._findings[record_id][finding.name] = finding
+        self._write(record_id)
+
+    def _open(self, record_id: str) -> None:
+        if record_id in self._seeds:
+            return
+        try:
+            document = json.loads(self._path(record_id).read_bytes())
+            if document["circumstances"] == self._circumstances:
+                findings = [Finding(**fact) for fact in document["findings"]]
+                self._seeds[record_id] = Seeds(**document["seeds"])
+                self._findings[record_id] = {finding.name: finding for finding in findings}
+                return
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # there is none, or it is damaged: the checks are made again
+        self._seeds[record_id] = Seeds(*(secrets.randbelow(_SEEDS) for _ in range(3)))
+        self._findings[record_id] = {}
+        self._write(record_id)
+
+    def _write(self, record_id: str) -> None:
+        document = {
+            "circumstances": self._circumstances,
+            "seeds": asdict(self._seeds[record_id]),
+            "findings": [asdict(finding) for finding in self._findings[record_id].values()],
+        }
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with Draft(self._folder) as draft:
+                draft.write(json.dumps(document, indent=2).encode())
+                draft.replace(self._path(record_id))
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"{self._folder} cannot be written: {error.strerror}",
+                "Check the folder and the free space.",
+                code="results-not-writable",
+            ) from None
+
+    def _path(self, record_id: str) -> Path:
+        return self._folder / f"{record_id}.json"

@@ -1,0 +1,48 @@
+"""Whom the awards go to, provisionally: the ranked records of a competition, the best first."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from haet_eval.competition import Competition
+from haet_eval.ranking import Entry, Pool, Ranked, rank
+from haet_eval.record import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Podium:
+    """The entries of one pool, and how many submissions are awarded."""
+
+    pool: Pool
+    awards: int
+    entries: tuple[Entry, ...]
+
+
+def podiums(entries: Iterable[Entry], rules: Competition, sandbox: Sandbox) -> list[Podium]:
+    """One for each pool that the competition has in this sandbox.
+
+    Pools of Docker are the official ones. Records of local processes are never official: to confirm them is a
+    rehearsal.
+    """
+    known = list(entries)
+    pools: dict[Pool, list[Entry]] = {}
+    for ranked in rank(known, unofficial=sandbox == "process"):
+        pool = ranked.pool
+        if (pool.competition, pool.sandbox) == (rules.name, sandbox):
+            pools.setdefault(pool, []).extend((ranked.entry, *_others(ranked, known)))
+    return [Podium(pool, rules.awards, tuple(found)) for pool, found in pools.items()]
+
+
+def _others(ranked: Ranked, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Further records of a submission that has a place, the best first: the one that counts may be forged."""
+    rest = [
+        entry
+        for entry in entries
+        if entry.submission_sha256 == ranked.entry.submission_sha256
+        and entry.record_id != ranked.entry.record_id
+    ]
+    while rest:
+        best = next((other for other in rank(rest, unofficial=True) if other.pool == ranked.pool), None)
+        if best is None:
+            return
+        yield best.entry
+        rest = [entry for entry in rest if entry.record_id != best.entry.record_id]

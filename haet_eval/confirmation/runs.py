@@ -1,0 +1,141 @@
+"""The evaluations that checks need, as jobs of a batch: planned, found again, judged by its executor."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from haet_eval import __version__
+from haet_eval.batch.capacity import exclusive
+from haet_eval.batch.job import Identity, Job
+from haet_eval.batch.ledger import Ledger
+from haet_eval.batch.plan import Item, Options, Plan, State
+from haet_eval.batch.run import Batch, Reporting, Settings, Summary
+from haet_eval.batch.site import Site
+from haet_eval.batch.sources import Source
+from haet_eval.competition import Competition
+from haet_eval.confirmation.notebook import Seeds
+from haet_eval.errors import InvalidSubmission, UsageProblem
+from haet_eval.record import AuditKind, Record, Sandbox
+from haet_eval.store import Store, read_record
+from haet_eval.submission import ArchiveLimits, load_submission
+from haet_eval.submission.manifest import MANIFEST_NAME
+
+OpenSite: TypeAlias = Callable[[Plan], Site]
+
+OTHER_SEEDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A competition as it was named, by a built-in name or a path."""
+
+    name: str
+    competition: Competition
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One evaluation that some checks of an entry are waiting for."""
+
+    of: Literal["again", "other seeds"]
+    job: Job
+
+
+def make_run(
+    of: Literal["again", "other seeds"],
+    record: Record,
+    submission: Path,
+    seeds: Seeds,
+    audits: Iterable[AuditKind],
+    rules: Rules,
+    sandbox: Sandbox,
+    device: str | None,
+) -> Run:
+    """The same seed again with these audits, or two other seeds."""
+    info, competition = record.submission, rules.competition
+    task = info.task or ""
+    drawn = {"resplit": seeds.resplit, "disguise": seeds.disguise}
+    again = of == "again"
+    identity = Identity(
+        submission=info.sha256,
+        competition=competition.digest,
+        seed=record.environment.seed if again else seeds.others,
+        runs=1 if again else OTHER_SEEDS,
+        sandbox=sandbox,
+        device=device or record.environment.device,
+        haet_eval=__version__,
+        audits=tuple((kind, drawn[kind]) for kind in audits) if again else (),
+    )
+    job = Job(
+        identity=identity,
+        label=f"{record.record_id[:8]} {info.name}: {of}",
+        path=submission,
+        name=info.name or "",
+        team=info.team or "",
+        task=task,
+        competition=rules.name,
+        budgets=competition.budgets_for(task),
+        exclusive=exclusive(competition),
+    )
+    return Run(of, job)
+
+
+def make_all(
+    runs: Sequence[Run], settings: Settings, reporting: Reporting, open_site: OpenSite
+) -> tuple[Summary, Callable[[Run], Record | None]]:
+    """Make the runs that have no record yet. Gives what came of the batch, and where the records are.
+
+    Raises:
+        EnvironmentProblem: the executor or the folder of the records cannot be used.
+        KeyboardInterrupt: the user stopped it; what is over was kept.
+    """
+    store = Store(settings.results)
+    ledger = Ledger(store)
+    with ledger.locked():
+        plan = Plan(tuple(_item(run.job, ledger) for run in runs))
+        summary = Batch(plan, settings, ledger, reporting).run(lambda: open_site(plan))
+    records, now = Ledger(store), {label: outcome.record for label, outcome in summary.outcomes}
+
+    def record_of(run: Run) -> Record | None:
+        path = records.record_of(run.job.identity)
+        return read_record(path) if path else now.get(run.job.label)
+
+    return summary, record_of
+
+
+def _item(job: Job, ledger: Ledger) -> Item:
+    done = ledger.record_of(job.identity)
+    identity = job.identity
+    options = Options(
+        job.competition, job.task, identity.sandbox, identity.seed, identity.runs, identity.device
+    )
+    state = State.DONE if done else State.NEW
+    return Item(_Labelled(job.path, text=job.label), state, options, job.key, job, str(done or ""))
+
+
+@dataclass(frozen=True, slots=True)
+class _Labelled(Source):
+    """A submission of which a batch makes several evaluations, each shown by a name of its own."""
+
+    text: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.text
+
+
+def find_submissions(folder: Path, *, deep: bool, limits: ArchiveLimits) -> dict[str, Path]:
+    """The submissions in a folder by their digests: zips, and folders with a manifest.
+
+    `deep` looks into folders of folders as well. What is no sound submission is passed over.
+    """
+    zips = folder.rglob("*.zip") if deep else folder.glob("*.zip")
+    manifests = folder.rglob(MANIFEST_NAME) if deep else folder.glob(f"*/{MANIFEST_NAME}")
+    found: dict[str, Path] = {}
+    for path in sorted([*zips, *(manifest.parent for manifest in manifests)]):
+        try:
+            found.setdefault(load_submission(path, limits).sha256, path)
+        except (InvalidSubmission, UsageProblem):
+            continue
+    return found

@@ -1,0 +1,200 @@
+"""Goes down the provisional ranking until as many entries hold as there are awards."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from haet_eval.batch.events import Checked, Started
+from haet_eval.batch.run import Reporting, Settings, Summary
+from haet_eval.confirmation.checks import RECORD_CHECKS, RUN_CHECKS, Case, finding
+from haet_eval.confirmation.notebook import Notebook
+from haet_eval.confirmation.podium import Podium
+from haet_eval.confirmation.runs import OpenSite, Rules, Run, make_all, make_run
+from haet_eval.ranking import Entry
+from haet_eval.record import AuditKind, Record, Sandbox
+from haet_eval.reports.confirmation import Examined, Finding, Settled
+from haet_eval.store import read_record
+from haet_eval.verification.evidence import Sources
+from haet_eval.verification.replaying import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """With what the entries are checked.
+
+    Attributes:
+        paths: the file of each record, by its id.
+        submissions: the submissions that are here, by their digests.
+        batch: how the runs are made; their records go to its results.
+        device: where kernels run; None: as each record says.
+    """
+
+    rules: Rules
+    paths: Mapping[str, Path]
+    submissions: Mapping[str, Path]
+    sources: Sources
+    sandbox: Sandbox
+    device: str | None
+    notebook: Notebook
+    batch: Settings
+    reporting: Reporting
+    open_site: OpenSite
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a pool, and of the last batch of runs: with given-up runs the pool is not settled."""
+
+    settled: Settled
+    summary: Summary
+
+
+def settle(podium: Podium, setting: Setting) -> Outcome:
+    """Examine the first entries, and the next ones for those that fall, until the podium is full.
+
+    Raises:
+        HaetError: the checks cannot be made here.
+        KeyboardInterrupt: the user stopped it; the same call goes on.
+    """
+    places = {entry.record_id: place for place, entry in enumerate(podium.entries, start=1)}
+    examined: list[Examined] = []
+    summary = Summary()
+    while missing := podium.awards - sum(one.held for one in examined):
+        following = list(islice(_next(podium, examined), missing))
+        if not following or any(one.undecided for one in examined):
+            break
+        checker = _Checker(setting)
+        summary = checker.check(following)
+        examined += [checker.examined(entry, places[entry.record_id]) for entry in following]
+    in_order = sorted(examined, key=lambda one: one.position)
+    return Outcome(Settled(podium.pool, podium.awards, tuple(in_order)), summary)
+
+
+def _next(podium: Podium, examined: Sequence[Examined]) -> Iterator[Entry]:
+    """The entries to examine next, each submission once.
+
+    A submission that holds or has fallen is not examined again. One whose record is not sound has not fallen:
+    anybody may forge a record of another one's submission.
+    """
+    over = {one.entry.record_id for one in examined}
+    settled = {
+        one.entry.submission_sha256
+        for one in examined
+        if one.undecided or any(finding.name in RUN_CHECKS for finding in one.findings)
+    }
+    for entry in podium.entries:
+        if entry.record_id not in over and entry.submission_sha256 not in settled:
+            settled.add(entry.submission_sha256)
+            yield entry
+
+
+class _Checker:
+    """Makes every check of some entries that was not made before."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._notebook = setting.notebook
+        self._unfound: dict[str, str] = {}
+
+    def check(self, entries: Sequence[Entry]) -> Summary:
+        """Records first; then the runs of all entries whose records are sound, as one batch."""
+        sound = [entry for entry in entries if self._is_sound(entry)]
+        runs = {entry.record_id: self._runs(entry) for entry in sound}
+        summary, record_of = make_all(
+            [run for some in runs.values() for run in some],
+            self._setting.batch,
+            self._setting.reporting,
+            self._setting.open_site,
+        )
+        for entry in sound:
+            found: dict[str, Record | None] = {run.of: record_of(run) for run in runs[entry.record_id]}
+            self._conclude(entry, found)
+        return summary
+
+    def examined(self, entry: Entry, position: int) -> Examined:
+        """What is known of an entry now."""
+        found = self._notebook.found(entry.record_id)
+        names = [name for name in (*RECORD_CHECKS, *RUN_CHECKS) if name in found]
+        findings = [found[name] for name in names]
+        lacking = [name for name in (*RECORD_CHECKS, *RUN_CHECKS) if name not in found]
+        undecided = self._unfound.get(entry.record_id, "")
+        if lacking and not undecided and all(one.held for one in findings):
+            undecided = f"{', '.join(lacking)} failed on our side; start again"
+        return Examined(entry, position, tuple(findings), undecided)
+
+    def _is_sound(self, entry: Entry) -> bool:
+        """Whether all checks of the record itself hold; the first that does not is the last."""
+        setting, name = self._setting, entry.record_id
+        case = Case(setting.paths[name], setting.sources, Place(setting.sandbox, setting.device))
+        for check, look in RECORD_CHECKS.items():
+            found = self._notebook.found(name).get(check)
+            if found is None:
+                setting.reporting.tell(Started(_label(entry, check), 1))
+                found = finding(check, look(case))
+                self._add(entry, found)
+            if not found.held:
+                return False
+        if entry.submission_sha256 not in setting.submissions:
+            digest = entry.submission_sha256
+            self._unfound[name] = f"no submission has the digest {digest[:16]}…; --submissions DIR says where"
+            return False
+        return True
+
+    def _runs(self, entry: Entry) -> list[Run]:
+        """What the checks that were not made yet need."""
+        setting, name = self._setting, entry.record_id
+        left = [check for key, check in RUN_CHECKS.items() if key not in self._notebook.found(name)]
+        audits: list[AuditKind] = [
+            check.audit for check in RUN_CHECKS.values() if check.audit and not self._is_secret(check.audit)
+        ]
+        record = read_record(setting.paths[name])
+        return [
+            make_run(
+                of,
+                record,
+                setting.submissions[entry.submission_sha256],
+                self._notebook.seeds(name),
+                audits,
+                setting.rules,
+                setting.sandbox,
+                setting.device,
+            )
+            for of in dict.fromkeys(check.of for check in left)
+        ]
+
+    def _conclude(self, entry: Entry, found: Mapping[str, Record | None]) -> None:
+        setting, name = self._setting, entry.record_id
+        record = read_record(setting.paths[name])
+        task = setting.rules.competition.task(record.submission.task or "")
+        for key, check in RUN_CHECKS.items():
+            again = found.get(check.of)
+            if key in self._notebook.found(name):
+                continue
+            if check.audit and self._is_secret(check.audit):
+                self._add(
+                    entry, Finding(key, True, "not made: it would give away labels of the secret test set")
+                )
+            elif again is not None and not _lacks(again, check.audit):
+                self._add(entry, finding(key, check.conclude(record, again, task)))
+
+    def _is_secret(self, kind: AuditKind) -> bool:
+        return kind == "resplit" and self._setting.batch.test_data is not None
+
+    def _add(self, entry: Entry, found: Finding) -> None:
+        self._notebook.add(entry.record_id, found)
+        label = _label(entry, found.name)
+        self._setting.reporting.tell(Checked(label, found.held, found.detail))
+
+
+def _lacks(again: Record, audit: AuditKind | None) -> bool:
+    """Whether a run that predicted has no such audit: it failed on our side."""
+    return (
+        audit is not None
+        and again.evaluation is not None
+        and audit not in [found.kind for found in again.audits]
+    )
+
+
+def _label(entry: Entry, check: str) -> str:
+    return f"{entry.record_id[:8]} {entry.name}: {check}"

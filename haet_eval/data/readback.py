@@ -1,0 +1,62 @@
+"""How much of its training images a competition lets a submission read back.
+
+What is read back can be trained on in the submission's own process, where nothing is counted: 1,000 whole
+digits were enough for 94 %. So the budget is set against the images as a good compressor stores them.
+"""
+
+import zlib
+from typing import Final
+
+import numpy as np
+
+from haet_eval.competition import Competition, Task
+from haet_eval.data.arrays import Images
+from haet_eval.errors import UsageProblem
+
+MOST_PERCENT: Final = 1
+"""Of the compressed training images."""
+
+_SAMPLED_IMAGES: Final = 1000
+_LEVEL: Final = 6
+
+
+def compressed_bytes(images: Images) -> int:
+    """Size of the images as zlib stores them, in bytes; estimated from 1,000 evenly chosen ones of many.
+
+    Args:
+        images: uint8 [N, C, H, W].
+    """
+    count = len(images)
+    chosen = images
+    if count > _SAMPLED_IMAGES:
+        chosen = images[np.linspace(0, count - 1, _SAMPLED_IMAGES).astype(np.int64)]
+    return len(zlib.compress(chosen.tobytes(), _LEVEL)) * count // max(1, len(chosen))
+
+
+def most_readback_bytes(images: Images) -> int:
+    """The greatest `readback_bytes` that needs no reason."""
+    return compressed_bytes(images) * MOST_PERCENT // 100
+
+
+def check_readback(rules: Competition, task: Task, images: Images, *, official: bool) -> None:
+    """Make sure that the competition does not give its training images away.
+
+    Published data that are not the official ones, such as a small archive for a trial, are let pass:
+    the budget was set for others, and no record on them is awarded.
+
+    Raises:
+        UsageProblem: more than 1 % of the images may be read back, and the file does not say why.
+    """
+    budgets = task.budgets
+    own = task.data is not None or official
+    if rules.runner == "native" or budgets.readback_reason is not None or not own:
+        return
+    most = most_readback_bytes(images)
+    if budgets.readback_bytes > most:
+        raise UsageProblem(
+            f"competition {rules.name} lets {budgets.readback_bytes:,} bytes be read back, and "
+            f"{MOST_PERCENT} % of its training images are {most:,} bytes, compressed",
+            f"Set `readback_bytes` to {most:,} or less, or say in `readback_reason` why it is more. What is "
+            "read back can be trained on uncounted.",
+            code="competition-readback",
+        )

@@ -1,0 +1,137 @@
+"""Values that the check made up, and the lines where the submission's code decides by one.
+
+In an evaluation there are none. In a check that computes no more, a number that is read back is of one of
+these classes: arithmetic keeps the mark, and a comparison reports the line of the submission that made it.
+Numbers that reach Python by `float(tensor)`, `int(tensor)` and the like lose the mark, so for these the line
+itself is looked at: whether it is a test, or the arguments of `range`.
+"""
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any, ClassVar, Final
+
+_ARITHMETIC: Final = (
+    *(
+        f"__{side}{name}__"
+        for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
+        for side in ("", "r")
+    ),
+    *("__neg__", "__abs__", "__pos__", "__round__"),
+)
+_DECIDING: Final = ("__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__", "__bool__")
+_TESTS: Final = (ast.If, ast.While, ast.IfExp, ast.Assert)
+
+
+class Decisions:
+    """Reports each line of the submission's code that decides by a value that was made up, once.
+
+    Args:
+        tell: is given the line, as `submission.py:12`.
+    """
+
+    current: ClassVar["Decisions"]
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._folder = Path.cwd()
+        self._told: set[str] = set()
+
+    def decide(self) -> None:
+        """The code that is running decides by a value that was made up."""
+        for frame in _frames():
+            place = self._place(frame)
+            if place:
+                break
+        else:
+            place = "code outside the submission"
+        if place not in self._told:
+            self._told.add(place)
+            self._tell(place)
+
+    def read(self) -> None:
+        """The code that is running has read such a value: it decides by it if the line is a test."""
+        for frame in _frames():
+            if self._place(frame):
+                if frame.f_lineno in _deciding_lines(frame.f_code.co_filename):
+                    self.decide()
+                return
+
+    def _place(self, frame: FrameType) -> str:
+        path = Path(frame.f_code.co_filename)
+        return f"{path.relative_to(self._folder)}:{frame.f_lineno}" if self._is_own(path) else ""
+
+    def _is_own(self, path: Path) -> bool:
+        return path.is_relative_to(self._folder)
+
+
+def marked(value: Any) -> Any:
+    """A number with the mark; lists of them element by element; everything else as it is."""
+    if isinstance(value, list):
+        return [marked(item) for item in value]
+    mark = _MARKED.get(type(value))
+    return value if mark is None else mark(value)
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+@cache
+def _deciding_lines(path: str) -> frozenset[int]:
+    """The lines of a file's tests, and of the arguments of `range`."""
+    try:
+        tree = ast.parse(Path(path).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return frozenset()
+    return frozenset(
+        line
+        for node in ast.walk(tree)
+        for part in _deciding_parts(node)
+        for line in range(part.lineno, (part.end_lineno or part.lineno) + 1)
+    )
+
+
+def _deciding_parts(node: ast.AST) -> Iterator[ast.expr]:
+    if isinstance(node, _TESTS):
+        yield node.test
+    elif isinstance(node, ast.comprehension):
+        yield from node.ifs
+    elif isinstance(node, ast.Compare):
+        yield node
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+        yield from node.args
+
+
+def _calculating(plain: type, name: str) -> Callable[..., Any]:
+    calculate = getattr(plain, name)
+    return lambda self, *others: marked(calculate(self, *others))
+
+
+def _deciding(plain: type, name: str) -> Callable[..., Any]:
+    compare = getattr(plain, name)
+
+    def decide(self: Any, *others: Any) -> Any:
+        result = compare(self, *others)
+        if result is not NotImplemented:
+            Decisions.current.decide()
+        return result
+
+    return decide
+
+
+def _class(name: str, plain: type) -> type:
+    known = [name for name in _ARITHMETIC if hasattr(plain, name)]
+    members: dict[str, Any] = {name: _calculating(plain, name) for name in known}
+    members |= {name: _deciding(plain, name) for name in _DECIDING}
+    members["__hash__"] = plain.__hash__
+    return type(name, (plain,), members)
+
+
+_MARKED: Final = {plain: _class(f"MadeUp{plain.__name__.title()}", plain) for plain in (float, int)}

@@ -1,0 +1,82 @@
+"""Which packages a worker sees: those of the sandbox image, whatever else is installed where it runs.
+
+PyTorch and others choose their paths by what can be imported (`torch.einsum` its order by opt_einsum), and
+a submission that works with a package of this machine would fail in the sandbox.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any, Final
+
+IMAGE_MODULES: Final = frozenset(
+    {
+        "PIL",
+        "annotated_types",
+        "filelock",
+        "fsspec",
+        "haet_eval",
+        "jinja2",
+        "markupsafe",
+        "mpmath",
+        "networkx",
+        "numpy",
+        "pydantic",
+        "pydantic_core",
+        "safetensors",
+        "sympy",
+        "torch",
+        "torchvision",
+        "typing_extensions",
+        "typing_inspection",
+        # PyTorch's own
+        "_distutils_hack",
+        "cuda",
+        "functorch",
+        "isympy",
+        "nvidia",
+        "pkg_resources",
+        "setuptools",
+        "torchgen",
+        "triton",
+    }
+)
+"""Top-level modules of what `sandbox/constraints.txt` lists and of what PyTorch pins itself."""
+
+
+def hide_other_packages() -> None:
+    """Let no other package of this environment be imported, for the rest of this process.
+
+    What is on the import path later, as the submission's own modules are, can be imported.
+    """
+    sys.meta_path[:] = [_OnlyTheImages(list(sys.meta_path), list(sys.path))]
+
+
+class _OnlyTheImages(MetaPathFinder):
+    """Stands for all finders. Modules that the image does not have are not found in the environment.
+
+    A finder beside the others could only raise an error, and many ask `importlib.util.find_spec` first.
+    """
+
+    def __init__(self, finders: Sequence[Any], environment: Sequence[str]) -> None:
+        self._finders = finders
+        self._environment = frozenset(environment)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        known = name in IMAGE_MODULES or name in sys.stdlib_module_names
+        if path is None and not known and not name.startswith("_sysconfigdata"):
+            elsewhere = [folder for folder in sys.path if folder not in self._environment]
+            return PathFinder.find_spec(name, elsewhere, target)
+        specs = (finder.find_spec(name, path, target) for finder in self._finders)
+        return next((spec for spec in specs if spec is not None), None)
+
+    def find_distributions(self, *args: Any, **kwargs: Any) -> Any:
+        """For importlib.metadata."""
+        return PathFinder.find_distributions(*args, **kwargs)
+
+    def invalidate_caches(self) -> None:
+        PathFinder.invalidate_caches()

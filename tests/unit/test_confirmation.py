@@ -1,0 +1,164 @@
+"""What follows from the runs of a confirmation, who is examined next, and what document and page show."""
+
+from dataclasses import replace
+from datetime import timedelta
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from haet_eval.competition import Task, load_competition
+from haet_eval.confirmation.checks import audit, other_seeds, rerun
+from haet_eval.confirmation.notebook import Notebook
+from haet_eval.confirmation.podium import podiums
+from haet_eval.confirmation.settle import _next
+from haet_eval.errors import Verdict
+from haet_eval.evaluation.audit import conclude, draw, with_audit
+from haet_eval.evaluation.repetition import as_run, merge
+from haet_eval.ranking import summarize
+from haet_eval.record import Record
+from haet_eval.reports.confirmation import (
+    Examined,
+    Finding,
+    Settled,
+    confirmation_document,
+    confirmation_html,
+)
+from tests.fixtures.records import make_record, make_training
+from tests.unit.test_audit import DATA
+
+RULES = load_competition("haet2021")
+TASK = RULES.tasks["cifar10"]
+
+
+def several(*correct: int, operations: int = 10**17, task: Task = TASK) -> Record:
+    """A record of runs with so many right predictions of 10,000."""
+    records = [
+        make_record(seed=seed, correct=right, training=make_training(operations))
+        for seed, right in enumerate(correct)
+    ]
+    return merge(records, RULES.runs, task.threshold)
+
+
+@pytest.mark.parametrize(
+    ("correct", "operations", "held"),
+    [
+        ((9412, 9420), 10**17, True),
+        ((9290, 9285), 10**17, True),  # below 93 %, as chance may have it
+        ((9312, 9100), 10**17, False),  # together below it: p < 0.001
+        ((9412, 9420), 2 * 10**17, False),
+    ],
+)
+def test_other_seeds_hold_if_they_are_as_good_and_as_cheap(
+    correct: tuple[int, ...], operations: int, held: bool
+) -> None:
+    record = make_record(correct=9330)
+    assert other_seeds(record, several(*correct, operations=operations), TASK)[0] is held
+
+
+def test_other_seeds_do_not_hold_if_a_run_fails() -> None:
+    failed = make_record(verdict=Verdict.LIMIT_TIME, reason="It took too long.")
+    again = merge([make_record(), failed], RULES.runs, TASK.threshold)
+    assert other_seeds(make_record(), again, TASK) == (False, "limit:time: It took too long.")
+
+
+def test_a_rerun_holds_if_it_costs_the_same_and_is_as_good() -> None:
+    record = make_record(correct=9412)
+    assert rerun(record, make_record(correct=9405), TASK)[0]
+    assert not rerun(record, make_record(correct=9100), TASK)[0]
+    held, detail = rerun(record, make_record(training=make_training(10**17 + 1)), TASK)
+    assert not held
+    assert "complexity" in detail
+
+
+def test_operations_that_differ_in_disguise_are_reported_alone() -> None:
+    record = make_record()
+    drawn = draw("disguise", DATA, 1)
+    found = conclude(as_run(record), as_run(record), drawn, 1, None)
+    for flags, held in ((("operations",), True), (("cost", "operations"), False), (("drop",), False)):
+        again = with_audit(record, found.model_copy(update={"flags": flags}))
+        outcome = audit("disguise", reported=("operations",))(record, again, TASK)
+        assert outcome[0] is held
+        assert outcome[1].startswith(f"FLAGGED: {', '.join(flags)}")
+
+
+def test_a_forged_record_does_not_keep_the_true_one_from_being_examined() -> None:
+    true, other = make_record(), make_record(name="other", training=make_training(2 * 10**17))
+    forged = make_record(training=make_training(10**10))
+    forged = forged.model_copy(update={"created_at": true.created_at - timedelta(days=1)})
+    (podium,) = podiums(map(summarize, [true, other, forged]), RULES, "docker")
+    first, second, third = podium.entries
+    assert [entry.record_id for entry in podium.entries] == [
+        forged.record_id,
+        true.record_id,
+        other.record_id,
+    ]
+    assert list(_next(podium, [])) == [first, third]
+    unsound = Examined(first, 1, (Finding("verify", False, ""),))
+    assert list(_next(podium, [unsound])) == [second, third]
+    fell = Examined(first, 1, (Finding("verify", True, ""), Finding("audit disguise", False, "")))
+    assert list(_next(podium, [fell])) == [third]
+
+
+def test_findings_of_other_circumstances_are_not_used(tmp_path: Path) -> None:
+    book = Notebook(tmp_path, "process", None)
+    seeds = book.seeds("a" * 16)
+    book.add("a" * 16, Finding("verify", True, "as it should be"))
+    again = Notebook(tmp_path, "process", None)
+    assert (again.seeds("a" * 16), again.found("a" * 16)) == (seeds, book.found("a" * 16))
+    assert Notebook(tmp_path, "docker", None).found("a" * 16) == {}
+
+
+def settled() -> Settled:
+    """Two entries, the first of which fell; their names are hostile."""
+    records = [make_record(name="<script>alert(1)</script>"), make_record(name="second")]
+    (podium,) = podiums(map(summarize, records), RULES, "docker")
+    findings = (
+        (Finding("verify", True, "21 lines hold"), Finding("audit disguise", False, "FLAGGED: drop")),
+        (Finding("verify", True, "21 lines hold"),),
+    )
+    examined = tuple(
+        Examined(replace(entry), place, found)
+        for place, (entry, found) in enumerate(zip(podium.entries, findings, strict=True), start=1)
+    )
+    return Settled(podium.pool, 1, examined)
+
+
+def test_the_document_names_the_confirmed_records_in_their_order() -> None:
+    one = settled()
+    document = confirmation_document("haet2021", [one])
+    assert document["confirmed"] == [one.examined[1].entry.record_id]
+    assert document["full"] is True
+    assert [entry["held"] for entry in document["entries"]] == [False, True]
+    assert document["entries"][0]["checks"][1] == {
+        "name": "audit disguise",
+        "held": False,
+        "detail": "FLAGGED: drop",
+    }
+
+
+def test_an_entry_that_is_undecided_does_not_hold() -> None:
+    one = settled()
+    undecided = replace(one, examined=(replace(one.examined[1], undecided="replay failed on our side"),))
+    assert not undecided.full
+    assert confirmation_document("haet2021", [undecided])["confirmed"] == []
+    assert "replay failed on our side" in confirmation_html("Confirmation", [undecided])
+
+
+def test_the_page_runs_no_script_and_shows_each_check() -> None:
+    page = confirmation_html("Confirmation", [settled()])
+    assert "default-src 'none'; script-src 'none'" in unescape(page)
+    assert "<script" not in page
+    assert "1 of 1 awards are confirmed" in page
+    assert page.count("<details") == 2
+    assert "FLAGGED: drop" in page
+
+
+def test_no_records_confirm_nothing() -> None:
+    assert podiums([], RULES, "docker") == []
+    assert confirmation_document("haet2021", []) == {
+        "competition": "haet2021",
+        "full": False,
+        "confirmed": [],
+        "entries": [],
+    }
