@@ -45,6 +45,7 @@ def run_counted(work: Work, runtime: Runtime) -> Ran:
     with open_pair(runtime, work.assignment.budgets, header, work.heard.log) as pair:
         pair.relay.use(_looking(pair.watch, work, lambda: _operations(pair)), work.heard.report)
         trained = train_counted(pair, work)
+        _show(pair.watch, work, pair.meter.operations)
         predicted = None if trained.failure else predict_counted(pair, work)
         pair.trace.close()
         trace = work.store.put_artifact(pair.trace_path, "trace") if trained.training else None
@@ -65,6 +66,7 @@ def _run_native(work: Work, runtime: Runtime, metering: Metering) -> Ran:
             nodes.first.connection.idle = _looking(nodes.watch, work, lambda: None)
             nodes.first.report = work.heard.report
             trained = train_native(nodes, work, energy)
+            _show(nodes.watch, work, None)
             predicted = None if trained.failure else predict_native(nodes, work, energy)
         if energy:
             phase = PHASE_OF_RANKING.get(rules.ranking, "train")
@@ -90,6 +92,11 @@ def _looking(watch: Watch, work: Work, count: Callable[[], int | None]) -> Calla
         watch.look()
         operations = count()
         if watch.submission_started:
-            work.heard.tick(Tick(watch.stage, watch.elapsed_seconds, watch.budget_seconds, operations))
+            _show(watch, work, operations)
 
     return look
+
+
+def _show(watch: Watch, work: Work, operations: int | None) -> None:
+    """Report how far the stage is. Also called at its end, since a short stage is over before the first look."""
+    work.heard.tick(Tick(watch.stage, watch.elapsed_seconds, watch.budget_seconds, operations))
