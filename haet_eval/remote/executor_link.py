@@ -14,6 +14,7 @@ from haet_eval.remote.inventory import INVENTORY_BYTES, totals
 from haet_eval.remote.messages import (
     Argmax,
     Drop,
+    Fit,
     Load,
     MemoryTold,
     ModelTensor,
@@ -85,6 +86,10 @@ class ExecutorLink:
         """Send it records, and then a question; returns its answer."""
         self.pass_on(forward + question.record)
         return self.answer()
+
+    def fit(self, fit: Fit) -> None:
+        """Tell it what sizes the new tensors of its next answer are to have."""
+        self._command(fit.encode())
 
     def answer(self) -> tuple[Status, bytes]:
         """Its answer to a question or a command."""

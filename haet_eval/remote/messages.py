@@ -140,6 +140,14 @@ class Load(Message):
     shape: tuple[int, ...]
 
 
+class Noise(Message):
+    """Noise for a perturbed replay: each floating-point result is multiplied by 1 + scale · u, |u| ≤ 1."""
+
+    scale: float = Field(gt=0, lt=1)
+    seed: int = Field(ge=0)
+    products_only: bool = False
+
+
 class Start(Message):
     """To the executor: how to run. `trace_version`: of the trace that is replayed, if one is."""
 
@@ -147,6 +155,7 @@ class Start(Message):
     device: str
     threads: int
     trace_version: int = TRACE_VERSION
+    noise: Noise | None = None
 
 
 class Seal(Message):
@@ -167,6 +176,16 @@ class Argmax(Message):
 
     kind: Literal["argmax"] = "argmax"
     handle: int
+
+
+class Fit(Message):
+    """To the executor, under noise: cut or repeat the new tensors of the next answer to these sizes.
+
+    `layouts` has shape and strides of each, in the order of the outputs.
+    """
+
+    kind: Literal["fit"] = "fit"
+    layouts: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 
 
 class Drop(Message):
@@ -203,7 +222,7 @@ class WeightsFollow(Message):
 
 
 FromSubmission: TypeAlias = Ready | Report | Decided | Returned | Failed | Predicted
-ToExecutor: TypeAlias = Start | Load | Seal | TakeInventory | TellMemory | Argmax | Drop
+ToExecutor: TypeAlias = Start | Load | Seal | TakeInventory | TellMemory | Argmax | Fit | Drop
 _FROM_SUBMISSION: TypeAdapter[FromSubmission] = TypeAdapter(
     Annotated[FromSubmission, Field(discriminator="kind")]
 )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from haet_eval.errors import SubmissionFailure
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLink, ExecutorLost, Sealed, reason_text
-from haet_eval.remote.messages import ModelTensor
+from haet_eval.remote.messages import Fit, ModelTensor
 from haet_eval.remote.meter import Question
 from haet_eval.remote.recount import recount
 from haet_eval.remote.trace import trace_version
@@ -49,6 +49,8 @@ def replay(
     link: ExecutorLink,
     arrays: Sequence[npt.NDArray[Any]],
     test_images: npt.NDArray[np.uint8],
+    *,
+    noisy: bool = False,
 ) -> Replay:
     """Run a trace in an executor that was told to start, and compare all that it answers.
 
@@ -60,6 +62,8 @@ def replay(
         link: to the executor.
         arrays: the training data, uint8 [N, C, H, W] and int64 [N].
         test_images: uint8 [M, C, H, W].
+        noisy: the executor was told to put noise on its results. Numbers and sizes that follow from values
+            are then those of the trace, whatever comes out.
 
     Raises:
         BrokenTrace: see `recount`.
@@ -68,7 +72,8 @@ def replay(
     """
     for array in arrays:
         link.load(array)
-    performer = _Performer(link, test_images, legacy=trace_version(path) < wire.TRACE_VERSION)
+    kind = _NoisyPerformer if noisy else _Performer
+    performer = kind(link, test_images, legacy=trace_version(path) < wire.TRACE_VERSION)
     recount(path, performer)
     return Replay(performer.answers, performer.model, np.array(performer.labels, np.int64))
 
@@ -140,6 +145,22 @@ class _Performer:
         self.answers += 1
         with _at(entry, _name(question)):
             return self._link.ask(b"", question)
+
+
+class _NoisyPerformer(_Performer):
+    """Keeps to the trace if the executor's values, and what follows from them, are others."""
+
+    def answered(self, entry: int, question: Question, outcome: bytes | None) -> None:
+        if outcome is None or question.template is None or not question.template.dynamic:
+            super().answered(entry, question, outcome)
+            return
+        told = wire.decode_outcome(outcome, len(question.inputs))
+        new = (value.meta for value in wire.flatten(told.outputs) if isinstance(value, Fresh))
+        with _at(entry, _name(question)):
+            self._link.fit(Fit(layouts=tuple((meta.shape, meta.stride) for meta in new)))
+        status, answer = self._ask(entry, question)
+        if status is not Status.OK:
+            raise Departure(entry, f"{_name(question)} failed: {reason_text(answer)}")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.compose import cpu_name
 from haet_eval.evaluation.pair import open_executor
 from haet_eval.record import Environment, Record, Sandbox
-from haet_eval.remote.messages import Start
+from haet_eval.remote.messages import Noise, Start
 from haet_eval.remote.replay import Departure, Replay, replay
 from haet_eval.remote.trace import BrokenTrace, trace_version
 from haet_eval.runtimes.choice import choose_runtime
@@ -46,7 +46,7 @@ def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[C
         return
     task = evidence.task(record)
     try:
-        found, other = _perform(
+        found, other = perform(
             record.environment,
             place,
             task.budgets if task else Budgets(),
@@ -61,23 +61,37 @@ def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[C
         yield from _compare(record, found, data.test_labels, other, evidence.files)
 
 
-def _perform(
+def perform(
     environment: Environment,
     place: Place,
     budgets: Budgets,
     trace: Path,
     data: Dataset,
+    noise: Noise | None = None,
 ) -> tuple[Replay | Departure, list[str]]:
+    """Replay a trace in an executor of its own; also what is unlike the record's machine here.
+
+    Raises:
+        BrokenTrace: the file is no trace of a run.
+        EnvironmentProblem: the replay cannot be made here.
+    """
     device = place.device or environment.device
     threads = environment.threads or 1
     patient = budgets.model_copy(update={"wall_seconds": _PATIENCE * budgets.wall_seconds})
     runtime = choose_runtime(place.sandbox, device)
     image = runtime.describe().get("image_digest")
     with open_executor(runtime, patient, threads) as link:
-        facts = link.start(Start(device=device, threads=threads, trace_version=trace_version(trace)))
+        start = Start(device=device, threads=threads, trace_version=trace_version(trace), noise=noise)
+        facts = link.start(start)
         other = _here(device, threads, facts, image).unlike(machine_of(environment))
         try:
-            return replay(trace, link, [data.train_images, data.train_labels], data.test_images), other
+            return replay(
+                trace,
+                link,
+                [data.train_images, data.train_labels],
+                data.test_images,
+                noisy=noise is not None,
+            ), other
         except Departure as departure:
             return departure, other
 

@@ -18,6 +18,7 @@ from haet_eval.remote.executor.failure import Failure, explained, late, mismatch
 from haet_eval.remote.executor.kernel import Run, compile_kernel, overload
 from haet_eval.remote.executor.labels import labels_of
 from haet_eval.remote.executor.model import export_weights, keep_model
+from haet_eval.remote.executor.noise import Perturbation, fitted
 from haet_eval.remote.executor.outcome import (
     Mismatch,
     Place,
@@ -34,6 +35,7 @@ from haet_eval.remote.inventory import inventory
 from haet_eval.remote.messages import (
     Argmax,
     Drop,
+    Fit,
     Load,
     MemoryTold,
     Seal,
@@ -86,6 +88,8 @@ class Executor:
         self._device = torch.device("cpu")
         self._legacy = False
         self._failure: Failure | None = None
+        self._noise: Perturbation | None = None
+        self._fit: Fit | None = None
 
     def serve(self) -> None:
         """Work until the other side is gone."""
@@ -136,6 +140,8 @@ class Executor:
                 self._answer(MemoryTold(peak_memory_bytes=self._peak_memory_bytes()).encode())
             case Argmax() as argmax:
                 self._argmax(argmax.handle)
+            case Fit() as fit:
+                self._fit = fit
             case Drop() as drop:
                 for number in drop.handles:
                     self._tensors.pop(number, None)
@@ -148,6 +154,8 @@ class Executor:
         make_reproducible()
         self._device = torch.device(start.device)
         self._legacy = start.trace_version < wire.TRACE_VERSION
+        if start.noise:
+            self._noise = Perturbation(start.noise, self._device)
         self._answer(self._description())
 
     def _description(self) -> bytes:
@@ -200,6 +208,8 @@ class Executor:
         self._send_weights(weights[0])
 
     def _keep(self, seal: Seal) -> bytes:
+        if self._noise:
+            self._noise.active = False  # the prediction is that of the model as it was trained
         self._tensors = keep_model(self._tensors, seal.tensors)
         return export_weights(self._tensors, seal.tensors)
 
@@ -348,7 +358,8 @@ class Executor:
         _, length = wire.COUNTED.unpack_from(record)
         start = wire.COUNTED.size
         definition = wire.decode_definition(record[start : start + length])
-        template = Template(definition, compile_kernel(definition, self._device, self._generator))
+        run = compile_kernel(definition, self._device, self._generator)
+        template = Template(definition, self._noise.around(definition, run) if self._noise else run)
         padded = bytes(wire.COUNTED.size) + record[start + length :]
         outcome = self._first(template, template.unpack(padded), settled=True)
         self._templates.append(template)
@@ -369,6 +380,7 @@ class Executor:
             raise self._explain(template, inputs, floats, before, error) from None
         try:
             result = result if self._legacy else tidied(result, inputs)
+            result, self._fit = fitted(result, inputs, self._fit), None
             returned = returned_values(template.operator, result)
             written = written_positions(template.definition, template.operator)
             found = describe(template.operator, returned, inputs, before, written)

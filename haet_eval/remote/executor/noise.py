@@ -1,0 +1,154 @@
+"""Noise on the results of arithmetic, for a perturbed replay: numbers packed into one do not survive it.
+
+Docs: docs/decisions/0113-the-perturbed-replay.md.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import torch
+
+from haet_eval.counting.prices import movement, random
+from haet_eval.counting.prices.table import family
+from haet_eval.remote.executor.kernel import Run, overload
+from haet_eval.remote.executor.outcome import flat, new_tensors, storage_of, written_positions
+from haet_eval.remote.messages import Fit, Noise
+from haet_eval.remote.template import written_inputs
+from haet_eval.remote.wire import Definition
+
+PRODUCTS: Final = frozenset({"matmul", "convolution", "attention", "distance", "rnn"})
+"""Families of operators that are sums of products."""
+
+_NOT_ARITHMETIC: Final = frozenset(
+    {*movement.VIEWS, *movement.COPIES, *movement.ARRANGEMENTS, *movement.FACTORIES, *movement.BOOKKEEPING}
+) | frozenset(random.DRAWS)
+_EXACT: Final = frozenset({"ceil", "floor", "round", "sgn", "sign", "trunc"})
+"""Whole numbers come out, which are often indices. Noise went into what they round."""
+_PARTS: Final = frozenset({"as_strided", "_conj", "_neg_view", "set_"})
+"""Views that have a price."""
+_BOUNDED: Final = frozenset(
+    {"_safe_softmax", "_softmax", "cos", "hardsigmoid", "hardtanh", "sigmoid", "sin", "tanh"}
+)
+"""Functions within [-1, 1]: kernels that take probabilities refuse what lies outside."""
+_LISTS: Final = frozenset({"_foreach_clone", "_foreach_copy", "_foreach_zero"}) | frozenset(
+    f"_foreach_{name}" for name in _EXACT
+)
+_WRITES: Final = frozenset(
+    {"index_copy", "index_fill", "index_put", "masked_fill", "masked_scatter", "put", "scatter"}
+)
+"""Values are put somewhere, and the rest stays: noise on all of it would grow with each write."""
+_COUNTERS: Final = frozenset({"found_inf", "growth_tracker", "state_steps"})
+
+
+class Perturbation:
+    """Multiplies every floating-point result of arithmetic by 1 + ε·u, u uniform in [-1, 1], mean 0.
+
+    It has a generator of its own, so the draws of the training stay what they were.
+    """
+
+    def __init__(self, noise: Noise, device: torch.device) -> None:
+        self._noise = noise
+        self._generator = torch.Generator(device=device).manual_seed(noise.seed)
+        self.active = True
+
+    def around(self, definition: Definition, run: Run) -> Run:
+        """The kernel with noise on what it computes; the kernel itself if it computes no floats."""
+        if not self._reaches(definition):
+            return run
+        base = _base(definition.operator)
+        written = _written(definition)
+
+        def noisy(tensors: Sequence[torch.Tensor], floats: Sequence[float]) -> Any:
+            result = run(tensors, floats)
+            if self.active and not _is_counter(base, tensors):
+                for tensor in _results(result, tensors, written):
+                    self._disturb(tensor, bounded=base in _BOUNDED)
+            return result
+
+        return noisy
+
+    def _reaches(self, definition: Definition) -> bool:
+        operator, base = definition.operator, _base(definition.operator)
+        if self._noise.products_only:
+            return family(operator) in PRODUCTS or base == "_foreach_mm"
+        if operator in _NOT_ARITHMETIC or base in _EXACT | _PARTS | _LISTS:
+            return False
+        return base not in _WRITES or _accumulates(definition)
+
+    def _disturb(self, tensor: torch.Tensor, *, bounded: bool) -> None:
+        """In place, so that layout and memory stay what the template expects."""
+        real = torch.view_as_real(tensor) if tensor.is_complex() and not tensor.is_conj() else tensor
+        if not real.is_floating_point() or _overlaps(real):
+            return
+        dtype = torch.float64 if real.dtype is torch.float64 else torch.float32
+        factor = torch.rand(real.shape, generator=self._generator, dtype=dtype, device=real.device)
+        factor.mul_(2).sub_(1).mul_(self._noise.scale)
+        real.add_((real * factor).to(real.dtype))
+        if bounded:
+            real.clamp_(-1, 1)
+
+
+def _accumulates(definition: Definition) -> bool:
+    """Whether it adds to what is there, or multiplies it."""
+    return definition.arguments.get("accumulate") is True or "reduce" in definition.arguments
+
+
+def _base(operator: str) -> str:
+    return operator.split(".")[1].removesuffix("_")
+
+
+def _written(definition: Definition) -> tuple[int, ...]:
+    """Positions of the inputs that it computes and writes, but for counters."""
+    operator = overload(definition.operator)
+    names = (a.name for a in operator._schema.arguments if a.alias_info is not None and a.alias_info.is_write)
+    counters = written_inputs(definition, frozenset(names) & _COUNTERS)
+    return tuple(place for place in written_positions(definition, operator) if place not in counters)
+
+
+def _is_counter(base: str, tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether single numbers are added to, as optimizers count their steps."""
+    return base in ("add", "_foreach_add") and not any(tensor.dim() for tensor in tensors)
+
+
+def _results(result: Any, inputs: Sequence[torch.Tensor], written: Sequence[int]) -> Iterator[torch.Tensor]:
+    """New outputs, and inputs that were written; each memory once."""
+    seen = {storage_of(tensor) for tensor in inputs}
+    for tensor in new_tensors(list(flat(result)), inputs):
+        if storage_of(tensor) not in seen:
+            yield tensor
+    yield from {id(inputs[place]): inputs[place] for place in written}.values()
+
+
+def _overlaps(tensor: torch.Tensor) -> bool:
+    """Whether elements share memory, so that PyTorch refuses to write them."""
+    return any(not stride and size > 1 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+
+
+def fitted(result: Any, inputs: Sequence[torch.Tensor], fit: Fit | None) -> Any:
+    """The new tensors of a call whose sizes follow from noisy values, with the sizes that the trace has.
+
+    What is too long is cut, what is too short is repeated from its beginning; zeros if there is nothing.
+    """
+    if fit is None:
+        return result
+    layouts = iter(fit.layouts)
+    new = {id(tensor) for tensor in new_tensors(result, inputs)}
+
+    def settle(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return type(value)(settle(item) for item in value)
+        return _fitted(value, *next(layouts)) if id(value) in new else value
+
+    return settle(result)
+
+
+def _fitted(tensor: torch.Tensor, shape: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
+    if tuple(tensor.shape) == shape and tuple(tensor.stride()) == stride:
+        return tensor
+    found = torch.zeros(shape, dtype=tensor.dtype, device=tensor.device)
+    if tensor.numel():
+        found = tensor
+        for axis, size in enumerate(shape):
+            places = torch.arange(size, device=tensor.device) % tensor.shape[axis]
+            found = found.index_select(axis, places)
+    return torch.empty_strided(shape, stride, dtype=tensor.dtype, device=tensor.device).copy_(found)

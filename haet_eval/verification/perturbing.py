@@ -1,0 +1,95 @@
+"""The perturbed replay: whether a training still works if each result has noise, as rounding to 8 bits would.
+
+Honest training does. Numbers that were packed into one float do not survive: the low one drowns in the noise.
+Thresholds and figures: docs/decisions/0113-the-perturbed-replay.md.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from haet_eval.competition import Budgets
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.record import Record
+from haet_eval.remote.messages import Noise
+from haet_eval.remote.replay import Departure
+from haet_eval.remote.trace import BrokenTrace
+from haet_eval.scoring import score
+from haet_eval.verification.check import Check, differs, holds, unchecked
+from haet_eval.verification.evidence import Evidence
+from haet_eval.verification.replaying import Place, perform
+
+SCALE: Final = 2.0**-7
+"""Noise of u · 2⁻⁷, u uniform in [-1, 1]; the decision has the figures for other scales."""
+
+MOST_LOST: Final = 0.05
+"""Share of the accuracy above chance that an honest training may lose."""
+
+SUBJECT: Final = "perturbed replay"
+NOISE: Final = Noise(scale=SCALE, seed=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Perturbed:
+    """A perturbed replay.
+
+    `accuracy` is that of the record, `noisy_accuracy` that of the same trace under noise, both as fractions
+    by the competition's metric. `noisy_accuracy` is None if the replay did not reach its end. `held` says
+    that it did and that at most MOST_LOST of the accuracy above chance was lost. `detail` is one sentence,
+    which may hold untrusted text.
+    """
+
+    accuracy: float
+    noisy_accuracy: float | None
+    held: bool
+    detail: str
+
+
+class NotReplayable(Exception):
+    """There is nothing to replay: the text says what is missing."""
+
+
+def perturbed_replay(record: Record, evidence: Evidence, place: Place, noise: Noise = NOISE) -> Perturbed:
+    """Replay a record's training under noise, its prediction without, and compare the accuracies.
+
+    Raises:
+        NotReplayable: no trace, no data or no predictions.
+        BrokenTrace: the file is no trace of a run.
+        EnvironmentProblem: the replay cannot be made here.
+    """
+    trace, data = evidence.files.get("trace"), evidence.dataset
+    if record.trace is None or record.evaluation is None:
+        raise NotReplayable("the record has no trace with predictions")
+    if trace is None or data is None:
+        raise NotReplayable("needs the trace and the data set")
+    task = evidence.task(record)
+    budgets = task.budgets if task else Budgets()
+    accuracy, metric = record.evaluation.accuracy, record.evaluation.metric
+    found, _ = perform(record.environment, place, budgets, trace, data, noise)
+    if isinstance(found, Departure):
+        return Perturbed(accuracy, None, False, f"with noise the replay ended early: {found}")
+    noisy = score(found.labels, data.test_labels, metric).accuracy
+    return Perturbed(accuracy, noisy, *_judged(accuracy, noisy, 1 / data.num_classes))
+
+
+def check_perturbed(record: Record, evidence: Evidence, place: Place) -> Iterator[Check]:
+    """The perturbed replay as a line of a verification."""
+    try:
+        found = perturbed_replay(record, evidence, place)
+    except NotReplayable as reason:
+        yield unchecked(SUBJECT, str(reason))
+    except EnvironmentProblem as problem:
+        yield unchecked(SUBJECT, f"{problem.message}; {problem.hint}".rstrip("; "))
+    except BrokenTrace as fault:
+        yield differs(SUBJECT, str(fault))
+    else:
+        yield (holds if found.held else differs)(SUBJECT, found.detail)
+
+
+def _judged(accuracy: float, noisy: float, chance: float) -> tuple[bool, str]:
+    """Whether the loss is an honest one, and the figures in words."""
+    lost = (accuracy - noisy) / (accuracy - chance) if accuracy > chance else 0.0
+    figures = (
+        f"accuracy {accuracy:.2%}, with noise {noisy:.2%}: {max(lost, 0.0):.1%} of what is above chance lost"
+    )
+    return lost <= MOST_LOST, f"{figures} ({MOST_LOST:.0%} may be)"
