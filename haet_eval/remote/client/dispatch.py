@@ -40,6 +40,7 @@ from haet_eval.remote.wire import ANY_FLOAT, Code
 _aten: Final = torch.ops.aten
 _NUMBER: Final = _aten._local_scalar_dense.default
 _DETACH: Final = _aten.detach.default
+_DETACH_IN_PLACE: Final = _aten.detach_.default
 _LIFT: Final = _aten.lift_fresh.default
 _SELECT: Final = _aten.select.int
 _SLICE: Final = _aten.slice.Tensor
@@ -78,6 +79,8 @@ class Dispatcher:
                 return self._cut(func, *args, **kwargs)
             if func is _DETACH and type(args[0]) is RemoteTensor:
                 return self._detach(args[0])
+            if func is _DETACH_IN_PLACE:
+                return args[0]  # below autograd there is nothing to detach from
             if func is _NUMBER:
                 return self.fetch(args[0]).item()
             if func is _LIFT:
