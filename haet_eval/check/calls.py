@@ -17,14 +17,9 @@ _ONE_PROCESS: Final = (
 _NO_NETWORK: Final = "the sandbox has no network: everything must be in the submission, as text."
 _NO_WEIGHTS: Final = "the sandbox has no network, and a submission holds text only: train from scratch."
 _NO_DATA: Final = "the sandbox has no data files: take the images from task.images and task.labels."
-_NO_CUDA: Final = "the submission's process has no GPU, the executor may: leave it out, or use task.device."
+_NO_CUDA: Final = "the submission's process has no GPU, the executor may: leave the call out."
 _NO_EXTENSION: Final = "the data is in the executor: write the computation with torch's operators."
 _NO_COMMAND_LINE: Final = "there is no command line in the sandbox: write settings into the code."
-_NO_AUTOCAST: Final = (
-    "does nothing here, as the submission's process has no GPU: write"
-    " torch.autocast(task.device.type, dtype=torch.bfloat16)."
-)
-
 FUNCTIONS: Final[Mapping[str, str]] = {
     "argparse.ArgumentParser": _NO_COMMAND_LINE,
     "ctypes.": _NO_EXTENSION,
@@ -34,15 +29,12 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     "concurrent.futures.ProcessPoolExecutor": _ONE_PROCESS,
     "os.fork": _ONE_PROCESS,
     "socket.": _NO_NETWORK,
-    "torch.cuda.amp.": _NO_AUTOCAST,
     "torch.cuda.Event": _NO_CUDA,
     "torch.cuda.Stream": _NO_CUDA,
     "torch.cuda.current_device": _NO_CUDA,
     "torch.cuda.current_stream": _NO_CUDA,
     "torch.cuda.get_device_name": _NO_CUDA,
     "torch.cuda.get_device_properties": _NO_CUDA,
-    "torch.cuda.set_device": _NO_CUDA,
-    "torch.cuda.synchronize": _NO_CUDA,
     "torch.from_dlpack": _NO_EXTENSION,
     "torch.hub.": _NO_WEIGHTS,
     "torch.multiprocessing.": _ONE_PROCESS,
@@ -55,7 +47,6 @@ FUNCTIONS: Final[Mapping[str, str]] = {
 """By full name; one that ends in a dot is the beginning of names."""
 
 METHODS: Final[Mapping[str, str]] = {
-    "cuda": "a tensor has no other device than task.device: write .to(task.device).",
     "data_ptr": _NO_EXTENSION,
     "numpy": "handles give no NumPy array: stay with torch's operators; .item() and .tolist() read a few"
     " values back.",
@@ -98,11 +89,8 @@ def _advice(source: Source, call: ast.Call, paths: Collection[str]) -> Iterator[
         yield f".{call.func.attr}(): {METHODS[call.func.attr]}"
     if name == "open":
         yield from _opened(call, paths)
-    if name.endswith("DataLoader"):
-        yield from _loader(call)
     if name.startswith("torchvision.models."):
         yield from _pretrained(call)
-    yield from _device(call, name)
 
 
 def _opened(call: ast.Call, paths: Collection[str]) -> Iterator[str]:
@@ -114,29 +102,11 @@ def _opened(call: ast.Call, paths: Collection[str]) -> Iterator[str]:
         yield f"open({path!r}): there is no such file in the submission, and no other in the sandbox."
 
 
-def _loader(call: ast.Call) -> Iterator[str]:
-    workers = _constant(_keyword(call, "num_workers"))
-    if isinstance(workers, int) and workers > 0:
-        yield f"num_workers={workers}: workers are processes that have no data; write num_workers=0."
-
-
 def _pretrained(call: ast.Call) -> Iterator[str]:
     for keyword in ("pretrained", "weights", "weights_backbone"):
         value = _keyword(call, keyword)
         if isinstance(value, ast.Attribute) or _constant(value) not in (None, False):
             yield f"{keyword}=: {_NO_WEIGHTS}"
-
-
-def _device(call: ast.Call, name: str) -> Iterator[str]:
-    moves = isinstance(call.func, ast.Attribute) and call.func.attr == "to"
-    given = [*(call.args[:1] if moves or name == "torch.device" else ()), _keyword(call, "device")]
-    for value in map(_constant, given):
-        if isinstance(value, str) and value.startswith(("cuda", "mps")):
-            yield f"{value!r}: there is no device but task.device; write that."
-    if name in ("torch.autocast", "torch.amp.autocast"):
-        kind = _constant(call.args[0] if call.args else _keyword(call, "device_type"))
-        if kind == "cuda":
-            yield f"autocast('cuda') {_NO_AUTOCAST}"
 
 
 def _keyword(call: ast.Call, name: str) -> ast.expr | None:

@@ -6,6 +6,7 @@ The shell runs `haet-eval` itself for each completion, so nothing slow is import
 import re
 from collections.abc import Iterable
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -37,8 +38,7 @@ def submission_paths(incomplete: str) -> Found:
 
 def suggest_competitions(_: click.Context, __: click.Parameter, incomplete: str) -> Found:
     """Built-in competitions, and TOML files."""
-    names = (file.name.removesuffix(".toml") for file in _COMPETITIONS.iterdir())
-    return _words(sorted(names), incomplete) + _paths(incomplete, {".toml"})
+    return _words(sorted(_built_in()), incomplete) + _paths(incomplete, {".toml"})
 
 
 def suggest_competition_files(_: click.Context, __: click.Parameter, incomplete: str) -> Found:
@@ -51,7 +51,10 @@ def suggest_tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> Fo
     import tomllib
 
     named = ctx.params.get("competition")
-    texts = [Path(named).read_text("utf-8")] if named and Path(named).is_file() else _built_in(named)
+    if named and Path(named).is_file():
+        texts = [Path(named).read_text("utf-8")]
+    else:
+        texts = [file.read_text("utf-8") for name, file in _built_in().items() if named in (None, name)]
     return _words(sorted({task for text in texts for task in tomllib.loads(text)["tasks"]}), incomplete)
 
 
@@ -69,8 +72,9 @@ def suggest_records(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
     return files + (ids if incomplete else [])
 
 
-def _built_in(name: str | None) -> list[str]:
-    return [file.read_text("utf-8") for file in _COMPETITIONS.iterdir() if name in (None, file.name[:-5])]
+def _built_in() -> dict[str, Traversable]:
+    """The rule files of this version by name. Rules of earlier versions lie in folders beside them."""
+    return {file.name[:-5]: file for file in _COMPETITIONS.iterdir() if file.name.endswith(".toml")}
 
 
 def _words(words: Iterable[str], incomplete: str) -> Found:

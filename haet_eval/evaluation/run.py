@@ -98,5 +98,5 @@ def _looking(watch: Watch, work: Work, count: Callable[[], int | None]) -> Calla
 
 
 def _show(watch: Watch, work: Work, operations: int | None) -> None:
-    """Report how far the stage is. Also called at its end, since a short stage is over before the first look."""
+    """Report how far the stage is; also when it ends, as a short one is over before the first look."""
     work.heard.tick(Tick(watch.stage, watch.elapsed_seconds, watch.budget_seconds, operations))

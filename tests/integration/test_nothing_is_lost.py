@@ -142,7 +142,7 @@ def test_an_observer_that_cannot_write_ends_no_run(tmp_path: Path, event: str) -
     request = Request(submission, tmp_path / "data", tmp_path / "results", sandbox="process", runs=2)
     record = evaluate(request, Unwilling(event)).record
     assert record.status.verdict is Verdict.BELOW_THRESHOLD, record.status.reason
-    assert record.reports == ({"epoch": "1"},)
+    assert record.reports == ({"epoch": 1},)
 
 
 def test_a_batch_whose_events_nobody_reads_judges_all_the_same(tmp_path: Path) -> None:

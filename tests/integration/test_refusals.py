@@ -22,19 +22,24 @@ REFUSED = {
     "typed storage": ("images.storage()", "no storage", "clone()"),
     "pickle": ("pickle.dumps(images)", "cannot be pickled", "copy.deepcopy"),
     "pickled model": ("pickle.dumps(torch.nn.Linear(2, 2))", "cannot be pickled", "copy.deepcopy"),
-    "saved to a buffer": ("torch.save(weight, io.BytesIO())", "cannot be pickled", "torch.save(state, path)"),
     "shared memory": ("torch.nn.Linear(2, 2).share_memory()", "another process", "num_workers=0"),
-    "loader with workers": (
-        "list(data.DataLoader(data.TensorDataset(images), num_workers=2))",
-        "another process",
-        "num_workers=0",
-    ),
     "process": ("multiprocessing.Process(target=print).start()", "another process", "threads"),
     "fork": ("in_child(lambda: images.sum().item())", "another process", "num_workers=0"),
-    "cuda method": ("weight.cuda()", "no GPU", "task.device"),
-    "cuda module": ("torch.nn.Linear(2, 2).to('cuda')", "no GPU", "task.device"),
-    "cuda factory": ("torch.zeros(2, device='cuda')", "no GPU", "task.device"),
-    "sparse": ("weight.to_sparse()", "sparse", "dense tensor"),
+    "cuda event": ("torch.cuda.Event(enable_timing=True)", "no GPU", "time.perf_counter()"),
+    "cuda properties": ("torch.cuda.get_device_properties(0)", "no GPU", "Leave the call out"),
+    "several processes": (
+        "torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))",
+        "this run has one",
+        "the model itself",
+    ),
+    "process group": ("torch.distributed.init_process_group('nccl')", "this run has one", "leave"),
+    "packed sequence": (
+        "torch.nn.utils.rnn.pack_padded_sequence(torch.ones(3, 2, 4), torch.tensor([3, 2]))",
+        "packed by their lengths",
+        "pad them to one length",
+    ),
+    "float8": ("weight.to(torch.float8_e4m3fn)", "no dtype here", "torch.exp2"),
+    "sparse": ("weight.to_sparse()", "sparse", "weight * mask"),
     "sparse factory": (
         "torch.sparse_coo_tensor(torch.zeros(1, 1, dtype=torch.long), torch.ones(1), (2,))",
         "sparse",
@@ -59,7 +64,6 @@ REFUSED = {
         "nothing is compiled here",
         "scaled_dot_product_attention",
     ),
-    "resize": ("weight.resize_(7)", "never written", "new tensor"),
     "foreign state": (
         "torch.set_rng_state(torch.zeros(5056, dtype=torch.uint8))",
         "get_rng_state",
@@ -187,13 +191,21 @@ ENDING = {
         Verdict.FAILED,
         ("aten.mm", "return task.images.float() @ torch.ones(5, 5)"),
     ),
-    "a model elsewhere": (
+    "a GPU's clock": (
         """
         def train(task):
-            return Linear().to("cuda")
+            return torch.cuda.Event(enable_timing=True)
         """,
         Verdict.FAILED,
-        ("task.device", 'return Linear().to("cuda")'),
+        ("time.perf_counter()", "return torch.cuda.Event(enable_timing=True)"),
+    ),
+    "a typed constructor": (
+        """
+        def train(task):
+            return torch.FloatTensor([image.float().mean() for image in task.images[:3]])
+        """,
+        Verdict.FAILED,
+        ("torch.stack", "return torch.FloatTensor("),
     ),
 }
 

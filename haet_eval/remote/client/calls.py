@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 import torch
 
 from haet_eval.counting.signature import SPECIAL_FLOATS, TensorMeta
+from haet_eval.remote.client.gpu_scripts import here
 from haet_eval.remote.client.link import Refusal
 from haet_eval.remote.handles import intern_layout
 from haet_eval.remote.operators.allowed import lookup
@@ -109,6 +110,23 @@ def count_new(results: Sequence[Result]) -> int:
     )
 
 
+def _refused(func: Any, value: Any) -> Refusal:
+    """Why an argument cannot be sent."""
+    if isinstance(value, torch.dtype) and str(value).startswith(("torch.float8", "torch.float4")):
+        return Refusal(
+            f"{func} was given {value}, which is no dtype here: the counting standard prices no arithmetic "
+            "on it. Round the floats instead: "
+            "`s = torch.exp2(x.abs().clamp(min=2**-9).log2().floor())`, then "
+            "`(x / s * 8).round() / 8 * s` keeps four significant bits, as float8_e4m3fn does.",
+            code="handle-float8",
+        )
+    return Refusal(
+        f"{func} was given {value!r}, which the executor cannot take. Tensors live on the "
+        "device `task.device`, are dense, and of torch's ordinary dtypes.",
+        code="handle-argument",
+    )
+
+
 class DefinitionWriter:
     """Writes a call in the words of the wire."""
 
@@ -152,18 +170,14 @@ class DefinitionWriter:
                 return Atom(Tag.DTYPE, str(value).removeprefix("torch."))
             case torch.memory_format():
                 return Atom(Tag.FORMAT, _FORMATS[value])
-            case torch.device() if value.type == "cpu":
+            case torch.device() if here(value).type == "cpu":
                 return Atom(Tag.DEVICE)
             case torch.layout() if value is torch.strided:
                 return Atom(Tag.LAYOUT)
             case torch._C.Generator():
                 return Atom(Tag.GENERATOR, self._generator_number(value) & 0xFFFF)
             case _:
-                raise Refusal(
-                    f"{self._func} was given {value!r}, which the executor cannot take. Tensors live on the "
-                    "device `task.device`, are dense, and of torch's ordinary dtypes.",
-                    code="handle-argument",
-                )
+                raise _refused(self._func, value)
 
     def _float(self, value: float) -> Atom:
         special = SPECIAL.get(value, ANY_FLOAT)

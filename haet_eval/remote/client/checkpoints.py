@@ -1,6 +1,7 @@
 """torch.save and torch.load within one run: what was saved is a copy in memory, and its file a note."""
 
 import copy
+import io
 import os
 import shutil
 from itertools import count
@@ -16,10 +17,13 @@ _NUMBER_BYTES: Final = 20
 
 
 class _Kept(NamedTuple):
-    """An object, and the descriptor of its file, which tells whether it can still be loaded."""
+    """An object, and the descriptor of its file, which shows whether it can still be loaded.
+
+    None if the note was written into memory: there its copies cannot be followed.
+    """
 
     value: Any
-    file: int
+    file: int | None
 
 
 class Checkpoints:
@@ -43,6 +47,8 @@ class Checkpoints:
         """As torch.save; to a path, the object is kept and the file is a note that says so."""
         if isinstance(f, str | os.PathLike):
             self._keep(copy.deepcopy(obj), f)
+        elif isinstance(f, io.BytesIO):
+            f.write(self._note(copy.deepcopy(obj)))
         else:
             self._save(obj, f, *args, **kwargs)
 
@@ -52,12 +58,12 @@ class Checkpoints:
         Raises:
             Refusal: the file is a copy of one that is there no more.
         """
-        note = _note_in(f)
+        note = _note_at(f) if isinstance(f, io.BytesIO) else _note_in(f)
         if not note:
             return self._load(f, *args, **kwargs)
         if note not in self._kept:
             raise Refusal(
-                f"{os.fspath(f)} is a copy of a note about what torch.save keeps in memory until the file it "
+                f"{f} is a copy of a note about what torch.save keeps in memory until the file it "
                 "was saved to is removed or written anew, as it has been. Copy checkpoints with shutil.copy, "
                 "or save them under both names.",
                 code="handle-checkpoint",
@@ -72,6 +78,12 @@ class Checkpoints:
             self._keep(kept.value, dst)
         return copied
 
+    def _note(self, value: Any) -> bytes:
+        """A note that may be copied at will: what it stands for is kept to the end of the run."""
+        note = _HEAD + b"%0*d" % (_NUMBER_BYTES, next(self._numbers))
+        self._kept[note] = _Kept(value, None)
+        return note
+
     def _keep(self, value: Any, path: str | os.PathLike[str]) -> None:
         note = _HEAD + b"%0*d" % (_NUMBER_BYTES, next(self._numbers))
         Path(path).write_bytes(note)
@@ -80,9 +92,21 @@ class Checkpoints:
 
     def _give_up_what_cannot_be_loaded(self) -> None:
         for note, kept in list(self._kept.items()):
+            if kept.file is None:
+                continue
             if not os.fstat(kept.file).st_nlink or os.pread(kept.file, len(note), 0) != note:
                 os.close(kept.file)
                 del self._kept[note]
+
+
+def _note_at(buffer: io.BytesIO) -> bytes:
+    """The note that comes next in a buffer, which is then read; nothing for anything else."""
+    start = buffer.tell()
+    head = buffer.read(len(_HEAD) + _NUMBER_BYTES)
+    if head.startswith(_HEAD):
+        return head
+    buffer.seek(start)
+    return b""
 
 
 def _note_in(path: Any) -> bytes:

@@ -26,6 +26,7 @@ from haet_eval.remote.client.calls import (
     count_new,
     results_of,
 )
+from haet_eval.remote.client.in_parts import IN_PARTS
 from haet_eval.remote.client.link import FLUSH_RECORDS, FREED_AT_ONCE, Link, Refusal
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
 from haet_eval.remote.client.random import Randomness
@@ -39,6 +40,7 @@ from haet_eval.remote.wire import ANY_FLOAT, Code
 _aten: Final = torch.ops.aten
 _NUMBER: Final = _aten._local_scalar_dense.default
 _DETACH: Final = _aten.detach.default
+_DETACH_IN_PLACE: Final = _aten.detach_.default
 _LIFT: Final = _aten.lift_fresh.default
 _SELECT: Final = _aten.select.int
 _SLICE: Final = _aten.slice.Tensor
@@ -77,6 +79,8 @@ class Dispatcher:
                 return self._cut(func, *args, **kwargs)
             if func is _DETACH and type(args[0]) is RemoteTensor:
                 return self._detach(args[0])
+            if func is _DETACH_IN_PLACE:
+                return args[0]  # below autograd there is nothing to detach from
             if func is _NUMBER:
                 return self.fetch(args[0]).item()
             if func is _LIFT:
@@ -494,9 +498,12 @@ def _in_other_words(func: Any) -> Callable[..., Any] | None:
             return partial(func._op_dk, torch._C._parse_dispatch_key(key))  # made with torch.library
     if func in _WITHOUT_STORAGE:
         return _WITHOUT_STORAGE[func]
+    if func in IN_PARTS:
+        return IN_PARTS[func]
     composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
     if composite and lookup(str(func)) is None:
-        return func.decompose  # type: ignore[no-any-return]
+        # Not func.decompose: that prefers parts in Python, which other modes of autograd do not take.
+        return partial(func._op_dk, torch._C.DispatchKey.CompositeImplicitAutograd)
     functional = _without_out(func)
     return None if functional is None else partial(_into, functional)
 

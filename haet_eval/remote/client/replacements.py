@@ -10,6 +10,8 @@ import torch
 from torch.utils import cpp_extension
 
 from haet_eval.remote.client.checkpoints import Checkpoints
+from haet_eval.remote.client.collected import install_collected
+from haet_eval.remote.client.gpu_scripts import install_gpu_scripts
 from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
 
 _torch_compile: Final[Any] = torch.compile
@@ -20,7 +22,12 @@ def install_replacements() -> None:
     choose_open_kernels()
     Checkpoints().install()
     replaced: Any = torch
-    replaced.cuda._lazy_init = _no_cuda
+    install_gpu_scripts()
+    install_collected()
+    replaced.jit.trace = _as_it_is
+    replaced.nn.parallel.DistributedDataParallel.__init__ = _no_parallel
+    if replaced.distributed.is_available():
+        replaced.distributed.init_process_group = _no_parallel
     replaced.compile = _compile
     replaced.use_deterministic_algorithms = _use_deterministic_algorithms
     # PyTorch asks before each call whether somebody has registered a rule for it and our classes: nobody has.
@@ -55,11 +62,16 @@ def _use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> Non
     torch._C._set_deterministic_algorithms(mode, warn_only=warn_only)
 
 
-def _no_cuda() -> NoReturn:
+def _as_it_is(function: Any, *_: Any, **__: Any) -> Any:
+    """What was to be traced or scripted: it runs eagerly, with the results of the original."""
+    return function
+
+
+def _no_parallel(*_: Any, **__: Any) -> NoReturn:
     raise Refusal(
-        "The submission's process has no GPU: where the organizers use one, the executor does. Put tensors "
-        "and models on `task.device`, as in `model.to(task.device)`; there is no other device.",
-        code="handle-cuda",
+        "torch.distributed joins several processes, and this run has one. Use the model itself, without "
+        "DistributedDataParallel, and leave init_process_group out.",
+        code="handle-process",
     )
 
 

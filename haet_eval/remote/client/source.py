@@ -14,6 +14,8 @@ from haet_eval.remote.messages import sendable
 
 _MAX_TEXT = 20_000
 _THERE_ARE = "next to the submission's own there are torch, torchvision, numpy, PIL and Python's"
+_WITHOUT_DATA = "its data is not allocated yet"
+"""What PyTorch raises if its own code reaches for the memory of a handle, as torch.FloatTensor does."""
 _NO_NETWORK = "the sandbox has no network: everything must be in the submission"
 _ADVICE = {
     "EOFError": "nobody is there to answer",
@@ -97,8 +99,14 @@ def _said(error: BaseException) -> str:
         return str(error)
     name = type(error).__name__
     try:
-        said = f"{name}: {error}".removesuffix(": ")
+        text = str(error)
     except Exception as second:  # its own __str__
-        said = f"{name}: its text cannot be had: str() of it raised {type(second).__name__}"
+        text = f"its text cannot be had: str() of it raised {type(second).__name__}"
+    if _WITHOUT_DATA in text:
+        text = (
+            "a tensor of the task has its data in the executor;"
+            " join tensors with torch.stack or torch.cat, and read single values with .item()"
+        )
+    said = f"{name}: {text}".removesuffix(": ")
     advice = _ADVICE.get(name)
     return f"{said}; {advice}" if advice else said

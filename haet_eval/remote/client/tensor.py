@@ -10,6 +10,7 @@ import torch
 from torch.utils._mode_utils import no_dispatch
 
 from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
+from haet_eval.remote.client.gpu_scripts import here, moved
 from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
 from haet_eval.remote.client.made_up import Decisions, marked
 from haet_eval.remote.handles import intern_layout
@@ -22,6 +23,7 @@ _numbers = count(1)
 _wrap: Any = torch.Tensor._make_wrapper_subclass
 _data: Any = torch.Tensor.data
 _item: Any = torch.Tensor.item
+_to: Any = torch.Tensor.to
 _bool: Any = torch.Tensor.__bool__
 _index: Any = torch.Tensor.__index__
 _float: Any = torch.Tensor.__float__
@@ -173,6 +175,20 @@ class RemoteTensor(torch.Tensor):
         _data.__set__(self, remote)
         self._handle, self._layout, self._mirror = remote._handle, remote._layout, None
         remote._handle.shared = True
+
+    def to(self, *args: Any, **options: Any) -> Any:
+        """As `torch.Tensor.to`; a GPU is taken for the task's device."""
+        args, options = moved(args, options)
+        return _to(self, *args, **options)
+
+    def cuda(self, device: Any = None, **_: Any) -> Any:  # type: ignore[override]
+        """The tensor itself: the executor decides where it is."""
+        here(device if isinstance(device, torch.device) else "cuda")
+        return self
+
+    def pin_memory(self, *_: Any) -> Any:
+        """The tensor itself."""
+        return self
 
     def numpy(self, **_: Any) -> NoReturn:
         raise Refusal(

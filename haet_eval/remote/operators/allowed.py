@@ -7,6 +7,9 @@ from typing import Final
 from haet_eval.counting.prices.refusals import refusal as unpriced
 from haet_eval.remote.operators.schema import Operator, parse
 
+_MASK: Final = (
+    "use a dense tensor with a mask, as in `weight * mask`; a zero of the mask costs what any number costs"
+)
 _REASONS: Final = (
     ("from_file", "it reads a file", "use the tensors of the task"),
     ("set_", "it gives a tensor another storage", "assign to `.data`, or copy with `copy_`"),
@@ -17,10 +20,14 @@ _REASONS: Final = (
     ),
     ("_reshape_alias", "it may look outside its storage", "use `reshape` or `view`"),
     ("_unsafe_", "it does not check its indices", "index the tensor as usual"),
-    ("sparse", "sparse tensors are not supported", "use a dense tensor"),
-    ("_coalesce", "sparse tensors are not supported", "use a dense tensor"),
+    ("sparse", "sparse tensors are not supported", _MASK),
+    ("_coalesce", "sparse tensors are not supported", _MASK),
     ("nested", "nested tensors are not supported", "pad the sequences to one length"),
-    ("quant", "quantized tensors are not supported", "use ordinary integers and floats"),
+    (
+        "quant",
+        "quantized tensors are not supported",
+        "use ordinary integers and floats (torch.fake_quantize_per_tensor_affine, `round`)",
+    ),
     (
         "_transformer_encoder_layer",
         "it is a shortcut of evaluation",

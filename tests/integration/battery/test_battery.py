@@ -23,6 +23,7 @@ THEMES = (
     "loops",
     "models",
     "optimizers",
+    "quantization",
     "randomness",
     "reading",
     "views",

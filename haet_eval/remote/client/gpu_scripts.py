@@ -1,0 +1,140 @@
+"""What scripts that were written for a GPU ask for, done on the task's device, with one note for each kind.
+
+The submission's process has no GPU. Where its tensors are kept is the executor's business, so `cuda` is
+another name of `task.device` here, and waiting for a GPU is done at once.
+"""
+
+import sys
+from typing import Any, Final, NoReturn
+
+import torch
+from torch.utils.data import DataLoader
+
+from haet_eval.remote.client.link import Refusal
+
+_ELSEWHERE: Final = ("cuda", "mps", "xpu")
+_AT_ONCE: Final = (
+    *("synchronize", "empty_cache", "ipc_collect", "set_device", "reset_peak_memory_stats"),
+    *("reset_max_memory_allocated", "reset_accumulated_memory_stats", "init"),
+)
+_NOTHING: Final = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved")
+_ABSENT: Final = ("Event", "Stream", "CUDAGraph", "ExternalStream")
+_noted: Final[set[str]] = set()
+
+
+def note(what: str, text: str) -> None:
+    """Print a note on the submission's standard error, once for each `what`."""
+    if what not in _noted:
+        _noted.add(what)
+        sys.stderr.write(f"haet-eval: {what} {text}\n")
+
+
+def here(device: Any) -> Any:
+    """The device that a script means; everything that is no device of another kind as it is."""
+    kind = device.type if isinstance(device, torch.device) else str(device).partition(":")[0]
+    if kind not in _ELSEWHERE:
+        return device
+    note(f"the device {kind!r}", "is taken for task.device: the executor decides where tensors are.")
+    return torch.device("cpu")
+
+
+def install_gpu_scripts() -> None:
+    """Replace them for the rest of this process."""
+    cuda: Any = torch.cuda
+    cuda._lazy_init = _initialise
+    for name in _AT_ONCE:
+        setattr(cuda, name, _at_once(name))
+    for name in _NOTHING:
+        setattr(cuda, name, lambda *_, **__: 0)
+    for name in _ABSENT:
+        setattr(cuda, name, _absent(name))
+    _install_mixed_precision()
+    _install_loader()
+    module: Any = torch.nn.Module
+    module.cuda = lambda self, device=None: self.to(here(device or "cuda"))
+
+
+def _initialise() -> None:
+    """PyTorch asks for this before it makes a tensor on `cuda`, and torch.cuda before most of its calls.
+
+    Raises:
+        Refusal: it is a call of torch.cuda.
+    """
+    caller = sys._getframe(1)
+    if caller.f_globals.get("__name__", "").startswith("torch.cuda"):
+        no_gpu(f"torch.cuda.{caller.f_code.co_name}")
+
+
+def no_gpu(what: str) -> NoReturn:
+    """Refuse a call that needs a GPU in this process."""
+    raise Refusal(
+        f"{what} is not there: the submission's process has no GPU; if the organizers use one, the "
+        "executor has it. Leave the call out. Tensors and models belong on `task.device` ('cuda' is taken "
+        "for it), and time.perf_counter() measures time.",
+        code="handle-cuda",
+    )
+
+
+def _at_once(name: str) -> Any:
+    def done(*_: Any, **__: Any) -> None:
+        note(f"torch.cuda.{name}", "does nothing: the submission's process has no GPU.")
+
+    return done
+
+
+def _absent(name: str) -> type:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        no_gpu(f"torch.cuda.{name}")
+
+    return type(name, (), {"__new__": refuse})
+
+
+def _install_mixed_precision() -> None:
+    autocast: Any = torch.amp.autocast_mode.autocast
+    begin = autocast.__init__
+
+    def begin_here(
+        self: Any, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: Any = None
+    ) -> None:
+        if device_type in _ELSEWHERE and dtype is None:
+            dtype = torch.float16  # what it is on a GPU
+        begin(self, here(device_type) and _type(device_type), dtype, enabled, cache_enabled)
+
+    autocast.__init__ = begin_here
+    scaler: Any = torch.amp.GradScaler
+    start = scaler.__init__
+    scaler.__init__ = lambda self, device="cuda", *args, **options: start(
+        self, _type(device), *args, **options
+    )
+
+
+def _type(device: Any) -> str:
+    """The type of the device that a script means."""
+    return str(here(device)).partition(":")[0]
+
+
+def _install_loader() -> None:
+    loader: Any = DataLoader
+    begin = loader.__init__
+
+    def begin_here(self: Any, *args: Any, **options: Any) -> None:
+        if options.get("num_workers"):
+            note(f"num_workers={options['num_workers']}", "is taken for 0: only this process has the data.")
+            for name in ("num_workers", "prefetch_factor", "persistent_workers", "multiprocessing_context"):
+                options.pop(name, None)
+            options.pop("timeout", None)
+        if options.pop("pin_memory", False):
+            note("pin_memory=True", "does nothing: the executor has the data.")
+        options.pop("pin_memory_device", None)
+        begin(self, *args, **options)
+
+    loader.__init__ = begin_here
+
+
+def moved(args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of `Tensor.to` with the device that they mean."""
+    if args and isinstance(args[0], str | torch.device):
+        args = (here(args[0]), *args[1:])
+    if options.get("device") is not None:
+        options = options | {"device": here(options["device"])}
+    return args, options

@@ -1,0 +1,157 @@
+"""Operators that are not on the list, written with those that are: each part is counted.
+
+Fake quantization takes floats and gives floats: divide by the scale, round, clamp, multiply. The kernels
+multiply by the inverse of the scale in float32, and so do these, bit for bit. The mask of what was not
+clamped, which the derivative needs, is one comparison more.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+_aten: Final = torch.ops.aten
+
+
+def _resized(tensor: torch.Tensor, size: list[int], **_: Any) -> torch.Tensor:
+    """`resize_`: the elements stay in their order; what is new is zero, and not memory as it was left."""
+    count = torch.Size(size).numel()
+    flat = tensor.reshape(-1)[:count]
+    if flat.numel() < count:
+        flat = torch.cat([flat, flat.new_zeros(count - flat.numel())])
+    resized: torch.Tensor = _aten.set_.source_Tensor(tensor, flat.clone().view(size))
+    return resized
+
+
+def _per_tensor(
+    x: torch.Tensor, scale: float, zero_point: int, quant_min: int, quant_max: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    rounded = (x * _inverse(scale)).round()
+    if zero_point:
+        rounded = rounded + zero_point
+    clamped = rounded.clamp(quant_min, quant_max)
+    kept = clamped == rounded
+    return ((clamped - zero_point) if zero_point else clamped) * scale, kept
+
+
+def _inverse(scale: float) -> float:
+    """1 / scale, both in float32."""
+    return float(np.float32(1) / np.float32(scale))
+
+
+def _tensors(
+    x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor, quant_min: int, quant_max: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """With a scale and a zero point that are tensors, of shapes that broadcast."""
+    rounded = (x * scale.reciprocal()).round() + zero_point
+    clamped = rounded.clamp(quant_min, quant_max)
+    return (clamped - zero_point) * scale, clamped == rounded
+
+
+def _switched(
+    x: torch.Tensor,
+    scale: torch.Tensor,
+    zero_point: torch.Tensor,
+    fake_quant_enabled: torch.Tensor,
+    quant_min: int,
+    quant_max: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the switch says is read: it depends on no data, unless the submission makes it so."""
+    if not fake_quant_enabled.item():
+        return x.clone(), torch.ones_like(x, dtype=torch.bool)
+    return _tensors(x, scale, zero_point, quant_min, quant_max)
+
+
+def _per_channel(
+    x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor, axis: int, quant_min: int, quant_max: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    shape = _along(x, axis)
+    return _tensors(x, scale.view(shape), zero_point.view(shape), quant_min, quant_max)
+
+
+def _along(x: torch.Tensor, axis: int) -> list[int]:
+    return [-1 if place == axis % x.dim() else 1 for place in range(x.dim())]
+
+
+def _observed(
+    x: torch.Tensor,
+    observer_on: torch.Tensor,
+    fake_quant_on: torch.Tensor,
+    running_min: torch.Tensor,
+    running_max: torch.Tensor,
+    scale: torch.Tensor,
+    zero_point: torch.Tensor,
+    averaging_const: float,
+    quant_min: int,
+    quant_max: int,
+    ch_axis: int,
+    per_row_fake_quant: bool = False,
+    symmetric_quant: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A moving average of the extremes, the scale that they ask for, and fake quantization with it."""
+    if observer_on.item():
+        low, high = _extremes(x, ch_axis) if per_row_fake_quant else torch.aminmax(x)
+        if per_row_fake_quant and running_min.shape != low.shape:
+            for buffer in (running_min, running_max, scale, zero_point):
+                buffer.resize_(low.shape)
+            running_min.copy_(low), running_max.copy_(high)
+        _average(running_min, low.view_as(running_min), averaging_const)
+        _average(running_max, high.view_as(running_max), averaging_const)
+        _choose(running_min, running_max, scale, zero_point, quant_min, quant_max, symmetric_quant)
+    if not fake_quant_on.item():
+        return x.clone(), torch.ones_like(x, dtype=torch.bool)
+    if per_row_fake_quant:
+        return _per_channel(x, scale, zero_point, ch_axis, quant_min, quant_max)
+    return _tensors(x, scale, zero_point, quant_min, quant_max)
+
+
+def _extremes(x: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = x.transpose(0, axis).reshape(x.shape[axis], -1)
+    low, high = torch.aminmax(rows, dim=1)
+    return low, high
+
+
+def _average(running: torch.Tensor, seen: torch.Tensor, share: float) -> None:
+    """The first value is taken as it is: until then the running one is infinite."""
+    running.copy_(torch.where(torch.isinf(running), seen, running + share * (seen - running)))
+
+
+def _choose(
+    low: torch.Tensor,
+    high: torch.Tensor,
+    scale: torch.Tensor,
+    zero_point: torch.Tensor,
+    quant_min: int,
+    quant_max: int,
+    symmetric: bool,
+) -> None:
+    """The scale and the zero point that map these extremes to the range of the integers.
+
+    As PyTorch's `quant_utils::ChooseQuantizationParams`, whose intermediate results are in double precision.
+    """
+    steps = quant_max - quant_min
+    both = (low < 0) & (high > 0)
+    if symmetric:
+        reach = torch.maximum((low / -(steps // 2 + 1)).abs(), (high / (steps // 2)).abs())
+        low = torch.where(both, reach * -(steps // 2 + 1), low)
+        high = torch.where(both, reach * (steps // 2), high)
+    least, most = low.clamp(max=0).double(), high.clamp(min=0).double()
+    found = (most - least) / steps
+    found = torch.where(found.float() == 0, 0.1, found)
+    below, above = least / found, most / found
+    nearer = abs(quant_min) - below.abs() < abs(quant_max) - above.abs()
+    zero = torch.where(nearer, quant_min - below, quant_max - above)
+    if symmetric:
+        zero = torch.where(both, (quant_min + quant_max) / 2, zero)
+    scale.copy_(found.view_as(scale))
+    zero_point.copy_(zero.clamp(quant_min, quant_max).round().view_as(zero_point))
+
+
+IN_PARTS: Final[dict[Any, Callable[..., Any]]] = {
+    _aten.resize_.default: _resized,
+    _aten.fake_quantize_per_tensor_affine_cachemask.default: _per_tensor,
+    _aten._fake_quantize_per_tensor_affine_cachemask_tensor_qparams.default: _switched,
+    _aten.fake_quantize_per_channel_affine_cachemask.default: _per_channel,
+    _aten._fused_moving_avg_obs_fq_helper.default: _observed,
+}

@@ -1,0 +1,62 @@
+"""Scripts that were written for a GPU train as they are, with a note for what is done otherwise."""
+
+from pathlib import Path
+
+import pytest
+
+from haet_eval.errors import Verdict
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
+from haet_eval.record import Record
+from tests.fixtures.submissions import MANIFEST, write_submission
+
+SCRIPTS = sorted((Path(__file__).parents[1] / "fixtures" / "gpu_scripts").glob("*.py"))
+TRAINED = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
+
+
+def judged(folder: Path) -> Record:
+    request = Request(folder, folder.parent / "data", folder.parent / "results", sandbox="process")
+    return evaluate(request).record
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_for_a_gpu_trains(tmp_path: Path, script: Path) -> None:
+    folder = tmp_path / "submission"
+    folder.mkdir()
+    (folder / "haet.toml").write_text(MANIFEST.format(name="x", task="digits"), "utf-8")
+    (folder / "submission.py").write_text(script.read_text("utf-8"), "utf-8")
+    record = judged(folder)
+    assert record.status.verdict in TRAINED, record.status.reason + record.log.head
+    note = "haet-eval: the device 'cuda' is taken for task.device"
+    assert (record.log.head + record.log.tail).count(note) == 1
+
+
+def test_what_is_done_otherwise_is_what_the_script_means(tmp_path: Path) -> None:
+    train = """
+    def train(task):
+        x = task.images[:4] / 255
+        assert x.cuda() is x and x.to("cuda:0") is x and x.pin_memory() is x
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            assert (x.flatten(1) @ torch.ones(3072, 2)).dtype is torch.bfloat16
+        with torch.autocast("cuda"):
+            assert (x.flatten(1) @ torch.ones(3072, 2)).dtype is torch.float16
+        assert torch.amp.GradScaler("cuda").is_enabled()
+        assert not torch.cuda.is_available()
+        torch.cuda.synchronize()
+        a, b = task.labels[0], task.labels[1]
+        assert torch.tensor([a, b]).dtype is torch.int64
+        assert torch.equal(torch.tensor([a, b]), task.labels[:2])
+        assert torch.tensor([[a, 1], [2, b]], dtype=torch.float32).shape == (2, 2)
+        assert torch.as_tensor([x.sum(), x.mean()]).dtype is torch.float32
+        assert x.new_tensor([a, 3]).dtype is torch.float32
+        flat = torch.jit.trace(lambda t: t.view(t.size(0), -1), torch.ones(2, 3, 4))
+        assert flat(torch.ones(5, 3, 4)).shape == (5, 12)
+        print("all as it should be")
+        return Linear()
+    """
+    record = judged(write_submission(tmp_path / "submission", train))
+    assert record.status.verdict is Verdict.BELOW_THRESHOLD, record.status.reason + record.log.tail
+    assert "all as it should be" in record.log.head
+    assert record.training is not None
+    assert record.training.readback_bytes <= 8  # the answer of torch.equal; nothing for the lists of handles
