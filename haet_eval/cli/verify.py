@@ -33,6 +33,11 @@ from haet_eval.verification.verify import Verification, verify
 @competition_file_option
 @click.option("--replay", is_flag=True, help="Run the trace on the data, without the submission's code.")
 @click.option(
+    "--perturbed",
+    is_flag=True,
+    help="Run it under noise too: it shows numbers that were packed into floats.",
+)
+@click.option(
     "--sandbox",
     default="docker",
     show_default=True,
@@ -55,6 +60,7 @@ def verify_records(
     test_data: Path | None,
     competition: str | None,
     replay: bool,
+    perturbed: bool,
     sandbox: Sandbox,
     device: str | None,
     key: Path | None,
@@ -79,7 +85,7 @@ def verify_records(
     for name in without_signatures(records):
         path = find_record(name, results or Path("results"))
         here = replace(sources, store=Store(results or path.parent))
-        found = _replayed(path, here, sandbox, device) if replay else verify(path, here)[0]
+        found = _verified(path, here, (sandbox, device), replay, perturbed)
         found = found.and_also([check_signed(path, key)])
         conclusion = found.conclusion
         sound = sound and found.believable and not (strict and conclusion.lacking)
@@ -88,13 +94,20 @@ def verify_records(
     return ExitCode.QUALIFIED if sound else ExitCode.NOT_QUALIFIED
 
 
-def _replayed(path: Path, sources: Sources, sandbox: Sandbox, device: str | None) -> Verification:
+def _verified(
+    path: Path, sources: Sources, place: tuple[Sandbox, str | None], replay: bool, perturbed: bool
+) -> Verification:
+    """With the replays that were asked for. What runs them is slow to import."""
+    verification, parts = verify(path, sources, replaying=replay)
+    if not (replay or perturbed):
+        return verification
+    from haet_eval.verification.perturbing import check_perturbed
     from haet_eval.verification.replaying import Place, check_replay
 
-    verification, parts = verify(path, sources, replaying=True)
+    wanted = [check_replay] * replay + [check_perturbed] * perturbed
     for part in parts:
-        more = check_replay(part.record, part.evidence, Place(sandbox, device))
-        verification = verification.and_also(part.named(more))
+        for check in wanted:
+            verification = verification.and_also(part.named(check(part.record, part.evidence, Place(*place))))
     return verification
 
 

@@ -15,10 +15,15 @@ from haet_eval.reports.confirmation import Finding
 from haet_eval.reports.text import readable_accuracy, readable_count
 from haet_eval.verification.check import Check, Result, believable
 from haet_eval.verification.conclusion import REPLAY
-from haet_eval.verification.evidence import Sources
+from haet_eval.verification.evidence import Evidence, Sources
+from haet_eval.verification.perturbing import SUBJECT as PERTURBED
+from haet_eval.verification.perturbing import check_perturbed as perturbed_part
 from haet_eval.verification.replaying import Place
 from haet_eval.verification.replaying import check_replay as replay_part
 from haet_eval.verification.verify import verify
+
+ReplayPart: TypeAlias = Callable[[Record, Evidence, Place], Iterable[Check]]
+"""Replays the trace of a run."""
 
 JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
 
@@ -45,11 +50,19 @@ def check_verify(case: Case) -> tuple[bool, str]:
 
 def check_replay(case: Case) -> tuple[bool, str]:
     """The trace gives the answers, the weights and the predictions again."""
+    return _replayed(case, replay_part, REPLAY)
+
+
+def check_perturbed(case: Case) -> tuple[bool, str]:
+    """The training is nearly as good under noise, which drowns numbers that were packed into floats."""
+    return _replayed(case, perturbed_part, PERTURBED)
+
+
+def _replayed(case: Case, replay: ReplayPart, subject: str) -> tuple[bool, str]:
+    """Every run of the record was replayed and holds."""
     _, parts = verify(case.path, case.sources, replaying=True)
-    checks = [
-        check for part in parts for check in part.named(replay_part(part.record, part.evidence, case.place))
-    ]
-    made = [check for check in checks if check.subject.endswith(REPLAY) and not check.lacking]
+    checks = [check for part in parts for check in part.named(replay(part.record, part.evidence, case.place))]
+    made = [check for check in checks if check.subject.endswith(subject) and not check.lacking]
     if not believable(checks) or not made:
         return False, _told(checks, Result.DIFFERS) or _told(checks, Result.UNCHECKED)
     return True, "; ".join(check.detail for check in checks)
@@ -66,6 +79,7 @@ RecordCheck: TypeAlias = Callable[[Case], tuple[bool, str]]
 RECORD_CHECKS: Final[Mapping[str, RecordCheck]] = {
     "verify": check_verify,
     "replay": check_replay,
+    "perturbed replay": check_perturbed,
 }
 """The first that does not hold ends the checks of an entry: a record that is not sound is not run again."""
 
