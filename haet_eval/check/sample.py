@@ -185,6 +185,7 @@ class _Sampling:
         try:
             tensors = relay.train(job(self._assignment, self._terms.seed))
             self.sample.parameters = self._run.meter.seal(tensors).total
+            relay.catch_up()
         finally:
             self.sample.wall_seconds = self._run.watch.elapsed_seconds
             self._take_counts()

@@ -45,6 +45,7 @@ def train_counted(pair: Pair, work: Work) -> Trained:
             tensors = relay.train(job(assignment, work.seed))
             watch.check_cpu()
             parameters = pair.meter.seal(tensors)
+            relay.catch_up()
         finally:
             taken = _Taken(watch.elapsed_seconds, watch.paused_seconds, watch.submission_cpu_seconds)
         watch.begin("predict", budgets.prediction_seconds)

@@ -98,8 +98,11 @@ class Relay:
         self._reply(Status.OK, job.encode())
         tensors = self._expect(Returned).tensors
         self.link.compare_inventory(self.meter.inventory())
-        self.link.catch_up()
         return tensors
+
+    def catch_up(self) -> None:
+        """Wait until the executor has done all of the training: what is left of it takes time too."""
+        self.link.catch_up()
 
     def seal(self, tensors: tuple[ModelTensor, ...]) -> Sealed:
         """Close the training in the executor and fetch the weights; the meter must be sealed as well.

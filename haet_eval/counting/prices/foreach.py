@@ -9,6 +9,7 @@ from haet_eval.counting.prices import (  # noqa: F401  (bound before they are lo
     pointwise,
     reductions,
 )
+from haet_eval.counting.prices.complex_numbers import with_parts
 from haet_eval.counting.prices.reductions import norm_operations
 from haet_eval.counting.prices.table import Price, formula, lookup, overloads, price
 from haet_eval.counting.prices.width import with_dtypes
@@ -64,7 +65,7 @@ def _over_list(operator: str, names: Mapping[str, str]) -> Price:
         raise KeyError(operator)
 
     def over_list(signature: Signature) -> int:
-        return sum(with_dtypes(one, single(one)) for one in _singles(signature, operator, names))
+        return sum(with_dtypes(one, with_parts(one, single)) for one in _singles(signature, operator, names))
 
     over_list.__doc__ = f"For each tensor of the list: {formula(operator)}"
     return over_list

@@ -23,7 +23,8 @@ from tests.unit.prices.sweep import swept
 
 INSTRUCTIONS_AT_LEAST: Final = 20_000
 """Euclid's algorithm takes up to sixty steps for numbers of 40 bits, some of them for each axis."""
-INSTRUCTIONS_EACH: Final = 500
+INSTRUCTIONS_EACH: Final = 1_000
+"""An item of a list is priced like a call of its own, and twice if it is complex."""
 BYTES_AT_LEAST: Final = 16 << 10
 BYTES_EACH: Final = 200
 DIGITS_EACH: Final = 200
