@@ -77,6 +77,12 @@ def formula(operator: str) -> str | None:
     return None if function is None else " ".join((function.__doc__ or "").split("\n\n")[0].split())
 
 
+def family(operator: str) -> str | None:
+    """The family of operators that an overload is priced with, as in `convolution`; None without a price."""
+    function = present_price(operator)
+    return None if function is None else function.__module__.rpartition(".")[2]
+
+
 def priced_operators() -> frozenset[str]:
     """Every overload that has a price."""
     return frozenset(_PRICES)
