@@ -116,7 +116,7 @@ def contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
 @pytest.fixture(scope="module")
 def settled(contest: Contest) -> tuple[str, tuple[int, Any, str]]:
     """What was told before an interruption, and what came of starting again."""
-    return contest.interrupt_after("pretrained: replay holds"), contest.confirm()
+    return contest.interrupt_after("pretrained: perturbed replay holds"), contest.confirm()
 
 
 def test_what_falls_is_replaced_until_the_podium_is_full(
@@ -138,6 +138,7 @@ def test_what_falls_is_replaced_until_the_podium_is_full(
     assert [check["name"] for check in honest["checks"] if check["held"]] == [
         "verify",
         "replay",
+        "perturbed replay",
         "rerun",
         "audit resplit",
         "audit disguise",
@@ -148,7 +149,7 @@ def test_what_falls_is_replaced_until_the_podium_is_full(
 def test_no_check_is_made_twice_after_an_interruption(settled: tuple[str, tuple[int, Any, str]]) -> None:
     before, (_, document, after) = settled
     first = document["entries"][0]["record_id"][:8]
-    for check in ("verify", "replay"):
+    for check in ("verify", "replay", "perturbed replay"):
         line = f"{first} pretrained: {check}: started"
         assert line in before
         assert line not in after

@@ -1,0 +1,82 @@
+"""`haet-eval verify --perturbed`: a training under noise is nearly as good, unless its numbers hold several."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from haet_eval.cli.main import cli
+from haet_eval.errors import ExitCode, Verdict
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
+from haet_eval.record import Record
+from tests.fixtures.submissions import write_competition, write_submission
+
+QUANTIZED = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(64, 10))
+
+    def forward(self, images):
+        pixels = (images[:, 0, ::4, ::4].flatten(1).float() / 80).floor()
+        weight = (self.weight * 8).round().clamp(-7, 7)
+        return ({logits}) / 16 + straight_through(pixels @ self.weight / 2)
+
+def straight_through(value):
+    return value - value.detach()
+
+def train(task):
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    for step in range(80):
+        loss = nn.functional.cross_entropy(model(task.images), task.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+
+def packed(pixels, weight):
+    both = pixels @ (weight[:, :5] * 4096 + weight[:, 5:])
+    high = (both / 4096).round()
+    return torch.cat([high, both - high * 4096], dim=1)
+"""
+"""Ten classifiers with weights of 4 bits, on pixels of 2 bits. All sums are below 2¹¹."""
+
+PLAIN = "pixels @ weight"
+PACKED = "packed(pixels, weight)"
+
+
+def judged(folder: Path, logits: str) -> Record:
+    source = QUANTIZED.replace("{logits}", logits)
+    rules = write_competition(folder / "rules.toml", threshold=0.8, wall_seconds=120)
+    submission = write_submission(folder / "submission", source)
+    return evaluate(Request(submission, folder, folder / "results", str(rules), sandbox="process")).record
+
+
+def verified(folder: Path, *options: str) -> Result:
+    (path,) = (folder / "results").glob("*.json")
+    rules = ("--competition", str(folder / "rules.toml"), "--data-dir", str(folder))
+    command = ["verify", str(path), *rules, "--sandbox", "process", *options]
+    return CliRunner().invoke(cli, command, standalone_mode=False)
+
+
+@pytest.mark.parametrize("logits", [PLAIN, PACKED])
+def test_both_are_qualified_and_consistent(tmp_path: Path, logits: str) -> None:
+    assert judged(tmp_path, logits).status.verdict is Verdict.QUALIFIED
+    assert verified(tmp_path).return_value is ExitCode.QUALIFIED
+
+
+def test_honest_numbers_survive_noise(tmp_path: Path) -> None:
+    judged(tmp_path, PLAIN)
+    shown = verified(tmp_path, "--perturbed")
+    assert shown.return_value is ExitCode.QUALIFIED, shown.output
+    assert "holds       perturbed replay" in shown.output
+
+
+def test_two_numbers_in_one_float_do_not(tmp_path: Path) -> None:
+    judged(tmp_path, PACKED)
+    shown = verified(tmp_path, "--perturbed")
+    assert shown.return_value is ExitCode.NOT_QUALIFIED, shown.output
+    assert "differs     perturbed replay" in shown.output
+    assert "of what is above chance lost (5% may be)" in shown.output
