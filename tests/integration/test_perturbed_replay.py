@@ -1,4 +1,4 @@
-"""`haet-eval verify --perturbed`: a training under noise is nearly as good, unless its numbers hold several."""
+"""`haet-eval verify --perturbed`: training is nearly as good under noise, unless its numbers hold several."""
 
 from pathlib import Path
 
