@@ -258,7 +258,8 @@ def test_what_does_not_end_is_not_finished(tmp_path: Path, endless: str) -> None
 @pytest.mark.slow
 def test_where_a_value_decides_and_time_is_short_the_line_is_named(tmp_path: Path) -> None:
     path = submission(tmp_path / "mine", NET + UNTIL_LOW.replace("2.2", "0.0"))
-    told = found(path, "--seconds", "0.1", "--within", "12")
+    rules = write_competition(tmp_path / "rules.toml", readback_bytes=1 << 24)
+    told = found(path, "--competition", str(rules), "--seconds", "0.1", "--within", "12")
     assert told["verdict"] == "not_finished"
     operations = told["estimate"]["operations"]
     assert (operations["method"], operations["high"]) == ("cannot_tell", None)
