@@ -15,11 +15,8 @@ LABEL_SMOOTHING = 0.2
 PRECISION = torch.bfloat16  # of the activations: no price depends on it, but the time does
 
 FILTER_LEARNING_RATE, FILTER_MOMENTUM = 0.2, 0.6
-BIAS_LEARNING_RATE, HEAD_LEARNING_RATE, MOMENTUM = (
-    0.053,
-    0.67,
-    0.85,
-)  # for losses that are summed over a batch
+# For losses that are summed over a batch:
+BIAS_LEARNING_RATE, HEAD_LEARNING_RATE, MOMENTUM = 0.053, 0.67, 0.85
 WEIGHT_DECAY_PER_IMAGE = 2e-6  # share by which biases and head shrink, for each image of a batch
 
 MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of CIFAR-10's training images
@@ -223,5 +220,6 @@ def train(task) -> nn.Module:
             schedule.step()
             optimizer.zero_grad()
         if (step + 1) % steps_per_epoch == 0:
-            task.report(epoch=(step + 1) // steps_per_epoch, loss=loss.item() / batch_size)
+            epoch = (step + 1) // steps_per_epoch
+            task.report(epoch=epoch, epochs=math.ceil(EPOCHS), loss=loss.item() / batch_size)
     return model
