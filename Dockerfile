@@ -1,4 +1,4 @@
-# What the two sandboxed processes run in. `haet-eval image` builds it; see haet_eval/runtimes/image.py.
+# What the sandboxed processes run in. `haet-eval image` builds it; see haet_eval/runtimes/image.py.
 FROM python:3.11-slim-bookworm
 
 RUN python3 -m venv /opt/venv
