@@ -75,6 +75,15 @@ def width(dtype: str) -> int:
     return held.bytes if held else _WIDEST
 
 
+def item_bytes(dtype: str) -> int:
+    """Bytes of one element.
+
+    Raises:
+        KeyError: there is no such dtype.
+    """
+    return RANGES[part(dtype)].bytes * (2 if is_complex(dtype) else 1)
+
+
 @cache
 def may_change(source: str, target: str) -> bool:
     """Whether a cast can give another number than it was given. What is not known may."""

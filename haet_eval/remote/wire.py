@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, TypeAlias
 
+from haet_eval.counting.dtypes import item_bytes
 from haet_eval.counting.signature import SPECIAL_FLOATS, TensorMeta
 
 MAX_FRAME_BYTES: Final = 64 << 20
@@ -24,21 +25,13 @@ MAX_ARGUMENTS: Final = 64
 MAX_DEPTH: Final = 3
 ANY_FLOAT: Final = 255
 
-ITEM_BYTES: Final = {
-    "bool": 1,
-    "uint8": 1,
-    "int8": 1,
-    "int16": 2,
-    "int32": 4,
-    "int64": 8,
-    "float16": 2,
-    "bfloat16": 2,
-    "float32": 4,
-    "float64": 8,
-    "complex64": 8,
-    "complex128": 16,
-}
-DTYPES: Final = tuple(ITEM_BYTES)
+DTYPES: Final = (
+    *("bool", "uint8", "int8", "int16", "int32", "int64"),
+    *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
+)
+"""In the order of their numbers on the wire."""
+
+ITEM_BYTES: Final = {dtype: item_bytes(dtype) for dtype in DTYPES}
 FORMATS: Final = ("contiguous_format", "preserve_format", "channels_last", "channels_last_3d")
 
 

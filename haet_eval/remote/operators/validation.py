@@ -13,6 +13,7 @@ from haet_eval.counting.signature import ANY, Argument, TensorMeta
 from haet_eval.remote.operators.call import MAX_ELEMENTS, Call, Origin, Refused
 from haet_eval.remote.operators.schema import Operator, Parameter
 from haet_eval.remote.operators.validators import validators_of
+from haet_eval.remote.wire import DTYPES, FORMATS, MAX_DIMENSIONS
 
 __all__ = [
     "DTYPES",
@@ -26,27 +27,7 @@ __all__ = [
     "written_parameters",
 ]
 
-DTYPES: Final = frozenset(
-    {
-        "float32",
-        "float64",
-        "bfloat16",
-        "float16",
-        "int64",
-        "int32",
-        "int16",
-        "int8",
-        "uint8",
-        "bool",
-        "complex64",
-        "complex128",
-    }
-)
-MEMORY_FORMATS: Final = frozenset(
-    {"contiguous_format", "preserve_format", "channels_last", "channels_last_3d"}
-)
 MAX_LIST: Final = 65_536
-MAX_DIMENSIONS: Final = 64
 MAX_WORD: Final = 64
 _INT64: Final = range(-(2**63), 2**63)
 _DEVICE: Final = re.compile(r"cpu|cuda(:\d)?")
@@ -207,7 +188,7 @@ _KINDS: Final = {
     "bool": lambda value: isinstance(value, bool),
     "Scalar": _is_scalar,
     "ScalarType": lambda value: value in DTYPES,
-    "MemoryFormat": lambda value: value in MEMORY_FORMATS,
+    "MemoryFormat": lambda value: value in FORMATS,
     "Layout": lambda value: value == "strided",
     "Device": lambda value: isinstance(value, str) and _DEVICE.fullmatch(value) is not None,
     "Generator": _is_word,

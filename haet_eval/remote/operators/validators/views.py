@@ -2,9 +2,9 @@
 
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.remote.operators.call import Call
-from haet_eval.remote.operators.validators.dtypes import ITEM_BYTES
 from haet_eval.remote.operators.validators.shapes import MAX_EXTENT, dimension, fits, has_shape
 from haet_eval.remote.operators.validators.table import validator
+from haet_eval.remote.wire import ITEM_BYTES
 
 
 @validator("as_strided", "as_strided_", "as_strided_copy", "as_strided_scatter")
