@@ -16,6 +16,7 @@ from haet_eval.evaluation.train import train_counted, train_native
 from haet_eval.evaluation.watch import Watch, interrupted
 from haet_eval.progress import Tick
 from haet_eval.record import Runner
+from haet_eval.remote.wire import TRACE_VERSION
 from haet_eval.runtimes.interface import Runtime
 
 _LOOK_SECONDS: Final = 0.2
@@ -34,7 +35,7 @@ def run_counted(work: Work, runtime: Runtime) -> Ran:
     work.heard.stage("start")
     dataset = work.assignment.dataset
     header = {
-        "version": 2,
+        "version": TRACE_VERSION,
         "dataset": dataset.digest,
         "seed": work.seed,
         "threads": work.threads,

@@ -485,7 +485,8 @@ def decode_upload(data: bytes | memoryview, position: int) -> tuple[TensorMeta, 
     """Metadata, bytes and end of the UPLOAD record at `position`.
 
     Raises:
-        WireError: the bytes are not those of a contiguous tensor of that shape.
+        WireError: the bytes are not those of a contiguous tensor of that shape. A truth value is a byte of 0
+            or 1: another byte would be eight bits at the price of one, and kernels may do anything with it.
     """
     reader = Reader(data, position + 1)
     meta = reader.meta()
@@ -494,6 +495,8 @@ def decode_upload(data: bytes | memoryview, position: int) -> tuple[TensorMeta, 
         raise WireError("an upload that is not contiguous")
     if len(raw) != meta.numel * ITEM_BYTES[meta.dtype]:
         raise WireError("an upload whose length does not fit its shape")
+    if meta.dtype == "bool" and raw.translate(None, b"\0\1"):
+        raise WireError("an upload of truth values that are not 0 or 1")
     return meta, raw, reader.position
 
 

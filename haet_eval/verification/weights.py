@@ -27,6 +27,9 @@ _DTYPES: Final = {
 def relative_distance(first: bytes, second: bytes) -> float | None:
     """Euclidean distance of all numbers in two safetensors files, as a fraction of the first one's norm.
 
+    Numbers that are infinite or NaN in both files are the same. The distance is infinite if they are so in
+    one file only, or if the squares are too large for a float: then nothing says that the files are alike.
+
     None where they do not hold tensors of the same names, shapes and dtypes.
 
     Raises:
@@ -39,10 +42,21 @@ def relative_distance(first: bytes, second: bytes) -> float | None:
         return None
     difference = norm = 0.0
     for name, facts in ours.items():
-        values = _values(facts)
-        difference += float(np.square(values - _values(theirs[name])).sum())
-        norm += float(np.square(values).sum())
+        apart, size = _squares(_values(facts), _values(theirs[name]))
+        difference += apart
+        norm += size
+    if not (math.isfinite(difference) and math.isfinite(norm)):
+        return math.inf
     return math.sqrt(difference / norm) if norm else math.sqrt(difference)
+
+
+def _squares(values: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The squared distance of two arrays, and the squared norm of the finite numbers of the first."""
+    same = (values == others) | (np.isnan(values) & np.isnan(others))
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.square(np.where(same, 0.0, values - others)).sum()
+        size = np.square(values[np.isfinite(values)]).sum()
+    return float(apart), float(size)
 
 
 @dataclass(frozen=True, slots=True)

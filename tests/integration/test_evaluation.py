@@ -13,6 +13,7 @@ from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.progress import Silent
 from haet_eval.record import Content, from_json, seal
 from haet_eval.remote.recount import recount
+from haet_eval.remote.wire import TRACE_VERSION
 from haet_eval.store import Store
 from haet_eval.verification.check import Result
 from haet_eval.verification.evidence import Sources
@@ -61,6 +62,7 @@ def test_an_example_qualifies_and_its_record_can_be_recomputed(judge: Callable[.
     assert training.parameters is not None
     assert record.complexity == training.operations.total + training.parameters.total
     again = recount(outcome.path.parent / "artifacts" / f"{trace.sha256}.trace")
+    assert again.header["version"] == TRACE_VERSION
     stored = outcome.path.parent / "artifacts" / f"{training.histogram.sha256}.histogram.json"
     assert again.histogram.to_json() == stored.read_bytes()
     assert again.parameters is not None

@@ -8,7 +8,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from haet_eval.counting.prices.evaluate import price_of
 from haet_eval.counting.prices.table import lookup
-from haet_eval.counting.signature import ANY, SPECIAL_FLOATS, Argument, Signature, TensorMeta
+from haet_eval.counting.signature import (
+    ANY,
+    CONJUGATE,
+    NEGATIVE,
+    SPECIAL_FLOATS,
+    Argument,
+    Signature,
+    TensorMeta,
+)
 
 
 class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -73,6 +81,7 @@ def argument(value: Any) -> Argument:
                 tuple(value.stride()),
                 int(value.storage_offset()),
                 dtype_name(value.dtype),
+                value.is_conj() * CONJUGATE | value.is_neg() * NEGATIVE,
             )
         case None | bool() | int() | str():
             return value

@@ -1,7 +1,12 @@
+import hashlib
+import math
+
 import pytest
 import safetensors.torch
 import torch
 
+from haet_eval.record import Artifact
+from haet_eval.verification.machine import compare_weights
 from haet_eval.verification.weights import relative_distance
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.uint8]
@@ -32,3 +37,29 @@ def test_weights_that_are_all_zero_have_an_absolute_distance() -> None:
 def test_what_is_no_safetensors_is_told() -> None:
     with pytest.raises(ValueError, match="no safetensors"):
         relative_distance(b"weights", stored(a=torch.zeros(2)))
+
+
+STRANGE = {
+    "infinity": (torch.inf, torch.float32),
+    "minus infinity": (-torch.inf, torch.bfloat16),
+    "NaN": (torch.nan, torch.float32),
+    "a number whose square overflows": (1e200, torch.float64),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_other_weights_beside_a_number_without_a_square_do_not_hold(name: str) -> None:
+    number, dtype = STRANGE[name]
+    first, second = (stored(a=torch.tensor([number, value], dtype=dtype)) for value in (1.0, 2.0))
+    stated = Artifact(sha256=hashlib.sha256(first).hexdigest(), bytes=len(first))
+    assert relative_distance(first, second) >= 1  # type: ignore[operator]
+    assert compare_weights(stated, first, second, ["another processor"]).result != "holds"
+    assert compare_weights(stated, first, second, []).result == "differs"
+    assert compare_weights(stated, first, first, []).result == "holds"
+
+
+@pytest.mark.parametrize("number", [torch.inf, -torch.inf, torch.nan])
+def test_a_number_that_is_finite_in_one_file_only_is_infinitely_far(number: float) -> None:
+    first, second = stored(a=torch.tensor([3.0, number])), stored(a=torch.tensor([3.0, 1.0]))
+    assert relative_distance(first, second) == relative_distance(second, first) == math.inf
+    assert relative_distance(first, first) == 0

@@ -4,6 +4,7 @@ from haet_eval.counting.prices.complex_numbers import with_parts
 from haet_eval.counting.prices.foreach import BY_PART
 from haet_eval.counting.prices.movement import CREATIONS
 from haet_eval.counting.prices.random import DRAWS
+from haet_eval.counting.prices.signs import of_signs
 from haet_eval.counting.prices.table import NoPrice, lookup
 from haet_eval.counting.prices.width import with_dtypes
 from haet_eval.counting.signature import Signature, tensors_in
@@ -47,4 +48,6 @@ def price_of(signature: Signature) -> int | None:
         return None
     if operations < 0:  # a fault in a price: nothing may pay back what other calls have cost
         return None
-    return operations if signature.operator in WITHOUT_DTYPES else with_dtypes(signature, operations)
+    if signature.operator not in WITHOUT_DTYPES:
+        operations = with_dtypes(signature, operations)
+    return operations if current() == 1 else operations + of_signs(signature)

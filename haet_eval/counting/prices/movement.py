@@ -9,18 +9,17 @@ from math import prod
 from haet_eval.counting.prices.coverage import Axis, union_length
 from haet_eval.counting.prices.pointwise import is_complex
 from haet_eval.counting.prices.table import overloads, price
-from haet_eval.counting.signature import CONJUGATE, NEGATIVE, Signature, TensorMeta
+from haet_eval.counting.signature import Signature
 
 _FUNCTION = ".default .out"
 _IN_PLACE = ".default _.default .out"
-_SET = "aten.set_.source_Tensor"
 _PERIODIC = ".default .out .periodic .periodic_out"
 
 VIEWS = (
     *overloads(
-        "_fw_primal _make_dual _reshape_alias _sparse_broadcast_to _unsafe_view alias detach "
-        "diagonal expand lift lift_fresh permute slice_inverse split_with_sizes squeeze t "
-        "unfold unsqueeze view view_as_complex view_as_real",
+        "_conj _fw_primal _make_dual _neg_view _reshape_alias _sparse_broadcast_to _unsafe_view alias "
+        "as_strided as_strided_ detach diagonal expand lift lift_fresh permute slice_inverse "
+        "split_with_sizes squeeze t unfold unsqueeze view view_as_complex view_as_real",
         ".default",
     ),
     *overloads("detach_ squeeze_ t_ transpose_ unsqueeze_", ".default"),
@@ -35,7 +34,7 @@ VIEWS = (
 
 COPIES = (
     *overloads(
-        "_copy_from _fw_primal_copy _make_dual_copy _pin_memory _reshape_alias_copy "
+        "_copy_from _fw_primal_copy _make_dual_copy _pin_memory _reshape_alias_copy as_strided_copy "
         "_sparse_broadcast_to_copy _to_copy alias_copy clone detach_copy diagonal_copy "
         "expand_copy lift_fresh_copy narrow_copy permute_copy split_with_sizes_copy t_copy unfold_copy "
         "unsqueeze_copy view_as_complex_copy view_as_real_copy",
@@ -51,7 +50,7 @@ COPIES = (
 
 ARRANGEMENTS = (
     *overloads(
-        "_chunk_cat _stack block_diag cat channel_shuffle complex constant_pad_nd "
+        "_chunk_cat _stack as_strided_scatter block_diag cat channel_shuffle complex constant_pad_nd "
         "diag_embed diagonal_backward diagonal_scatter flip im2col pixel_shuffle pixel_unshuffle "
         "reflection_pad1d reflection_pad2d reflection_pad3d repeat replication_pad1d replication_pad2d "
         "replication_pad3d roll rot90 select_backward select_scatter slice_backward slice_scatter stack",
@@ -59,7 +58,7 @@ ARRANGEMENTS = (
     ),
     *overloads("tril triu zero resize", _IN_PLACE),
     *overloads("fill", ".Scalar .Scalar_out .Tensor .Tensor_out _.Scalar _.Tensor"),
-    *overloads("set", ".default .out _.default .source_Tensor .source_Tensor_out"),
+    *overloads("set", ".default .out _.default .source_Tensor .source_Tensor_out _.source_Tensor"),
 )
 
 FACTORIES = (
@@ -104,34 +103,11 @@ def _free(signature: Signature) -> int:  # noqa: ARG001
     return 0
 
 
-@price("aten._conj.default", "aten._neg_view.default", *overloads("_conj_copy _neg_view_copy", _FUNCTION))
+@price(*overloads("_conj_copy _neg_view_copy", _FUNCTION))
 def _sign_change(signature: Signature) -> int:
-    """One negation of each element, however late it happens; none for the conjugate of real numbers."""
+    """One negation of each element; none for the conjugate of real numbers."""
     parts = 2 if "_neg_view" in signature.operator and is_complex(signature) else 1
     return signature.out.numel * parts if is_complex(signature) or "_neg_view" in signature.operator else 0
-
-
-@price(
-    *overloads("as_strided", ".default _.default"),
-    *overloads("as_strided_copy as_strided_scatter", _FUNCTION),
-    _SET,
-)
-def _reaching_view(signature: Signature) -> int:
-    """Free, but for the lazy bits of a tensor that comes to show memory for which they were not paid.
-
-    `as_strided` shows any element of the memory, `set_` another memory: each of them would be negated or
-    conjugated for nothing.
-    """
-    bits = signature.tensor("self").bits
-    if signature.operator == _SET:
-        bits ^= signature.tensor("source").bits
-    return _flips(bits, signature.out)
-
-
-def _flips(bits: int, meta: TensorMeta) -> int:
-    """One sign change for each element that a lazy bit conjugates, two for a complex one that it negates."""
-    parts = 2 if meta.dtype.startswith("complex") else 1
-    return meta.numel * ((bits & CONJUGATE > 0) + parts * (bits & NEGATIVE > 0))
 
 
 _OF_DATA = (

@@ -12,22 +12,34 @@ from haet_eval.remote.operators.allowed import lookup
 from haet_eval.remote.operators.validation import written_parameters
 from haet_eval.remote.wire import Definition, Status
 
+_ADDRESSES: Final = re.compile(r"0[xX][0-9a-fA-F]+|\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,}\b")
+"""Numbers in base 16, with or without a prefix: only an address is written so in a text about shapes."""
+
 _DIGITS: Final = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 
 
 class Failure(Exception):
-    """A call failed: the text is for the contestant and holds no value of any tensor."""
+    """A call failed: the text is for the contestant and holds no value of any tensor.
+
+    It holds no address either: one would tell an attacker where the executor's code and memory lie, so that
+    the randomisation of its address space was in vain.
+    """
 
     def __init__(self, status: Status, text: str) -> None:
-        super().__init__(text)
         self.status = status
-        self.text = text
+        self.text = without_addresses(text)
+        super().__init__(self.text)
+
+
+def without_addresses(text: str) -> str:
+    """The text with every address of memory blanked."""
+    return _ADDRESSES.sub("#", text)
 
 
 def without_values(error: Exception) -> str:
     """The text of a kernel's error with every number blanked: it may be a value of a tensor."""
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return _DIGITS.sub("#", first)
+    return _DIGITS.sub("#", without_addresses(first))
 
 
 def late(name: str, error: Exception) -> Failure:

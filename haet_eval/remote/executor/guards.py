@@ -79,7 +79,11 @@ def _grid(arguments: Mapping[str, Any]) -> None:
 
 
 def _quotients(arguments: Mapping[str, Any]) -> None:
-    """The least integer divided by -1 is a trap of the processor."""
+    """The least integer divided by -1 is a trap of the processor.
+
+    A number or a tensor without dimensions is converted to the dtype of the quotient first, as the kernel
+    does: 2³² − 1 is -1 there if the other operand is of int32.
+    """
     numbers = [arguments.get(name) for name in ("self", "other")]
     tensors = [number for number in numbers if isinstance(number, torch.Tensor)]
     if any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
@@ -89,7 +93,8 @@ def _quotients(arguments: Mapping[str, Any]) -> None:
         return
     dtype = torch.result_type(arguments["self"], arguments["other"])
     if dtype.is_signed:
-        _require(~((dividend == torch.iinfo(dtype).min).any() & (divisor == -1).any()), "self")
+        least = dividend.to(dtype) == torch.iinfo(dtype).min
+        _require(~(least.any() & (divisor.to(dtype) == -1).any()), "self")
 
 
 def _magnitudes(arguments: Mapping[str, Any]) -> None:

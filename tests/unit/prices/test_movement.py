@@ -113,13 +113,6 @@ def test_col2im(kernel: int, dilation: int, padding: int, stride: int) -> None:
     assert operations(program) == len(landed) - len(set(landed))
 
 
-def test_lazy_signs_are_operations() -> None:
-    z = torch.rand(5, dtype=torch.complex64)
-    assert operations(lambda: z.conj()) == 5
-    assert operations(lambda: z.conj().imag) >= 5
-    assert operations(lambda: torch.rand(5).conj()) == operations(lambda: torch.rand(5))
-
-
 def test_a_range_between_data_is_computed() -> None:
     ends = torch.rand(2)
     assert operations(lambda: torch.linspace(ends[0], ends[1], 10)) == 22

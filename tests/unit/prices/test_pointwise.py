@@ -91,7 +91,7 @@ COMPLEX: dict[str, Case] = {
     "sqrt": (lambda x, y: x.sqrt(), lambda x, y: x.sqrt()),
     "reciprocal": (lambda x, y: x.reciprocal(), lambda x, y: x.reciprocal()),
     "angle": (lambda x, y: x.angle(), lambda x, y: atan2(x.im, x.re)),
-    "conj": (lambda x, y: x.conj(), lambda x, y: x.conjugate()),
+    "conj": (lambda x, y: x.conj().resolve_conj(), lambda x, y: x.conjugate()),
     "eq": (torch.eq, lambda x, y: x.equals(y)),
 }
 

@@ -49,39 +49,53 @@ def test_client_uploads_no_bits() -> None:
         Bench().send(wire.encode_upload(meta, bytes(4)))
 
 
-def set_to(bench: Bench, handle: int, source: int, changed: TensorMeta) -> int:
-    """Operations of `set_`, after which the first tensor is as `changed` says."""
+def cost_of_reading(bench: Bench, handle: int, *shape: int) -> int:
     before = bench.meter.operations
-    answer = wire.encode_outcome(wire.Outcome((Atom(Tag.INPUT, 0),), ((0, changed),)))
-    arguments: dict[str, Value] = {"self": TENSOR, "source": TENSOR}
-    bench.define("aten.set_.source_Tensor", arguments, (handle, source), answer=answer)
+    bench.define("aten.clone.default", {"self": TENSOR}, (handle,), answer=outcome(fresh(*shape)))
     return bench.meter.operations - before
 
 
-def test_set_keeps_the_bit_of_self_and_pays_for_every_sign_that_it_changes() -> None:
+def set_to(bench: Bench, handle: int, source: int, changed: TensorMeta) -> None:
+    """A call of `set_`, after which the first tensor is as `changed` says."""
+    answer = wire.encode_outcome(wire.Outcome((Atom(Tag.INPUT, 0),), ((0, changed),)))
+    arguments: dict[str, Value] = {"self": TENSOR, "source": TENSOR}
+    bench.define("aten.set_.source_Tensor", arguments, (handle, source), answer=answer)
+
+
+def test_a_view_is_free_and_each_read_of_it_pays() -> None:
+    bench = Bench()
+    base = bench.ones(50)
+    view = negated(bench, base, 50)
+    made = bench.meter.operations
+    for reads in range(1, 4):
+        bench.add_(base, base)
+        assert cost_of_reading(bench, view, 50) == 50
+        assert bench.meter.operations - made == reads * 100
+
+
+def test_set_keeps_the_bit_of_self_and_a_read_pays_for_every_sign() -> None:
     bench = Bench()
     large, small = bench.ones(1000), negated(bench, bench.ones(1), 1)
-    assert set_to(bench, small, large, lazy(1000).meta) == 1000
+    set_to(bench, small, large, lazy(1000).meta)
     assert bits(bench, small) == NEGATIVE
+    assert cost_of_reading(bench, small, 1000) == 1000
 
 
-def test_set_between_tensors_of_equal_bits_is_free() -> None:
+def test_set_without_a_bit_shows_memory_that_is_read_for_nothing() -> None:
     bench = Bench()
-    large = negated(bench, bench.ones(1000), 1000)
-    small = negated(bench, bench.ones(1), 1)
-    assert set_to(bench, small, large, lazy(1000).meta) == 0
-    assert set_to(bench, bench.ones(1), bench.ones(50), fresh(50).meta) == 0
+    plain, large = bench.ones(1), bench.ones(50)
+    set_to(bench, plain, large, fresh(50).meta)
+    assert cost_of_reading(bench, plain, 50) == 0
 
 
-def test_view_of_more_memory_pays_for_the_signs_that_it_shows() -> None:
+def test_view_of_more_memory_is_read_at_the_price_of_all_that_it_shows() -> None:
     bench = Bench()
     whole = bench.ones(100)
     bench.send(wire.SLICE.pack(Code.SLICE, whole, 0, 0, 1, 1))
     one = negated(bench, whole + 1, 1)
-    before = bench.meter.operations
     arguments: dict[str, Value] = {"self": TENSOR, "size": (100,), "stride": (1,), "storage_offset": 0}
-    bench.define("aten.as_strided.default", arguments, (one,), answer=outcome(lazy(100)))
-    assert bench.meter.operations - before == 100
+    shown = bench.define("aten.as_strided.default", arguments, (one,), answer=outcome(lazy(100, alias=0)))
+    assert cost_of_reading(bench, shown, 100) == 100
 
 
 def test_histogram_keeps_bits_and_leaves_plain_tensors_as_they_were() -> None:

@@ -123,3 +123,11 @@ def test_only_floats_that_a_price_may_depend_on_have_a_class_of_their_own(
     number: float, expected: int
 ) -> None:
     assert wire.float_class(number) == expected
+
+
+@pytest.mark.parametrize("byte", [2, 3, 128, 255])
+def test_an_upload_of_truth_values_holds_zeros_and_ones_only(byte: int) -> None:
+    meta = TensorMeta((3,), (1,), 0, "bool")
+    assert wire.decode_upload(wire.encode_upload(meta, bytes((0, 1, 1))), 0)[1] == bytes((0, 1, 1))
+    with pytest.raises(WireError, match="truth values"):
+        wire.decode_upload(wire.encode_upload(meta, bytes((0, 1, byte))), 0)

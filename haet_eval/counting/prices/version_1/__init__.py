@@ -3,6 +3,7 @@
 from haet_eval.counting.prices.version_1 import (  # noqa: F401  (importing a family binds its prices)
     dropout,
     linalg,
+    movement,
     pointwise,
     pooling,
     random,

@@ -1,6 +1,7 @@
 """Pooling: windows that lie in the input, and indices that the matching forward call has made."""
 
 from haet_eval.remote.operators.call import Call
+from haet_eval.remote.operators.validators.dtypes import INTEGERS
 from haet_eval.remote.operators.validators.shapes import fits, has_shape, same_dtype, same_shape, spread
 from haet_eval.remote.operators.validators.table import validator
 
@@ -27,7 +28,11 @@ def windows(call: Call) -> None:
     has_shape(call, "grad_output", shape)
     has_shape(call, "indices", shape)
     same_dtype(call, "self", "grad_output")
-    call.require(call.arguments.get("divisor_override") != 0, "the divisor is zero")
+    divisor = call.arguments.get("divisor_override")
+    call.require(divisor != 0, "the divisor is zero")
+    # A sum of integers may be the least one, and its quotient by -1 is a trap of the processor.
+    whole = call.tensor("self").dtype in INTEGERS
+    call.require(not (whole and divisor == -1), "the divisor of integers is -1; pool without it and negate")
 
 
 def pooled(call: Call, count: int) -> tuple[int, ...]:
