@@ -306,7 +306,7 @@ class Evaluation(_Part):
     `charged_operations` the part of them above the free ones, which counts as complexity. `readback_bytes`
     is what the prediction read back. None where the prediction ran on plain tensors; the last two also in
     records of schema version 1.
-    `nan_images` have no number among their logits, and so no label: they cannot be right.
+    `nan_images` have NaN among their logits, and so no label: they cannot be right.
     """
 
     accuracy: Annotated[float, Field(ge=0, le=1)]

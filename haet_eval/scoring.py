@@ -16,7 +16,7 @@ from haet_eval.record import Uncounted
 class Score:
     """How many of `total` images got their right label, and the accuracy by the metric, 0 to 1.
 
-    `nan_images` got none (-1), because no logit of them was a number.
+    `nan_images` got none (-1), because a logit of them was NaN.
     """
 
     correct: int
@@ -77,7 +77,7 @@ def shortfall(
         reason = f"Accuracy {accuracy:.2%} is below the {threshold:.2%} asked for."
         if nan_images:
             reason += (
-                f" The logits of {nan_images:,} test images are all NaN, and such an image cannot be right. "
+                f" The logits of {nan_images:,} test images contain NaN, and such an image cannot be right. "
                 "Look for the first loss that is not finite, and lower the learning rate or clip gradients."
             )
             return SubmissionFailure(verdict, reason, code="logits-nan")

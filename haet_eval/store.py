@@ -1,6 +1,7 @@
 """A results directory: one file a record, never changed, and artefacts named by their digest."""
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -19,8 +20,11 @@ from haet_eval.spelling import suggested_path
 MAX_ARTIFACT_BYTES: Final = 4 * 1024**3
 """Of an artefact's file: twice as large as a trace may become."""
 
+INTERRUPTED_RUNS: Final = ".haet-runs"
+"""The folder with the runs that are over of an evaluation that is not."""
+
 _CHUNK_BYTES: Final = 1024 * 1024
-_SUFFIXES: Final = ("trace", "histogram.json", "safetensors", "predictions.txt", "reports.jsonl")
+ARTIFACT_SUFFIXES: Final = ("trace", "histogram.json", "safetensors", "predictions.txt", "reports.jsonl")
 _WHERE_RECORDS_ARE: Final = "Records are the .json files of a results directory, as an evaluation wrote them."
 
 
@@ -75,15 +79,22 @@ class Store:
             return record
 
     def take_in(self, other: "Store") -> None:
-        """Copy the artefacts of another directory.
+        """Copy the artefacts of another directory. Those that are here are renewed.
+
+        A record that refers to them may follow: `haet-eval clean` removes no artefact that was just renewed.
 
         Raises:
             EnvironmentProblem: they cannot be written here.
         """
-        with self._writing():
-            for path in sorted(other.artifacts.glob("*")):
-                if not (self.artifacts / path.name).exists():
-                    self.put_artifact(path, path.name.partition(".")[2])
+        for path in sorted(other.artifacts.glob("*")):
+            target = self.artifacts / path.name
+            if _renewed(target):
+                continue
+            try:
+                self.put_artifact(path, path.name.partition(".")[2])
+            except EnvironmentProblem:
+                if not target.exists():  # another user's, in a folder where its owner alone may replace it
+                    raise
 
     def put_artifact(self, data: bytes | Path, suffix: str) -> Artifact:
         """Keep bytes, or a copy of a file, as `artifacts/<sha256>.<suffix>`.
@@ -104,7 +115,7 @@ class Store:
 
     def artifact_path(self, artifact: Artifact) -> Path | None:
         """The file of an artefact, None if there is none. Neither its kind nor its content is checked."""
-        usual = (self.artifacts / f"{artifact.sha256}.{suffix}" for suffix in _SUFFIXES)
+        usual = (self.artifacts / f"{artifact.sha256}.{suffix}" for suffix in ARTIFACT_SUFFIXES)
         return next(filter(exists, usual), None)
 
     def read_artifact(self, artifact: Artifact) -> bytes | None:
@@ -224,6 +235,15 @@ def file_name(record: Record) -> str:
     ascii_words = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_words).strip("-")[:40].strip("-") or "record"
     return f"{record.created_at:%Y%m%dT%H%M%SZ}-{slug}-{record.record_id}.json"
+
+
+def _renewed(path: Path) -> bool:
+    """Date the file now, by its file system's clock. False if there is none, or it may not be dated."""
+    try:
+        os.utime(path)
+    except OSError:
+        return False
+    return True
 
 
 def _chunks(data: bytes | Path) -> Iterator[bytes]:

@@ -46,7 +46,7 @@ _IN_WORDS: Final = {
     "handle-extension": "Extensions in C++, CUDA or Triton cannot be used: the data is in the executor.",
     "handle-operator": "The operator is not allowed, or was given arguments that it does not take.",
     "interrupted": "Someone stopped it; the record says how far it had come.",
-    "logits-nan": "The accuracy is too low, and the logits of some test images are all NaN.",
+    "logits-nan": "The accuracy is too low, and the logits of some test images contain NaN.",
     "node-busy": "Another run is being made there, and time or energy is ranked.",
     "operator-failed": "An operator that the submission asked for failed in the executor, with these words.",
     "operator-unpriced": "The counting standard has no price for an operator that was called.",

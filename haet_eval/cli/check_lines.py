@@ -114,6 +114,8 @@ def sample_lines(report: Report) -> Iterator[tuple[str, str]]:
     if sample.score is not None:
         correct = f"{sample.score.correct:,} of {sample.score.total:,} test images"
         yield "accuracy", f"{readable_accuracy(sample.score.accuracy)} ({correct})"
+    elif sample.finished and not sample.computed:
+        yield "accuracy", "not tried: computing was cut before the training ended (--seconds computes more)"
     yield "read back", f"{sample.readback_bytes:,} of {budgets.readback_bytes:,} bytes"
     yield "uploads", f"{sample.upload_bytes:,} of {budgets.upload_bytes:,} bytes"
     if sample.prediction_operations_per_image is not None:

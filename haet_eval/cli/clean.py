@@ -1,19 +1,65 @@
 """`haet-eval clean`: remove what interrupted runs left."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
+
+from haet_eval.cli.options import results_option
+
+if TYPE_CHECKING:
+    from haet_eval.runtimes.leftovers import Removed
 
 
 @click.command()
-def clean() -> None:
-    """Remove containers and folders of interrupted runs; live runs are left alone."""
+@results_option("Folder of records, whose artefacts are looked through.")
+@click.option("--dry-run", is_flag=True, help="Remove nothing; show what would be removed.")
+def clean(results: Path, dry_run: bool) -> None:
+    """Remove containers and folders of interrupted runs; live runs are left alone.
+
+    Also removes artefacts in the results folder that are older than a day and that no record or interrupted
+    run in that folder refers to.
+    """
+    from haet_eval.reports.text import printable
     from haet_eval.runtimes.leftovers import remove_leftovers
 
-    removed = remove_leftovers()
-    for container in removed.containers:
-        click.echo(f"container {container}")
-    for folder in removed.folders:
-        click.echo(f"folder {folder}")
+    removed = remove_leftovers(dry_run=dry_run)
+    lines = [*_leftovers(removed)]
+    for line in lines:
+        click.echo(line)
+    for artifact in _removed_artifacts(results, dry_run):
+        lines.append(f"artefact {artifact}")
+        click.echo(printable(lines[-1]))
     if removed.engine_problem:
         click.echo(f"containers were not looked for: {removed.engine_problem}", err=True)
-    elif not removed.containers and not removed.folders:
+    elif not lines:
         click.echo("nothing was left behind", err=True)
+    if dry_run and lines:
+        click.echo("dry run: nothing was removed", err=True)
+
+
+def _leftovers(removed: "Removed") -> Iterator[str]:
+    yield from (f"container {container}" for container in removed.containers)
+    yield from (f"folder {folder}" for folder in removed.folders)
+
+
+def _removed_artifacts(results: Path, dry_run: bool) -> Iterator[Path]:
+    from haet_eval.errors import EnvironmentProblem
+    from haet_eval.orphans import day_ago, find_orphans, remove_orphan
+    from haet_eval.store import Store
+
+    store = Store(results)
+    if not store.artifacts.is_dir():
+        return
+    try:
+        deadline = day_ago(store)
+        for path in find_orphans(store, deadline):
+            if dry_run or remove_orphan(path, deadline):
+                yield path
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the artefacts in {store.artifacts} cannot be looked through or removed: {error.strerror}",
+            "Check the owner of that folder, or name another one with --results.",
+            code="results-not-writable",
+        ) from error

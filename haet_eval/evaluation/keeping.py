@@ -10,16 +10,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 from shlex import quote
-from typing import Final
 
 from haet_eval import __version__
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem, Verdict
 from haet_eval.evaluation.request import Assignment, Request
 from haet_eval.record import Record, artifacts_of
 from haet_eval.runtimes.folder import RunFolder
-from haet_eval.store import Store, read_record
-
-_RUNS: Final = ".haet-runs"
+from haet_eval.store import INTERRUPTED_RUNS, Store, read_record
 
 
 class KeptElsewhere(HaetError):
@@ -94,7 +91,7 @@ class Keeping:
 
     def finished_runs(self, request: Request, assignment: Assignment) -> dict[int, Record]:
         """Runs that an evaluation alike has left, by their seed: it failed on our side, or was stopped."""
-        self._runs = Store(self._results.directory / _RUNS / _key(request, assignment))
+        self._runs = Store(self._results.directory / INTERRUPTED_RUNS / _key(request, assignment))
         found = {}
         for path in self._runs.directory.glob("*.json"):
             with suppress(UsageProblem):  # a file that is not sound is no run

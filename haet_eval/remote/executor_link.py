@@ -139,7 +139,7 @@ class ExecutorLink:
         return self._message(MemoryTold).peak_memory_bytes
 
     def argmax(self, handle: int, count: int, num_classes: int) -> npt.NDArray[np.int64]:
-        """The class with the greatest logit for each of `count` images, [count]; -1 if all are NaN."""
+        """The class with the greatest logit for each of `count` images, [count]; -1 if any is NaN."""
         self._command(Argmax(handle=handle).encode())
         answer = self._ok()
         if len(answer) != count * np.dtype(np.int64).itemsize:

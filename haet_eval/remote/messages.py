@@ -149,12 +149,16 @@ class Noise(Message):
 
 
 class Start(Message):
-    """To the executor: how to run. `trace_version`: of the trace that is replayed, if one is."""
+    """To the executor: how to run. `trace_version`: of the trace that is replayed, if one is.
+
+    `nan_is_greatest`: a replay labels images with NaN among their logits as version 1 of the record did.
+    """
 
     kind: Literal["start"] = "start"
     device: str
     threads: int
     trace_version: int = TRACE_VERSION
+    nan_is_greatest: bool = False
     noise: Noise | None = None
 
 

@@ -16,22 +16,23 @@ _ORANGE: Final = "#d97a1e"
 _FAMILIES: Final = ("#4389c9", "#e08a2f", "#4fa587", "#c7577b", "#8d6cc4", "#b39b28", "#5fb0c9", "#9a9a9a")
 _FIT: Final = {"type": "fit-x", "contains": "padding"}
 
+_ENTRIES: Final = "entries"
+"""The dataset of the points."""
+
 _MARGIN: Final = 1.25
 """Room left and right of the points: their range is widened by this factor at both ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One entry in the chart of cost against accuracy. `low` and `high` are its interval of several runs."""
+    """One entry in the chart of cost against accuracy, as its scales and its front need it.
 
-    record_id: str
-    place: int
+    The page takes all else from the entry's row. `has_interval`: it has several runs.
+    """
+
     cost: float
     accuracy: float
-    low: float | None
-    high: float | None
-    awarded: bool
-    text: str
+    has_interval: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Segment:
 def tradeoff_chart(marks: Sequence[Mark], cost: str, threshold: float | None) -> dict[str, Any]:
     """Cost (logarithmic) against accuracy, with the threshold and the front of those that none betters.
 
+    The points are the dataset `entries`, which the page makes of the rows of its table.
+
     Args:
         marks: at least one; costs above 0.
         cost: what it is called.
@@ -56,7 +59,7 @@ def tradeoff_chart(marks: Sequence[Mark], cost: str, threshold: float | None) ->
     """
     import altair as alt
 
-    layers = [_front(marks), *_intervals(marks), _points(marks, cost), _places(marks)]
+    layers = [_front(marks), *_intervals(marks), _points(marks, cost), _places()]
     if threshold is not None:
         layers = [*_threshold(threshold), *layers]
     chart = alt.layer(*layers).properties(
@@ -112,7 +115,7 @@ def _points(marks: Sequence[Mark], cost: str) -> _Layer:
     ticks = log_ticks(*domain)
     labels = f"{list(ticks.values())}[indexof({list(ticks)}, datum.value)]"
     return (
-        alt.Chart(_data(marks), name="entries")
+        alt.Chart(alt.NamedData(_ENTRIES), name="entries")
         .mark_circle(size=90, opacity=0.85, cursor="pointer")
         .encode(
             x=alt.X("cost:Q", title=f"{cost} (log scale, less is better)")
@@ -130,12 +133,12 @@ def _domain(marks: Sequence[Mark]) -> tuple[float, float]:
     return min(mark.cost for mark in marks) / _MARGIN, max(mark.cost for mark in marks) * _MARGIN
 
 
-def _places(marks: Sequence[Mark]) -> _Layer:
+def _places() -> _Layer:
     import altair as alt
 
-    awarded = [mark for mark in marks if mark.awarded]
     return (
-        alt.Chart(_data(awarded))
+        alt.Chart(alt.NamedData(_ENTRIES))
+        .transform_filter("datum.awarded")
         .mark_text(dx=-9, dy=-9, fontWeight="bold", color="currentColor", aria=False)
         .encode(x="cost:Q", y="accuracy:Q", text="place:Q")
     )
@@ -144,10 +147,10 @@ def _places(marks: Sequence[Mark]) -> _Layer:
 def _intervals(marks: Sequence[Mark]) -> list[_Layer]:
     import altair as alt
 
-    known = [mark for mark in marks if mark.low is not None]
-    if not known:
+    if not any(mark.has_interval for mark in marks):
         return []
-    lines = alt.Chart(_data(known)).mark_rule(color=_BLUE, opacity=0.6, strokeWidth=2, aria=False)
+    known = alt.Chart(alt.NamedData(_ENTRIES)).transform_filter("datum.low !== null")
+    lines = known.mark_rule(color=_BLUE, opacity=0.6, strokeWidth=2, aria=False)
     return [lines.encode(x="cost:Q", y="low:Q", y2="high:Q")]
 
 
@@ -179,7 +182,7 @@ def _threshold(threshold: float) -> list[_Layer]:
     ]
 
 
-def _data(rows: Sequence[Mark | Segment]) -> dict[str, Any]:
+def _data(rows: Sequence[Segment]) -> dict[str, Any]:
     return {"values": [asdict(row) for row in rows]}
 
 

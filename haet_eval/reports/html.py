@@ -17,7 +17,7 @@ from haet_eval.record import Record
 from haet_eval.reports.dossier import make_dossier
 from haet_eval.reports.rows import Leaderboard, by_pool
 from haet_eval.reports.section import Section
-from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count
+from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count, readable_spread
 from haet_eval.store import read_record
 
 MOST_DOSSIERS: Final = 200
@@ -122,6 +122,7 @@ def page_environment() -> Environment:
         "count": readable_count,
         "day": lambda moment: f"{moment:%Y-%m-%d}",
         "moment": lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+        "spread": readable_spread,
         "printable": lambda text: printable(text or NOTHING),
         "words": lambda verdict: verdict.replace("_", " ").replace(":", ": "),
     }

@@ -17,7 +17,6 @@ from haet_eval.reports.text import (
     readable_accuracy,
     readable_count,
     readable_share,
-    readable_spread,
 )
 
 _BARS: Final = 10
@@ -71,10 +70,6 @@ class Section:
         """How far the entry is behind the first, as text; "" for the first."""
         return gap(entry, self.places[0].entry)
 
-    def spread(self, entry: Entry) -> str:
-        """Half the width of the accuracy's interval in percentage points, where there were several runs."""
-        return readable_spread(self.leaderboard.spreads.get(entry.record_id))
-
     def tradeoff(self) -> dict[str, Any] | None:
         """The chart of cost against accuracy; None where no cost is above 0."""
         marks = list(self._marks())
@@ -90,15 +85,7 @@ class Section:
             entry, value = place.entry, self.figure.of(place.entry)
             if not value or entry.accuracy is None:
                 continue
-            spread = self.leaderboard.spreads.get(entry.record_id)
-            low, high = (max(spread[0], 0.0), min(spread[1], 1.0)) if spread else (None, None)
-            told = f"{self.figure.name} {self.figure.readable(value)}"
-            text = (
-                f"{_label(place)}, {_short(entry.team)}: {told}, accuracy {self.leaderboard.accuracy(entry)}"
-            )
-            yield Mark(
-                entry.record_id, place.position, float(value), entry.accuracy, low, high, place.awarded, text
-            )
+            yield Mark(float(value), entry.accuracy, entry.record_id in self.leaderboard.spreads)
 
 
 def _segments(places: Sequence[Ranked], records: Mapping[str, Record]) -> list[Segment]:

@@ -17,8 +17,10 @@ class Removed:
     engine_problem: str = ""
 
 
-def remove_leftovers() -> Removed:
+def remove_leftovers(*, dry_run: bool = False) -> Removed:
     """Removes containers and folders of runs that are over. Works without a Docker engine, too.
+
+    With `dry_run` it removes nothing and returns what it would remove.
 
     Local worker processes need no cleaning: they end with the haet-eval that started them.
     """
@@ -27,10 +29,10 @@ def remove_leftovers() -> Removed:
     containers: list[str] = []
     problem = ""
     try:
-        containers = remove_abandoned_containers()
+        containers = remove_abandoned_containers(dry_run=dry_run)
     except EnvironmentProblem as error:
         problem = error.message
     folders = tuple(abandoned_folders())
-    for folder in folders:
+    for folder in () if dry_run else folders:
         shutil.rmtree(folder, ignore_errors=True)
     return Removed(tuple(containers), folders, problem)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from haet_eval.competition import Budgets
 from haet_eval.data.arrays import Labels
 from haet_eval.dataset import Dataset
@@ -52,6 +50,7 @@ def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[C
             task.budgets if task else Budgets(),
             trace,
             data,
+            nan_is_greatest=record.schema_version == 1,
         )
     except EnvironmentProblem as problem:
         yield unchecked(REPLAY, f"{problem.message}; {problem.hint}".rstrip("; "))
@@ -68,8 +67,12 @@ def perform(
     trace: Path,
     data: Dataset,
     noise: Noise | None = None,
+    *,
+    nan_is_greatest: bool = False,
 ) -> tuple[Replay | Departure, list[str]]:
     """Replay a trace in an executor of its own; also what is unlike the record's machine here.
+
+    `nan_is_greatest`: an image with a logit that is NaN has the class of the first NaN, as in version 1.
 
     Raises:
         BrokenTrace: the file is no trace of a run.
@@ -81,7 +84,13 @@ def perform(
     runtime = choose_runtime(place.sandbox, device)
     image = runtime.describe().get("image_digest")
     with open_executor(runtime, patient, threads) as link:
-        start = Start(device=device, threads=threads, trace_version=trace_version(trace), noise=noise)
+        start = Start(
+            device=device,
+            threads=threads,
+            trace_version=trace_version(trace),
+            noise=noise,
+            nan_is_greatest=nan_is_greatest,
+        )
         facts = link.start(start)
         other = _here(device, threads, facts, image).unlike(machine_of(environment))
         try:
@@ -118,9 +127,7 @@ def _compare(
     elif "predictions" not in files:
         yield unchecked("predictions again", "the stored ones are not here")
     else:
-        # Version 1 gave images without a number the class 0.
-        labels = np.maximum(found.labels, 0) if record.schema_version == 1 else found.labels
-        yield compare_labels(files["predictions"].read_bytes(), labels, truth, other)
+        yield compare_labels(files["predictions"].read_bytes(), found.labels, truth, other)
 
 
 def _here(device: str, threads: int, facts: Mapping[str, Any], image: str | None) -> Machine:

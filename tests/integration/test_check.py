@@ -256,6 +256,16 @@ def test_what_does_not_end_is_not_finished(tmp_path: Path, endless: str) -> None
 
 
 @pytest.mark.slow
+def test_an_accuracy_that_was_not_tried_is_reported_as_such(tmp_path: Path) -> None:
+    path = linear(tmp_path / "mine", "pass", epochs=40)
+    cut = check(path, "--seconds", "0.01")
+    assert "accuracy      not tried: computing was cut" in cut.stdout
+    computed = check(path, "--seconds", "1000", "--within", "1000")
+    assert "not tried" not in computed.stdout
+    assert " test images)" in computed.stdout
+
+
+@pytest.mark.slow
 def test_where_a_value_decides_and_time_is_short_the_line_is_named(tmp_path: Path) -> None:
     path = submission(tmp_path / "mine", NET + UNTIL_LOW.replace("2.2", "0.0"))
     rules = write_competition(tmp_path / "rules.toml", readback_bytes=1 << 24)

@@ -178,6 +178,25 @@ def test_columns_sort_by_mouse(open_page: Open) -> None:
     expect(header).to_have_attribute("aria-sort", "ascending")
 
 
+def test_columns_of_counts_sort_by_number(open_page: Open) -> None:
+    """Also where a small count is shown in full, with commas, and a large one is rounded."""
+    sizes = {"thousand": 1_000, "nine": 9, "millions": 11_000_000, "trillions": 3 * 10**12}
+    records = [
+        under_rules(make_record(name=name, training=make_training(10**17, parameters=size + 100)))
+        for name, size in sizes.items()
+    ]
+    watched = open_page(records)
+    watched.page.get_by_role("columnheader", name="Parameters").get_by_role("button").click()
+    assert watched.names() == ["nine", "thousand", "millions", "trillions"]
+
+
+def test_an_interval_is_drawn_of_several_runs_alone(open_page: Open) -> None:
+    page = open_page(four()).page
+    assert page.locator("[data-chart=tradeoff-1] .mark-rule.role-mark line").count() == 1 + 1  # the threshold
+    places = page.locator("[data-chart=tradeoff-1] .mark-text.role-mark text").all_text_contents()
+    assert sorted(text for text in places if text.isdigit()) == ["1", "2", "3"]
+
+
 def test_columns_sort_by_keyboard(open_page: Open) -> None:
     watched = open_page(four())
     keys = watched.page.keyboard
@@ -287,7 +306,8 @@ def test_letters_of_charts_change_with_the_colours(open_page: Open) -> None:
 
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_phone_needs_no_scrolling_sideways(open_page: Open, width: int) -> None:
-    records = [*four(), make_record(name="x" * 80, team="W" * 80), make_record(name="y", log="z" * 3000)]
+    long = [make_record(name="x" * 80, team="W" * 80), make_record(name="y", log="z" * 3000)]
+    records = [*four(), *map(under_rules, long)]
     page = open_page(records, width=width).page
     for details in page.locator("summary").all():
         details.click()

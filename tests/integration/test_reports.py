@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
@@ -13,7 +14,12 @@ from haet_eval.evaluation.reported import HISTORY_BYTES, SHOWN_REPORTS, Reported
 from haet_eval.evaluation.request import Request
 from haet_eval.progress import Silent
 from haet_eval.record import MAX_RECORD_BYTES, Record
+from haet_eval.remote.executor.labels import labels_of
 from haet_eval.store import Store
+from haet_eval.verification.check import Result
+from haet_eval.verification.evidence import Sources
+from haet_eval.verification.replaying import Place, check_replay
+from haet_eval.verification.verify import verify
 from tests.fixtures.submissions import write_competition, write_submission
 
 
@@ -129,7 +135,47 @@ def test_logits_that_are_nan_cannot_be_right(judge: Callable[..., Record], tmp_p
     assert evaluation is not None
     assert (evaluation.correct, evaluation.nan_images) == (0, evaluation.total)
     assert (record.status.verdict, record.status.code) == (Verdict.BELOW_THRESHOLD, "logits-nan")
-    assert f"The logits of {evaluation.total:,} test images are all NaN" in record.status.reason
+    assert f"The logits of {evaluation.total:,} test images contain NaN" in record.status.reason
+
+
+BRIGHT = "(images.flatten(1).float().mean(1, keepdim=True) > images.float().mean())"
+SOME_NAN = f"torch.where({BRIGHT} & (torch.arange(10) == 3), {{value}}, logits)"
+
+
+def test_a_logit_that_is_nan_makes_the_image_wrong_and_a_replay_confirms_it(
+    judge: Callable[..., Record], tmp_path: Path
+) -> None:
+    """Class 3 is NaN for some images. For PyTorch NaN is the greatest: they would all be of class 3."""
+    rules = write_competition(tmp_path / "rules.toml", threshold=0.99)
+    record = judge(NAN.format(logits=SOME_NAN.format(value="float('nan')")), competition=str(rules))
+    evaluation = record.evaluation
+    assert evaluation is not None
+    assert 0 < evaluation.nan_images < evaluation.total
+    store = Store(tmp_path / "results")
+    labels = (store.read_artifact(evaluation.predictions) or b"").split()
+    assert labels.count(b"-1") == evaluation.nan_images
+    assert record.status.code == "logits-nan"
+    assert f"The logits of {evaluation.nan_images:,} test images contain NaN" in record.status.reason
+    verification, (part,) = verify(store.find(record.record_id), Sources(store, tmp_path))
+    assert verification.believable
+    checks = check_replay(part.record, part.evidence, Place("process"))
+    (again,) = (check for check in checks if check.subject == "predictions again")
+    assert again.result is Result.HOLDS
+
+
+def test_plus_infinity_is_a_number(judge: Callable[..., Record], tmp_path: Path) -> None:
+    rules = write_competition(tmp_path / "rules.toml", threshold=0.01)
+    record = judge(NAN.format(logits=SOME_NAN.format(value="float('inf')")), competition=str(rules))
+    assert record.evaluation is not None
+    assert record.evaluation.nan_images == 0
+    assert b"3" in (Store(tmp_path / "results").read_artifact(record.evaluation.predictions) or b"").split()
+
+
+def test_records_of_version_1_keep_the_class_of_the_first_nan() -> None:
+    nan = float("nan")
+    logits = torch.tensor([[0.0, nan, 9.0], [nan, nan, nan], [1.0, 2.0, float("-inf")]])
+    assert labels_of(logits, nan_is_greatest=True).tolist() == [1, 0, 1]
+    assert labels_of(logits).tolist() == [-1, -1, 1]
 
 
 @pytest.mark.parametrize(

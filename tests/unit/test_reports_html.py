@@ -71,6 +71,25 @@ def test_two_hundred_entries_with_long_texts_take_less_than_two_mebibytes(store:
     assert len(Elements(page).all("details")) == 200
 
 
+def test_a_page_of_two_thousand_entries_takes_at_most_two_megabytes(store: Store) -> None:
+    count = 2_000
+    records = (
+        make_record(
+            name=f"Submission {n}",
+            team=f"Team {n}",
+            training=make_training(10**15 + n * 10**12),
+            correct=9300 + n % 600,
+        )
+        for n in range(count)
+    )
+    page = render(store, *records)
+    assert len(page.encode()) <= 2_000_000
+    elements = Elements(page)
+    assert len(elements.all("time")) == count
+    shown = [text.strip() for text in elements.text]
+    assert all(shown.count(f"Submission {n}") == 1 for n in (0, 199, 200, count - 1))
+
+
 def test_entries_beyond_the_sections_are_in_the_table_all_the_same(store: Store) -> None:
     count = MOST_DOSSIERS + 3
     page = render(

@@ -87,6 +87,7 @@ class Executor:
         self._states: list[torch.Tensor] = []
         self._device = torch.device("cpu")
         self._legacy = False
+        self._nan_is_greatest = False
         self._failure: Failure | None = None
         self._noise: Perturbation | None = None
         self._fit: Fit | None = None
@@ -154,6 +155,7 @@ class Executor:
         make_reproducible()
         self._device = torch.device(start.device)
         self._legacy = start.trace_version < wire.TRACE_VERSION
+        self._nan_is_greatest = start.nan_is_greatest
         if start.noise:
             self._noise = Perturbation(start.noise, self._device)
         self._answer(self._description())
@@ -240,12 +242,16 @@ class Executor:
         labels: list[bytes] = []
         self._attempt(
             "The prediction",
-            lambda: labels.append(labels_of(self._tensors[number]).cpu().numpy().tobytes()),
+            lambda: labels.append(self._labels(number)),
         )
         if self._failure:
             self._answer(self._failure.text.encode(), self._failure.status)
         else:
             self._answer(labels[0])
+
+    def _labels(self, number: int) -> bytes:
+        labels = labels_of(self._tensors[number], nan_is_greatest=self._nan_is_greatest)
+        return bytes(labels.cpu().numpy().tobytes())
 
     # The stream.
 

@@ -5,12 +5,14 @@ from typing import Final
 import torch
 
 NO_LABEL: Final = -1
-"""Of an image whose logits are all NaN: nothing was predicted, and it cannot be right."""
+"""Of an image with a logit that is NaN: nothing was predicted, and it cannot be right."""
 
 
-def labels_of(logits: torch.Tensor) -> torch.Tensor:
-    """The class of the greatest logit, int64 [N], for logits [N, classes]; NO_LABEL if no logit is a number.
+def labels_of(logits: torch.Tensor, *, nan_is_greatest: bool = False) -> torch.Tensor:
+    """The class of the greatest logit, int64 [N], for logits [N, classes]; NO_LABEL if any of them is NaN.
 
-    An infinite logit is a number: -inf is an honest way to mask a class.
+    An infinite logit is a number: -inf is an honest way to mask a class. With `nan_is_greatest` the class of
+    the first NaN is the label, as in records of version 1.
     """
-    return logits.argmax(-1).to(torch.int64).masked_fill(logits.isnan().all(-1), NO_LABEL)
+    labels = logits.argmax(-1).to(torch.int64)
+    return labels if nan_is_greatest else labels.masked_fill(logits.isnan().any(-1), NO_LABEL)

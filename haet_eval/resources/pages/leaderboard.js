@@ -1,5 +1,6 @@
 "use strict";
 {
+  const LABEL_CHARACTERS = 26;
   const root = document.documentElement;
   root.classList.remove("static");
 
@@ -15,24 +16,30 @@
   system.addEventListener("change", offer);
   offer();
 
-  // Sorting: by what a cell's data-value says, by its text where it has none; missing values come last.
-  const valueOf = (row, column) => {
-    const cell = row.cells[column];
-    const value = cell.dataset.value;
-    if (value === undefined && !cell.classList.contains("number")) return cell.textContent;
-    const number = Number(value ?? cell.textContent);
+  // What a cell shows first: its number or its name, without the small print.
+  const textOf = (cell) => cell.firstChild.textContent.trim();
+
+  // The number of a cell: its data-value says it, or its text if that is exact; null if there is none.
+  const numberOf = (cell) => {
+    const number = Number(cell.dataset.value ?? textOf(cell).replaceAll(",", ""));
     return Number.isNaN(number) ? null : number;
+  };
+
+  // Sorting: columns of numbers by number, others by text; missing values come last.
+  const valueOf = (row, header) => {
+    const cell = row.cells[header.cellIndex];
+    return header.classList.contains("number") ? numberOf(cell) : cell.textContent.trim();
   };
   const compare = (one, other) =>
     typeof one === "string" ? one.localeCompare(other) : one - other;
-  const sort = (table, column, direction) => {
+  const sort = (table, sorted, direction) => {
     const sign = direction === "ascending" ? 1 : -1;
-    const rows = [...table.tBodies[0].rows].map((row) => [valueOf(row, column), row]);
+    const rows = [...table.tBodies[0].rows].map((row) => [valueOf(row, sorted), row]);
     rows.sort(([one], [other]) =>
       one === null || other === null ? (one === null) - (other === null) : sign * compare(one, other));
     table.tBodies[0].append(...rows.map(([, row]) => row));
     for (const header of table.tHead.rows[0].cells) header.removeAttribute("aria-sort");
-    table.tHead.rows[0].cells[column].setAttribute("aria-sort", direction);
+    sorted.setAttribute("aria-sort", direction);
   };
   for (const header of document.querySelectorAll("thead th")) {
     const sorter = document.createElement("button");
@@ -42,7 +49,7 @@
     sorter.addEventListener("click", () => {
       const first = header.dataset.first ?? "ascending";
       const second = first === "ascending" ? "descending" : "ascending";
-      sort(header.closest("table"), header.cellIndex, header.getAttribute("aria-sort") === first ? second : first);
+      sort(header.closest("table"), header, header.getAttribute("aria-sort") === first ? second : first);
     });
   }
 
@@ -74,8 +81,34 @@
   };
   addEventListener("hashchange", openSection);
 
+  // The points of a chart are the rows of its table: the page has each figure once.
+  const shortened = (text) => {
+    const characters = [...text];
+    return characters.length <= LABEL_CHARACTERS ? text : `${characters.slice(0, LABEL_CHARACTERS - 1).join("")}…`;
+  };
+  const pointOf = (row, costName) => {
+    const [place, name, team, cost, , , accuracy] = row.cells;
+    const { low, high } = accuracy.dataset;
+    const spread = low === undefined ? "" : ` ${accuracy.querySelector("small").textContent}`;
+    return {
+      record_id: row.querySelector("a")?.hash.slice("#r-".length),
+      place: numberOf(place),
+      cost: numberOf(cost),
+      accuracy: numberOf(accuracy),
+      low: low === undefined ? null : Math.max(Number(low), 0),
+      high: high === undefined ? null : Math.min(Number(high), 1),
+      awarded: row.classList.contains("awarded"),
+      text: `${textOf(place)} · ${shortened(textOf(name))}, ${shortened(textOf(team))}:`
+        + ` ${costName} ${textOf(cost)}, accuracy ${textOf(accuracy)}${spread}`,
+    };
+  };
+  const pointsOf = (table, costName) =>
+    [...table.tBodies[0].rows].map((row) => pointOf(row, costName)).filter((point) => point.cost && point.accuracy !== null);
+
   const draw = async (plot) => {
     const specification = JSON.parse(document.getElementById(plot.dataset.chart).textContent);
+    const { entries, cost } = plot.dataset;
+    if (entries) specification.datasets.entries = pointsOf(document.getElementById(entries), cost);
     const { view } = await vegaEmbed(plot, specification, {
       mode: "vega-lite",
       renderer: "svg",

@@ -12,8 +12,8 @@ from haet_eval.runtimes.folder import is_abandoned, place_of
 _SPARE_SECONDS: Final = 60
 
 
-def remove_abandoned_containers() -> list[str]:
-    """Removes the containers of dead runs of this machine; gives their names."""
+def remove_abandoned_containers(*, dry_run: bool = False) -> list[str]:
+    """Removes the containers of dead runs of this machine, unless `dry_run`; gives their names."""
     client = connect()
     removed = []
     with contextlib.closing(client):
@@ -22,7 +22,8 @@ def remove_abandoned_containers() -> list[str]:
             now_seconds = engine_seconds(client.api)
         for one in found:
             if is_over(one["Labels"], now_seconds - one["Created"]):
-                remove_container(client.api, one["Id"])
+                if not dry_run:
+                    remove_container(client.api, one["Id"])
                 removed.append(one["Names"][0].lstrip("/"))
     return removed
 

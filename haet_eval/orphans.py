@@ -1,0 +1,124 @@
+"""Artefacts of a results directory that no record refers to: a killed run left them, or a record is gone.
+
+An artefact is removed if no record or interrupted run of the directory names its digest, and if nobody has
+written or renewed it for a day. A writer renews each artefact before it adds the record that refers to it
+(`Store.take_in`), so a record that is being written keeps what it needs.
+"""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+from haet_eval.atomic import LEFTOVER_SECONDS, Draft
+from haet_eval.errors import UsageProblem
+from haet_eval.files import read_file
+from haet_eval.listing import RECORD_NAME
+from haet_eval.record import MAX_RECORD_BYTES
+from haet_eval.store import ARTIFACT_SUFFIXES, INTERRUPTED_RUNS, Store
+
+_ARTIFACT: Final = re.compile(rf"([0-9a-f]{{64}})\.(?:{'|'.join(map(re.escape, ARTIFACT_SUFFIXES))})")
+_DIGEST: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+
+
+def day_ago(store: Store) -> float:
+    """A day before now in seconds, by the clock of the file system that dates the artefacts.
+
+    Raises:
+        OSError: the folder of artefacts cannot be written.
+    """
+    with Draft(store.artifacts) as probe:
+        return probe.modified_seconds() - LEFTOVER_SECONDS
+
+
+def find_orphans(store: Store, deadline_seconds: float) -> list[Path]:
+    """Artefacts that were last changed before the deadline, and that nothing in the directory refers to.
+
+    Raises:
+        UsageProblem: a record cannot be read, so what it refers to is not known.
+        OSError: a folder cannot be listed.
+    """
+    old = [path for path in sorted(store.artifacts.glob("*")) if _is_old_artifact(path, deadline_seconds)]
+    referred = _referred(store) if old else set()
+    return [path for path in old if path.name.partition(".")[0] not in referred]
+
+
+def remove_orphan(path: Path, deadline_seconds: float) -> bool:
+    """Remove an artefact, unless it was renewed since it was found. Returns whether it is removed.
+
+    The file is set aside first: from then on a writer does not find it and writes it anew. A writer that
+    found it before has renewed it, and it gets its name back.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    aside = path.with_name(f".haet-{token_hex(8)}.tmp")
+    try:
+        before = path.lstat()
+        path.rename(aside)
+    except FileNotFoundError:  # another process has removed it
+        return False
+    if _renamed_only(before, aside.lstat(), deadline_seconds):
+        aside.unlink()
+        return True
+    aside.replace(path)  # if a writer has written it anew meanwhile, that has the same content
+    return False
+
+
+def _renamed_only(before: os.stat_result, after: os.stat_result, deadline_seconds: float) -> bool:
+    """Whether the file was old and is as it was. Renaming changes its `ctime`, so that is not compared."""
+    same = (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    return same and _changed_seconds(before) < deadline_seconds
+
+
+def _is_old_artifact(path: Path, deadline_seconds: float) -> bool:
+    if not _ARTIFACT.fullmatch(path.name):
+        return False
+    try:
+        facts = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(facts.st_mode) and _changed_seconds(facts) < deadline_seconds
+
+
+def _changed_seconds(facts: os.stat_result) -> float:
+    """When a file was last written, renewed or copied here. A copy may keep the `mtime` of its original."""
+    return max(facts.st_mtime, facts.st_ctime)
+
+
+def _referred(store: Store) -> set[str]:
+    """Every digest that stands in a record or an interrupted run.
+
+    Interrupted runs are read first: they are removed only after the record of them all is there.
+    """
+    runs = sorted(store.directory.glob(f"{INTERRUPTED_RUNS}/*/*.json"))
+    found: set[str] = set()
+    for path in (*runs, *_records(store.directory)):
+        found |= _digests(path)
+    return found
+
+
+def _records(directory: Path) -> Iterator[Path]:
+    yield from sorted(directory.glob("*.json"))
+
+
+def _digests(path: Path) -> set[str]:
+    try:
+        content = read_file(path, MAX_RECORD_BYTES)
+        if RECORD_NAME.fullmatch(path.name):
+            json.loads(content)
+    except FileNotFoundError:  # an evaluation has ended and removed its interrupted runs
+        return set()
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, OSError) and not RECORD_NAME.fullmatch(path.name):
+            return set()
+        raise UsageProblem(
+            f"{path} cannot be read as a record ({error}), so the artefacts that it refers to are not known",
+            "No artefact was removed. Repair or move the file, then run `haet-eval clean` again.",
+            code="record-unreadable",
+        ) from None
+    return {digest.decode("ascii") for digest in _DIGEST.findall(content)}
