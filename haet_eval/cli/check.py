@@ -5,6 +5,8 @@ from typing import Literal
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
+from haet_eval.cli.numbers import Number
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
     competition_option,
@@ -20,7 +22,14 @@ from haet_eval.cli.suggestions import suggest_submissions
 from haet_eval.errors import ExitCode
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval check my-submission/",
+        "haet-eval check my-submission/ --static",
+        "haet-eval check my-submission.zip --full --results results/",
+    ),
+)
 @click.argument("submission", type=ExistingPath(), shell_complete=suggest_submissions)
 @competition_option("Rules to check by.  [default: those of the submission's task]")
 @task_option("Task it must be for.  [default: the one that haet.toml names]")
@@ -29,14 +38,14 @@ from haet_eval.errors import ExitCode
     "--seconds",
     default=10.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Compute the training for so long; what comes after is counted without computing.",
 )
 @click.option(
     "--within",
     default=120.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Seconds after which counting ends too, and the rest is estimated.",
 )
 @click.option("--static", is_flag=True, help="Only look at the code: run nothing.")

@@ -5,18 +5,35 @@ from pathlib import Path
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.options import competition_option
 from haet_eval.cli.paths import ExistingPath
+from haet_eval.reports.text import printable
 
 
-@click.command()
+def _zip(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """A name that does not end in .zip promises another format."""
+    if path is not None and path.suffix.lower() != ".zip":
+        name = printable(str(path))
+        raise click.BadParameter(f"{name} does not end in .zip, and pack writes zips only.", ctx, parameter)
+    return path
+
+
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval pack my-submission/",
+        "haet-eval pack my-submission/ -o entry.zip",
+    ),
+)
 @click.argument("folder", metavar="DIR", type=ExistingPath(file_okay=False))
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The zip.  [default: beside DIR, with its name]",
+    callback=_zip,
+    help="The zip.  [default: DIR.zip, next to DIR]",
 )
 @competition_option("Rules to check by.  [default: those of the submission's task]")
 def pack(folder: Path, output: Path | None, competition: str | None) -> None:
