@@ -86,7 +86,7 @@ def check(
     when it is judged, and counted to its end without computing: what it will cost is known in a fraction
     of the time. Advice on the code can be wrong and decides nothing; what the run shows does.
 
-    Exit status: 0 nothing stands in the way, 1 it would fail, 2 usage, 3 invalid submission, 4 the
+    Exit status: 0 no failure found, 1 it would fail, 2 usage, 3 invalid submission, 4 the
     environment failed, 5 it would exceed a limit, 6 not finished within the time, 130 interrupted.
     """
     from haet_eval.check.sample import Terms

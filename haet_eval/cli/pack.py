@@ -41,6 +41,7 @@ def pack(folder: Path, output: Path | None, competition: str | None) -> None:
 
     What the evaluator would refuse is refused here, in the same words, with exit status 3.
     """
+    from haet_eval.check.manifest import check_manifest
     from haet_eval.submission.packing import pack_submission
 
     packed = pack_submission(folder, output, competition)
@@ -56,6 +57,8 @@ def pack(folder: Path, output: Path | None, competition: str | None) -> None:
     }
     for name, value in rows.items():
         click.echo(f"{name:12} {value}")
+    for remark in check_manifest(submission.files):
+        click.echo(f"\nWarning: {remark.path}:{remark.line} {remark.text}", err=True)
     click.echo(
         f"\nNext:\n  haet-eval {shlex.quote(str(packed.path))}   judge it as the organizer does", err=True
     )

@@ -84,7 +84,7 @@ def verify_records(
     file, the beginning of its id, or a folder of records. Signatures among the files are skipped.
 
     Exit status: 0 confirmed or consistent, 1 contradicted, 2 usage. With --strict, 1 also if anything was not
-    checked but the statements of whoever ran it, which docs/verifying.md lists.
+    checked but the statements of whoever ran it, which the documentation lists.
     """
     from haet_eval.dataset import default_data_dir
 
