@@ -84,7 +84,7 @@ def _hint(signature: Signature) -> str:
             "It has a price for real numbers only; work on the real and the imaginary parts, which "
             "torch.view_as_real gives."
         )
-    return "It has no price yet; write it with operators that the counting standard prices."
+    return "It has no price yet; write it with operators that docs/counting-standard.md lists."
 
 
 def _shapes(signature: Signature) -> str:
