@@ -352,7 +352,7 @@ def test_the_folder_is_an_argument_or_an_option(store: Store) -> None:
     store.add(make_record())
     folder = str(store.directory)
     shown = {
-        program("leaderboard", *arguments, **variables).stdout
+        program("leaderboard", *arguments, cwd=None, **variables).stdout
         for arguments, variables in (
             ((folder,), {}),
             (("--results", folder), {}),
