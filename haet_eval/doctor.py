@@ -240,7 +240,7 @@ def _attack(attack: selftest.Attack) -> Finding:
         return Finding(name, State.NOT_READY, problem.message, problem.hint)
     if not breach:
         return Finding(name, State.OK, attack.held)
-    fix = "do not run strangers' code on this engine; docs/threat-model.md says what the engine must do"
+    fix = "do not run untrusted code on this engine; the documentation has a threat model for engines"
     return Finding(name, State.UNSAFE, breach, fix)
 
 

@@ -11,6 +11,10 @@ from hypothesis import settings
 
 from haet_eval.errors import EnvironmentProblem
 
+for _variable in ("COLUMNS", "LINES"):  # pytest imports readline, which sets them behind os.environ
+    os.environ.pop(_variable, None)
+    os.unsetenv(_variable)
+
 settings.register_profile("untimed", deadline=None)  # no test asserts how long something takes
 settings.load_profile("untimed")
 

@@ -160,7 +160,7 @@ class ClusterSite:
         except (OSError, ValueError, ImportError) as error:
             raise EnvironmentProblem(
                 f"no dask scheduler answers at {self._address}: {error}",
-                "`dask scheduler` prints the address when it starts; docs/cluster.md shows the way",
+                "`dask scheduler` prints the address when it starts",
                 code="cluster-no-scheduler",
             ) from None
 

@@ -7,6 +7,7 @@ from haet_eval.check.calls import check_calls, clock_places
 from haet_eval.check.entry import check_entry
 from haet_eval.check.imports import check_imports, sandbox_packages
 from haet_eval.check.literals import HeavyLiteral, heaviest_literals
+from haet_eval.check.manifest import check_manifest
 from haet_eval.check.remark import Remark
 from haet_eval.check.source import parse_sources
 from haet_eval.submission import Submission
@@ -22,9 +23,15 @@ class Look:
 
 
 def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "handles") -> Look:
-    """Look at every Python file of a submission, whose training is given handles or plain tensors."""
+    """Look at a submission's manifest and at every Python file.
+
+    Args:
+        submission: what was read.
+        tensors: what its training is given.
+    """
     sources, remarks = parse_sources(submission.files)
     importable = sandbox_packages()
+    remarks += check_manifest(submission.files)
     stem = submission.module.replace(".", "/")
     for source in sources:
         remarks += check_imports(source, submission.files, importable)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
+from haet_eval.cli.numbers import WholeNumber
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
     competition_option,
@@ -30,7 +32,14 @@ if TYPE_CHECKING:
     from haet_eval.batch.site import Site
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval batch entries/ --dry-run",
+        "haet-eval batch entries/ --jobs 4 --results results/",
+        "haet-eval batch entries.csv --scheduler tcp://node1:8786",
+    ),
+)
 @click.argument("paths", nargs=-1, required=True, type=ExistingPath(), shell_complete=suggest_submissions)
 @competition_option("Rules to judge by.  [default: those of each task]")
 @task_option("Task to judge.  [default: the one that haet.toml names]")
@@ -45,7 +54,7 @@ if TYPE_CHECKING:
 @click.option(
     "--jobs",
     metavar="N",
-    type=click.IntRange(1, 1024),
+    type=WholeNumber(1, 1024),
     help="Evaluations at a time.  [default: what fits, by what the rules let each use]",
 )
 @click.option(
@@ -53,7 +62,7 @@ if TYPE_CHECKING:
     metavar="N",
     default=2,
     show_default=True,
-    type=click.IntRange(0, 20),
+    type=WholeNumber(0, 20),
     help="How often a submission is tried again when our side failed.",
 )
 @click.option(

@@ -5,6 +5,8 @@ from typing import Literal
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
+from haet_eval.cli.numbers import Number
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
     competition_option,
@@ -20,7 +22,14 @@ from haet_eval.cli.suggestions import suggest_submissions
 from haet_eval.errors import ExitCode
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval check my-submission/",
+        "haet-eval check my-submission/ --static",
+        "haet-eval check my-submission.zip --full --results results/",
+    ),
+)
 @click.argument("submission", type=ExistingPath(), shell_complete=suggest_submissions)
 @competition_option("Rules to check by.  [default: those of the submission's task]")
 @task_option("Task it must be for.  [default: the one that haet.toml names]")
@@ -29,14 +38,14 @@ from haet_eval.errors import ExitCode
     "--seconds",
     default=10.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Compute the training for so long; what comes after is counted without computing.",
 )
 @click.option(
     "--within",
     default=120.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Seconds after which counting ends too, and the rest is estimated.",
 )
 @click.option("--static", is_flag=True, help="Only look at the code: run nothing.")
@@ -77,7 +86,7 @@ def check(
     when it is judged, and counted to its end without computing: what it will cost is known in a fraction
     of the time. Advice on the code can be wrong and decides nothing; what the run shows does.
 
-    Exit status: 0 nothing stands in the way, 1 it would fail, 2 usage, 3 invalid submission, 4 the
+    Exit status: 0 no failure found, 1 it would fail, 2 usage, 3 invalid submission, 4 the
     environment failed, 5 it would exceed a limit, 6 not finished within the time, 130 interrupted.
     """
     from haet_eval.check.sample import Terms

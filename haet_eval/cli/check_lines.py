@@ -15,6 +15,7 @@ from haet_eval.reports.text import (
     printable_lines,
     readable_accuracy,
     readable_count,
+    readable_signed,
 )
 
 _LOG_LINES: Final = 20
@@ -50,7 +51,7 @@ def submission_lines(report: Report) -> Iterator[tuple[str, str]]:
 def remark_lines(look: Look) -> Iterator[tuple[str, str]]:
     """What the look at the code found."""
     if not look.remarks:
-        yield "code", "nothing to remark"
+        yield "code", "no warnings"
     for number, remark in enumerate(look.remarks):
         yield "" if number else "code", f"{remark.path}:{remark.line} {remark.text}"
 
@@ -149,7 +150,9 @@ def truth_lines(estimates: Estimates, record: Record) -> Iterator[tuple[str, str
 def _off(what: str, estimated: float, true: float) -> str:
     if estimated == true:
         return f"{what} exact"
-    return f"{what} {100 * (estimated / true - 1):+.1f} %" if true else f"{what} not comparable"
+    return (
+        f"{what} {readable_signed(100 * (estimated / true - 1), 1)} %" if true else f"{what} not comparable"
+    )
 
 
 def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
@@ -162,10 +165,19 @@ def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "verdict", "not finished"
         yield "reason", report.unfinished
     elif report.verdict is None:
-        yield "verdict", "nothing stands in the way" + ("" if _is_scored(report) else "; accuracy not judged")
+        yield (
+            "verdict",
+            f"no failure found{_warnings(report)}{'' if _is_scored(report) else '; accuracy not judged'}",
+        )
     else:
         yield "verdict", report.verdict.value
         yield "reason", report.reason
+
+
+def _warnings(report: Report) -> str:
+    """A reminder of the warnings: they may concern code that this run did not reach."""
+    count = len(report.look.remarks)
+    return f"; {count} {'warning' if count == 1 else 'warnings'} above" if count else ""
 
 
 def _is_scored(report: Report) -> bool:

@@ -10,7 +10,7 @@ from rich.text import Text
 from haet_eval.cli.text import bars_fit, result_console, safe
 from haet_eval.record import Record, Uncounted
 from haet_eval.reports.comparison import Comparison, Difference
-from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
+from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count, readable_signed
 
 _BAR_CELLS: Final = 16
 
@@ -106,7 +106,7 @@ def _table(title: str, lines: list[Difference], whole: int) -> Table:
     heading = Text(f"By {title}", "bold")
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="dim")
     table.add_column(title, overflow="fold")
-    for column in ("first", "second", "difference", "of the first"):
+    for column in ("first", "second", "difference", "of first total"):
         table.add_column(column, justify="right", no_wrap=True)
     if bars_fit():
         table.add_column("", width=_BAR_CELLS)
@@ -118,7 +118,7 @@ def _table(title: str, lines: list[Difference], whole: int) -> Table:
             readable_count(line.first),
             readable_count(line.second),
             _signed(line.difference),
-            f"{100 * line.difference / whole:+.2f} %" if whole else NOTHING,
+            f"{readable_signed(100 * line.difference / whole, 2)} %" if whole else NOTHING,
             *bar,
         )
     return table

@@ -140,11 +140,11 @@ def _print(
             print_row(console, Text(f"  {line.name:14}"), safe(line.text))
         console.print()
     for doubt in doubtful:
-        print_row(console, Text("odd  ", "yellow"), safe(doubt))
+        print_row(console, Text("unusual  ", "yellow"), safe(doubt))
     for fault in wrong:
         print_row(console, Text("wrong  ", "red"), safe(fault))
     if not doubtful and not wrong:
-        console.print("Nothing is odd.")
+        console.print("No problems found.")
 
 
 def _facts(

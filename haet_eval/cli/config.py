@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from haet_eval.cli.lazy_group import CONFIGURATION
 from haet_eval.cli.settings import settings
+from haet_eval.errors import ExitCode
 from haet_eval.reports.text import printable
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _WITHOUT_OPTION: Final = {"HAET_CONFIG", "HAET_DEBUG", "HAET_KEY_PASSPHRASE"}
 
 @click.command()
 @click.pass_context
-def config(ctx: click.Context) -> None:
+def config(ctx: click.Context) -> ExitCode:
     """Show which file of defaults is read, and each setting that it or the environment makes.
 
     The command line comes before the environment, the environment before the file. The file is TOML: a
@@ -32,25 +33,42 @@ def config(ctx: click.Context) -> None:
         results = "/srv/competition/results"
         [evaluate]
         runs = 3
+
+    Exit status: 0, or 2 if a command would refuse one of the values.
     """  # noqa: D301 the backslash is click's
     configuration: Configuration = ctx.meta[CONFIGURATION]
     exists = configuration.path.exists()
     click.echo(printable(f"file {configuration.path}{'' if exists else ' (not there)'}"))
-    places = defaultdict(list)
+    places, faults = defaultdict(list), {}
     variables = set(_WITHOUT_OPTION)
     for one in _contexts(ctx.find_root(), configuration):
         for parameter, setting in settings(one.command):
             value, source = parameter.consume_value(one, {})
             variables.add(str(parameter.envvar))
-            if source is ParameterSource.ENVIRONMENT:
-                places[setting, value, str(parameter.envvar)].append(str(one.info_name))
-            elif source is ParameterSource.DEFAULT_MAP:
-                places[setting, value, "file"].append(str(one.info_name))
-    for (setting, value, source_name), commands in places.items():
-        click.echo(f"{printable(f'{setting} = {value}')}  from {source_name}, for {', '.join(commands)}")
+            if source not in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
+                continue
+            name = str(parameter.envvar) if source is ParameterSource.ENVIRONMENT else "file"
+            places[setting, value, name].append(str(one.info_name))
+            if fault := _fault(one, parameter, value):
+                faults[setting, value, name] = fault
+    for place, commands in places.items():
+        setting, value, name = place
+        click.echo(f"{printable(f'{setting} = {value}')}  from {name}, for {', '.join(commands)}")
+        if place in faults:
+            click.echo(printable(f"Error: {setting} from {name}: {faults[place]}"), err=True)
     for name in sorted(name for name in os.environ if name.startswith("HAET_") and name not in variables):
         close = get_close_matches(name, variables, n=1)
         click.echo(f"{name} sets nothing{f'; did you mean {close[0]}?' if close else '.'}", err=True)
+    return ExitCode.USAGE if faults else ExitCode.QUALIFIED
+
+
+def _fault(ctx: click.Context, parameter: click.Parameter, value: Any) -> str:
+    """Why the commands would refuse the value; "" if they would not."""
+    try:
+        parameter.type_cast_value(ctx, value)
+    except click.BadParameter as error:
+        return error.message
+    return ""
 
 
 def _contexts(root: click.Context, configuration: "Configuration") -> Iterator[click.Context]:

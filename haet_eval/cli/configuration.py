@@ -1,17 +1,20 @@
 """A user's or an organizer's defaults: a TOML file, below the environment and the command line."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from platformdirs import user_config_path
 
 from haet_eval.cli.settings import settings
 from haet_eval.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from haet_eval.cli.lazy_group import LazyCommand
 
 SHARED: Final = ("competition", "data-dir", "device", "results", "runtime", "sandbox")
 """Settings that may stand above the tables, for every command that has them."""
@@ -24,13 +27,16 @@ class Configuration:
     path: Path
     content: Mapping[str, Any] = field(default_factory=dict)
 
-    def check(self, commands: Iterable[str]) -> None:
+    def check(self, commands: "Mapping[str, LazyCommand]") -> None:
         """Look at the first level: tables of commands, and shared settings.
 
         Raises:
             UsageProblem: there is something else.
         """
-        self._check_keys(self.content, (*commands, *SHARED), "command, and no setting that commands share")
+        for key in self.content:
+            if key not in commands and key not in SHARED:
+                self._refuse_outside_of_table(key, commands)
+        self._check_keys(self.content, (*commands, *SHARED), "command and not a setting of all commands")
         for key, value in self.content.items():
             if key not in SHARED:
                 self._table(value, key)
@@ -65,13 +71,15 @@ class Configuration:
         if isinstance(parameter, click.Option) and parameter.is_flag:
             if not isinstance(value, bool):
                 raise self._wrong(key, "true or false", value)
-            return value if parameter.is_bool_flag else parameter.flag_value if value else None
+            return value
         if parameter.multiple:
             if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
                 raise self._wrong(key, "a list of texts", value)
             return value
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise self._wrong(key, "a text or a number", value)
+        if not isinstance(value, str) and not isinstance(parameter.type, click.IntRange | click.FloatRange):
+            raise self._wrong(key, "text in quotes", value)
         text = str(value)
         return str(Path(text).expanduser()) if isinstance(parameter.type, click.Path) else text
 
@@ -81,8 +89,23 @@ class Configuration:
             if key not in names:
                 close = get_close_matches(key, names, n=1)
                 meant = f"; did you mean `{close[0]}`?" if close else ""
-                hint = f"Known are {', '.join(names)}." if names else "It has none."
-                raise UsageProblem(f"{self.path}: `{key}` is no {what}{meant}", hint, code="config-key")
+                hint = f"Allowed are {', '.join(names)}." if names else "No key is allowed there."
+                raise UsageProblem(f"{self.path}: `{key}` is not a {what}{meant}", hint, code="config-key")
+
+    def _refuse_outside_of_table(self, key: str, commands: "Mapping[str, LazyCommand]") -> None:
+        """Look in all commands for a setting of this name.
+
+        Raises:
+            UsageProblem: a command has it, so it belongs in the command's table.
+        """
+        tables = [table for name in commands for table in _tables_with(key, name, commands[name].load())]
+        if tables:
+            shown = " or ".join(f"[{table}]" for table in tables)
+            raise UsageProblem(
+                f"{self.path}: `{key}` stands above the tables, and it is not a setting of all commands",
+                f"Put it under {shown}.",
+                code="config-key",
+            )
 
     def _table(self, value: Any, name: str) -> Mapping[str, Any]:
         if not isinstance(value, dict):
@@ -91,17 +114,25 @@ class Configuration:
 
     def _wrong(self, key: str, wanted: str, value: Any) -> UsageProblem:
         return UsageProblem(
-            f"{self.path}: `{key}` must be {wanted}, and is {value!r}",
+            f"{self.path}: `{key}` must be {wanted}, but is {value!r}",
             "Correct the file.",
             code="config-value",
         )
 
 
-def load_configuration(path: Path | None, commands: Iterable[str]) -> Configuration:
-    """The named file, or the user's own where none is named; that one may be absent.
+def _tables_with(setting: str, name: str, command: click.Command) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        for key, inner in command.commands.items():
+            yield from _tables_with(setting, f"{name}.{key}", inner)
+    elif any(setting == known for _, known in settings(command)):
+        yield name
+
+
+def load_configuration(path: Path | None, commands: "Mapping[str, LazyCommand]") -> Configuration:
+    """The named file, or the user's own file if no file is named; the user's own may be absent.
 
     Raises:
-        UsageProblem: it cannot be read, or says something about a command that is none.
+        UsageProblem: the file cannot be read, or has an unknown key.
     """
     wanted = path or user_config_path("haet-eval", appauthor=False) / "config.toml"
     if path is None and not wanted.exists():

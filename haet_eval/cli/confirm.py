@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
+from haet_eval.cli.numbers import WholeNumber
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import data_dir_option, sandbox_option, secret_test_option
 from haet_eval.cli.suggestions import suggest_competitions
@@ -22,7 +24,13 @@ if TYPE_CHECKING:
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval confirm results/ --competition haet2021",
+        "haet-eval confirm results/ --competition rules.toml --submissions entries/",
+    ),
+)
 @click.argument("results", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--competition",
@@ -49,7 +57,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--jobs",
     metavar="N",
-    type=click.IntRange(1, 1024),
+    type=WholeNumber(1, 1024),
     help="Runs at a time.  [default: what fits, by what the rules let each use]",
 )
 @click.option(
@@ -57,7 +65,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     metavar="N",
     default=2,
     show_default=True,
-    type=click.IntRange(0, 20),
+    type=WholeNumber(0, 20),
     help="How often a run is tried again when our side failed.",
 )
 @click.option(

@@ -8,6 +8,7 @@ from typing import Self, TypeAlias
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.suggestions import suggest_datasets
 from haet_eval.errors import EnvironmentProblem, ExitCode
 from haet_eval.progress import Silent
@@ -48,7 +49,13 @@ def list_datasets(data_dir: Path | None, as_json: bool) -> None:
         print_row(result_console(), Text(f"{row['name']:10} "), safe(str(row["state"])))
 
 
-@data.command()
+@data.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval data fetch cifar10",
+        "haet-eval data fetch cifar10 --mirror https://example.org/cifar",
+    ),
+)
 @click.argument("name", shell_complete=suggest_datasets)
 @_data_dir
 @click.option(

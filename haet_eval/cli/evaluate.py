@@ -7,6 +7,8 @@ from typing import Literal
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
+from haet_eval.cli.numbers import Number
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
     MAX_SEED,
@@ -26,7 +28,14 @@ from haet_eval.cli.suggestions import suggest_submissions
 from haet_eval.errors import ExitCode
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval evaluate my-submission/ --sandbox process",
+        "haet-eval evaluate entry.zip --seed 3 --runs 5",
+        "haet-eval evaluate entry.zip --competition rules.toml --audit resplit",
+    ),
+)
 @click.argument("submission", type=ExistingPath(), shell_complete=suggest_submissions)
 @competition_option("Rules to judge by.  [default: those of the submission's task]")
 @task_option("Task to judge.  [default: the one that haet.toml names]")
@@ -57,7 +66,7 @@ from haet_eval.errors import ExitCode
 )
 @click.option(
     "--cpu-watts",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(0, min_open=True),
     help="Thermal design power of the processor, for --energy estimate.",
 )
 @click.option(

@@ -8,6 +8,8 @@ import click
 
 from haet_eval.cli.comparison_table import print_comparison, print_repricing
 from haet_eval.cli.costs_table import print_costs
+from haet_eval.cli.examples import CommandWithExamples
+from haet_eval.cli.numbers import WholeNumber
 from haet_eval.cli.suggestions import suggest_records
 from haet_eval.counting.histogram import Histogram
 from haet_eval.errors import UsageProblem
@@ -18,10 +20,17 @@ from haet_eval.signing import without_signatures
 from haet_eval.store import Store, find_record, read_record
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval explain 3f2a91c0",
+        "haet-eval explain 3f2a91c0 --compare 77b0d1e4",
+        "haet-eval explain results/RECORD.json --reprice --lines 30",
+    ),
+)
 @click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
 @click.option(
-    "--compare", metavar="OTHER", shell_complete=suggest_records, help="Set a second record beside it."
+    "--compare", metavar="OTHER", shell_complete=suggest_records, help="Compare with a second record."
 )
 @click.option(
     "--reprice",
@@ -36,7 +45,7 @@ from haet_eval.store import Store, find_record, read_record
     type=click.Path(path_type=Path),
     help="Where to look for a record that is named by its id.",
 )
-@click.option("--lines", default=15, show_default=True, type=click.IntRange(1), help="Lines of each table.")
+@click.option("--lines", default=15, show_default=True, type=WholeNumber(1), help="Lines of each table.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every line, counts as decimal strings.")
 def explain(
     records: tuple[str, ...], compare: str | None, repricing: bool, results: Path, lines: int, as_json: bool

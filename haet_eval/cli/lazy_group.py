@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,11 @@ class LazyCommand:
         return command
 
 
+def _long_options(command: click.Command, ctx: click.Context) -> list[str]:
+    options = [name for parameter in command.get_params(ctx) for name in parameter.opts]
+    return [name for name in options if name.startswith("--")]
+
+
 class LazyGroup(click.Group):
     """`lazy_commands` by name; what is no command but may be a path goes to `default_command`."""
 
@@ -64,6 +70,8 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = self._count_own(ctx, args)
+        if args[own:] and args[own].startswith("--") and args[own] != "--" and not ctx.resilient_parsing:
+            self._refuse_unknown_option(ctx, args[own])
         if args[own:] and self._is_for_default_command(args[own]):
             args = [*args[:own], self.default_command, *args[own:]]
         return super().parse_args(ctx, args)
@@ -73,14 +81,39 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.lazy_commands and not ctx.resilient_parsing:
             message = f"{args[0]!r} is neither a command nor an existing file or folder."
-            from haet_eval.cli.suggestions import listed
-
-            nearby = [printable(path.name) for path in listed(Path())]
-            raise click.exceptions.NoSuchCommand(args[0], message, [*self.lazy_commands, *nearby], ctx)
+            raise click.exceptions.NoSuchCommand(args[0], message, self._meant_by(ctx, args[0]), ctx)
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None and not ctx.resilient_parsing:
             ctx.default_map = {name: self._configuration(ctx).defaults(name, command)}
         return name, command, rest
+
+    def _meant_by(self, ctx: click.Context, word: str) -> list[str]:
+        """Names like the word. Commands and options come first: files only if there is none of those.
+
+        An option that is meant stands for its word, as in `haet-eval help`.
+        """
+        from haet_eval.cli.suggestions import listed
+
+        options = {name.lstrip("-"): name for name in _long_options(self, ctx)}
+        if word in options:
+            raise click.exceptions.NoSuchCommand(
+                word, f"There is no command {word!r}; use {options[word]}.", ctx=ctx
+            )
+        close = get_close_matches(word, self.lazy_commands)
+        return close or [printable(path.name) for path in listed(Path())]
+
+    def _refuse_unknown_option(self, ctx: click.Context, word: str) -> None:
+        """Look for the option here and in the default command: a misspelt --version may be of either.
+
+        Raises:
+            NoSuchOption: neither has an option of that name or beginning.
+        """
+        name = word.partition("=")[0]
+        command = self.lazy_commands[self.default_command].load()
+        known = [*_long_options(self, ctx), *_long_options(command, ctx)]
+        if not any(option.startswith(name) for option in known):
+            closest = get_close_matches(name, known, n=1)
+            raise click.exceptions.NoSuchOption(name, possibilities=closest, ctx=ctx)
 
     def _configuration(self, ctx: click.Context) -> "Configuration":
         from haet_eval.cli.configuration import load_configuration  # not for --help

@@ -1,14 +1,17 @@
 """`haet-eval leaderboard`: rank the records of a results directory."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from haet_eval.atomic import Draft
+from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.leaderboard_table import print_leaderboard
-from haet_eval.cli.options import competition_option, task_option
+from haet_eval.cli.options import competition_option, results_option, task_option
 from haet_eval.competition import (
     Competition,
     builtin_competitions,
@@ -26,15 +29,23 @@ from haet_eval.spelling import suggested_name
 from haet_eval.store import Store
 
 
-@click.command()
-@click.argument("directory", default="results", envvar="HAET_RESULTS", type=click.Path(path_type=Path))
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval leaderboard",
+        "haet-eval leaderboard --results results/ --competition haet2021 --best",
+        "haet-eval leaderboard --all --html leaderboard.html",
+    ),
+)
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@results_option("Folder of records, as DIRECTORY.")
 @competition_option("Only this competition, with its number of awards.")
 @task_option("Only this task.")
 @click.option("--all", "everything", is_flag=True, help="Show unofficial and unqualified records too.")
 @click.option("--best", "best_of_team", is_flag=True, help="Rank only the best entry of each team.")
-@click.option("--json", "style", flag_value="json", help="Print JSON, counts as decimal strings.")
-@click.option("--csv", "style", flag_value="csv", help="Print comma-separated values.")
-@click.option("--markdown", "style", flag_value="markdown", help="Print Markdown tables.")
+@click.option("--json", is_flag=True, help="Print JSON, counts as decimal strings.")
+@click.option("--csv", is_flag=True, help="Print comma-separated values.")
+@click.option("--markdown", is_flag=True, help="Print Markdown tables.")
 @click.option(
     "--html",
     "page",
@@ -43,21 +54,23 @@ from haet_eval.store import Store
     help="Write one self-contained page with charts.",
 )
 def leaderboard(
-    directory: Path,
+    directory: Path | None,
+    results: Path,
     competition: str | None,
     task: str | None,
     everything: bool,
     best_of_team: bool,
-    style: str | None,
     page: Path | None,
+    **styles: bool,
 ) -> None:
-    """Rank the records in DIRECTORY (./results unless given), by what their rules rank by.
+    """Rank the records in DIRECTORY, or in the folder of --results, by the cost that their rules name.
 
     Ranked are qualified submissions that ran in Docker on the published data.
     """
+    style = _style(styles)
     rules = load_competition(competition) if competition else None
     name = rules.name if rules else None
-    listing = Store(directory).listing()
+    listing = Store(_folder(directory, results)).listing()
     _check_task(task, {entry.task for entry in listing.entries if entry.task is not None})
     board = make_leaderboard(
         (entry for entry in listing.entries if _matches(entry, name, task)),
@@ -71,6 +84,26 @@ def leaderboard(
     if page is None or style is not None:
         _print(board, listing, style)
     _warn(board, listing)
+
+
+def _folder(directory: Path | None, results: Path) -> Path:
+    """The argument comes before a --results of the environment or of the configuration file."""
+    source = click.get_current_context().get_parameter_source("results")
+    if directory is not None and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("DIRECTORY and --results name the same thing: give one of them.")
+    return directory or results
+
+
+def _style(styles: Mapping[str, bool]) -> str | None:
+    """The wanted format. One on the command line comes before one of the environment or of a file."""
+    ctx = click.get_current_context()
+    wanted = [name for name, given in styles.items() if given]
+    typed = [name for name in wanted if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    chosen = typed or wanted
+    if len(chosen) > 1:
+        options = " and ".join(f"--{name}" for name in chosen)
+        raise click.UsageError(f"{options} exclude each other: give one of them.")
+    return chosen[0] if chosen else None
 
 
 def _check_task(task: str | None, known: set[str]) -> None:

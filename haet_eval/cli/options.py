@@ -7,6 +7,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import click
 
+from haet_eval.cli.numbers import WholeNumber
+from haet_eval.cli.oci_runtime import refuse_runtime_without_engine
 from haet_eval.cli.suggestions import suggest_competition_files, suggest_competitions, suggest_tasks
 
 _Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -44,7 +46,7 @@ seed_option: Final[_Option] = click.option(
     "--seed",
     default=0,
     show_default=True,
-    type=click.IntRange(0, MAX_SEED),
+    type=WholeNumber(0, MAX_SEED),
     help="Seed of every random number generator.",
 )
 device_option: Final[_Option] = click.option(
@@ -92,10 +94,22 @@ def results_option(description: str) -> _Option:
 
 def sandbox_option(description: str, default: Literal["docker", "process"] = "docker") -> _Option:
     """Where the submission's code runs."""
-    return click.option("--sandbox", default=default, show_default=True, type=_SANDBOXES, help=description)
+    return click.option(
+        "--sandbox",
+        default=default,
+        show_default=True,
+        type=_SANDBOXES,
+        callback=_check_sandbox,
+        help=description,
+    )
+
+
+def _check_sandbox(ctx: click.Context, _: click.Parameter, sandbox: str) -> str:
+    refuse_runtime_without_engine(ctx, sandbox)
+    return sandbox
 
 
 def runs_option(description: str) -> _Option:
     """How many runs, with different seeds."""
-    runs = click.IntRange(1, _MAX_RUNS)
+    runs = WholeNumber(1, _MAX_RUNS)
     return click.option("--runs", default=1, show_default=True, type=runs, help=description)

@@ -7,10 +7,13 @@ from typing import Final
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
+from haet_eval.cli.options import results_option
+from haet_eval.cli.records import find_records
 from haet_eval.cli.suggestions import suggest_records
 from haet_eval.errors import UsageProblem
 from haet_eval.reports.text import printable
-from haet_eval.signing import is_encrypted, make_keys, without_signatures
+from haet_eval.signing import is_encrypted, make_keys
 from haet_eval.signing import sign as sign_record
 
 PASSPHRASE: Final = "HAET_KEY_PASSPHRASE"  # noqa: S105 the name of a variable
@@ -28,16 +31,26 @@ def keygen(key: Path, encrypt: bool) -> None:
     click.echo(printable(f"{key} signs: keep it secret. {public} verifies: publish it."))
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval sign 3f2a91c0 --key judge.key",
+        "haet-eval sign results/*.json --key judge.key",
+    ),
+)
 @click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
 @click.option("--key", required=True, type=click.Path(path_type=Path), help="Private key, from keygen.")
-def sign(records: tuple[str, ...], key: Path) -> None:
+@results_option("Folder in which ids of records are looked up.")
+def sign(records: tuple[str, ...], key: Path, results: Path) -> None:
     """Sign records. Each gets a file `.dsse.json` beside it; `haet-eval verify --key KEY.pub` checks it.
+
+    RECORD is a record's file, the beginning of its id, or a folder of records.
 
     The passphrase of an encrypted key is that in the variable HAET_KEY_PASSPHRASE, or asked for.
     """
+    paths = find_records(records, results)
     passphrase = _passphrase(key) if is_encrypted(key) else None
-    for path in map(Path, without_signatures(records)):
+    for path in paths:
         click.echo(printable(str(sign_record(path, key, passphrase))))
 
 

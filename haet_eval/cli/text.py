@@ -1,5 +1,6 @@
 """Untrusted text on its way to a terminal, and the console that results are printed on."""
 
+import os
 import sys
 from typing import Final
 
@@ -25,9 +26,14 @@ class _ResultConsole(Console):
 
 
 def result_console() -> Console:
-    """A console on stdout, wide enough for whole lines where that is no terminal."""
-    width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+    """A console on stdout. In a pipe it is as wide as COLUMNS, or else wide enough for whole lines."""
+    width = None if sys.stdout.isatty() else _width_of_a_pipe()
     return _ResultConsole(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)
+
+
+def _width_of_a_pipe() -> int:
+    wanted = os.environ.get("COLUMNS", "")
+    return int(wanted) if wanted.isascii() and wanted.isdigit() and int(wanted) else _WIDTH_OF_A_PIPE
 
 
 def bars_fit() -> bool:

@@ -8,25 +8,41 @@ from textwrap import indent
 import click
 
 from haet_eval.cli.checks_table import print_checks
+from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
-from haet_eval.cli.options import competition_file_option, data_dir_option, secret_test_option
+from haet_eval.cli.options import (
+    competition_file_option,
+    data_dir_option,
+    sandbox_option,
+    secret_test_option,
+)
+from haet_eval.cli.records import find_records
 from haet_eval.cli.suggestions import suggest_records
 from haet_eval.errors import ExitCode
 from haet_eval.record import Sandbox
 from haet_eval.reports.text import printable
-from haet_eval.signing import check_key, without_signatures
-from haet_eval.store import Store, find_record
+from haet_eval.signing import check_key
+from haet_eval.store import Store
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.signature import check_signed
 from haet_eval.verification.verify import Verification, verify
 
 
-@click.command("verify")
+@click.command(
+    "verify",
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval verify results/",
+        "haet-eval verify 3f2a91c0 --replay --sandbox process",
+        "haet-eval verify results/RECORD.json --key judge.key.pub --strict",
+    ),
+)
 @click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
 @click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder with the records and their artefacts.  [default: the one that a record lies in]",
+    help="Folder in which ids and artefacts are looked up.  [default: results for ids, the record's own"
+    " folder for artefacts]",
 )
 @data_dir_option()
 @secret_test_option()
@@ -37,13 +53,7 @@ from haet_eval.verification.verify import Verification, verify
     is_flag=True,
     help="Run it under noise too: it shows numbers that were packed into floats.",
 )
-@click.option(
-    "--sandbox",
-    default="docker",
-    show_default=True,
-    type=click.Choice(["docker", "process"]),
-    help="Where a replay runs.",
-)
+@sandbox_option("Where a replay runs.")
 @oci_runtime_option
 @click.option(
     "--device",
@@ -71,10 +81,10 @@ def verify_records(
 
     Each line says what holds, what differs or what could not be checked; the last one begins with what that
     comes to: confirmed, consistent or contradicted. No code of a submission is run. RECORD is a record's
-    file, or the beginning of its id. Signatures among the files are passed over.
+    file, the beginning of its id, or a folder of records. Signatures among the files are skipped.
 
     Exit status: 0 confirmed or consistent, 1 contradicted, 2 usage. With --strict, 1 also if anything was not
-    checked but the statements of whoever ran it, which docs/verifying.md lists.
+    checked but the statements of whoever ran it, which the documentation lists.
     """
     from haet_eval.dataset import default_data_dir
 
@@ -82,8 +92,7 @@ def verify_records(
         check_key(key)
     sources = Sources(Store(Path("results")), data_dir or default_data_dir(), competition, test_data)
     sound, show = True, _JsonList() if as_json else _Lines(strict)
-    for name in without_signatures(records):
-        path = find_record(name, results or Path("results"))
+    for path in find_records(records, results or Path("results")):
         here = replace(sources, store=Store(results or path.parent))
         found = _verified(path, here, (sandbox, device), replay, perturbed)
         found = found.and_also([check_signed(path, key)])

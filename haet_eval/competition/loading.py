@@ -103,7 +103,10 @@ def _parse(text: str, source: str) -> Competition:
             f"{source} is no valid TOML: {error}", "Correct the file at that place.", code="competition-toml"
         ) from error
     except ValidationError as error:
-        hint = "`haet-eval competition show haet2021` prints a right one; docs/competitions.md has every key."
+        hint = (
+            "`haet-eval competition show haet2021` prints a valid one; `haet-eval competition schema` prints"
+            " every key."
+        )
         raise UsageProblem(
             f"{source} is no valid competition: {faults(error, key_names())}",
             hint,

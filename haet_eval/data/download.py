@@ -26,15 +26,16 @@ def download(urls: Sequence[str], target: Path, md5: str, observer: Observer) ->
         EnvironmentProblem: no URL gave it, or it cannot be written.
     """
     pooch.get_logger().setLevel(logging.WARNING)  # the observer tells what happens
-    faults = []
+    fault = "no address is known"
     for url in urls:
         try:
             pooch.retrieve(
                 url, f"md5:{md5}", target.name, target.parent, downloader=_Resuming(target, observer)
             )
         except (requests.RequestException, ValueError) as error:
-            faults.append(f"{url}: {error}")
-            observer.note(f"Could not fetch {faults[-1]}")
+            fault = f"{url}: {error}"
+            if url != urls[-1]:  # the last fault is in the error
+                observer.note(f"Could not fetch {fault}")
         except OSError as error:
             raise EnvironmentProblem(
                 f"{target} cannot be written: {error}", "Choose another folder.", code="data-not-writable"
@@ -43,7 +44,7 @@ def download(urls: Sequence[str], target: Path, md5: str, observer: Observer) ->
             return target
     hint = f"Try again (it goes on where it stopped), name a mirror, or put the file at {target} yourself."
     raise EnvironmentProblem(
-        f"{target.name} could not be fetched. {'; '.join(faults)}", hint, code="data-not-fetched"
+        f"{target.name} could not be fetched from {fault}", hint, code="data-not-fetched"
     )
 
 

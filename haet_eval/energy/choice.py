@@ -40,7 +40,7 @@ def open_meters(
     """
     match choice:
         case "none":
-            return Meters((), "energy was not to be measured (--energy none)")
+            return Meters((), "--energy none: energy was not measured")
         case "rapl":
             return Meters((RaplMeter(powercap),))
         case "nvml":

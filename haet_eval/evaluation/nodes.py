@@ -71,6 +71,7 @@ def open_nodes(
                 Role.NATIVE, folder.socket_path(Role.NATIVE, node), _node_limits(budgets), variables, network
             )
             watch.workers[node] = Role.NATIVE, worker
+            watch.limits[node] = _node_limits(budgets)
         nodes = []
         for number, listener in enumerate(listeners):
             connection = Connection(accept(listener, watch), watch.look)

@@ -19,7 +19,7 @@ from haet_eval.remote.meter import Meter
 from haet_eval.remote.relay import Relay
 from haet_eval.remote.trace import TraceWriter
 from haet_eval.runtimes.folder import RunFolder
-from haet_eval.runtimes.interface import Role, Runtime, Worker
+from haet_eval.runtimes.interface import Role, Runtime, Worker, WorkerLimits
 
 _AHEAD_BYTES: Final = 8 << 20
 """Records that the submission may be ahead of the executor. When it must wait for room depends on what data
@@ -59,13 +59,15 @@ def open_pair(
         listeners = {number: stack.enter_context(folder.listen(role)) for number, role in _ROLES.items()}
         stack.enter_context(runtime)
         executor = _start_executor(runtime, folder, budgets, executor_threads(budgets))
+        own_limits = limits_of(budgets, min(CLIENT_MEMORY_BYTES, budgets.memory_bytes), 1)
         submission = runtime.start(
             Role.SUBMISSION,
             folder.socket_path(Role.SUBMISSION),
-            limits_of(budgets, min(CLIENT_MEMORY_BYTES, budgets.memory_bytes), 1),
+            own_limits,
             {"OMP_NUM_THREADS": "1", "TORCH_COMPILE_DISABLE": "1"},
         )
         watch = Watch({EXECUTOR: (Role.EXECUTOR, executor), 0: (Role.SUBMISSION, submission)})
+        watch.limits = {EXECUTOR: _executor_limits(budgets, executor_threads(budgets)), 0: own_limits}
         connections = {
             EXECUTOR: Connection(accept(listeners[EXECUTOR], watch), ahead_bytes=_AHEAD_BYTES),
             0: Connection(accept(listeners[0], watch)),
@@ -112,9 +114,13 @@ def _start_executor(runtime: Runtime, folder: RunFolder, budgets: Budgets, threa
     return runtime.start(
         Role.EXECUTOR,
         folder.socket_path(Role.EXECUTOR),
-        limits_of(budgets, budgets.memory_bytes, min(threads, os.cpu_count() or 1)),
+        _executor_limits(budgets, threads),
         {"OMP_NUM_THREADS": str(threads)},
     )
+
+
+def _executor_limits(budgets: Budgets, threads: int) -> WorkerLimits:
+    return limits_of(budgets, budgets.memory_bytes, min(threads, os.cpu_count() or 1))
 
 
 def _cpu_allowance(budgets: Budgets, meter: Meter) -> float:

@@ -13,8 +13,8 @@ from haet_eval.interruption import check as check_interruption
 from haet_eval.interruption import received
 from haet_eval.remote.executor_link import ExecutorLost
 from haet_eval.remote.relay import SubmissionLost
-from haet_eval.runtimes.failures import judge_end
-from haet_eval.runtimes.interface import Role, Worker
+from haet_eval.runtimes.failures import judge_end, too_many_processes
+from haet_eval.runtimes.interface import Role, Worker, WorkerLimits
 
 EXECUTOR: Final = 1
 """The number of the executor in a counted run."""
@@ -39,10 +39,12 @@ class Watch:
 
     Workers have numbers and are judged in the order they were started in: the executor first, as the
     submission's process ends with it. Number 0 hands in the model; `peers` are the nodes that do not.
+    `limits` are those of the workers, by number, which verdicts name.
     """
 
     workers: dict[int, tuple[Role, Worker]] = field(default_factory=dict)
     peers: dict[int, Peer] = field(default_factory=dict)
+    limits: dict[int, WorkerLimits] = field(default_factory=dict)
     stage: str = "train"
     budget_seconds: float = float(START_SECONDS)
     started: float = field(default_factory=time.monotonic)
@@ -181,7 +183,9 @@ class Watch:
         for number, (role, worker) in self.workers.items():
             end = worker.poll()
             if end is not None and not (number in self.peers and self.peers[number].has_finished()):
-                ended = judge_end(role, end, submission_started=self.submission_started)
+                ended = judge_end(
+                    role, end, submission_started=self.submission_started, limits=self.limits.get(number)
+                )
                 raise self._named(ended, number) if isinstance(ended, SubmissionFailure) else ended
 
     def _check_peers(self) -> None:
@@ -194,9 +198,10 @@ class Watch:
     def _unless_refused_a_process(self, failure: SubmissionFailure, number: int) -> SubmissionFailure:
         """The limit behind the failure, if it is one: code that was refused a process often just raises."""
         if failure.verdict is Verdict.FAILED and self.workers[number][1].processes_exhausted():
+            reason = too_many_processes(self.limits.get(number))
             return SubmissionFailure(
                 Verdict.LIMIT_PROCESSES,
-                f"The submission started more processes and threads than it may. It said: {failure.reason}",
+                f"{reason[0].upper()}{reason[1:]}. The submission reported: {failure.reason}",
                 code="limit-processes",
             )
         return failure

@@ -11,6 +11,8 @@ _SHAPING: Final = {"\u200c", "\u200d"}
 """Invisible, harmless, and needed to write Persian and some emoji."""
 
 _EXACT_BELOW: Final = 100_000_000
+_COUNTED_TIMES: Final = 1000
+_MOST_DECIMALS: Final = 9
 _DIGITS: Final = 3
 _SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -111,13 +113,25 @@ def readable_joules(joules: float | None) -> str:
 
 def readable_points(difference: float) -> str:
     """A difference of accuracies in percentage points: `−0.21`; "" for none."""
-    return f"{100 * difference:+.2f}".replace("-", "−") if difference else ""
+    return readable_signed(100 * difference, 2) if difference else ""
+
+
+def readable_signed(value: float, decimals: int) -> str:
+    """A difference with its sign, `+1.50` or `−0.21`; a value that rounds to zero has no sign."""
+    text = f"{value:+.{decimals}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text[1:]
 
 
 def readable_times(times: float | None) -> str:
-    """A multiple of the leader's figure: `+12.3 %` below twice as much, `×27.8` above; "" for the leader."""
+    """A multiple of the leader's figure, `×1.123` or `×27.81`; "" for the leader.
+
+    A multiple next to 1 has as many more decimals as show that it is larger.
+    """
     if times is None or times == 1:
         return ""
-    if times < 2:
-        return f"+{100 * (times - 1):.1f} %"
-    return f"×{times:.3g}" if times < 1000 else f"×{readable_count(round(times))}"
+    if times >= _COUNTED_TIMES:
+        return f"×{readable_count(round(times))}"
+    decimals = 3 if times < 10 else 2 if times < 100 else 1
+    while decimals < _MOST_DECIMALS and round(times, decimals) == 1:
+        decimals += 1
+    return f"×{times:.{decimals}f}"

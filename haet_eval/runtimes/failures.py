@@ -5,7 +5,7 @@ from enum import StrEnum, auto
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, Signals
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
-from haet_eval.runtimes.interface import Exit, Role
+from haet_eval.runtimes.interface import Exit, Role, WorkerLimits
 
 CRASHES = frozenset({SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP})
 
@@ -54,6 +54,10 @@ class Ours:
 
 
 TRY_AGAIN = "run it again; if it happens again, `haet-eval doctor` looks for the cause"
+TOO_MANY_PROCESSES = (
+    "the submission started more processes and threads than its limit{processes}; start fewer, for example"
+    " with num_workers=0"
+)
 LESS_MEMORY = "the memory limit is in the competition file"
 
 # Before any code of the submission has run, whatever goes wrong is ours.
@@ -76,11 +80,9 @@ BEFORE_ITS_CODE: dict[Cause, Ours] = {
 IN_THE_SUBMISSION: dict[Cause, Contestants | Ours] = {
     Cause.FROM_OUTSIDE: Ours("the submission's worker was stopped from outside", TRY_AGAIN),
     Cause.OUT_OF_MEMORY: Contestants(
-        Verdict.LIMIT_MEMORY, "the submission's own process used more memory than it may"
+        Verdict.LIMIT_MEMORY, "the submission's own process used more memory than its limit{memory}"
     ),
-    Cause.PROCESSES_EXHAUSTED: Contestants(
-        Verdict.LIMIT_PROCESSES, "the submission started more processes and threads than it may"
-    ),
+    Cause.PROCESSES_EXHAUSTED: Contestants(Verdict.LIMIT_PROCESSES, TOO_MANY_PROCESSES),
     Cause.CRASHED: Contestants(Verdict.FAILED, "the submission's process crashed ({how})"),
     Cause.KILLED: Contestants(Verdict.FAILED, "the submission's process was killed ({how}), by itself"),
     # A user, a scheduler, the kernel out of memory, or the submission: a container would tell them apart.
@@ -95,7 +97,7 @@ IN_THE_SUBMISSION: dict[Cause, Contestants | Ours] = {
 IN_THE_EXECUTOR: dict[Cause, Contestants | Ours] = {
     Cause.FROM_OUTSIDE: Ours("the executor was stopped from outside", TRY_AGAIN),
     Cause.OUT_OF_MEMORY: Contestants(
-        Verdict.LIMIT_MEMORY, "the submission's tensors take more memory than they may"
+        Verdict.LIMIT_MEMORY, "the submission's tensors take more memory than their limit{memory}"
     ),
     Cause.PROCESSES_EXHAUSTED: Ours(
         "the executor was refused a thread",
@@ -108,21 +110,39 @@ IN_THE_EXECUTOR: dict[Cause, Contestants | Ours] = {
 }
 
 
-def judge_end(role: Role, end: Exit, *, submission_started: bool) -> SubmissionFailure | EnvironmentProblem:
+def too_many_processes(limits: WorkerLimits | None) -> str:
+    """The reason of the verdict `limit:processes`, with the number if it is known."""
+    return TOO_MANY_PROCESSES.format(**_numbers(limits))
+
+
+def judge_end(
+    role: Role, end: Exit, *, submission_started: bool, limits: WorkerLimits | None = None
+) -> SubmissionFailure | EnvironmentProblem:
     """What to raise when a worker has ended although its work was not done.
 
     Args:
         role: whose end it was. When both have ended, judge the executor first: the other ends with it.
         end: how it ended.
         submission_started: whether any code of the submission has been run.
+        limits: what the worker was allowed, which reasons name; None if it is not known.
     """
     table = IN_THE_EXECUTOR if role is Role.EXECUTOR else IN_THE_SUBMISSION
     row = table[Cause.of(end)] if submission_started else BEFORE_ITS_CODE[Cause.of(end)]
-    facts = {"role": role.value, "how": _how(end)}
+    facts = {"role": role.value, "how": _how(end)} | _numbers(limits)
     if isinstance(row, Contestants):
         return SubmissionFailure(row.verdict, row.reason.format(**facts), code="process-ended")
     said = f": {end.detail}" if end.detail else ""
     return EnvironmentProblem(row.message.format(**facts) + said, row.hint, code="worker-ended")
+
+
+def _numbers(limits: WorkerLimits | None) -> dict[str, str]:
+    """Each limit as the end of a phrase, such as ` of 128 (processes)`."""
+    if limits is None:
+        return {"processes": "", "memory": ""}
+    return {
+        "processes": f" of {limits.processes:,} (processes)",
+        "memory": f" of {limits.memory_bytes / 2**20:,.0f} MiB",
+    }
 
 
 def _how(end: Exit) -> str:

@@ -120,6 +120,9 @@ def _beyond(record: Record, replaying: bool) -> Iterator[Check]:
         yield stated("model", "that it makes these predictions; only `haet-eval rerun` shows it")
     elif record.evaluation is not None and not replaying:
         yield unchecked("model", "that it makes these predictions; --replay shows it, and `haet-eval rerun`")
-    yield stated("times, machine", "are what the evaluator wrote down; docs/verifying.md lists such fields")
+    yield stated(
+        "times, machine",
+        "are what the evaluator wrote down; the documentation on verifying lists such fields",
+    )
     if record.rank is not None:
         yield stated("rank", "depends on the other records; `haet-eval leaderboard` ranks anew")

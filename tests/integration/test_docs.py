@@ -71,7 +71,7 @@ def shell(tmp_path: Path) -> dict[str, str]:
         "PATH": f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
-        "COLUMNS": "120",
+        "COLUMNS": "160",
         **{name: value for name, value in os.environ.items() if name.startswith(("DOCKER_", "HAET_REQUIRE"))},
     }
 

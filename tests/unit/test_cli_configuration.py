@@ -89,12 +89,15 @@ def test_a_home_is_expanded_in_paths(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("[evaluate\n", ["haet.conf.toml is no valid TOML", "line 1"]),
-        ('sandbx = "process"\n', ["`sandbx` is no command", "did you mean `sandbox`?"]),
-        ("[evaluat]\n", ["`evaluat` is no command", "did you mean `evaluate`?"]),
-        ("[evaluate]\nsede = 1\n", ["`sede` is no setting of evaluate", "did you mean `seed`?"]),
+        ('sandbx = "process"\n', ["`sandbx` is not a command", "did you mean `sandbox`?"]),
+        ("[evaluat]\n", ["`evaluat` is not a command", "did you mean `evaluate`?"]),
+        ("[evaluate]\nsede = 1\n", ["`sede` is not a setting of evaluate", "did you mean `seed`?"]),
+        ("runs = 3\n", ["`runs` stands above the tables", "Put it under [evaluate] or [batch]."]),
+        ('mirror = ["x"]\n', ["Put it under [data.fetch]."]),
+        ("results = 5\n", ["`results` must be text in quotes, but is 5"]),
         ("evaluate = 1\n", ["`evaluate` must be a table, [evaluate]"]),
-        ("[evaluate]\njson = 1\n", ["`json` must be true or false, and is 1"]),
-        ("[evaluate]\nseed = true\n", ["`seed` must be a text or a number, and is True"]),
+        ("[evaluate]\njson = 1\n", ["`json` must be true or false, but is 1"]),
+        ("[evaluate]\nseed = true\n", ["`seed` must be a text or a number, but is True"]),
         ("[evaluate]\nseed = 1.5\n", ["--seed", "'1.5'", "The value comes from haet.conf.toml."]),
         (
             '[evaluate]\nsandbox = "podman"\n',
@@ -136,11 +139,21 @@ def test_config_shows_what_the_environment_sets_and_what_it_misspells() -> None:
     assert "HAET_RESULTZ sets nothing; did you mean HAET_RESULTS?" in done.stderr
 
 
+def test_config_shows_why_a_command_would_refuse_a_value(tmp_path: Path) -> None:
+    done = configured(tmp_path, '[evaluate]\nruns = "x"\nseed = 3\n', "config", HAET_JOBS="0")
+    assert done.returncode == ExitCode.USAGE
+    assert "runs = x  from file, for evaluate" in done.stdout
+    assert "seed = 3  from file, for evaluate" in done.stdout
+    assert "Error: runs from file: 'x' is not a whole number" in done.stderr
+    assert "Error: jobs from HAET_JOBS: 0 is not allowed; the value must be 1 to 1024." in done.stderr
+    assert "seed" not in done.stderr
+
+
 def test_groups_have_tables_in_tables() -> None:
     data = COMMANDS["data"].load()
     configuration = Configuration(Path("c.toml"), {"data": {"fetch": {"mirror": ["https://mirror"]}}})
     assert configuration.defaults("data", data)["fetch"] == {"mirrors": ["https://mirror"]}
-    with pytest.raises(UsageProblem, match="no setting of data list"):
+    with pytest.raises(UsageProblem, match="not a setting of data list"):
         Configuration(Path("c.toml"), {"data": {"list": {"mirror": []}}}).defaults("data", data)
 
 

@@ -219,7 +219,7 @@ def test_two_records_side_by_side(store: Store) -> None:
     assert "11,002,120" in shown
     by_phase, by_family, by_operator = shown.split("By ")[1:]
     assert "−200" in by_phase
-    assert "-8.62 %" in by_family
+    assert "−8.62 %" in by_family
     assert "aten.mm.default" in by_operator
     assert "relu" not in by_operator
 

@@ -17,6 +17,7 @@ from haet_eval.evaluation.repetition import merge
 from haet_eval.record import Content, Record, seal
 from haet_eval.store import Store
 from tests.fixtures.records import make_record, make_training
+from tests.unit.test_cli_main import run as program
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from haet_eval.cli.leaderboard import leaderboard; leaderboard()"]
@@ -329,3 +330,41 @@ def test_eighty_columns_crop_no_number(store: Store) -> None:
     assert "\x1b[1m" in shown
     assert "\x1b]" not in shown
     assert "\x07" not in shown
+
+
+@pytest.mark.parametrize(("columns", "width"), [("100", 100), ("", 160), ("none", 160), ("0", 160)])
+def test_a_piped_table_is_as_wide_as_columns(store: Store, columns: str, width: int) -> None:
+    store.add(make_record(name="a name in many words " * 5, team="a team in many words " * 3))
+    done = subprocess.run(
+        [*COMMAND, str(store.directory)],
+        cwd=REPOSITORY,
+        env=os.environ | {"COLUMNS": columns},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    widest = max(map(len, done.stdout.splitlines()))
+    assert widest <= width
+    assert (widest > 120) == (width == 160)
+
+
+def test_the_folder_is_an_argument_or_an_option(store: Store) -> None:
+    store.add(make_record())
+    folder = str(store.directory)
+    shown = {
+        program("leaderboard", *arguments, cwd=None, **variables).stdout
+        for arguments, variables in (
+            ((folder,), {}),
+            (("--results", folder), {}),
+            ((), {"HAET_RESULTS": folder}),
+            ((folder,), {"HAET_RESULTS": "elsewhere"}),
+        )
+    }
+    assert len(shown) == 1
+    assert "94.12 %" in shown.pop()
+
+
+def test_a_format_on_the_command_line_comes_before_one_of_the_environment(store: Store) -> None:
+    store.add(make_record())
+    done = program("leaderboard", str(store.directory), "--csv", HAET_JSON="1")
+    assert done.stdout.startswith("position,")

@@ -17,7 +17,23 @@ MISTAKES = [
     ("mime.zip", 2, ["'mime.zip' does not exist; did you mean mine.zip?"]),
     ("mine --sandbax process", 2, ["No such option '--sandbax'", "Did you mean '--sandbox'?"]),
     ("mine --sandbox proces", 2, ["'proces' is not one of 'docker', 'process'"]),
-    ("mine --seed -1", 2, ["--seed", "-1 is not in the range"]),
+    ("mine --seed -1", 2, ["--seed", "-1 is not allowed; the value must be 0 to 4294967295."]),
+    ("mine --runs abc", 2, ["'abc' is not a whole number; the value must be 1 to 100."]),
+    ("check mine --within 0", 2, ["0.0 is not allowed; the value must be more than 0."]),
+    ("check mine --within nan", 2, ["'nan' is not a number"]),
+    ("--verison", 2, ["No such option '--verison'", "Did you mean '--version'?"]),
+    ("help", 2, ["There is no command 'help'; use --help."]),
+    ("leaderbord.json", 2, ["Did you mean 'leaderboard'?"]),
+    ("leaderboard --csv --json", 2, ["--csv and --json exclude each other"]),
+    ("leaderboard results --results other", 2, ["DIRECTORY and --results name the same thing"]),
+    ("mine --sandbox process --runtime runsc", 2, ["--runtime is an option of the Docker engine"]),
+    ("mine --runtime runsc --sandbox process", 2, ["--runtime is an option of the Docker engine"]),
+    ("check mine --runtime runsc", 2, ["--runtime is an option of the Docker engine"]),
+    ("pack mine -o out.tar.gz", 2, ["out.tar.gz does not end in .zip"]),
+    ("export results -o out.txt", 2, ["export writes no .txt file"]),
+    ("mine --competition nope.toml", 2, ["there is no competition file nope.toml"]),
+    ("verify empty", 2, ["there is no record in the folder empty"]),
+    ("sign ffff --key k", 2, ["no record in results with an id that begins with 'ffff'"]),
     ("mine --competition digts", 2, ["no competition 'digts'; did you mean digits?", "Built in are"]),
     ("mine --competition rules.toml", 2, ["rules.toml is no valid competition", "`title` is missing"]),
     ("mine --task digts", 2, ["'digts' is no task", "did you mean digits?", "Correct --task"]),
@@ -77,6 +93,21 @@ def test_a_mistake_is_explained(
     assert "itself failed" not in said
     for word in words:
         assert word in " ".join(said.split()), said
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_refused_output_is_not_written() -> None:
+    before = sorted(path.name for path in Path().iterdir())
+    run("pack mine -o out.tar.gz")
+    run("export results -o out.txt")
+    assert sorted(path.name for path in Path().iterdir()) == before
+
+
+@pytest.mark.usefixtures("workplace")
+def test_commands_are_suggested_before_files(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("evalute.md").touch()
+    run("evalute")
+    assert "Did you mean 'evaluate'?" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("workplace")

@@ -78,7 +78,7 @@ def test_check_prints_the_digest_to_paste_and_is_content_once_it_is_there(tmp_pa
     assert f'no record is official before the task says `digest = "{digest}"`' in result.stdout
     again = run("check", write_competition(tmp_path, ".npz", digest)).stdout
     assert "official: records on these data may be awarded" in again
-    assert "Nothing is odd." in again
+    assert "No problems found." in again
     changed = run("check", write_competition(tmp_path, ".npz", "0" * 64)).stdout
     assert "not those of the task's `digest`" in changed
 
@@ -90,7 +90,7 @@ def test_own_data_that_are_not_in_order_are_the_organizers_mistake(tmp_path: Pat
     assert result.return_value is ExitCode.USAGE
     assert "test.npz does not exist" in result.stdout
     assert "wrong  Task three has no data to run on; see above." in result.stdout
-    assert "Nothing is odd." not in result.stdout
+    assert "No problems found." not in result.stdout
     assert "problem" in json.loads(run("check", file, "--json").stdout)["data"]["three"]
 
 

@@ -36,14 +36,26 @@ def test_verify_says_by_its_status_whether_the_data_is_official(
     assert json.loads(result.stdout)["official"] is official
 
 
-def test_fetch_reports_a_false_mirror_on_stderr_only(tmp_path: Path) -> None:
+def test_fetch_prints_nothing_on_stdout_if_the_mirror_is_false(tmp_path: Path) -> None:
     with serving(FileServer({"/cifar-10-python.tar.gz": b"[red]false[/red]"})) as server:
         result = CliRunner().invoke(
             data, ["fetch", "cifar10", "--data-dir", str(tmp_path), "--mirror", server.address]
         )
     assert isinstance(result.exception, EnvironmentProblem)
-    assert "Could not fetch" in result.stderr
+    assert "does not match" in result.exception.message
     assert result.stdout == ""
+
+
+def test_fetch_reports_each_failed_mirror_once(tmp_path: Path) -> None:
+    with serving(FileServer({})) as server:
+        first, second = f"{server.address}/first", f"{server.address}/second"
+        mirrors = ["--mirror", first, "--mirror", second]
+        result = CliRunner().invoke(data, ["fetch", "cifar10", "--data-dir", str(tmp_path), *mirrors])
+    assert isinstance(result.exception, EnvironmentProblem)
+    printed = "".join((result.stderr + result.exception.message).split())
+    assert result.stderr.count("Could not fetch") == 1
+    assert printed.count(f"fetch{first}/cifar-10-python.tar.gz:") == 1
+    assert printed.count(f"from{second}/cifar-10-python.tar.gz:") == 1
 
 
 def test_fetching_digits_is_done_at_once(tmp_path: Path) -> None:

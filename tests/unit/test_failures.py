@@ -6,7 +6,7 @@ import pytest
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.runtimes.failures import BEFORE_ITS_CODE, IN_THE_EXECUTOR, IN_THE_SUBMISSION, Cause, judge_end
-from haet_eval.runtimes.interface import Exit, Role
+from haet_eval.runtimes.interface import Exit, Role, WorkerLimits
 
 OUT_OF_MEMORY = Exit(None, signal.SIGKILL, out_of_memory=True)
 REFUSED = Exit(1, None, processes_exhausted=True)
@@ -38,6 +38,21 @@ def test_the_contestants_failures_get_a_verdict(role: Role, end: Exit, verdict: 
     assert isinstance(problem, SubmissionFailure)
     assert problem.verdict is verdict
     assert problem.reason
+
+
+@pytest.mark.parametrize(
+    ("role", "end", "number"),
+    [
+        (Role.SUBMISSION, REFUSED, "its limit of 128 (processes)"),
+        (Role.SUBMISSION, OUT_OF_MEMORY, "its limit of 512 MiB"),
+        (Role.EXECUTOR, OUT_OF_MEMORY, "their limit of 512 MiB"),
+    ],
+)
+def test_a_limit_is_named_with_its_number(role: Role, end: Exit, number: str) -> None:
+    limits = WorkerLimits(memory_bytes=512 * 2**20, processes=128, deadline_seconds=60)
+    problem = judge_end(role, end, submission_started=True, limits=limits)
+    assert isinstance(problem, SubmissionFailure)
+    assert number in problem.reason
 
 
 @pytest.mark.parametrize(

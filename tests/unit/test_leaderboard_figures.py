@@ -36,9 +36,9 @@ def entry(name: str, ranking: Ranking, **facts: object) -> Entry:
 @pytest.mark.parametrize(
     ("ranking", "key", "figures", "shown"),
     [
-        ("training_energy", "energy_joules", (100.0, 150.0), ("Training energy ↓", "100 J", "+50.0 %")),
+        ("training_energy", "energy_joules", (100.0, 150.0), ("Training energy ↓", "100 J", "×1.500")),
         ("inference_energy", "energy_joules", (2000.0, 9000.0), ("Inference energy ↓", "2", "×4.5")),
-        ("training_time", "wall_seconds", (60.0, 75.0), ("Training time ↓", "60.0 s", "+25.0 %")),
+        ("training_time", "wall_seconds", (60.0, 75.0), ("Training time ↓", "60.0 s", "×1.250")),
         ("accuracy", "accuracy", (0.95, 0.9012), ("Accuracy ↑", "95.00 %", "4.88")),
     ],
 )

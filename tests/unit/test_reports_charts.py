@@ -10,7 +10,7 @@ from haet_eval.competition import Ranking
 from haet_eval.ranking import summarize
 from haet_eval.reports.figure import cost, gap, times_leader
 from haet_eval.reports.pareto import Point, pareto_front
-from haet_eval.reports.text import readable_joules, readable_seconds, readable_times
+from haet_eval.reports.text import readable_joules, readable_seconds, readable_signed, readable_times
 from haet_eval.reports.ticks import log_ticks
 from tests.fixtures.records import make_record
 
@@ -54,10 +54,10 @@ def test_ticks_are_labelled_as_the_tables_write_numbers() -> None:
 @pytest.mark.parametrize(
     ("ranking", "name", "shown", "behind"),
     [
-        ("complexity", "complexity", "1.000×10¹⁷", "×2"),
-        ("training_time", "training time", "61.5 s", "+50.0 %"),
-        ("training_energy", "training energy", "3 kJ", "×4"),
-        ("inference_energy", "inference energy", "3 kJ", "×4"),
+        ("complexity", "complexity", "1.000×10¹⁷", "×2.000"),
+        ("training_time", "training time", "61.5 s", "×1.500"),
+        ("training_energy", "training energy", "3 kJ", "×4.000"),
+        ("inference_energy", "inference energy", "3 kJ", "×4.000"),
         ("accuracy", "training time", "61.5 s", "−0.50"),
     ],
 )
@@ -87,10 +87,25 @@ def test_a_leader_that_costs_nothing_has_no_multiples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "shown"), [(None, ""), (1.0, ""), (1.123, "+12.3 %"), (27.81, "×27.8"), (1.5e9, "×1.500×10⁹")]
+    ("times", "shown"),
+    [
+        (None, ""),
+        (1.0, ""),
+        (1.123, "×1.123"),
+        (1.00002, "×1.00002"),
+        (27.81, "×27.81"),
+        (1.5e9, "×1.500×10⁹"),
+    ],
 )
 def test_multiples_are_readable(times: float | None, shown: str) -> None:
     assert readable_times(times) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1.5, "+1.50"), (-0.214, "−0.21"), (-0.001, "0.00"), (0.001, "0.00"), (0.0, "0.00")]
+)
+def test_a_difference_that_rounds_to_zero_has_no_sign(value: float, shown: str) -> None:
+    assert readable_signed(value, 2) == shown
 
 
 def test_durations_and_energies_are_readable() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from haet_eval.check.manifest import PLACEHOLDER
+from haet_eval.check.static import look_at
 from haet_eval.cli.new import TASKS
 from haet_eval.cli.new import new as new_command
 from haet_eval.competition import competition_for_task, load_competition
@@ -94,3 +96,13 @@ def test_the_command_says_what_comes_next(tmp_path: Path) -> None:
     ]
     assert f"haet-eval '{tmp_path}/my try' --sandbox process" in result.stderr
     assert f"haet-eval pack '{tmp_path}/my try'" in result.stderr
+
+
+def test_the_templates_description_is_remarked_on_until_it_is_replaced(tmp_path: Path) -> None:
+    start_submission(tmp_path / "mine", "digits", "n", "t")
+    manifest = tmp_path / "mine" / "haet.toml"
+    (remark,) = look_at(load_submission(tmp_path / "mine")).remarks
+    assert remark.path == "haet.toml"
+    assert PLACEHOLDER in manifest.read_text("utf-8").splitlines()[remark.line - 1]
+    manifest.write_text(manifest.read_text("utf-8").replace(PLACEHOLDER, "A note:"), "utf-8")
+    assert look_at(load_submission(tmp_path / "mine")).remarks == ()

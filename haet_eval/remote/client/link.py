@@ -29,7 +29,8 @@ _ADVICE: Final = {
         ("Byte", "unsigned char"),
         "images are uint8: compute with `images / 255`, or with `images.float()`",
     ),
-    "Target # is out of bounds": "labels run from 0 to `task.num_classes - 1`, one logit for each",
+    "Target # is out of bounds": "a label is outside of the classes: labels run from 0 to "
+    "`task.num_classes - 1`, and the model needs one logit for each class",
 }
 
 

@@ -65,7 +65,8 @@ def build_image(report: Callable[[str], None]) -> str:
             if "error" in line:
                 raise EnvironmentProblem(
                     f"the sandbox image could not be built: {line['error']}",
-                    "the lines above say why; scripts/base-image.sh makes the base image without a registry",
+                    "the lines above show why; scripts/base-image.sh of the source repository makes"
+                    " the base image without a registry",
                     code="image-not-built",
                 )
             if text := (line.get("stream") or line.get("status") or "").strip():

@@ -1,0 +1,63 @@
+"""The examples on the help pages: each must be a command line that the program takes."""
+
+import shlex
+
+import click
+import pytest
+
+from haet_eval.cli.examples import CommandWithExamples
+from haet_eval.cli.main import COMMANDS, cli
+from tests.unit.test_cli_main import run
+
+WITH_EXAMPLES = (
+    "evaluate",
+    "check",
+    "leaderboard",
+    "verify",
+    "batch",
+    "confirm",
+    "explain",
+    "pack",
+    "sign",
+    "export",
+    "data fetch",
+)
+WIDTH = 80
+
+
+def command_of(name: str) -> CommandWithExamples:
+    first, *inner = name.split()
+    command = COMMANDS[first].load()
+    for word in inner:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    assert isinstance(command, CommandWithExamples)
+    return command
+
+
+EXAMPLES = [(name, line) for name in WITH_EXAMPLES for line in command_of(name).examples]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_help_ends_in_examples_that_fit_the_terminal(name: str) -> None:
+    shown = run(*name.split(), "--help", COLUMNS=str(WIDTH)).stdout
+    head, found, examples = shown.partition("\nExamples:\n")
+    assert found
+    assert "Options:" in head
+    assert examples.splitlines() == [f"  {line}" for line in command_of(name).examples]
+    assert max(len(line) for line in shown.splitlines()) <= WIDTH
+
+
+@pytest.mark.parametrize(("name", "line"), EXAMPLES)
+def test_an_example_has_only_options_and_values_that_exist(name: str, line: str) -> None:
+    program, *words = shlex.split(line)
+    assert program == "haet-eval"
+    assert words[: len(name.split())] == name.split()
+    command = command_of(name)
+    arguments = words[len(name.split()) :]
+    context = click.Context(command, parent=click.Context(cli), info_name=name)
+    values, _, _ = command.make_parser(context).parse_args(list(arguments))
+    for parameter in command.params:
+        if isinstance(parameter.type, click.Path) or parameter.name not in values:
+            continue  # the files of an example are not here
+        parameter.type_cast_value(context, values[parameter.name])
