@@ -1,6 +1,6 @@
 """A click group that imports a command when it is run, and takes a submission where a command is due."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -43,18 +43,23 @@ def _long_options(command: click.Command, ctx: click.Context) -> list[str]:
 
 
 class LazyGroup(click.Group):
-    """`lazy_commands` by name; what is no command but may be a path goes to `default_command`."""
+    """`lazy_commands` by name, the `first` of them at the head of the help.
+
+    A word that is not a command but may be a path goes to `default_command`.
+    """
 
     def __init__(
         self,
         name: str,
         *,
         lazy_commands: Mapping[str, LazyCommand],
+        first: Collection[str],
         default_command: str,
         help: str,  # noqa: A002
     ) -> None:
         super().__init__(name, help=help, context_settings={"help_option_names": ["-h", "--help"]})
         self.lazy_commands = lazy_commands
+        self.first = first
         self.default_command = default_command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -65,8 +70,11 @@ class LazyGroup(click.Group):
         return lazy.load() if lazy else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy_commands.items()])
+        rows = [(name, lazy.summary) for name, lazy in self.lazy_commands.items()]
+        with formatter.section("Commands to begin with"):
+            formatter.write_dl([row for row in rows if row[0] in self.first])
+        with formatter.section("More commands"):
+            formatter.write_dl([row for row in rows if row[0] not in self.first])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = self._count_own(ctx, args)

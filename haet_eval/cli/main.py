@@ -27,14 +27,18 @@ Exit status: 0 qualified, 1 judged but not qualified, 2 usage,
 130 interrupted.
 """
 
-COMMANDS: Final = {
+FIRST: Final = {
     "evaluate": LazyCommand("haet_eval.cli.evaluate:evaluate", "Evaluate a submission."),
-    "batch": LazyCommand("haet_eval.cli.batch:batch", "Evaluate many submissions, here or on a cluster."),
     "check": LazyCommand("haet_eval.cli.check:check", "Check a submission before handing it in."),
     "new": LazyCommand("haet_eval.cli.new:new", "Start a submission from a template."),
-    "pack": LazyCommand("haet_eval.cli.pack:pack", "Make a submission's zip."),
     "leaderboard": LazyCommand("haet_eval.cli.leaderboard:leaderboard", "Rank the records of a folder."),
     "verify": LazyCommand("haet_eval.cli.verify:verify_records", "Check a record against all that it names."),
+}
+"""What most people need."""
+
+COMMANDS: Final = FIRST | {
+    "batch": LazyCommand("haet_eval.cli.batch:batch", "Evaluate many submissions, here or on a cluster."),
+    "pack": LazyCommand("haet_eval.cli.pack:pack", "Make a submission's zip."),
     "rerun": LazyCommand("haet_eval.cli.rerun:rerun", "Evaluate a record's submission again and compare."),
     "confirm": LazyCommand("haet_eval.cli.confirm:confirm", "Check the podium before awards are paid."),
     "sign": LazyCommand("haet_eval.cli.sign:sign", "Sign records."),
@@ -87,7 +91,9 @@ _CONFIG: Final = click.option(
 
 
 cli: Final = _CONFIG(
-    _VERSION(LazyGroup("haet-eval", lazy_commands=COMMANDS, default_command="evaluate", help=_HELP))
+    _VERSION(
+        LazyGroup("haet-eval", lazy_commands=COMMANDS, first=FIRST, default_command="evaluate", help=_HELP)
+    )
 )
 
 

@@ -1,13 +1,16 @@
-"""The option --runtime: which OCI runtime the engine runs containers with."""
+"""The option --oci-runtime: which OCI runtime the engine runs containers with."""
 
 import os
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
 
-_VARIABLE: Final = "HAET_RUNTIME"
+_VARIABLE: Final = "HAET_OCI_RUNTIME"
 _SEEN: Final = "haet_eval.runtime"
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _choose(ctx: click.Context, parameter: click.Parameter, name: str | None) -> None:
@@ -20,7 +23,7 @@ def _choose(ctx: click.Context, parameter: click.Parameter, name: str | None) ->
 
 
 def refuse_runtime_without_engine(ctx: click.Context, sandbox: str | None) -> None:
-    """Refuse --runtime next to --sandbox process: its isolation would be expected, and there is none.
+    """Refuse --oci-runtime next to --sandbox process: its isolation would be expected, and there is none.
 
     Each of the two options calls this, as click converts them in the order of the command line.
 
@@ -29,17 +32,20 @@ def refuse_runtime_without_engine(ctx: click.Context, sandbox: str | None) -> No
     """
     if sandbox == "process" and _SEEN in ctx.meta:
         raise click.UsageError(
-            "--runtime is an option of the Docker engine, and --sandbox process does not use the engine:"
-            " leave --runtime out, or add --sandbox docker.",
+            "--oci-runtime is an option of the Docker engine, and --sandbox process does not use the engine:"
+            " leave --oci-runtime out, or add --sandbox docker.",
             ctx,
         )
 
 
-oci_runtime_option: Final = click.option(
-    "--runtime",
-    metavar="NAME",
-    envvar=_VARIABLE,
-    expose_value=False,
-    callback=_choose,
-    help="OCI runtime of the Docker engine, such as runsc (gVisor).  [default: the engine's]",
-)
+def oci_runtime_option(command: _Function) -> _Function:
+    """Add the option, and its name of version 0.1.0, which no help shows."""
+    named = click.option(
+        "--oci-runtime",
+        metavar="NAME",
+        expose_value=False,
+        callback=_choose,
+        help="OCI runtime of the Docker engine, such as runsc (gVisor).  [default: the engine's]",
+    )
+    formerly = click.option("--runtime", hidden=True, expose_value=False, callback=_choose)
+    return named(formerly(command))

@@ -56,10 +56,10 @@ def test_quick_attacks_nothing(sandbox_image: str, tmp_path: Path) -> None:
 def test_the_oci_runtime_is_named_and_one_that_is_not_there_is_not_ready(
     sandbox_image: str, tmp_path: Path
 ) -> None:
-    other = doctor("--quick", "--json", "--runtime", "io.containerd.runc.v2", "--data-dir", str(tmp_path))
+    other = doctor("--quick", "--json", "--oci-runtime", "io.containerd.runc.v2", "--data-dir", str(tmp_path))
     assert by_name(other)["engine"]["message"].endswith("runtime io.containerd.runc.v2")
     assert by_name(other)["limits"]["state"] == "ok"
-    missing = doctor("--quick", "--json", "--data-dir", str(tmp_path), HAET_RUNTIME="no-such-runtime")
+    missing = doctor("--quick", "--json", "--data-dir", str(tmp_path), HAET_OCI_RUNTIME="no-such-runtime")
     assert missing.returncode == ExitCode.ENVIRONMENT
     assert "no runtime 'no-such-runtime'" in by_name(missing)["limits"]["message"]
 

@@ -402,7 +402,7 @@ def test_an_unknown_oci_runtime_is_refused(sandbox_image: str) -> None:
 
 @pytest.mark.docker
 def test_another_oci_runtime_is_used_and_told(sandbox_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HAET_RUNTIME", OTHER_RUNTIME)
+    monkeypatch.setenv("HAET_OCI_RUNTIME", OTHER_RUNTIME)
     with RunFolder() as folder, folder.listen(Role.SUBMISSION), DockerRuntime() as runtime:
         runtime.check()
         assert runtime.describe()["oci_runtime"] == OTHER_RUNTIME

@@ -21,8 +21,8 @@ _CONFLICT = 409  # the container's removal is under way
 
 
 def chosen_runtime() -> str | None:
-    """The OCI runtime that HAET_RUNTIME names, as DOCKER_HOST does the engine; None for the default."""
-    return os.environ.get("HAET_RUNTIME") or None
+    """The OCI runtime that HAET_OCI_RUNTIME names, as DOCKER_HOST does the engine; None for the default."""
+    return os.environ.get("HAET_OCI_RUNTIME") or None
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ class DockerRuntime:
 
     Args:
         oci_runtime: another OCI runtime that the engine knows, such as `runsc`; None for the one that
-            HAET_RUNTIME names, or the engine's default.
+            HAET_OCI_RUNTIME names, or the engine's default.
         cuda: hand the machine's GPUs to the executor, or to the nodes.
         mains: the command of each role, to which the socket's path is added.
     """
@@ -146,7 +146,7 @@ def check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
     if oci_runtime is not None and oci_runtime not in facts.get("Runtimes", {}):
         raise EnvironmentProblem(
             f"the Docker engine has no runtime {oci_runtime!r}, only {', '.join(facts.get('Runtimes', {}))}",
-            "name one of these with --runtime or HAET_RUNTIME, or install it and name it in the engine's"
+            "name one of these with --oci-runtime or HAET_OCI_RUNTIME, or install it and name it in the engine's"
             " daemon.json",
             code="engine-runtime",
         )
