@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+from click.core import ParameterSource
 
 from haet_eval.cli.checks_table import print_checks
 from haet_eval.cli.oci_runtime import oci_runtime_option
@@ -30,10 +31,12 @@ from haet_eval.verification.check import believable
 @data_dir_option()
 @secret_test_option()
 @click.option(
-    "--results",
+    "--keep",
+    metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that the new record goes to.  [default: it is not kept]",
 )
+@click.option("--results", hidden=True, type=click.Path(file_okay=False, path_type=Path))
 @oci_runtime_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def rerun(
@@ -42,6 +45,7 @@ def rerun(
     competition: str | None,
     data_dir: Path | None,
     test_data: Path | None,
+    keep: Path | None,
     results: Path | None,
     as_json: bool,
 ) -> ExitCode:
@@ -56,10 +60,11 @@ def rerun(
     from haet_eval.verification.rerunning import Again, compare
     from haet_eval.verification.rerunning import rerun as run
 
-    path = find_record(record, results or Path("results"))
+    keep = keep or _formerly(results)
+    path = find_record(record, keep or Path("results"))
     stated = read_record(path)
     with TemporaryDirectory(prefix="haet-eval-rerun-") as folder:
-        target = results or Path(folder)
+        target = keep or Path(folder)
         again = Again(submission, data_dir or default_data_dir(), target, competition, test_data)
         with open_screen() as observer:
             found = run(stated, again, observer).record
@@ -72,3 +77,9 @@ def rerun(
     else:
         print_checks(path, checks)
     return ExitCode.QUALIFIED if believable(checks) else ExitCode.NOT_QUALIFIED
+
+
+def _formerly(results: Path | None) -> Path | None:
+    """The folder by --results, the name of --keep in version 0.1.0. HAET_RESULTS is about other commands."""
+    source = click.get_current_context().get_parameter_source("results")
+    return results if source is ParameterSource.COMMANDLINE else None

@@ -9,7 +9,7 @@ from haet_eval.reports.rows import Leaderboard, by_pool
 from haet_eval.reports.text import NOTHING, printable, readable_count
 
 _HEADER: Final = """\
-| # | Team | Submission | {} ↓ | Gap | Operations | Parameters | Accuracy ↑ | Source bytes | Date | Record |
+| # | Team | Submission | {} ↓ | Gap | Parameters | Operations | Accuracy ↑ | Source bytes | Date | Record |
 |--:|------|------------|--:|----:|-----------:|-----------:|-----------:|-------------:|------|--------|"""
 
 _UNRANKED_HEADER: Final = """\
@@ -45,8 +45,8 @@ def _line(place: Ranked, figure: str, gap_to_first: str, leaderboard: Leaderboar
         _escape(entry.name or NOTHING),
         figure,
         gap_to_first,
-        readable_count(entry.operations),
         readable_count(entry.parameters),
+        readable_count(entry.operations),
         leaderboard.accuracy(entry),
         readable_count(entry.source_bytes_compressed),
         f"{entry.created_at:%Y-%m-%d}",
