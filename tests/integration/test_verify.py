@@ -549,6 +549,21 @@ def test_another_number_of_training_images_in_the_trace_does_not_hold(original: 
     assert [name for name, one in check(forged).items() if one.result is Result.DIFFERS]
 
 
+def test_a_rerun_keeps_its_record_only_if_asked_to(
+    original: Path, evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HAET_RESULTS is where evaluations put records, and does not ask for it."""
+    submission = evaluated.parents[1] / "submission"
+    monkeypatch.setenv("HAET_RESULTS", str(tmp_path / "elsewhere"))
+    command("rerun", original, "--submission", submission)
+    assert not (tmp_path / "elsewhere").exists()
+    for number, option in enumerate(("--keep", "--results")):
+        kept = tmp_path / f"kept-{number}"
+        command("rerun", original, "--submission", submission, option, kept)
+        (record,) = kept.glob("*.json")
+        assert read_record(record).rerun_of == read_record(original).record_id
+
+
 def test_a_rerun_finds_what_a_look_at_the_files_cannot(original: Path, evaluated: Path) -> None:
     cheat = all_right(original)
     assert not [one for one in check(cheat).values() if one.result is Result.DIFFERS]
