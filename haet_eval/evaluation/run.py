@@ -46,7 +46,6 @@ def run_counted(work: Work, runtime: Runtime) -> Ran:
     with open_pair(runtime, work.assignment.budgets, header, work.heard.log) as pair:
         pair.relay.use(_looking(pair.watch, work, lambda: _operations(pair)), work.heard.report)
         trained = train_counted(pair, work)
-        _show(pair.watch, work, pair.meter.operations)
         predicted = None if trained.failure else predict_counted(pair, work)
         pair.trace.close()
         trace = work.store.put_artifact(pair.trace_path, "trace") if trained.training else None
@@ -67,7 +66,6 @@ def _run_native(work: Work, runtime: Runtime, metering: Metering) -> Ran:
             nodes.first.connection.idle = _looking(nodes.watch, work, lambda: None)
             nodes.first.report = work.heard.report
             trained = train_native(nodes, work, energy)
-            _show(nodes.watch, work, None)
             predicted = None if trained.failure else predict_native(nodes, work, energy)
         if energy:
             phase = PHASE_OF_RANKING.get(rules.ranking, "train")
@@ -93,11 +91,6 @@ def _looking(watch: Watch, work: Work, count: Callable[[], int | None]) -> Calla
         watch.look()
         operations = count()
         if watch.submission_started:
-            _show(watch, work, operations)
+            work.heard.tick(Tick(watch.stage, watch.elapsed_seconds, watch.budget_seconds, operations))
 
     return look
-
-
-def _show(watch: Watch, work: Work, operations: int | None) -> None:
-    """Report how far the stage is; also when it ends, as a short one is over before the first look."""
-    work.heard.tick(Tick(watch.stage, watch.elapsed_seconds, watch.budget_seconds, operations))

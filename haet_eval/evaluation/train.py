@@ -14,6 +14,7 @@ from haet_eval.evaluation.results import Trained
 from haet_eval.evaluation.watch import ending
 from haet_eval.native.messages import Setting
 from haet_eval.native.node import HandedIn
+from haet_eval.progress import Tick
 from haet_eval.record import HistogramArtifact, NativeTraining, Parameters, Training
 from haet_eval.remote.executor_link import Sealed
 from haet_eval.remote.messages import Start
@@ -48,6 +49,8 @@ def train_counted(pair: Pair, work: Work) -> Trained:
             relay.catch_up()
         finally:
             taken = _Taken(watch.elapsed_seconds, watch.paused_seconds, watch.submission_cpu_seconds)
+            # A short training is over before anybody looked at it.
+            work.heard.tick(Tick("train", taken.seconds, budgets.wall_seconds, pair.meter.operations))
         watch.begin("predict", budgets.prediction_seconds)
         model = parameters, relay.seal(tensors)
     training = taken and _counted(pair.meter, taken, model, work.store)
@@ -103,6 +106,7 @@ def train_native(nodes: Nodes, work: Work, energy: Measurement | None) -> Traine
             model = nodes.first.model(watch)
         finally:
             taken = watch.elapsed_seconds, nodes.peak_memory_bytes()
+            work.heard.tick(Tick("train", taken[0], assignment.budgets.wall_seconds, None))
         if energy:
             energy.end()
         nodes.release_peers()
