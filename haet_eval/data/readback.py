@@ -56,7 +56,7 @@ def check_readback(rules: Competition, task: Task, images: Images, *, official: 
         raise UsageProblem(
             f"competition {rules.name} lets {budgets.readback_bytes:,} bytes be read back, and "
             f"{MOST_PERCENT} % of its training images are {most:,} bytes, compressed",
-            f"Set `readback_bytes` to {most:,} or less, or say in `readback_reason` why it is more. What is "
-            "read back can be trained on uncounted.",
+            f"Set `readback_bytes` under [budgets] to {most:,} or less, or say in `readback_reason` why it "
+            "is more. What is read back can be trained on uncounted.",
             code="competition-readback",
         )

@@ -11,6 +11,14 @@ from haet_eval.store import Store
 from tests.fixtures.records import make_record
 from tests.fixtures.submissions import write_submission
 
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option --oci-runtime sets a variable of this process. It is restored after each test."""
+    monkeypatch.setenv("HAET_OCI_RUNTIME", "")
+    monkeypatch.delenv("HAET_OCI_RUNTIME")
+
+
 MISTAKES = [
     ("evalute mine", 2, ["'evalute' is neither a command nor", "Did you mean 'evaluate'?"]),
     ("mien", 2, ["'mien' is neither a command nor an existing file or folder", "'mine'"]),
