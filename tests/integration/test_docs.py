@@ -85,7 +85,7 @@ def shell(tmp_path: Path) -> dict[str, str]:
 def test_the_commands_of_a_page(page: Path, shell: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "reader"
     folder.mkdir()
-    for name in ("submissions", "tests"):
+    for name in ("docs", "submissions", "tests"):
         (folder / name).symlink_to(ROOT / name)
     for step in _steps(page):
         done = subprocess.run(

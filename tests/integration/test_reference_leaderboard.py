@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from haet_eval.cli.main import cli
+from haet_eval.errors import Verdict
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import Check, Result
 from haet_eval.verification.evidence import Sources
@@ -38,6 +39,17 @@ def test_the_records_rank() -> None:
     shown = CliRunner().invoke(cli, ["leaderboard", str(FOLDER), "--json"], standalone_mode=False)
     ranked = {entry["record_id"] for entry in json.loads(shown.stdout)["entries"]}
     assert ranked == {read_record(path).record_id for path in RECORDS}
+
+
+def test_the_cifar10_entry_qualifies_in_docker_on_the_published_images() -> None:
+    (record,) = [one for one in map(read_record, RECORDS) if one.submission.task == "cifar10"]
+    assert (record.status.verdict, record.official) == (Verdict.QUALIFIED, True)
+
+
+def test_the_accuracy_on_the_published_images_holds(real_cifar: Path) -> None:
+    (path,) = [one for one in RECORDS if read_record(one).submission.task == "cifar10"]
+    found = checks(path, real_cifar)
+    assert {one.subject for one in found if one.lacking} == {"model"}
 
 
 def test_the_page_of_the_board_lists_every_record() -> None:
