@@ -79,8 +79,10 @@ class Charges:
         if self.readback_bytes + count > self.budgets.readback_bytes:
             raise SubmissionFailure(
                 Verdict.LIMIT_READBACK,
-                f"The submission read back more than {self.budgets.readback_bytes:,} bytes of data. Keep "
-                "values in tensors; read a loss or an accuracy now and then, not at every step.",
+                f"The submission read back more than {self.budgets.readback_bytes:,} bytes of data "
+                "(readback_bytes). `.item()` is a read, and so is a shape that data decide (`x[mask]`) and a "
+                "step of GradScaler. Keep values in tensors; read a loss or an accuracy now and then, not at "
+                "every step.",
                 code="limit-readback",
             )
         self.readback_bytes += count
