@@ -131,7 +131,7 @@ def readable_times(times: float | None) -> str:
         return ""
     if times >= _COUNTED_TIMES:
         return f"×{readable_count(round(times))}"
-    decimals = 3 if times < 10 else 2 if times < 100 else 1
+    decimals = 3 if round(times, 3) < 10 else 2 if round(times, 2) < 100 else 1
     while decimals < _MOST_DECIMALS and round(times, decimals) == 1:
         decimals += 1
     return f"×{times:.{decimals}f}"

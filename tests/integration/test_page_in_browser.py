@@ -162,7 +162,7 @@ def test_the_table_says_rank_gap_and_interval(open_page: Open) -> None:
     assert watched.names() == ["cheap", "Middle", "Again", "dear"]
     rows = [row.inner_text().split("\t") for row in watched.page.locator(".ranking tbody tr").all()]
     assert [row[0] for row in rows] == ["1", "2", "3", "4"]
-    assert [row[3].split() for row in rows][:2] == [["1.000×10¹⁵"], ["1.000×10¹⁶", "×10"]]
+    assert [row[3].split() for row in rows][:2] == [["1.000×10¹⁵"], ["1.000×10¹⁶", "×10.00"]]
     assert rows[2][6].split("\n")[:2] == ["94.20 %", "± 0.99"]
 
 
