@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -20,7 +21,7 @@ from haet_eval.verification.perturbing import SUBJECT as PERTURBED
 from haet_eval.verification.perturbing import check_perturbed as perturbed_part
 from haet_eval.verification.replaying import Place
 from haet_eval.verification.replaying import check_replay as replay_part
-from haet_eval.verification.verify import verify
+from haet_eval.verification.verify import Part, Verification, verify
 
 ReplayPart: TypeAlias = Callable[[Record, Evidence, Place], Iterable[Check]]
 """Replays the trace of a run."""
@@ -28,7 +29,7 @@ ReplayPart: TypeAlias = Callable[[Record, Evidence, Place], Iterable[Check]]
 JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """The file of a record, where to look for what it names, and where to replay it."""
 
@@ -36,10 +37,15 @@ class Case:
     sources: Sources
     place: Place
 
+    @cached_property
+    def verified(self) -> tuple[Verification, list[Part]]:
+        """All that the files show, found once: the replays need the same evidence."""
+        return verify(self.path, self.sources, replaying=True)
+
 
 def check_verify(case: Case) -> tuple[bool, str]:
     """Everything that the record names is here and agrees."""
-    found, _ = verify(case.path, case.sources, replaying=True)
+    found, _ = case.verified
     lacking = found.conclusion.lacking
     if not found.believable:
         return False, _told(found.checks, Result.DIFFERS)
@@ -60,7 +66,7 @@ def check_perturbed(case: Case) -> tuple[bool, str]:
 
 def _replayed(case: Case, replay: ReplayPart, subject: str) -> tuple[bool, str]:
     """Every run of the record was replayed and holds."""
-    _, parts = verify(case.path, case.sources, replaying=True)
+    _, parts = case.verified
     checks = [check for part in parts for check in part.named(replay(part.record, part.evidence, case.place))]
     made = [check for check in checks if check.subject.endswith(subject) and not check.lacking]
     if not believable(checks) or not made:
