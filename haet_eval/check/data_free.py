@@ -112,16 +112,10 @@ class DataFree:
         kept, computed = self._computed(template, named)
         mixed = None if computed else self._deciding(template, kept)
         used, made = self._inputs(question.inputs, kept if computed else mixed or [None] * len(named))
-        first = self._numbering.tensors
-        status, body = self._numbering.ask(renumbered(question.record, start, used), len(used))
+        record = renumbered(question.record, start, used)
+        status, body = self._ask(question, template, named, record, made, computed=computed)
         if status is Status.OK:
             self._templates.append(self._numbering.templates - 1)
-            new = new_tensors(wire.decode_outcome(body, len(used)), question.inputs, template.exact)
-            self._adopt(template, named, new, first if computed else None)
-            if not computed:
-                made += range(first, self._numbering.tensors)
-        self._numbering.free(made)
-        self._numbering.flush()
         return status, body, computed or not template.dynamic or mixed is not None
 
     def shapes(self, question: Question) -> tuple[Status, bytes] | None:
@@ -137,10 +131,23 @@ class DataFree:
         number = self._templates[wire.COUNTED.unpack_from(question.record)[1]]
         head = wire.COUNTED.pack(Code.DYNAMIC, number)
         record = renumbered(head + question.record[len(head) :], len(head), used)
-        first = self._numbering.tensors
-        status, body = self._numbering.ask(record, len(used))
+        return self._ask(question, template, named, record, made, computed=computed)
+
+    def _ask(
+        self,
+        question: Question,
+        template: Template,
+        named: Sequence[int],
+        record: bytes,
+        made: list[int],
+        *,
+        computed: bool,
+    ) -> tuple[Status, bytes]:
+        """Have the executor answer a call, keep what it computes, and free the inputs made for it."""
+        first, count = self._numbering.tensors, len(question.inputs)
+        status, body = self._numbering.ask(record, count)
         if status is Status.OK:
-            new = new_tensors(wire.decode_outcome(body, len(used)), question.inputs, template.exact)
+            new = new_tensors(wire.decode_outcome(body, count), question.inputs, template.exact)
             self._adopt(template, named, new, first if computed else None)
             if not computed:
                 made += range(first, self._numbering.tensors)
