@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from haet_eval.cli.examples import CommandWithExamples
-from haet_eval.cli.numbers import WholeNumber
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
     competition_option,
@@ -17,6 +16,7 @@ from haet_eval.cli.options import (
     sandbox_option,
     secret_test_option,
     seed_option,
+    site_options,
     task_option,
 )
 from haet_eval.cli.paths import ExistingPath
@@ -51,25 +51,7 @@ if TYPE_CHECKING:
 @seed_option
 @runs_option("Runs of each submission, with different seeds.")
 @device_option
-@click.option(
-    "--jobs",
-    metavar="N",
-    type=WholeNumber(1, 1024),
-    help="Evaluations at a time.  [default: what fits, by what the rules let each use]",
-)
-@click.option(
-    "--retries",
-    metavar="N",
-    default=2,
-    show_default=True,
-    type=WholeNumber(0, 20),
-    help="How often a submission is tried again when our side failed.",
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help="Run on the dask cluster of this scheduler, as in tcp://node1:8786.",
-)
+@site_options("Evaluations", retried="a submission", made="Run")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print events as JSON lines.")
 def batch(

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from haet_eval.cli.examples import CommandWithExamples
-from haet_eval.cli.numbers import WholeNumber
 from haet_eval.cli.oci_runtime import oci_runtime_option
-from haet_eval.cli.options import data_dir_option, sandbox_option, secret_test_option
+from haet_eval.cli.options import data_dir_option, sandbox_option, secret_test_option, site_options
 from haet_eval.cli.suggestions import suggest_competitions
 from haet_eval.errors import ExitCode
 from haet_eval.reports.text import printable
@@ -54,25 +53,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     type=click.Choice(["cpu", "cuda"]),
     help="Where the kernels run.  [default: as each record says]",
 )
-@click.option(
-    "--jobs",
-    metavar="N",
-    type=WholeNumber(1, 1024),
-    help="Runs at a time.  [default: what fits, by what the rules let each use]",
-)
-@click.option(
-    "--retries",
-    metavar="N",
-    default=2,
-    show_default=True,
-    type=WholeNumber(0, 20),
-    help="How often a run is tried again when our side failed.",
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help="Make the runs on the dask cluster of this scheduler, as in tcp://node1:8786.",
-)
+@site_options("Runs", retried="a run", made="Make the runs")
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the outcome as JSON.")
 def confirm(
     results: Path,

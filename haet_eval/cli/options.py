@@ -113,3 +113,27 @@ def runs_option(description: str) -> _Option:
     """How many runs, with different seeds."""
     runs = WholeNumber(1, _MAX_RUNS)
     return click.option("--runs", default=1, show_default=True, type=runs, help=description)
+
+
+def site_options(runs: str, *, retried: str, made: str) -> _Option:
+    """How many runs at a time, how often again, and on which cluster; help pages call them by these words."""
+    jobs = click.option(
+        "--jobs",
+        metavar="N",
+        type=WholeNumber(1, 1024),
+        help=f"{runs} at a time.  [default: what fits, by what the rules let each use]",
+    )
+    retries = click.option(
+        "--retries",
+        metavar="N",
+        default=2,
+        show_default=True,
+        type=WholeNumber(0, 20),
+        help=f"How often {retried} is tried again when our side failed.",
+    )
+    scheduler = click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help=f"{made} on the dask cluster of this scheduler, as in tcp://node1:8786.",
+    )
+    return lambda command: jobs(retries(scheduler(command)))
