@@ -144,7 +144,7 @@ def test_more_than_one_percent_of_the_images_is_refused_and_a_reason_lets_it_pas
         result = run("check", file)
         assert result.return_value is status
         assert ("wrong  " in result.stdout) == (status is ExitCode.USAGE)
-    assert f"Set `readback_bytes` to {most:,} or less" in result.stdout
+    assert f"Set `readback_bytes` under [budgets] to {most:,} or less" in result.stdout
     assert json.loads(run("check", file, "--json").stdout)["wrong"]
     text = file.read_text("utf-8")
     file.write_text(text.replace("[tasks.three]", 'readback_reason = "A trial."\n[tasks.three]'), "utf-8")
