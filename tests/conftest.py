@@ -1,6 +1,8 @@
 """Fixtures of every test: what a test needs of the machine, and whether its absence may skip it."""
 
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,34 @@ settings.load_profile("untimed")
 _NO_ENGINE: Final = "needs a Docker engine: "
 _NO_IMAGE: Final = "the sandbox image cannot be built here: "
 _NO_DATA: Final = "needs the published CIFAR-10 and CIFAR-100, in the folder that HAET_TEST_DATA_DIR names"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives each of several test processes a temporary folder, so that none sees the runs of another."""
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = tempfile.mkdtemp(prefix="haet-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Names the group of each test: one process runs all tests of a group, one after the other.
+
+    Tests with Docker are one group, as some of them look at all containers of the machine. Every other file is a
+    group of its own. What takes longest begins first.
+    """
+    for item in items:
+        docker = item.get_closest_marker("docker") is not None
+        item.add_marker(pytest.mark.xdist_group("docker" if docker else item.nodeid.partition("::")[0]))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    order = ("docker", "integration", "attacks", "oracle", "unit")
+    if item.get_closest_marker("docker") is not None:
+        return 0
+    return next(rank for rank, part in enumerate(order) if rank == len(order) - 1 or f"/{part}/" in item.nodeid)
 
 
 @pytest.fixture(scope="session")

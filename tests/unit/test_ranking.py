@@ -113,7 +113,7 @@ def test_ties_are_broken_in_the_published_order(winner: Entry, loser: Entry) -> 
     assert rank([loser, winner])[0].entry is winner
 
 
-@pytest.mark.parametrize("verdict", set(Verdict) - {Verdict.QUALIFIED})
+@pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.QUALIFIED])
 def test_only_the_qualified_are_ranked(verdict: Verdict) -> None:
     assert rank([make_entry(verdict=verdict)], unofficial=True) == []
 
