@@ -74,9 +74,10 @@ def _run_native(work: Work, runtime: Runtime, metering: Metering) -> Ran:
 
 
 def _operations(pair: Pair) -> int:
-    """Those of the stage that runs. Raises SubmissionFailure where they are more than it may make."""
+    """Those of the stage that are done. Raises SubmissionFailure if more are asked for than it may make."""
     pair.meter.check_operations()
-    return pair.meter.operations if pair.watch.stage == "train" else pair.meter.prediction_operations
+    training = pair.watch.stage == "train"
+    return pair.relay.link.executed.operations if training else pair.meter.prediction_operations
 
 
 def _looking(watch: Watch, work: Work, count: Callable[[], int | None]) -> Callable[[], None]:

@@ -102,6 +102,10 @@ class Connection:
         del self._buffer[: FRAME.size + length]
         return channel, payload
 
+    def has_received(self) -> bool:
+        """Whether the next frame has begun to arrive: `receive` does not wait for work of the other side."""
+        return bool(self._buffer) or bool(select.select([self._socket], [], [], 0)[0])
+
     def _fill(self, length: int) -> None:
         while len(self._buffer) < length:
             if self.other._unsent and not self._readable():

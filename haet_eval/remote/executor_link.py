@@ -16,6 +16,7 @@ from haet_eval.remote.messages import (
     Drop,
     Fit,
     Load,
+    Mark,
     MemoryTold,
     ModelTensor,
     Seal,
@@ -25,7 +26,7 @@ from haet_eval.remote.messages import (
     TellMemory,
     WeightsFollow,
 )
-from haet_eval.remote.meter import Question
+from haet_eval.remote.meter import Point, Question
 from haet_eval.remote.weights import Weight, check_weights, most_bytes
 from haet_eval.remote.wire import Channel, Status, WireError
 
@@ -41,6 +42,14 @@ class ExecutorLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class _Awaited:
+    """An answer that will come: an inventory, which must be this one, or that a marked place is reached."""
+
+    inventory: bytes | None = None
+    point: Point | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """The training as it ended: the weights as safetensors, and what the executor used."""
 
@@ -53,11 +62,15 @@ class ExecutorLink:
 
     Every method raises ExecutorLost when it is gone, EnvironmentProblem when what it says makes no sense, and
     SubmissionFailure when a call that came before has failed in it.
+
+    `executed` is the last place of the stream that it is known to have come to.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._inventories: deque[bytes] = deque()
+        self._awaited: deque[_Awaited] = deque()
+        self._receiving = False
+        self.executed = Point(operations=0, entries=1)  # the trace has its header
 
     def start(self, start: Start) -> dict[str, Any]:
         """Tell it how to run; returns facts about it (`torch`, `accelerator`)."""
@@ -93,28 +106,43 @@ class ExecutorLink:
 
     def answer(self) -> tuple[Status, bytes]:
         """Its answer to a question or a command."""
-        self._compare_inventories()
+        self.catch_up()
         return self._next_answer()
 
     def compare_inventory(self, expected: bytes) -> None:
         """Ask for the inventory of its tensors. It is compared when the next answer is awaited, or soon."""
         self._command(TakeInventory().encode())
-        self._inventories.append(expected)
-        if len(self._inventories) > _INVENTORIES_AHEAD:
-            self._compare_inventories()
+        self._awaited.append(_Awaited(inventory=expected))
+        if sum(one.inventory is not None for one in self._awaited) > _INVENTORIES_AHEAD:
+            self.catch_up()
+
+    def mark(self, point: Point) -> None:
+        """Have it say when it has come to this place of the stream, without waiting for that.
+
+        A call that failed before is not reported here, but by the next answer that the submission waits for.
+        """
+        self._command(Mark().encode())
+        self._awaited.append(_Awaited(point=point))
 
     def catch_up(self) -> None:
-        """Wait until it has done all that it was told: the inventories that it was asked for come last."""
-        self._compare_inventories()
+        """Wait until it has come to the last place that it was asked about."""
+        while self._awaited:
+            self._take_awaited()
 
-    def _compare_inventories(self) -> None:
-        while self._inventories:
-            expected = self._inventories.popleft()
-            status, found = self._next_answer()
-            if status is not Status.OK:
-                raise failed(status, found)
-            if found != expected:
-                raise failed(Status.MISMATCH, _different(expected, found).encode())
+    def take_answers(self) -> None:
+        """Take what it has answered by now, without waiting for more."""
+        while self._awaited and not self._receiving and self._connection.has_received():
+            self._take_awaited()
+
+    def _take_awaited(self) -> None:
+        awaited = self._awaited.popleft()
+        status, found = self._next_answer()
+        if awaited.point is not None:
+            self.executed = awaited.point if status is Status.OK else self.executed
+        elif status is not Status.OK:
+            raise failed(status, found)
+        elif found != awaited.inventory:
+            raise failed(Status.MISMATCH, _different(awaited.inventory or b"", found).encode())
 
     def _next_answer(self) -> tuple[Status, bytes]:
         _, payload = self._receive()
@@ -167,6 +195,7 @@ class ExecutorLink:
             raise ExecutorLost from None
 
     def _receive(self) -> tuple[Channel, bytes]:
+        self._receiving = True  # what looks at the run while this waits must not take the answer
         try:
             return self._connection.receive()
         except Disconnected:
@@ -175,6 +204,8 @@ class ExecutorLink:
             raise EnvironmentProblem(
                 f"The executor sent something that is no frame: {error}.", code="executor-answer"
             ) from None
+        finally:
+            self._receiving = False
 
     def _ok(self) -> bytes:
         status, body = self.answer()

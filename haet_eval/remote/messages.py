@@ -175,6 +175,12 @@ class TakeInventory(Message):
     kind: Literal["inventory"] = "inventory"
 
 
+class Mark(Message):
+    """To the executor: answer when everything that came before is done."""
+
+    kind: Literal["mark"] = "mark"
+
+
 class Argmax(Message):
     """To the executor: answer with the arg max over the last dimension, as int64."""
 
@@ -226,7 +232,7 @@ class WeightsFollow(Message):
 
 
 FromSubmission: TypeAlias = Ready | Report | Decided | Returned | Failed | Predicted
-ToExecutor: TypeAlias = Start | Load | Seal | TakeInventory | TellMemory | Argmax | Fit | Drop
+ToExecutor: TypeAlias = Start | Load | Seal | TakeInventory | Mark | TellMemory | Argmax | Fit | Drop
 _FROM_SUBMISSION: TypeAdapter[FromSubmission] = TypeAdapter(
     Annotated[FromSubmission, Field(discriminator="kind")]
 )

@@ -59,7 +59,9 @@ _MAX_NAME: Final = 80
 
 
 class Sink(Protocol):
-    """Where accepted records go: a trace, or nowhere."""
+    """Where accepted records go: a trace, or nowhere. `entries` says how many there are."""
+
+    entries: int
 
     def add(self, kind: Kind, body: bytes) -> None: ...
 
@@ -67,7 +69,17 @@ class Sink(Protocol):
 class Nowhere:
     """A sink that forgets."""
 
+    entries = 0
+
     def add(self, kind: Kind, body: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in the stream: the operations of the training and the entries of the trace up to there."""
+
+    operations: int
+    entries: int
 
 
 @dataclass(slots=True)
@@ -701,6 +713,11 @@ class Meter:
     def prediction_histogram(self) -> Histogram:
         """The calls of prediction, all under the phase `forward`."""
         return self._tally.prediction_histogram()
+
+    @property
+    def point(self) -> Point:
+        """This place of the stream."""
+        return Point(self.operations, self._sink.entries)
 
     @property
     def operations(self) -> int:

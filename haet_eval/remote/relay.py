@@ -38,6 +38,8 @@ _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
 _PLACE_CHARACTERS: Final = 300
 _MAX_WEIGHTS_BYTES: Final = 1 << 30
+_RECORDS_TO_A_MARK: Final = 512
+"""A mark costs about as much as a call of an operator, and a look at each template."""
 
 _Message = TypeVar("_Message", Ready, Returned, Predicted)
 
@@ -66,6 +68,7 @@ class Relay:
     link: ExecutorLink = field(init=False)
     _watched: float = 0.0
     _stalls: int = 0
+    _marked_messages: int = 0
 
     def __post_init__(self) -> None:
         self.link = ExecutorLink(self.executor)
@@ -74,7 +77,7 @@ class Relay:
     def use(self, watch: Callable[[], None], report: Callable[[Mapping[str, ReportValue]], None]) -> None:
         """Call these from now on."""
         self.watch, self.report = watch, report
-        self.submission.idle = self.executor.idle = watch
+        self.submission.idle = self.executor.idle = self._look_now
 
     # The stages.
 
@@ -102,6 +105,7 @@ class Relay:
 
     def catch_up(self) -> None:
         """Wait until the executor has done all of the training: what is left of it takes time too."""
+        self.link.mark(self.meter.point)
         self.link.catch_up()
 
     def seal(self, tensors: tuple[ModelTensor, ...]) -> Sealed:
@@ -187,7 +191,11 @@ class Relay:
         now = time.monotonic()
         if now - self._watched > _WATCH_SECONDS:
             self._watched = now
-            self.watch()
+            self._look_now()
+
+    def _look_now(self) -> None:
+        self.link.take_answers()
+        self.watch()
 
     def _stream(self, payload: bytes) -> None:
         position = 0
@@ -210,7 +218,15 @@ class Relay:
             self._reply(Status.REFUSED, accepted.refused.encode())
         if self.meter.inventory_is_due:
             self.link.compare_inventory(self.meter.inventory())
+        self._mark()
         return accepted.end
+
+    def _mark(self) -> None:
+        """Mark this place of the stream if the last mark is far enough back that the cost is small."""
+        messages = self.meter.charges.messages
+        if messages - self._marked_messages >= max(_RECORDS_TO_A_MARK, len(self.meter.templates)):
+            self._marked_messages = messages
+            self.link.mark(self.meter.point)
 
     def _charge_stalls(self) -> None:
         """When the submission is kept waiting depends on what data make of the executor's time."""

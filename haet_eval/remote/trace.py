@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from enum import IntEnum
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -46,7 +47,7 @@ class BrokenTrace(Exception):
 
 
 class TraceWriter:
-    """Writes a trace to a file that the caller owns.
+    """Writes a trace to a file that the caller owns. `entries` says how many it has, the header among them.
 
     Raises:
         SubmissionFailure: from `add`, when the trace grows too large.
@@ -55,7 +56,7 @@ class TraceWriter:
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self._file: IO[bytes] = path.open("wb", buffering=0)
-        self._written = 0
+        self._written = self.entries = 0
         self._write(_MAGICS[TRACE_VERSION])
         self._compressor = zlib.compressobj(_LEVEL)
         self._pending = bytearray()
@@ -64,6 +65,7 @@ class TraceWriter:
     def add(self, kind: Kind, body: bytes) -> None:
         self._pending += _ENTRY.pack(kind, len(body))
         self._pending += body
+        self.entries += 1
         if len(self._pending) >= _CHUNK_BYTES:
             self._write(self._compressor.compress(self._pending))
             self._pending.clear()
@@ -89,6 +91,21 @@ class TraceWriter:
             return
         with self._file:
             self._write(self._compressor.compress(self._pending) + self._compressor.flush())
+
+
+def cut_trace(path: Path, entries: int) -> None:
+    """Keep the first entries of a whole trace, the header among them.
+
+    Raises:
+        EnvironmentProblem: the file cannot be written.
+    """
+    part = path.with_name(f"{path.name}.cut")
+    (_, header), *_ = islice(read_trace(path), 1)
+    writer = TraceWriter(part, json.loads(header))
+    for kind, body in islice(read_trace(path), 1, entries):
+        writer.add(kind, body)
+    writer.close()
+    part.replace(path)
 
 
 def trace_version(path: Path) -> int:

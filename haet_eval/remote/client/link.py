@@ -64,7 +64,7 @@ class Link:
         self.next = 1
         self.made_up = False
         self.lock = threading.RLock()
-        # A child of a fork has none of the other threads. If one of them held the lock, the child would wait for ever.
+        # A child of a fork has none of the other threads: if one held the lock, it would wait for ever.
         os.register_at_fork(
             before=self.lock.acquire,
             after_in_parent=self.lock.release,

@@ -37,6 +37,7 @@ from haet_eval.remote.messages import (
     Drop,
     Fit,
     Load,
+    Mark,
     MemoryTold,
     Seal,
     Start,
@@ -135,8 +136,8 @@ class Executor:
                 self._load(load)
             case Seal() as seal:
                 self._seal(seal)
-            case TakeInventory():
-                self._take_inventory()
+            case TakeInventory() | Mark() as asked:
+                self._say_how_far(asked)
             case TellMemory():
                 self._answer(MemoryTold(peak_memory_bytes=self._peak_memory_bytes()).encode())
             case Argmax() as argmax:
@@ -221,16 +222,17 @@ class Executor:
         for start in range(0, len(weights), _BLOCK_BYTES):
             self._socket.sendall(wire.frame(Channel.BLOCK, weights[start : start + _BLOCK_BYTES]))
 
-    def _take_inventory(self) -> None:
+    def _say_how_far(self, asked: TakeInventory | Mark) -> None:
         if self._failure:
             self._answer(self._failure.text.encode(), self._failure.status)
-            return
+        else:
+            self._answer(self._inventory() if isinstance(asked, TakeInventory) else b"")
+
+    def _inventory(self) -> bytes:
         found = ((number, place_of(tensor)) for number, tensor in sorted(self._tensors.items()))
-        self._answer(
-            inventory(
-                (number, place.layout, place.meta.offset, place.storage, place.storage_bytes)
-                for number, place in found
-            )
+        return inventory(
+            (number, place.layout, place.meta.offset, place.storage, place.storage_bytes)
+            for number, place in found
         )
 
     def _peak_memory_bytes(self) -> int:
