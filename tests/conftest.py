@@ -37,8 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Names the group of each test: one process runs all tests of a group, one after the other.
 
-    Tests with Docker are one group, as some of them look at all containers of the machine. Every other file is a
-    group of its own. What takes longest begins first.
+    Tests with Docker are one group, as some of them look at all containers of the machine. Every other file
+    is a group of its own. What takes longest begins first.
     """
     for item in items:
         docker = item.get_closest_marker("docker") is not None
@@ -50,7 +50,9 @@ def _rank(item: pytest.Item) -> int:
     order = ("docker", "integration", "attacks", "oracle", "unit")
     if item.get_closest_marker("docker") is not None:
         return 0
-    return next(rank for rank, part in enumerate(order) if rank == len(order) - 1 or f"/{part}/" in item.nodeid)
+    return next(
+        rank for rank, part in enumerate(order) if rank == len(order) - 1 or f"/{part}/" in item.nodeid
+    )
 
 
 @pytest.fixture(scope="session")

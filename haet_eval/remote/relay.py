@@ -38,7 +38,7 @@ _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
 _PLACE_CHARACTERS: Final = 300
 _MAX_WEIGHTS_BYTES: Final = 1 << 30
-_RECORDS_TO_A_MARK: Final = 512
+_RECORDS_TO_A_MARK: Final = 128
 """A mark costs about as much as a call of an operator, and a look at each template."""
 
 _Message = TypeVar("_Message", Ready, Returned, Predicted)

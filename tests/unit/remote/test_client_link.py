@@ -12,7 +12,7 @@ PATIENCE_SECONDS = 20
 
 
 def ended(work: Link) -> int:
-    """The exit status of a child that uses the link: 0 if it was refused, negative if it was killed waiting."""
+    """The exit status of a child that uses the link: 0 if it was refused, negative if it waited too long."""
     child = os.fork()
     if child == 0:
         signal.alarm(PATIENCE_SECONDS)
@@ -26,7 +26,7 @@ def ended(work: Link) -> int:
 
 
 def test_a_child_is_refused_although_another_thread_was_sending_at_the_fork() -> None:
-    """The thread that forwards what is printed holds the lock most of the time; a child has no such thread."""
+    """The thread that forwards the output holds the lock most of the time, and no child has that thread."""
     ours, theirs = socket.socketpair()
     link = Link(ours)
     over = threading.Event()
