@@ -1,6 +1,7 @@
 """Fixtures of every test: what a test needs of the machine, and whether its absence may skip it."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -27,23 +28,37 @@ _NO_DATA: Final = "needs the published CIFAR-10 and CIFAR-100, in the folder tha
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives each of several test processes a temporary folder, so that none sees the runs of another."""
-    if os.environ.get("PYTEST_XDIST_WORKER"):
+    """Keeps several test processes apart: each has a folder for temporary files and a processor of its own.
+
+    None sees the runs of another in its folder. Kernels of two runs that both use all processors wait for
+    each other, and take far longer than one after the other.
+    """
+    if number := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
         folder = tempfile.mkdtemp(prefix="haet-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ["TMPDIR"] = tempfile.tempdir = folder
+        processors = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {processors[int(number) % len(processors)]})
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Names the group of each test: one process runs all tests of a group, one after the other.
 
     Tests with Docker are one group, as some of them look at all containers of the machine. Every other file
-    is a group of its own. What takes longest begins first.
+    is a group of its own, but for the battery: each of its themes is one. What takes longest begins first.
     """
-    for item in items:
-        docker = item.get_closest_marker("docker") is not None
-        item.add_marker(pytest.mark.xdist_group("docker" if docker else item.nodeid.partition("::")[0]))
     items.sort(key=_rank)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    if item.get_closest_marker("docker") is not None:
+        return "docker"
+    file, _, name = item.nodeid.partition("::")
+    theme = re.search(r"\[(\w+)-", name) if "/battery/" in file else None
+    return f"{file}:{theme[1]}" if theme else file
 
 
 def _rank(item: pytest.Item) -> int:

@@ -11,7 +11,7 @@ import psutil
 from haet_eval.batch.job import Job
 from haet_eval.competition import Budgets, Competition
 from haet_eval.errors import UsageProblem
-from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES
+from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES, usable_cpus
 
 _MEASURED: Final = {"training_energy", "inference_energy", "training_time"}
 _NVIDIA_DEVICES: Final = Path("/proc/driver/nvidia/gpus")
@@ -28,7 +28,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """Cores and GPUs are those that a scheduler such as Slurm left to this process."""
-    return Machine(len(os.sched_getaffinity(0)), psutil.virtual_memory().total, _gpus())
+    return Machine(usable_cpus(), psutil.virtual_memory().total, _gpus())
 
 
 def exclusive(competition: Competition) -> bool:

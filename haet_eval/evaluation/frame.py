@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,9 +33,14 @@ class Work:
         return executor_threads(self.assignment.budgets)
 
 
+def usable_cpus() -> int:
+    """The processors that this process may run on: a job of a cluster is often given fewer than there are."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def executor_threads(budgets: Budgets) -> int:
-    """Threads that kernels run on: what the budget allows and the machine has."""
-    return max(1, min(budgets.cpus, os.cpu_count() or 1))
+    """Threads that kernels run on: what the budget allows and this process may use."""
+    return max(1, min(budgets.cpus, usable_cpus()))
 
 
 def job(assignment: Assignment, seed: int, device: str = "cpu") -> Job:

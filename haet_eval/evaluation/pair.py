@@ -1,7 +1,6 @@
 """The two workers of a counted evaluation, started and connected, with the meter between them."""
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,7 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.competition import Budgets
-from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES, accept, executor_threads, limits_of
+from haet_eval.evaluation.frame import (
+    CLIENT_MEMORY_BYTES,
+    accept,
+    executor_threads,
+    limits_of,
+    usable_cpus,
+)
 from haet_eval.evaluation.watch import EXECUTOR, Watch
 from haet_eval.remote import charges
 from haet_eval.remote.connection import Connection
@@ -120,7 +125,7 @@ def _start_executor(runtime: Runtime, folder: RunFolder, budgets: Budgets, threa
 
 
 def _executor_limits(budgets: Budgets, threads: int) -> WorkerLimits:
-    return limits_of(budgets, budgets.memory_bytes, min(threads, os.cpu_count() or 1))
+    return limits_of(budgets, budgets.memory_bytes, min(threads, usable_cpus()))
 
 
 def _cpu_allowance(budgets: Budgets, meter: Meter) -> float:
