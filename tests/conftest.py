@@ -19,20 +19,29 @@ for _variable in ("COLUMNS", "LINES"):  # pytest imports readline, which sets th
     os.unsetenv(_variable)
 
 settings.register_profile("untimed", deadline=None)  # no test asserts how long something takes
+settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("untimed")
 
+_QUICK: Final = "not slow"
 _NO_ENGINE: Final = "needs a Docker engine: "
 _NO_IMAGE: Final = "the sandbox image cannot be built here: "
+_LEFT_OUT: Final = (
+    "Left out: the tests marked slow (real images, long programs of the battery, the sweep over PyTorch's "
+    "samples, fuzzing, packaging, the commands of the docs), and most examples of generated tests. "
+    "`make test-all` runs everything."
+)
 _NO_DATA: Final = "needs the published CIFAR-10 and CIFAR-100, in the folder that HAET_TEST_DATA_DIR names"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Keeps several test processes apart: each has a folder for temporary files and a processor of its own.
+    """Takes fewer examples in the quick tests, and keeps several test processes apart.
 
-    None sees the runs of another in its folder. Kernels of two runs that both use all processors wait for
+    Each has a folder for temporary files and a processor of its own. None sees the runs of another in its folder. Kernels of two runs that both use all processors wait for
     each other, and take far longer than one after the other.
     """
+    if config.option.markexpr == _QUICK:
+        settings.load_profile("quick")
     if number := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
         folder = tempfile.mkdtemp(prefix="haet-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -108,9 +117,13 @@ def real_cifar() -> Path:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
-    """Says last how many tests were skipped for want of Docker or of data, and why."""
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Iterator[None]:
+    """Reports last which tests did not run, and why."""
     yield
+    if config.option.markexpr == _QUICK:
+        terminalreporter.write_line(_LEFT_OUT, yellow=True)
     skipped = (report.longrepr for report in terminalreporter.stats.get("skipped", ()))
     reasons = Counter(entry[2].removeprefix("Skipped: ") for entry in skipped if isinstance(entry, tuple))
     for reason, count in reasons.items():
