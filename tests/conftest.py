@@ -37,8 +37,9 @@ _NO_DATA: Final = "needs the published CIFAR-10 and CIFAR-100, in the folder tha
 def pytest_configure(config: pytest.Config) -> None:
     """Takes fewer examples in the quick tests, and keeps several test processes apart.
 
-    Each has a folder for temporary files and a processor of its own. None sees the runs of another in its folder. Kernels of two runs that both use all processors wait for
-    each other, and take far longer than one after the other.
+    Each has a folder for temporary files, so that none sees the runs of another, and a processor of its own.
+    Kernels of two runs that both use all processors wait for each other, and take far longer than one after
+    the other.
     """
     if config.option.markexpr == _QUICK:
         settings.load_profile("quick")
