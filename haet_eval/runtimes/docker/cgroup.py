@@ -14,6 +14,7 @@ class ControlGroup:
     peak_memory: Path | None
     process_events: Path | None
     processor: Path | None
+    freezer: Path | None = None
 
     @classmethod
     def of(cls, pid: int) -> "ControlGroup":
@@ -29,9 +30,11 @@ class ControlGroup:
         if "memory" in paths:  # version 1: one tree for each controller
             memory = _MOUNT / "memory" / paths["memory"] / "memory.max_usage_in_bytes"
             events = _MOUNT / "pids" / paths.get("pids", "") / "pids.events"
-            return cls(memory, events, _MOUNT / "cpuacct" / paths.get("cpuacct", "") / "cpuacct.usage")
+            processor = _MOUNT / "cpuacct" / paths.get("cpuacct", "") / "cpuacct.usage"
+            freezer = _MOUNT / "freezer" / paths.get("freezer", "") / "freezer.state"
+            return cls(memory, events, processor, freezer)
         group = _MOUNT / paths.get("", "")
-        return cls(group / "memory.peak", group / "pids.events", group / "cpu.stat")
+        return cls(group / "memory.peak", group / "pids.events", group / "cpu.stat", group / "cgroup.events")
 
     def peak_memory_bytes(self) -> int | None:
         """The most memory the container has had at once."""
@@ -44,6 +47,11 @@ class ControlGroup:
         if text.isdigit():  # version 1, in nanoseconds
             return int(text) / 1e9
         return _counter(text, "usage_usec") / 1e6 if text else None
+
+    def is_frozen(self) -> bool:
+        """Whether the processes are stopped, by the engine or by a system that suspends jobs."""
+        text = _read(self.freezer).strip()
+        return text in ("FROZEN", "FREEZING") or _counter(text, "frozen") > 0
 
     def refused_processes(self) -> int:
         """How often a process or thread was refused to the container."""

@@ -86,7 +86,7 @@ class DockerWorker:
                 state = self._api.inspect_container(self.container_id)["State"]
             except NotFound:
                 return Exit(None, _SIGKILL, from_outside=True, detail="its container was removed")
-        self._paused = bool(state["Paused"])
+        self._paused = bool(state["Paused"]) or self._group.is_frozen()
         return None if state["Running"] else self._ended(state)
 
     def _look_at_group(self) -> None:
