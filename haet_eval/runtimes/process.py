@@ -7,6 +7,7 @@ path is; the limits on memory and processes are watched a few times a second by 
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import psutil
 
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
@@ -43,6 +46,16 @@ class ProcessWorker:
         os.set_blocking(supervisor.stdout.fileno(), False)
 
     def poll(self) -> Exit | None:
+        end = self._poll()
+        if end is None and self._is_stopped():
+            raise EnvironmentProblem(
+                "the supervisor of a worker was stopped from outside, so nothing watches the worker's limits",
+                "run it again, and stop none of its processes",
+                code="paused",
+            )
+        return end
+
+    def _poll(self) -> Exit | None:
         ended = self._supervisor.poll() is not None
         self._read()
         if self._exit is None and ended:
@@ -50,12 +63,19 @@ class ProcessWorker:
             self._exit = self._ended()
         return self._exit
 
+    def _is_stopped(self) -> bool:
+        try:
+            return psutil.Process(self._supervisor.pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
+
     def kill(self) -> None:
-        if self.poll() is not None:
+        if self._poll() is not None:
             return
         self._killed = True
         assert self._supervisor.stdin is not None
         self._supervisor.stdin.close()
+        self._supervisor.send_signal(signal.SIGCONT)  # one that is stopped would not notice
         try:
             self._supervisor.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -64,7 +84,7 @@ class ProcessWorker:
                 f"look at the processes below {self._supervisor.pid}; the machine may hang on its disk",
                 code="worker-stuck",
             ) from None
-        self.poll()
+        self._poll()
 
     def peak_memory_bytes(self) -> int | None:
         self._read()

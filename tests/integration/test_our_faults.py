@@ -380,6 +380,21 @@ def test_a_container_is_frozen_by_something_else_than_the_engine(evaluator: Eval
         container.remove(force=True)
 
 
+@pytest.mark.parametrize("role", ["executor", "submission"])
+def test_the_supervisor_of_a_worker_is_stopped(evaluator: Evaluator, endless: Path, role: str) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        (supervisor,) = (
+            process
+            for process in psutil.Process(program.pid).children()
+            if any(part.endswith(f"/{role}.py") for part in process.cmdline())
+        )
+        supervisor.suspend()
+        done = ended(program)
+    assert_our_fault(done, "was stopped from outside", "run it again")
+    assert not supervisor.is_running()
+    evaluator.assert_nothing_is_left()
+
+
 def stop_for(program: subprocess.Popen[str], seconds: float) -> None:
     """As Ctrl-Z does, or a machine that sleeps: its workers are not stopped."""
     program.send_signal(signal.SIGSTOP)
