@@ -3,7 +3,7 @@
 from haet_eval.check.stand_in_data import stand_in_data
 from haet_eval.competition import Competition
 from haet_eval.data.cifar import NotFetched
-from haet_eval.data.readback import check_readback
+from haet_eval.data.readback import budgets_with
 from haet_eval.dataset import load_task_data
 from haet_eval.errors import InvalidSubmission
 from haet_eval.evaluation.request import Assignment, Request
@@ -46,8 +46,7 @@ def assign(request: Request, submission: Submission, competition: Competition) -
     task = competition.task(submission.task)
     try:
         dataset, real = load_task_data(task, request.data_dir, competition.folder, request.test_data), True
-        check_readback(competition, task, dataset.train_images, official=dataset.official)
+        budgets = budgets_with(competition, task, dataset.train_images, official=dataset.official)
     except NotFetched:
-        dataset, real = stand_in_data(task), False
-    budgets = competition.budgets_for(submission.task)
+        dataset, real, budgets = stand_in_data(task), False, task.budgets
     return Assignment(submission, competition, task, budgets, dataset), real

@@ -33,10 +33,14 @@ class Estimates:
 
 @dataclass(slots=True)
 class Report:
-    """Filled in part by part; None is what was not come to, or not asked for."""
+    """Filled in part by part; None is what was not come to, or not asked for.
+
+    `budgets` are those of the task until its data are there, which may allow less.
+    """
 
     submission: Submission
     competition: Competition
+    budgets: Budgets
     look: Look
     invalid: InvalidSubmission | None = None
     real_data: bool = True
@@ -44,10 +48,6 @@ class Report:
     estimates: Estimates | None = None
     standing: Standing | None = None
     record: Record | None = None
-
-    @property
-    def budgets(self) -> Budgets:
-        return self.competition.budgets_for(self.submission.task)
 
     @property
     def verdict(self) -> Verdict | None:

@@ -59,7 +59,8 @@ class Session:
             return failure.verdict.exit_code
         counted = competition.runner == "counted"
         look = look_at(submission, "handles" if counted else "plain")
-        report = Report(submission, competition, look, entry_fault(submission))
+        budgets = competition.budgets_for(submission.task)
+        report = Report(submission, competition, budgets, look, entry_fault(submission))
         self._print(submission_lines(report))
         self._print(remark_lines(report.look))
         self._print(literal_lines(report.look))
@@ -86,6 +87,7 @@ class Session:
         runtime = partial(choose_runtime, self.request.sandbox, self.request.device)
         remove_leftovers()
         assignment, report.real_data = assign(self.request, report.submission, report.competition)
+        report.budgets = assignment.budgets
         with open_screen() as observer:
             sampling = Sampling(assignment, runtime, self.terms, observer, real_data=report.real_data)
             sample = sampling.take()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from haet_eval.archive import is_litter
 from haet_eval.competition import Competition, Task, competition_for_task, load_competition
-from haet_eval.data.readback import check_readback
+from haet_eval.data.readback import budgets_with
 from haet_eval.dataset import load_task_data
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.evaluation.request import Assignment, Request
@@ -38,8 +38,8 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
     except InvalidSubmission as failure:
         return Unpacked(_described(submission, request), rules, failure=failure)
     data = load_task_data(task, request.data_dir, rules.folder, request.test_data)
-    check_readback(rules, task, data.train_images, official=data.official)
-    work = Assignment(submission, rules, task, rules.budgets_for(submission.task), data)
+    budgets = budgets_with(rules, task, data.train_images, official=data.official)
+    work = Assignment(submission, rules, task, budgets, data)
     return Unpacked(_described(submission, request), rules, work)
 
 
