@@ -15,6 +15,7 @@ from haet_eval.evaluation.request import Assignment, Request
 from haet_eval.evaluation.results import Unpacked
 from haet_eval.progress import Observer
 from haet_eval.record import SourceFile, SubmissionInfo
+from haet_eval.spelling import quoted
 from haet_eval.submission import ArchiveLimits, Submission, load_submission
 
 
@@ -79,7 +80,7 @@ def task_of(submission: Submission, rules: Competition, task: str | None, compet
     """
     if task not in (None, submission.task):
         raise UsageProblem(
-            f"the submission is for the task {submission.task!r}, and --task names {task!r}",
+            f"the submission is for the task {quoted(submission.task)}, and --task names {quoted(task)}",
             "Leave out --task, or change `task` in haet.toml.",
             code="task-mismatch",
         )

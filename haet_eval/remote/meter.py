@@ -111,6 +111,7 @@ class Meter:
         self._generators = Generators()
         self._left_by_training: dict[int, TensorMeta] = {}
         self._dropped: dict[int, TensorMeta] = {}
+        self._names: dict[int, str] = {}
         self._phase = 0
         self._data_at_work = False
         self._images = 0
@@ -305,10 +306,16 @@ class Meter:
         if storage.sealed:
             raise SubmissionFailure(
                 Verdict.FAILED,
-                f"{template.operator.name} tried to change the model while it predicts. What "
+                f"{template.operator.name} tried to change {self._name(storage)} while it predicts. What "
                 "train() returned is final: change no parameter and no buffer in forward() in eval mode.",
                 code="model-changed",
             )
+
+    def _name(self, storage: Storage) -> str:
+        """A part of the model as its module names it, if that can be shown."""
+        name = self._names.get(id(storage), "")
+        shown = 0 < len(name) <= _MAX_NAME and name.isprintable() and "`" not in name
+        return f"`{name}` of the model" if shown else "the model"
 
     def _write(self, storage: Storage, tainted: bool, template: Template) -> None:
         self._check_unsealed(storage, template)
@@ -549,8 +556,9 @@ class Meter:
         handles = [self._named(tensor.handle) for tensor in tensors]
         self._wait_between_stages()
         self._sink.add(Kind.SEAL, Seal(tensors=tuple(tensors)).encode())
-        for handle in handles:
+        for tensor, handle in zip(tensors, handles, strict=True):
             storage = handle.storage
+            self._names.setdefault(id(storage), tensor.name)
             held = size_bytes(handle.layout, handle.offset)
             storage.size_bytes = max(storage.size_bytes, held) if storage.sealed else held
             storage.sealed = True

@@ -128,9 +128,7 @@ def _span(tensor: torch.Tensor) -> int:
     """How many elements lie between the first and the last of a tensor, these included."""
     if not tensor.numel():
         return 0
-    return 1 + sum(
-        (size - 1) * stride for size, stride in zip(tensor.size(), tensor.stride(), strict=True)
-    )
+    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.size(), tensor.stride(), strict=True))
 
 
 def _writes(name: str, operator: Any) -> bool:
