@@ -80,6 +80,7 @@ class Question:
     template: Template | None = None
     answer_bytes: int = 0
     timed: bool = False
+    charged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,6 +466,7 @@ class Meter:
         question = self._timed(Question(Code.READ, record, [handle], answer_bytes=count))
         if handle.storage.tainted:
             self._readback(count)
+            question.charged = True
         return question
 
     def answer(self, question: Question, payload: bytes) -> None:
@@ -485,7 +487,7 @@ class Meter:
         outcome = wire.decode_outcome(payload, len(question.inputs))
         check_outcome(outcome, template.operator)
         if template.dynamic:
-            self._learn(outcome, question.inputs)
+            question.charged = self._learn(outcome, question.inputs)
         if question.code is Code.DEFINE:
             self._settle(template, outcome, question.inputs)
             self._tally.add(template, len(question.record) + len(payload))
@@ -534,10 +536,12 @@ class Meter:
         else:
             self.charges.readback(count)
 
-    def _learn(self, outcome: Outcome, inputs: list[Handle]) -> None:
-        """A shape or a number that depends on data is a value read back."""
-        if _tainted(inputs):
+    def _learn(self, outcome: Outcome, inputs: list[Handle]) -> bool:
+        """A shape or a number that depends on data is a value read back; returns whether it does."""
+        tainted = _tainted(inputs)
+        if tainted:
             self._readback(sum(map(_told_bytes, wire.flatten(outcome.outputs))))
+        return tainted
 
     # Data, seal and prediction.
 

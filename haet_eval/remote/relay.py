@@ -241,7 +241,8 @@ class Relay:
             ) from None
         except SubmissionFailure as failure:
             self._end(failure)
-        self._reply(status, body)
+        told = Status.CHARGED if status is Status.OK and question.charged else status
+        self._reply(told, body)
 
     def _end(self, failure: SubmissionFailure) -> NoReturn:
         """Tell the submission that the run is over, and wait a moment to hear where in its code that was."""

@@ -20,6 +20,7 @@ from haet_eval.remote.client.optimizers import install_eager_optimizers
 from haet_eval.remote.client.output import OutputCapture
 from haet_eval.remote.client.own_code import OwnCode
 from haet_eval.remote.client.parameters import install_parameter_classes
+from haet_eval.remote.client.readings import Readings
 from haet_eval.remote.client.replacements import install_replacements
 from haet_eval.remote.client.sealed import SealedModel
 from haet_eval.remote.client.seeds import seed_all
@@ -47,6 +48,7 @@ def run_job(sock: socket.socket) -> None:
     with tempfile.TemporaryDirectory() as folder:
         output = OutputCapture(link)
         dispatcher = Dispatcher(link)
+        dispatcher.readings = Readings(OwnCode(Path(folder)))
         RemoteTensor.dispatcher = dispatcher
         try:
             with RemoteMode(dispatcher):
@@ -92,6 +94,7 @@ def _work(dispatcher: Dispatcher, job: Job, folder: Path) -> None:
     model = load_function(job.module, job.function)(task)
     del task
     hand_in(dispatcher, model)
+    dispatcher.readings.clear()
     sealed = SealedModel(dispatcher, model, OwnCode(folder))
     with sealed.watching():
         sealed.evaluate()
