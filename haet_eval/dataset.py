@@ -14,7 +14,7 @@ from haet_eval.data.drawing import draw
 from haet_eval.data.own import ImageSet, count_classes, join, read_set
 from haet_eval.errors import UsageProblem
 from haet_eval.progress import Observer
-from haet_eval.spelling import suggested_name
+from haet_eval.spelling import quoted, suggested_name
 
 _DIGITS = "digits"
 _RELEASES = {release.name: release for release in (CIFAR10, CIFAR100)}
@@ -148,20 +148,20 @@ def _some(
 def _check_task(task: Task, test_data: Path | None) -> None:
     if task.data is not None and task.dataset in dataset_names():
         raise UsageProblem(
-            f"`dataset` is {task.dataset!r}, which is a published data set, and the task has data of its own",
+            f"`dataset` is {quoted(task.dataset)}, which is a published data set, and the task has data of its own",
             "Give the organizer's data a name of their own.",
             code="competition-data",
         )
     if task.secret_test and test_data is None:
         raise UsageProblem(
-            f"the test set of {task.dataset!r} is secret and must be given",
+            f"the test set of {quoted(task.dataset)} is secret and must be given",
             "`--test-data PATH` names it: a folder with a folder of images for each class, or a .npz or "
             ".safetensors file. Contestants use the practice rules, such as haet2023-practice.",
             code="test-data-needed",
         )
     if test_data is not None and not task.secret_test:
         raise UsageProblem(
-            f"the competition has a test set for {task.dataset!r} of its own",
+            f"the competition has a test set for {quoted(task.dataset)} of its own",
             "Leave out `--test-data`.",
             code="test-data-unwanted",
         )
@@ -171,7 +171,7 @@ def _check_name(name: str) -> None:
     if name in dataset_names():
         return
     raise UsageProblem(
-        f"there is no data set {name!r}{suggested_name(name, dataset_names())}",
+        f"there is no data set {quoted(name)}{suggested_name(name, dataset_names())}",
         f"The data sets are {', '.join(dataset_names())}.",
         code="dataset-unknown",
     )

@@ -8,6 +8,7 @@ from typing import Final
 
 from haet_eval.archive.limits import ArchiveLimits
 from haet_eval.errors import InvalidSubmission
+from haet_eval.spelling import quoted
 
 TEXT_SUFFIXES: Final = frozenset(
     {".bib", ".cfg", ".csv", ".ini", ".json", ".md", ".py", ".rst", ".toml", ".tsv", ".txt", ".yaml", ".yml"}
@@ -35,7 +36,7 @@ _LONGEST_SHOWN = 80
 def shown(name: str | bytes) -> str:
     """A name from a stranger as it may stand in a message: quoted, escaped, bounded in length."""
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
-    return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
+    return quoted(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
 
 
 def check_path(path: str, limits: ArchiveLimits) -> None:

@@ -14,7 +14,7 @@ from haet_eval.check.sample import Sample
 from haet_eval.check.standing import Standing
 from haet_eval.check.static import Look
 from haet_eval.competition import Budgets, Competition
-from haet_eval.errors import ExitCode, Verdict
+from haet_eval.errors import ExitCode, InvalidSubmission, Verdict
 from haet_eval.record import Record
 from haet_eval.submission import Submission
 
@@ -33,11 +33,16 @@ class Estimates:
 
 @dataclass(slots=True)
 class Report:
-    """Filled in part by part; None is what was not come to, or not asked for."""
+    """Filled in part by part; None is what was not come to, or not asked for.
+
+    `budgets` are those of the task until its data are there, which may allow less.
+    """
 
     submission: Submission
     competition: Competition
+    budgets: Budgets
     look: Look
+    invalid: InvalidSubmission | None = None
     real_data: bool = True
     sample: Sample | None = None
     estimates: Estimates | None = None
@@ -45,12 +50,10 @@ class Report:
     record: Record | None = None
 
     @property
-    def budgets(self) -> Budgets:
-        return self.competition.budgets_for(self.submission.task)
-
-    @property
     def verdict(self) -> Verdict | None:
         """What stands in the way; the judge's own verdict where it has judged."""
+        if self.invalid is not None:
+            return self.invalid.verdict
         if self.record is not None:
             verdict = self.record.status.verdict
             return None if verdict is Verdict.QUALIFIED else verdict
@@ -84,6 +87,8 @@ class Report:
     @property
     def reason(self) -> str:
         """What happened, to what, and what to do instead."""
+        if self.invalid is not None:
+            return self.invalid.reason
         if self.record is not None:
             return self.record.status.reason
         return self.unfinished or (self.sample.reason if self.sample else "")
@@ -116,6 +121,7 @@ def document(report: Report) -> dict[str, Any]:
     return {
         "verdict": report.verdict or ("not_finished" if report.unfinished else None),
         "reason": report.reason,
+        "code": report.invalid.code if report.invalid else None,
         "submission": {
             "name": submission.name,
             "team": submission.team,

@@ -33,7 +33,7 @@ def download(urls: Sequence[str], target: Path, md5: str, observer: Observer) ->
                 url, f"md5:{md5}", target.name, target.parent, downloader=_Resuming(target, observer)
             )
         except (requests.RequestException, ValueError) as error:
-            fault = f"{url}: {error}"
+            fault = f"{url}: {_why(error)}"
             if url != urls[-1]:  # the last fault is in the error
                 observer.note(f"Could not fetch {fault}")
         except OSError as error:
@@ -88,6 +88,25 @@ class _Resuming:
                 file.write(chunk)
                 done += len(chunk)
                 self._observer.transfer(self._target.name, done, total)
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, in a few words: the exceptions of three libraries are wrapped around each other."""
+    if isinstance(error, requests.HTTPError):
+        return f"the server answered {error.response.status_code} {error.response.reason}".rstrip()
+    if isinstance(error, requests.Timeout):
+        return "the server did not answer in time"
+    waiting: list[object] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, OSError) and one.strerror:
+            return one.strerror[0].lower() + one.strerror[1:]
+        waiting += [*one.args, one.__cause__, one.__context__, getattr(one, "reason", None)]
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _size(path: Path) -> int:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from haet_eval.archive import is_litter
 from haet_eval.competition import Competition, Task, competition_for_task, load_competition
-from haet_eval.data.readback import check_readback
+from haet_eval.data.readback import budgets_with
 from haet_eval.dataset import load_task_data
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.evaluation.request import Assignment, Request
 from haet_eval.evaluation.results import Unpacked
 from haet_eval.progress import Observer
 from haet_eval.record import SourceFile, SubmissionInfo
+from haet_eval.spelling import quoted
 from haet_eval.submission import ArchiveLimits, Submission, load_submission
 
 
@@ -38,8 +39,8 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
     except InvalidSubmission as failure:
         return Unpacked(_described(submission, request), rules, failure=failure)
     data = load_task_data(task, request.data_dir, rules.folder, request.test_data)
-    check_readback(rules, task, data.train_images, official=data.official)
-    work = Assignment(submission, rules, task, rules.budgets_for(submission.task), data)
+    budgets = budgets_with(rules, task, data.train_images, official=data.official)
+    work = Assignment(submission, rules, task, budgets, data)
     return Unpacked(_described(submission, request), rules, work)
 
 
@@ -79,7 +80,7 @@ def task_of(submission: Submission, rules: Competition, task: str | None, compet
     """
     if task not in (None, submission.task):
         raise UsageProblem(
-            f"the submission is for the task {submission.task!r}, and --task names {task!r}",
+            f"the submission is for the task {quoted(submission.task)}, and --task names {quoted(task)}",
             "Leave out --task, or change `task` in haet.toml.",
             code="task-mismatch",
         )

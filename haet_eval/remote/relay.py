@@ -1,5 +1,6 @@
 """Between the two workers: every frame of the submission goes through the meter, and only then on."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ from haet_eval.remote.wire import Channel, Status, WireError
 
 _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
-_PLACE_CHARACTERS: Final = 300
+_PLACE_CHARACTERS: Final = 800
+_REFUSAL_CODE: Final = re.compile(r" \[(handle-[a-z]{1,20}(?:-[a-z]{1,20})?)\]")
 _MAX_WEIGHTS_BYTES: Final = 1 << 30
 _RECORDS_TO_A_MARK: Final = 128
 """A mark costs about as much as a call of an operator, and a look at each template."""
@@ -255,7 +257,8 @@ class Relay:
             ) from None
         except SubmissionFailure as failure:
             self._end(failure)
-        self._reply(status, body)
+        told = Status.CHARGED if status is Status.OK and question.charged else status
+        self._reply(told, body)
 
     def _end(self, failure: SubmissionFailure) -> NoReturn:
         """Tell the submission that the run is over, and wait a moment to hear where in its code that was."""
@@ -276,10 +279,17 @@ class Relay:
 
     def _take_failure(self, message: Failed) -> NoReturn:
         self.log.add(message.traceback.encode())
-        uncounted = [operator for operator in self.meter.refused if operator in message.reason]
+        reason, code = _without_code(message.reason)
+        uncounted = [operator for operator in self.meter.refused if operator in reason]
         if uncounted:
-            raise SubmissionFailure(Verdict.UNCOUNTABLE, message.reason, code="operator-unpriced")
-        raise SubmissionFailure(Verdict.FAILED, message.reason, code="code-failed")
+            raise SubmissionFailure(Verdict.UNCOUNTABLE, reason, code="operator-unpriced")
+        raise SubmissionFailure(Verdict.FAILED, reason, code=code or "code-failed")
+
+
+def _without_code(reason: str) -> tuple[str, str]:
+    """A reason without the code of what handles refuse, and that code: a record has one code for a reason."""
+    found = _REFUSAL_CODE.search(reason)
+    return (_REFUSAL_CODE.sub("", reason, count=1), found[1]) if found else (reason, "")
 
 
 def _located(failure: SubmissionFailure, message: Failed) -> SubmissionFailure:

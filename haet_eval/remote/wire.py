@@ -57,6 +57,7 @@ class Status(IntEnum):
     FATAL = 2  # the run is over
     MISMATCH = 3  # from the executor: a tensor is not what the call's template says; the run is over
     MADE_UP = 4  # from the check, instead of OK: nothing was computed, and this value stands in for one
+    CHARGED = 5  # to the submission, instead of OK: the answer depends on data and was charged as read back
 
 
 class Code(IntEnum):

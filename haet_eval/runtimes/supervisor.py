@@ -58,7 +58,10 @@ def main() -> None:
         _watch(worker, limits, report)
         _end_all(worker)
         report.cpu_seconds = max(report.cpu_seconds, _reaped_seconds())
-        report.detail = report.detail or _tail(errors)
+        if (
+            worker.returncode != -signal.SIGKILL
+        ):  # who is killed says nothing about it, whatever was said before
+            report.detail = report.detail or _tail(errors)
     report.code, report.signal = _status(worker.returncode)
     os.set_blocking(sys.stdout.fileno(), True)
     _write(report)

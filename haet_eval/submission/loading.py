@@ -51,6 +51,18 @@ def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Subm
         InvalidSubmission: the archive, the manifest or the entrypoint breaks a rule.
         UsageProblem: there is no such file or folder, or it may not be read.
     """
+    submission = load_unfinished(path, limits)
+    check_entrypoint(submission.files, submission.module, submission.function)
+    return submission
+
+
+def load_unfinished(path: Path, limits: ArchiveLimits) -> Submission:
+    """As `load_submission`, of a submission whose entrypoint may be missing or broken.
+
+    Raises:
+        InvalidSubmission: the archive or the manifest breaks a rule.
+        UsageProblem: there is no such file or folder, or it may not be read.
+    """
     try:
         archive = _read(path, limits)
     except OSError as error:
@@ -63,7 +75,6 @@ def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Subm
     files = unpack(archive, limits)
     manifest = _find_manifest(files)
     module, _, function = manifest.entrypoint.partition(":")
-    check_entrypoint(files, module, function)
     canonical = pack(files)
     return Submission(
         name=manifest.name,

@@ -17,6 +17,7 @@ from haet_eval.dataset import Dataset, dataset_names, load_dataset, load_task_da
 from haet_eval.errors import HaetError, Verdict
 from haet_eval.files import open_file
 from haet_eval.record import Artifact, CompetitionInfo, DatasetInfo, Record
+from haet_eval.spelling import quoted
 from haet_eval.store import MAX_ARTIFACT_BYTES, Store
 from haet_eval.verification.check import Check, differs, holds, same, stated, unchecked
 
@@ -135,7 +136,7 @@ class Evidence:
                 subject, f"the rules of {named.name} rank and award otherwise than the record says"
             )
         if self.task(record) is None and record.status.verdict is not Verdict.INVALID_SUBMISSION:
-            return differs(subject, f"{named.name} has no task {record.submission.task!r}")
+            return differs(subject, f"{named.name} has no task {quoted(record.submission.task)}")
         return holds(subject, f"the rules of {named.name} are the same today")
 
     def _take_data(self, record: Record, sources: Sources) -> Check:
@@ -151,7 +152,9 @@ class Evidence:
             found = self.dataset
             return same(subject, named, _info(found), "drawn anew, it is the same")
         if task is None and named.name not in dataset_names():
-            return unchecked(subject, f"there is no published data set {named.name!r}; its rules are needed")
+            return unchecked(
+                subject, f"there is no published data set {quoted(named.name)}; its rules are needed"
+            )
         folder = self.competition.folder if self.competition else None
         try:
             found = sources.dataset(named.name, task, folder)
@@ -172,7 +175,8 @@ def _without_rules(subject: str, named: CompetitionInfo) -> Check:
         if named.digest in (load_competition(name).digest, builtin_in_version_1(name).digest):
             return differs(subject, f"the record says {named.name}, its digest is that of {name}")
     return unchecked(
-        subject, f"there are no built-in rules {named.name!r}; --competition FILE names an organizer's own"
+        subject,
+        f"there are no built-in rules {quoted(named.name)}; --competition FILE names an organizer's own",
     )
 
 

@@ -12,6 +12,7 @@ from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.evaluation.unpack import digest_of
 from haet_eval.progress import Observer
 from haet_eval.record import Record, Training
+from haet_eval.spelling import quoted
 from haet_eval.store import Store
 from haet_eval.verification.check import Check, holds, same, unchecked
 from haet_eval.verification.machine import compare_weights, note
@@ -74,7 +75,7 @@ def _builtin_rules(record: Record) -> str | None:
     name = record.competition.name
     if name not in builtin_competitions():
         raise UsageProblem(
-            f"there are no built-in rules {name!r}, which the record names",
+            f"there are no built-in rules {quoted(name)}, which the record names",
             "--competition FILE names an organizer's own.",
             code="competition-unknown",
         )

@@ -298,6 +298,30 @@ def test_a_static_look_runs_nothing_and_stands_in_no_way(tmp_path: Path) -> None
     assert "verdict" not in result.stdout
 
 
+@pytest.mark.parametrize("options", [("--static",), ()])
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import timm\ndef main(): ...\n", "has no `train`"),
+        ("import timm\ndef train(task:\n", "is not valid Python"),
+    ],
+)
+def test_a_fault_of_the_entrypoint_leaves_no_other_remark_out(
+    tmp_path: Path, code: str, said: str, options: tuple[str, ...]
+) -> None:
+    path = submission(tmp_path / "mine", code)
+    (path / "other.py").write_text("import jax\n", "utf-8")
+    result = check(path, *options)
+    assert result.return_value == 3
+    assert "other.py:1 imports jax" in result.stdout
+    assert said in result.stdout.partition("verdict")[2]
+    told = check(path, "--json", *options)
+    assert told.return_value == 3
+    document = json.loads(told.stdout)
+    assert (document["verdict"], document["code"][:10]) == ("invalid_submission", "entrypoint")
+    assert {remark["path"] for remark in document["remarks"]} >= {"other.py"}
+
+
 @pytest.mark.docker
 @pytest.mark.slow
 def test_in_the_sandbox_the_count_is_the_same(tmp_path: Path, sandbox_image: str) -> None:

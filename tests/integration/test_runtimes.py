@@ -18,6 +18,7 @@ from haet_eval.runtimes.docker import DockerRuntime
 from haet_eval.runtimes.docker.engine import connect
 from haet_eval.runtimes.docker.image import check_image
 from haet_eval.runtimes.docker.worker import DockerWorker
+from haet_eval.runtimes.failures import judge_end
 from haet_eval.runtimes.folder import RunFolder, abandoned_folders
 from haet_eval.runtimes.interface import Role
 from haet_eval.runtimes.leftovers import remove_leftovers
@@ -257,6 +258,15 @@ def test_a_process_worker_says_why_it_could_not_start() -> None:
         end = probe.end()
     assert end.code == 1
     assert "nothing_of_that_name" in end.detail
+
+
+def test_what_was_printed_before_is_no_cause_of_a_kill() -> None:
+    code = "sys.stderr.write('No CUDA runtime is found'); sys.stderr.flush(); os.kill(os.getpid(), 9)"
+    with in_process(code) as probe:
+        end = probe.end()
+    assert (end.signal, end.detail) == (signal.SIGKILL, "")
+    problem = judge_end(Role.SUBMISSION, end, submission_started=True)
+    assert "CUDA" not in str(problem)
 
 
 @pytest.fixture

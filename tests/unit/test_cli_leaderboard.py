@@ -92,6 +92,16 @@ def test_all_shows_the_others_apart(store: Store) -> None:
     assert result.stderr == ""
 
 
+def test_what_all_does_not_show_is_shown_without_best(store: Store) -> None:
+    for operations in (5, 6):
+        store.add(make_record(name=f"of {operations}", team="Ada", training=make_training(operations)))
+    result = run(store, "--all", "--best")
+    assert "Not shown: 1" in result.stderr
+    assert "leave out --best" in result.stderr
+    assert "--all shows" not in result.stderr
+    assert run(store, "--all").stderr == ""
+
+
 def test_json_is_one_document_with_exact_counts(store: Store) -> None:
     records = fill(store)
     entries = rows(store, "--competition", "haet2021")

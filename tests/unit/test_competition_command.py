@@ -1,20 +1,22 @@
 """`haet-eval competition`: what an organizer is told of a file."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from haet_eval.cli.competition import competition
-from haet_eval.competition import builtin_competitions, load_competition
+from haet_eval.competition import Budgets, builtin_competitions, load_competition
 from haet_eval.competition.loading import builtin_text
-from haet_eval.data.readback import check_readback, compressed_bytes, most_readback_bytes
+from haet_eval.data.readback import budgets_with, compressed_bytes, most_readback_bytes
 from haet_eval.dataset import load_task_data
 from haet_eval.errors import ExitCode, UsageProblem
 from tests.fixtures.cifar import write_cifar10
@@ -153,13 +155,34 @@ def test_more_than_one_percent_of_the_images_is_refused_and_a_reason_lets_it_pas
     assert "read back because: A trial." in result.stdout
 
 
+@pytest.mark.parametrize("image_count", [3, 30, 3000])
+def test_a_file_that_does_not_name_the_read_back_gets_what_its_images_allow(
+    tmp_path: Path, image_count: int
+) -> None:
+    file = write_competition(tmp_path, ".npz")
+    file.write_text(file.read_text("utf-8").replace("readback_bytes = 20\n", ""), "utf-8")
+    rules = load_competition(str(file))
+    task = rules.task("three")
+    images = np.random.default_rng(0).integers(0, 256, (image_count, 3, 32, 32), dtype=np.uint8)
+    allowed = budgets_with(rules, task, images, official=False).readback_bytes
+    assert allowed == min(Budgets().readback_bytes, most_readback_bytes(images))
+    assert allowed > 0
+    result = run("check", file)
+    assert result.return_value is ExitCode.QUALIFIED, result.stdout
+    assert "wrong" not in result.stdout
+    share = re.search(r"what can be read back is ([0-9.]+)%", result.stdout)
+    assert share is not None
+    assert 0 < float(share[1]) <= 1
+    assert rules.digest == load_competition(str(file)).digest  # the images decide, and no rule is changed
+
+
 def test_the_digits_may_be_read_back_to_one_percent_and_their_rules_leave_room_for_a_loss_each_epoch() -> (
     None
 ):
     rules = load_competition("digits")
     task = rules.task("digits")
     data = load_task_data(task, Path())
-    check_readback(rules, task, data.train_images, official=True)
+    assert budgets_with(rules, task, data.train_images, official=True) == task.budgets
     assert 4 * 200 <= task.budgets.readback_bytes <= most_readback_bytes(data.train_images)
 
 

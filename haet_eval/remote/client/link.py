@@ -53,6 +53,7 @@ class Link:
     """Sends records in frames of many. `lock` serialises the threads of the submission.
 
     `made_up`: the last answer was a value that the check made up; in an evaluation there is none.
+    `charged`: it depended on data, and was charged as read back.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -63,6 +64,7 @@ class Link:
         self.freed: list[int] = []
         self.next = 1
         self.made_up = False
+        self.charged = False
         self.lock = threading.RLock()
         # A child of a fork has none of the other threads: if one held the lock, it would wait for ever.
         os.register_at_fork(
@@ -125,7 +127,8 @@ class Link:
         payload = self._receive(length)
         status, body = Status(payload[0]), payload[1:]
         self.made_up = status is Status.MADE_UP
-        if status is Status.OK or self.made_up:
+        self.charged = status is Status.CHARGED or self.made_up
+        if status is Status.OK or self.charged:
             return body
         text = body.decode(errors="replace")
         if status is Status.REFUSED:

@@ -14,6 +14,7 @@ from haet_eval.runtimes.docker.worker import DockerWorker
 from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
 from haet_eval.runtimes.image_files import IMAGE, build_context
 from haet_eval.runtimes.interface import MeetingPoint, Network, Role, WorkerLimits
+from haet_eval.spelling import quoted
 
 PYTHON = "/opt/venv/bin/python"
 MEETING_PORT = 29500
@@ -145,7 +146,7 @@ def check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
         )
     if oci_runtime is not None and oci_runtime not in facts.get("Runtimes", {}):
         raise EnvironmentProblem(
-            f"the Docker engine has no runtime {oci_runtime!r}, only {', '.join(facts.get('Runtimes', {}))}",
+            f"the Docker engine has no runtime {quoted(oci_runtime)}, only {', '.join(facts.get('Runtimes', {}))}",
             "name one of these with --oci-runtime or HAET_OCI_RUNTIME, or install it and name it in the"
             " engine's daemon.json",
             code="engine-runtime",
