@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from haet_eval.counting.bill import bill
+from haet_eval.counting.memory import in_record
 from haet_eval.counting.operations import priced
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.energy.measurement import Measurement
@@ -81,6 +82,7 @@ def _counted(
         timed_answers=meter.charges.timed_answers,
         stalls=meter.charges.stalls,
         constant_selects=meter.charges.constant_selects,
+        memory=in_record(meter.tensor_memory),
     )
 
 
