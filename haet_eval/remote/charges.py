@@ -150,7 +150,7 @@ class Charges:
         if allowed is not None and living_bytes > allowed:
             raise SubmissionFailure(
                 Verdict.LIMIT_MEMORY,
-                f"The tensors of the training take {living_bytes:,} bytes after call {calls:,}; they may take "
+                f"The training's tensors take {living_bytes:,} bytes after call {calls:,}; they may take "
                 f"{allowed:,} (peak_tensor_bytes). Smaller batches, fewer copies, in-place operators and "
                 "checkpointing take less. `haet-eval check` shows the peak.",
                 code="limit-tensor-memory",

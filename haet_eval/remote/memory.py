@@ -19,7 +19,7 @@ was there before any that counts."""
 
 @dataclass(frozen=True, slots=True)
 class PeakCall:
-    """The call whose new tensors made the peak: its number among all calls from 1, operator, index of phase."""
+    """The call whose new tensors made the peak: its number from 1, its operator, the index of its phase."""
 
     number: int
     operator: str

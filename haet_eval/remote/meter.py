@@ -286,6 +286,11 @@ class Meter:
             self._memory.made(made_bytes, template.operator.name, self._phase, table.next)
         else:
             self._memory.calls += 1
+        if template.changed or template.moves:
+            self._change(template, inputs)
+
+    def _change(self, template: Template, inputs: list[Handle]) -> None:
+        """What a call does to the metadata and the storages of its inputs."""
         for position, layout, offset in template.changed:
             handle = inputs[position]
             handle.layout = layout
@@ -390,7 +395,7 @@ class Meter:
         try:
             _, count = wire.COUNTED.unpack_from(payload, position)
             begin = position + wire.COUNTED.size
-            end = begin + 8 * count
+            end: int = begin + 8 * count
             numbers = struct.unpack_from(f"<{count}Q", payload, begin) if end <= len(payload) else None
         except struct.error:
             numbers = None

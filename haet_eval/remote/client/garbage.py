@@ -14,9 +14,9 @@ OLDER: Final = 8
 class Garbage:
     """Counts the records that are sent, and collects; before `install` it leaves that to Python.
 
-    Young objects are looked at after each COLLECTED_RECORDS records, older ones at each OLDER-th of these
-    times, and all at each OLDER-th of those. The count goes on from frame to frame, so a collection comes with
-    the first frame that ends at or after such a number.
+    It looks at young objects after each COLLECTED_RECORDS records, at older ones at each OLDER-th of these
+    times, and at all at each OLDER-th of those. Records are counted when they are sent, so a collection comes
+    with the first frame that reaches such a number.
     """
 
     def __init__(self) -> None:

@@ -85,9 +85,9 @@ class Link:
         self._send()
 
     def write_freed(self) -> None:
-        """Write at this point of the stream which tensors are no longer needed, in the order of their numbers.
+        """Write at this point of the stream which tensors are no longer needed.
 
-        They are freed in the order in which Python and autograd drop them, which may go by addresses.
+        They are sorted because Python and autograd may drop them in the order of their addresses.
         """
         numbers = self.freed[:]
         del self.freed[: len(numbers)]

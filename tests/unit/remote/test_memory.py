@@ -167,7 +167,9 @@ def test_the_budget_ends_the_run_at_the_call_that_passes_it() -> None:
     freed = bench.relu(base, 50)
     bench.send(frames.free(freed))
     bench.call(1, base)
-    with pytest.raises(SubmissionFailure, match=r"600 bytes after call 4.*440 \(peak_tensor_bytes") as failure:
+    with pytest.raises(
+        SubmissionFailure, match=r"600 bytes after call 4.*440 \(peak_tensor_bytes"
+    ) as failure:
         bench.call(1, base)
     assert failure.value.verdict is Verdict.LIMIT_MEMORY
     assert memory(bench).peak_bytes == 600
