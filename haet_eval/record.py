@@ -256,6 +256,42 @@ class Parameters(_Part):
         return self
 
 
+class PeakCall(_Part):
+    """The call that made the peak: its number among the training's calls from 1, operator and phase.
+
+    Operators, selects, slices and uploads are calls. `operator` is `upload` for a constant that was sent up.
+    """
+
+    number: Annotated[int, Field(ge=1)]
+    operator: str
+    phase: str
+
+
+class TensorMemory(_Part):
+    """Bytes of the tensors of a training: of all storages that lived when these took the most, each once.
+
+    They are counted by what was called, not measured, and are the same on every machine. `model_bytes` is the
+    part that belongs to the returned model, None where no model came back; `other_bytes` is the rest. The
+    training set is apart. `call` is None where no tensor was made.
+    """
+
+    peak_bytes: Size
+    model_bytes: Size | None
+    other_bytes: Size | None
+    training_set_bytes: Size
+    call: PeakCall | None
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if (self.model_bytes is None) != (self.other_bytes is None):
+            raise ValueError("`model_bytes` and `other_bytes` come together")
+        if self.model_bytes is not None and self.model_bytes + (self.other_bytes or 0) != self.peak_bytes:
+            raise ValueError("model_bytes and other_bytes do not add up to peak_bytes")
+        if (self.call is None) != (self.peak_bytes == 0):
+            raise ValueError("a peak has a call that made it")
+        return self
+
+
 class Training(_Part):
     """The train stage, as far as it came. `parameters` and `model` are None where no model came back.
 
@@ -265,6 +301,7 @@ class Training(_Part):
     `timed_answers` are the answers that it waited for while data were worked on, and `stalls` how often it
     was kept waiting because the executor had too much to do. `constant_selects` are the selects and slices
     of tensors that depend on no data: each can make a constant. None in records of schema version 1.
+    `memory` is that of its tensors, None in older records.
     """
 
     operations: Operations
@@ -281,6 +318,7 @@ class Training(_Part):
     timed_answers: Size | None = None
     stalls: Size | None = None
     constant_selects: Size | None = None
+    memory: TensorMemory | None = None
 
 
 class NativeTraining(_Part):
@@ -566,7 +604,11 @@ class Content(_Part):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         submission, rules = self.submission, self.competition
-        added = (submission.archive_sha256, rules and rules.judging_digest, self.history, self.not_finite)
+        memory = self.training and self.training.memory
+        added = (
+            *(submission.archive_sha256, rules and rules.judging_digest, self.history, self.not_finite),
+            memory,
+        )
         if self.schema_version == 1 and any(part is not None for part in added):
             raise ValueError("a record of version 1 has parts that version 2 has added")
         if (self.runs is None) != (self.statistics is None):

@@ -96,6 +96,12 @@ class Budgets(_Rules):
     upload_bytes: int = Field(default=4 * 2**20, ge=0, description="Constants that it may bring along.")
     messages: int = Field(default=2_000_000_000, gt=0, description="Operator calls of the training.")
     operations: int | None = Field(default=None, gt=0, description="Operations of the training, if bounded.")
+    peak_tensor_bytes: int | None = _later(
+        None,
+        gt=0,
+        description="Bytes that the tensors of the training may take at any call, without the training set, "
+        "if bounded. They are counted by the calls, and are the same on every machine.",
+    )
     submission_cpu_seconds: int = Field(
         default=60,
         gt=0,

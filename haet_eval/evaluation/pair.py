@@ -142,4 +142,5 @@ def _meter_budgets(budgets: Budgets) -> charges.Budgets:
         prediction_operations_per_image=budgets.prediction_operations_per_image,
         prediction_readback_bytes=budgets.prediction_readback_bytes,
         timed_answers=budgets.timed_answers,
+        peak_tensor_bytes=budgets.peak_tensor_bytes,
     )

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
+from haet_eval.counting.memory import in_record
 from haet_eval.counting.operations import priced
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.energy.measurement import Measurement
@@ -20,6 +21,7 @@ from haet_eval.progress import Tick
 from haet_eval.record import HistogramArtifact, NativeTraining, Parameters, Training
 from haet_eval.remote.charges import Charges
 from haet_eval.remote.executor_link import Sealed
+from haet_eval.remote.memory import TensorMemory
 from haet_eval.remote.messages import Start
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.recount import Charged, recount
@@ -37,6 +39,7 @@ class _Count(NamedTuple):
     refused: Mapping[str, int]
     charged: Charges | Charged
     stalls: int
+    memory: TensorMemory
 
 
 class _Taken(NamedTuple):
@@ -78,7 +81,7 @@ def train_counted(pair: Pair, work: Work) -> Trained:
 
 def _whole(meter: Meter) -> _Count:
     """All that the submission asked for."""
-    return _Count(meter.histogram(), meter.refused, meter.charges, meter.charges.stalls)
+    return _Count(meter.histogram(), meter.refused, meter.charges, meter.charges.stalls, meter.tensor_memory)
 
 
 def _cut_short(pair: Pair) -> _Count:
@@ -86,7 +89,13 @@ def _cut_short(pair: Pair) -> _Count:
     pair.trace.close()
     cut_trace(pair.trace_path, pair.relay.link.executed.entries)
     counted = recount(pair.trace_path)
-    return _Count(counted.histogram, counted.refused, counted.training, pair.meter.charges.stalls)
+    return _Count(
+        counted.histogram,
+        counted.refused,
+        counted.training,
+        pair.meter.charges.stalls,
+        counted.memory,
+    )
 
 
 def _counted(
@@ -113,6 +122,7 @@ def _counted(
         timed_answers=charged.timed_answers,
         stalls=count.stalls,
         constant_selects=charged.constant_selects,
+        memory=in_record(count.memory),
     )
 
 

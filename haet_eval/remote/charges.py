@@ -19,7 +19,7 @@ MAX_TRACE_BYTES: Final = 2 << 30
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """What a submission may use: bytes, records, scalar operations."""
+    """What a submission may use: bytes, records, scalar operations. None stands for no bound."""
 
     readback_bytes: int
     upload_bytes: int
@@ -28,6 +28,7 @@ class Budgets:
     prediction_operations_per_image: int
     prediction_readback_bytes: int
     timed_answers: int
+    peak_tensor_bytes: int | None = None
 
 
 @dataclass(slots=True)
@@ -141,6 +142,18 @@ class Charges:
                 Verdict.LIMIT_OPERATIONS,
                 f"The training took more than the {allowed:,} operations it may.",
                 code="limit-operations",
+            )
+
+    def tensor_memory(self, living_bytes: int, calls: int) -> None:
+        """Charge the bytes of all tensors that live after so many calls of the training."""
+        allowed = self.budgets.peak_tensor_bytes
+        if allowed is not None and living_bytes > allowed:
+            raise SubmissionFailure(
+                Verdict.LIMIT_MEMORY,
+                f"The training's tensors take {living_bytes:,} bytes after call {calls:,}; they may take "
+                f"{allowed:,} (peak_tensor_bytes). Smaller batches, fewer copies, in-place operators and "
+                "checkpointing take less. `haet-eval check` shows the peak.",
+                code="limit-tensor-memory",
             )
 
     def prediction(self, operations: int, images: int) -> None:

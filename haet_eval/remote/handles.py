@@ -35,7 +35,8 @@ class Storage:
 
     `tainted`: it depends on data, so reading it back is charged. `writes` goes up with every write.
     `sealed`: it belongs to the returned model and may no longer be written. `maker` is the template that
-    made it, as its n-th `output`, and `made` the layout and offset it had then.
+    made it, as its n-th `output`, and `made` the layout and offset it had then. `first` is the number of its
+    first handle, `handles` how many it has.
     """
 
     size_bytes: int
@@ -45,6 +46,8 @@ class Storage:
     maker: object = None
     output: int = 0
     made: tuple[TensorMeta, int] | None = None
+    first: int = 0
+    handles: int = 1
 
 
 @dataclass(slots=True, eq=False)

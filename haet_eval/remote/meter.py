@@ -30,6 +30,7 @@ from haet_eval.remote.definitions import check_outcome, make_template, price_tol
 from haet_eval.remote.generators import Generators
 from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
 from haet_eval.remote.inventory import inventory
+from haet_eval.remote.memory import APART, MemoryBooks, TensorMemory
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
 from haet_eval.remote.operators.call import MAX_ELEMENTS
@@ -40,6 +41,7 @@ from haet_eval.remote.template import (
     NewTensor,
     Template,
     changed_inputs,
+    new_bytes,
     new_tensors,
     record_of,
 )
@@ -56,6 +58,9 @@ _MAX_STEP: Final = 1 << 60
 _MAX_ORIGINS: Final = 1 << 10
 _MAX_REFUSED: Final = 1 << 10
 _MAX_NAME: Final = 80
+_ANY_BYTES: Final = 1 << 200
+_UPLOAD: Final = "upload"
+"""What the call is named that makes a tensor of a constant."""
 
 
 class Sink(Protocol):
@@ -119,6 +124,8 @@ class Meter:
         self.refused: Counter[str] = Counter()
         self._sink: Sink = sink or Nowhere()
         self._handles = HandleTable()
+        self._memory = MemoryBooks()
+        self._most_bytes = budgets.peak_tensor_bytes or _ANY_BYTES
         self._tally = Tally()
         self._templates = self._tally.templates
         self._generators = Generators()
@@ -150,7 +157,8 @@ class Meter:
             SubmissionFailure: a budget is used up, or the model uses what it may not.
         """
         position, records = start, 0
-        handlers, living = self._handlers, self._handles.living
+        handlers, living, memory = self._handlers, self._handles.living, self._memory
+        most_bytes = self._most_bytes
         try:
             while position < len(payload) and records < MAX_RECORDS:
                 handler = handlers.get(payload[position])
@@ -160,6 +168,8 @@ class Meter:
                 records += 1
                 if len(living) > MAX_HANDLES:
                     check_living(len(living))
+                if memory.living_bytes > most_bytes:
+                    self._check_memory()
         finally:
             forward = payload[start:position]
             self._pass(forward, records)
@@ -210,7 +220,7 @@ class Meter:
         template, inputs, end = self._open_call(payload, position)
         if template.dynamic:
             raise WireError("a call whose answer was not waited for")
-        self._apply(template, inputs, template.new)
+        self._apply(template, inputs, template.new, template.new_bytes)
         template.calls[self._phase] += 1
         return end
 
@@ -257,7 +267,9 @@ class Meter:
         if len(template.accepted) < _MAX_ORIGINS:
             template.accepted.add(key)
 
-    def _apply(self, template: Template, inputs: list[Handle], new: tuple[NewTensor, ...]) -> None:
+    def _apply(
+        self, template: Template, inputs: list[Handle], new: tuple[NewTensor, ...], made_bytes: int
+    ) -> None:
         """What a call does to the handles: taint, writes, new tensors, changed metadata."""
         tainted = False
         for handle in inputs:
@@ -274,19 +286,31 @@ class Meter:
         for tensor in new:
             if tensor.alias < 0:
                 made = tensor.made
-                storage = Storage(tensor.size_bytes, tainted, 0, False, template, tensor.output, made)
-                table.living[table.next] = Handle(made[0], made[1], storage)
+                first = table.next
+                storage = Storage(tensor.size_bytes, tainted, 0, False, template, tensor.output, made, first)
+                table.living[first] = Handle(made[0], made[1], storage)
             else:
                 layout, offset = tensor.made
                 source = inputs[tensor.alias]
                 offset = offset if template.exact else offset + source.offset
+                source.storage.handles += 1
                 table.living[table.next] = Handle(layout, offset, source.storage)
             table.next += 1
+        if made_bytes:
+            self._memory.made(made_bytes, template.operator.name, self._phase, table.next)
+        else:
+            self._memory.calls += 1
+        if template.changed or template.moves:
+            self._change(template, inputs)
+
+    def _change(self, template: Template, inputs: list[Handle]) -> None:
+        """What a call does to the metadata and the storages of its inputs."""
         for position, layout, offset in template.changed:
             handle = inputs[position]
             handle.layout = layout
             handle.offset = offset if template.exact else offset + handle.offset
         if template.moves:
+            self._memory.moved(inputs[0].storage, inputs[1].storage)
             inputs[0].storage = inputs[1].storage
 
     def _asked(self, question: Question) -> Question:
@@ -382,17 +406,33 @@ class Meter:
         if offset > _MAX_STEP:
             raise WireError("a view that begins out of range")
         layout = intern_layout(TensorMeta(shape, stride, 0, base.layout.dtype, base.layout.bits))
+        base.storage.handles += 1
         self._handles.add(Handle(layout, offset, base.storage))
+        self._memory.calls += 1
         self._tally.count_view(code, base.layout, layout, self._phase)
 
     def _free(self, payload: bytes, position: int) -> int:
-        reader = Reader(payload, position)
-        count = reader.unpack(wire.COUNTED)[1]
-        for (number,) in struct.iter_unpack("<Q", reader.raw(8 * count)):
-            known = self._handles.living.pop(number, None) or self._dropped.pop(number, None)
-            if known is None and not (self._predicting and number < self._handles.next):
+        try:
+            _, count = wire.COUNTED.unpack_from(payload, position)
+            begin = position + wire.COUNTED.size
+            end: int = begin + 8 * count
+            numbers = struct.unpack_from(f"<{count}Q", payload, begin) if end <= len(payload) else None
+        except struct.error:
+            numbers = None
+        if numbers is None:
+            raise WireError("a record is cut short")
+        living, memory = self._handles.living, self._memory
+        for number in numbers:
+            handle = living.pop(number, None)
+            if handle is not None:
+                memory.dropped(handle.storage)
+            elif not (self._dropped.pop(number, None) or self._is_gone(number)):
                 raise WireError(f"tensor {number} is freed twice, or never was")
-        return reader.position
+        return end
+
+    def _is_gone(self, number: int) -> bool:
+        """Whether a tensor may be freed although it is not known: prediction has dropped it."""
+        return self._predicting and number < self._handles.next
 
     def _upload(self, payload: bytes, position: int) -> int:
         meta, raw, end = wire.decode_upload(payload, position)
@@ -403,7 +443,9 @@ class Meter:
         else:
             self.charges.upload(max(len(raw), NUMBER_BYTES))
         layout = intern_layout(meta)
-        self._handles.add(Handle(layout, 0, Storage(size_bytes(layout, 0), tainted=False)))
+        size = size_bytes(layout, 0)
+        self._handles.add(Handle(layout, 0, Storage(size, tainted=False, first=self._handles.next)))
+        self._memory.made(size, _UPLOAD, self._phase, self._handles.next)
         return end
 
     def _seed(self, payload: bytes, position: int) -> int:
@@ -512,8 +554,9 @@ class Meter:
         self._sink.add(Kind.OUTCOME, payload)
         self.charges.message(1)
         new = new_tensors(outcome, question.inputs, template.exact) if template.dynamic else template.new
-        self._apply(template, question.inputs, new)
+        self._apply(template, question.inputs, new, new_bytes(new))
         self._data_at_work = False
+        self._check_memory()
 
     def refuse(self, question: Question) -> None:
         """The executor has refused: nothing has happened, but that it did may tell of the inputs' values.
@@ -536,6 +579,7 @@ class Meter:
     @staticmethod
     def _settle(template: Template, outcome: Outcome, inputs: list[Handle]) -> None:
         template.new = new_tensors(outcome, inputs, template.exact)
+        template.new_bytes = new_bytes(template.new)
         template.changed = changed_inputs(outcome, inputs, template.exact)
         if not template.dynamic:
             template.signature = signature_of(template, outcome)
@@ -560,7 +604,9 @@ class Meter:
     def load(self, shape: tuple[int, ...], dtype: str) -> int:
         """A data tensor is put into the executor; returns its handle."""
         layout = intern_layout(TensorMeta(shape, wire.contiguous_stride(shape), 0, dtype))
-        return self._handles.add(Handle(layout, 0, Storage(size_bytes(layout, 0), tainted=True)))
+        storage = Storage(size_bytes(layout, 0), tainted=True, first=APART, handles=APART)
+        self._memory.training_set_bytes += storage.size_bytes
+        return self._handles.add(Handle(layout, 0, storage))
 
     def seal(self, tensors: Sequence[ModelTensor]) -> ParameterCount:
         """End the training: only these tensors live on, and nothing may write them any more.
@@ -572,6 +618,8 @@ class Meter:
         handles = [self._named(tensor.handle) for tensor in tensors]
         self._wait_between_stages()
         self._sink.add(Kind.SEAL, Seal(tensors=tuple(tensors)).encode())
+        self._memory.close(handle.storage for handle in handles)
+        self._most_bytes = _ANY_BYTES
         for tensor, handle in zip(tensors, handles, strict=True):
             storage = handle.storage
             self._names.setdefault(id(storage), tensor.name)
@@ -663,6 +711,11 @@ class Meter:
         else:
             self.charges.operations(self.operations)
 
+    def _check_memory(self) -> None:
+        """Raises SubmissionFailure when the training's tensors take more bytes than they may."""
+        if self._memory.living_bytes > self._most_bytes:
+            self.charges.tensor_memory(self._memory.living_bytes, self._memory.calls)
+
     # Inventories.
 
     @property
@@ -717,6 +770,11 @@ class Meter:
         """Memory of the tensors that live, each storage once."""
         storages = {id(h.storage): h.storage.size_bytes for h in self._handles.living.values()}
         return sum(storages.values())
+
+    @property
+    def tensor_memory(self) -> TensorMemory:
+        """The most bytes that the tensors of the training have taken, so far or until the seal."""
+        return self._memory.totals()
 
     def histogram(self) -> Histogram:
         """The calls of the training."""

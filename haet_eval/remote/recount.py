@@ -10,6 +10,7 @@ from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.errors import SubmissionFailure
 from haet_eval.remote.charges import Budgets
+from haet_eval.remote.memory import TensorMemory
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import Accepted, Meter, Question
 from haet_eval.remote.trace import BrokenTrace, Kind, read_trace, trace_version
@@ -35,7 +36,7 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """What a trace says of the training: its calls, those that were refused, its charges, and the model.
+    """What a trace says of the training: its calls, those refused, its charges, tensor memory, and the model.
 
     Of the prediction, apart from all that: the images that were predicted, its operations, the bytes that it
     read back, in all and of one batch at most, and what training and prediction were charged together.
@@ -46,6 +47,7 @@ class Recount:
     refused: Mapping[str, int]
     parameters: ParameterCount | None
     training: Charged
+    memory: TensorMemory
     predicted_images: int
     prediction_operations: int
     prediction_readback_bytes: int
@@ -119,6 +121,7 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
         refused=walk.meter.refused if walk.refused is None else walk.refused,
         parameters=walk.parameters,
         training=walk.training or walk.charged(),
+        memory=walk.meter.tensor_memory,
         predicted_images=walk.predicted_images,
         prediction_operations=walk.meter.prediction_operations,
         prediction_readback_bytes=walk.meter.charges.prediction_readback_bytes,

@@ -54,6 +54,7 @@ class Template:
     `moves`: the first input gets the storage of the second (`set_`).
     `draws`: the generator that it draws from, if any; `spills`: how often depends on its inputs' values.
     `written`: which inputs the kernel writes. `changed`: inputs with new layout and offset (as in NewTensor).
+    `new_bytes`: what the storages take that a call makes.
     """
 
     operator: Operator
@@ -69,6 +70,7 @@ class Template:
     written: tuple[int, ...]
     record: struct.Struct
     new: tuple[NewTensor, ...] = ()
+    new_bytes: int = 0
     changed: tuple[tuple[int, TensorMeta, int], ...] = ()
     signature: Signature | None = None
     price: int | None = None
@@ -90,6 +92,11 @@ def _new_tensor(fresh: Fresh, output: int, inputs: list[Handle], exact: bool) ->
     offset = fresh.meta.offset - inputs[fresh.alias].offset if relative else fresh.meta.offset
     layout = intern_layout(fresh.meta)
     return NewTensor((layout, offset), fresh.alias, output, size_bytes(layout, fresh.meta.offset))
+
+
+def new_bytes(new: tuple[NewTensor, ...]) -> int:
+    """Bytes of the storages that come into being with these tensors."""
+    return sum(tensor.size_bytes for tensor in new if tensor.alias < 0)
 
 
 def changed_inputs(

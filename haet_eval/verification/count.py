@@ -8,6 +8,7 @@ from typing import Any
 from haet_eval.competition import Budgets, Task
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
+from haet_eval.counting.memory import in_record
 from haet_eval.counting.operations import priced, with_refused
 from haet_eval.counting.standard import VERSIONS, nearest, under
 from haet_eval.dataset import Dataset
@@ -48,7 +49,7 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
         except BrokenTrace as fault:
             yield differs("count", str(fault))
     if found is None:
-        yield unchecked("parameters, charges, prediction", NO_TRACE)
+        yield unchecked("parameters, charges, tensor memory, prediction", NO_TRACE)
     else:
         yield from _check_recount(record, training, found, evidence)
         if "weights" in evidence.files:
@@ -73,6 +74,7 @@ def _check_recount(record: Record, training: Training, found: Recount, evidence:
     else:
         yield same("parameters", training.parameters, parameters, "follow from the trace")
     yield _check_charges(record.schema_version, training, found)
+    yield _check_memory(training, found)
     if record.native is None:
         yield _check_prediction(record, found, evidence.task(record))
     else:
@@ -153,6 +155,17 @@ def _check_charges(schema_version: int, training: Training, found: Recount) -> C
     return same("charges", claimed, charged, detail)
 
 
+def _check_memory(training: Training, found: Recount) -> Check:
+    """The peak of the tensors' memory. Older records have none; what the trace gives is shown then."""
+    subject, memory = "tensor memory", in_record(found.memory)
+    if training.memory is None:
+        return stated(subject, f"the record has none; in the trace the peak is {memory.peak_bytes:,} bytes")
+    if training.memory.peak_bytes == memory.peak_bytes and training.memory != memory:
+        return differs(subject, "the peak is right, its parts or the call that made it are not")
+    detail = f"{memory.peak_bytes:,} bytes at the peak, without the training set, follow from the trace"
+    return same(subject, training.memory.peak_bytes, memory.peak_bytes, detail)
+
+
 def _check_prediction(record: Record, found: Recount, task: Task | None) -> Check:
     """Images, operations and read-back of the prediction, and that its charges are within the rules."""
     evaluation = record.evaluation
@@ -192,6 +205,8 @@ def _over_budget(record: Record, found: Recount, budgets: Budgets) -> Iterator[s
         yield "upload"
     if charged.messages > budgets.messages:
         yield "messages"
+    if budgets.peak_tensor_bytes is not None and found.memory.peak_bytes > budgets.peak_tensor_bytes:
+        yield "tensor memory"
 
 
 def _check_charged(record: Record, task: Task | None) -> Check:

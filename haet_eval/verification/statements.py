@@ -83,6 +83,7 @@ _IF_NULL: Final[Mapping[str, str]] = {
     "audit": "whether it was audited; an audit that is there is checked",
     "second_audit": "as above",
     "competition.awards": "how many are awarded, in records from before it was written",
+    "training.memory": "of records from before it was counted; the check shows what the trace gives",
 }
 
 STATEMENTS: Final[Mapping[str, Mapping[str, str]]] = {

@@ -28,7 +28,7 @@ from haet_eval.remote.client.calls import (
     results_of,
 )
 from haet_eval.remote.client.in_parts import IN_PARTS
-from haet_eval.remote.client.link import FLUSH_RECORDS, FREED_AT_ONCE, Link, Refusal, RemoteError
+from haet_eval.remote.client.link import FLUSH_RECORDS, Link, Refusal, RemoteError
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
 from haet_eval.remote.client.random import Randomness
 from haet_eval.remote.client.readings import Readings
@@ -193,10 +193,10 @@ class Dispatcher:
         self._tell_phase()
         if known.dynamic:
             return self._ask_again(known, tensors, floats)
+        if link.freed:
+            link.write_freed()
         link.buffer += known.pack(Code.CALL, known.number, *[t._handle.number for t in tensors], *floats)
         link.records += 1
-        if len(link.freed) >= FREED_AT_ONCE:
-            link.write_freed()
         first = link.next
         link.next = first + known.new
         value = None
@@ -383,7 +383,7 @@ class Dispatcher:
         phase = self.phases.current()
         if phase != self._phase:
             self._phase = phase
-            self.link.buffer += wire.PHASE.pack(Code.PHASE, phase)
+            self.link.write(wire.PHASE.pack(Code.PHASE, phase))
 
     def _detach(self, tensor: RemoteTensor) -> RemoteTensor:
         """A second wrapper of the same handle: no call is needed."""
@@ -420,16 +420,15 @@ class Dispatcher:
             if not -size <= start < size:
                 raise IndexError(f"select(): index {start} out of range for a dimension of size {size}")
             low = start % size
-            self.link.buffer += wire.SELECT.pack(Code.SELECT, number, axis, low)
+            self.link.write(wire.SELECT.pack(Code.SELECT, number, axis, low))
             shape = layout.shape[:axis] + layout.shape[axis + 1 :]
             strides = layout.stride[:axis] + layout.stride[axis + 1 :]
         else:
             low, high, _ = slice(start, end).indices(size)
             high = max(low, high)
-            self.link.buffer += wire.SLICE.pack(Code.SLICE, number, axis, low, high, step)
+            self.link.write(wire.SLICE.pack(Code.SLICE, number, axis, low, high, step))
             shape = (*layout.shape[:axis], -(-(high - low) // step), *layout.shape[axis + 1 :])
             strides = (*layout.stride[:axis], stride * step, *layout.stride[axis + 1 :])
-        self.link.records += 1
         cut = intern_layout(TensorMeta(shape, strides, 0, layout.dtype, layout.bits))
         offset = int(tensor.storage_offset()) + low * stride
         handle = Handle(self.link.next, self.link.freed)
@@ -448,8 +447,7 @@ class Dispatcher:
                     "factories and random functions.",
                     code="handle-constant",
                 )
-            self.link.buffer += wire.encode_upload(layout, raw)
-            self.link.records += 1
+            self.link.write(wire.encode_upload(layout, raw))
             handle = Handle(self.link.next, self.link.freed)
             self.link.next += 1
             copy = local.clone() if local.dim() == 0 else None

@@ -90,6 +90,7 @@ def _work(dispatcher: Dispatcher, job: Job, folder: Path) -> None:
     install_source(folder, job.files)
     os.chdir(folder)
     start_alike(job.seed)
+    dispatcher.link.garbage.install()
     task = connect(dispatcher, job)
     model = load_function(job.module, job.function)(task)
     del task

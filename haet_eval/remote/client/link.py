@@ -7,10 +7,10 @@ import threading
 from typing import Final
 
 from haet_eval.remote import wire
+from haet_eval.remote.client.garbage import Garbage
 from haet_eval.remote.wire import Channel, Code, Status
 
 FLUSH_RECORDS: Final = 64
-FREED_AT_ONCE: Final = 8  # more would keep the memory of a step while the next one runs
 _RECEIVE_BYTES: Final = 1 << 20
 
 ONE_PROCESS: Final = (
@@ -52,13 +52,17 @@ class Refusal(RemoteError):
 class Link:
     """Sends records in frames of many. `lock` serialises the threads of the submission.
 
-    `made_up`: the last answer was a value that the check made up; in an evaluation there is none.
-    `charged`: it depended on data, and was charged as read back.
+    A free stands before the first record that is written after the tensor's last handle is gone, and garbage
+    is collected at fixed counts of records: equal runs have equal traces.
+
+    `records` are those since the last frame, frees apart. `made_up`: the last answer was a value that the
+    check made up; in an evaluation there is none. `charged`: it depended on data, and was charged as read back.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._process = os.getpid()
+        self.garbage = Garbage()
         self.buffer = bytearray()
         self.records = 0
         self.freed: list[int] = []
@@ -73,21 +77,29 @@ class Link:
             after_in_child=self.lock.release,
         )
 
+    def write(self, record: bytes) -> None:
+        """Write a record that wants no answer, after the frees that are due."""
+        if self.freed:
+            self.write_freed()
+        self.buffer += record
+        self.records += 1
+
     def flush(self) -> None:
         """Send what has been gathered."""
         self._check_process()
-        self.write_freed()
-        if self.buffer:
-            self._socket.sendall(wire.frame(Channel.STREAM, self.buffer))
-            self.buffer.clear()
-        self.records = 0
+        if self.freed:
+            self.write_freed()
+        self._send()
 
     def write_freed(self) -> None:
-        """Write at this point of the stream which tensors are no longer needed."""
-        if self.freed:
-            numbers = self.freed[:]
-            del self.freed[: len(numbers)]
-            self.buffer += struct.pack(f"<BI{len(numbers)}Q", Code.FREE, len(numbers), *numbers)
+        """Write at this point of the stream which tensors are no longer needed.
+
+        They are sorted because Python and autograd may drop them in the order of their addresses.
+        """
+        numbers = self.freed[:]
+        del self.freed[: len(numbers)]
+        numbers.sort()
+        self.buffer += struct.pack(f"<BI{len(numbers)}Q", Code.FREE, len(numbers), *numbers)
 
     def ask(self, record: bytes) -> bytes:
         """Send a record and wait for its answer.
@@ -96,14 +108,19 @@ class Link:
             Refusal: the call is not possible, and nothing has happened.
             RemoteError: the run is over.
         """
-        if self.freed or len(self.buffer) > wire.MAX_FRAME_BYTES // 4:
-            self.flush()
         self._check_process()
-        self.buffer += record
-        self._socket.sendall(wire.frame(Channel.STREAM, self.buffer))
-        self.buffer.clear()
-        self.records = 0
+        if len(self.buffer) > wire.MAX_FRAME_BYTES // 4:
+            self.flush()
+        self.write(record)
+        self._send()
         return self._answer()
+
+    def _send(self) -> None:
+        if self.buffer:
+            self._socket.sendall(wire.frame(Channel.STREAM, self.buffer))
+            self.buffer.clear()
+        self.garbage.after(self.records)
+        self.records = 0
 
     def tell(self, message: bytes) -> None:
         """Send a control message."""

@@ -46,12 +46,12 @@ class Randomness:
     def seed(self, generator: torch._C.Generator, seed: int) -> None:
         """A generator was seeded."""
         with self._link.lock:
-            self._link.buffer += wire.SEED.pack(Code.SEED, self.number(generator), seed & (2**64 - 1))
+            self._link.write(wire.SEED.pack(Code.SEED, self.number(generator), seed & (2**64 - 1)))
 
     def save_state(self, generator: torch._C.Generator) -> torch.Tensor:
         """A token for the generator's present state."""
         with self._link.lock:
-            self._link.buffer += wire.STATE.pack(Code.SAVE_STATE, self.number(generator), self._states)
+            self._link.write(wire.STATE.pack(Code.SAVE_STATE, self.number(generator), self._states))
             words = (self._states, generator.initial_seed() & (2**64 - 1))
             self._states += 1
         token = _MAGIC + b"".join(word.to_bytes(_WORD, "little") for word in words)
@@ -76,7 +76,7 @@ class Randomness:
         words = token[len(_MAGIC) :]
         number = int.from_bytes(words[:_WORD], "little")
         with self._link.lock:
-            self._link.buffer += wire.STATE.pack(Code.LOAD_STATE, self.number(generator), number)
+            self._link.write(wire.STATE.pack(Code.LOAD_STATE, self.number(generator), number))
         return int.from_bytes(words[_WORD : 2 * _WORD], "little")
 
     def install(self) -> None:

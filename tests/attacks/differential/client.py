@@ -24,7 +24,8 @@ class WorldLink(Link):
         self.ended: Answer | None = None
 
     def flush(self) -> None:
-        self.write_freed()
+        if self.freed:
+            self.write_freed()
         if self.buffer:
             self._exchange()
 

@@ -3,9 +3,10 @@
 import importlib
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from haet_eval.evaluation.frame import executor_threads
 from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.watch import ending
 from haet_eval.remote.client.task import Task
+from haet_eval.remote.memory import TensorMemory
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.environment import PYTHON_OPTIONS
 from haet_eval.runtimes.interface import Role
@@ -45,6 +47,17 @@ def train(task):
 
 
 @dataclass(frozen=True)
+class RemoteRun:
+    """What programs that ran through handles left behind, and what the meter knows of the run."""
+
+    results: dict[str, torch.Tensor]
+    unpriced: frozenset[str]
+    output: str
+    memory: TensorMemory
+    trace_sha256: str
+
+
+@dataclass(frozen=True)
 class ThemeRun:
     """What the programs of a theme left behind, by case and key; and the operators without a price."""
 
@@ -62,10 +75,8 @@ class ThemeRun:
 
 def run_theme(theme: str, only: str = "") -> ThemeRun:
     """Run the programs of `tests/integration/battery/<theme>.py` both ways."""
-    images, labels = _data()
-    remote, unpriced, output = _run_remotely(theme, only, images, labels)
-    plain = _run_plainly(theme, only, images, labels)
-    return ThemeRun(plain, remote, unpriced, output)
+    remote = run_remotely(theme, only)
+    return ThemeRun(run_plainly(theme, only), remote.results, remote.unpriced, remote.output)
 
 
 def _budgets(theme: str) -> Budgets:
@@ -78,12 +89,17 @@ def _data() -> tuple[np.ndarray, np.ndarray]:
     return images, generator.integers(0, CLASSES, IMAGES)
 
 
-def _run_plainly(theme: str, only: str, images: np.ndarray, labels: np.ndarray) -> dict[str, torch.Tensor]:
+def run_plainly(
+    theme: str, only: str = "", watched_by: Callable[[Task], AbstractContextManager[object]] | None = None
+) -> dict[str, torch.Tensor]:
+    """The results of the programs on plain tensors; `watched_by` makes a context that they run in."""
     module = importlib.import_module(f"tests.integration.battery.{theme}")
+    images, labels = _data()
     task = Task(torch.from_numpy(images), torch.from_numpy(labels), CLASSES, 0, torch.device("cpu"), 600.0)
     with _as_in_the_workers(executor_threads(_budgets(theme))), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return dict(run_cases(module, task, only).state_dict())
+        with watched_by(task) if watched_by else nullcontext():
+            return dict(run_cases(module, task, only).state_dict())
 
 
 @contextmanager
@@ -102,9 +118,9 @@ def _as_in_the_workers(threads: int) -> Iterator[None]:
         torch.set_num_threads(before[2])
 
 
-def _run_remotely(
-    theme: str, only: str, images: np.ndarray, labels: np.ndarray
-) -> tuple[dict[str, torch.Tensor], frozenset[str], str]:
+def run_remotely(theme: str, only: str = "") -> RemoteRun:
+    """The same programs through handles, in a pair of workers."""
+    images, labels = _data()
     job = Job(
         files=_files(theme, only),
         module="entry",
@@ -124,9 +140,14 @@ def _run_remotely(
             weights = run.relay.seal(tensors).weights
         if end.failure:
             raise end.failure
-        unpriced = frozenset(bill(run.meter.histogram()).uncounted)
-        output = run.relay.log.head + run.relay.log.tail
-    return safetensors.torch.load(weights), unpriced, output
+        run.trace.close()
+        return RemoteRun(
+            safetensors.torch.load(weights),
+            frozenset(bill(run.meter.histogram()).uncounted),
+            run.relay.log.head + run.relay.log.tail,
+            run.meter.tensor_memory,
+            sha256(run.trace_path.read_bytes()).hexdigest(),
+        )
 
 
 def _files(theme: str, only: str) -> dict[str, str]:

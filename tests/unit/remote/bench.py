@@ -22,6 +22,7 @@ def budgets(
     prediction_operations_per_image: int = PLENTY,
     prediction_readback_bytes: int = PLENTY,
     timed_answers: int = PLENTY,
+    peak_tensor_bytes: int | None = None,
 ) -> Budgets:
     """Budgets that are never used up, but for those that are named."""
     return Budgets(
@@ -32,6 +33,7 @@ def budgets(
         prediction_operations_per_image,
         prediction_readback_bytes,
         timed_answers,
+        peak_tensor_bytes,
     )
 
 

@@ -1,0 +1,251 @@
+"""The peak of a training's tensor memory: what raises and lowers it, an oracle for it, and equal runs."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haet_eval.competition import Budgets
+from haet_eval.data.digits import load_digits
+from haet_eval.errors import Verdict
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.pair import open_pair
+from haet_eval.evaluation.request import Request
+from haet_eval.record import Record
+from haet_eval.remote.client.task import Task
+from haet_eval.remote.messages import Job, Start
+from haet_eval.runtimes.process import ProcessRuntime
+from tests.fixtures.submissions import write_competition, write_submission
+from tests.integration.battery.pair import RemoteRun, run_plainly, run_remotely
+from tests.integration.storage_follower import StorageFollower
+
+MIB = 1 << 20
+PROGRAM = """
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+
+class Deep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(256, 256) for _ in range(8))
+
+    def forward(self, x, checkpointed):
+        for layer in self.layers:
+            part = lambda x, layer=layer: torch.relu(torch.relu(layer(x)))
+            x = checkpoint(part, x, use_reentrant=False) if checkpointed else part(x)
+        return x.sum()
+
+
+def step(model, x, checkpointed):
+    model(x, checkpointed).backward()
+    model.zero_grad(set_to_none=True)
+
+
+def train(task):
+    mark = lambda name: task.report(mark=name)
+    mark("nothing")
+    x = torch.ones(512, 512)
+    mark("a tensor")
+    views = [x[1:], x[2], x.t(), x.view(-1), x.expand(3, -1, -1), x.detach(), x.unfold(0, 2, 1)]
+    mark("its views")
+    x.add_(1).relu_().t_().unsqueeze_(0)
+    mark("in place")
+    y = torch.add(x, 1)
+    mark("a copy")
+    torch.mul(y, 2, out=y)
+    mark("into it")
+    del views, x
+    mark("the first is freed")
+    y.set_(torch.ones(4))
+    mark("another storage")
+    del y
+    copies = [task.images.clone(), task.images[:1]]
+    mark("the training set")
+    del copies
+    weight = torch.ones(512, 512, requires_grad=True)
+    mark("before a graph")
+    loss = (weight.exp() * 2).sin().sum()
+    mark("a graph")
+    del loss
+    mark("a freed graph")
+    x = torch.zeros(1024, 1024)
+    x.exp_().sin_()
+    mark("peak in place")
+    x = x.exp().sin()
+    mark("peak of copies")
+    model = Deep()
+    x = torch.rand(8192, 256)
+    mark("before training")
+    step(model, x, True)
+    mark("checkpointed")
+    step(model, x, False)
+    mark("not checkpointed")
+    step(model, x, False)
+    mark("twice")
+    return model
+"""
+
+
+@cache
+def marks() -> Mapping[str, tuple[int, int, int]]:
+    """Bytes that lived, the peak so far and the operations so far, at each mark of the program."""
+    data, found = load_digits(), {}
+    job = Job(
+        files={"entry.py": PROGRAM},
+        module="entry",
+        function="train",
+        images=data.train_images.shape,
+        num_classes=10,
+        seed=0,
+        device="cpu",
+        time_budget_seconds=60.0,
+    )
+    with open_pair(ProcessRuntime(), Budgets(cpus=1), {}) as run:
+        meter = run.meter
+
+        def report(values: Mapping[str, Any]) -> None:
+            memory = meter.tensor_memory
+            living = meter.living_bytes - memory.training_set_bytes
+            found[str(values["mark"])] = living, memory.peak_bytes, meter.operations
+
+        run.relay.use(run.watch.look, report)
+        run.relay.start(Start(device="cpu", threads=1), [data.train_images, data.train_labels])
+        run.watch.begin("train", 60)
+        run.relay.train(job)
+    return found
+
+
+def living(mark: str) -> int:
+    return marks()[mark][0]
+
+
+def peak(mark: str) -> int:
+    return marks()[mark][1]
+
+
+def operations(since: str, mark: str) -> int:
+    return marks()[mark][2] - marks()[since][2]
+
+
+def test_views_and_operators_in_place_add_nothing() -> None:
+    assert living("nothing") == 0
+    assert [living(mark) for mark in ("a tensor", "its views", "in place")] == [MIB, MIB, MIB]
+
+
+def test_copies_count_until_their_last_handle_is_gone() -> None:
+    assert living("a copy") == living("into it") == 2 * MIB
+    assert living("the first is freed") == MIB
+    assert living("another storage") == 16
+
+
+def test_a_copy_of_the_training_set_counts() -> None:
+    assert living("the training set") == load_digits().train_images.nbytes
+
+
+def test_a_freed_graph_returns_to_the_level_before() -> None:
+    assert living("a graph") > living("before a graph") + 2 * MIB
+    assert living("a freed graph") == living("before a graph")
+    assert living("twice") == living("not checkpointed") == living("before training")
+    assert peak("twice") == peak("not checkpointed")
+
+
+def test_in_place_lowers_the_peak() -> None:
+    assert peak("peak of copies") > peak("peak in place")
+
+
+def test_checkpointing_lowers_the_peak_and_raises_operations() -> None:
+    assert peak("checkpointed") < peak("not checkpointed")
+    assert operations("before training", "checkpointed") > operations("checkpointed", "not checkpointed")
+
+
+PROGRAMS = [
+    ("loops", "trainer_with_a_module"),
+    ("loops", "script_with_every_switch"),
+    ("optimizers", "adamw"),
+    ("optimizers", "sgd_nesterov_foreach"),
+    ("optimizers", "lbfgs"),
+    ("optimizers", "averaged_model_ema"),
+]
+
+
+@cache
+def remote_run(theme: str, name: str) -> RemoteRun:
+    return run_remotely(theme, name)
+
+
+@pytest.mark.parametrize(("theme", "name"), PROGRAMS)
+def test_an_oracle_on_plain_tensors_finds_the_same_peak(theme: str, name: str) -> None:
+    found: list[StorageFollower] = []
+
+    def follow(task: Task) -> AbstractContextManager[object]:
+        found.append(StorageFollower(task.images, task.labels))
+        return found[0]
+
+    run_plainly(theme, name, follow)
+    memory = remote_run(theme, name).memory
+    assert memory.call is not None
+    assert (memory.peak_bytes, memory.call.operator) == (found[0].peak_bytes, found[0].operator)
+
+
+@pytest.mark.parametrize(("theme", "name"), PROGRAMS[:2])
+def test_equal_runs_have_equal_traces(theme: str, name: str) -> None:
+    assert run_remotely(theme, name).trace_sha256 == remote_run(theme, name).trace_sha256
+
+
+GARBAGE = """
+def train(task):
+    model = Linear()
+    for _ in range(300):
+        kept = [task.images[:8].float(), object()]
+        kept.append(kept)
+        for _ in range({more}):
+            object.__new__(type("Another", (), {{}}))
+        torch.relu(kept[0])
+    return model
+"""
+
+
+def judged(folder: Path, code: str, number: int, competition: Path | None = None) -> Record:
+    submission = write_submission(folder / f"submission{number}", code)
+    rules = str(competition) if competition else None
+    request = Request(submission, folder, folder / f"results{number}", sandbox="process", competition=rules)
+    return evaluate(request).record
+
+
+def test_when_garbage_is_collected_does_not_depend_on_allocations(tmp_path: Path) -> None:
+    """Python's own collector runs after so many allocations; with more of them it would run earlier."""
+    few, many = (judged(tmp_path, GARBAGE.format(more=more), more).training for more in (0, 9))
+    assert few is not None
+    assert many is not None
+    assert few.memory == many.memory
+    assert few.messages == many.messages
+
+
+LARGE = """
+def train(task):
+    model = Linear()
+    x = torch.ones(1024, 1024)
+    y = x.relu()
+    del y
+    y = x.relu()
+    z = x.relu()
+    return model
+"""
+
+
+def test_the_budget_ends_the_run_at_the_same_call(tmp_path: Path) -> None:
+    rules = write_competition(tmp_path / "rules.toml", peak_tensor_bytes=9 * MIB)
+    record = judged(tmp_path, LARGE, 0, rules)
+    assert record.status.verdict is Verdict.LIMIT_MEMORY
+    assert record.status.code == "limit-tensor-memory"
+    assert record.training is not None
+    assert record.training.memory is not None
+    call = record.training.memory.call
+    assert call is not None
+    assert call.operator == "aten.relu.default"
+    assert record.training.memory.peak_bytes > 12 * MIB
