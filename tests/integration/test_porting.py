@@ -55,7 +55,12 @@ def test_every_step_of_the_page_is_taken_in_it() -> None:
         re.findall(r"# (\d+(?:, \d+)*)$", (FIXTURE / "submission.py").read_text("utf-8"), re.MULTILINE)
     )
     numbers = {number for group in taken for number in group.split(", ")}
-    assert set(steps) - numbers == {"9", "10", "11", "12"}  # no checkpoint, no held-out images, no seed; the manifest
+    assert set(steps) - numbers == {
+        "9",
+        "10",
+        "11",
+        "12",
+    }  # no checkpoint, no held-out images, no seed; the manifest
 
 
 def test_the_look_at_the_code_names_what_is_to_be_done(submission: Path) -> None:

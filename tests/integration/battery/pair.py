@@ -3,7 +3,7 @@
 import importlib
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from haet_eval.counting.bill import bill
 from haet_eval.evaluation.frame import executor_threads
 from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.watch import ending
+from haet_eval.progress import ReportValue
 from haet_eval.remote.client.task import Task
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.environment import PYTHON_OPTIONS
@@ -46,12 +47,16 @@ def train(task):
 
 @dataclass(frozen=True)
 class ThemeRun:
-    """What the programs of a theme left behind, by case and key; and the operators without a price."""
+    """What the programs of a theme left behind, by case and key; and the operators without a price.
+
+    `operations` has what the judge has counted when each program was over, from the first on.
+    """
 
     plain: dict[str, torch.Tensor]
     remote: dict[str, torch.Tensor]
     unpriced: frozenset[str]
     output: str
+    operations: dict[str, int]
 
     @staticmethod
     def of(results: dict[str, torch.Tensor], case: str) -> dict[str, torch.Tensor]:
@@ -62,25 +67,34 @@ class ThemeRun:
 
 def run_theme(theme: str, only: str = "") -> ThemeRun:
     """Run the programs of `tests/integration/battery/<theme>.py` both ways."""
-    images, labels = _data()
-    remote, unpriced, output = _run_remotely(theme, only, images, labels)
-    plain = _run_plainly(theme, only, images, labels)
-    return ThemeRun(plain, remote, unpriced, output)
+    images, labels = battery_data()
+    remote, unpriced, output, operations = _run_remotely(theme, only, images, labels)
+    plain = run_plainly(theme, only, images, labels)
+    return ThemeRun(plain, remote, unpriced, output, operations)
 
 
 def _budgets(theme: str) -> Budgets:
     return BUDGETS.model_copy(update={"cpus": _THREADS.get(theme, 1)})
 
 
-def _data() -> tuple[np.ndarray, np.ndarray]:
+def battery_data() -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels that the programs train on."""
     generator = np.random.default_rng(5)
     images = generator.integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
     return images, generator.integers(0, CLASSES, IMAGES)
 
 
-def _run_plainly(theme: str, only: str, images: np.ndarray, labels: np.ndarray) -> dict[str, torch.Tensor]:
+def run_plainly(
+    theme: str,
+    only: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    tell: Callable[[dict[str, int | float | str]], None] = lambda _: None,
+) -> dict[str, torch.Tensor]:
+    """Run the programs on plain tensors; `tell` is given what they report."""
     module = importlib.import_module(f"tests.integration.battery.{theme}")
-    task = Task(torch.from_numpy(images), torch.from_numpy(labels), CLASSES, 0, torch.device("cpu"), 600.0)
+    device = torch.device("cpu")
+    task = Task(torch.from_numpy(images), torch.from_numpy(labels), CLASSES, 0, device, 600.0, tell)
     with _as_in_the_workers(executor_threads(_budgets(theme))), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return dict(run_cases(module, task, only).state_dict())
@@ -104,7 +118,8 @@ def _as_in_the_workers(threads: int) -> Iterator[None]:
 
 def _run_remotely(
     theme: str, only: str, images: np.ndarray, labels: np.ndarray
-) -> tuple[dict[str, torch.Tensor], frozenset[str], str]:
+) -> tuple[dict[str, torch.Tensor], frozenset[str], str, dict[str, int]]:
+    operations: dict[str, int] = {}
     job = Job(
         files=_files(theme, only),
         module="entry",
@@ -116,6 +131,12 @@ def _run_remotely(
         time_budget_seconds=600.0,
     )
     with open_pair(ProcessRuntime(mains=_MAINS), _budgets(theme), {}) as run:
+
+        def note(values: Mapping[str, ReportValue]) -> None:
+            if "case" in values:
+                operations[str(values["case"])] = run.meter.operations
+
+        run.relay.use(run.watch.look, note)
         with ending(run.watch) as end:
             run.relay.start(Start(device="cpu", threads=executor_threads(_budgets(theme))), [images, labels])
             run.watch.begin("train", BUDGETS.wall_seconds)
@@ -126,7 +147,7 @@ def _run_remotely(
             raise end.failure
         unpriced = frozenset(bill(run.meter.histogram()).uncounted)
         output = run.relay.log.head + run.relay.log.tail
-    return safetensors.torch.load(weights), unpriced, output
+    return safetensors.torch.load(weights), unpriced, output, operations
 
 
 def _files(theme: str, only: str) -> dict[str, str]:
