@@ -1,4 +1,4 @@
-"""The part of a price for lazy bits: reads and writes of elements change signs, the making of a view does not.
+"""The part of a price for lazy bits: to read or write an element changes its sign, to make a view does not.
 
 A lazily negated or conjugated tensor is a view of other memory. If the view paid for the signs, the memory
 could be written again and again, and each later read would change the signs at no cost.
