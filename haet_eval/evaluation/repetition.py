@@ -59,12 +59,12 @@ def merge(records: Sequence[Record], rules: Runs, threshold: float) -> Record:
 
 
 def split(record: Record) -> list[Record]:
-    """Each run of a record as a record of its own, with the digest of the whole. Do not write them to files."""
+    """Each run of a record as a record of its own, with the digest of the whole. They are not for files."""
     return [as_record(record, run) for run in record.runs or ()]
 
 
 def as_record(record: Record, run: Run) -> Record:
-    """One run of a record as a record of its own, with the digest of the whole. Do not write it to a file."""
+    """One run of a record as a record of its own, with the digest of the whole. It is not for a file."""
     return record.model_copy(
         update={
             "environment": record.environment.model_copy(update={"seed": run.seed}),

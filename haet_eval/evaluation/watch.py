@@ -200,7 +200,7 @@ class Watch:
                 raise self.end_of(number)
 
     def _unless_refused_a_process(self, failure: SubmissionFailure, number: int) -> SubmissionFailure:
-        """The limit behind the failure, if any: code that was refused a process often raises another error."""
+        """The limit behind the failure, if any: code that cannot start a process often fails otherwise."""
         if failure.verdict is Verdict.FAILED and self.workers[number][1].processes_exhausted():
             reason = too_many_processes(self.limits.get(number))
             return SubmissionFailure(
