@@ -19,7 +19,7 @@ _SHOWN_SHAPES = 5
 
 @dataclass(slots=True)
 class Line:
-    """What one overload cost in all: calls, and scalar operations."""
+    """The total cost of one overload: calls, and scalar operations."""
 
     calls: int = 0
     operations: int = 0

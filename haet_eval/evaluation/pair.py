@@ -27,8 +27,9 @@ from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.interface import Role, Runtime, Worker, WorkerLimits
 
 _AHEAD_BYTES: Final = 8 << 20
-"""Records that the submission may be ahead of the executor. When it must wait for room depends on what data
-make of the executor's time, so that happens seldom, and each time is charged."""
+"""Bytes of records that the submission may be ahead of the executor. If it waits for room, the time of the
+wait depends on the executor's work, and so on data. Room for many records makes such waits rare, so that each
+can be charged."""
 
 _ROLES: Final = {EXECUTOR: Role.EXECUTOR, 0: Role.SUBMISSION}
 
@@ -48,13 +49,13 @@ class Pair:
 def open_pair(
     runtime: Runtime, budgets: Budgets, header: Mapping[str, object], log: OutputLog | None = None
 ) -> Iterator[Pair]:
-    """Start both workers and connect them; on leaving, nothing of them is left.
+    """Start both workers and connect them; the exit of the block ends and removes them.
 
     Args:
-        runtime: how the workers are run.
-        budgets: what they may use.
-        header: facts that the trace begins with.
-        log: takes what the submission prints.
+        runtime: starts the workers.
+        budgets: the limits of the workers.
+        header: the facts at the beginning of the trace.
+        log: takes the submission's output.
 
     Raises:
         EnvironmentProblem: the workers cannot be started.
@@ -99,10 +100,10 @@ def open_pair(
 
 @contextmanager
 def open_executor(runtime: Runtime, budgets: Budgets, threads: int) -> Iterator[ExecutorLink]:
-    """Start an executor alone, as a replay needs it; on leaving, nothing of it is left.
+    """Start an executor alone, as a replay needs it; the exit of the block ends and removes it.
 
     Raises:
-        EnvironmentProblem: it cannot be started.
+        EnvironmentProblem: the executor cannot be started.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder())

@@ -1,4 +1,4 @@
-"""The host's end of the connection to the executor. Its answers are checked: it may have been taken over."""
+"""The host's end of the connection to the executor. It checks each answer: the executor may be taken over."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class ExecutorLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Awaited:
-    """An answer that will come: an inventory, which must be this one, or that a marked place is reached."""
+    """An answer that will come: the inventory of the executor, or the news that it has reached a mark."""
 
     inventory: bytes | None = None
     point: Point | None = None
@@ -51,7 +51,7 @@ class _Awaited:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """The training as it ended: the weights as safetensors, and what the executor used."""
+    """The end of the training: the weights as safetensors, and the peak memory of the executor."""
 
     weights: bytes
     peak_memory_bytes: int
@@ -60,10 +60,13 @@ class Sealed:
 class ExecutorLink:
     """Commands and records to the executor, and its answers.
 
-    Every method raises ExecutorLost when it is gone, EnvironmentProblem when what it says makes no sense, and
-    SubmissionFailure when a call that came before has failed in it.
+    Every method raises ExecutorLost if the executor is gone, EnvironmentProblem if its answer makes no sense,
+    and SubmissionFailure if an earlier call has failed in it.
 
-    `executed` is the last place of the stream that it is known to have come to.
+    Answers come in the order of the questions, and the host does not wait for inventories and marks. So they
+    stand in a queue, and whoever waits for a later answer takes these first.
+
+    `executed` is the last place of the stream that the executor has reported to have reached.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -73,7 +76,7 @@ class ExecutorLink:
         self.executed = Point(operations=0, entries=1)  # the trace has its header
 
     def start(self, start: Start) -> dict[str, Any]:
-        """Tell it how to run; returns facts about it (`torch`, `accelerator`)."""
+        """Send the executor its settings; return facts about it (`torch`, `accelerator`)."""
         self._command(start.encode())
         try:
             return self._message(Started).model_dump()
@@ -85,52 +88,54 @@ class ExecutorLink:
             ) from None
 
     def load(self, array: npt.NDArray[Any]) -> None:
-        """Hand it a tensor, which gets the next handle."""
+        """Send the executor a tensor, which gets the next handle."""
         self._command(Load(dtype=str(array.dtype), shape=array.shape).encode())
         raw = memoryview(np.ascontiguousarray(array).data).cast("B")
         for start in range(0, len(raw), _BLOCK_BYTES):
             self._send(Channel.BLOCK, raw[start : start + _BLOCK_BYTES])
 
     def pass_on(self, records: bytes) -> None:
-        """Send it records of the stream. The last of them may be a question: then `answer` comes next."""
+        """Send records of the stream. The last of them may be a question: then call `answer` next."""
         self._send(Channel.STREAM, records)
 
     def ask(self, forward: bytes, question: Question) -> tuple[Status, bytes]:
-        """Send it records, and then a question; returns its answer."""
+        """Send records, and then a question; return the executor's answer."""
         self.pass_on(forward + question.record)
         return self.answer()
 
     def fit(self, fit: Fit) -> None:
-        """Tell it what sizes the new tensors of its next answer are to have."""
+        """Send the sizes that the new tensors of the executor's next answer must have."""
         self._command(fit.encode())
 
     def answer(self) -> tuple[Status, bytes]:
-        """Its answer to a question or a command."""
+        """The executor's answer to a question or a command."""
         self.catch_up()
         return self._next_answer()
 
     def compare_inventory(self, expected: bytes) -> None:
-        """Ask for the inventory of its tensors. It is compared when the next answer is awaited, or soon."""
+        """Ask for the inventory of the executor's tensors; compare it before the next answer, or sooner."""
         self._command(TakeInventory().encode())
         self._awaited.append(_Awaited(inventory=expected))
         if sum(one.inventory is not None for one in self._awaited) > _INVENTORIES_AHEAD:
             self.catch_up()
 
     def mark(self, point: Point) -> None:
-        """Have it say when it has come to this place of the stream, without waiting for that.
+        """Ask the executor to answer when it reaches this place of the stream; do not wait for the answer.
 
-        A call that failed before is not reported here, but by the next answer that the submission waits for.
+        The answer to a mark does not report an earlier failure; the next answer for which the submission
+        waits does. Otherwise the place in the code at which a run fails would depend on the speed of the
+        machine.
         """
         self._command(Mark().encode())
         self._awaited.append(_Awaited(point=point))
 
     def catch_up(self) -> None:
-        """Wait until it has come to the last place that it was asked about."""
+        """Wait for all answers in the queue."""
         while self._awaited:
             self._take_awaited()
 
     def take_answers(self) -> None:
-        """Take what it has answered by now, without waiting for more."""
+        """Take the answers that have arrived, without waiting for more."""
         while self._awaited and not self._receiving and self._connection.has_received():
             self._take_awaited()
 
@@ -151,7 +156,7 @@ class ExecutorLink:
         return Status(payload[0]), payload[1:]
 
     def seal(self, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> Sealed:
-        """Close the training: keep these tensors, and fetch them, stored as `weights` say."""
+        """Close the training: the executor keeps only these tensors, and returns them as `weights` say."""
         self._command(Seal(tensors=tensors).encode())
         facts = self._message(WeightsFollow)
         handed_out = self._weights(facts.weights_bytes, most_bytes(weights))
@@ -162,7 +167,7 @@ class ExecutorLink:
         return Sealed(handed_out, facts.peak_memory_bytes)
 
     def tell_memory(self) -> int:
-        """The most memory that it has taken so far, in bytes."""
+        """The peak memory of the executor so far, in bytes."""
         self._command(TellMemory().encode())
         return self._message(MemoryTold).peak_memory_bytes
 
@@ -182,7 +187,7 @@ class ExecutorLink:
         return labels
 
     def drop(self, handles: tuple[int, ...]) -> None:
-        """Let it forget these tensors."""
+        """Let the executor free these tensors."""
         self._command(Drop(handles=handles).encode())
 
     def _command(self, message: bytes) -> None:
@@ -195,7 +200,9 @@ class ExecutorLink:
             raise ExecutorLost from None
 
     def _receive(self) -> tuple[Channel, bytes]:
-        self._receiving = True  # what looks at the run while this waits must not take the answer
+        # While this waits, the connection's `idle` runs, and may call `take_answers`: that must not take the
+        # answer which is awaited here.
+        self._receiving = True
         try:
             return self._connection.receive()
         except Disconnected:
@@ -259,5 +266,5 @@ def _different(expected: bytes, found: bytes) -> str:
 
 
 def reason_text(body: bytes) -> str:
-    """What an executor said of a failure, as text that is not endless."""
+    """The executor's text about a failure, cut to REASON_BYTES: a hostile text may be of any length."""
     return body[:REASON_BYTES].decode(errors="replace")

@@ -1,9 +1,9 @@
-"""The trace: everything the meter let pass, from which anyone can recompute the count.
+"""The trace: every call that the meter let pass. Anyone can recompute the count from it.
 
-It goes from the first call of the training to the last of the prediction; the seal parts the two. It is a
-file of zlib-compressed entries, each a kind (one byte), a length (four) and a body. The first entry is the
-header. What a call returned (shapes, never values) is part of the trace; what was read back is not, so a
-trace can be published without the data.
+It goes from the first call of the training to the last of the prediction, with the seal between the two. It
+is a file of zlib-compressed entries, each a kind (one byte), a length (four) and a body. The first entry is
+the header. The trace has the outcome of a call (shapes, never values) but not the values that were read back,
+so a trace can be published without the data.
 """
 
 import json
@@ -29,12 +29,12 @@ _LEVEL: Final = 1
 
 
 class Kind(IntEnum):
-    """What an entry holds."""
+    """The content of an entry."""
 
     HEADER = 0  # JSON
     PASSED = 1  # records that were passed on without a question
     QUESTION = 2  # one record that was answered
-    OUTCOME = 3  # the answer to the question before, where it was an outcome
+    OUTCOME = 3  # the answer to the question before, if it was an outcome
     SEAL = 4  # JSON: the tensors of the returned model
     REFUSED = 5  # one record that was refused: nothing happened, but it was charged
     BATCH = 6  # JSON: images to predict were handed over
@@ -43,7 +43,7 @@ class Kind(IntEnum):
 
 
 class BrokenTrace(Exception):
-    """The file is no trace, or was cut short or changed."""
+    """The file is not a trace, or was cut short or changed."""
 
 
 class TraceWriter:
@@ -69,7 +69,8 @@ class TraceWriter:
         if len(self._pending) >= _CHUNK_BYTES:
             self._write(self._compressor.compress(self._pending))
             self._pending.clear()
-        if kind is Kind.PASSED:  # a question is not parted from its outcome
+        # The run may end here only after PASSED: a question without its outcome would make a broken trace.
+        if kind is Kind.PASSED:
             check_trace(self._written)
 
     def _write(self, data: bytes) -> None:
@@ -126,7 +127,7 @@ def read_trace(path: Path) -> Iterator[tuple[Kind, bytes]]:
     """Entries of a trace, decompressed as they are asked for.
 
     Raises:
-        BrokenTrace: see there.
+        BrokenTrace: the file is not a trace, or was cut short or changed.
     """
     magic = _MAGICS[trace_version(path)]
     with path.open("rb") as file:
@@ -145,7 +146,7 @@ def read_trace(path: Path) -> Iterator[tuple[Kind, bytes]]:
 
 
 class _Inflated:
-    """Reads from a zlib stream in bounded memory."""
+    """Reads from a zlib stream in bounded memory: a hostile trace may expand to any size."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

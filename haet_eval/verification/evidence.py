@@ -1,4 +1,4 @@
-"""What there is to check a record against: its artefacts, the rules, the data."""
+"""The evidence for the checks of a record: its artefacts, the rules, the data."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -23,17 +23,17 @@ from haet_eval.verification.check import Check, differs, holds, same, stated, un
 
 _MAX_TEXT_BYTES: Final = 64 * 1024**2
 _MOST_BYTES: Final[Mapping[str, int]] = {"histogram": _MAX_TEXT_BYTES, "predictions": _MAX_TEXT_BYTES}
-"""Of artefacts that are read into memory as a whole."""
+"""Size limits of artefacts that are read into memory as a whole."""
 
 _DataKey = tuple[str, Task | None, Path | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where to look. `competition` is a file with the rules, None for the built-in ones.
+    """Where to look. `competition` is a file with the rules; None for the built-in ones.
 
-    `test_data` is the test set, if that is secret. `loaded` remembers the last data set: many records are
-    of one.
+    `test_data` is the test set, if that is secret. `loaded` keeps the last data set, because many records
+    have the same one.
     """
 
     store: Store
@@ -43,10 +43,10 @@ class Sources:
     loaded: dict[_DataKey, Dataset] = field(default_factory=dict)
 
     def rules(self, name: str, schema_version: int) -> Competition | None:
-        """The rules of that name, or those of the file; None if there are none.
+        """The rules of that name, or those of the file; None if no rules have that name.
 
-        Records of schema version 1 were judged by the rules as 0.1.0 read them. A record's own words are
-        never taken for a path.
+        Records of schema version 1 were judged by the rules as 0.1.0 read them. The name in a record is never
+        used as a path: a hostile record could otherwise choose its own rules.
 
         Raises:
             UsageProblem: the file cannot be read, or holds no valid rules.
@@ -62,7 +62,7 @@ class Sources:
         """The data set of a task, or the published one of that name.
 
         Raises:
-            HaetError: it cannot be had.
+            HaetError: the data set cannot be loaded.
         """
         key = (name, task, folder)
         if key not in self.loaded:
@@ -77,12 +77,11 @@ class Sources:
 
 @dataclass(slots=True)
 class Evidence:
-    """What was found and is what the record names; nothing else is kept here.
+    """The evidence that was found and has the digests that the record names; nothing else is kept here.
 
     Attributes:
-        files: artefacts by what they are: `trace`, `histogram`, `weights`, `native weights`,
-            `predictions`.
-        dataset: if there is one before anything is gathered, it is not looked for elsewhere.
+        files: artefacts by their kind: `trace`, `histogram`, `weights`, `native weights`, `predictions`.
+        dataset: the data set. If it is given before `gather`, no other one is loaded.
     """
 
     files: dict[str, Path] = field(default_factory=dict)
@@ -90,11 +89,11 @@ class Evidence:
     dataset: Dataset | None = None
 
     def task(self, record: Record) -> Task | None:
-        """The record's task under its rules, None if these are not here."""
+        """The record's task under its rules; None if the rules are not here."""
         return self.competition.tasks.get(record.submission.task or "") if self.competition else None
 
     def gather(self, record: Record, sources: Sources) -> Iterator[Check]:
-        """Find it all, and say of each piece whether it is what the record names."""
+        """Find all pieces, and check for each whether it has the digest that the record names."""
         for name, artifact in _artifacts(record).items():
             yield self._take_file(name, artifact, sources.store)
         yield self._take_rules(record, sources)
@@ -170,7 +169,7 @@ class Evidence:
 
 
 def _without_rules(subject: str, named: CompetitionInfo) -> Check:
-    """The rules are not here; those of another name may be, and the record has the wrong name then."""
+    """The check if no rules have that name. If the same rules have another name, the record's is wrong."""
     for name in builtin_competitions():
         if named.digest in (load_competition(name).digest, builtin_in_version_1(name).digest):
             return differs(subject, f"the record says {named.name}, its digest is that of {name}")
@@ -185,7 +184,7 @@ def _info(data: Dataset) -> DatasetInfo:
 
 
 def _states_what_ranks(record: Record, stated: CompetitionInfo, rules: Competition) -> bool:
-    """Whether the record repeats the rules that leaderboards go by; older ones do not say how many win."""
+    """Whether the record repeats the rules that leaderboards use; older records lack the number of awards."""
     return (
         stated.ranking == rules.ranking
         and stated.accuracy_intervals == rules.accuracy_intervals

@@ -13,7 +13,7 @@ from haet_eval.remote.operators.validation import written_parameters
 from haet_eval.remote.wire import Definition, Status
 
 _ADDRESSES: Final = re.compile(r"0[xX][0-9a-fA-F]+|\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,}\b")
-"""Numbers in base 16, with or without a prefix: only an address is written so in a text about shapes."""
+"""Numbers in base 16, with or without a prefix: in a text about shapes only addresses have this form."""
 
 _DIGITS: Final = re.compile(r"(?<![A-Za-z_])-?\d+(\.\d+)?(e[+-]?\d+)?")
 """Numbers; a digit that ends a word, as in `mat1`, is part of a name."""
@@ -25,8 +25,8 @@ _MOST_STAND_IN_BYTES: Final = 1 << 26
 class Failure(Exception):
     """A call failed: the text is for the contestant and holds no value of any tensor.
 
-    It holds no address either: one would tell an attacker where the executor's code and memory lie, so that
-    the randomisation of its address space was in vain.
+    It holds no address either: an address would show an attacker where the executor's code and memory are,
+    and so undo the randomisation of its address space.
     """
 
     def __init__(self, status: Status, text: str) -> None:
@@ -50,7 +50,7 @@ def _first_line(error: Exception) -> str:
 
 
 def late(name: str, error: Exception) -> Failure:
-    """A call of a settled template has failed, after the submission went on."""
+    """A call of a settled template has failed. The submission did not wait for it and has gone on."""
     if isinstance(error, Mismatch):
         return mismatch(name, error)
     return Failure(
@@ -132,6 +132,6 @@ def _span(tensor: torch.Tensor) -> int:
 
 
 def _writes(name: str, operator: Any) -> bool:
-    """Whether it may write to inputs; `native_batch_norm` does so though its schema does not say it."""
+    """Whether it may write to inputs; `native_batch_norm` does so although its schema does not say so."""
     allowed = lookup(name)
     return bool(operator._schema.is_mutable or (allowed and written_parameters(allowed)))

@@ -60,7 +60,7 @@ class DockerWorker:
         return self._peak_memory_bytes
 
     def cpu_seconds(self) -> float | None:
-        """By the control group, or by the engine if that cannot be read here; it never goes back."""
+        """By the control group, or by the engine if the group cannot be read here; it never shrinks."""
         if self._exit is None:
             found = self._group.cpu_seconds()
             found = self._engine_seconds() if found is None else found
@@ -110,7 +110,7 @@ class DockerWorker:
         )
 
     def _events(self) -> set[str]:
-        """What the engine did to the container, or the kernel to its processes: `kill`, `oom`."""
+        """The engine's actions on the container, and the kernel's on its processes: `kill`, `oom`."""
         wanted = {"container": self.container_id, "event": ["kill", "oom"]}
         with engine("reading a worker's events"):  # by its own clock: ours may lag behind
             events = self._api.events(
