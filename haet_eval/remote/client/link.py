@@ -56,7 +56,7 @@ class Link:
     is collected at fixed counts of records: equal runs have equal traces.
 
     `records` are those since the last frame, frees apart. `made_up`: the last answer was a value that the
-    check made up; in an evaluation there is none. `charged`: it depended on data, and was charged as read back.
+    check made up; in an evaluation there is none. `charged`: it depended on data, and counts as read back.
     """
 
     def __init__(self, sock: socket.socket) -> None:
