@@ -22,6 +22,7 @@ settings.register_profile("untimed", deadline=None)  # no test asserts how long 
 settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("untimed")
 
+_BY_THEME: Final = ("test_battery.py", "test_counter_and_judge.py")
 _QUICK: Final = "not slow"
 _NO_ENGINE: Final = "needs a Docker engine: "
 _NO_IMAGE: Final = "the sandbox image cannot be built here: "
@@ -56,7 +57,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Names the group of each test: one process runs all tests of a group, one after the other.
 
     Tests with Docker are one group, as some of them look at all containers of the machine. Every other file
-    is a group of its own, but for the battery: each of its themes is one. What takes longest begins first.
+    is a group of its own, but for those of the battery: each theme is one, since its programs run once for
+    both. What takes longest begins first.
     """
     items.sort(key=_rank)
     for item in items:
@@ -67,8 +69,8 @@ def _group(item: pytest.Item) -> str:
     if item.get_closest_marker("docker") is not None:
         return "docker"
     file, _, name = item.nodeid.partition("::")
-    theme = re.search(r"\[(\w+)-", name) if "/battery/" in file else None
-    return f"{file}:{theme[1]}" if theme else file
+    theme = re.search(r"\[(\w+)", name) if Path(file).name in _BY_THEME else None
+    return f"battery:{theme[1]}" if theme else file
 
 
 def _rank(item: pytest.Item) -> int:

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 
 from haet_eval import OperationCounter
-from tests.integration.battery.pair import run_plainly, run_remotely
+from tests.integration.battery.pair import run_plainly, whole_theme
 from tests.integration.battery.test_battery import THEMES
 
 ONE_HOT = "one_hot of handles compares with every class; of plain tensors it writes one element each"
@@ -26,7 +26,7 @@ EXPLAINED = {
 
 @cache
 def judged(theme: str) -> dict[str, int]:
-    return _each(run_remotely(theme).operations)
+    return _each(whole_theme(theme).operations)
 
 
 @cache

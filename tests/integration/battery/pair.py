@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -78,11 +79,16 @@ class ThemeRun:
         return {key.removeprefix(prefix): value for key, value in results.items() if key.startswith(prefix)}
 
 
-def run_theme(theme: str, only: str = "") -> ThemeRun:
+def run_theme(theme: str) -> ThemeRun:
     """Run the programs of `tests/integration/battery/<theme>.py` both ways."""
-    remote = run_remotely(theme, only)
-    plain = run_plainly(theme, only)
-    return ThemeRun(plain, remote.results, remote.unpriced, remote.output)
+    remote = whole_theme(theme)
+    return ThemeRun(run_plainly(theme), remote.results, remote.unpriced, remote.output)
+
+
+@cache
+def whole_theme(theme: str) -> RemoteRun:
+    """All programs of a theme through handles, run once for all tests of this process."""
+    return run_remotely(theme)
 
 
 def _budgets(theme: str) -> Budgets:
