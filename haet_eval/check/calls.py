@@ -57,6 +57,7 @@ METHODS: Final[Mapping[str, str]] = {
 }
 """Without arguments, on whatever object."""
 
+_ENDLESS: Final = ("itertools.count", "itertools.cycle")
 _CLOCK: Final = {
     f"time.{name}{unit}"
     for name in ("time", "monotonic", "perf_counter", "process_time")
@@ -78,6 +79,26 @@ def clock_places(source: Source) -> Iterator[str]:
         budget = isinstance(node, ast.Attribute) and node.attr == "time_budget_seconds"
         if looks or budget:
             yield f"{source.path}:{getattr(node, 'lineno', 1)}"
+
+
+def unbounded_loops(source: Source) -> Iterator[str]:
+    """Loops that no number of rounds bounds, as `submission.py:12`: `while`, and `for` over an endless count."""
+    for node in run_nodes(source.tree):
+        endless = isinstance(node, ast.For) and _never_ends(source, node.iter)
+        if endless or isinstance(node, ast.While):
+            yield f"{source.path}:{getattr(node, 'lineno', 1)}"
+
+
+def _never_ends(source: Source, node: ast.expr) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    name = source.full_name(node.func)
+    if name == "enumerate":
+        return bool(node.args) and _never_ends(source, node.args[0])
+    alone = len(node.args) + len(node.keywords) == 1
+    return (
+        name in _ENDLESS or (name == "itertools.repeat" and alone) or (name == "iter" and len(node.args) == 2)
+    )
 
 
 def _advice(source: Source, call: ast.Call, paths: Collection[str]) -> Iterator[str]:
