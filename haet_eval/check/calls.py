@@ -82,7 +82,7 @@ def clock_places(source: Source) -> Iterator[str]:
 
 
 def unbounded_loops(source: Source) -> Iterator[str]:
-    """Loops that no number of rounds bounds, as `submission.py:12`: `while`, and `for` over an endless count."""
+    """Loops that no number of rounds bounds, as `submission.py:12`: `while`, and `for` that counts on."""
     for node in run_nodes(source.tree):
         endless = isinstance(node, ast.For) and _never_ends(source, node.iter)
         if endless or isinstance(node, ast.While):
@@ -119,8 +119,13 @@ def _opened(call: ast.Call, paths: Collection[str]) -> Iterator[str]:
     if isinstance(mode, str) and set(mode) & set("wax"):
         return
     path = _constant(call.args[0] if call.args else _keyword(call, "file"))
-    if isinstance(path, str) and path not in paths:
-        yield f"open({path!r}): there is no such file in the submission, and no other in the sandbox."
+    if isinstance(path, str) and path.startswith(("/", "~")):
+        yield (
+            f"open({path!r}): on this machine the call may succeed, but the organizers' sandbox has none of "
+            "its files: put what is needed into the submission, as text."
+        )
+    elif isinstance(path, str) and path not in paths:
+        yield f"open({path!r}): there is no such file in the submission: put it there, as text."
 
 
 def _pretrained(call: ast.Call) -> Iterator[str]:

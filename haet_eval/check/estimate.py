@@ -16,6 +16,8 @@ from haet_eval.pace import advance_in
 _ENOUGH_SPANS: Final = 5
 _FEWEST_MOMENTS: Final = 2
 _MOST_UNLIKE: Final = 2.0
+_STEPS_OF_MANY: Final = 4
+"""So many calls for each kind are some steps; the kinds are still new if shapes change from step to step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,8 @@ def why_no_seconds(sample: Sample) -> str:
         return f"not estimated: nothing was computed {longer}"
     last = sample.moments[-1]
     settled = sum(span.messages for span in _settled(sample.moments))
+    if settled < max(last.definitions, 1) and last.messages < _STEPS_OF_MANY * last.definitions:
+        return f"not estimated: too little was computed, not even a whole step {longer}"
     if settled < max(last.definitions, 1):
         return (
             f"not estimated: of {last.messages:,} computed calls {last.definitions:,} were the first of "

@@ -174,7 +174,8 @@ def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "verdict", "not finished"
         yield "reason", report.unfinished
     elif report.verdict is None:
-        yield "verdict", f"no failure found{_warnings(report)}; the accuracy is judged by the evaluation"
+        judged = "" if report.record is not None else "; accuracy not judged"
+        yield "verdict", f"no failure found{_warnings(report)}{judged}"
     else:
         yield "verdict", report.verdict.value
         yield "reason", report.reason
