@@ -148,7 +148,8 @@ def _some(
 def _check_task(task: Task, test_data: Path | None) -> None:
     if task.data is not None and task.dataset in dataset_names():
         raise UsageProblem(
-            f"`dataset` is {quoted(task.dataset)}, which is a published data set, and the task has data of its own",
+            f"`dataset` is {quoted(task.dataset)}, which is a published data set, and the task has data of "
+            "its own",
             "Give the organizer's data a name of their own.",
             code="competition-data",
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def quoted(text: str) -> str:
-    """A text of someone else in quotes, on one line: what cannot be printed is escaped, a backslash is itself."""
+    """A text of someone else in quotes, on one line: what cannot be printed is escaped, and nothing else."""
     mark = '"' if "'" in text and '"' not in text else "'"
     letters = (one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
     return f"{mark}{''.join(letters)}{mark}"

@@ -57,11 +57,13 @@ class MadeUp:
         values: how many times it read a value that depends on images.
         shapes: how many calls returned a shape that depends on images.
         failed: a call that was not made before has failed on inputs that were made up.
+        finite: it was told that values are finite, which says nothing about how it goes on.
     """
 
     values: int = 0
     shapes: int = 0
     failed: bool = False
+    finite: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.values or self.shapes or self.failed)
@@ -243,6 +245,11 @@ class Rehearsal(ExecutorLink):
             body = choose(known, key=lambda one: _elements(one, len(question.inputs)))
         data_free.pass_over(question, body)
         return Status.OK, body
+
+    @property
+    def assumes_finite(self) -> bool:
+        """Whether the submission was told that values that were not computed are finite."""
+        return self._data_free is not None and self._data_free.assumes_finite
 
     def compare_inventory(self, expected: bytes) -> None:
         if self._data_free is None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.text import Text
 
-from haet_eval.check.estimate import OperationsEstimate, Range
+from haet_eval.check.estimate import OperationsEstimate
 from haet_eval.check.report import Estimates, Report
 from haet_eval.check.standing import Standing
 from haet_eval.check.static import Look
@@ -17,6 +17,7 @@ from haet_eval.reports.text import (
     readable_count,
     readable_signed,
 )
+from haet_eval.scoring import shortfall
 
 _LOG_LINES: Final = 20
 _NEAR: Final = 1.05
@@ -82,7 +83,7 @@ def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "+ prediction", f"{readable_count(estimates.charged_operations)} above the free ones"
     if not report.real_data:
         yield "", f"on random images: {report.submission.task} is not there (haet-eval data fetch gets it)"
-    yield "training", _time(estimates.seconds, budgets.wall_seconds)
+    yield "training", _time(estimates, budgets.wall_seconds)
     if estimates.memory_bytes is not None:
         yield "memory", _memory(estimates.memory_bytes, budgets.memory_bytes)
 
@@ -93,9 +94,10 @@ def _spread(operations: OperationsEstimate) -> str:
     return f" ({readable_count(operations.low)} to {readable_count(operations.high)})"
 
 
-def _time(seconds: Range | None, budget_seconds: int) -> str:
+def _time(estimates: Estimates, budget_seconds: int) -> str:
+    seconds = estimates.seconds
     if seconds is None:
-        return "not estimated: too little was computed, not even a whole step (--seconds computes more)"
+        return estimates.no_seconds
     near = seconds.high < _NEAR * seconds.low
     bounds = "" if near else f" ({seconds.low:,.0f} to {seconds.high:,.0f})"
     over = "; too long, unless the judge's is faster" if seconds.value > budget_seconds else ""
@@ -114,7 +116,10 @@ def sample_lines(report: Report) -> Iterator[tuple[str, str]]:
         return
     if sample.score is not None:
         correct = f"{sample.score.correct:,} of {sample.score.total:,} test images"
-        yield "accuracy", f"{readable_accuracy(sample.score.accuracy)} ({correct})"
+        threshold = report.competition.task(report.submission.task).threshold
+        below = shortfall(sample.score.accuracy, threshold, ())
+        short = f"; below the {readable_accuracy(threshold)} that qualify" if below else ""
+        yield "accuracy", f"{readable_accuracy(sample.score.accuracy)} ({correct}){short}"
     elif sample.finished and not sample.computed:
         yield "accuracy", "not tried: computing was cut before the training ended (--seconds computes more)"
     yield "read back", f"{sample.readback_bytes:,} of {budgets.readback_bytes:,} bytes"
@@ -169,10 +174,8 @@ def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "verdict", "not finished"
         yield "reason", report.unfinished
     elif report.verdict is None:
-        yield (
-            "verdict",
-            f"no failure found{_warnings(report)}{'' if _is_scored(report) else '; accuracy not judged'}",
-        )
+        judged = "" if report.record is not None else "; accuracy not judged"
+        yield "verdict", f"no failure found{_warnings(report)}{judged}"
     else:
         yield "verdict", report.verdict.value
         yield "reason", report.reason
@@ -182,7 +185,3 @@ def _warnings(report: Report) -> str:
     """A reminder of the warnings: they may concern code that this run did not reach."""
     count = len(report.look.remarks)
     return f"; {count} {'warning' if count == 1 else 'warnings'} above" if count else ""
-
-
-def _is_scored(report: Report) -> bool:
-    return report.record is not None or (report.sample is not None and report.sample.score is not None)

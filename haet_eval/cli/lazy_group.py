@@ -102,8 +102,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.lazy_commands and not ctx.resilient_parsing:
             message = (
-                f"{quoted(args[0])} is neither a command nor an existing file or folder. Name a .zip file or a "
-                "folder to evaluate, or a command: `haet-eval --help` lists them."
+                f"{quoted(args[0])} is neither a command nor an existing file or folder. Name a .zip file or "
+                "a folder to evaluate, or a command: `haet-eval --help` lists them."
             )
             raise click.exceptions.NoSuchCommand(args[0], message, self._meant_by(ctx, args[0]), ctx)
         name, command, rest = super().resolve_command(ctx, args)

@@ -92,7 +92,7 @@ class _Resuming:
 
 def _why(error: Exception) -> str:
     """What went wrong, in a few words: the exceptions of three libraries are wrapped around each other."""
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code} {error.response.reason}".rstrip()
     if isinstance(error, requests.Timeout):
         return "the server did not answer in time"

@@ -60,7 +60,7 @@ def budgets_with(rules: Competition, task: Task, images: Images, *, official: bo
     raise UsageProblem(
         f"competition {rules.name} lets {budgets.readback_bytes:,} bytes be read back, and "
         f"{MOST_PERCENT} % of its training images are {most:,} bytes, compressed",
-        f"Set `readback_bytes` under [budgets] to {most:,} or less, leave it out, or say in `readback_reason` "
-        "why it is more. What is read back can be trained on uncounted.",
+        f"Set `readback_bytes` under [budgets] to {most:,} or less, leave it out, or say in "
+        "`readback_reason` why it is more. What is read back can be trained on uncounted.",
         code="competition-readback",
     )

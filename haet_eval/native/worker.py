@@ -96,7 +96,7 @@ def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.
         seed=setting.seed,
         device=torch.device(setting.device),
         time_budget_seconds=setting.time_budget_seconds,
-        _tell=lambda values: link.tell(Report(values=values)),
+        _tell=lambda values, _: link.tell(Report(values=values)),
         _keep=keeper.keep if keeps else lambda _: None,
     )
     seed_all(setting.seed)

@@ -57,6 +57,10 @@ class Report(Message):
         | Annotated[float, Field(allow_inf_nan=False)]
         | Annotated[Text, Field(max_length=REPORT_TEXT + 1)],
     ] = Field(max_length=REPORT_VALUES + 1)
+    made_up: tuple[Annotated[Text, Field(max_length=REPORT_NAME + 1)], ...] = Field(
+        default=(), max_length=REPORT_VALUES + 1
+    )
+    """Names of values that the check made up; in an evaluation there are none."""
 
 
 class Decided(Message):

@@ -56,7 +56,7 @@ class Relay:
 
     `watch` is called a few times a second; it raises to end the run. `report` receives what the submission
     told through `task.report`, `decided` the lines where its code decides by values that the check made up.
-    What goes to the executor goes through `link`.
+    What goes to the executor goes through `link`. `made_up` names the values of the last report that were.
     """
 
     submission: Connection
@@ -66,6 +66,7 @@ class Relay:
     report: Callable[[Mapping[str, ReportValue]], None]
     output_bytes: int
     decided: Callable[[str], None] = lambda _: None
+    made_up: tuple[str, ...] = ()
     log: OutputLog = field(default_factory=OutputLog)
     link: ExecutorLink = field(init=False)
     _watched: float = 0.0
@@ -179,6 +180,7 @@ class Relay:
             elif channel is Channel.CONTROL:
                 message = from_submission(payload)
                 if isinstance(message, Report):
+                    self.made_up = message.made_up
                     self.report(message.values)
                 elif isinstance(message, Decided):
                     self.decided(message.place)

@@ -135,7 +135,7 @@ class Evidence:
                 subject, f"the rules of {named.name} rank and award otherwise than the record says"
             )
         if self.task(record) is None and record.status.verdict is not Verdict.INVALID_SUBMISSION:
-            return differs(subject, f"{named.name} has no task {quoted(record.submission.task)}")
+            return differs(subject, f"{named.name} has no task {quoted(str(record.submission.task))}")
         return holds(subject, f"the rules of {named.name} are the same today")
 
     def _take_data(self, record: Record, sources: Sources) -> Check:

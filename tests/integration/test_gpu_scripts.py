@@ -103,7 +103,7 @@ def test_images_need_no_class_of_their_own_for_transforms(tmp_path: Path) -> Non
     def train(task):
         from torchvision import tv_tensors
         from torchvision.transforms import v2
-        prepare = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.RandomHorizontalFlip(1.0)])
+        prepare = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, True), v2.RandomHorizontalFlip(1)])
         assert torch.allclose(prepare(task.images[:4]), (task.images[:4] / 255).flip(-1))
         assert tv_tensors.Image(task.images[0]).shape == (3, 32, 32)
         return Linear()

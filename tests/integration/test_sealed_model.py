@@ -1,4 +1,4 @@
-"""What train() returned is final: whatever breaks that is named with its line and with what to write instead."""
+"""What train() returned is final: what breaks that is named with its line and with what to write instead."""
 
 from pathlib import Path
 

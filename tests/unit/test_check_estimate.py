@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.check.estimate import estimate_memory_bytes, estimate_operations, estimate_seconds
+from haet_eval.check.estimate import (
+    estimate_memory_bytes,
+    estimate_operations,
+    estimate_seconds,
+    why_no_seconds,
+)
 from haet_eval.check.rehearsal import MadeUp, Moment
 from haet_eval.check.sample import Milestone, Sample
 from haet_eval.check.standing import rivals_among, rivals_on
@@ -257,3 +262,23 @@ def test_a_file_that_is_no_leaderboard_is_said_to_be_none(tmp_path: Path, text: 
     file.write_text(text)
     with pytest.raises(UsageProblem, match="is no leaderboard"):
         rivals_on(file, "c", "t")
+
+
+def moments(*parts: tuple[int, int, int]) -> list[Moment]:
+    """Moments a second apart: operations, messages and definitions so far."""
+    return [Moment(float(second), *part) for second, part in enumerate(parts)]
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        ([], "nothing was computed"),
+        ([(0, 10, 10), (5, 60, 50)], "not even a whole step"),
+        ([(0, 100, 20), (9, 500, 80), (20, 1000, 160)], "160 were the first of their kind"),
+        ([(0, 10, 10), (5, 500, 10), (10, 1000, 10)], "makes other calls than what was computed"),
+    ],
+)
+def test_why_the_time_is_not_known_is_said_as_it_is(done: list[tuple[int, int, int]], said: str) -> None:
+    sample = Sample(operations=counted(10**12), moments=moments(*done), messages=2000, computed=False)
+    assert estimate_seconds(sample, estimate_operations(sample)) is None
+    assert said in why_no_seconds(sample)

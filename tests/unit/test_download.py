@@ -130,9 +130,10 @@ def test_no_server_is_an_environment_problem_that_says_what_to_do(tmp_path: Path
 def test_what_kept_a_file_from_being_fetched_is_said_in_words(tmp_path: Path, mirror: str, said: str) -> None:
     with serving(FileServer({})) as server:
         closed = server.address
-    with serving(FileServer({})) as server, pytest.raises(EnvironmentProblem) as caught:
+    with serving(FileServer({})) as server:
         address = {"CLOSED": closed, "EMPTY": server.address}.get(mirror, mirror)
-        fetch_dataset("cifar100", tmp_path, Silent(), mirrors=[f"{address}/"])
+        with pytest.raises(EnvironmentProblem) as caught:
+            fetch_dataset("cifar100", tmp_path, Silent(), mirrors=[f"{address}/"])
     assert said in caught.value.message
     assert not re.search(r"[A-Z]\w+(Pool|Error|Connection)\b|Errno|object at", caught.value.message)
 

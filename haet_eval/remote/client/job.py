@@ -82,7 +82,7 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
         seed=job.seed,
         device=torch.device("cpu"),
         time_budget_seconds=job.time_budget_seconds,
-        _tell=lambda values: dispatcher.link.tell(Report(values=values).encode()),
+        _tell=lambda values, made_up: dispatcher.link.tell(Report(values=values, made_up=made_up).encode()),
     )
 
 

@@ -1,4 +1,4 @@
-"""The model after `train` has returned: which line of its code breaks what is final, and what to write instead.
+"""The model after `train` has returned: which line of code breaks what is final, and what to write instead.
 
 The host decides what the model may use, and its answer may come after the call that was wrong. So each call
 of the prediction is looked at here as well, for the sake of the message alone.

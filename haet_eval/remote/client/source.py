@@ -20,7 +20,7 @@ _NO_NETWORK = "the sandbox has no network: everything must be in the submission"
 _OF_HANDLES = {
     "pic should be": "images are tensors already: leave out ToTensor() and PILToTensor(), divide by 255, and"
     " augment with torchvision.transforms.v2",
-    "Concatenation operation is not implemented": "make the array a tensor first, with torch.as_tensor(array)",
+    "Concatenation operation is not implemented": "make the array a tensor first: torch.as_tensor(array)",
     "JSON serializable": "read a value with .item() or .tolist(), or show it with task.report()",
     "RemoteTensor": "a RemoteTensor is a tensor of the task: its data is in the executor, so work on it with"
     " torch's operators, and read single values with .item()",

@@ -208,7 +208,7 @@ class RemoteTensor(torch.Tensor):
         """NumPy asks this for each of its functions: those of shapes have all that they need."""
         if function in (np.shape, np.ndim, np.size):
             return function.__wrapped__(*args, **options)
-        self.numpy()
+        return self.numpy()
 
     def as_subclass(self, cls: Any) -> Any:
         """The tensor itself as an image of torchvision, whose transforms take every tensor for one.
@@ -219,8 +219,8 @@ class RemoteTensor(torch.Tensor):
         if cls is torch.Tensor or (cls.__module__.startswith("torchvision.") and cls.__name__ in _IMAGES):
             return self
         raise Refusal(
-            f"A tensor of the task cannot become a {cls.__name__}: its data is in the executor, and the class "
-            "of a tensor says so. Keep the tensor, and write functions that take it.",
+            f"A tensor of the task cannot become a {cls.__name__}: its data is in the executor, and the "
+            "class of a tensor says so. Keep the tensor, and write functions that take it.",
             code="handle-subclass",
         )
 
