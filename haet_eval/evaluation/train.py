@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from haet_eval.counting.bill import bill
 from haet_eval.counting.memory import in_record
-from haet_eval.counting.operations import priced
+from haet_eval.counting.operations import bytes_moved, precision, priced
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.energy.measurement import Measurement
 from haet_eval.evaluation.frame import Work, job
@@ -83,6 +83,8 @@ def _counted(
         stalls=meter.charges.stalls,
         constant_selects=meter.charges.constant_selects,
         memory=in_record(meter.tensor_memory),
+        precision=precision(histogram, model[0].bits if model else None),
+        bytes_moved=bytes_moved(histogram),
     )
 
 

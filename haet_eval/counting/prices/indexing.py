@@ -52,7 +52,7 @@ def _index_put(s: Signature) -> int:
     """
     values = s.tensor("values")
     searched = 0 if values.numel == 1 and not s["accumulate"] else _searched(s)
-    return _indexed_elements(s) * _width(s) * (2 if s["accumulate"] else 1) + searched
+    return indexed_elements(s) * _width(s) * (2 if s["accumulate"] else 1) + searched
 
 
 def _width(s: Signature) -> int:
@@ -60,7 +60,7 @@ def _width(s: Signature) -> int:
     return 2 if is_complex(s) else 1
 
 
-def _indexed_elements(s: Signature) -> int:
+def indexed_elements(s: Signature) -> int:
     """Elements of self[indices], every element of a mask being set unless other indices say how many.
 
     What a mask finds is one dimension, the last of those that the indices broadcast to.
