@@ -256,6 +256,25 @@ class Parameters(_Part):
         return self
 
 
+class Precision(_Part):
+    """Operations of the training by the dtype that they are computed in, and in bits.
+
+    `bit_operations` is the sum of operations times the width of their dtype in bits. `parameter_bits` is what
+    the model's parameters and buffers are stored in, None where no model came back.
+    """
+
+    by_dtype: dict[str, Count]
+    bit_operations: Count
+    parameter_bits: Count | None
+
+
+class BytesMoved(_Part):
+    """Bytes that the calls of the training read and write, each element of a tensor once a call."""
+
+    read: Count
+    written: Count
+
+
 class PeakCall(_Part):
     """The call that made the peak: its number among the training's calls from 1, operator and phase.
 
@@ -301,7 +320,8 @@ class Training(_Part):
     `timed_answers` are the answers that it waited for while data were worked on, and `stalls` how often it
     was kept waiting because the executor had too much to do. `constant_selects` are the selects and slices
     of tensors that depend on no data: each can make a constant. None in records of schema version 1.
-    `memory` is that of its tensors, None in older records.
+    `memory` is that of its tensors, `precision` how wide the numbers are, `bytes_moved` what the calls read
+    and write; all three are None in older records.
     """
 
     operations: Operations
@@ -319,6 +339,19 @@ class Training(_Part):
     stalls: Size | None = None
     constant_selects: Size | None = None
     memory: TensorMemory | None = None
+    precision: Precision | None = None
+    bytes_moved: BytesMoved | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        precision = self.precision
+        if precision is None:
+            return self
+        if sum(precision.by_dtype.values()) != self.operations.total:
+            raise ValueError("by_dtype does not add up to the operations")
+        if (precision.parameter_bits is None) != (self.parameters is None):
+            raise ValueError("parameters and their bits come together")
+        return self
 
 
 class NativeTraining(_Part):
@@ -604,10 +637,10 @@ class Content(_Part):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         submission, rules = self.submission, self.competition
-        memory = self.training and self.training.memory
+        training = self.training
         added = (
             *(submission.archive_sha256, rules and rules.judging_digest, self.history, self.not_finite),
-            memory,
+            *((training.memory, training.precision, training.bytes_moved) if training else ()),
         )
         if self.schema_version == 1 and any(part is not None for part in added):
             raise ValueError("a record of version 1 has parts that version 2 has added")

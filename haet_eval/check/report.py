@@ -167,6 +167,8 @@ def _sample(sample: Sample) -> dict[str, Any]:
         "readback_bytes": sample.readback_bytes,
         "upload_bytes": sample.upload_bytes,
         "messages": sample.messages,
+        "memory": sample.tensor_memory.model_dump(mode="json") if sample.tensor_memory else None,
+        "bytes_moved": sample.bytes_moved.model_dump(mode="json") if sample.bytes_moved else None,
         "prediction_operations_per_image": sample.prediction_operations_per_image,
         "log": sample.log,
     }

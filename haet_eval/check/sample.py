@@ -9,14 +9,15 @@ from typing import Final
 from haet_eval.check.rehearsal import MadeUp, Moment, Rehearsal, Sizes
 from haet_eval.competition import Budgets
 from haet_eval.counting.bill import bill
-from haet_eval.counting.operations import priced
+from haet_eval.counting.memory import in_record
+from haet_eval.counting.operations import bytes_moved, priced
 from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.evaluation.frame import executor_threads, job
 from haet_eval.evaluation.pair import Pair, open_pair
 from haet_eval.evaluation.request import Assignment
 from haet_eval.evaluation.watch import ending
 from haet_eval.progress import Observer, ReportValue, Tick, not_finite
-from haet_eval.record import Operations
+from haet_eval.record import BytesMoved, Operations, TensorMemory
 from haet_eval.remote.messages import Start
 from haet_eval.runtimes.interface import Runtime
 from haet_eval.scoring import Score, score, without_price
@@ -70,6 +71,7 @@ class Sample:
         stopped: why it was not waited for.
         wall_seconds: of the training as it ran here, computed or not.
         living_bytes: greatest sum of tensors that lived at once, while computing and while counting.
+        tensor_memory, bytes_moved: of the training, as far as it was counted.
         prediction_operations_per_image: None where prediction was not reached.
         score: where training and prediction were computed, on the real data. It is no verdict: whether
             there was time to compute them says nothing about the submission.
@@ -97,6 +99,8 @@ class Sample:
     parameters: int | None = None
     peak_memory_bytes: int | None = None
     living_bytes: tuple[int, int] = (0, 0)
+    tensor_memory: TensorMemory | None = None
+    bytes_moved: BytesMoved | None = None
     prediction_operations_per_image: float | None = None
     score: Score | None = None
 
@@ -216,7 +220,10 @@ class _Sampling:
 
     def _take_counts(self) -> None:
         meter, sample = self._run.meter, self.sample
-        sample.operations = priced(bill(meter.histogram()))
+        histogram = meter.histogram()
+        sample.operations = priced(bill(histogram))
+        sample.bytes_moved = bytes_moved(histogram)
+        sample.tensor_memory = in_record(meter.tensor_memory)
         sample.messages = meter.charges.messages
         sample.readback_bytes = meter.charges.readback_bytes
         sample.upload_bytes = meter.charges.upload_bytes

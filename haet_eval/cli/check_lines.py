@@ -7,9 +7,11 @@ from rich.text import Text
 
 from haet_eval.check.estimate import OperationsEstimate
 from haet_eval.check.report import Estimates, Report
+from haet_eval.check.sample import Sample
 from haet_eval.check.standing import Standing
 from haet_eval.check.static import Look
 from haet_eval.cli.text import print_row, result_console, safe
+from haet_eval.competition import Budgets
 from haet_eval.record import Record
 from haet_eval.reports.text import (
     printable_lines,
@@ -122,12 +124,25 @@ def sample_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "accuracy", f"{readable_accuracy(sample.score.accuracy)} ({correct}){short}"
     elif sample.finished and not sample.computed:
         yield "accuracy", "not tried: computing was cut before the training ended (--seconds computes more)"
+    yield from _tensor_lines(sample, budgets)
     yield "read back", f"{sample.readback_bytes:,} of {budgets.readback_bytes:,} bytes"
     yield "uploads", f"{sample.upload_bytes:,} of {budgets.upload_bytes:,} bytes"
     if sample.prediction_operations_per_image is not None:
         used = readable_count(round(sample.prediction_operations_per_image))
         free = readable_count(budgets.prediction_free_operations_per_image)
         yield "prediction", f"{used} operations for an image, {free} of them free"
+
+
+def _tensor_lines(sample: Sample, budgets: Budgets) -> Iterator[tuple[str, str]]:
+    """What the tensors of the training take and what its calls move, as far as these were counted."""
+    at_least = "" if sample.finished and not sample.is_open else "at least "
+    memory, moved = sample.tensor_memory, sample.bytes_moved
+    if memory is not None:
+        bound = f" of {budgets.peak_tensor_bytes:,}" if budgets.peak_tensor_bytes else ""
+        place = f", in {memory.call.operator} ({memory.call.phase})" if memory.call else ""
+        yield "tensors", f"{at_least}{memory.peak_bytes:,}{bound} bytes at the peak{place}"
+    if moved is not None:
+        yield "moved", f"{at_least}{moved.read:,} bytes read, {moved.written:,} written"
 
 
 def standing_lines(standing: Standing | None) -> Iterator[tuple[str, str]]:

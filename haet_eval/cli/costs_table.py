@@ -1,6 +1,6 @@
 """The cost of a training in the terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Final
 
 from rich.bar import Bar
@@ -10,8 +10,15 @@ from rich.text import Text
 
 from haet_eval.cli.text import bars_fit, result_console, safe
 from haet_eval.counting.costs import CallCost
-from haet_eval.record import Record, Training
-from haet_eval.reports.costs import Costs, FamilyShare, OperatorShare, PhaseShare
+from haet_eval.record import Record, TensorMemory, Training
+from haet_eval.reports.costs import (
+    Costs,
+    DtypeShare,
+    FamilyShare,
+    OperatorShare,
+    OperatorTraffic,
+    PhaseShare,
+)
 from haet_eval.reports.text import NOTHING, readable_count, readable_share
 
 _BAR_CELLS: Final = 16
@@ -28,6 +35,11 @@ def print_costs(costs: Costs, lines: int) -> None:
     console.print(_families(costs.families), "")
     console.print(_operators(costs.operators[:lines]), _more(costs.operators, lines))
     console.print(_prices(costs.operators[:lines]), "")
+    if costs.dtypes:
+        console.print(_dtypes(costs.dtypes), "")
+    if costs.traffic:
+        console.print(_traffic(costs.traffic[:lines], costs.balance), _more(costs.traffic, lines))
+    _print_memory(console, training.memory)
     if costs.calls:
         console.print(_calls(costs.calls[:lines], training.operations.total), _more(costs.calls, lines))
     if training.operations.uncounted:
@@ -92,6 +104,44 @@ def _prices(lines: Iterable[OperatorShare]) -> Table:
     return table
 
 
+def _dtypes(lines: Iterable[DtypeShare]) -> Table:
+    table = _table("By dtype of the widest operand", "dtype")
+    table.add_column("bits", justify="right", no_wrap=True)
+    table.add_column("bit operations", justify="right", no_wrap=True)
+    _add_cost_columns(table)
+    for line in lines:
+        counts = str(line.bits), readable_count(line.bit_operations)
+        table.add_row(safe(line.dtype), *counts, *_cost(line.operations, line.share))
+    return table
+
+
+def _traffic(lines: Iterable[OperatorTraffic], balance: float) -> Table:
+    title = f"By bytes moved; bound by memory below {balance:g} operations for each byte (--balance)"
+    table = _table(title, "operator")
+    for name in ("calls", "read", "written", "operations/byte", "bound by"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        counts = map(readable_count, (line.calls, line.read, line.written))
+        bound = "memory" if line.bound_by_memory else "arithmetic"
+        table.add_row(safe(line.operator), *counts, f"{line.intensity:.2f}", bound)
+    return table
+
+
+def _print_memory(console: Console, memory: TensorMemory | None) -> None:
+    """The peak of the tensors, and what it consists of; a dash for records from before it was counted."""
+    if memory is None:
+        console.print(f"peak of the tensors {NOTHING}\n")
+        return
+    parts = ""
+    if memory.model_bytes is not None:
+        parts = f" = model {memory.model_bytes:,} + other {memory.other_bytes:,}"
+    console.print(f"peak of the tensors {memory.peak_bytes:,} bytes{parts}")
+    if memory.call is not None:
+        call = memory.call
+        console.print(safe(f"reached at call {call.number:,}, {call.operator}, in {call.phase}"))
+    console.print(f"the training set takes {memory.training_set_bytes:,} bytes beside it\n")
+
+
 def _calls(lines: Iterable[CallCost], whole: int) -> Table:
     table = _table("By call", "operator and tensors")
     table.add_column("each", justify="right", no_wrap=True)
@@ -136,5 +186,5 @@ def _cost(operations: int, share: float) -> list[str | Bar]:
     return [readable_count(operations), readable_share(share), *bar]
 
 
-def _more(lines: list[OperatorShare] | list[CallCost], shown: int) -> str:
+def _more(lines: Sized, shown: int) -> str:
     return f"… and {len(lines) - shown} more; --lines shows them.\n" if len(lines) > shown else ""

@@ -15,7 +15,7 @@ from haet_eval.counting.histogram import Histogram
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Record
 from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
-from haet_eval.reports.costs import Costs, costs_document, explain_costs
+from haet_eval.reports.costs import MACHINE_BALANCE, Costs, costs_document, explain_costs
 from haet_eval.signing import without_signatures
 from haet_eval.store import Store, find_record, read_record
 
@@ -45,12 +45,28 @@ from haet_eval.store import Store, find_record, read_record
     type=click.Path(path_type=Path),
     help="Where to look for a record that is named by its id.",
 )
+@click.option(
+    "--balance",
+    default=MACHINE_BALANCE,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    metavar="OPERATIONS",
+    help="Operations that the machine does while it moves a byte: with fewer, a call is bound by memory.",
+)
 @click.option("--lines", default=15, show_default=True, type=WholeNumber(1), help="Lines of each table.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every line, counts as decimal strings.")
 def explain(
-    records: tuple[str, ...], compare: str | None, repricing: bool, results: Path, lines: int, as_json: bool
+    records: tuple[str, ...],
+    compare: str | None,
+    repricing: bool,
+    results: Path,
+    balance: float,
+    lines: int,
+    as_json: bool,
 ) -> None:
-    """Show where the operations of a training went: by phase, family of operators, operator and call.
+    """Show where the operations of a training went: by phase, family of operators, operator, dtype and call.
+
+    Also the bytes that its calls move, and the peak of its tensors' memory.
 
     RECORD is a record's file, or the beginning of its id. Single calls are shown where the operation
     histogram lies beside the record. Signatures among the files are passed over.
@@ -61,19 +77,19 @@ def explain(
             raise click.UsageError("--compare, --reprice and --json take one record.")
         for number, name in enumerate(names):
             click.echo("\n" * (number > 0), nl=False)
-            print_costs(_costs(name, results), lines)
+            print_costs(_costs(name, results, balance), lines)
         return
     (record,) = names
     if compare is not None:
-        first, second = (_costs(name, results, repriced=repricing) for name in (record, compare))
+        first, second = (_costs(name, results, balance, repriced=repricing) for name in (record, compare))
         comparison = compare_costs(first, second)
         _print_document(comparison_document(comparison)) if as_json else print_comparison(comparison, lines)
     elif repricing:
-        before, after = (_costs(record, results, repriced=repriced) for repriced in (False, True))
+        before, after = (_costs(record, results, balance, repriced=repriced) for repriced in (False, True))
         comparison = compare_costs(before, after)
         _print_document(comparison_document(comparison)) if as_json else print_repricing(comparison, lines)
     else:
-        costs = _costs(record, results)
+        costs = _costs(record, results, balance)
         _print_document(costs_document(costs)) if as_json else print_costs(costs, lines)
 
 
@@ -81,7 +97,7 @@ def _print_document(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
-def _costs(name: str, results: Path, *, repriced: bool = False) -> Costs:
+def _costs(name: str, results: Path, balance: float, *, repriced: bool = False) -> Costs:
     """The costs of the record of that file name or id, as it was priced or as it would be now.
 
     Raises:
@@ -98,7 +114,7 @@ def _costs(name: str, results: Path, *, repriced: bool = False) -> Costs:
                 code="histogram-missing",
             )
         record = reprice(record, histogram)
-    return explain_costs(record, histogram)
+    return explain_costs(record, histogram, balance)
 
 
 def _histogram(path: Path, record: Record) -> Histogram | None:

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 
 from haet_eval.counting.bill import Bill
-from haet_eval.record import Operations, OperatorCost, Uncounted
+from haet_eval.counting.histogram import Histogram
+from haet_eval.counting.precision import bit_operations, operations_by_dtype
+from haet_eval.counting.traffic import Traffic, traffic_by_operator
+from haet_eval.record import BytesMoved, Operations, OperatorCost, Precision, Uncounted
 from haet_eval.remote.operators.allowed import refusal
 
 
@@ -22,6 +25,20 @@ def priced(costs: Bill) -> Operations:
             for name, line in sorted(costs.uncounted.items())
         ),
     )
+
+
+def precision(histogram: Histogram, parameter_bits: int | None) -> Precision:
+    """The operations of a training by dtype, and in bits, as the record has them."""
+    by_dtype = operations_by_dtype(histogram)
+    return Precision(
+        by_dtype=by_dtype, bit_operations=bit_operations(by_dtype), parameter_bits=parameter_bits
+    )
+
+
+def bytes_moved(histogram: Histogram) -> BytesMoved:
+    """What the calls of a training read and write, as the record has it."""
+    whole = sum(traffic_by_operator(histogram).values(), Traffic())
+    return BytesMoved(read=whole.read, written=whole.written)
 
 
 def with_refused(operations: Operations, refused: Mapping[str, int], reason: str) -> Operations:

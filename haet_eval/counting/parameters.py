@@ -23,11 +23,15 @@ class StoredTensor:
 
 @dataclass(frozen=True, slots=True)
 class ParameterCount:
-    """How many numbers a model stores, by role. A number with two roles counts under the first of them."""
+    """How many numbers a model stores, by role. A number with two roles counts under the first of them.
+
+    `bits` is what they are stored in, gaps of strided views included; None if that is not known.
+    """
 
     trainable: int
     frozen: int
     buffers: int
+    bits: int | None = None
 
     @property
     def total(self) -> int:
@@ -42,11 +46,13 @@ def count_parameters(tensors: Iterable[StoredTensor]) -> ParameterCount:
     """
     counts = {"trainable": 0, "frozen": 0, "buffer": 0}
     covered: defaultdict[Hashable, _Covered] = defaultdict(_Covered)
+    stored_bytes = 0
     order = list(counts)
     for tensor in sorted(tensors, key=lambda tensor: order.index(tensor.role)):
         new_bytes = covered[tensor.storage].add(tensor.start, tensor.end) if tensor.end > tensor.start else 0
         counts[tensor.role] += -(-new_bytes // tensor.item_bytes)
-    return ParameterCount(counts["trainable"], counts["frozen"], counts["buffer"])
+        stored_bytes += new_bytes
+    return ParameterCount(counts["trainable"], counts["frozen"], counts["buffer"], 8 * stored_bytes)
 
 
 class _Covered:

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.memory import in_record
-from haet_eval.counting.operations import priced
+from haet_eval.counting.operations import bytes_moved, precision, priced
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.energy.measurement import Measurement
 from haet_eval.errors import Verdict
@@ -123,6 +123,8 @@ def _counted(
         stalls=count.stalls,
         constant_selects=charged.constant_selects,
         memory=in_record(count.memory),
+        precision=precision(histogram, model[0].bits if model else None),
+        bytes_moved=bytes_moved(histogram),
     )
 
 

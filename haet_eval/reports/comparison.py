@@ -8,7 +8,7 @@ from typing import Any
 from haet_eval.counting.bill import bill
 from haet_eval.counting.costs import CallCost
 from haet_eval.counting.histogram import Histogram
-from haet_eval.counting.operations import priced
+from haet_eval.counting.operations import precision, priced
 from haet_eval.record import Record, complexity
 from haet_eval.reports.costs import Costs, costs_document
 
@@ -84,7 +84,10 @@ def reprice(record: Record, histogram: Histogram) -> Record:
     """
     if record.training is None:
         return record
-    training = record.training.model_copy(update={"operations": priced(bill(histogram))})
+    known = record.training.precision
+    changed: dict[str, Any] = {"operations": priced(bill(histogram))}
+    changed["precision"] = precision(histogram, known.parameter_bits if known else None)
+    training = record.training.model_copy(update=changed)
     return record.model_copy(
         update={"training": training, "complexity": complexity(training, record.evaluation)}
     )

@@ -1,15 +1,23 @@
 """Where the operations of a training went, as plain values."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from haet_eval.counting.costs import CallCost, call_costs, price_family
 from haet_eval.counting.histogram import Histogram
+from haet_eval.counting.precision import bits, operations_by_dtype
 from haet_eval.counting.prices.table import formula
 from haet_eval.counting.standard import nearest, under
+from haet_eval.counting.traffic import traffic_by_operator
 from haet_eval.record import Operations, OperatorCost, Record
+
+MACHINE_BALANCE: Final = 20.0
+"""Operations that a machine computes while it moves a byte. An NVIDIA H100 SXM computes 67·10¹² operations in
+float32 and moves 3.35·10¹² bytes in a second (https://www.nvidia.com/en-us/data-center/h100/)."""
+
+_COUNTS: Final = ("operations", "calls", "each", "bit_operations", "read", "written")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +55,47 @@ class OperatorShare:
 
 
 @dataclass(frozen=True, slots=True)
+class DtypeShare:
+    """Operations that are computed in a dtype, its width in bits, and the product of both."""
+
+    dtype: str
+    bits: int
+    operations: int
+    bit_operations: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTraffic:
+    """What the calls of one overload read and write, in bytes.
+
+    `intensity` is operations for each byte. `bound_by_memory` says that it is below the machine balance.
+    """
+
+    operator: str
+    calls: int
+    read: int
+    written: int
+    intensity: float
+    bound_by_memory: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Costs:
-    """The dearest first, everywhere. `calls` is None where the histogram is not at hand."""
+    """The dearest first, everywhere; traffic by bytes, the most first.
+
+    `calls` and `traffic` are None where the histogram is not at hand, `dtypes` where the record has none of
+    it either.
+    """
 
     record: Record
     phases: list[PhaseShare]
     families: list[FamilyShare]
     operators: list[OperatorShare]
     calls: list[CallCost] | None
+    dtypes: list[DtypeShare] | None = None
+    traffic: list[OperatorTraffic] | None = None
+    balance: float = MACHINE_BALANCE
 
     @property
     def total(self) -> int:
@@ -62,19 +103,22 @@ class Costs:
         return self.record.training.operations.total if self.record.training else 0
 
 
-def explain_costs(record: Record, histogram: Histogram | None) -> Costs:
+def explain_costs(record: Record, histogram: Histogram | None, balance: float = MACHINE_BALANCE) -> Costs:
     """Break the operations of a record's training down; nothing to break down where it never trained.
 
-    Single calls and formulas are those of the version of the standard that priced the record.
+    An operator with fewer operations for each byte than `balance` is bound by memory. Single calls and
+    formulas are those of the version of the standard that priced the record.
     """
     operations = record.training.operations if record.training else None
     if operations is None:
         return Costs(record, [], [], [], None)
     with under(nearest(operations.standard)):
-        return _broken_down(record, operations, histogram)
+        return _broken_down(record, operations, histogram, balance)
 
 
-def _broken_down(record: Record, operations: Operations, histogram: Histogram | None) -> Costs:
+def _broken_down(
+    record: Record, operations: Operations, histogram: Histogram | None, balance: float
+) -> Costs:
     whole = operations.total
     phases = [PhaseShare(name, part, _share(part, whole)) for name, part in operations.by_phase.items()]
     operators = [_operator(line, whole) for line in operations.by_operator]
@@ -84,7 +128,40 @@ def _broken_down(record: Record, operations: Operations, histogram: Histogram | 
         _families(operators, whole),
         sorted(operators, key=lambda line: (-line.operations, line.operator)),
         None if histogram is None else call_costs(histogram),
+        _dtypes(record, histogram),
+        None if histogram is None else _traffic(operations, histogram, balance),
+        balance,
     )
+
+
+def _dtypes(record: Record, histogram: Histogram | None) -> list[DtypeShare] | None:
+    """From the record, or of an older one from its histogram."""
+    known = record.training.precision if record.training else None
+    if known is None and histogram is None:
+        return None
+    by_dtype = known.by_dtype if known else operations_by_dtype(histogram or ())
+    whole = sum(by_dtype.values())
+    lines = [
+        DtypeShare(dtype, bits(dtype), part, bits(dtype) * part, _share(part, whole))
+        for dtype, part in by_dtype.items()
+    ]
+    return sorted(lines, key=lambda line: (-line.operations, line.dtype))
+
+
+def _traffic(operations: Operations, histogram: Histogram, balance: float) -> list[OperatorTraffic]:
+    priced = {line.operator: line for line in operations.by_operator}
+    calls: Counter[str] = Counter()
+    for entry in histogram:
+        calls[entry.signature.operator] += entry.total_calls
+    lines = []
+    for name, moved in traffic_by_operator(histogram).items():
+        if moved.total:
+            done = priced[name].operations if name in priced else 0
+            intensity = done / moved.total
+            lines.append(
+                OperatorTraffic(name, calls[name], moved.read, moved.written, intensity, intensity < balance)
+            )
+    return sorted(lines, key=lambda line: (-line.read - line.written, line.operator))
 
 
 def _operator(line: OperatorCost, whole: int) -> OperatorShare:
@@ -122,16 +199,22 @@ def costs_document(costs: Costs) -> dict[str, Any]:
         "by_family": _lines(costs.families),
         "by_operator": _lines(costs.operators),
         "by_call": None if costs.calls is None else _lines(costs.calls),
+        "by_dtype": None if costs.dtypes is None else _lines(costs.dtypes),
+        "machine_balance": costs.balance,
+        "bytes_by_operator": None if costs.traffic is None else _lines(costs.traffic),
+        "memory": training.get("memory"),
         "uncounted": operations.get("uncounted", []),
     }
 
 
-def _lines(lines: Iterable[PhaseShare | FamilyShare | OperatorShare | CallCost]) -> list[dict[str, Any]]:
+def _lines(
+    lines: Iterable[PhaseShare | FamilyShare | OperatorShare | CallCost | DtypeShare | OperatorTraffic],
+) -> list[dict[str, Any]]:
     return [{key: _decimal(key, value) for key, value in asdict(line).items()} for line in lines]
 
 
 def _decimal(key: str, value: Any) -> Any:
-    return str(value) if key in ("operations", "calls", "each") else value
+    return str(value) if key in _COUNTS else value
 
 
 def _share(part: int, whole: int) -> float:

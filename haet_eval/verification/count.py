@@ -9,11 +9,11 @@ from haet_eval.competition import Budgets, Task
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.memory import in_record
-from haet_eval.counting.operations import priced, with_refused
+from haet_eval.counting.operations import bytes_moved, precision, priced, with_refused
 from haet_eval.counting.standard import VERSIONS, nearest, under
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
-from haet_eval.record import Operations, Parameters, Record, Status, Training, complexity
+from haet_eval.record import Operations, Parameters, Precision, Record, Status, Training, complexity
 from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.recount import Deaf, Recount, recount
 from haet_eval.remote.trace import BrokenTrace
@@ -55,6 +55,7 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
         if "weights" in evidence.files:
             yield _check_weights(evidence.files["weights"], model)
     yield _check_operations(record.status, training.operations, found, evidence)
+    yield from _check_widths(training, found, evidence)
     yield _check_charged(record, evidence.task(record))
     detail = "is the sum of parameters, operations and charged operations of the prediction"
     yield same("complexity", record.complexity, complexity(training, record.evaluation), detail)
@@ -129,6 +130,44 @@ def _check_operations(
     if found.total == claimed.total and found != claimed:
         return differs(subject, "the total is right, its parts or what was left uncounted are not")
     return same(subject, claimed.total, found.total, f"{found.total:,} when priced anew")
+
+
+def _check_widths(training: Training, recounted: Recount | None, evidence: Evidence) -> Iterator[Check]:
+    """Dtypes and bytes moved, from the histogram. Of older records, which have none, the lines show them."""
+    try:
+        histogram = _stored(evidence) if recounted is None else recounted.histogram
+        if histogram is None:
+            yield unchecked("precision, bytes moved", "needs the trace or the histogram")
+            return
+        bits = _parameter_bits(training, recounted)
+        with under(nearest(training.operations.standard)):
+            widths, moved = precision(histogram, bits), bytes_moved(histogram)
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        yield differs("precision", f"the stored histogram is none that a training gives: {error}")
+        return
+    yield _check_precision(training.precision, widths)
+    detail = f"{moved.read:,} are read and {moved.written:,} written by the calls"
+    if training.bytes_moved is None:
+        yield stated("bytes moved", f"the record has none; {detail}")
+    else:
+        yield same("bytes moved", str(training.bytes_moved), str(moved), detail)
+
+
+def _parameter_bits(training: Training, recounted: Recount | None) -> int | None:
+    """Bits of the model's parameters by the trace; without one, or without a model, what the record says."""
+    if recounted is None or training.parameters is None:
+        return training.precision.parameter_bits if training.precision else None
+    return recounted.parameters.bits if recounted.parameters else None
+
+
+def _check_precision(claimed: Precision | None, found: Precision) -> Check:
+    subject = "precision"
+    if claimed is None:
+        return stated(subject, f"the record has none; it would be {found.bit_operations:,} bit operations")
+    if claimed.bit_operations == found.bit_operations and claimed != found:
+        return differs(subject, "the bit operations are right, the dtypes or the parameters' bits are not")
+    detail = f"{found.bit_operations:,} bit operations follow from the calls and their dtypes"
+    return same(subject, claimed.bit_operations, found.bit_operations, detail)
 
 
 def _check_weights(path: Path, model: _Model) -> Check:

@@ -84,6 +84,8 @@ _IF_NULL: Final[Mapping[str, str]] = {
     "second_audit": "as above",
     "competition.awards": "how many are awarded, in records from before it was written",
     "training.memory": "of records from before it was counted; the check shows what the trace gives",
+    "training.precision": "of records from before it was counted; the check shows what the calls give",
+    "training.bytes_moved": "as above",
 }
 
 STATEMENTS: Final[Mapping[str, Mapping[str, str]]] = {

@@ -88,6 +88,10 @@ def test_an_example_is_counted_exactly_without_being_computed(tmp_path: Path) ->
     assert told["estimate"]["complexity"] == str(truth.complexity)
     assert told["sample"]["readback_bytes"] == truth.training.readback_bytes
     assert told["sample"]["upload_bytes"] == truth.training.upload_bytes
+    assert truth.training.memory is not None
+    assert truth.training.bytes_moved is not None
+    assert told["sample"]["memory"] == truth.training.memory.model_dump(mode="json")
+    assert told["sample"]["bytes_moved"] == truth.training.bytes_moved.model_dump(mode="json")
     assert (told["rank"]["position"], told["rank"]["of"]) == (1, 2)
 
 

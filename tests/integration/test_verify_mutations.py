@@ -152,6 +152,9 @@ FILLED: dict[str, Any] = {
     "other_containers": 1,
     "source_bytes_compressed": 700,
     "p_value": 0.5,
+    "model_bytes": 5,
+    "other_bytes": 5,
+    "parameter_bits": "5",
     "joules": 3.5,
     "trace": {"sha256": "0" * 64, "bytes": 10},
     "model": {"sha256": "0" * 64, "bytes": 10},
@@ -186,6 +189,10 @@ FOUND_FILLED = {
     "former_train",
     "gap",
     "drop",
+    "memory",
+    "call",
+    "precision",
+    "bytes_moved",
 }
 """What some record of these tests holds and another one may not: it is taken away, and never invented."""
 

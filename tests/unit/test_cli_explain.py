@@ -14,7 +14,15 @@ from haet_eval.counting.operations import priced
 from haet_eval.counting.signature import Argument, Signature, TensorMeta
 from haet_eval.counting.standard import STANDARD
 from haet_eval.errors import UsageProblem, Verdict
-from haet_eval.record import HistogramArtifact, Operations, OperatorCost, Record, Uncounted
+from haet_eval.record import (
+    HistogramArtifact,
+    Operations,
+    OperatorCost,
+    PeakCall,
+    Record,
+    TensorMemory,
+    Uncounted,
+)
 from haet_eval.store import Store
 from tests.fixtures.records import make_record, make_training
 
@@ -92,12 +100,14 @@ def test_shows_where_the_operations_went(store: Store) -> None:
     path = store.add(make_explained())
     store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
     shown = run(path).stdout
-    by_phase, by_family, by_operator, by_call = shown.split("By ")[1:]
+    by_phase, by_family, by_operator, by_dtype, by_bytes, by_call = shown.split("By ")[1:]
     assert by_phase.index("forward") < by_phase.index("backward")
     assert "86.2 %" in by_phase
     assert by_operator.index("aten.mm.default") < by_operator.index("aten.relu.default")
     assert by_family.index("matmul") < by_family.index("pointwise")
     assert "n(2K − 1): n sums of K products." in by_operator.split("What a call of them costs")[1]
+    assert "float32    32          74,240       2,320  100.0 %" in by_dtype
+    assert by_bytes.index("aten.mm.default") < by_bytes.index("aten.relu.default")
     assert "self float32[8, 3]" in by_call
     assert "complexity 11,002,320 = parameters 11,000,000 + operations 2,320" in shown
 
@@ -122,6 +132,42 @@ def test_json_has_every_line_and_exact_counts(store: Store) -> None:
         "operations": "2000",
         "share": 2000 / 2320,
     }
+
+
+def test_operators_below_the_machine_balance_are_bound_by_memory(store: Store) -> None:
+    path = store.add(make_explained())
+    store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
+    document = json.loads(run(path, "--json", "--balance", "0.5").stdout)
+    product, rectified = document["bytes_by_operator"]
+    read, written = 4 * 10 * (24 + 12 + 6 + 12), 4 * 10 * (32 + 8)
+    assert product == {
+        "operator": "aten.mm.default",
+        "calls": "20",
+        "read": str(read),
+        "written": str(written),
+        "intensity": 2000 / (read + written),
+        "bound_by_memory": False,
+    }
+    assert (rectified["operator"], rectified["bound_by_memory"]) == ("aten.relu.default", True)
+    assert document["machine_balance"] == 0.5
+    assert json.loads(run(path, "--json").stdout)["bytes_by_operator"][0]["bound_by_memory"] is True
+
+
+def test_the_peak_of_the_tensors_is_shown_and_a_dash_of_older_records(store: Store) -> None:
+    older = make_explained()
+    assert older.training is not None
+    assert "peak of the tensors –" in run(store.add(older)).stdout
+    memory = TensorMemory(
+        peak_bytes=3000,
+        model_bytes=1000,
+        other_bytes=2000,
+        training_set_bytes=9000,
+        call=PeakCall(number=12, operator="aten.relu.default", phase="forward"),
+    )
+    training = older.training.model_copy(update={"memory": memory})
+    shown = run(store.add(make_record(name="newer", training=training))).stdout
+    assert "peak of the tensors 3,000 bytes = model 1,000 + other 2,000" in shown
+    assert "reached at call 12, aten.relu.default, in forward" in shown
 
 
 def test_long_tables_are_cut_and_say_so(store: Store) -> None:

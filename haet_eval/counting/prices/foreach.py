@@ -59,13 +59,24 @@ def _singles(signature: Signature, operator: str, names: Mapping[str, str]) -> I
         yield Signature(operator, arguments, (result,))
 
 
-def _over_list(operator: str, names: Mapping[str, str]) -> Price:
+_PARTS: dict[str, tuple[str, Mapping[str, str]]] = {}
+
+
+def parts_of(signature: Signature) -> Iterator[tuple[Signature, int]]:
+    """The operator on each tensor of a list with its operations; nothing for operators on no list."""
+    operator, names = _PARTS.get(signature.operator, ("", {}))
     single = lookup(operator)
-    if single is None:
+    if single is not None:
+        for one in _singles(signature, operator, names):
+            yield one, with_dtypes(one, with_parts(one, single))
+
+
+def _over_list(operator: str) -> Price:
+    if lookup(operator) is None:
         raise KeyError(operator)
 
     def over_list(signature: Signature) -> int:
-        return sum(with_dtypes(one, with_parts(one, single)) for one in _singles(signature, operator, names))
+        return sum(operations for _, operations in parts_of(signature))
 
     over_list.__doc__ = f"For each tensor of the list: {formula(operator)}"
     return over_list
@@ -82,7 +93,8 @@ def _variants(operator: str, suffix: str) -> Iterator[str]:
 
 for _operators, _suffix, _single, _names in LISTS:
     for _operator in _operators.split():
-        price(*_variants(_operator, _suffix))(_over_list(_single.format(_operator), _names))
+        _PARTS.update(dict.fromkeys(_variants(_operator, _suffix), (_single.format(_operator), _names)))
+        price(*_variants(_operator, _suffix))(_over_list(_single.format(_operator)))
 
 BY_PART = frozenset(
     variant

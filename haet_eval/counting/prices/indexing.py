@@ -53,7 +53,7 @@ def _index_put(s: Signature) -> int:
     """
     values = s.tensor("values")
     searched = 0 if values.numel == 1 and not s["accumulate"] else _searched(s)
-    return _indexed_elements(s) * _width(s) * (2 if s["accumulate"] else 1) + searched
+    return indexed_elements(s) * _width(s) * (2 if s["accumulate"] else 1) + searched
 
 
 def _width(s: Signature) -> int:
@@ -61,7 +61,7 @@ def _width(s: Signature) -> int:
     return 2 if is_complex(s) else 1
 
 
-def _indexed_elements(s: Signature) -> int:
+def indexed_elements(s: Signature) -> int:
     """Elements of self[indices]. All elements of a mask count as set, unless other indices give the number.
 
     The elements that a mask selects are one dimension, the last of those that the indices broadcast to.

@@ -59,7 +59,7 @@ def with_dtypes(signature: Signature, price: int) -> int:
     """
     if current() == 1:
         return price
-    operands = list(_operands(signature))
+    operands = list(arithmetic_operands(signature))
     result = next(tensors_in(signature.outputs), None)
     if signature.operator in MOVEMENTS:
         return price + (_moved(signature, operands, result) if result else 0)
@@ -69,7 +69,7 @@ def with_dtypes(signature: Signature, price: int) -> int:
     return _computed(signature, operands, price, result)
 
 
-def _operands(signature: Signature) -> Iterator[TensorMeta]:
+def arithmetic_operands(signature: Signature) -> Iterator[TensorMeta]:
     """The tensors that a call computes with or moves."""
     base = signature.operator.split(".")[1]
     for name, value in signature.arguments.items():
