@@ -1,4 +1,4 @@
-"""The checks of an entry. A new check needs only a place in one of the two lists: it is then made and shown."""
+"""The checks of an entry. To add a check, put it into one of the two lists: it is then made and shown."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def rerun(record: Record, again: Record, _: Task) -> tuple[bool, str]:
 
 
 def other_seeds(record: Record, again: Record, task: Task) -> tuple[bool, str]:
-    """Other seeds give a model that is as good, at about the same cost; some may miss the threshold by chance."""
+    """Other seeds give models as good, at about the same cost; some may miss the threshold by chance."""
     first = (split(record) or [record])[0]
     runs, scores = again.runs or (), [run.evaluation for run in again.runs or () if run.evaluation]
     failed = [run for run in runs if run.status.verdict not in JUDGED]
@@ -162,8 +162,8 @@ RUN_CHECKS: Final[Mapping[str, RunCheck]] = {
     "audit disguise": RunCheck("again", audit("disguise", reported=("operations",)), "disguise"),
     "other seeds": RunCheck("other seeds", other_seeds),
 }
-"""All of these are made, whatever the results of the others. A training that stops early may cost a little more
-or less in disguise. So the flag `operations` alone is only reported; beyond a quarter more there is
+"""All of these are made, whatever the results of the others. A training that stops early may cost a little
+more or less in disguise. So the flag `operations` alone is only reported; above a quarter more it is
 `cost`."""
 
 

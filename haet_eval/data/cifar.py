@@ -19,7 +19,7 @@ _LARGEST_FILE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A data set as its authors published it: the archive, its folder, the files with images and their MD5."""
+    """A data set as its authors published it: the archive, its folder, the files with images, their MD5."""
 
     name: str
     num_classes: int
