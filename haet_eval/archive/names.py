@@ -1,4 +1,4 @@
-"""The names that files in a submission may have."""
+"""The allowed names of files in a submission."""
 
 import sys
 import unicodedata
@@ -34,7 +34,7 @@ _LONGEST_SHOWN = 80
 
 
 def shown(name: str | bytes) -> str:
-    """A name from a stranger as it may stand in a message: quoted, escaped, bounded in length."""
+    """An untrusted name, made safe for a message: quoted, escaped, bounded in length."""
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
     return quoted(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
 
@@ -137,7 +137,7 @@ def _check_spellings(names: Iterable[str]) -> None:
 
 
 def check_kind(path: str) -> None:
-    """Reject a file that is no text by its name, or that Python would run or import unasked.
+    """Reject a file whose name is not that of a text, or that Python would run or import by itself.
 
     Raises:
         InvalidSubmission: names the file and what to do.

@@ -1,7 +1,7 @@
 """How much of its training images a competition lets a submission read back.
 
-What is read back can be trained on in the submission's own process, where nothing is counted: 1,000 whole
-digits were enough for 94 %. So the budget is set against the images as a good compressor stores them.
+A submission can train on values that it has read back in its own process, uncounted: 1,000 whole digits were
+enough for 94 %. So the budget is compared with the compressed size of the images.
 """
 
 import zlib
@@ -14,7 +14,7 @@ from haet_eval.data.arrays import Images
 from haet_eval.errors import UsageProblem
 
 MOST_PERCENT: Final = 1
-"""Of the compressed training images."""
+"""The share of the compressed training images that needs no reason."""
 
 _SAMPLED_IMAGES: Final = 1000
 _LEVEL: Final = 6
@@ -42,8 +42,8 @@ def budgets_with(rules: Competition, task: Task, images: Images, *, official: bo
     """The budgets of a task on its training images, which do not give these images away.
 
     A file that does not name `readback_bytes` gets the default, or as much of it as its images allow.
-    Published data that are not the official ones, such as a small archive for a trial, are let pass:
-    the budget was set for others, and no record on them is awarded.
+    Published data that are not the official ones, such as a small archive for a trial, pass without this
+    check: the budget was set for the official data, and no record on others is awarded.
 
     Raises:
         UsageProblem: the file lets more than 1 % of the images be read back, and does not say why.
