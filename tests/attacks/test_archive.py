@@ -529,7 +529,7 @@ def test_folders_that_wrap_everything_are_taken_off() -> None:
 
 
 @pytest.mark.parametrize("archive", [b"PK", b"PK\5\6", b"\x1f\x8b\x08" + bytes(50), TRAIN])
-def test_file_that_is_no_zip(refused: Refuse, archive: bytes) -> None:
+def test_file_that_is_not_a_zip(refused: Refuse, archive: bytes) -> None:
     assert "not a zip archive" in refused(archive)
 
 

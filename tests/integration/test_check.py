@@ -107,7 +107,7 @@ def test_where_data_are_absent_it_is_counted_on_random_images_of_the_same_shape(
 
 
 @pytest.mark.slow
-def test_what_is_computed_to_its_end_is_scored_and_full_finds_the_same(tmp_path: Path) -> None:
+def test_a_training_computed_to_its_end_is_scored_and_full_gives_the_same(tmp_path: Path) -> None:
     write_cifar10(tmp_path / "data", train_per_class=20, test_per_class=5)
     told = found(linear(tmp_path / "mine", epochs=3, task="cifar10"), "--seconds", "100", "--full")
     assert told["real_data"]
@@ -156,7 +156,7 @@ def test_a_budget_that_the_whole_training_exceeds_is_found(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_out_of_time_the_rest_is_extrapolated_from_what_is_reported(tmp_path: Path) -> None:
+def test_out_of_time_the_rest_is_extrapolated_from_the_reports(tmp_path: Path) -> None:
     here = "import time; time.sleep(0.2); task.report(epoch=epoch + 1, epochs=EPOCHS)"
     path = linear(tmp_path / "mine", here.replace("EPOCHS", "3000"), epochs=3000)
     told = found(path, "--seconds", "1", "--within", "20")

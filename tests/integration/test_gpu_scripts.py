@@ -32,7 +32,7 @@ def test_a_script_for_a_gpu_trains(tmp_path: Path, script: Path) -> None:
     assert (record.log.head + record.log.tail).count(note) == 1
 
 
-def test_what_is_done_otherwise_is_what_the_script_means(tmp_path: Path) -> None:
+def test_calls_that_name_a_gpu_do_what_the_script_means(tmp_path: Path) -> None:
     train = """
     def train(task):
         x = task.images[:4] / 255

@@ -85,7 +85,7 @@ def test_one_signal_ends_it_in_order_with_a_record(
     assert "verdict       interrupted" in done.stdout
 
 
-def test_what_was_counted_so_far_is_in_the_trace(evaluator: Evaluator, endless: Path) -> None:
+def test_the_trace_of_an_interrupted_run_gives_its_count(evaluator: Evaluator, endless: Path) -> None:
     with evaluator.running(endless, "--sandbox", "process") as program:
         program.send_signal(signal.SIGINT)
         ended(program)
@@ -96,7 +96,7 @@ def test_what_was_counted_so_far_is_in_the_trace(evaluator: Evaluator, endless: 
     assert "the evaluation was interrupted" in done.stdout
 
 
-def test_what_was_sent_but_not_executed_is_not_counted(evaluator: Evaluator, tmp_path: Path) -> None:
+def test_calls_that_were_sent_but_not_executed_are_not_counted(evaluator: Evaluator, tmp_path: Path) -> None:
     """The submission has asked for all its products while the executor is at the first ones."""
     submission = write_submission(tmp_path / "ahead", FAR_AHEAD)
     with evaluator.running(submission, "--sandbox", "process") as program:

@@ -411,7 +411,9 @@ def test_an_unknown_oci_runtime_is_refused(sandbox_image: str) -> None:
 
 
 @pytest.mark.docker
-def test_another_oci_runtime_is_used_and_told(sandbox_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_oci_runtime_is_used_and_reported(
+    sandbox_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HAET_OCI_RUNTIME", OTHER_RUNTIME)
     with RunFolder() as folder, folder.listen(Role.SUBMISSION), DockerRuntime() as runtime:
         runtime.check()

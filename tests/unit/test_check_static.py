@@ -75,7 +75,7 @@ def test_a_line_that_would_fail_is_remarked_on(tmp_path: Path, line: str, words:
         "task.report(epoch=1); task.seed",
     ],
 )
-def test_a_line_that_works_is_not(tmp_path: Path, line: str) -> None:
+def test_a_line_that_works_gets_no_remark(tmp_path: Path, line: str) -> None:
     assert said(tmp_path, line) == ""
 
 
@@ -142,7 +142,7 @@ def test_the_entry_point_takes_a_task_and_returns_a_model(
     assert (words in texts[0]) if words else not texts
 
 
-def test_places_that_look_at_the_clock_are_told(tmp_path: Path) -> None:
+def test_lines_that_read_the_clock_are_reported(tmp_path: Path) -> None:
     code = (
         "import time\nfrom time import monotonic\ndef train(task):\n    time.time()\n    return monotonic()\n"
     )

@@ -184,7 +184,7 @@ def test_unofficial_records_alone_are_not_called_nothing(store: Store) -> None:
         assert "No official record yet; --all ranks 1 unofficial record." in run(store, *options).stdout
 
 
-def test_close_totals_are_shown_with_the_digits_that_tell_them_apart(store: Store) -> None:
+def test_close_totals_are_shown_with_the_digits_that_differ(store: Store) -> None:
     for name, total in (("a", 89_000_011), ("b", 89_000_012), ("c", 900_000_000)):
         store.add(make_record(name=name, training=make_training(total)))
     for options in ((), ("--markdown",)):

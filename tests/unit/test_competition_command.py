@@ -36,7 +36,7 @@ def test_every_built_in_competition_is_listed() -> None:
 
 
 @pytest.mark.parametrize("name", builtin_competitions())
-def test_every_built_in_competition_is_explained_and_nothing_is_odd_without_its_data(
+def test_every_built_in_competition_is_explained_without_warnings_even_without_its_data(
     tmp_path: Path, name: str
 ) -> None:
     result = run("check", name, "--data-dir", tmp_path)
@@ -71,7 +71,7 @@ def test_show_of_an_unknown_name_proposes_one() -> None:
         run("show", "heat2021")
 
 
-def test_check_prints_the_digest_to_paste_and_is_content_once_it_is_there(tmp_path: Path) -> None:
+def test_check_prints_the_digest_to_paste_and_finds_no_problem_with_it(tmp_path: Path) -> None:
     file = write_competition(tmp_path, ".npz")
     result = run("check", file)
     assert result.return_value is ExitCode.QUALIFIED
@@ -96,7 +96,7 @@ def test_own_data_that_are_not_in_order_are_the_organizers_mistake(tmp_path: Pat
     assert "problem" in json.loads(run("check", file, "--json").stdout)["data"]["three"]
 
 
-def test_a_secret_test_set_is_looked_at_where_it_is_given(tmp_path: Path) -> None:
+def test_a_secret_test_set_is_checked_if_it_is_given(tmp_path: Path) -> None:
     write_cifar10(tmp_path, train_per_class=500, test_per_class=1)
     secret = write_set(tmp_path / "secret.npz", *some_digits(0, 30, 32, 32))
     result = run("check", "haet2023", "--data-dir", tmp_path, "--test-data", secret)
@@ -125,7 +125,7 @@ def test_a_secret_test_set_is_looked_at_where_it_is_given(tmp_path: Path) -> Non
         ('test = "data/test.npz"', 'test = "data/train.npz"', "90 test images are training images as well"),
     ],
 )
-def test_odd_choices_are_pointed_out(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_unusual_choices_are_pointed_out(tmp_path: Path, old: str, new: str, told: str) -> None:
     file = write_competition(tmp_path, ".npz")
     text = file.read_text("utf-8")
     assert old in text

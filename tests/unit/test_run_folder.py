@@ -127,7 +127,7 @@ def test_a_container_that_does_not_say_where_its_folder_is_stays(tmp_path: Path)
     assert not is_over({LABEL_FOLDER: str(tmp_path / "gone")}, 10**9)
 
 
-def test_what_is_no_folder_is_left_alone(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_folder_is_left_alone(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
     assert not is_abandoned(link)

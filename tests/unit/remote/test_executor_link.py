@@ -29,7 +29,7 @@ def answer(executor: Connection, status: Status = Status.OK, body: bytes = b"") 
     executor.send(Channel.STREAM, bytes([status]) + body)
 
 
-def test_what_was_sent_is_executed_only_once_the_executor_says_so(ends: Ends) -> None:
+def test_records_count_as_executed_only_after_the_executor_answers(ends: Ends) -> None:
     link, executor = ends
     link.mark(FIRST)
     link.mark(SECOND)
