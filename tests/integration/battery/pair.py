@@ -114,7 +114,7 @@ def run_plainly(
     """
     module = importlib.import_module(f"tests.integration.battery.{theme}")
     images, labels = (torch.from_numpy(one) for one in battery_data())
-    task = Task(images, labels, CLASSES, 0, torch.device("cpu"), 600.0, tell)
+    task = Task(images, labels, CLASSES, 0, torch.device("cpu"), 600.0, lambda values, _: tell(values))
     with _as_in_the_workers(executor_threads(_budgets(theme))), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with watched_by(task) if watched_by else nullcontext():
