@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("quick")
     if number := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
         folder = tempfile.mkdtemp(prefix="haet-tests-")
+        Path(folder).chmod(0o711)  # containers run as another user
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         processors = sorted(os.sched_getaffinity(0))
@@ -80,6 +82,16 @@ def _rank(item: pytest.Item) -> int:
     return next(
         rank for rank, part in enumerate(order) if rank == len(order) - 1 or f"/{part}/" in item.nodeid
     )
+
+
+@pytest.fixture(autouse=True)
+def settings_of_torch() -> Iterator[None]:
+    """Restores what an executor in this process switches on: later tests would warn of it."""
+    torch = sys.modules.get("torch")
+    before = torch.are_deterministic_algorithms_enabled() if torch else False
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.use_deterministic_algorithms(before)
 
 
 @pytest.fixture(scope="session")
