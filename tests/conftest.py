@@ -24,12 +24,21 @@ settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("untimed")
 
 _BY_THEME: Final = ("test_battery.py", "test_counter_and_judge.py")
+_QUICK_THEMES: Final = ("optimizers", "randomness", "views")
+_QUICK_FILES: Final = (
+    *("test_archive.py", "test_failed_calls.py", "test_nothing_is_unpickled.py", "test_recorded_calls.py"),
+    *("test_signatures_cannot_be_moved.py", "test_tensors_cannot_be_swapped.py", "test_wire_fuzz.py"),
+    *("test_completion.py", "test_evaluation.py", "test_guarded_values.py", "test_template.py"),
+)
+"""Of the attacks and the integration tests, which run in evaluations of their own: the rest are slow."""
+
 _QUICK: Final = "not slow"
 _NO_ENGINE: Final = "needs a Docker engine: "
 _NO_IMAGE: Final = "the sandbox image cannot be built here: "
 _LEFT_OUT: Final = (
-    "Left out: the tests marked slow (real images, long programs of the battery, the sweep over PyTorch's "
-    "samples, fuzzing, packaging, the commands of the docs), and most examples of generated tests. "
+    "Left out: the tests marked slow (most evaluations and attacks, most themes of the battery, Docker, real "
+    "images, fuzzing, the sweep over PyTorch's samples, packaging, the commands of the docs), and most examples "
+    "of generated tests. "
     "`make test-all` runs everything."
 )
 _NO_DATA: Final = "needs the published CIFAR-10 and CIFAR-100, in the folder that HAET_TEST_DATA_DIR names"
@@ -56,7 +65,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Names the group of each test: one process runs all tests of a group, one after the other.
+    """Names the group of each test, and marks those that start evaluations as slow.
+
+    One process runs all tests of a group, one after the other.
 
     Tests with Docker are one group, as some of them look at all containers of the machine. Every other file
     is a group of its own, but for those of the battery: each theme is one, since its programs run once for
@@ -65,14 +76,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
+        if _starts_evaluations(item):
+            item.add_marker(pytest.mark.slow)
+
+
+def _starts_evaluations(item: pytest.Item) -> bool:
+    folders = ("integration", "attacks")
+    if not any(f"/{folder}/" in item.nodeid for folder in folders):
+        return False
+    if _theme(item):
+        return _theme(item) not in _QUICK_THEMES or "counter" in item.nodeid
+    return item.path.name not in _QUICK_FILES
 
 
 def _group(item: pytest.Item) -> str:
     if item.get_closest_marker("docker") is not None:
         return "docker"
-    file, _, name = item.nodeid.partition("::")
-    theme = re.search(r"\[(\w+)", name) if Path(file).name in _BY_THEME else None
-    return f"battery:{theme[1]}" if theme else file
+    theme = _theme(item)
+    return f"battery:{theme}" if theme else item.nodeid.partition("::")[0]
+
+
+def _theme(item: pytest.Item) -> str | None:
+    """The theme of a test of the battery."""
+    found = re.search(r"\[(\w+)", item.nodeid) if item.path.name in _BY_THEME else None
+    return found[1] if found else None
 
 
 def _rank(item: pytest.Item) -> int:
