@@ -37,9 +37,8 @@ _NO_ENGINE: Final = "needs a Docker engine: "
 _NO_IMAGE: Final = "the sandbox image cannot be built here: "
 _LEFT_OUT: Final = (
     "Left out: the tests marked slow (most evaluations and attacks, most themes of the battery, Docker, real "
-    "images, fuzzing, the sweep over PyTorch's samples, packaging, the commands of the docs), and most examples "
-    "of generated tests. "
-    "`make test-all` runs everything."
+    "images, fuzzing, the sweep over PyTorch's samples, packaging, the commands of the docs), and most "
+    "examples of generated tests. `make test-all` runs everything."
 )
 _NO_DATA: Final = "needs the published CIFAR-10 and CIFAR-100, in the folder that HAET_TEST_DATA_DIR names"
 
