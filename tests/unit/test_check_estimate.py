@@ -12,8 +12,10 @@ from haet_eval.check.estimate import (
     why_no_seconds,
 )
 from haet_eval.check.rehearsal import MadeUp, Moment
+from haet_eval.check.report import estimate
 from haet_eval.check.sample import Milestone, Sample
 from haet_eval.check.standing import rivals_among, rivals_on
+from haet_eval.check.static import Look
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Operations, OperatorCost
 from haet_eval.store import Store
@@ -291,3 +293,7 @@ def test_many_steps_in_few_looks_are_enough_for_the_time() -> None:
     found = estimate_seconds(sample, estimate_operations(sample))
     assert found is not None
     assert found.low <= 20 <= found.high * 1.1
+
+
+def test_a_sample_that_was_stopped_before_the_training_began_allows_no_estimate() -> None:
+    assert estimate(Sample(stopped="after 4 s"), Look((), ())) is None
