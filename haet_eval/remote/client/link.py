@@ -66,6 +66,11 @@ class Link:
         self.made_up = False
         self.charged = False
         self.lock = threading.RLock()
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        """In a child: the thread that held the lock is not in it, and the child would wait for ever."""
+        self.lock = threading.RLock()
 
     def flush(self) -> None:
         """Send what has been gathered."""
