@@ -107,7 +107,7 @@ class Sampling:
         if first.decides or not _is_of_code(first.doubt) or self._left < self._terms.computed_seconds:
             return False
         other = self._one(replace(self._terms, sizes=Sizes.SMALLEST, all_seconds=self._left))
-        return other.doubt == first.doubt and not other.decides
+        return _without_lines(other.doubt) == _without_lines(first.doubt) and not other.decides
 
     def _range(self) -> tuple[int, int] | None:
         """Operations with the smallest and the largest sizes that were seen."""
@@ -126,6 +126,11 @@ def _is_of_code(reason: str) -> bool:
     """Whether a failure is of an operator, or of a name or a type; a reason begins with what was raised."""
     raised, colon, _ = reason.partition(":")
     return raised in _NOT_BY_VALUES or not (colon and raised.isidentifier())
+
+
+def _without_lines(reason: str) -> str:
+    """A reason without the lines that have read most: with other sizes they may be others."""
+    return reason.partition(" Most was read in ")[0]
 
 
 def _computed(sample: Sample) -> int:

@@ -16,6 +16,7 @@ from haet_eval.pace import advance_in
 _ENOUGH_SPANS: Final = 5
 _FEWEST_MOMENTS: Final = 2
 _MOST_UNLIKE: Final = 2.0
+_MOST_NEW: Final = 0.1
 _STEPS_OF_MANY: Final = 4
 """So many calls for each kind are some steps; the kinds are still new if shapes change from step to step."""
 
@@ -165,8 +166,8 @@ def why_no_seconds(sample: Sample) -> str:
         return f"not estimated: too little was computed, not even a whole step {longer}"
     if settled < max(last.definitions, 1):
         return (
-            f"not estimated: of {last.messages:,} computed calls {last.definitions:,} were the first of "
-            f"their kind, which take longer {longer}"
+            f"not estimated: up to the end of what was computed, calls were the first of their kind "
+            f"({last.definitions:,} of {last.messages:,}), which take longer {longer}"
         )
     return f"not estimated: the rest of the training makes other calls than what was computed {longer}"
 
@@ -226,8 +227,11 @@ def _settled(moments: Sequence[Moment]) -> list[Moment]:
         if moment.seconds >= moments[-1].seconds / 2
     ]
     settled = [span for span in spans if not span.definitions]
-    enough = sum(span.messages for span in settled) >= moments[-1].definitions
-    return settled if enough or len(later) < _ENOUGH_SPANS else later
+    if sum(span.messages for span in settled) >= moments[-1].definitions:
+        return settled
+    messages, new = (sum(getattr(span, name) for span in later) for name in ("messages", "definitions"))
+    few_are_new = messages >= moments[-1].definitions and new <= _MOST_NEW * messages
+    return later if few_are_new or len(later) >= _ENOUGH_SPANS else settled
 
 
 def estimate_memory_bytes(sample: Sample) -> int | None:

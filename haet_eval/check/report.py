@@ -107,11 +107,11 @@ _UNBOUNDED: Final = "not estimated: it is not known how much is computed (--seco
 
 
 def estimate(sample: Sample, look: Look, charged: int = 0) -> Estimates | None:
-    """The estimates that a sample allows; None of a training that fails.
+    """The estimates that a sample allows; None of a training that fails, or that has not begun in time.
 
     `charged` are the operations of the prediction that count as complexity.
     """
-    if sample.verdict is not None and not sample.finished:
+    if sample.operations is None or (sample.verdict is not None and not sample.finished):
         return None
     operations = estimate_operations(sample, look.clock)
     bounded = operations.method != "cannot_tell"

@@ -270,5 +270,9 @@ class _Sampling:
             self._observer.note(f"Report {len(self.sample.milestones)}: {found[0]} is {found[1]}.")
         made_up = self._run.relay.made_up
         self._observer.report(
-            {name: f"{texts[name]:.7} (made up)" if name in made_up else values[name] for name in values}
+            {name: _made_up(value) if name in made_up else value for name, value in values.items()}
         )
+
+
+def _made_up(value: ReportValue) -> str:
+    return f"{value:.6g} (made up)" if isinstance(value, float) else f"{value} (made up)"

@@ -38,7 +38,7 @@ from haet_eval.remote.wire import Channel, Status, WireError
 _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
 _PLACE_CHARACTERS: Final = 800
-_REFUSAL_CODE: Final = re.compile(r" \[(handle-[a-z]{1,20}(?:-[a-z]{1,20})?)\]")
+_REFUSAL_CODE: Final = re.compile(r" \[(handle-[a-z0-9]{1,20}(?:-[a-z0-9]{1,20})?)\]")
 _MAX_WEIGHTS_BYTES: Final = 1 << 30
 _RECORDS_TO_A_MARK: Final = 128
 """A mark costs about as much as a call of an operator, and a look at each template."""

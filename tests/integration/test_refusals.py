@@ -17,7 +17,11 @@ REFUSED = {
     "numpy function": ("numpy.stack([weight, weight])", "in the executor", "torch's operators"),
     "numpy mean": ("numpy.mean(weight)", "in the executor", "torch's operators"),
     "numpy maximum": ("numpy.max(weight)", "in the executor", "torch's operators"),
-    "mask of torchvision": ("torchvision.tv_tensors.Mask(images[0])", "cannot become a Mask", "Keep the"),
+    "mask of torchvision": (
+        "importlib.import_module('torchvision.tv_tensors').Mask(images[0])",
+        "cannot become a Mask",
+        "Keep the tensor",
+    ),
     "DLPack": ("numpy.from_dlpack(images)", "DLPack", "torch's operators"),
     "DLPack capsule": ("torch.utils.dlpack.to_dlpack(images)", "DLPack", "torch's operators"),
     "address": ("images.data_ptr()", "no address", "torch's operators"),
@@ -268,6 +272,7 @@ def test_ends_the_run_naming_the_line(tmp_path: Path, name: str) -> None:
         ("task.images.numpy()", Verdict.FAILED, "handle-numpy"),
         ("torch.ones(2, 3) @ torch.ones(2, 3)", Verdict.FAILED, "handle-operator"),
         ("torch.ones(3).to_sparse()", Verdict.UNCOUNTABLE, "operator-unpriced"),
+        ("torch.ones(3).to(torch.float8_e4m3fn)", Verdict.FAILED, "handle-float8"),
         ("raise ValueError('of its own')", Verdict.FAILED, "code-failed"),
     ],
 )

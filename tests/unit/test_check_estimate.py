@@ -12,8 +12,10 @@ from haet_eval.check.estimate import (
     why_no_seconds,
 )
 from haet_eval.check.rehearsal import MadeUp, Moment
+from haet_eval.check.report import estimate
 from haet_eval.check.sample import Milestone, Sample
 from haet_eval.check.standing import rivals_among, rivals_on
+from haet_eval.check.static import Look
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Operations, OperatorCost
 from haet_eval.store import Store
@@ -274,7 +276,7 @@ def moments(*parts: tuple[int, int, int]) -> list[Moment]:
     [
         ([], "nothing was computed"),
         ([(0, 10, 10), (5, 60, 50)], "not even a whole step"),
-        ([(0, 100, 20), (9, 500, 80), (20, 1000, 160)], "160 were the first of their kind"),
+        ([(0, 100, 20), (9, 500, 80), (20, 1000, 160)], "(160 of 1,000), which take longer"),
         ([(0, 10, 10), (5, 500, 10), (10, 1000, 10)], "makes other calls than what was computed"),
     ],
 )
@@ -282,3 +284,16 @@ def test_why_the_time_is_not_known_is_said_as_it_is(done: list[tuple[int, int, i
     sample = Sample(operations=counted(10**12), moments=moments(*done), messages=2000, computed=False)
     assert estimate_seconds(sample, estimate_operations(sample)) is None
     assert said in why_no_seconds(sample)
+
+
+def test_many_steps_in_few_looks_are_enough_for_the_time() -> None:
+    """On a busy machine the executor is looked at seldom, and each look finds some call of a new kind."""
+    done = moments((0, 60, 36), (100, 350, 37), (200, 650, 38))
+    sample = Sample(operations=counted(2000), moments=done, messages=6000, computed=False, finished=True)
+    found = estimate_seconds(sample, estimate_operations(sample))
+    assert found is not None
+    assert found.low <= 20 <= found.high * 1.1
+
+
+def test_a_sample_that_was_stopped_before_the_training_began_allows_no_estimate() -> None:
+    assert estimate(Sample(stopped="after 4 s"), Look((), ())) is None
