@@ -54,7 +54,7 @@ def train_counted(pair: Pair, work: Work) -> Trained:
             work.heard.tick(Tick("train", taken.seconds, budgets.wall_seconds, pair.meter.operations))
         watch.begin("predict", budgets.prediction_seconds)
         model = parameters, relay.seal(tensors)
-    training = taken and _counted(pair.meter, taken, model, work.store)
+    training = taken and _counted(pair.meter, taken, model, work)
     return Trained(facts, training, refused=dict(pair.meter.refused), failure=end.failure)
 
 
@@ -62,10 +62,12 @@ def _counted(
     meter: Meter,
     taken: _Taken,
     model: tuple[ParameterCount, Sealed] | None,
-    store: Store,
+    work: Work,
 ) -> Training:
     """Price what the meter has counted; keep its histogram, and the weights of a model that came back."""
-    histogram = meter.histogram()
+    histogram, store = meter.histogram(), work.store
+    widths = precision(histogram, model[0].bits if model else None)
+    moved, energy = bytes_moved(histogram), work.assignment.competition.energy_model
     kept = store.put_artifact(histogram.to_json(), "histogram.json")
     return Training(
         operations=priced(bill(histogram)),
@@ -83,8 +85,9 @@ def _counted(
         stalls=meter.charges.stalls,
         constant_selects=meter.charges.constant_selects,
         memory=in_record(meter.tensor_memory),
-        precision=precision(histogram, model[0].bits if model else None),
-        bytes_moved=bytes_moved(histogram),
+        precision=widths,
+        bytes_moved=moved,
+        modelled_joules=energy.joules(widths.by_dtype, moved.read + moved.written) if energy else None,
     )
 
 
