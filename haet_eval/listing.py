@@ -27,7 +27,7 @@ from haet_eval.record import MAX_RECORD_BYTES, Record, from_json
 RECORD_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{16}\.json")
 """Names that the store gives. A file of such a name that is no sound record is a problem."""
 
-_CACHE_VERSION: Final = 6
+_CACHE_VERSION: Final = 7
 _MOST_LINES_OF_A_RECORD: Final = 2
 """Of the file with the summaries, on average: it is written anew when most of it is out of date."""
 

@@ -16,6 +16,8 @@ from haet_eval.spelling import same_name
 DEFAULT_AWARDS: Final = 3
 """Where neither the records nor the caller say how many are awarded."""
 
+_WIDEST_BITS: Final = 64
+
 EnergyKind: TypeAlias = Literal["measured", "estimated", "unavailable"]
 
 
@@ -37,6 +39,10 @@ class Entry:
         standard: version of the counting standard that its operations were priced under.
         energy_joules: of what is ranked, in joules; `energy_counts` where all of it was measured, in quiet.
         wall_seconds: of the training, the native one where there was one.
+        peak_tensor_bytes: of the training's tensors; None in records from before it was counted.
+        bit_complexity: bits of the parameters plus bit operations of the training, and 64 for each charged
+            operation of the prediction, whose dtype no record has; None if the complexity is.
+        modelled_joules: by the model of energy in its rules.
     """
 
     record_id: str
@@ -79,13 +85,22 @@ class Entry:
         return self.received_at or self.created_at
 
     source_bytes_compressed: int | None = None
+    peak_tensor_bytes: int | None = None
+    bit_complexity: int | None = None
+    modelled_joules: float | None = None
 
     @property
     def figure(self) -> int | float | None:
-        """What is ranked: operations and parameters, joules, seconds or a fraction; None if not reached."""
+        """What is ranked: operations, bits, bytes, joules, seconds or a fraction; None if not reached."""
         match self.ranking:
             case "complexity":
                 return self.complexity
+            case "peak_memory":
+                return self.peak_tensor_bytes
+            case "bit_complexity":
+                return self.bit_complexity
+            case "modelled_energy":
+                return self.modelled_joules
             case "training_energy" | "inference_energy":
                 return self.energy_joules
             case "training_time":
@@ -174,7 +189,18 @@ def summarize(record: Record) -> Entry:
         received_at=record.submission.received_at,
         rerun=record.rerun_of is not None,
         source_bytes_compressed=record.submission.source_bytes_compressed,
+        peak_tensor_bytes=training.memory.peak_bytes if training and training.memory else None,
+        bit_complexity=_bit_complexity(record),
+        modelled_joules=training.modelled_joules if training else None,
     )
+
+
+def _bit_complexity(record: Record) -> int | None:
+    widths = record.training.precision if record.training else None
+    if widths is None or widths.parameter_bits is None or record.complexity is None:
+        return None
+    charged = (record.evaluation and record.evaluation.charged_operations) or 0
+    return widths.parameter_bits + widths.bit_operations + _WIDEST_BITS * charged
 
 
 def _judging_digest(record: Record) -> str | None:
@@ -209,7 +235,7 @@ def rank(
 ) -> list[Ranked]:
     """Rank the qualified entries, each in its pool: official pools first, the best first in each.
 
-    Least complexity, energy or time wins, or the highest accuracy, as the rules say; if they have
+    Least complexity, memory, energy or time wins, or the highest accuracy, as the rules say; if they have
     intervals of accuracy, each is a pool. Ties go to the higher accuracy, then the smaller source, then
     the submission that was received earlier, then the record's id. The first submissions of an official pool
     are awarded.

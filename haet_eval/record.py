@@ -57,6 +57,8 @@ Size: TypeAlias = Annotated[int, Field(ge=0)]
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+Joules: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 Sha256: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 RecordId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
@@ -321,7 +323,8 @@ class Training(_Part):
     was kept waiting because the executor had too much to do. `constant_selects` are the selects and slices
     of tensors that depend on no data: each can make a constant. None in records of schema version 1.
     `memory` is that of its tensors, `precision` how wide the numbers are, `bytes_moved` what the calls read
-    and write; all three are None in older records.
+    and write; all three are None in older records. `modelled_joules` is computed from them by the model of
+    energy in the rules, and not measured; None where the rules have no such model.
     """
 
     operations: Operations
@@ -341,6 +344,7 @@ class Training(_Part):
     memory: TensorMemory | None = None
     precision: Precision | None = None
     bytes_moved: BytesMoved | None = None
+    modelled_joules: Joules | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -457,8 +461,6 @@ class Statistics(_Part):
 
 
 EnergyPhase: TypeAlias = Literal["train", "predict"]
-
-Joules: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _QUIET_BUSY: Final = 0.1
 
@@ -641,6 +643,7 @@ class Content(_Part):
         added = (
             *(submission.archive_sha256, rules and rules.judging_digest, self.history, self.not_finite),
             *((training.memory, training.precision, training.bytes_moved) if training else ()),
+            training and training.modelled_joules,
         )
         if self.schema_version == 1 and any(part is not None for part in added):
             raise ValueError("a record of version 1 has parts that version 2 has added")

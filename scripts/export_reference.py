@@ -31,6 +31,7 @@ _TABLES: Final = {
     "Runs": "`[runs]`",
     "Task": "`[tasks.NAME]`, NAME being what a manifest says",
     "OwnData": "`[tasks.NAME.data]`",
+    "EnergyModel": '`[energy_model]`, for `ranking = "modelled_energy"`',
 }
 
 

@@ -11,11 +11,15 @@ from haet_eval.cli.costs_table import print_costs
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.numbers import WholeNumber
 from haet_eval.cli.suggestions import suggest_records
+from haet_eval.cli.timeline_table import print_timeline
 from haet_eval.counting.histogram import Histogram
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Record
+from haet_eval.remote.timeline import Timeline, memory_timeline
+from haet_eval.remote.trace import BrokenTrace
 from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
 from haet_eval.reports.costs import MACHINE_BALANCE, Costs, costs_document, explain_costs
+from haet_eval.reports.timeline import timeline_document
 from haet_eval.signing import without_signatures
 from haet_eval.store import Store, find_record, read_record
 
@@ -26,6 +30,7 @@ from haet_eval.store import Store, find_record, read_record
         "haet-eval explain 3f2a91c0",
         "haet-eval explain 3f2a91c0 --compare 77b0d1e4",
         "haet-eval explain results/RECORD.json --reprice --lines 30",
+        "haet-eval explain results/RECORD.json --memory",
     ),
 )
 @click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
@@ -46,6 +51,12 @@ from haet_eval.store import Store, find_record, read_record
     help="Where to look for a record that is named by its id.",
 )
 @click.option(
+    "--memory",
+    "timeline",
+    is_flag=True,
+    help="Show how the tensors' memory went up and down, and what it was at its peak; needs the trace.",
+)
+@click.option(
     "--balance",
     default=MACHINE_BALANCE,
     show_default=True,
@@ -60,6 +71,7 @@ def explain(
     compare: str | None,
     repricing: bool,
     results: Path,
+    timeline: bool,
     balance: float,
     lines: int,
     as_json: bool,
@@ -72,6 +84,8 @@ def explain(
     histogram lies beside the record. Signatures among the files are passed over.
     """
     names = without_signatures(records)
+    if timeline and (len(names) > 1 or compare is not None or repricing):
+        raise click.UsageError("--memory takes one record, without --compare and --reprice.")
     if len(names) > 1:
         if compare is not None or repricing or as_json:
             raise click.UsageError("--compare, --reprice and --json take one record.")
@@ -80,7 +94,10 @@ def explain(
             print_costs(_costs(name, results, balance), lines)
         return
     (record,) = names
-    if compare is not None:
+    if timeline:
+        course = _timeline(record, results)
+        _print_document(timeline_document(course)) if as_json else print_timeline(course, lines)
+    elif compare is not None:
         first, second = (_costs(name, results, balance, repriced=repricing) for name in (record, compare))
         comparison = compare_costs(first, second)
         _print_document(comparison_document(comparison)) if as_json else print_comparison(comparison, lines)
@@ -115,6 +132,27 @@ def _costs(name: str, results: Path, balance: float, *, repriced: bool = False) 
             )
         record = reprice(record, histogram)
     return explain_costs(record, histogram, balance)
+
+
+def _timeline(name: str, results: Path) -> Timeline:
+    """The course of the memory of a record's tensors.
+
+    Raises:
+        UsageProblem: there is no such record, or its trace is not next to it or is broken.
+    """
+    path = find_record(name, results)
+    record, store = read_record(path), Store(path.parent)
+    trace = store.artifact_path(record.trace) if record.trace else None
+    if trace is None:
+        raise UsageProblem(
+            f"the trace of {path} is not there, so the course of its memory is not known",
+            "A record of a counted training names its trace; keep the folder `artifacts` next to the record.",
+            code="trace-missing",
+        )
+    try:
+        return memory_timeline(trace)
+    except BrokenTrace as fault:
+        raise UsageProblem(f"{trace} cannot be read: {fault}", code="trace-unreadable") from None
 
 
 def _histogram(path: Path, record: Record) -> Histogram | None:

@@ -7,8 +7,10 @@ from rich.text import Text
 
 from haet_eval.cli.text import print_row, result_console, safe
 from haet_eval.errors import ExitCode, Verdict
+from haet_eval.ranking import summarize
 from haet_eval.record import AccuracyStatistics, Record, Statistics, Status
 from haet_eval.reports.audit import AUDIT_NAMES, audit_lines
+from haet_eval.reports.figure import cost
 from haet_eval.reports.text import (
     NOTHING,
     printable_lines,
@@ -27,7 +29,7 @@ def print_summary(record: Record, path: Path) -> None:
     verdict = record.status.verdict
     for name, value in (("verdict", verdict.value), *_rows(record), ("record", str(path))):
         style = _STYLES.get(verdict.exit_code, "bold red") if name == "verdict" else ""
-        row = Text(f"{name:14}"), safe(value, style)
+        row = Text(f"{name:14} "[: max(14, len(name) + 1)]), safe(value, style)
         if name == "record":  # a path is to be copied
             console.print(row[0] + row[1], soft_wrap=True)
         else:
@@ -117,8 +119,19 @@ def _counted_cost(record: Record) -> list[tuple[str, str]]:
         ("= parameters", readable_count(parameters.total if parameters else None)),
         ("+ operations", readable_count(training.operations.total)),
         *([("+ prediction", f"{readable_count(charged)} above the free ones")] if charged else []),
+        *_ranked_figure(record),
         ("counted in" if record.native else "training", f"{training.wall_seconds:,.1f} s"),
     ]
+
+
+def _ranked_figure(record: Record) -> list[tuple[str, str]]:
+    """What the rules rank by, if it is counted and not the complexity."""
+    ranking = record.competition.ranking if record.competition else "complexity"
+    if ranking not in ("peak_memory", "bit_complexity", "modelled_energy"):
+        return []
+    figure = cost(ranking)
+    units = {"peak_memory": " bytes", "modelled_energy": ", by the rules' model, not measured"}
+    return [(figure.name, figure.readable(figure.of(summarize(record))) + units.get(ranking, ""))]
 
 
 def _audit(record: Record) -> list[tuple[str, str]]:

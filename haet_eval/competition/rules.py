@@ -1,6 +1,8 @@
 """A competition is data: tasks, thresholds, ranking, limits and budgets."""
 
 import json
+from collections.abc import Mapping
+from fractions import Fraction as Exact
 from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
@@ -22,7 +24,16 @@ from haet_eval.archive import ArchiveLimits
 from haet_eval.competition.faults import unknown_task
 from haet_eval.errors import InvalidSubmission
 
-Ranking: TypeAlias = Literal["complexity", "training_energy", "inference_energy", "training_time", "accuracy"]
+Ranking: TypeAlias = Literal[
+    "complexity",
+    "peak_memory",
+    "bit_complexity",
+    "modelled_energy",
+    "training_energy",
+    "inference_energy",
+    "training_time",
+    "accuracy",
+]
 Runner: TypeAlias = Literal["counted", "native"]
 Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
 """`accuracy` is the fraction of images with their right label, `balanced_accuracy` the mean over the classes
@@ -42,6 +53,9 @@ _ARCHIVE: Final = ArchiveLimits()
 
 _RUNNER_OF_RANKING: Final[dict[str, Runner]] = {
     "complexity": "counted",
+    "peak_memory": "counted",
+    "bit_complexity": "counted",
+    "modelled_energy": "counted",
     "training_energy": "native",
     "inference_energy": "native",
     "training_time": "native",
@@ -266,6 +280,35 @@ class Runs(_Rules):
     )
 
 
+_Picojoules: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]
+
+
+class EnergyModel(_Rules):
+    """What operations and bytes cost in a model of energy, in picojoules, with the source of the figures.
+
+    The result is a model and not a measurement: every operation on a dtype costs the same, and every byte
+    that a call reads or writes comes from the same memory.
+    """
+
+    source: str = Field(min_length=1, description="Where the figures are from: publication, year, process.")
+    operation: dict[str, _Picojoules] = Field(
+        min_length=1, description="Of one operation, by the dtype of its widest operand, as in `float32`."
+    )
+    other_operation: _Picojoules = Field(description="Of one operation on a dtype that is not listed.")
+    byte: _Picojoules = Field(description="Of each byte that a call reads or writes.")
+
+    def joules(self, by_dtype: Mapping[str, int], moved_bytes: int) -> float:
+        """Modelled energy of so many operations on each dtype and so many bytes, in joules.
+
+        The sum is exact and rounded once, so that it is the same everywhere.
+        """
+        operations = sum(
+            Exact(str(self.operation.get(dtype, self.other_operation))) * count
+            for dtype, count in by_dtype.items()
+        )
+        return float((operations + Exact(str(self.byte)) * moved_bytes) / 10**12)
+
+
 class Competition(_Rules):
     """The rules that a submission is judged by."""
 
@@ -307,6 +350,9 @@ class Competition(_Rules):
         description="How many submissions of a team may rank in a task, the earliest received first. Those "
         "that failed before they were judged do not count. Without it there is no such limit.",
     )
+    energy_model: EnergyModel | None = _later(
+        None, description="Picojoules of operations and bytes, for `modelled_energy`."
+    )
     limits: Limits = Limits()
     budgets: Budgets = Budgets()
     runs: Runs = Runs()
@@ -336,6 +382,8 @@ class Competition(_Rules):
             raise ValueError('more than one of `nodes` needs `ranking = "training_time"`')
         if self.inference_iterations != DEFAULT_ITERATIONS and self.ranking != "inference_energy":
             raise ValueError('`inference_iterations` needs `ranking = "inference_energy"`')
+        if self.ranking == "modelled_energy" and self.energy_model is None:
+            raise ValueError('`ranking = "modelled_energy"` needs `[energy_model]`')
         if self.overtime == "checkpoint" and self.runner != "native":
             raise ValueError('`overtime = "checkpoint"` needs `runner = "native"`')
         return self
@@ -423,7 +471,7 @@ class Competition(_Rules):
 
 def key_names() -> set[str]:
     """Every key that a competition file may have, in whichever table."""
-    models: tuple[type[BaseModel], ...] = (Competition, Task, OwnData, Limits, Budgets, Runs)
+    models: tuple[type[BaseModel], ...] = (Competition, Task, OwnData, Limits, Budgets, Runs, EnergyModel)
     return {name for model in models for name in model.model_fields}
 
 

@@ -75,7 +75,7 @@ def train_counted(pair: Pair, work: Work) -> Trained:
         watch.begin("predict", budgets.prediction_seconds)
         model = parameters, relay.seal(tensors)
     count = _cut_short(pair) if end.failure and end.failure.verdict in _FROM_OUTSIDE else _whole(pair.meter)
-    training = taken and _counted(count, taken, model, work.store)
+    training = taken and _counted(count, taken, model, work)
     return Trained(facts, training, refused=count.refused, failure=end.failure)
 
 
@@ -102,10 +102,12 @@ def _counted(
     count: _Count,
     taken: _Taken,
     model: tuple[ParameterCount, Sealed] | None,
-    store: Store,
+    work: Work,
 ) -> Training:
     """Price what was counted; keep its histogram, and the weights of a model that came back."""
-    histogram, charged = count.histogram, count.charged
+    histogram, charged, store = count.histogram, count.charged, work.store
+    widths = precision(histogram, model[0].bits if model else None)
+    moved, energy = bytes_moved(histogram), work.assignment.competition.energy_model
     kept = store.put_artifact(histogram.to_json(), "histogram.json")
     return Training(
         operations=priced(bill(histogram)),
@@ -123,8 +125,9 @@ def _counted(
         stalls=count.stalls,
         constant_selects=charged.constant_selects,
         memory=in_record(count.memory),
-        precision=precision(histogram, model[0].bits if model else None),
-        bytes_moved=bytes_moved(histogram),
+        precision=widths,
+        bytes_moved=moved,
+        modelled_joules=energy.joules(widths.by_dtype, moved.read + moved.written) if energy else None,
     )
 
 

@@ -5,13 +5,16 @@ counts with its whole size, once, from the record that makes it to the record th
 training set is apart. Workspaces inside kernels are not seen from here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from haet_eval.remote.handles import Storage
+from haet_eval.remote.handles import Handle, Storage
 
 _NEVER: Final = 1 << 200
+UPLOAD: Final = "upload"
+"""What the call is named that makes a tensor of a constant."""
+
 APART: Final = 1 << 62
 """What a storage of the training set has for `handles` and `first`: its last handle is never freed, and it
 was there before any that counts."""
@@ -56,6 +59,9 @@ class MemoryBooks:
         self.closed: TensorMemory | None = None
         self._place: tuple[int, str, int] | None = None
         self._first = 0
+
+    def watch(self, living: Mapping[int, Handle]) -> None:
+        """Is told the table of living tensors once, before all else. The books themselves do not need it."""
 
     def made(self, new_bytes: int, operator: str, phase: int, following: int) -> None:
         """A call has made storages of so many bytes; `following` is the handle that is given next."""

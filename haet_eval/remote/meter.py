@@ -30,7 +30,7 @@ from haet_eval.remote.definitions import check_outcome, make_template, price_tol
 from haet_eval.remote.generators import Generators
 from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
 from haet_eval.remote.inventory import inventory
-from haet_eval.remote.memory import APART, MemoryBooks, TensorMemory
+from haet_eval.remote.memory import APART, UPLOAD, MemoryBooks, TensorMemory
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
 from haet_eval.remote.operators.call import MAX_ELEMENTS
@@ -59,8 +59,6 @@ _MAX_ORIGINS: Final = 1 << 10
 _MAX_REFUSED: Final = 1 << 10
 _MAX_NAME: Final = 80
 _ANY_BYTES: Final = 1 << 200
-_UPLOAD: Final = "upload"
-"""What the call is named that makes a tensor of a constant."""
 
 
 class Sink(Protocol):
@@ -116,15 +114,26 @@ class Accepted:
 class Meter:
     """Counts one run. Feed it with `accept` and `answer`; read the totals from it at any time."""
 
-    def __init__(self, budgets: Budgets, sink: Sink | None = None, *, strict: bool = True) -> None:
-        """`strict`: False for traces of version 2, where a call that writes could be refused."""
+    def __init__(
+        self,
+        budgets: Budgets,
+        sink: Sink | None = None,
+        *,
+        strict: bool = True,
+        memory: MemoryBooks | None = None,
+    ) -> None:
+        """`strict`: False for traces of version 2, where a call that writes could be refused.
+
+        `memory`: books that see more than the totals.
+        """
         self.charges = Charges(budgets)
         self._strict = strict
         self._inventory_due = INVENTORY_RECORDS
         self.refused: Counter[str] = Counter()
         self._sink: Sink = sink or Nowhere()
         self._handles = HandleTable()
-        self._memory = MemoryBooks()
+        self._memory = memory or MemoryBooks()
+        self._memory.watch(self._handles.living)
         self._most_bytes = budgets.peak_tensor_bytes or _ANY_BYTES
         self._tally = Tally()
         self._templates = self._tally.templates
@@ -445,7 +454,7 @@ class Meter:
         layout = intern_layout(meta)
         size = size_bytes(layout, 0)
         self._handles.add(Handle(layout, 0, Storage(size, tainted=False, first=self._handles.next)))
-        self._memory.made(size, _UPLOAD, self._phase, self._handles.next)
+        self._memory.made(size, UPLOAD, self._phase, self._handles.next)
         return end
 
     def _seed(self, payload: bytes, position: int) -> int:

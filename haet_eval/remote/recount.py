@@ -10,7 +10,7 @@ from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.errors import SubmissionFailure
 from haet_eval.remote.charges import Budgets
-from haet_eval.remote.memory import TensorMemory
+from haet_eval.remote.memory import MemoryBooks, TensorMemory
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import Accepted, Meter, Question
 from haet_eval.remote.trace import BrokenTrace, Kind, read_trace, trace_version
@@ -95,8 +95,8 @@ class Deaf:
     def inventoried(self, entry: int, taken: bytes) -> None: ...
 
 
-def recount(path: Path, listener: Listener | None = None) -> Recount:
-    """Run the meter over a trace.
+def recount(path: Path, listener: Listener | None = None, *, memory: MemoryBooks | None = None) -> Recount:
+    """Run the meter over a trace, with these books of its tensors' memory if there are some.
 
     Raises:
         BrokenTrace: the file is no trace, or holds what no meter would have let pass.
@@ -104,7 +104,7 @@ def recount(path: Path, listener: Listener | None = None) -> Recount:
     entries = enumerate(read_trace(path))
     header = _header(entries)
     strict = trace_version(path) == TRACE_VERSION
-    walk = _Walk(Meter(_UNBOUNDED, strict=strict), listener or Deaf(), strict=strict)
+    walk = _Walk(Meter(_UNBOUNDED, strict=strict, memory=memory), listener or Deaf(), strict=strict)
     try:
         shape = tuple(int(size) for size in header["images"])
         if min(shape, default=0) < 1:

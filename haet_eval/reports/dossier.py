@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.ranking import Ranked
-from haet_eval.record import Record
+from haet_eval.record import Record, Training
 from haet_eval.reports.audit import AUDIT_NAMES, audit_lines
 from haet_eval.reports.costs import explain_costs
 from haet_eval.reports.rows import pool_title
@@ -15,6 +15,7 @@ from haet_eval.reports.text import (
     printable,
     printable_lines,
     readable_accuracy,
+    readable_joules,
     readable_seconds,
     readable_share,
 )
@@ -121,9 +122,20 @@ def _cost(record: Record) -> Iterator[tuple[str, str]]:
         kinds = ("trainable", "frozen", "buffers")
         parts = [f"{getattr(parameters, kind):,} {kind}" for kind in kinds if getattr(parameters, kind)]
         yield "Parameters", f"{parameters.total:,} ({', '.join(parts) or 'none'})"
+    yield from _counted(training)
     if record.evaluation and record.evaluation.charged_operations:
         yield "Prediction", f"{record.evaluation.charged_operations:,} operations above the free ones"
     yield "Training", readable_seconds(training.wall_seconds)
+
+
+def _counted(training: Training) -> Iterator[tuple[str, str]]:
+    """Figures that older records do not have: memory of the tensors, bits, bytes, modelled energy."""
+    memory, widths, moved = training.memory, training.precision, training.bytes_moved
+    yield "Tensors", f"{memory.peak_bytes:,} bytes at the peak, counted" if memory else NOTHING
+    yield "Bit operations", f"{widths.bit_operations:,}" if widths else NOTHING
+    yield "Moved", f"{moved.read:,} bytes read, {moved.written:,} written" if moved else NOTHING
+    if training.modelled_joules is not None:
+        yield "Energy", f"{readable_joules(training.modelled_joules)} by the rules' model, not measured"
 
 
 def _shares(record: Record) -> Iterator[tuple[str, str]]:

@@ -68,8 +68,30 @@ _INFERENCE_ENERGY: Final = Figure(
     readable_joules,
 )
 
+_PEAK_MEMORY: Final = Figure(
+    "peak memory",
+    "Peak memory is the most bytes that the tensors of the training took at once, counted; least wins.",
+    lambda entry: entry.peak_tensor_bytes,
+    lambda value: readable_count(None if value is None else int(value)),
+)
+_BIT_COMPLEXITY: Final = Figure(
+    "bit complexity",
+    "Bit complexity is complexity with each number and operation weighted by its width in bits; least wins.",
+    lambda entry: entry.bit_complexity,
+    lambda value: readable_count(None if value is None else int(value)),
+)
+_MODELLED_ENERGY: Final = Figure(
+    "modelled energy",
+    "Modelled energy is computed from operations and bytes by the rules' model, not measured; least wins.",
+    lambda entry: entry.modelled_joules,
+    readable_joules,
+)
+
 _COSTS: Final[Mapping[Ranking, Figure]] = {
     "complexity": _COMPLEXITY,
+    "peak_memory": _PEAK_MEMORY,
+    "bit_complexity": _BIT_COMPLEXITY,
+    "modelled_energy": _MODELLED_ENERGY,
     "training_energy": _TRAINING_ENERGY,
     "inference_energy": _INFERENCE_ENERGY,
     "training_time": _TIME,

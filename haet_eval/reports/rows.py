@@ -11,6 +11,8 @@ from haet_eval.ranking import Entry, Interval, Pool, Ranked, rank, unranked
 from haet_eval.reports.figure import times_leader
 from haet_eval.reports.text import printable, readable_accuracy, readable_spread
 
+_BY_OPERATIONS: Final = ("complexity", "bit_complexity", "modelled_energy")
+
 EVERY_ACCURACY: Final = Interval(0.0, 1.0)
 """The interval of pools whose rules have none."""
 
@@ -52,6 +54,9 @@ class Row:
     nodes: int
     charged_operations: str | None
     source_bytes_compressed: int | None
+    peak_tensor_bytes: int | None
+    bit_complexity: str | None
+    modelled_joules: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +99,11 @@ class Leaderboard:
         return f"No official record yet; --all ranks {self.unofficial} unofficial {records}."
 
     def mixed_standards(self) -> dict[str, list[int]]:
-        """The competitions whose records are ranked by complexity under several versions of the standard."""
+        """The competitions whose records are ranked by operations under several versions of the standard."""
         mixed = {}
         for pool, places in by_pool(self):
             versions = {place.entry.standard for place in places if place.entry.standard is not None}
-            if pool.ranking == "complexity" and len(versions) > 1:
+            if pool.ranking in _BY_OPERATIONS and len(versions) > 1:
                 mixed[pool.competition] = sorted(versions)
         return mixed
 
@@ -196,6 +201,9 @@ def _row(
         nodes=entry.nodes,
         charged_operations=_decimal(entry.charged_operations),
         source_bytes_compressed=entry.source_bytes_compressed,
+        peak_tensor_bytes=entry.peak_tensor_bytes,
+        bit_complexity=_decimal(entry.bit_complexity),
+        modelled_joules=entry.modelled_joules,
     )
 
 

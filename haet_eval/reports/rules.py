@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from haet_eval.competition import Budgets, Competition, Ranking, Task
+from haet_eval.competition import Budgets, Competition, EnergyModel, Ranking, Task
 from haet_eval.data.readback import budgets_with, compressed_bytes
 from haet_eval.dataset import Dataset
 from haet_eval.errors import HaetError, UsageProblem
@@ -12,6 +12,9 @@ from haet_eval.ranking import interval_of
 
 _RANKED: Final[Mapping[Ranking, str]] = {
     "complexity": "complexity: the parameters of the model plus the operations of the whole training",
+    "peak_memory": "peak memory: the most bytes that the tensors of the training take at once, counted",
+    "bit_complexity": "bit complexity: parameters and operations, each weighted by its width in bits",
+    "modelled_energy": "modelled energy, computed from operations and bytes and not measured, in joules",
     "training_energy": "energy of the training, in joules",
     "inference_energy": "energy of predicting the test set once, in joules",
     "training_time": "wall time of the training, in seconds",
@@ -58,7 +61,9 @@ def _whole(rules: Competition) -> Iterator[Line]:
         yield Line("", "operations of the prediction count as well, above those that are free")
     if rules.ranking == "inference_energy":
         yield Line("", f"the mean of {_times(rules.inference_iterations)} over the test set")
-    if rules.ranking.endswith("energy"):
+    if rules.energy_model is not None:
+        yield from _energy_model(rules.energy_model)
+    if rules.ranking in ("training_energy", "inference_energy"):
         yield Line("", "only energy that was measured, on a machine that does nothing else, is official")
     if rules.accuracy_intervals:
         bounds = (0.0, *rules.accuracy_intervals)
@@ -82,6 +87,12 @@ def _whole(rules: Competition) -> Iterator[Line]:
         f"{limits.entries} files and folders",
     )
     yield Line("digest", rules.digest)
+
+
+def _energy_model(model: EnergyModel) -> Iterator[Line]:
+    costs = ", ".join(f"{cost:g} pJ in {dtype}" for dtype, cost in model.operation.items())
+    yield Line("energy model", f"an operation takes {costs}, {model.other_operation:g} pJ in others")
+    yield Line("", f"a byte that is read or written takes {model.byte:g} pJ; from {model.source}")
 
 
 def _task(rules: Competition, task: Task, found: Dataset | HaetError) -> Iterator[Line]:
@@ -165,6 +176,8 @@ def _budgets(rules: Competition, budgets: Budgets) -> Iterator[Line]:
     )
     if budgets.readback_reason is not None:
         yield Line("", f"read back because: {budgets.readback_reason}")
+    if budgets.peak_tensor_bytes is not None:
+        yield Line("tensors", f"{_size(budgets.peak_tensor_bytes)} at once in training, then the run ends")
     if budgets.operations is not None:
         yield Line("operations", f"{budgets.operations:,} of the training, then the run ends")
 

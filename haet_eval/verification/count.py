@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from haet_eval.competition import Budgets, Task
+from haet_eval.competition import Budgets, Competition, Task
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.memory import in_record
@@ -56,6 +56,7 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
             yield _check_weights(evidence.files["weights"], model)
     yield _check_operations(record.status, training.operations, found, evidence)
     yield from _check_widths(training, found, evidence)
+    yield from _check_model(training, evidence.competition)
     yield _check_charged(record, evidence.task(record))
     detail = "is the sum of parameters, operations and charged operations of the prediction"
     yield same("complexity", record.complexity, complexity(training, record.evaluation), detail)
@@ -168,6 +169,24 @@ def _check_precision(claimed: Precision | None, found: Precision) -> Check:
         return differs(subject, "the bit operations are right, the dtypes or the parameters' bits are not")
     detail = f"{found.bit_operations:,} bit operations follow from the calls and their dtypes"
     return same(subject, claimed.bit_operations, found.bit_operations, detail)
+
+
+def _check_model(training: Training, rules: Competition | None) -> Iterator[Check]:
+    """The modelled energy, from the record's dtypes and bytes, which are checked by themselves."""
+    subject, claimed = "modelled energy", training.modelled_joules
+    if rules is None:
+        if claimed is not None:
+            yield unchecked(subject, "needs the rules of the competition")
+        return
+    model, widths, moved = rules.energy_model, training.precision, training.bytes_moved
+    if model is None:
+        if claimed is not None:
+            yield differs(subject, "the rules have no model of energy")
+    elif widths is None or moved is None:
+        yield differs(subject, "the record has no dtypes or no bytes moved to model it from")
+    else:
+        found = model.joules(widths.by_dtype, moved.read + moved.written)
+        yield same(subject, claimed, found, f"{found:.6g} J by the rules' model, which is no measurement")
 
 
 def _check_weights(path: Path, model: _Model) -> Check:

@@ -170,6 +170,27 @@ def test_the_peak_of_the_tensors_is_shown_and_a_dash_of_older_records(store: Sto
     assert "reached at call 12, aten.relu.default, in forward" in shown
 
 
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference-leaderboard"
+
+
+def test_the_course_of_the_memory_is_shown_from_the_trace() -> None:
+    """Also of a record from before memory was counted."""
+    (path,) = REFERENCE.glob("*-small-cnn-be05eb53*.json")
+    shown = run(path, "--memory", "--lines", "2").stdout
+    assert "reached at call" in shown
+    assert "aten.div.Tensor" in shown
+    assert "more; --lines shows them" in shown
+    document = json.loads(run(path, "--memory", "--json").stdout)
+    assert max(document["points"]) == document["peak_bytes"]
+    assert sum(one["bytes"] for one in document["largest"]) == document["peak_bytes"]
+    assert run(path, "--memory", "--compare", path).exit_code == 2
+
+
+def test_without_the_trace_there_is_no_course(store: Store) -> None:
+    with pytest.raises(UsageProblem, match="is not there, so the course of its memory is not known"):
+        run(store.add(make_explained()), "--memory")
+
+
 def test_long_tables_are_cut_and_say_so(store: Store) -> None:
     path = store.add(make_explained())
     shown = run(path, "--lines", 1).stdout

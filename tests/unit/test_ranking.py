@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from haet_eval.competition import Competition, Counts, Ranking, load_competition
 from haet_eval.errors import Verdict
 from haet_eval.ranking import EnergyKind, Entry, Pool, Ranked, place, rank, summarize, unranked
-from haet_eval.record import Content, Sandbox, seal
+from haet_eval.record import Content, Precision, Sandbox, seal
 from tests.fixtures.records import digest, make_native, make_record, make_training
 
 EARLY = datetime(2026, 5, 1, tzinfo=UTC)
@@ -446,3 +446,33 @@ def test_what_was_not_judged_never_changes_a_place(entries: list[Entry], others:
 def test_officials_stand_the_same_with_and_without_the_unofficial(entries: list[Entry]) -> None:
     everyone = rank(entries, unofficial=True)
     assert rank(entries) == [row for row in everyone if not row.pool.unofficial]
+
+
+def test_memory_bits_and_modelled_energy_rank_the_least_first() -> None:
+    figures = {"peak_tensor_bytes": 3, "bit_complexity": 5, "modelled_joules": 0.5}
+    rankings: dict[str, Ranking] = {
+        "peak_tensor_bytes": "peak_memory",
+        "bit_complexity": "bit_complexity",
+        "modelled_joules": "modelled_energy",
+    }
+    for name, ranking in rankings.items():
+        facts: list[dict[str, Any]] = [{name: figures[name] * times} for times in (2, 1)]
+        entries = [
+            dataclasses.replace(make_entry(record_id, ranking=ranking), **one)
+            for record_id, one in zip(("more", "less"), facts, strict=True)
+        ]
+        older = make_entry("older", ranking=ranking)
+        assert [ranked.entry.record_id for ranked in rank([*entries, older])] == ["less", "more"]
+        assert unranked([*entries, older]) == [older]
+
+
+def test_bits_of_charged_operations_are_the_widest() -> None:
+    training = make_training(operations=100, parameters=200)
+    widths = Precision(by_dtype={"bfloat16": 100}, bit_operations=1600, parameter_bits=6400)
+    record = make_record(training=training.model_copy(update={"precision": widths}))
+    assert summarize(record).bit_complexity == 8000
+    assert record.evaluation is not None
+    evaluation = record.evaluation.model_copy(update={"operations": 10, "charged_operations": 10})
+    charged = record.model_copy(update={"evaluation": evaluation})
+    assert summarize(charged).bit_complexity == 8000 + 64 * 10
+    assert summarize(make_record()).bit_complexity is None

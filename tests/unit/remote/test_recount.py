@@ -93,6 +93,7 @@ def test_the_recount_equals_the_live_count_byte_for_byte(tmp_path: Path, names: 
     assert counted.histogram.to_json() == live.histogram().to_json()
     assert counted.parameters is not None
     assert counted.parameters.total == 8
+    assert counted.memory == live.tensor_memory
     charges = live.charges
     assert counted.training == Charged(
         charges.readback_bytes, charges.upload_bytes, charges.messages, charges.timed_answers
@@ -109,6 +110,7 @@ def test_prediction_is_in_the_trace_apart_from_the_training(
     counted = recount(tmp_path / "trace")
     assert counted.histogram.to_json() == only_trained.histogram().to_json()
     assert counted.training == recount(tmp_path / "trained").training
+    assert counted.memory == only_trained.tensor_memory
     assert counted.predicted_images == 2 * batches
     assert counted.prediction_operations == meter.prediction_operations == 8 * batches
     charges = meter.charges

@@ -1,0 +1,43 @@
+"""The course of the memory of a training's tensors in the terminal."""
+
+from typing import Final
+
+from rich.table import Table
+from rich.text import Text
+
+from haet_eval.cli.text import result_console, safe
+from haet_eval.remote.timeline import Timeline
+from haet_eval.reports.text import readable_share
+from haet_eval.reports.timeline import shown, sparkline
+
+_COLUMNS: Final = 72
+
+
+def print_timeline(timeline: Timeline, lines: int) -> None:
+    """Print the course as one line of bars, the peak, and the largest tensors that lived then."""
+    console = result_console()
+    memory, most = timeline.memory, timeline.memory.peak_bytes
+    console.print("bytes of the training's tensors, from the first call to the last")
+    console.print(sparkline(timeline.points, min(_COLUMNS, console.width)))
+    console.print(f"peak {most:,} bytes")
+    if memory.call is not None:
+        console.print(safe(f"reached at call {memory.call.number:,}, {memory.call.operator}"))
+    console.print()
+    table = Table(
+        title=Text("The largest tensors at the peak", "bold"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="dim",
+    )
+    table.add_column("made by", overflow="fold")
+    table.add_column("tensor", overflow="fold")
+    for name in ("storages", "bytes", "share"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in timeline.largest[:lines]:
+        share = readable_share(one.bytes / most if most else 0.0)
+        table.add_row(safe(one.operator), safe(shown(one)), f"{one.storages:,}", f"{one.bytes:,}", share)
+    console.print(table)
+    left = len(timeline.largest) - lines
+    if left > 0:
+        console.print(f"… and {left} more; --lines shows them.")

@@ -1,0 +1,110 @@
+"""The course of the memory of a training's tensors, and what it was made of at its peak, from a trace."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from haet_eval.counting.signature import TensorMeta
+from haet_eval.remote.handles import Handle, Storage
+from haet_eval.remote.memory import APART, UPLOAD, MemoryBooks, TensorMemory
+from haet_eval.remote.recount import recount
+from haet_eval.remote.template import Template
+
+_MOST_POINTS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Storages at the peak that the same operator has made in the same layout; `layout` None of constants."""
+
+    operator: str
+    layout: TensorMeta | None
+    storages: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Each point is the most bytes that lived in `calls_each` calls one after another.
+
+    `largest` has all that lived at the peak, the most bytes first.
+    """
+
+    memory: TensorMemory
+    calls_each: int
+    points: tuple[int, ...]
+    largest: tuple[Held, ...]
+
+
+def memory_timeline(trace: Path) -> Timeline:
+    """Follow the memory of a training's tensors through its trace.
+
+    Raises:
+        BrokenTrace: see `recount`.
+    """
+    course = _Course()
+    memory = recount(trace, memory=course).memory
+    snapshot = _Snapshot(memory.call.number if memory.call else 0)
+    recount(trace, memory=snapshot)
+    return Timeline(memory, course.calls_each, tuple(course.points), _grouped(snapshot.storages))
+
+
+class _Course(MemoryBooks):
+    """Keeps the most bytes of each span of calls; spans double when there are too many of them."""
+
+    __slots__ = ("calls_each", "points")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls_each = 1
+        self.points: list[int] = []
+
+    def made(self, new_bytes: int, operator: str, phase: int, following: int) -> None:
+        super().made(new_bytes, operator, phase, following)
+        if self.closed is None:
+            self._note()
+
+    def _note(self) -> None:
+        while self.calls > _MOST_POINTS * self.calls_each:
+            pairs = zip(self.points[::2], [*self.points[1::2], 0], strict=False)
+            self.points = [max(pair) for pair in pairs]
+            self.calls_each *= 2
+        span = (self.calls - 1) // self.calls_each
+        missing = span + 1 - len(self.points)
+        self.points += [self.living_bytes] * missing
+        self.points[span] = max(self.points[span], self.living_bytes)
+
+
+class _Snapshot(MemoryBooks):
+    """Keeps the storages that live right after one call."""
+
+    __slots__ = ("_call", "_handles", "storages")
+
+    def __init__(self, call: int) -> None:
+        super().__init__()
+        self._call = call
+        self._handles: Mapping[int, Handle] = {}
+        self.storages: list[Storage] = []
+
+    def watch(self, living: Mapping[int, Handle]) -> None:
+        self._handles = living
+
+    def made(self, new_bytes: int, operator: str, phase: int, following: int) -> None:
+        super().made(new_bytes, operator, phase, following)
+        if self.calls == self._call:
+            found = {id(handle.storage): handle.storage for handle in self._handles.values()}
+            self.storages = [storage for storage in found.values() if storage.first != APART]
+
+
+def _grouped(storages: Iterable[Storage]) -> tuple[Held, ...]:
+    counts: Counter[tuple[str, TensorMeta | None]] = Counter()
+    sizes: Counter[tuple[str, TensorMeta | None]] = Counter()
+    for storage in storages:
+        maker = storage.maker.operator.name if isinstance(storage.maker, Template) else UPLOAD
+        kind = maker, storage.made[0] if storage.made else None
+        counts[kind] += 1
+        sizes[kind] += storage.size_bytes
+    held = [Held(maker, layout, counts[maker, layout], sizes[maker, layout]) for maker, layout in counts]
+    return tuple(sorted(held, key=lambda one: (-one.bytes, one.operator)))

@@ -1,0 +1,36 @@
+"""The course of the memory of a training's tensors, as text and as plain values."""
+
+from itertools import pairwise
+from typing import Any, Final
+
+from haet_eval.remote.timeline import Held, Timeline
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(points: tuple[int, ...], width: int) -> str:
+    """The points as bars of eight heights, the highest in each of `width` columns at most."""
+    columns = min(width, len(points))
+    edges = [place * len(points) // columns for place in range(columns + 1)] if columns else []
+    highest = [max(points[start:end]) for start, end in pairwise(edges)]
+    most = max(highest, default=0) or 1
+    return "".join(_BARS[min(len(_BARS) - 1, value * len(_BARS) // most)] for value in highest)
+
+
+def shown(held: Held) -> str:
+    """What the tensors are, as in `float32[64, 8, 8, 8]`."""
+    layout = held.layout
+    return "a constant" if layout is None else f"{layout.dtype}[{', '.join(map(str, layout.shape))}]"
+
+
+def timeline_document(timeline: Timeline) -> dict[str, Any]:
+    """The same as a JSON document."""
+    return {
+        "peak_bytes": timeline.memory.peak_bytes,
+        "calls_each": timeline.calls_each,
+        "points": list(timeline.points),
+        "largest": [
+            {"operator": one.operator, "tensor": shown(one), "storages": one.storages, "bytes": one.bytes}
+            for one in timeline.largest
+        ],
+    }
