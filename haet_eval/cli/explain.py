@@ -10,13 +10,14 @@ from haet_eval.cli.comparison_table import print_comparison, print_repricing
 from haet_eval.cli.costs_table import print_costs
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.numbers import WholeNumber
+from haet_eval.cli.options import results_option
+from haet_eval.cli.records import find_records
 from haet_eval.cli.suggestions import suggest_records
 from haet_eval.counting.histogram import Histogram
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Record
 from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
 from haet_eval.reports.costs import Costs, costs_document, explain_costs
-from haet_eval.signing import without_signatures
 from haet_eval.store import Store, find_record, read_record
 
 
@@ -38,13 +39,7 @@ from haet_eval.store import Store, find_record, read_record
     is_flag=True,
     help="Price the recorded calls under the present version of the standard, and show what changes.",
 )
-@click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Where to look for a record that is named by its id.",
-)
+@results_option("Folder in which ids of records are looked up.")
 @click.option("--lines", default=15, show_default=True, type=WholeNumber(1), help="Lines of each table.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every line, counts as decimal strings.")
 def explain(
@@ -52,10 +47,10 @@ def explain(
 ) -> None:
     """Show where the operations of a training went: by phase, family of operators, operator and call.
 
-    RECORD is a record's file, or the beginning of its id. Single calls are shown where the operation
-    histogram lies beside the record. Signatures among the files are passed over.
+    RECORD is a record's file, the beginning of its id, or a folder of records. Single calls are shown if the
+    operation histogram lies beside the record. Signatures among the files are skipped.
     """
-    names = without_signatures(records)
+    names = [str(path) for path in find_records(records, results)]
     if len(names) > 1:
         if compare is not None or repricing or as_json:
             raise click.UsageError("--compare, --reprice and --json take one record.")

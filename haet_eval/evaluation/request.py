@@ -44,7 +44,8 @@ class Request:
     where the competition asks for a native one only. `test_data` is the test set, where that is secret;
     `rules_folder` is what the paths in the rules are relative to, where that is not their own folder.
     `hosts` are the machines that the nodes run on, one for each, if not this one. `received_at` is when the
-    organizer received the submission; `rerun_of` the id of the record that is repeated.
+    organizer received the submission, and `archive_name` what the file was called, if `submission` is a
+    copy; `rerun_of` the id of the record that is repeated.
     """
 
     submission: Path
@@ -64,6 +65,7 @@ class Request:
     metering: Metering = AS_RANKED
     hosts: tuple[str, ...] = ()
     received_at: datetime | None = None
+    archive_name: str | None = None
     rerun_of: str | None = None
 
     @property

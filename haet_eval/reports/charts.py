@@ -19,6 +19,9 @@ _FIT: Final = {"type": "fit-x", "contains": "padding"}
 _ENTRIES: Final = "entries"
 """The dataset of the points."""
 
+_SEGMENTS: Final = "segments"
+"""The dataset of the shares."""
+
 _MARGIN: Final = 1.25
 """Room left and right of the points: their range is widened by this factor at both ends."""
 
@@ -84,7 +87,7 @@ def shares_chart(segments: Sequence[Segment]) -> dict[str, Any]:
     legend = shares_legend(segments)
     entries = dict.fromkeys(segment.entry for segment in sorted(segments, key=lambda one: one.place))
     chart = (
-        alt.Chart(_data(segments))
+        alt.Chart(alt.NamedData(_SEGMENTS))
         .mark_bar(height={"band": 0.72})
         .encode(
             y=alt.Y("entry:N", title=None)
@@ -105,7 +108,7 @@ def shares_chart(segments: Sequence[Segment]) -> dict[str, Any]:
             description=f"Where the operations of {len(entries)} entries went.",
         )
     )
-    return _finish(chart)
+    return _finish(chart) | {"datasets": {_SEGMENTS: [asdict(segment) for segment in segments]}}
 
 
 def _points(marks: Sequence[Mark], cost: str) -> _Layer:
@@ -180,10 +183,6 @@ def _threshold(threshold: float) -> list[_Layer]:
             x=alt.value(0), text="text:N"
         ),
     ]
-
-
-def _data(rows: Sequence[Segment]) -> dict[str, Any]:
-    return {"values": [asdict(row) for row in rows]}
 
 
 def _finish(chart: Any) -> dict[str, Any]:
