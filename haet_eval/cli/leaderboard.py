@@ -62,8 +62,7 @@ from haet_eval.store import Store
     help="Write a folder to publish: that page, the records, a page for each entry, CSV and JSON.",
 )
 @click.option(
-    "--received",
-    "receipts",
+    "--receipts",
     metavar="LIST",
     type=click.Path(dir_okay=False, path_type=Path),
     help="CSV with the columns path (or sha256) and received: when each entry came, with a time zone.",

@@ -1,4 +1,4 @@
-"""When entries were received, as an organizer's list says: `haet-eval leaderboard --received LIST.csv`."""
+"""When entries were received, as an organizer's list says: `haet-eval leaderboard --receipts LIST.csv`."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping

@@ -165,7 +165,7 @@ def test_list_of_receipts_decides_over_the_records(results: Path, tmp_path: Path
     table.write_text(
         "path;received\nentries/mary.zip;2026-05-01T14:00:01+02:00\nc:\\in\\ada.zip;2026-04-30T12:00:00Z\n"
     )
-    assert places(results, "--received", str(table), "--all") == {
+    assert places(results, "--receipts", str(table), "--all") == {
         "entry 0": "1",
         "entry 1": "2",
         "entry 2": "received late",
@@ -186,7 +186,7 @@ def test_list_of_receipts_that_is_wrong_says_where(
 ) -> None:
     table = tmp_path / "received.csv"
     table.write_text(text)
-    done = run("leaderboard", str(results), "--received", str(table))
+    done = run("leaderboard", str(results), "--receipts", str(table))
     assert done.returncode == 2
     assert said in done.stderr
     assert "received.csv" in done.stderr
