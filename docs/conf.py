@@ -1,5 +1,8 @@
 """How Sphinx builds the site: `make docs`."""
 
+import re
+from typing import Any
+
 from haet_eval import __version__
 
 project = "haet-eval"
@@ -17,6 +20,19 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
+
+
+def setup(app: Any) -> None:
+    """Leave the variables of hidden options out of the reference of the command line."""
+    app.connect("sphinx-click-process-envvars", _without_hidden)
+
+
+def _without_hidden(_: Any, ctx: Any, lines: list[str]) -> None:
+    hidden = {parameter.envvar for parameter in ctx.command.params if getattr(parameter, "hidden", False)}
+    blocks = re.split(r"(?m)^(?=\.\. _)", "\n".join(lines))
+    kept = [block for block in blocks if not any(f".. envvar:: {name}\n" in block for name in hidden)]
+    lines[:] = "".join(kept).splitlines()
+
 
 html_theme = "furo"
 html_title = f"haet-eval {release}"

@@ -27,7 +27,9 @@ from haet_eval.record import MAX_RECORD_BYTES, Record, from_json
 RECORD_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{16}\.json")
 """Names that the store gives. A file of such a name that is no sound record is a problem."""
 
-_CACHE_VERSION: Final = 7
+_CACHE_VERSION: Final = 8
+_MOMENTS: Final = ("created_at", "received_at", "opens", "closes")
+"""The dates of an entry."""
 _MOST_LINES_OF_A_RECORD: Final = 2
 """Of the file with the summaries, on average: it is written anew when most of it is out of date."""
 
@@ -206,8 +208,8 @@ def _pack(found: _Found) -> Any:
         return found
     entry = found.entry
     facts = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
-    received = entry.received_at and entry.received_at.isoformat()
-    return [facts | {"created_at": entry.created_at.isoformat(), "received_at": received}, found.spread]
+    moments = {name: facts[name] and facts[name].isoformat() for name in _MOMENTS}
+    return [facts | moments, found.spread]
 
 
 def _unpack(found: Any) -> _Found:
@@ -215,8 +217,7 @@ def _unpack(found: Any) -> _Found:
         return found
     facts, spread = found
     converted = {
-        "created_at": datetime.fromisoformat(facts["created_at"]),
-        "received_at": facts["received_at"] and datetime.fromisoformat(facts["received_at"]),
+        **{name: facts[name] and datetime.fromisoformat(facts[name]) for name in _MOMENTS},
         "verdict": Verdict(facts["verdict"]),
         "accuracy_intervals": tuple(facts["accuracy_intervals"]),
     }

@@ -35,6 +35,8 @@ class Entry:
         counts: which of several evaluations of one submission takes its place.
         entries_per_team: how many submissions of a team may rank; None if there is no such limit.
         received_at: when the organizer received the submission; None if the record does not say.
+        archive_name, archive_sha256: of the file that was handed in; None in older records.
+        opens, closes: when the competition receives entries; None if it has no such bound.
         rerun: it repeats another record, and never ranks.
         standard: version of the counting standard that its operations were priced under.
         energy_joules: of what is ranked, in joules; `energy_counts` where all of it was measured, in quiet.
@@ -78,16 +80,28 @@ class Entry:
     entries_per_team: int | None = None
     received_at: datetime | None = None
     rerun: bool = False
+    source_bytes_compressed: int | None = None
+    opens: datetime | None = None
+    closes: datetime | None = None
+    archive_name: str | None = None
+    archive_sha256: str | None = None
+    peak_tensor_bytes: int | None = None
+    bit_complexity: int | None = None
+    modelled_joules: float | None = None
 
     @property
     def received(self) -> datetime:
         """When the submission was received; when it was evaluated, if nobody said."""
         return self.received_at or self.created_at
 
-    source_bytes_compressed: int | None = None
-    peak_tensor_bytes: int | None = None
-    bit_complexity: int | None = None
-    modelled_joules: float | None = None
+    @property
+    def untimely(self) -> Literal["early", "late"] | None:
+        """Whether it was received before its competition opened or after it closed; None if nobody said."""
+        if self.received_at is None:
+            return None
+        if self.opens is not None and self.received_at < self.opens:
+            return "early"
+        return "late" if self.closes is not None and self.received_at > self.closes else None
 
     @property
     def figure(self) -> int | float | None:
@@ -165,7 +179,7 @@ def summarize(record: Record) -> Entry:
         official=record.official,
         submission_sha256=record.submission.sha256,
         team=record.submission.team,
-        name=record.submission.name,
+        name=record.submission.name or record.submission.archive_name,
         source_bytes=record.submission.source_bytes,
         complexity=record.complexity,
         operations=training.operations.total if training else None,
@@ -188,6 +202,10 @@ def summarize(record: Record) -> Entry:
         entries_per_team=rules.entries_per_team if rules else None,
         received_at=record.submission.received_at,
         rerun=record.rerun_of is not None,
+        opens=rules.opens if rules else None,
+        closes=rules.closes if rules else None,
+        archive_name=record.submission.archive_name,
+        archive_sha256=record.submission.archive_sha256,
         source_bytes_compressed=record.submission.source_bytes_compressed,
         peak_tensor_bytes=training.memory.peak_bytes if training and training.memory else None,
         bit_complexity=_bit_complexity(record),
@@ -242,7 +260,8 @@ def rank(
 
     One submission takes one place, however often it was evaluated: the rules say which of its records
     counts, among those that were judged, qualified or not. They may also limit the entries of a team, of
-    which the earliest received rank. Records that `haet-eval rerun` made have no place.
+    which the earliest received rank. Records that `haet-eval rerun` made have no place, and neither have
+    entries that were received before the competition opened or after it closed.
 
     Args:
         entries: of any number of competitions and tasks, no record twice.
@@ -273,6 +292,8 @@ def why_unranked(entry: Entry) -> str:
     """Why an entry without a place has none; only its verdict if that says it."""
     if entry.verdict is not Verdict.QUALIFIED:
         return entry.verdict.value
+    if entry.untimely:
+        return f"received {entry.untimely}"
     return "rerun" if entry.rerun else "not counted"
 
 
@@ -323,6 +344,7 @@ class _Submission(NamedTuple):
     entry: Entry
     received: datetime
     runs: int
+    untimely: bool
 
 
 class _Standing(NamedTuple):
@@ -368,9 +390,17 @@ def _submissions(entries: Iterable[Entry]) -> list[_Submission]:
     for entry in entries:
         runs[entry.submission_sha256].append(entry)
     return [
-        _Submission(_that_counts(group), min(entry.received for entry in group), len(group))
+        _Submission(
+            _that_counts(group), min(entry.received for entry in group), len(group), _is_untimely(group)
+        )
         for group in runs.values()
     ]
+
+
+def _is_untimely(runs: list[Entry]) -> bool:
+    """Whether a submission was received outside of the calendar, by the earliest receipt that is known."""
+    known = [entry for entry in runs if entry.received_at is not None]
+    return bool(known) and min(known, key=lambda entry: entry.received).untimely is not None
 
 
 def _that_counts(runs: list[Entry]) -> Entry:
@@ -388,10 +418,11 @@ def _in_time(entry: Entry) -> tuple[datetime, str]:
 
 
 def _admitted(submissions: list[_Submission]) -> list[_Submission]:
-    """Of each team as many as its rules allow, the earliest received first."""
+    """Those in time, and of each team as many as its rules allow, the earliest received first."""
     known: Counter[str] = Counter()
     admitted = []
-    for submission in sorted(submissions, key=lambda one: (one.received, one.entry.record_id)):
+    in_time = (one for one in submissions if not one.untimely)
+    for submission in sorted(in_time, key=lambda one: (one.received, one.entry.record_id)):
         team, most = _team(submission.entry), submission.entry.entries_per_team
         known[team] += 1
         if most is None or known[team] <= most:

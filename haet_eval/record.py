@@ -106,9 +106,10 @@ class SubmissionInfo(_Part):
     be read.
     `sha256` is the digest of the content, the same for a folder and any zip of it: by it two submissions are
     one. `archive_bytes` and `archive_sha256` are of the file that was handed in, or of the zip that a folder
-    was made into; in older records the digest is None and the size that of the content. `source_bytes` is the
-    size of the unpacked files, `source_bytes_compressed` that of a compressed zip of them, None in records of
-    version 1. `received_at` is when the organizer received it, None if nobody said.
+    was made into; in older records the digest is None and the size that of the content. `archive_name` is
+    what that file or folder was called. `source_bytes` is the size of the unpacked files,
+    `source_bytes_compressed` that of a compressed zip of them, None in records of version 1. `received_at` is
+    when the organizer received it, None if nobody said.
     """
 
     name: str | None
@@ -121,6 +122,7 @@ class SubmissionInfo(_Part):
     description: str | None
     paper: str | None
     archive_sha256: Sha256 | None = None
+    archive_name: str | None = None
     received_at: Moment | None = None
     source_bytes_compressed: Size | None = None
 
@@ -131,7 +133,8 @@ class CompetitionInfo(_Part):
     `ranking` is what its prizes go by, `accuracy_intervals` the lower bounds of the intervals that each
     have their own, and `awards` how many there are, None if the record does not say. `judging_digest` is that
     of what judges the task (`Competition.judging_digest`), None in older records and for a task that the
-    rules do not have. `counts` and `entries_per_team` are the rules' on repeated evaluations and on teams.
+    rules do not have. `counts` and `entries_per_team` are the rules' on repeated evaluations and on teams,
+    `opens` and `closes` on when entries are received.
     """
 
     name: str
@@ -142,6 +145,8 @@ class CompetitionInfo(_Part):
     judging_digest: Sha256 | None = None
     counts: Counts = "first"
     entries_per_team: Size | None = None
+    opens: Moment | None = None
+    closes: Moment | None = None
 
 
 class DatasetInfo(_Part):
@@ -641,7 +646,8 @@ class Content(_Part):
         submission, rules = self.submission, self.competition
         training = self.training
         added = (
-            *(submission.archive_sha256, rules and rules.judging_digest, self.history, self.not_finite),
+            *(submission.archive_sha256, submission.archive_name, self.history, self.not_finite),
+            *((rules.judging_digest, rules.opens, rules.closes) if rules else ()),
             *((training.memory, training.precision, training.bytes_moved) if training else ()),
             training and training.modelled_joules,
         )

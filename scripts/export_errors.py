@@ -34,10 +34,30 @@ _ABOUT: Final = {
     "The machine": "Exit status 4. Nothing was judged, and the run can be repeated; only what ended with"
     " `results-kept-elsewhere` was judged and is to be taken in.",
 }
+_TO_DO: Final = {
+    "below-threshold": "train longer, or a better model; the record's reports show how the training went.",
+    "code-failed": "correct the line that the traceback names; the traceback is in the record's log.",
+    "connection-closed": "leave the process's sockets and files alone; `haet-eval check` runs the same code.",
+    "interrupted": "run the same command again.",
+    "logits-nan": "look for the first loss that is not finite; the record names it (`not_finite`).",
+    "operator-unpriced": "write the call with operators that the [counting standard](../counting-standard.md)"
+    " lists.",
+    "process-ended": "use less memory and fewer processes; the verdict names the limit if there was one.",
+    "tensor-mismatch": "report it with the submission if the code is ordinary PyTorch.",
+}
+"""What to do about some errors, in words that the place which raises them does not have."""
+_IN_GENERAL: Final = {
+    "The submission": "change what the message names; `haet-eval check` shows whether that was all.",
+    "What handles refuse": "write that line as the message says.",
+    "The command line and other input": "correct what the message names, and run the command again.",
+    "The machine": "correct what the message names on this machine, and run the same command again.",
+}
+"""What to do about errors whose message says it itself."""
 _INTRODUCTION: Final = """# Errors
 
-Every error has a code that does not change when its words do. Parts in braces are filled in. This page is
-written by `python -m scripts.export_errors` from the code.
+Every error has a code that does not change when its words do, and that is its anchor on this page:
+`limit-time` is explained at `errors.html#limit-time`. Parts in braces are filled in. This page is written by
+`python -m scripts.export_errors` from the code.
 """
 _IN_WORDS: Final = {
     "below-threshold": "The accuracy, of several runs their statistics, is below what the task asks for.",
@@ -84,31 +104,35 @@ def errors_page() -> str:
     """The page: a section for each kind, a row for each code."""
     lines = [_INTRODUCTION]
     for kind, of_kind in groupby(entries(), key=lambda entry: entry.kind):
-        lines += [
-            f"## {kind}",
-            "",
-            _ABOUT[kind],
-            "",
-            "| code | what happened | what to do |",
-            "|---|---|---|",
-        ]
-        lines += [_row(code, list(same)) for code, same in groupby(of_kind, key=lambda entry: entry.code)]
-        lines.append("")
+        lines += [f"## {kind}", "", _ABOUT[kind], ""]
+        for code, same in groupby(of_kind, key=lambda entry: entry.code):
+            lines += [*_section(code, list(same)), ""]
     return "\n".join(lines)
 
 
-def _row(code: str, same: list[Entry]) -> str:
-    messages = _joined(entry.message for entry in same) or _IN_WORDS[code]
-    return f"| `{code}` | {messages} | {_joined(entry.hint for entry in same)} |"
+def _section(code: str, same: list[Entry]) -> Iterator[str]:
+    """One code: its heading, which is its anchor, what happened and what to do."""
+    yield f"### {code}"
+    yield ""
+    yield from _listed([entry.message for entry in same]) or [_IN_WORDS[code]]
+    yield ""
+    hints = _listed([entry.hint for entry in same])
+    if hints:
+        yield "What to do:"
+        yield ""
+        yield from (f"- {hint}" for hint in hints)
+    else:
+        yield f"What to do: {_TO_DO.get(code) or _IN_GENERAL[same[0].kind]}"
 
 
-def _joined(texts: Iterable[str]) -> str:
-    """Each once, but for those that are nothing but a value filled in."""
-    return "<br>".join(dict.fromkeys(_cell(text) for text in texts if re.sub(r"\{[^}]*\}", "", text)))
+def _listed(texts: Iterable[str]) -> list[str]:
+    """Each once, a paragraph each, but for those that are nothing but a value filled in."""
+    escaped = dict.fromkeys(_escaped(text) for text in texts if re.sub(r"\{[^}]*\}", "", text))
+    return [f"{text}\\" for text in list(escaped)[:-1]] + list(escaped)[-1:]
 
 
-def _cell(text: str) -> str:
-    for character in "\\|<>*_[]":
+def _escaped(text: str) -> str:
+    for character in "\\|<>*_[]#":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
 

@@ -29,6 +29,7 @@ _TABLES: Final = {
     "Limits": "`[limits]`",
     "Budgets": "`[budgets]`, and `[tasks.NAME.budgets]` for a task's own",
     "Runs": "`[runs]`",
+    "Phase": "`[[phases]]`, one for each",
     "Task": "`[tasks.NAME]`, NAME being what a manifest says",
     "OwnData": "`[tasks.NAME.data]`",
     "EnergyModel": '`[energy_model]`, for `ranking = "modelled_energy"`',

@@ -46,6 +46,7 @@ class Job:
         competition: name of built-in rules, or path of a file on the machine that plans.
         exclusive: whether no other run may use the machine meanwhile, because time or energy is ranked.
         received_at: when the submission was received, if the list says so.
+        archive_name: what the file or folder is called.
     """
 
     identity: Identity
@@ -58,6 +59,7 @@ class Job:
     budgets: Budgets
     exclusive: bool
     received_at: datetime | None = None
+    archive_name: str | None = None
 
     @property
     def key(self) -> str:

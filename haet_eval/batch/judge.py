@@ -110,6 +110,7 @@ def _request(order: Order, archive: Path, competition: str, results: Path) -> Re
         device=identity.device,
         runs=identity.runs,
         received_at=order.job.received_at,
+        archive_name=order.job.archive_name,
         split_seed=audits.get("resplit"),
         disguise_seed=audits.get("disguise"),
     )

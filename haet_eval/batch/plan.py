@@ -192,6 +192,7 @@ def _job(source: Source, options: Options, rules: _Rules) -> Job:
         budgets=competition.budgets_for(task),
         exclusive=exclusive(competition),
         received_at=source.received,
+        archive_name=source.path.resolve().name,
     )
 
 

@@ -4,7 +4,7 @@ import csv
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -178,13 +178,15 @@ def _competition(name: str | None, folder: Path) -> str | None:
 
 
 def moment(text: str) -> datetime:
-    """A date and time of ISO 8601; UTC if it names no zone.
+    """A date and time of RFC 3339, with its time zone.
 
     Raises:
-        ValueError: the text is not a date and time.
+        ValueError: the text is not a date and time, or has no time zone.
     """
     found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    if found.tzinfo is None:
+        raise ValueError("it has no time zone")
+    return found
 
 
 def _received(row: Mapping[str, Any], place: str) -> datetime | None:
@@ -193,7 +195,8 @@ def _received(row: Mapping[str, Any], place: str) -> datetime | None:
         return None if value is None else moment(str(value))
     except ValueError:
         raise UsageProblem(
-            f"{place}: received is {value!r}, and must be a date and time like 2026-05-01T12:00:00Z",
+            f"{place}: received is {value!r}, and must be a date and time with a time zone, like "
+            "2026-05-01T12:00:00Z or 2026-05-01T14:00:00+02:00",
             _FORM,
             code="list-received",
         ) from None

@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.options import results_option
 
 if TYPE_CHECKING:
     from haet_eval.runtimes.leftovers import Removed
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval clean --dry-run",
+        "haet-eval clean --results results/",
+    ),
+)
 @results_option("Folder of records, whose artefacts are looked through.")
 @click.option("--dry-run", is_flag=True, help="Remove nothing; show what would be removed.")
 def clean(results: Path, dry_run: bool) -> None:

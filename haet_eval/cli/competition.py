@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.options import data_dir_option, secret_test_option
 from haet_eval.cli.suggestions import suggest_competitions
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem
@@ -20,8 +21,14 @@ def competition() -> None:
     """Explain, list and print the rules that submissions are judged by."""
 
 
-@competition.command()
-@click.argument("rules", metavar="FILE|NAME", shell_complete=suggest_competitions)
+@competition.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval competition check haet2021",
+        "haet-eval competition check rules.toml --test-data secret.npz",
+    ),
+)
+@click.argument("rules", metavar="NAME|FILE", shell_complete=suggest_competitions)
 @data_dir_option()
 @secret_test_option()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -52,7 +59,11 @@ def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bo
     return ExitCode.USAGE if wrong else ExitCode.QUALIFIED
 
 
-@competition.command("list")
+@competition.command(
+    "list",
+    cls=CommandWithExamples,
+    examples=("haet-eval competition list", "haet-eval competition list --json"),
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_competitions(as_json: bool) -> None:
     """List the built-in competitions."""
@@ -67,8 +78,8 @@ def list_competitions(as_json: bool) -> None:
         click.echo(f"{one.name:18} {one.ranking:17} {one.title}")
 
 
-@competition.command()
-@click.argument("name", shell_complete=suggest_competitions)
+@competition.command(cls=CommandWithExamples, examples=("haet-eval competition show haet2021",))
+@click.argument("name", metavar="NAME", shell_complete=suggest_competitions)
 def show(name: str) -> None:
     """Print the file of a built-in competition.
 
@@ -79,7 +90,7 @@ def show(name: str) -> None:
     click.echo(builtin_text(name), nl=False)
 
 
-@competition.command()
+@competition.command(cls=CommandWithExamples, examples=("haet-eval competition schema",))
 def schema() -> None:
     """Print the JSON schema of competition files.
 

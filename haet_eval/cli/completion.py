@@ -11,6 +11,8 @@ from click.shell_completion import (
     add_completion_class,
 )
 
+from haet_eval.cli.examples import CommandWithExamples
+
 VARIABLE: Final = "_HAET_EVAL_COMPLETE"
 """What the shell sets when it asks."""
 
@@ -83,7 +85,13 @@ class _Zsh(ZshComplete):
 _SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": _Bash, "zsh": _Zsh, "fish": FishComplete}
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval completion bash",
+        "haet-eval completion fish",
+    ),
+)
 @click.argument("shell", metavar="SHELL", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:

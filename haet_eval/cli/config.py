@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.lazy_group import CONFIGURATION
 from haet_eval.cli.settings import settings
 from haet_eval.errors import ExitCode
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 _WITHOUT_OPTION: Final = {"HAET_CONFIG", "HAET_DEBUG", "HAET_KEY_PASSPHRASE"}
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=("haet-eval config",),
+)
 @click.pass_context
 def config(ctx: click.Context) -> ExitCode:
     """Show which file of defaults is read, and each setting that it or the environment makes.

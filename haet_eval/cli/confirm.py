@@ -8,7 +8,14 @@ import click
 
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
-from haet_eval.cli.options import data_dir_option, sandbox_option, secret_test_option, site_options
+from haet_eval.cli.options import (
+    data_dir_option,
+    records_folder,
+    results_option,
+    sandbox_option,
+    secret_test_option,
+    site_options,
+)
 from haet_eval.cli.suggestions import suggest_competitions
 from haet_eval.errors import ExitCode
 from haet_eval.reports.text import printable
@@ -30,7 +37,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
         "haet-eval confirm results/ --competition rules.toml --submissions entries/",
     ),
 )
-@click.argument("results", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@results_option("Folder of records, as DIRECTORY.")
 @click.option(
     "--competition",
     required=True,
@@ -41,9 +49,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--submissions",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with the submissions, which are found by their digests.  [default: RESULTS]",
+    help="Folder with the submissions, which are found by their digests.  [default: DIRECTORY]",
 )
-@click.option("--output", type=_FOLDER, help="Folder of page and runs.  [default: RESULTS/confirm-NAME]")
+@click.option("--output", type=_FOLDER, help="Folder of page and runs.  [default: DIRECTORY/confirm-NAME]")
 @data_dir_option(", on every node")
 @secret_test_option("The secret test set, on every node, where the competition has one.")
 @sandbox_option("Where the code runs, and whose records are confirmed; those of processes are not official.")
@@ -56,6 +64,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @site_options("Runs", retried="a run", made="Make the runs")
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the outcome as JSON.")
 def confirm(
+    directory: Path | None,
     results: Path,
     competition: str,
     submissions: Path | None,
@@ -69,7 +78,7 @@ def confirm(
     scheduler: str | None,
     as_json: bool,
 ) -> ExitCode:
-    """Check the provisional podium of RESULTS, and the next below for those that fall, until it is full.
+    """Check the provisional podium of DIRECTORY, and the next below for those that fall, until it is full.
 
     Each record is verified and replayed. Its submission is trained again: with the same seed, with two
     others, on another split of the images, and on the images in disguise. What was found is kept: the same
@@ -93,6 +102,7 @@ def confirm(
     from haet_eval.store import Store
     from haet_eval.verification.evidence import Sources
 
+    results = records_folder(directory, results)
     rules = load_competition(competition)
     listing = Store(results).listing()
     found = podiums(listing.entries, rules, sandbox)

@@ -30,7 +30,7 @@ def data() -> None:
     """List, fetch and verify the data sets."""
 
 
-@data.command("list")
+@data.command("list", cls=CommandWithExamples, examples=("haet-eval data list",))
 @_data_dir
 @_json
 def list_datasets(data_dir: Path | None, as_json: bool) -> None:
@@ -78,8 +78,8 @@ def fetch(name: str, data_dir: Path | None, mirrors: tuple[str, ...]) -> None:
     click.echo(path)
 
 
-@data.command()
-@click.argument("name", shell_complete=suggest_datasets)
+@data.command(cls=CommandWithExamples, examples=("haet-eval data verify cifar10",))
+@click.argument("name", metavar="NAME", shell_complete=suggest_datasets)
 @_data_dir
 @_json
 def verify(name: str, data_dir: Path | None, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import data_dir_option, results_option
 from haet_eval.errors import ExitCode
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 _STYLES = {"ok": "green", "warning": "yellow", "not ready": "bold red", "unsafe": "bold red"}
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval doctor",
+        "haet-eval doctor --quick --results results/",
+    ),
+)
 @data_dir_option()
 @results_option("Folder of records, where evaluations that failed on our side left their incidents.")
 @oci_runtime_option

@@ -10,6 +10,8 @@ from haet_eval.cli.comparison_table import print_comparison, print_repricing
 from haet_eval.cli.costs_table import print_costs
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.numbers import WholeNumber
+from haet_eval.cli.options import results_option
+from haet_eval.cli.records import find_records
 from haet_eval.cli.suggestions import suggest_records
 from haet_eval.cli.timeline_table import print_timeline
 from haet_eval.counting.histogram import Histogram
@@ -20,7 +22,6 @@ from haet_eval.remote.trace import BrokenTrace
 from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
 from haet_eval.reports.costs import MACHINE_BALANCE, Costs, costs_document, explain_costs
 from haet_eval.reports.timeline import timeline_document
-from haet_eval.signing import without_signatures
 from haet_eval.store import Store, find_record, read_record
 
 
@@ -43,13 +44,7 @@ from haet_eval.store import Store, find_record, read_record
     is_flag=True,
     help="Price the recorded calls under the present version of the standard, and show what changes.",
 )
-@click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Where to look for a record that is named by its id.",
-)
+@results_option("Folder in which ids of records are looked up.")
 @click.option(
     "--memory",
     "timeline",
@@ -80,10 +75,10 @@ def explain(
 
     Also the bytes that its calls move, and the peak of its tensors' memory.
 
-    RECORD is a record's file, or the beginning of its id. Single calls are shown where the operation
-    histogram lies beside the record. Signatures among the files are passed over.
+    RECORD is a record's file, the beginning of its id, or a folder of records. Single calls are shown if the
+    operation histogram lies beside the record. Signatures among the files are skipped.
     """
-    names = without_signatures(records)
+    names = [str(path) for path in find_records(records, results)]
     if timeline and (len(names) > 1 or compare is not None or repricing):
         raise click.UsageError("--memory takes one record, without --compare and --reprice.")
     if len(names) > 1:

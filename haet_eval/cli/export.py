@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from haet_eval.cli.examples import CommandWithExamples
-from haet_eval.cli.options import competition_file_option, results_option
+from haet_eval.cli.options import record_rules_option, results_option
 from haet_eval.cli.records import find_records
 from haet_eval.cli.suggestions import suggest_records, suggest_submissions
 from haet_eval.reports.text import printable
@@ -53,7 +53,7 @@ def _zip_or_folder(ctx: click.Context, parameter: click.Parameter, path: Path) -
     shell_complete=suggest_submissions,
     help="A folder or zip that was evaluated; may be given several times.",
 )
-@competition_file_option
+@record_rules_option
 @results_option("Folder in which ids of records are looked up.")
 def export(
     records: tuple[str, ...],

@@ -2,8 +2,13 @@
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
 
-@click.command()
+
+@click.command(
+    cls=CommandWithExamples,
+    examples=("haet-eval image",),
+)
 def image() -> None:
     """Build the sandbox image, needed once for each version of haet-eval."""
     from haet_eval.runtimes.docker.image import build_image

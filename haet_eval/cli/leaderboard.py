@@ -1,8 +1,8 @@
 """`haet-eval leaderboard`: rank the records of a results directory."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -11,7 +11,8 @@ from click.core import ParameterSource
 from haet_eval.atomic import Draft
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.leaderboard_table import print_leaderboard
-from haet_eval.cli.options import competition_option, results_option, task_option
+from haet_eval.cli.options import competition_option, records_folder, results_option, task_option
+from haet_eval.cli.receipts import read_receipts, with_receipts
 from haet_eval.competition import (
     Competition,
     builtin_competitions,
@@ -35,6 +36,7 @@ from haet_eval.store import Store
         "haet-eval leaderboard",
         "haet-eval leaderboard --results results/ --competition haet2021 --best",
         "haet-eval leaderboard --all --html leaderboard.html",
+        "haet-eval leaderboard --competition rules.toml --site public/",
     ),
 )
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
@@ -53,6 +55,19 @@ from haet_eval.store import Store
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write one self-contained page with charts.",
 )
+@click.option(
+    "--site",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a folder to publish: that page, the records, a page for each entry, CSV and JSON.",
+)
+@click.option(
+    "--receipts",
+    metavar="LIST",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV with the columns path (or sha256) and received: when each entry came, with a time zone.",
+)
+@click.option("--phase", metavar="NAME", help="Rank only the entries of this phase of --competition.")
 def leaderboard(
     directory: Path | None,
     results: Path,
@@ -61,38 +76,53 @@ def leaderboard(
     everything: bool,
     best_of_team: bool,
     page: Path | None,
+    site: Path | None,
+    receipts: Path | None,
+    phase: str | None,
     **styles: bool,
 ) -> None:
     """Rank the records in DIRECTORY, or in the folder of --results, by the cost that their rules name.
 
-    Ranked are qualified submissions that ran in Docker on the published data.
+    Ranked are qualified submissions that ran in Docker on the published data, and that came in time if the
+    competition has a calendar.
     """
     style = _style(styles)
     rules = load_competition(competition) if competition else None
+    if phase is not None and rules is None:
+        raise click.UsageError("--phase needs --competition, which says when phases close.")
     name = rules.name if rules else None
-    listing = Store(_folder(directory, results)).listing()
+    folder = records_folder(directory, results)
+    listing = Store(folder).listing()
     _check_task(task, {entry.task for entry in listing.entries if entry.task is not None})
+    timed = list(_timed(listing.entries, rules, phase, receipts))
     board = make_leaderboard(
-        (entry for entry in listing.entries if _matches(entry, name, task)),
+        (entry for entry in timed if _matches(entry, name, task)),
         listing.spreads,
         everything=everything,
+        rest_too=site is not None or phase is not None,
         best_of_team=best_of_team,
         awards=rules.awards if rules else None,
     )
     if page is not None:
         _write_page(page, board, listing, rules)
-    if page is None or style is not None:
+    if site is not None:
+        _write_site(site, board, listing, rules, folder)
+    if (page is None and site is None) or style is not None:
         _print(board, listing, style)
     _warn(board, listing)
     _tell_hidden(board.hidden, everything=everything)
 
 
-def _folder(directory: Path | None, results: Path) -> Path:
-    """The argument comes before a --results of the environment or of the configuration file."""
-    source = click.get_current_context().get_parameter_source("results")
-    if directory is not None and source is ParameterSource.COMMANDLINE:
-        raise click.UsageError("DIRECTORY and --results name the same thing: give one of them.")
-    return directory or results
+def _timed(
+    entries: Iterable[Entry], rules: Competition | None, phase: str | None, receipts: Path | None
+) -> Iterator[Entry]:
+    """The entries with the times of receipt of a list, and the calendar of rules that were named."""
+    if receipts is not None:
+        entries = with_receipts(entries, read_receipts(receipts))
+    opens, closes = rules.window(phase) if rules else (None, None)
+    for entry in entries:
+        named = rules is not None and entry.competition == rules.name
+        yield replace(entry, opens=opens, closes=closes) if named else entry
 
 
 def _style(styles: Mapping[str, bool]) -> str | None:
@@ -135,22 +165,46 @@ def _print(board: Leaderboard, listing: Listing, style: str | None) -> None:
 def _write_page(page: Path, board: Leaderboard, listing: Listing, rules: Competition | None) -> None:
     from haet_eval.reports.html import leaderboard_html
 
-    paths = {entry.record_id: path for path, entry in listing.records.items()}
+    text = leaderboard_html(board, _paths(listing), _known_rules(rules))
+    _write(page, text.encode())
+    click.echo(printable(f"{page}: {len(text.encode()):,} bytes, to be read in any browser"), err=True)
+
+
+def _write_site(
+    site: Path, board: Leaderboard, listing: Listing, rules: Competition | None, folder: Path
+) -> None:
+    from haet_eval.reports.site import site_files
+
+    document = _as_json(board, listing) + "\n"
+    written = 0
+    for name, content in site_files(board, _paths(listing), _known_rules(rules), folder, document):
+        _write(site / name, content)
+        written += 1
+    click.echo(printable(f"{site}: {written:,} files; begin with {site / 'index.html'}"), err=True)
+
+
+def _paths(listing: Listing) -> dict[str, Path]:
+    return {entry.record_id: path for path, entry in listing.records.items()}
+
+
+def _known_rules(rules: Competition | None) -> list[Competition]:
     names = builtin_competitions()
     built_in = [*map(load_competition, names), *map(builtin_in_version_1, names)]
-    own = [rules, rules.as_in_version_1()] if rules else []
-    text = leaderboard_html(board, paths, [*built_in, *own])
+    return [*built_in, *([rules, rules.as_in_version_1()] if rules else [])]
+
+
+def _write(path: Path, content: bytes) -> None:
     try:
-        with Draft(page.parent) as draft:
-            draft.write(text.encode())
-            draft.replace(page)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Draft(path.parent) as draft:
+            draft.write(content)
+            draft.replace(path)
     except OSError as error:
         raise EnvironmentProblem(
-            f"{page} cannot be written: {error.strerror}",
+            f"{path} cannot be written: {error.strerror}",
             "Check the folder and the free space.",
             code="output-not-writable",
         ) from None
-    click.echo(printable(f"{page}: {len(text.encode()):,} bytes, to be read in any browser"), err=True)
 
 
 def _as_json(board: Leaderboard, listing: Listing) -> str:

@@ -5,10 +5,18 @@ from pathlib import Path
 
 import click
 
+from haet_eval.cli.examples import CommandWithExamples
+
 TASKS = ("digits", "cifar10", "cifar100")
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval new my-first-try",
+        "haet-eval new my-first-try --task cifar10 --team Lovelace",
+    ),
+)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--task",

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import click
+from click.core import ParameterSource
 
 from haet_eval.cli.numbers import WholeNumber
 from haet_eval.cli.oci_runtime import refuse_runtime_without_engine
-from haet_eval.cli.suggestions import suggest_competition_files, suggest_competitions, suggest_tasks
+from haet_eval.cli.suggestions import suggest_competitions, suggest_tasks
 from haet_eval.spelling import quoted
 
 _Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class MomentOfReceipt(click.ParamType[datetime]):
-    """A date and time of ISO 8601; UTC if it names no zone."""
+    """A date and time of RFC 3339, with its time zone."""
 
     name = "time"
 
@@ -28,7 +29,12 @@ class MomentOfReceipt(click.ParamType[datetime]):
         try:
             return moment(value)
         except ValueError:
-            self.fail(f"{quoted(str(value))} is not a date and time like 2026-05-01T12:00:00Z", param, ctx)
+            self.fail(
+                f"{quoted(str(value))} is not a date and time with a time zone, like 2026-05-01T12:00:00Z or "
+                "2026-05-01T14:00:00+02:00",
+                param,
+                ctx,
+            )
 
 
 MAX_SEED: Final = 2**32 - 1
@@ -37,12 +43,6 @@ _SANDBOXES: Final = click.Choice(["docker", "process"])
 _DEVICES: Final = click.Choice(["cpu", "cuda"])
 _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
-competition_file_option: Final[_Option] = click.option(
-    "--competition",
-    metavar="FILE",
-    shell_complete=suggest_competition_files,
-    help="Rules that are not built in.",
-)
 seed_option: Final[_Option] = click.option(
     "--seed",
     default=0,
@@ -70,6 +70,11 @@ def competition_option(description: str) -> _Option:
     )
 
 
+record_rules_option: Final[_Option] = competition_option(
+    "Rules of the records.  [default: built-in ones of the name in each record]"
+)
+
+
 def task_option(description: str) -> _Option:
     """A task by name."""
     return click.option("--task", metavar="NAME", shell_complete=suggest_tasks, help=description)
@@ -91,6 +96,18 @@ def secret_test_option(
 def results_option(description: str) -> _Option:
     """The folder of records, `results` unless given."""
     return click.option("--results", default="results", show_default=True, type=_FOLDER, help=description)
+
+
+def records_folder(directory: Path | None, results: Path) -> Path:
+    """The folder that a command is about: its argument, before a --results of environment or file.
+
+    Raises:
+        UsageError: both are on the command line.
+    """
+    source = click.get_current_context().get_parameter_source("results")
+    if directory is not None and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("DIRECTORY and --results name the same thing: give one of them.")
+    return directory or results
 
 
 def sandbox_option(description: str, default: Literal["docker", "process"] = "docker") -> _Option:

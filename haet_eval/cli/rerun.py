@@ -9,8 +9,9 @@ import click
 from click.core import ParameterSource
 
 from haet_eval.cli.checks_table import print_checks
+from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
-from haet_eval.cli.options import competition_file_option, data_dir_option, secret_test_option
+from haet_eval.cli.options import data_dir_option, record_rules_option, secret_test_option
 from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.suggestions import suggest_records, suggest_submissions
 from haet_eval.errors import ExitCode, Verdict
@@ -18,7 +19,13 @@ from haet_eval.store import Store, find_record, read_record
 from haet_eval.verification.check import believable
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval rerun 3f2a91c0 --submission entry.zip",
+        "haet-eval rerun results/RECORD.json --submission entry/ --keep again/",
+    ),
+)
 @click.argument("record", metavar="RECORD", shell_complete=suggest_records)
 @click.option(
     "--submission",
@@ -27,7 +34,7 @@ from haet_eval.verification.check import believable
     shell_complete=suggest_submissions,
     help="The folder or zip that was evaluated.",
 )
-@competition_file_option
+@record_rules_option
 @data_dir_option()
 @secret_test_option()
 @click.option(

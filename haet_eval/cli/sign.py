@@ -20,7 +20,13 @@ PASSPHRASE: Final = "HAET_KEY_PASSPHRASE"  # noqa: S105 the name of a variable
 """Variable with the passphrase of a key. An option would show it to everyone on the machine."""
 
 
-@click.command()
+@click.command(
+    cls=CommandWithExamples,
+    examples=(
+        "haet-eval keygen judge.key",
+        "haet-eval keygen judge.key --encrypt",
+    ),
+)
 @click.argument("key", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--encrypt", is_flag=True, help=f"Encrypt KEY with a passphrase: that in {PASSPHRASE}, or asked for."

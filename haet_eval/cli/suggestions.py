@@ -41,11 +41,6 @@ def suggest_competitions(_: click.Context, __: click.Parameter, incomplete: str)
     return _words(sorted(_built_in()), incomplete) + _paths(incomplete, {".toml"})
 
 
-def suggest_competition_files(_: click.Context, __: click.Parameter, incomplete: str) -> Found:
-    """TOML files."""
-    return _paths(incomplete, {".toml"})
-
-
 def suggest_tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> Found:
     """The tasks of the competition that the command line names, or else of the built-in ones."""
     import tomllib

@@ -11,8 +11,8 @@ from haet_eval.cli.checks_table import print_checks
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
-    competition_file_option,
     data_dir_option,
+    record_rules_option,
     sandbox_option,
     secret_test_option,
 )
@@ -46,7 +46,7 @@ from haet_eval.verification.verify import Verification, verify
 )
 @data_dir_option()
 @secret_test_option()
-@competition_file_option
+@record_rules_option
 @click.option("--replay", is_flag=True, help="Run the trace on the data, without the submission's code.")
 @click.option(
     "--perturbed",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from fractions import Fraction as Exact
 from functools import cached_property
 from hashlib import sha256
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -22,7 +24,7 @@ from pydantic import (
 
 from haet_eval.archive import ArchiveLimits
 from haet_eval.competition.faults import unknown_task
-from haet_eval.errors import InvalidSubmission
+from haet_eval.errors import InvalidSubmission, UsageProblem
 
 Ranking: TypeAlias = Literal[
     "complexity",
@@ -42,10 +44,29 @@ of that fraction, so that each class counts alike however many images it has (Br
 Counts: TypeAlias = Literal["first", "last", "best"]
 """Which of several evaluations of one submission takes its place."""
 
+
+def _moment(value: object) -> object:
+    """A date and time of RFC 3339 with its time zone, as text or as TOML's own, in UTC."""
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if isinstance(found, datetime):
+        if found.tzinfo is None:
+            raise ValueError(
+                "a time zone is missing: write 2026-05-01T12:00:00Z or 2026-05-01T14:00:00+02:00"
+            )
+        return found.astimezone(UTC)
+    return found
+
+
+Moment: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
+"""A date and time with its time zone."""
+
 Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 DEFAULT_ITERATIONS: Final = 200
 MAX_IMAGE_SIDE: Final = 1024
+
+_ABOUT_ENTRIES: Final = ("organizer", "opens", "closes", "phases")
+"""Keys that say who may enter when: they judge no submission."""
 
 _MOMENTS_EACH_SECOND: Final = 100_000
 
@@ -309,6 +330,16 @@ class EnergyModel(_Rules):
         return float((operations + Exact(str(self.byte)) * moved_bytes) / 10**12)
 
 
+class Phase(_Rules):
+    """A part of a competition that has a board of its own, by the time when entries were received.
+
+    It opens when the phase before it closes, the first one when the competition opens.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Short name, for `--phase`.")
+    closes: Moment = Field(description="When it ends.")
+
+
 class Competition(_Rules):
     """The rules that a submission is judged by."""
 
@@ -353,6 +384,21 @@ class Competition(_Rules):
     energy_model: EnergyModel | None = _later(
         None, description="Picojoules of operations and bytes, for `modelled_energy`."
     )
+    organizer: str | None = _later(None, min_length=1, description="Who holds it, for the published page.")
+    opens: Moment | None = _later(
+        None,
+        description="When entries are received from: RFC 3339 with a time zone. Earlier ones are shown and "
+        "do not rank.",
+    )
+    closes: Moment | None = _later(
+        None, description="When entries are received until. Later ones are evaluated, shown and do not rank."
+    )
+    phases: tuple[Phase, ...] = _later(
+        (),
+        strict=False,
+        description="Phases that have boards of their own, in their order: a public board before the final "
+        "one, say.",
+    )
     limits: Limits = Limits()
     budgets: Budgets = Budgets()
     runs: Runs = Runs()
@@ -372,6 +418,16 @@ class Competition(_Rules):
         if any(low >= high for low, high in pairwise(bounds)):
             raise ValueError("the bounds must ascend")
         return bounds
+
+    @model_validator(mode="after")
+    def _has_a_calendar(self) -> Self:
+        ends = [*filter(None, [self.opens]), *(phase.closes for phase in self.phases)]
+        ends += filter(None, [self.closes])
+        if any(first > second for first, second in pairwise(ends)):
+            raise ValueError("`opens`, the `closes` of each of `phases` and `closes` must ascend")
+        if len({phase.name for phase in self.phases}) < len(self.phases):
+            raise ValueError("two of `phases` have one name")
+        return self
 
     @model_validator(mode="after")
     def _can_be_measured(self) -> Self:
@@ -435,18 +491,34 @@ class Competition(_Rules):
     def judging_digest(self, task_name: str) -> str:
         """Hexadecimal SHA-256 of what judges and ranks the submissions of a task, as sorted JSON.
 
-        Left out are the name, the texts, the awards, other tasks, and what says where the data lie: records
-        of the same judging digest and the same data compete, whatever the file was called.
+        Left out are the name, the texts, the awards, the calendar, other tasks, and what says where the data
+        lie: records of the same judging digest and the same data compete, whatever the file was called.
 
         Raises:
             InvalidSubmission: the competition has no such task.
         """
         task = self.task(task_name).model_dump(mode="json", exclude={"data", "digest"})
         rules = self.model_dump(
-            mode="json", exclude={"name", "title", "description", "awards", "tasks", "budgets"}
+            mode="json",
+            exclude={"name", "title", "description", "awards", "tasks", "budgets", *_ABOUT_ENTRIES},
         )
         content = json.dumps({"rules": rules, "task": task}, sort_keys=True, separators=(",", ":"))
         return sha256(content.encode()).hexdigest()
+
+    def window(self, phase: str | None = None) -> tuple[datetime | None, datetime | None]:
+        """When entries of a phase, or of the whole competition, are received: from and until.
+
+        Raises:
+            UsageProblem: there is no such phase.
+        """
+        if phase is None:
+            return self.opens, self.closes
+        names = [one.name for one in self.phases]
+        if phase not in names:
+            known = f"Its phases are {', '.join(names)}." if names else "Its file has no `phases`."
+            raise UsageProblem(f"{self.name} has no phase {phase!r}", known, code="phase-unknown")
+        place = names.index(phase)
+        return (self.phases[place - 1].closes if place else self.opens), self.phases[place].closes
 
     def task(self, name: str) -> Task:
         """The task that a manifest names.
@@ -471,7 +543,9 @@ class Competition(_Rules):
 
 def key_names() -> set[str]:
     """Every key that a competition file may have, in whichever table."""
-    models: tuple[type[BaseModel], ...] = (Competition, Task, OwnData, Limits, Budgets, Runs, EnergyModel)
+    models: tuple[type[BaseModel], ...] = (
+        *(Competition, Phase, Task, OwnData, Limits, Budgets, Runs, EnergyModel),
+    )
     return {name for model in models for name in model.model_fields}
 
 

@@ -110,6 +110,8 @@ def _competition(unpacked: Unpacked) -> CompetitionInfo | None:
         judging_digest=rules.judging_digest(task) if task in rules.tasks else None,
         counts=rules.runs.counts,
         entries_per_team=rules.entries_per_team,
+        opens=rules.opens,
+        closes=rules.closes,
     )
 
 

@@ -44,7 +44,8 @@ class Request:
     the competition asks only for a native one. `test_data` is the test set, if that is secret. `rules_folder`
     is the folder of relative paths in the rules, if it is not the folder of the rules themselves. `hosts` are
     the machines of the nodes, one for each, if not this machine. `received_at` is when the organizer received
-    the submission; `rerun_of` is the id of the record that is repeated.
+    the submission, and `archive_name` the name of its file, if `submission` is a copy. `rerun_of` is the id
+    of the record that is repeated.
     """
 
     submission: Path
@@ -64,6 +65,7 @@ class Request:
     metering: Metering = AS_RANKED
     hosts: tuple[str, ...] = ()
     received_at: datetime | None = None
+    archive_name: str | None = None
     rerun_of: str | None = None
 
     @property

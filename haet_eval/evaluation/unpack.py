@@ -1,6 +1,7 @@
 """The first stage: read and check the submission and its rules. No code of the submission runs."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -31,7 +32,9 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
     try:
         submission = load_submission(request.submission, limits_by(rules))
     except InvalidSubmission as failure:
-        return Unpacked(unread_submission(request.submission, request.received_at), rules, failure=failure)
+        unread = unread_submission(request.submission, request.received_at)
+        unread = unread.model_copy(update={"archive_name": archive_name(request)})
+        return Unpacked(unread, rules, failure=failure)
     try:
         rules = rules or rules_by_default(request, submission)
         task = task_of(submission, rules, request.task, request.competition)
@@ -114,8 +117,15 @@ def _described(submission: Submission, request: Request) -> SubmissionInfo:
         description=submission.description or None,
         paper=submission.paper,
         archive_sha256=submission.archive_sha256,
+        archive_name=archive_name(request),
         received_at=request.received_at,
     )
+
+
+def archive_name(request: Request) -> str:
+    """What the file or folder was called that was handed in, in UTF-8."""
+    name = request.archive_name or request.submission.resolve().name
+    return os.fsencode(name).decode(errors="replace")
 
 
 def unread_submission(path: Path, received_at: datetime | None = None) -> SubmissionInfo:

@@ -19,20 +19,30 @@ _FIT: Final = {"type": "fit-x", "contains": "padding"}
 _ENTRIES: Final = "entries"
 """The dataset of the points."""
 
+_SEGMENTS: Final = "segments"
+"""The dataset of the shares."""
+
 _MARGIN: Final = 1.25
 """Room left and right of the points: their range is widened by this factor at both ends."""
+
+_ROOM: Final = 0.05
+_LEAST_ROOM: Final = 0.002
+"""Room below and above the accuracies, as a part of their range, and at least so much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """One entry in the chart of cost against accuracy, as its scales and its front need it.
 
-    The page takes all else from the entry's row. `has_interval`: it has several runs.
+    The page takes all else from the entry's row. `has_interval`: it has several runs, and `low` to `high` is
+    the interval of their mean, if it is known.
     """
 
     cost: float
     accuracy: float
     has_interval: bool
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ def tradeoff_chart(marks: Sequence[Mark], cost: str, threshold: float | None) ->
     """
     import altair as alt
 
-    layers = [_front(marks), *_intervals(marks), _points(marks, cost), _places()]
+    layers = [_front(marks), *_intervals(marks), _points(marks, cost, threshold), _places()]
     if threshold is not None:
         layers = [*_threshold(threshold), *layers]
     chart = alt.layer(*layers).properties(
@@ -84,7 +94,7 @@ def shares_chart(segments: Sequence[Segment]) -> dict[str, Any]:
     legend = shares_legend(segments)
     entries = dict.fromkeys(segment.entry for segment in sorted(segments, key=lambda one: one.place))
     chart = (
-        alt.Chart(_data(segments))
+        alt.Chart(alt.NamedData(_SEGMENTS))
         .mark_bar(height={"band": 0.72})
         .encode(
             y=alt.Y("entry:N", title=None)
@@ -105,10 +115,10 @@ def shares_chart(segments: Sequence[Segment]) -> dict[str, Any]:
             description=f"Where the operations of {len(entries)} entries went.",
         )
     )
-    return _finish(chart)
+    return _finish(chart) | {"datasets": {_SEGMENTS: [asdict(segment) for segment in segments]}}
 
 
-def _points(marks: Sequence[Mark], cost: str) -> _Layer:
+def _points(marks: Sequence[Mark], cost: str, threshold: float | None) -> _Layer:
     import altair as alt
 
     domain = _domain(marks)
@@ -121,7 +131,9 @@ def _points(marks: Sequence[Mark], cost: str) -> _Layer:
             x=alt.X("cost:Q", title=f"{cost} (log scale, less is better)")
             .scale(type="log", domain=list(domain), nice=False)
             .axis(values=list(ticks), labelExpr=labels),
-            y=alt.Y("accuracy:Q", title="accuracy").scale(zero=False).axis(format=".1%"),
+            y=alt.Y("accuracy:Q", title="accuracy")
+            .scale(domain=_accuracies(marks, threshold), zero=False)
+            .axis(format=".1%"),
             color=alt.when("datum.awarded").then(alt.value(_ORANGE)).otherwise(alt.value(_BLUE)),
             tooltip="text:N",
             description="text:N",
@@ -131,6 +143,15 @@ def _points(marks: Sequence[Mark], cost: str) -> _Layer:
 
 def _domain(marks: Sequence[Mark]) -> tuple[float, float]:
     return min(mark.cost for mark in marks) / _MARGIN, max(mark.cost for mark in marks) * _MARGIN
+
+
+def _accuracies(marks: Sequence[Mark], threshold: float | None) -> list[float]:
+    """The range of the accuracies: fixed, so that a filter moves no axis and may leave no point at all."""
+    shown = [value for mark in marks for value in (mark.accuracy, mark.low, mark.high) if value is not None]
+    shown += [] if threshold is None else [threshold]
+    low, high = max(min(shown), 0.0), min(max(shown), 1.0)
+    room = max(_ROOM * (high - low), _LEAST_ROOM)
+    return [max(low - room, 0.0), min(high + room, 1.0)]
 
 
 def _places() -> _Layer:
@@ -180,10 +201,6 @@ def _threshold(threshold: float) -> list[_Layer]:
             x=alt.value(0), text="text:N"
         ),
     ]
-
-
-def _data(rows: Sequence[Segment]) -> dict[str, Any]:
-    return {"values": [asdict(row) for row in rows]}
 
 
 def _finish(chart: Any) -> dict[str, Any]:

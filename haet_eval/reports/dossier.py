@@ -55,10 +55,14 @@ class Dossier:
     facts: list[Fact]
     runs: list[RunLine]
     log: str
+    whole_log: str = ""
 
 
-def make_dossier(path: Path, record: Record, place: Ranked | None) -> Dossier:
-    """The section of a record that lies in a file, and of its place, where it has one."""
+def make_dossier(path: Path, record: Record, place: Ranked | None, *, whole: bool = False) -> Dossier:
+    """The section of a record that lies in a file, and of its place, if it has one.
+
+    With `whole`, it has all of the log that the record has.
+    """
     return Dossier(
         record_id=record.record_id,
         title=_title(record),
@@ -75,12 +79,14 @@ def make_dossier(path: Path, record: Record, place: Ranked | None) -> Dossier:
             for run in record.runs or ()
         ],
         log=_end_of_log(record),
+        whole_log=_log(record) if whole else "",
     )
 
 
 def _title(record: Record) -> str:
     submission = record.submission
-    return f"{printable(submission.name or NOTHING)} · {printable(submission.team or NOTHING)}"
+    name = submission.name or submission.archive_name or NOTHING
+    return f"{printable(name)} · {printable(submission.team or NOTHING)}"
 
 
 def _facts(record: Record, place: Ranked | None) -> Iterator[tuple[str, str]]:
@@ -158,6 +164,9 @@ def _origin(record: Record) -> Iterator[tuple[str, str]]:
     zipped = f", {compressed:,} compressed" if compressed is not None else ""
     yield "Source", f"{files}, {submission.source_bytes:,} bytes{zipped}"
     yield "Paper", submission.paper or ""
+    yield "File", submission.archive_name or ""
+    received = submission.received_at
+    yield "Received", f"{received:%Y-%m-%d %H:%M:%S} UTC" if received else ""
     yield "Submission", f"sha256 {submission.sha256}"
     yield "Trace", f"sha256 {record.trace.sha256}" if record.trace else ""
     yield "Image", record.environment.image_digest or ""
@@ -166,6 +175,12 @@ def _origin(record: Record) -> Iterator[tuple[str, str]]:
 def _end_of_log(record: Record) -> str:
     text = (record.log.tail or record.log.head).rstrip()[-_LOG_CHARACTERS:]
     return printable_lines("\n".join(text.splitlines()[-_LOG_LINES:]))
+
+
+def _log(record: Record) -> str:
+    log = record.log
+    dropped = f"\n… {log.dropped_bytes:,} bytes are not in the record …\n" if log.dropped_bytes else ""
+    return printable_lines(f"{log.head}{dropped}{log.tail}".strip())
 
 
 def _shortened(text: str) -> str:

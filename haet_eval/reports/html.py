@@ -7,18 +7,22 @@ from hashlib import sha256
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from haet_eval.competition import Competition
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.ranking import why_unranked
 from haet_eval.record import Record
 from haet_eval.reports.dossier import make_dossier
 from haet_eval.reports.rows import Leaderboard, by_pool
 from haet_eval.reports.section import Section
 from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count, readable_spread
 from haet_eval.store import read_record
+
+if TYPE_CHECKING:
+    from haet_eval.reports.site import Site
 
 MOST_DOSSIERS: Final = 200
 """Entries with a section of their own; the others are in the tables and charts only."""
@@ -27,7 +31,10 @@ _PAGES: Final = files("haet_eval") / "resources" / "pages"
 
 
 def leaderboard_html(
-    leaderboard: Leaderboard, paths: Mapping[str, Path], rules: Iterable[Competition] = ()
+    leaderboard: Leaderboard,
+    paths: Mapping[str, Path],
+    rules: Iterable[Competition] = (),
+    site: "Site | None" = None,
 ) -> str:
     """A page with tables, charts and a section for each of the first entries.
 
@@ -35,6 +42,7 @@ def leaderboard_html(
         leaderboard: what is shown.
         paths: the file of each entry's record, by its id.
         rules: competitions that may have been applied; they say where a threshold is.
+        site: what lies next to the page; None for a page on its own.
 
     Raises:
         EnvironmentProblem: the extra `page` is not installed.
@@ -52,6 +60,7 @@ def leaderboard_html(
         "records": records,
         "dossiers": [make_dossier(paths[name], record, places.get(name)) for name, record in records.items()],
         "left_out": len(shown) - len(records),
+        "site": site,
     }
     return (
         page_environment()
@@ -124,6 +133,7 @@ def page_environment() -> Environment:
         "moment": lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}",
         "spread": readable_spread,
         "printable": lambda text: printable(text or NOTHING),
+        "why": why_unranked,
         "words": lambda verdict: verdict.replace("_", " ").replace(":", ": "),
     }
     return environment

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
 from typing import Final
 
 from haet_eval.listing import Spread
-from haet_eval.ranking import Entry, Interval, Pool, Ranked, rank, unranked
+from haet_eval.ranking import Entry, Interval, Pool, Ranked, rank, unranked, why_unranked
 from haet_eval.reports.figure import times_leader
 from haet_eval.reports.text import printable, readable_accuracy, readable_spread
 
@@ -19,7 +20,9 @@ EVERY_ACCURACY: Final = Interval(0.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry in plain values; counts are decimal strings. Without a place, `position` is None.
+    """One entry in plain values; counts are decimal strings.
+
+    Without a place, `position` is None and `unranked` says why.
 
     `times_leader` is the ranked cost as a multiple of that of the first in the pool; `accuracy_low` and
     `accuracy_high` are the 95 % interval of the mean accuracy of several runs.
@@ -57,6 +60,8 @@ class Row:
     peak_tensor_bytes: int | None
     bit_complexity: str | None
     modelled_joules: float | None
+    received_at: str | None
+    unranked: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +123,17 @@ def make_leaderboard(
     spreads: Mapping[str, Spread] = MappingProxyType({}),
     *,
     everything: bool = False,
+    rest_too: bool = False,
     best_of_team: bool = False,
     awards: int | None = None,
 ) -> Leaderboard:
-    """Rank entries for a reader: the official and qualified ones, or `everything`."""
+    """Rank entries for a reader: the official and qualified ones, or `everything`.
+
+    With `rest_too`, those that have no place are shown as well: they failed, came late or did not qualify.
+    """
     known = list(entries)
     ranked = rank(known, unofficial=everything, best_of_team=best_of_team, awards=awards)
-    rest = unranked(known) if everything else []
+    rest = unranked(known) if everything or rest_too else []
     apart = 0 if ranked or everything else len(rank(known, unofficial=True))
     return Leaderboard(ranked, rest, len(known) - len(ranked) - len(rest), spreads, apart)
 
@@ -186,7 +195,7 @@ def _row(
         sandbox=entry.sandbox,
         wall_seconds=entry.wall_seconds,
         source_bytes=entry.source_bytes,
-        created_at=entry.created_at.isoformat().replace("+00:00", "Z"),
+        created_at=_moment(entry.created_at),
         record_id=entry.record_id,
         ranking=entry.ranking,
         accuracy_interval=str(place.pool.interval)
@@ -204,7 +213,13 @@ def _row(
         peak_tensor_bytes=entry.peak_tensor_bytes,
         bit_complexity=_decimal(entry.bit_complexity),
         modelled_joules=entry.modelled_joules,
+        received_at=None if entry.received_at is None else _moment(entry.received_at),
+        unranked=None if place else why_unranked(entry),
     )
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _decimal(count: int | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from haet_eval.competition import Budgets, Competition, EnergyModel, Ranking, Task
@@ -38,17 +39,19 @@ class Section:
     lines: tuple[Line, ...]
 
 
-def explain_rules(rules: Competition, found: Mapping[str, Dataset | HaetError]) -> list[Section]:
+def explain_rules(
+    rules: Competition, found: Mapping[str, Dataset | HaetError] | None = None
+) -> list[Section]:
     """The rules, and then each task.
 
     Args:
         rules: the competition.
-        found: for each task its data, or what is wrong with them.
+        found: for each task its data, or what is wrong with them; None to say nothing of the data.
     """
     return [
         Section(f"{rules.name}: {rules.title}", tuple(_whole(rules))),
         *(
-            Section(f"task {name}", tuple(_task(rules, task, found[name])))
+            Section(f"task {name}", tuple(_task(rules, task, found[name] if found else None)))
             for name, task in rules.tasks.items()
         ),
     ]
@@ -72,7 +75,10 @@ def _whole(rules: Competition) -> Iterator[Line]:
     if rules.metric == "balanced_accuracy":
         yield Line("accuracy", "balanced: the mean of the accuracies of the classes, each counting alike")
     yield Line("awards", _awards(rules))
-    yield Line("ties", "higher accuracy, then smaller source, then earlier record")
+    yield Line("ties", "higher accuracy, then smaller source, then earlier receipt")
+    if rules.organizer:
+        yield Line("organizer", rules.organizer)
+    yield from _calendar(rules)
     if rules.runner == "counted":
         yield Line("training", "on handles to the data; every operation is counted")
     else:
@@ -95,8 +101,27 @@ def _energy_model(model: EnergyModel) -> Iterator[Line]:
     yield Line("", f"a byte that is read or written takes {model.byte:g} pJ; from {model.source}")
 
 
-def _task(rules: Competition, task: Task, found: Dataset | HaetError) -> Iterator[Line]:
-    if isinstance(found, HaetError):
+def _calendar(rules: Competition) -> Iterator[Line]:
+    if rules.opens:
+        yield Line("opens", _moment(rules.opens))
+    for phase in rules.phases:
+        yield Line("phase", f"{phase.name}, until {_moment(phase.closes)}")
+    if rules.closes:
+        yield Line("closes", f"{_moment(rules.closes)}; later entries are shown and do not rank")
+    if rules.entries_per_team is not None:
+        yield Line(
+            "teams", f"rank with {rules.entries_per_team} of their entries at most, the earliest received"
+        )
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _task(rules: Competition, task: Task, found: Dataset | HaetError | None) -> Iterator[Line]:
+    if found is None:
+        yield Line("data", task.dataset)
+    elif isinstance(found, HaetError):
         yield Line("data", f"{task.dataset}: {found.message}")
         if found.hint:
             yield Line("", found.hint)
@@ -112,7 +137,7 @@ def _task(rules: Competition, task: Task, found: Dataset | HaetError) -> Iterato
         yield Line("qualifies", f"at {_percent(task.threshold)} top-1 accuracy or more")
     else:
         yield Line("qualifies", "with any accuracy")
-    if isinstance(found, HaetError):
+    if not isinstance(found, Dataset):
         yield from _budgets(rules, task.budgets)
         return
     budgets = _budgets_with(rules, task, found)

@@ -85,7 +85,9 @@ class Section:
             entry, value = place.entry, self.figure.of(place.entry)
             if not value or entry.accuracy is None:
                 continue
-            yield Mark(float(value), entry.accuracy, entry.record_id in self.leaderboard.spreads)
+            spread = self.leaderboard.spreads.get(entry.record_id)
+            low, high = spread or (None, None)
+            yield Mark(float(value), entry.accuracy, spread is not None, low, high)
 
 
 def _segments(places: Sequence[Ranked], records: Mapping[str, Record]) -> list[Segment]:

@@ -193,6 +193,7 @@ def _states_what_ranks(record: Record, stated: CompetitionInfo, rules: Competiti
         and (stated.judging_digest is not None or record.schema_version == 1 or record.dataset is None)
         and stated.counts == rules.runs.counts
         and stated.entries_per_team == rules.entries_per_team
+        and (stated.opens, stated.closes) == rules.window()
         and (record.evaluation is None or record.evaluation.metric == rules.metric)
     )
 

@@ -20,6 +20,7 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "submission.sha256": "which submission it was: `haet-eval rerun` compares it",
     "submission.archive_bytes": "the size of that file",
     "submission.archive_sha256": "which file was handed in; its content has `sha256`",
+    "submission.archive_name": "what that file was called",
     "submission.source_bytes_compressed": "of the same files, after compression",
     "submission.received_at": "when the organizer received it",
     "rerun_of": "which record it repeated; a record that says so never ranks",

@@ -41,7 +41,7 @@ def _steps(page: Path) -> Iterator[Step]:
     for block in _blocks(page, "console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, *shown = part.splitlines()
-            while shown and shown[0].startswith("> "):
+            while shown and f"{shown[0]} ".startswith("> "):
                 command += "\n" + shown.pop(0)[2:]
             yield Step(command, shown)
 

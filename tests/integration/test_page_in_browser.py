@@ -16,6 +16,7 @@ from haet_eval.evaluation.repetition import merge
 from haet_eval.record import CompetitionInfo, Content, Record, seal
 from haet_eval.reports.html import leaderboard_html
 from haet_eval.reports.rows import make_leaderboard
+from haet_eval.reports.site import site_files
 from haet_eval.reports.text import printable
 from haet_eval.store import Store
 from tests.fixtures.records import make_record, make_training
@@ -235,6 +236,81 @@ def test_the_filter_hides_what_does_not_match_and_says_how_many_do(open_page: Op
     page.get_by_role("searchbox").fill("")
     assert len(watched.names()) == 4
     expect(page.get_by_role("status")).to_have_text("")
+
+
+def test_the_filter_folds_accents_and_says_when_nothing_matches(open_page: Open) -> None:
+    records = [under_rules(make_record(name=name, team="Curie")) for name in ("Żółć", "Éléphant")]
+    watched = open_page(records)
+    search, status = watched.page.get_by_role("searchbox"), watched.page.get_by_role("status")
+    search.fill("elephant CURIE")
+    assert watched.names() == ["Éléphant"]
+    search.fill("éLÉ")
+    assert watched.names() == ["Éléphant"]
+    search.fill("nobody")
+    expect(status).to_have_text("No entry matches: 0 of 2 entries")
+    search.fill("")
+    expect(status).to_have_text("")
+
+
+def test_the_charts_follow_the_filter(open_page: Open) -> None:
+    page = open_page(four()).page
+    points = page.locator("[data-chart=tradeoff-1] .mark-symbol.role-mark path")
+    bars = page.locator("[data-chart=shares-1] .mark-rect.role-mark path")
+    page.get_by_role("searchbox").fill("hopper")
+    expect(points).to_have_count(1)
+    expect(bars).to_have_count(2)
+    page.get_by_role("searchbox").fill("nobody")
+    expect(points).to_have_count(0)
+    page.get_by_role("searchbox").fill("")
+    expect(points).to_have_count(4)
+    expect(bars).to_have_count(8)
+
+
+def test_a_column_sorts_wherever_its_header_is_clicked(open_page: Open) -> None:
+    watched = open_page(four())
+    header = watched.page.get_by_role("columnheader", name="Accuracy")
+    header.click(position={"x": 3, "y": 3})
+    expect(header).to_have_attribute("aria-sort", "descending")
+    assert watched.names() == ["Middle", "Again", "dear", "cheap"]
+
+
+def test_a_phone_shows_the_ranking_before_the_charts(open_page: Open) -> None:
+    for width, first in ((390, "table"), (1200, "figure")):
+        page = open_page(four(), width=width).page
+        tops = {
+            name: page.locator(f"section {name}").first.evaluate("one => one.getBoundingClientRect().top")
+            for name in ("table", "figure")
+        }
+        assert min(tops, key=lambda name: tops[name]) == first
+
+
+def test_a_published_site_leads_to_its_entries_and_records(browser: Browser, tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    for record in four():
+        store.add(record)
+    listing = store.listing()
+    board = make_leaderboard(listing.entries, listing.spreads, everything=True)
+    paths = {entry.record_id: path for path, entry in listing.records.items()}
+    for name, content in site_files(board, paths, [RULES], tmp_path / "results", "{}"):
+        (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "site" / name).write_bytes(content)
+    page = browser.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto((tmp_path / "site" / "index.html").as_uri())
+    expect(page.locator(".plot svg")).to_have_count(2)
+    page.get_by_role("searchbox").fill("middle")
+    expect(page.get_by_role("status")).to_have_text("1 of 4 entries")
+    page.get_by_role("link", name="Middle").click()
+    expect(page.get_by_role("heading", name="Middle · Lovelace")).to_be_visible()
+    page.get_by_role("link", name="All entries").click()
+    page.locator("[data-chart=tradeoff-1] .mark-symbol.role-mark path[aria-label*=dear]").click()
+    expect(page.get_by_role("heading", name="dear · Hopper")).to_be_visible()
+    page.get_by_role("link", name=".json").click()
+    assert '"record_id"' in page.content()
+    assert said == []
+    page.close()
 
 
 def test_a_name_leads_to_its_section(open_page: Open) -> None:

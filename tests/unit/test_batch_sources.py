@@ -62,6 +62,7 @@ def test_toml_says_the_same(tmp_path: Path) -> None:
         ("list.toml", "[[submission]]\npath = 3", "path must be a text"),
         ("list.toml", "[[submission]", "cannot be read"),
         ("list.csv", "path,received\none,today\n", "received is 'today'"),
+        ("list.csv", "path,received\none,2026-05-01 10:00\n", "must be a date and time with a time zone"),
         ("list.csv", "path;sede\none;1\n", "line 1: 'sede' is not a column"),
         ("list.csv", "path,seed\none;1\n", "line 2: there is no"),
     ],
@@ -113,6 +114,6 @@ def test_a_list_in_utf_16_is_to_be_saved_as_utf_8(tmp_path: Path) -> None:
 def test_a_list_says_when_submissions_were_received(tmp_path: Path) -> None:
     folder = write_submission(tmp_path / "one", TRAIN)
     table = tmp_path / "list.csv"
-    table.write_text("path,received\none,2026-05-01T12:00:00+02:00\none,2026-05-01 10:00\n")
+    table.write_text("path,received\none,2026-05-01T12:00:00+02:00\none,2026-05-01 10:00Z\n")
     expected = Source(folder, received=datetime(2026, 5, 1, 10, tzinfo=UTC))
     assert find_sources([table]).sources == (expected, expected)

@@ -1,6 +1,7 @@
 """The examples on the help pages: each must be a command line that the program takes."""
 
 import shlex
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -9,19 +10,20 @@ from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.main import COMMANDS, cli
 from tests.unit.test_cli_main import run
 
-WITH_EXAMPLES = (
-    "evaluate",
-    "check",
-    "leaderboard",
-    "verify",
-    "batch",
-    "confirm",
-    "explain",
-    "pack",
-    "sign",
-    "export",
-    "data fetch",
-)
+
+def _leaves(group: click.Group, words: str = "") -> Iterator[str]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _leaves(command, f"{words}{name} ")
+        else:
+            yield f"{words}{name}"
+
+
+WITH_EXAMPLES = tuple(_leaves(cli))
+"""Every command."""
+
 WIDTH = 80
 
 

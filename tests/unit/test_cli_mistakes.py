@@ -61,7 +61,7 @@ MISTAKES = [
     ("explain resluts/x.json", 2, ["no record resluts/x.json; did you mean results?", "leaderboard --all"]),
     ("explain ffff", 2, ["no record in results with an id that begins with 'ffff'", "leaderboard --all"]),
     ("explain other.json", 2, ["other.json is no sound record", "Records are the .json files"]),
-    ("explain mine", 2, ["mine cannot be read: Is a directory", "Records are the .json files"]),
+    ("explain mine", 2, ["there is no record in the folder mine", "the beginning of its id"]),
     ("verify nope", 2, ["no record in results"]),
     ("leaderboard reslts", 2, ["reslts cannot be read", "did you mean results?"]),
     ("leaderboard mine.zip", 2, ["mine.zip cannot be read: Not a directory"]),

@@ -46,28 +46,39 @@
     sorter.type = "button";
     sorter.append(...header.childNodes);
     header.append(sorter);
-    sorter.addEventListener("click", () => {
+    header.addEventListener("click", () => {
       const first = header.dataset.first ?? "ascending";
       const second = first === "ascending" ? "descending" : "ascending";
       sort(header.closest("table"), header, header.getAttribute("aria-sort") === first ? second : first);
     });
   }
 
+  // The id of an entry's section; with a page for each entry, its link leads there.
+  const idOf = (row) => {
+    const link = row.querySelector("a");
+    return link ? link.hash.slice(1) || `r-${link.pathname.split("/").pop().replace(".html", "")}` : "";
+  };
+
   // Filtering: rows of all tables, and the sections that belong to them.
   const filter = document.getElementById("filter");
   const rows = [...document.querySelectorAll(".entries tbody tr")];
+  const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLocaleLowerCase();
+  const charts = [];
   const showMatches = () => {
-    const words = filter.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+    const words = plain(filter.value).split(/\s+/).filter(Boolean);
     let found = 0;
     for (const row of rows) {
-      const text = row.textContent.toLocaleLowerCase();
+      const text = plain(row.textContent);
       const matches = words.every((word) => text.includes(word));
       row.hidden = !matches;
       found += matches;
-      const link = row.querySelector("a");
-      if (link) document.querySelector(link.hash).closest("details").hidden = !matches;
+      const section = document.getElementById(idOf(row));
+      if (section) section.closest("details").hidden = !matches;
     }
-    document.getElementById("found").textContent = words.length ? `${found} of ${rows.length} entries` : "";
+    const nothing = `No entry matches: 0 of ${rows.length} entries`;
+    document.getElementById("found").textContent =
+      words.length ? (found ? `${found} of ${rows.length} entries` : nothing) : "";
+    for (const follow of charts) follow();
   };
   filter?.addEventListener("input", showMatches);
 
@@ -91,7 +102,7 @@
     const { low, high } = accuracy.dataset;
     const spread = low === undefined ? "" : ` ${accuracy.querySelector("small").textContent}`;
     return {
-      record_id: row.querySelector("a")?.hash.slice("#r-".length),
+      record_id: idOf(row).slice("r-".length),
       place: numberOf(place),
       cost: numberOf(cost),
       accuracy: numberOf(accuracy),
@@ -103,7 +114,8 @@
     };
   };
   const pointsOf = (table, costName) =>
-    [...table.tBodies[0].rows].map((row) => pointOf(row, costName)).filter((point) => point.cost && point.accuracy !== null);
+    [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => pointOf(row, costName))
+      .filter((point) => point.cost && point.accuracy !== null);
 
   const draw = async (plot) => {
     const specification = JSON.parse(document.getElementById(plot.dataset.chart).textContent);
@@ -119,8 +131,21 @@
     });
     view.addEventListener("click", (_, item) => {
       const id = item?.datum?.record_id;
-      if (id) location.hash = `r-${id}`;
+      if (!id) return;
+      if (document.getElementById(`r-${id}`)) location.hash = `r-${id}`;
+      else location.href = `entries/${id}.html`;
     });
+    if (entries) {
+      const table = document.getElementById(entries);
+      charts.push(() => view.data("entries", pointsOf(table, cost)).runAsync());
+    } else {
+      const { segments } = specification.datasets;
+      const table = document.getElementById(plot.dataset.table);
+      charts.push(() => {
+        const places = [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => numberOf(row.cells[0]));
+        view.data("segments", segments.filter((segment) => places.includes(segment.place))).runAsync();
+      });
+    }
   };
   Promise.all([...document.querySelectorAll(".plot")].map(draw)).then(openSection); // charts move the sections
 }

@@ -1,0 +1,124 @@
+"""The folder that an organizer publishes: what is in it, and that its links lead somewhere."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from haet_eval.competition import load_competition
+from haet_eval.errors import Verdict
+from haet_eval.record import Content, Record, seal
+from haet_eval.store import Store
+from tests.fixtures.records import make_record, make_training
+from tests.unit.test_calendar import entries_at, received, write_rules
+from tests.unit.test_cli_main import run
+
+pytest.importorskip("altair")
+
+
+def broken(record: Record) -> Record:
+    parts = {name: getattr(record, name) for name in Content.model_fields}
+    unread = record.submission.model_copy(update={"name": None, "team": None, "archive_name": "team 7.zip"})
+    return seal(Content(**parts | {"submission": unread}))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    rules = load_competition(str(write_rules(tmp_path)))
+    store = Store(tmp_path / "results")
+    late = received(
+        make_record(name="late one", training=make_training(10**14), log="epoch 1\n<b>done</b>"),
+        rules.closes and rules.closes.replace(day=2),
+        rules,
+    )
+    refused = make_record(competition="spring", verdict=Verdict.INVALID_SUBMISSION, reason="not a zip")
+    for record in [*entries_at(rules, rules.closes, None), late, broken(refused)]:
+        store.add(record)
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def site(results: Path, tmp_path: Path) -> Path:
+    done = run(
+        *("leaderboard", str(results), "--competition", str(tmp_path / "spring.toml")),
+        *("--site", str(tmp_path / "site")),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    return tmp_path / "site"
+
+
+def test_every_link_is_relative_and_leads_to_a_file_or_a_place_in_the_page(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) == 1 + 4
+    for page in pages:
+        text = re.sub(r"(?s)<script>.*?</script>", "", page.read_text("utf-8"))
+        links = re.findall(r'href="([^"]+)"', text)
+        assert links
+        for link in links:
+            if link.startswith("#"):
+                assert f'id="{link[1:]}"' in text, link
+            else:
+                assert (page.parent / unquote(link)).is_file(), link
+
+
+def test_page_names_title_organizer_date_version_state_and_rules(site: Path) -> None:
+    text = (site / "index.html").read_text("utf-8")
+    for words in (
+        "<h1>Spring: leaderboard</h1>",
+        "Organized by The Analytical Society",
+        "UTC with haet-eval 0.1.0",
+        "Provisional: spring",
+        "2026-05-01 12:00:00 UTC; later entries are shown and do not rank",
+        "at 50 % top-1 accuracy or more",
+    ):
+        assert words in text
+
+
+def test_late_and_broken_entries_are_shown_by_name_without_a_place(site: Path) -> None:
+    rows = list(csv.DictReader((site / "leaderboard.csv").read_text("utf-8").splitlines()))
+    assert {row["name"]: row["position"] or row["unranked"] for row in rows} == {
+        "entry 0": "1",
+        "entry 1": "2",
+        "late one": "received late",
+        "team 7.zip": "invalid_submission",
+    }
+    text = (site / "index.html").read_text("utf-8")
+    assert "received late" in text
+    assert "team 7.zip" in text
+
+
+def test_data_beside_the_page_are_those_of_the_page(site: Path) -> None:
+    document = json.loads((site / "leaderboard.json").read_text("utf-8"))
+    assert [row["name"] for row in document["entries"]][:2] == ["entry 0", "entry 1"]
+    assert len(list((site / "records").iterdir())) == 4
+    assert run("verify", str(site / "records")).returncode in (0, 1)
+
+
+def test_page_of_an_entry_has_its_whole_output_as_text(site: Path) -> None:
+    (page,) = [path for path in (site / "entries").iterdir() if "late one" in path.read_text("utf-8")]
+    text = page.read_text("utf-8")
+    assert "epoch 1\n&lt;b&gt;done&lt;/b&gt;" in text
+    assert "Received" in text
+
+
+def test_confirmed_podium_is_said_to_be_confirmed(results: Path, tmp_path: Path) -> None:
+    (results / "confirm-spring").mkdir()
+    (results / "confirm-spring" / "confirmed.json").write_text('{"full": true}')
+    named = ("--competition", str(tmp_path / "spring.toml"))
+    assert run("leaderboard", str(results), *named, "--site", str(tmp_path / "s")).returncode == 0
+    text = (tmp_path / "s" / "index.html").read_text("utf-8")
+    assert "Confirmed: spring" in text
+    assert "Provisional" not in text
+
+
+def test_writing_a_site_again_gives_the_same_pages_of_entries(
+    site: Path, results: Path, tmp_path: Path
+) -> None:
+    names = sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file())
+    named = ("--competition", str(tmp_path / "spring.toml"))
+    assert run("leaderboard", str(results), *named, "--site", str(site)).returncode == 0
+    assert sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file()) == names
