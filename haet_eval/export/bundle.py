@@ -18,7 +18,7 @@ _README: Final = """\
 # Records of haet-eval
 
 `results/` has records and, below `artifacts/`, the files that they name by digest. `competitions/` has the
-rules that were applied, and `submissions/` the code, if it was added. `ro-crate-metadata.json` lists all files
+applied rules, and `submissions/` the code, if it was added. `ro-crate-metadata.json` lists all files
 with sizes and SHA-256 digests. To check a record:
 
     haet-eval verify results/*.json
