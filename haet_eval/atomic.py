@@ -95,7 +95,7 @@ def remove_leftovers(directory: Path, older_than_seconds: float = LEFTOVER_SECON
 def _lock(descriptor: int) -> bool:
     """Take the lock of an open file until it is closed. False if another process holds it."""
     try:
-        import fcntl  # not on Windows, where an open file cannot be removed
+        import fcntl  # Windows does not have it, but does not let anyone remove an open file either
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -19,7 +19,7 @@ class Advance:
 
 
 def advance_in(values: Mapping[str, str]) -> Advance | None:
-    """The progress in a report, as in `epoch=3, epochs=10` or `step="300/2400"`; None if there is none."""
+    """The progress in a report, as in `epoch=3, epochs=10` or `step="300/2400"`; None without such values."""
     for unit in _UNITS:
         found = _done_of(unit, values)
         if found is not None and 0 < found[0] <= found[1]:

@@ -138,7 +138,7 @@ def _nothing_succeeded(outcome: Outcome) -> str:
 def _fork_bomb(outcome: Outcome) -> str:
     if outcome.said != ("refused",):
         return f"it started {LIMITS.processes} processes and more"
-    return "" if outcome.processes_exhausted else "the kernel does not tell that processes were refused"
+    return "" if outcome.processes_exhausted else "the kernel does not report that processes were refused"
 
 
 def _memory_bomb(outcome: Outcome) -> str:

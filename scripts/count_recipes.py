@@ -98,7 +98,7 @@ def _epochs(code: str) -> "re.Match[str]":
 
 
 def _counted(assignment: Assignment) -> tuple[int, list[Bill]]:
-    """Parameters of the model, and what was spent by the end of each epoch; the last bill is the whole."""
+    """Parameters of the model, and the bill at the end of each epoch; the last bill is the whole."""
     bills: list[Bill] = []
     with open_pair(ProcessRuntime(), assignment.budgets, {"version": 0}) as run:
         run.relay.link = Rehearsal(run.relay.link, run.meter, _COMPUTED_SECONDS)

@@ -1,4 +1,4 @@
-"""Write docs/reference/errors.md, the catalogue of errors, from where the code raises them."""
+"""Write docs/reference/errors.md, the catalogue of errors, from the raise statements in the code."""
 
 import ast
 import re
@@ -161,7 +161,7 @@ def _constants(tree: ast.Module) -> dict[str, str]:
 
 
 def _template(node: ast.expr, constants: dict[str, str]) -> str:
-    """The text of an expression, with `{name}` for what is only known when it happens."""
+    """The text of an expression, with `{name}` for each part that is known only at run time."""
     match node:
         case ast.Constant(value=str(text)):
             return text

@@ -101,7 +101,7 @@ def read_directory(archive: bytes, max_entries: int) -> list[Entry]:
 
 
 def _find_directory(archive: bytes) -> tuple[int, int, int]:
-    """Where the central directory starts, how many entries it has, where it ends."""
+    """The start of the central directory, the number of its entries, and its end."""
     end = archive.rfind(_END_MAGIC, max(0, len(archive) - _END.size - _LONGEST_COMMENT))
     if end < 0 or end + _END.size > len(archive):
         raise _no_zip(archive)

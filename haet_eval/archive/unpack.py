@@ -74,7 +74,7 @@ def _wrapping_folders(paths: Sequence[str]) -> str:
 
 
 def _read(entry: Entry, room: int, expansion: int) -> bytes:
-    """The content of a file: at most `room` bytes, and `expansion` times what is stored."""
+    """The content of a file: at most `room` bytes, and at most `expansion` times the stored bytes."""
     label = shown(entry.name)
     content = bytes(entry.data) if entry.method == STORED else _inflate(entry, min(room, entry.size) + 1)
     if len(content) > room:

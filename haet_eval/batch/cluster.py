@@ -222,7 +222,7 @@ class ClusterSite:
     def _lost(self) -> SiteLost:
         return SiteLost(
             f"the batch was stopped, or the scheduler at {self._address} is gone; what was under way is lost",
-            "what was judged is kept: start the same batch again",
+            "the records so far are kept: start the same batch again",
         )
 
 

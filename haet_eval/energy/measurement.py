@@ -155,7 +155,7 @@ def measured(
     Args:
         choice: which meters, see `open_meters`.
         device: where the kernels run, `cpu` or `cuda`.
-        observer: receives a note on what is measured, or why nothing is.
+        observer: receives a note on the meters, or on the reason for their absence.
         cpu_watts: thermal design power of the processor, which `estimate` needs.
         other_containers: running containers that are not ours; None if no engine was asked.
         baseline_seconds: how long the idle machine is measured.

@@ -17,9 +17,9 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _README: Final = """\
 # Records of haet-eval
 
-`results/` has records and, below `artifacts/`, what they name by digest; `competitions/` has the rules that
-were applied, `submissions/` the code where it was added. `ro-crate-metadata.json` lists it all with sizes and
-SHA-256 digests. To check a record:
+`results/` has records and, below `artifacts/`, the files that they name by digest. `competitions/` has the
+applied rules, and `submissions/` the code, if it was added. `ro-crate-metadata.json` lists all files
+with sizes and SHA-256 digests. To check a record:
 
     haet-eval verify results/*.json
 

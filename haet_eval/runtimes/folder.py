@@ -137,7 +137,7 @@ def abandoned_folders() -> Iterator[Path]:
 
 def _lock(folder: Path) -> int | None:
     """A descriptor that holds the folder's lock, or None while another process holds it."""
-    import fcntl  # not on Windows, where every command that needs no folder works
+    import fcntl  # Windows does not have it; commands that need no folder work there
 
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

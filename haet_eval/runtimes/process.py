@@ -197,7 +197,7 @@ def _check_own_limits(limits: WorkerLimits) -> None:
     Raises:
         EnvironmentProblem: a limit of the shell is lower than what a worker may use.
     """
-    import resource  # not on Windows, where no submission is run
+    import resource  # Windows does not have it, but haet-eval runs no submission there
 
     files, space = (resource.getrlimit(kind)[1] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_AS))
     if files != resource.RLIM_INFINITY and files < limits.open_files:

@@ -38,7 +38,7 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
     """Count, operations, parameters, charges and complexity."""
     training = record.training
     if training is None:
-        native = "it trained on plain tensors, where nothing is counted"
+        native = "it trained on plain tensors, and such a run has no count"
         yield stated("count", native if record.native else "the run ended before the training")
         return
     found, model = None, _Model()
@@ -119,7 +119,7 @@ def _check_operations(
         with under(claimed.standard):
             found = None if histogram is None else priced(bill(histogram))
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
-        return differs(subject, f"the stored histogram is none that a training gives: {error}")
+        return differs(subject, f"the stored histogram is not that of a training: {error}")
     if found is None:
         return unchecked(subject, "needs the trace or the histogram")
     if recounted is not None and status.verdict is Verdict.UNCOUNTABLE:
@@ -129,7 +129,7 @@ def _check_operations(
             update={"uncounted": tuple(one for one in claimed.uncounted if one.shapes)}
         )
     if found.total == claimed.total and found != claimed:
-        return differs(subject, "the total is right, its parts or what was left uncounted are not")
+        return differs(subject, "the total is right, but its parts or its uncounted operators are wrong")
     return same(subject, claimed.total, found.total, f"{found.total:,} when priced anew")
 
 

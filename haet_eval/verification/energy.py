@@ -21,7 +21,7 @@ def check_energy(record: Record, rules: Competition | None) -> Iterator[Check]:
         return
     detail = "joules and phases add up; what the meters showed is whoever ran it to say"
     if energy is None:
-        faults = ["the rules rank by energy, and there is none"] if _is_ranked(record) else []
+        faults = ["the rules rank by energy, and the record has no energy"] if _is_ranked(record) else []
         if faults:
             yield fits("energy", faults, detail)
         return

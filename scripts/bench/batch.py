@@ -1,4 +1,4 @@
-"""How a batch scales: throughput, memory of the host's processes, and what is done with all the records.
+"""How a batch scales: throughput, memory of the host's processes, and the time to plan and list all records.
 
 Usage: python -m scripts.bench.batch [SUBMISSIONS [JOBS]]
 

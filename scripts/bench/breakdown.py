@@ -1,4 +1,4 @@
-"""Says where the time of a training step through handles goes, in CPU time, so that other load does little.
+"""Shows where the time of a training step through handles goes, in CPU time, which other load changes little.
 
 Usage: python -m scripts.bench.breakdown. Training runs in local processes, with one thread for the kernels.
 A part is measured by itself, not as a difference; what the parts leave of their total has a row of its own.
@@ -124,7 +124,7 @@ class Replayed(Executor):
         self._marks: list[Seconds] = []
 
     def replay(self, path: Path) -> Seconds:
-        """Seconds in kernels, of the executor where none runs, and how many operators there are."""
+        """Seconds in kernels, seconds of the executor without kernels, and the number of operators."""
         with Clock(self, "_call") as self._clock:
             self._kernel = self._call
             recount(path, self)
@@ -179,7 +179,7 @@ class Replayed(Executor):
 
 
 class Recall(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Runs the calls of one training step, and from then on returns what they returned, without a kernel."""
+    """Runs the calls of one training step, and then returns the same results again without a kernel."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -243,7 +243,7 @@ def in_child(part: str, name: str, steps: int) -> Seconds:
 
 
 def rows(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Each part with its seconds; a total before its parts, what they leave of it after them."""
+    """Each part with its seconds: a total first, then its parts, then the remainder."""
 
     def of(title: str, total: str, parts: Mapping[str, float]) -> list[tuple[str, float]]:
         rest = seconds[total] - sum(parts.values())

@@ -65,7 +65,7 @@ def clock_seconds() -> float:
 def measure(take_steps: Callable[[], Any], mode: type, report: Callable[..., Any]) -> None:
     """Take the steps 1 + 2 × REPEATS times and report CPU seconds of this process after each.
 
-    First `total`, undisturbed, then `inside`: what was spent in the mode's `__torch_dispatch__`.
+    First `total`, undisturbed, then `inside`: the time spent in the mode's `__torch_dispatch__`.
     """
     take_steps()
     report(total=0.0)

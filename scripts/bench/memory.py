@@ -1,4 +1,4 @@
-"""Measures memory: the executor's peak beside plain PyTorch's, and what the submission's process holds.
+"""Measures memory: the executor's peak, plain PyTorch's peak, and the memory of the submission's process.
 
 Usage: python -m scripts.bench.memory. Each training step runs in processes of its own, with one thread.
 """
@@ -76,7 +76,7 @@ def through_handles(name: str) -> tuple[int, dict[str, int]]:
 
 
 def main(names: Sequence[str]) -> None:
-    """Print a table in mebibytes; a ratio is that of the peaks, the first row what is there before."""
+    """Print a table in mebibytes. A ratio is that of the peaks; the first row is without any step."""
     print("| training step | plain | executor | ratio | submission: peak | private | of it before training |")
     print("|---|---|---|---|---|---|---|")
     for name in (NOTHING, *names):

@@ -109,7 +109,7 @@ def plain(assignment: Assignment, timed: Job, threads: int) -> dict[str, float]:
 
 
 def train_here(folder: Path, threads: int) -> None:
-    """Train on plain tensors in this process, and print what it took as JSON."""
+    """Train on plain tensors in this process, and print the memory that it took as JSON."""
     import random
     from types import SimpleNamespace
 

@@ -1,9 +1,9 @@
-"""Bytes that reach ever more of the code that reads strangers' bytes, found by atheris (libFuzzer).
+"""Finds bytes that reach ever more of the code that reads untrusted bytes, with atheris (libFuzzer).
 
 Usage: python -m tests.attacks.coverage_fuzzer archive|wire CORPUS [libFuzzer's options, such as -runs=N]
 
-CORPUS is a folder, which is filled with honest bytes to begin with and then with what was found. Any
-exception but the typed ones ends it with the bytes in a file `crash-…`.
+CORPUS is a folder. The fuzzer first fills it with honest bytes, and then with the bytes that it finds. Any
+exception but the typed ones ends the fuzzer, with the bytes in a file `crash-…`.
 """
 
 import struct

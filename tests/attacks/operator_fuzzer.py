@@ -1,4 +1,4 @@
-"""Throws mutated calls at the kernels, if the validators let them through, and tells which kill a process.
+"""Throws mutated calls at the kernels, if the validators let them through, and reports which kill a process.
 
 Usage: python -m tests.attacks.operator_fuzzer --seed N --seconds N [--calls N] [--corpus FILE] [--only WORD]
 

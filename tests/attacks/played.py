@@ -41,7 +41,7 @@ class End:
         self.send(Channel.STREAM, bytes([status]) + body)
 
     def receive(self) -> tuple[Channel, bytes]:
-        """The next frame; raises EOFError when there is none."""
+        """The next frame; raises EOFError at the end of the stream."""
         length, channel = FRAME.unpack(self._exactly(FRAME.size))
         return Channel(channel), self._exactly(length)
 

@@ -1,7 +1,7 @@
 """Archives as common tools make them are accepted, or refused for a stated reason.
 
-Those in `tests/fixtures/archives` were made by Info-ZIP 3.0 and 7-Zip 26.02; where these tools are installed
-they are tried themselves as well.
+Those in `tests/fixtures/archives` were made by Info-ZIP 3.0 and 7-Zip 26.02. If these tools are installed,
+the tests also run the tools themselves.
 """
 
 import io

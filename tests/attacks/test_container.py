@@ -48,7 +48,7 @@ def said(code: str) -> list[str]:
 
 
 def verdict(end: Exit) -> Verdict:
-    """What the submission is told."""
+    """The verdict of the submission."""
     failure = judge_end(Role.SUBMISSION, end, submission_started=True)
     assert isinstance(failure, SubmissionFailure)
     return failure.verdict

@@ -204,7 +204,7 @@ def test_values_that_end_a_process_are_refused(operator: object, arguments: tupl
 
 
 def test_a_tensor_of_zeros_has_memory() -> None:
-    """`index_put` with accumulation, `median` and others end the process where it has none."""
+    """`index_put` with accumulation, `median` and others end the process if the tensor has no memory."""
     definition = Definition("aten._efficientzerotensor.default", {"size": (2, 3)}, 0, ())
     zeros = compile_kernel(definition, torch.device("cpu"), lambda _: torch.Generator())([], [])
     assert not zeros._is_zerotensor()

@@ -1,4 +1,4 @@
-"""No object of a stranger is rebuilt on the host: it reads bytes, JSON and safetensors, never a pickle."""
+"""The host rebuilds no untrusted object: it reads bytes, JSON and safetensors, never a pickle."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import haet_eval
 PACKAGE = Path(haet_eval.__file__).parent
 FORBIDDEN = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 WORKERS = ("remote/client", "remote/executor", "native", "resources")
-"""What runs in the workers: strangers' code is there anyway."""
+"""The code of the workers. It may unpickle, because untrusted code runs there anyway."""
 
 ALLOWED = {"data/batch.py"}
 """CIFAR as its authors published it, read without running anything that a pickle asks for."""

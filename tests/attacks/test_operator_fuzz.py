@@ -21,7 +21,7 @@ SEED = os.environ.get("HAET_FUZZ_SEED", "0")
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """One thread, and guard pages around every tensor where there is a compiler."""
+    """One thread, and guard pages around every tensor if there is a compiler."""
     chosen = {**os.environ, "OMP_NUM_THREADS": "1"}
     compiler = shutil.which("cc")
     if compiler is not None and sys.platform == "linux":

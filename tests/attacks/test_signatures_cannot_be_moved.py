@@ -207,7 +207,7 @@ def test_the_key_has_signed_the_record_itself_and_no_statement(forged: Path, key
 
 
 def test_lengths_of_type_and_payload_cannot_be_shifted(forged: Path, key: Path) -> None:
-    """The signed bytes name both lengths: what moves from the type to the payload is not what was signed."""
+    """The signed bytes name both lengths: to move bytes from the type to the payload breaks the signature."""
     payload = compact(honest_statement(forged))
     document = envelope(b"x " + payload, key, PAYLOAD_TYPE)
     shifted = document | {

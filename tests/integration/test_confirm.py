@@ -1,4 +1,4 @@
-"""`haet-eval confirm`, as an organizer runs it: who falls, who follows, what is kept, its exit status."""
+"""`haet-eval confirm`, as an organizer runs it: failed and next entries, kept runs, exit status."""
 
 import json
 import os
@@ -66,7 +66,7 @@ class Contest:
         return [*program, *options, "--sandbox", "process", "--jobs", "2", "--json"]
 
     def confirm(self) -> tuple[int, Any, str]:
-        """Exit status, document, and what was told meanwhile."""
+        """The exit status, the document, and the messages meanwhile."""
         done = subprocess.run(
             self.command(),
             capture_output=True,
@@ -77,7 +77,7 @@ class Contest:
         return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
     def interrupt_after(self, text: str) -> str:
-        """Start, press Ctrl-C once this was told, and give all that was told."""
+        """Start, press Ctrl-C after this message, and return all messages."""
         told = self.folder / "told.txt"
         with told.open("w") as stderr:
             process = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL, stderr=stderr)
@@ -115,7 +115,7 @@ def contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
 
 @pytest.fixture(scope="module")
 def settled(contest: Contest) -> tuple[str, tuple[int, Any, str]]:
-    """What was told before an interruption, and what came of starting again."""
+    """The messages before an interruption, and the result of a second start."""
     return contest.interrupt_after("pretrained: perturbed replay holds"), contest.confirm()
 
 

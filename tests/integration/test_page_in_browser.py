@@ -42,7 +42,7 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Skips where there is no Chromium. With HAET_REQUIRE_BROWSER=1, as in CI, that is a failure instead."""
+    """Skips without Chromium. With HAET_REQUIRE_BROWSER=1, as in CI, that is a failure instead."""
     chromium = shutil.which("chromium")
     if chromium is None:
         if os.environ.get("HAET_REQUIRE_BROWSER") == "1":

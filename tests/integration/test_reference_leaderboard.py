@@ -1,4 +1,4 @@
-"""The records in docs/reference-leaderboard: what is said of them follows from what lies next to them."""
+"""The records in docs/reference-leaderboard: the statements about them follow from the files next to them."""
 
 import json
 from pathlib import Path

@@ -24,7 +24,7 @@ from tests.fixtures.submissions import write_competition, write_submission
 
 
 class Notes(Silent):
-    """Keeps what is noted."""
+    """Keeps the notes."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

@@ -326,7 +326,7 @@ def test_a_histogram_of_nonsense_differs(original: Path) -> None:
     trace.unlink()
     found = check(forged)[OPERATIONS]
     assert found.result is Result.DIFFERS
-    assert "none that a training gives" in found.detail
+    assert "is not that of a training" in found.detail
 
 
 def test_a_trace_of_nonsense_differs(original: Path) -> None:
@@ -380,7 +380,7 @@ def lie_about_nonzero(path: Path) -> tuple[int, Path]:
 
 
 def one_row(body: bytes) -> bytes | None:
-    """The outcome with one row only, where it is the one of `nonzero`."""
+    """The outcome of `nonzero` with one row only; None for any other outcome."""
     outcome = wire.decode_outcome(body, 9)
     match outcome.outputs:
         case (wire.Fresh(meta, alias),) if meta.dtype == "int64" and meta.ndim == 2 and meta.shape[1] == 1:

@@ -1,7 +1,7 @@
 """Every field of real records is changed and the record sealed anew: verify contradicts it, or lists it.
 
-A field is changed to something near by that the schema allows, because what it does not allow is found
-anyway: to the next number, another word, another digest, nothing, or something where there was nothing.
+Each field is changed to a similar value that the schema allows, because values that it forbids are found
+anyway. The new value is the next number, another word, another digest or null; a null becomes a value.
 """
 
 import json
@@ -197,7 +197,7 @@ FOUND_FILLED = {
     "precision",
     "bytes_moved",
 }
-"""What some record of these tests holds and another one may not: it is taken away, and never invented."""
+"""Fields that some records of these tests must not have: the test removes them, and never invents them."""
 
 
 def places(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:

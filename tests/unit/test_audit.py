@@ -1,4 +1,4 @@
-"""Drawing another split, and what is concluded from its predictions."""
+"""The draw of another split, and the conclusion from its predictions."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def resealed_audit(path: Path, **changes: Any) -> Path:
 
 
 def small_data(train: list[int], test: list[int]) -> Dataset:
-    """Images that say where they were: the first pixels are the place in the pool."""
+    """Images that hold their own position: the first pixels are the place in the pool."""
     places = np.arange(len(train) + len(test))
     images = np.zeros((len(places), 3, 2, 2), np.uint8)
     images[:, 0, 0, 0], images[:, 0, 0, 1] = places % 256, places // 256

@@ -121,7 +121,7 @@ def test_a_fault_in_the_table_of_another_command_stops_none(tmp_path: Path) -> N
     assert configured(tmp_path, "[doctor]\nfast = true\n", "clean").returncode == ExitCode.QUALIFIED
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     done = run("--config", "nope.toml", "config", cwd=tmp_path)
     assert done.returncode == ExitCode.USAGE
     assert "nope.toml cannot be read: No such file" in done.stderr

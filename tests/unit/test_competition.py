@@ -1,4 +1,4 @@
-"""Competitions: the built-in ones, an organizer's own file, and what a wrong one is told."""
+"""Competitions: the built-in ones, an organizer's own file, and the errors of a wrong one."""
 
 import pickle
 from importlib.resources import files

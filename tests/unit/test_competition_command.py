@@ -1,4 +1,4 @@
-"""`haet-eval competition`: what an organizer is told of a file."""
+"""`haet-eval competition`: its output for an organizer's file."""
 
 import json
 import re

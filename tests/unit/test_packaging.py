@@ -45,7 +45,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_installed(installed: Path, code: str) -> str:
-    """Runs code far from the checkout. The folder goes before the checkout's, where that is on the path."""
+    """Runs code far from the checkout. The installed folder comes before the checkout's on the path."""
     environment = os.environ | {"PYTHONPATH": str(installed)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=installed, env=environment, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""The private folder of a run, and how a dead run's is told from a live one's."""
+"""The private folder of a run, and the distinction between a dead run's folder and a live one's."""
 
 import json
 import os

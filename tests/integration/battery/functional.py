@@ -135,7 +135,7 @@ def straight_through_estimator(task: Any) -> Results:
 
 
 def custom_operators(task: Any) -> Results:
-    """torch.library wraps operators of PyTorch's under names of one's own."""
+    """torch.library wraps operators of PyTorch under the submission's own names."""
 
     @torch.library.custom_op("battery::bent", mutates_args=())
     def bent(x: Tensor, slope: float) -> Tensor:

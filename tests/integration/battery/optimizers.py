@@ -209,7 +209,7 @@ def _newton_schulz(gradient: Tensor, steps: int = 5) -> Tensor:
 
 
 def sharpness_aware(task: Any) -> Results:
-    """SAM: climb to the worst point nearby, and step from where one was."""
+    """SAM: climb to the worst point nearby, and step from the starting point."""
     model = small_cnn(0.0)
     optimizer = sgd(model)
     for images, labels in batches(task, 2):

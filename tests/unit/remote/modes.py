@@ -22,7 +22,7 @@ _FREE = tuple(f"aten.{name}.default" for name in ("detach", "detach_", "alias", 
 
 
 class _Recording(TorchDispatchMode):
-    """Takes apart what is not on the list, and notes what is left."""
+    """Decomposes operators that are not on the list, and notes the calls that result."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

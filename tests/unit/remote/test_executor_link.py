@@ -1,4 +1,4 @@
-"""The host's end of the connection to the executor: what is known of how far it has come."""
+"""The host's end of the connection to the executor: the executor's progress in the stream."""
 
 import socket
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ OTHER_OUTPUTS = {
     *("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training"),
     *("native_layer_norm", "log_sigmoid_forward"),  # the latter has no buffer on a GPU
 }
-"""Operators that return something of another shape or dtype. The submission is told what it is."""
+"""Operators that return another shape or dtype. The outcome describes it, so the submission knows it."""
 
 TAGS = {
     "ScalarType": Tag.DTYPE,

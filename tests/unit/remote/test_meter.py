@@ -1,4 +1,4 @@
-"""The meter's decisions, on hand-made frames: what is counted, charged, refused, and what ends the run."""
+"""The meter's decisions on hand-made frames: it counts, charges, refuses, or ends the run."""
 
 import struct
 from collections.abc import Callable

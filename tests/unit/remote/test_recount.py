@@ -228,11 +228,11 @@ LOGITS = Logits(handle=3, classes=4).encode()
 WRONG_ENTRIES: dict[str, list[Entry]] = {
     "a header in the middle": [(Kind.HEADER, frames.upload((), bytes(4)))],
     "an outcome without a question": [(Kind.OUTCOME, outcome(fresh(4)))],
-    "a question that is none": [(Kind.QUESTION, frames.upload((), bytes(4)))],
+    "a question that needs no answer": [(Kind.QUESTION, frames.upload((), bytes(4)))],
     "a question that is not alone": [
         (Kind.QUESTION, frames.upload((), bytes(4)) + frames.read(2)),
     ],
-    "a question among what was passed": [(Kind.PASSED, frames.read(2))],
+    "a question among the passed records": [(Kind.PASSED, frames.read(2))],
     "a question without its answer": [
         (Kind.QUESTION, frames.define("aten.ones.default", {"size": (4,)}, ()))
     ],
@@ -244,7 +244,7 @@ WRONG_ENTRIES: dict[str, list[Entry]] = {
     "a batch of no images": [(Kind.SEAL, SEAL), (Kind.BATCH, Batch(handle=3, shape=(0, 4)).encode())],
     "a batch of no shape": [(Kind.SEAL, SEAL), (Kind.BATCH, Batch(handle=3).encode())],
     "a batch within a batch": [(Kind.SEAL, SEAL), (Kind.BATCH, BATCH), (Kind.BATCH, BATCH)],
-    "a batch that is none": [(Kind.SEAL, SEAL), (Kind.BATCH, LOGITS)],
+    "logits in place of a batch": [(Kind.SEAL, SEAL), (Kind.BATCH, LOGITS)],
     "logits of no batch": [(Kind.SEAL, SEAL), (Kind.LOGITS, LOGITS)],
     "logits that are images": [(Kind.SEAL, SEAL), (Kind.BATCH, BATCH), (Kind.LOGITS, LOGITS)],
     "use of what the training has left": [
@@ -252,8 +252,8 @@ WRONG_ENTRIES: dict[str, list[Entry]] = {
         (Kind.PASSED, wire.SELECT.pack(Code.SELECT, 1, 0, 0)),
     ],
     "two seals": [(Kind.SEAL, SEAL), (Kind.SEAL, SEAL)],
-    "a seal that is none": [(Kind.SEAL, b"{}")],
-    "a refusal of what was never asked": [(Kind.REFUSED, frames.upload((), bytes(4)))],
+    "a seal without its fields": [(Kind.SEAL, b"{}")],
+    "a refusal of a record that needs no answer": [(Kind.REFUSED, frames.upload((), bytes(4)))],
 }
 
 

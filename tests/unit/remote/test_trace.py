@@ -1,4 +1,4 @@
-"""The trace file: what was written is read back, and damage does not pass."""
+"""The trace file: a reader gets the written entries back, and finds any damage."""
 
 import os
 from pathlib import Path

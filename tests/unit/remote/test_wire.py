@@ -1,4 +1,4 @@
-"""The wire: what is written can be read, and whatever is read is either whole or a WireError."""
+"""The wire: every written value can be read, and every read gives a whole value or a WireError."""
 
 import contextlib
 from collections.abc import Callable

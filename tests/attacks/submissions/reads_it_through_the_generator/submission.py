@@ -1,4 +1,4 @@
-"""How often poisson draws depends on the data; the random numbers after it are read, and tell of it."""
+"""The number of draws of poisson depends on the data. So do the random numbers after it, which it reads."""
 
 import torch
 from honest import train_network

@@ -1,4 +1,4 @@
-"""Records what is sent in a step, and sends it a second time."""
+"""Records the frames of a step, and sends them a second time."""
 
 from honest import train_network
 
