@@ -2,10 +2,12 @@
 
 import socket
 import threading
+from collections import deque
 from typing import Final, TypeVar
 
 from haet_eval.native.messages import ToNode, to_node
 from haet_eval.remote import wire
+from haet_eval.remote.client.output import Drain, nothing_printed
 from haet_eval.remote.messages import Message
 from haet_eval.remote.wire import Channel
 
@@ -21,9 +23,11 @@ class HostLink:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._lock = threading.Lock()
+        self.drain: Drain = nothing_printed
 
     def tell(self, message: Message) -> None:
-        """Send a message."""
+        """Send a message, and before it what was printed before it."""
+        self.drain()
         self.send(Channel.CONTROL, message.encode())
 
     def blocks(self, content: bytes) -> None:
@@ -31,9 +35,11 @@ class HostLink:
         for start in range(0, len(content), _BLOCK_BYTES):
             self.send(Channel.BLOCK, content[start : start + _BLOCK_BYTES])
 
-    def output(self, text: bytes) -> None:
-        """Send output of the submission."""
-        self.send(Channel.OUTPUT, text)
+    def output(self, parts: deque[bytes]) -> None:
+        """Send output of the submission, in this order, and take it out of the queue."""
+        with self._lock:
+            while parts:
+                self._socket.sendall(wire.frame(Channel.OUTPUT, parts.popleft()))
 
     def send(self, channel: Channel, payload: bytes) -> None:
         """Send one frame."""

@@ -4,10 +4,12 @@ import os
 import socket
 import struct
 import threading
+from collections import deque
 from typing import Final
 
 from haet_eval.remote import wire
 from haet_eval.remote.client.garbage import Garbage
+from haet_eval.remote.client.output import Drain, nothing_printed
 from haet_eval.remote.wire import Channel, Code, Status
 
 FLUSH_RECORDS: Final = 64
@@ -69,6 +71,7 @@ class Link:
         self.next = 1
         self.made_up = False
         self.charged = False
+        self.drain: Drain = nothing_printed
         self.lock = threading.RLock()
         # A child of a fork has none of the other threads: if one held the lock, it would wait for ever.
         os.register_at_fork(
@@ -123,7 +126,8 @@ class Link:
         self.records = 0
 
     def tell(self, message: bytes) -> None:
-        """Send a control message."""
+        """Send a control message, and before it what was printed before it."""
+        self.drain()
         with self.lock:
             self.flush()
             self._socket.sendall(wire.frame(Channel.CONTROL, message))
@@ -134,10 +138,11 @@ class Link:
             self.tell(message)
             return self._answer()
 
-    def output(self, text: bytes) -> None:
-        """Send what the submission printed."""
+    def output(self, parts: deque[bytes]) -> None:
+        """Send what the submission printed, in this order, and take it out of the queue."""
         with self.lock:
-            self._socket.sendall(wire.frame(Channel.OUTPUT, text))
+            while parts:
+                self._socket.sendall(wire.frame(Channel.OUTPUT, parts.popleft()))
 
     def _answer(self) -> bytes:
         length, _ = wire.FRAME.unpack(self._receive(wire.FRAME.size))

@@ -1,11 +1,16 @@
-"""The client's link in a child of the submission's process: it refuses, and it never waits."""
+"""The client's link: a child of the submission's process is refused at once, and output keeps its place."""
 
 import os
 import signal
 import socket
+import sys
 import threading
+from collections import deque
 
 from haet_eval.remote.client.link import Link, Refusal
+from haet_eval.remote.client.output import OutputCapture
+from haet_eval.remote.connection import Connection
+from haet_eval.remote.wire import Channel
 
 FORKS = 60
 PATIENCE_SECONDS = 20
@@ -33,7 +38,7 @@ def test_a_child_is_refused_although_another_thread_was_sending_at_the_fork() ->
 
     def send() -> None:
         while not over.is_set():
-            link.output(b"a line\n" * 1000)
+            link.output(deque([b"a line\n" * 1000]))
 
     def receive() -> None:
         while theirs.recv(1 << 20):
@@ -50,3 +55,33 @@ def test_a_child_is_refused_although_another_thread_was_sending_at_the_fork() ->
         ours.close()
         threads[1].join()
         theirs.close()
+
+
+class Slow(Link):
+    """A link whose forwarding thread never gets to send: only messages do."""
+
+    def output(self, parts: deque[bytes]) -> None:
+        if threading.current_thread() is threading.main_thread():
+            super().output(parts)
+
+
+def test_what_was_printed_arrives_before_the_message_that_follows_it() -> None:
+    """Even if the system does not run the thread that forwards it."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        link = Slow(ours)
+        saved = sys.stdout, sys.stderr
+        capture = OutputCapture(link)
+        try:
+            sys.stdout.write("before\n")
+            link.tell(b"{}")
+            sys.stdout.write("after\n")
+        finally:
+            capture.close()
+            sys.stdout, sys.stderr = saved
+        far = Connection(theirs)
+        assert [far.receive() for _ in range(3)] == [
+            (Channel.OUTPUT, b"before\n"),
+            (Channel.CONTROL, b"{}"),
+            (Channel.OUTPUT, b"after\n"),
+        ]
