@@ -19,6 +19,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from haet_eval import OperationCounter
 from haet_eval.competition import Budgets
 from haet_eval.evaluation.frame import executor_threads
 from haet_eval.evaluation.pair import open_pair
@@ -28,7 +29,7 @@ from haet_eval.runtimes.process import ProcessRuntime
 from scripts.bench.steps import CONFIGURATIONS, time_step
 
 ROUNDS = 2
-VARIANTS = ("plain", "null mode", "FlopCounterMode", "handles")
+VARIANTS = ("plain", "null mode", "FlopCounterMode", "OperationCounter", "handles")
 IMAGES = np.random.default_rng(0).integers(0, 256, (128, 3, 32, 32), dtype=np.uint8)
 LABELS = np.random.default_rng(1).integers(0, 10, 128)
 
@@ -48,6 +49,9 @@ def variant(name: str) -> Iterator[None]:
             yield
     elif name == "FlopCounterMode":
         with FlopCounterMode(display=False):
+            yield
+    elif name == "OperationCounter":
+        with OperationCounter():
             yield
     else:
         yield
@@ -114,8 +118,8 @@ def compare(threads: int) -> None:
             for configuration, milliseconds in found.items():
                 known = best[name].get(configuration, milliseconds)
                 best[name][configuration] = min(known, milliseconds)
-    print("| training step | plain | null mode | FlopCounterMode | handles |")
-    print("|---|---|---|---|---|")
+    print(f"| training step | {' | '.join(VARIANTS)} |")
+    print("|---" * (len(VARIANTS) + 1) + "|")
     for configuration in CONFIGURATIONS:
         plain = best["plain"][configuration]
         ratios = (f"{best[name][configuration] / plain:.2f}" for name in VARIANTS[1:])
