@@ -2,16 +2,19 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# As many processes as there are processors, four at most; the groups of tests/conftest.py stay together.
+PYTEST_JOBS := --numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := haet_eval sandbox scripts submissions tests
 
-.PHONY: help demo test lint types layers docs bench image clean
+.PHONY: help demo test test-all lint types layers docs bench image clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    evaluate an example submission, from nothing"
-	@echo "make test    run the tests; those that need Docker are skipped where no engine answers"
+	@echo "make test    run the quick tests; those that need Docker are skipped if no engine answers"
+	@echo "make test-all  run all tests, as CI does"
 	@echo "make lint    check style and formatting      make types   check types"
 	@echo "make layers  check who imports whom          make image   build the sandbox image"
 	@echo "make docs    build the documentation site into build/docs"
@@ -22,7 +25,10 @@ demo: $(VENV)/.runtime
 	@scripts/demo.sh $(BIN)/haet-eval
 
 test: $(VENV)/.dev
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(PYTEST_JOBS) -m "not slow" $(PYTEST_ARGS)
+
+test-all: $(VENV)/.dev
+	$(BIN)/pytest $(PYTEST_JOBS) $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(SOURCES)

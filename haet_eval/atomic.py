@@ -12,7 +12,7 @@ LEFTOVER_SECONDS: Final = 24 * 3600
 """A draft older than this belongs to a writer that was killed."""
 
 _NO_PIPE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-"""Nothing that a stranger gave a draft's name is waited for or followed."""
+"""Flags that do not wait for a pipe or follow a link, which someone else may have given a draft's name."""
 
 _NO_HARD_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
@@ -35,7 +35,7 @@ class Draft:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._file.close()  # writes what is buffered, and fails once more where the disk is full
+            self._file.close()  # writes the buffer, and fails a second time if the disk is full
         finally:
             self._path.unlink(missing_ok=True)
 
@@ -50,7 +50,7 @@ class Draft:
         """Give the file its name.
 
         Raises:
-            FileExistsError: the name is taken; what is there stays.
+            FileExistsError: the name is taken; the existing file stays.
         """
         self._finish()
         try:
@@ -64,7 +64,7 @@ class Draft:
         _sync_directory(target.parent)
 
     def replace(self, target: Path) -> None:
-        """Give the file its name, in place of what is there."""
+        """Give the file its name, and replace the existing file."""
         self._finish()
         self._path.replace(target)
         _sync_directory(target.parent)
@@ -76,9 +76,9 @@ class Draft:
 
 
 def remove_leftovers(directory: Path, older_than_seconds: float = LEFTOVER_SECONDS) -> None:
-    """Remove drafts that killed writers left in the directory: old ones that nobody holds a lock on.
+    """Remove drafts that killed writers left in the directory: old drafts whose lock no process holds.
 
-    How old a draft is, the file system says that dates both it and a new file: our own clock may be wrong.
+    The age of a draft is its distance from a new file by the clock of the file system: our own may be wrong.
     """
     with Draft(directory) as probe:
         deadline = probe.modified_seconds() - older_than_seconds

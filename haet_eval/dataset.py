@@ -14,7 +14,7 @@ from haet_eval.data.drawing import draw
 from haet_eval.data.own import ImageSet, count_classes, join, read_set
 from haet_eval.errors import UsageProblem
 from haet_eval.progress import Observer
-from haet_eval.spelling import suggested_name
+from haet_eval.spelling import quoted, suggested_name
 
 _DIGITS = "digits"
 _RELEASES = {release.name: release for release in (CIFAR10, CIFAR100)}
@@ -26,7 +26,7 @@ class Dataset:
 
     Attributes:
         digest: hexadecimal SHA-256 of all four arrays.
-        official: they are the published ones, or those that the competition names, bit for bit.
+        official: whether they are the published ones, or those that the competition names, bit for bit.
     """
 
     name: str
@@ -45,7 +45,7 @@ def dataset_names() -> tuple[str, ...]:
 
 
 def default_data_dir() -> Path:
-    """The folder for fetched data where the user names none."""
+    """The folder for fetched data if the user names none."""
     return user_data_path("haet-eval", appauthor=False) / "datasets"
 
 
@@ -54,7 +54,7 @@ def load_dataset(name: str, data_dir: Path) -> Dataset:
 
     Raises:
         UsageProblem: there is no data set of that name.
-        EnvironmentProblem: it is not there, or damaged.
+        EnvironmentProblem: the data set is missing or damaged.
     """
     _check_name(name)
     if name == _DIGITS:
@@ -67,17 +67,17 @@ def load_dataset(name: str, data_dir: Path) -> Dataset:
 def load_task_data(
     task: Task, data_dir: Path, folder: Path | None = None, test_data: Path | None = None
 ) -> Dataset:
-    """The data set that a task is judged on: a published one or the organizer's own, and what is drawn of it.
+    """The data set of a task: a published one or the organizer's own, or some images of it.
 
     Args:
-        task: says which.
+        task: names the data set.
         data_dir: folder of the published data sets.
-        folder: that of the competition file, which the organizer's paths are relative to.
-        test_data: the test set, where it is secret; a folder or a file.
+        folder: the folder of the competition file; the organizer's paths are relative to it.
+        test_data: the test set, if it is secret; a folder or a file.
 
     Raises:
-        UsageProblem: the competition's data are not in order, or its test set is not given.
-        EnvironmentProblem: a published data set is not there, or damaged.
+        UsageProblem: the competition's data are not valid, or its test set is not given.
+        EnvironmentProblem: a published data set is missing or damaged.
     """
     _check_task(task, test_data)
     if task.data is None:
@@ -99,14 +99,14 @@ def load_task_data(
 
 
 def fetch_dataset(name: str, data_dir: Path, observer: Observer, mirrors: Sequence[str] = ()) -> Path:
-    """Puts the published archive into `data_dir`, verified, and gives its path.
+    """Puts the published archive into `data_dir`, verified, and returns its path.
 
-    An interrupted download goes on where it stopped. `mirrors` are addresses of folders that hold the
-    archive under its own name, tried in order instead of the authors' host.
+    An interrupted download continues where it stopped. `mirrors` are addresses of folders that hold the
+    archive under its own name. They are tried in order instead of the authors' host.
 
     Raises:
         UsageProblem: there is no data set of that name.
-        EnvironmentProblem: it could not be fetched, or not be written.
+        EnvironmentProblem: the archive could not be fetched or written.
     """
     _check_name(name)
     if name == _DIGITS:
@@ -124,7 +124,7 @@ def _dataset(name: str, num_classes: int, arrays: Arrays, official: bool) -> Dat
 
 
 def _drawn(task: Task, arrays: Arrays) -> Arrays:
-    """The images that the task asks for; all, where it asks for no number."""
+    """The images that the task draws; all images if it states no number."""
     train_images, train_labels = _some(task.train_images, task.train_seed, *arrays[:2], "training")
     test_images, test_labels = _some(task.test_images, task.test_seed, *arrays[2:], "test")
     return Arrays(train_images, train_labels, test_images, test_labels)
@@ -148,20 +148,21 @@ def _some(
 def _check_task(task: Task, test_data: Path | None) -> None:
     if task.data is not None and task.dataset in dataset_names():
         raise UsageProblem(
-            f"`dataset` is {task.dataset!r}, which is a published data set, and the task has data of its own",
+            f"`dataset` is {quoted(task.dataset)}, which is a published data set, and the task has data of "
+            "its own",
             "Give the organizer's data a name of their own.",
             code="competition-data",
         )
     if task.secret_test and test_data is None:
         raise UsageProblem(
-            f"the test set of {task.dataset!r} is secret and must be given",
+            f"the test set of {quoted(task.dataset)} is secret and must be given",
             "`--test-data PATH` names it: a folder with a folder of images for each class, or a .npz or "
             ".safetensors file. Contestants use the practice rules, such as haet2023-practice.",
             code="test-data-needed",
         )
     if test_data is not None and not task.secret_test:
         raise UsageProblem(
-            f"the competition has a test set for {task.dataset!r} of its own",
+            f"the competition has a test set for {quoted(task.dataset)} of its own",
             "Leave out `--test-data`.",
             code="test-data-unwanted",
         )
@@ -171,7 +172,7 @@ def _check_name(name: str) -> None:
     if name in dataset_names():
         return
     raise UsageProblem(
-        f"there is no data set {name!r}{suggested_name(name, dataset_names())}",
+        f"there is no data set {quoted(name)}{suggested_name(name, dataset_names())}",
         f"The data sets are {', '.join(dataset_names())}.",
         code="dataset-unknown",
     )

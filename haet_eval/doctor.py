@@ -1,4 +1,4 @@
-"""Is this machine ready to judge strangers' code, and safe? Findings in plain words, each with its fix."""
+"""Is this machine ready to judge untrusted code, and safe? Findings in plain words, each with its fix."""
 
 import platform
 import shutil
@@ -31,7 +31,7 @@ _NVIDIA_DRIVER: Final = Path("/proc/driver/nvidia/version")
 
 
 class State(StrEnum):
-    """How bad it is. The last two keep a competition from being judged here."""
+    """The state of a finding. With one of the last two, no competition should be judged here."""
 
     OK = "ok"
     WARNING = "warning"
@@ -41,7 +41,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One row: what was looked at, how it is, and what to do about it."""
+    """One row: the subject, its state, and what to do about it."""
 
     name: str
     state: State
@@ -50,7 +50,7 @@ class Finding:
 
     @property
     def allows_judging(self) -> bool:
-        """Whether strangers' code may be judged with this."""
+        """Whether this machine may judge untrusted code in spite of this finding."""
         return self.state in (State.OK, State.WARNING)
 
 
@@ -58,9 +58,9 @@ def examine(data_dir: Path, results: Path = _RESULTS, *, quick: bool = False) ->
     """Look at the machine, one finding after the other.
 
     Args:
-        data_dir: where the data sets lie.
-        results: where evaluations leave their records and incidents.
-        quick: leave out what starts containers.
+        data_dir: the folder of the data sets.
+        results: the folder of records and incidents.
+        quick: leave out the checks that start containers.
     """
     yield _python()
     yield _memory()
@@ -86,7 +86,7 @@ def examine(data_dir: Path, results: Path = _RESULTS, *, quick: bool = False) ->
 
 
 def _checked(name: str, check: Callable[[], str | Finding]) -> Finding:
-    """What the check says is well, or the problem that it raises."""
+    """The check's finding: its text if all is well, or the problem that it raises."""
     try:
         found = check()
     except EnvironmentProblem as problem:
@@ -132,7 +132,7 @@ def _disk(name: str, folder: Path, fix: str) -> Finding:
 
 
 def _dataset(name: str, data_dir: Path) -> Finding:
-    """A data set that is not there is no fault of the machine: not every competition needs each."""
+    """A missing data set is not a fault of the machine: not every competition needs each data set."""
     row = f"data {name}"
     try:
         official = load_dataset(name, data_dir).official
@@ -158,7 +158,7 @@ def _leftovers() -> Finding:
 
 
 def _incidents(results: Path) -> Finding:
-    """Evaluations that failed on our side, each in a file that says what is known of it."""
+    """Evaluations that failed on our side, each with a file of the known facts."""
     found = incidents(results)
     if not found:
         return Finding("incidents", State.OK, f"no evaluation in {results} has failed on our side")
@@ -182,7 +182,7 @@ def _energy() -> Finding:
 
 
 def _engine() -> Iterator[Finding]:
-    """The engine and what hangs on it; only the first where it does not answer."""
+    """The engine and the checks that need it; only the first finding if it does not answer."""
     from haet_eval.runtimes.docker import examination  # the engine's SDK is slow to import
 
     try:
@@ -192,7 +192,7 @@ def _engine() -> Iterator[Finding]:
         return
     yield Finding("engine", State.OK, f"Docker {facts.version}, runtime {facts.oci_runtime}")
     yield _checked("limits", lambda: _limits(facts.cgroup_version, facts.swap_limited))
-    if facts.root_folder.exists():  # not where the engine runs in a machine of its own
+    if facts.root_folder.exists():  # it does not exist here if the engine runs in a virtual machine
         yield _disk("disk for images", facts.root_folder, "`docker image prune` removes what nobody uses")
     yield _checked("image", examination.examine_image)
 
@@ -212,7 +212,7 @@ def _limits(cgroup_version: str, swap_limited: bool) -> str | Finding:
 
 
 def _gpu() -> Finding:
-    """Whether the executor's container sees a GPU where the machine has one."""
+    """Whether the executor's container sees a GPU, if the machine has one."""
     if not _NVIDIA_DRIVER.exists():
         return Finding("GPU", State.OK, "none on this machine: kernels run on the CPU")
     fix = "install the NVIDIA Container Toolkit and restart the engine; --device cpu works as it is"

@@ -1,4 +1,4 @@
-"""Two kinds of bad news: a verdict on a submission, and an error that kept us from judging."""
+"""Two kinds of failure: a verdict on a submission, and an error that kept us from judging."""
 
 from enum import IntEnum, StrEnum
 from functools import partial

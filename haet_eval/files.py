@@ -16,7 +16,7 @@ _KINDS: Final = {
 
 
 class StrangeFile(OSError):
-    """There is something at the path that must not be read: no regular file, or one that is too large."""
+    """The file at the path must not be read: it is not a regular file, or it is too large."""
 
     def __init__(self, reason: str, path: Path) -> None:
         super().__init__(errno.EINVAL, reason, str(path))
@@ -47,8 +47,8 @@ def read_file(path: Path, most_bytes: int) -> bytes:
     """The content of a regular file.
 
     Raises:
-        StrangeFile: it is no regular file, or larger than `most_bytes`, or grows beyond that.
-        OSError: it cannot be read.
+        StrangeFile: it is not a regular file, or it is larger than `most_bytes` or grows beyond that.
+        OSError: the file cannot be read.
     """
     with open_file(path, most_bytes) as file:
         content = file.read(most_bytes + 1)
@@ -58,7 +58,7 @@ def read_file(path: Path, most_bytes: int) -> bytes:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything of that name, also a link that leads nowhere or round in a loop."""
+    """Whether anything has that name, including a link to nothing and a loop of links."""
     return os.path.lexists(path)
 
 

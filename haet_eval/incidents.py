@@ -1,4 +1,4 @@
-"""Evaluations that failed on our side: what happened, for whoever looks after the machine."""
+"""Evaluations that failed on our side: the facts, for the administrator of the machine."""
 
 import json
 import platform
@@ -15,16 +15,16 @@ from haet_eval.atomic import Draft
 from haet_eval.errors import HaetError
 
 FOLDER: Final = "incidents"
-"""Beside the records: a listing of those looks at files of the results folder itself only."""
+"""A folder in the results folder: a listing of records does not look into folders."""
 
 
 def put_incident(results: Path, error: Exception, facts: Mapping[str, Any]) -> Path | None:
-    """Write what is known of a failure. Returns the file, or None if it cannot be written.
+    """Write the known facts about a failure. Returns the file, or None if it cannot be written.
 
     Args:
         results: the results folder.
-        error: what was raised.
-        facts: what was evaluated, how far it came, what it printed; as JSON can hold them.
+        error: the error.
+        facts: the submission, the stage, the output and so on, as JSON values.
     """
     now = datetime.now(UTC)
     document = {

@@ -1,6 +1,6 @@
-"""SIGINT, SIGTERM and SIGHUP: the first asks the program to end in order, the second ends it at once.
+"""SIGINT, SIGTERM and SIGHUP: the first asks the program to stop cleanly, the second ends it at once.
 
-Signals belong to the whole process, and so does what this module remembers.
+Signals belong to the whole process, and so does the state of this module.
 """
 
 import signal
@@ -53,7 +53,7 @@ def listening(leave_at_once: Callable[[], object]) -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """In this block the first signal raises nothing before `check` is called: what is half done gets done."""
+    """In this block the first signal raises nothing until `check` is called: no step is left half done."""
     handles_signals = threading.current_thread() is threading.main_thread()
     _state.deferrals += handles_signals
     try:
@@ -63,12 +63,12 @@ def deferred() -> Iterator[None]:
 
 
 def received() -> signal.Signals | None:
-    """The first signal, if one has come. In every thread the same."""
+    """The first signal, if one has come. It is the same in every thread."""
     return _state.received
 
 
 def check() -> None:
-    """A safe point.
+    """A safe point: if a signal has come, the program may stop here.
 
     Raises:
         KeyboardInterrupt: a signal has come.

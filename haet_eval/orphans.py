@@ -1,4 +1,4 @@
-"""Artefacts of a results directory that no record refers to: a killed run left them, or a record is gone.
+"""Artefacts of a results directory that no record names: a killed run left them, or a record was removed.
 
 An artefact is removed if no record or interrupted run of the directory names its digest, and if nobody has
 written or renewed it for a day. A writer renews each artefact before it adds the record that refers to it
@@ -36,10 +36,10 @@ def day_ago(store: Store) -> float:
 
 
 def find_orphans(store: Store, deadline_seconds: float) -> list[Path]:
-    """Artefacts that were last changed before the deadline, and that nothing in the directory refers to.
+    """Artefacts that were last changed before the deadline, and that no file in the directory names.
 
     Raises:
-        UsageProblem: a record cannot be read, so what it refers to is not known.
+        UsageProblem: a record cannot be read, so its artefacts are not known.
         OSError: a folder cannot be listed.
     """
     old = [path for path in sorted(store.artifacts.glob("*")) if _is_old_artifact(path, deadline_seconds)]
@@ -50,8 +50,8 @@ def find_orphans(store: Store, deadline_seconds: float) -> list[Path]:
 def remove_orphan(path: Path, deadline_seconds: float) -> bool:
     """Remove an artefact, unless it was renewed since it was found. Returns whether it is removed.
 
-    The file is set aside first: from then on a writer does not find it and writes it anew. A writer that
-    found it before has renewed it, and it gets its name back.
+    The file is set aside first: from then on a writer does not find it and writes it again. If a writer found
+    it before, that writer has renewed it, and the file gets its name back.
 
     Raises:
         OSError: it cannot be removed.
@@ -65,7 +65,7 @@ def remove_orphan(path: Path, deadline_seconds: float) -> bool:
     if _renamed_only(before, aside.lstat(), deadline_seconds):
         aside.unlink()
         return True
-    aside.replace(path)  # if a writer has written it anew meanwhile, that has the same content
+    aside.replace(path)  # a file that a writer has made meanwhile has the same content
     return False
 
 
@@ -91,9 +91,9 @@ def _changed_seconds(facts: os.stat_result) -> float:
 
 
 def _referred(store: Store) -> set[str]:
-    """Every digest that stands in a record or an interrupted run.
+    """Every digest in a record or an interrupted run.
 
-    Interrupted runs are read first: they are removed only after the record of them all is there.
+    Interrupted runs are read first: they are removed only after the record of all of them exists.
     """
     runs = sorted(store.directory.glob(f"{INTERRUPTED_RUNS}/*/*.json"))
     found: set[str] = set()

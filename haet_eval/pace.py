@@ -1,4 +1,4 @@
-"""How far a training is by what it reports, and how long it will still take at its pace."""
+"""Estimates the progress of a training from its reports, and the time that remains at its pace."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class Advance:
 
 
 def advance_in(values: Mapping[str, str]) -> Advance | None:
-    """What a report says of progress, as in `epoch=3, epochs=10` or `step="300/2400"`; None if nothing."""
+    """The progress in a report, as in `epoch=3, epochs=10` or `step="300/2400"`; None if there is none."""
     for unit in _UNITS:
         found = _done_of(unit, values)
         if found is not None and 0 < found[0] <= found[1]:
@@ -40,9 +40,9 @@ def _done_of(unit: str, values: Mapping[str, str]) -> tuple[int, int] | None:
 class Pace:
     """Follows the reports of one stage. Times are seconds since the stage began.
 
-    The first report of each number of units done counts: it comes when the unit is over. The units that are
-    left take as long as those between the first report and the last did. After one report the time before it
-    stands for them, which includes the setup.
+    Of the reports with the same number of units done, the first counts: it comes when the unit is over. The
+    remaining units are expected to take as long as those between the first report and the last. After a
+    single report, the time before it is used instead, which includes the setup.
     """
 
     def __init__(self) -> None:
@@ -51,11 +51,11 @@ class Pace:
         self._since: tuple[float, int] | None = (0.0, 0)
 
     def report(self, values: Mapping[str, str]) -> None:
-        """The submission reported this. It counts as of the next look."""
+        """Take a report of the submission. It counts from the next look on."""
         self._reported = advance_in(values) or self._reported
 
     def look(self, elapsed_seconds: float) -> tuple[float | None, float | None]:
-        """The share that is done and the seconds that are left, at this moment; None if unknown."""
+        """The share that is done and the remaining seconds, at this moment; None if unknown."""
         if self._reported is not None:
             self._take(elapsed_seconds, self._reported)
             self._reported = None
@@ -71,13 +71,13 @@ class Pace:
             if goes_on and reported.done == before.done:
                 return
             if not goes_on or reported.done < before.done:
-                self._since = None  # another loop: nothing is known of its beginning
+                self._since = None  # the submission is in another loop, whose beginning is not known
             elif self._since == (0.0, 0) or self._since is None:
                 self._since = seconds, before.done
         self._last = elapsed_seconds, reported
 
     def _left(self, later_seconds: float, seconds: float, advance: Advance) -> float | None:
-        """Even if the running unit is overdue, those after it are left; None if it is the last."""
+        """The remaining seconds. If the running unit is overdue, those after it; None if it is the last."""
         if self._since is None or advance.done == advance.of:
             return None
         began, done = self._since

@@ -1,4 +1,4 @@
-"""What an evaluation tells whoever watches. The core never imports the terminal library."""
+"""The events of an evaluation for its observer. The core never imports the terminal library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ def not_finite(values: Mapping[str, ReportValue]) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A look at a running stage. Times in seconds; `budget_seconds` is None where there is none.
+    """A look at a running stage. Times in seconds; `budget_seconds` is None if the stage has no budget.
 
-    `operations` are those counted so far; None without a count. `share` is the part of the stage that is done
-    and `seconds_left` the time that the rest may take, by what the submission reports; None if unknown.
+    `operations` are those counted so far; None without a count. `share` is the part of the stage that is
+    done, and `seconds_left` the time that remains, both by the submission's reports; None if unknown.
     """
 
     stage: str
@@ -45,14 +45,14 @@ class Observer(Protocol):
         """The submission called `task.report`. Values are untrusted text."""
 
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
-        """A download or an upload goes on."""
+        """A download or an upload makes progress."""
 
     def note(self, text: str) -> None:
-        """Something worth knowing happened."""
+        """A note for the user."""
 
 
 class Silent:
-    """An observer that looks away."""
+    """An observer that ignores all events."""
 
     def stage(self, name: str, detail: str = "") -> None: ...
     def tick(self, tick: Tick) -> None: ...

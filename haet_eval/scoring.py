@@ -16,7 +16,7 @@ from haet_eval.record import Uncounted
 class Score:
     """How many of `total` images got their right label, and the accuracy by the metric, 0 to 1.
 
-    `nan_images` got none (-1), because a logit of them was NaN.
+    `nan_images` is the number of images without a label (-1), because one of their logits was NaN.
     """
 
     correct: int
@@ -33,7 +33,7 @@ def score(
     """Compare one predicted class per image, [N] integers, with the labels, [N] integers.
 
     Raises:
-        ValueError: they are not two lists of integers of one length, at least 1.
+        ValueError: the arguments are not two lists of integers of one length, at least 1.
     """
     predicted, expected = np.asarray(predictions), np.asarray(labels)
     for array in (predicted, expected):
@@ -58,8 +58,8 @@ def judge(accuracy: float, threshold: float, *, uncounted: bool) -> Verdict:
 
     Args:
         accuracy: on the test images, as a fraction.
-        threshold: the accuracy to reach; reaching it exactly is enough.
-        uncounted: whether the training ran operators that the standard has no price for.
+        threshold: the required accuracy; an equal one is enough.
+        uncounted: whether the training ran operators without a price in the standard.
     """
     if uncounted:
         return Verdict.UNCOUNTABLE
@@ -69,7 +69,7 @@ def judge(accuracy: float, threshold: float, *, uncounted: bool) -> Verdict:
 def shortfall(
     accuracy: float, threshold: float, uncounted: Sequence[Uncounted], nan_images: int = 0
 ) -> SubmissionFailure | None:
-    """Why a submission that trained and predicted does not qualify; None where it does. As `judge` says."""
+    """Why a submission that trained and predicted does not qualify; None if it does. It follows `judge`."""
     verdict = judge(accuracy, threshold, uncounted=bool(uncounted))
     if verdict is Verdict.UNCOUNTABLE:
         return SubmissionFailure(verdict, without_price(uncounted), code="operator-unpriced")

@@ -1,7 +1,7 @@
-"""A short attack on one's own engine: hostile code in a worker's container, and whether it was held.
+"""A short attack on this machine's own engine: hostile code in a worker's container, which must hold it.
 
-Each attack runs alone, confined as a submission is. Its code says what happened over its socket, in words
-that the attack compares with what a safe machine answers.
+Each attack runs alone, confined as a submission is. Its code reports over its socket what happened, and the
+attack compares these words with the answer of a safe machine.
 """
 
 import socket
@@ -43,7 +43,7 @@ def attempt(name, action):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attack: what its code said, and how its container ended (None: it did not)."""
+    """The result of an attack: the words of its code, and the end of its container (None: it did not end)."""
 
     said: tuple[str, ...]
     end: Exit | None
@@ -55,10 +55,10 @@ class Attack:
     """Hostile code and its judge.
 
     Attributes:
-        name: what is attacked.
-        held: what a safe machine did, for the reader.
+        name: the target of the attack.
+        held: the behaviour of a safe machine, for the reader.
         code: runs after PRELUDE.
-        breach: what went wrong, in a few words; empty where the attack was held.
+        breach: the breach in a few words; empty if the container held the attack.
     """
 
     name: str
@@ -68,10 +68,10 @@ class Attack:
 
 
 def run_attack(attack: Attack) -> str:
-    """What the attack broke, or nothing where it was held.
+    """The breach of an attack; empty if the container held it.
 
     Raises:
-        EnvironmentProblem: it could not be tried.
+        EnvironmentProblem: the attack could not be tried.
     """
     return attack.breach(run_probe(Role.SUBMISSION, PRELUDE + attack.code, LIMITS))
 
@@ -89,7 +89,7 @@ def run_probe(role: Role, code: str, limits: WorkerLimits, *, cuda: bool = False
 
 
 def observe(runtime: Runtime, role: Role, limits: WorkerLimits) -> Outcome:
-    """Start a worker, hear it out and wait for its end, until patience ends.
+    """Start a worker, read its words and wait for its end, up to a time limit.
 
     Raises:
         EnvironmentProblem: it cannot be started, or does not connect.
@@ -128,7 +128,7 @@ def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
 
 
 def _nothing_succeeded(outcome: Outcome) -> str:
-    """For code that says `done` at its end, and before that the name of everything that succeeded."""
+    """The breach for code that reports each success by its name, and `done` at its end."""
     *succeeded, last = outcome.said or ("",)
     if last != "done":
         return "the attack ended before it was over"

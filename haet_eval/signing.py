@@ -2,11 +2,11 @@
 
 The statement is a test result (`https://in-toto.io/attestation/test-result/v0.1`). Its one subject is the
 record's file; its configuration is the submission, the competition and the data set, by their digests. The
-submission is no subject: in-toto takes a statement for one about each of its subjects, and a contestant
-chooses what the submission's bytes are, which may be those of a forged record.
+submission is not a subject: for in-toto a statement is about each of its subjects. A contestant chooses the
+bytes of the submission, and could choose those of a forged record, which would then count as signed.
 
-All of a statement follows from the record's file. A check makes it anew and compares it as a whole, so that
-no other statement that the key may have signed stands for the record.
+A statement follows completely from the record's file. A check makes it again and compares it as a whole, so
+that no other statement that the key has signed can stand for the record.
 """
 
 import base64
@@ -44,7 +44,7 @@ class BadSignature(Exception):
 
 
 def signature_path(record: Path) -> Path:
-    """Where the signature of a record lies."""
+    """The path of a record's signature."""
     return record.with_suffix(SUFFIX)
 
 
@@ -52,7 +52,7 @@ def without_signatures(names: Iterable[str]) -> list[str]:
     """Names of records, as of `results/*.json`, without those of signatures.
 
     Raises:
-        UsageProblem: none is left.
+        UsageProblem: all names are those of signatures.
     """
     left = [name for name in names if not name.endswith(SUFFIX)]
     if not left:
@@ -65,15 +65,15 @@ def without_signatures(names: Iterable[str]) -> list[str]:
 
 
 def make_keys(path: Path, passphrase: str | None = None) -> Path:
-    """Write a new private key, readable by its owner only, and the public key beside it; returns the latter.
+    """Write a new private key, readable by its owner only, and the public key next to it. Returns the latter.
 
     Args:
-        path: of the private key.
-        passphrase: what encrypts it; None leaves it as it is.
+        path: the file of the private key.
+        passphrase: encrypts the key; without one (None) it is not encrypted.
 
     Raises:
-        UsageProblem: there is such a file.
-        EnvironmentProblem: they cannot be written.
+        UsageProblem: the file exists already.
+        EnvironmentProblem: the keys cannot be written.
     """
     _need_libraries()
     from cryptography.hazmat.primitives import serialization
@@ -111,7 +111,7 @@ def is_encrypted(key_path: Path) -> bool:
 
     try:
         load_pem_private_key(_read_key(key_path), None)
-    except TypeError:  # what the library raises where a password is missing
+    except TypeError:  # the library raises this if a password is missing
         return True
     except ValueError:
         return False
@@ -160,10 +160,10 @@ def sign(path: Path, key_path: Path, passphrase: str | None = None) -> Path:
 
 
 def check_key(key_path: Path) -> None:
-    """See that a file holds a public key.
+    """Check that a file holds a public key.
 
     Raises:
-        UsageProblem: it cannot be read, or holds something else.
+        UsageProblem: the file cannot be read, or holds something else.
     """
     _need_libraries()
     _public_key(key_path)
@@ -176,7 +176,7 @@ def check_signature(path: Path, key_path: Path) -> str:
     be what `sign` would write today, to the byte.
 
     Raises:
-        BadSignature: it has not.
+        BadSignature: the key has not signed this file.
         UsageProblem: the key cannot be read.
     """
     _need_libraries()

@@ -7,6 +7,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 
+def quoted(text: str) -> str:
+    """A text of someone else in quotes, on one line: what cannot be printed is escaped, and nothing else."""
+    mark = '"' if "'" in text and '"' not in text else "'"
+    letters = (one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return f"{mark}{''.join(letters)}{mark}"
+
+
 def same_name(text: str) -> str:
     """Equal for names that read alike: in composed or decomposed form, in any case, with any white space."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

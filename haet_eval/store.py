@@ -1,4 +1,4 @@
-"""A results directory: one file a record, never changed, and artefacts named by their digest."""
+"""A results directory: one file for each record, never changed, and artefacts named by their digest."""
 
 import hashlib
 import os
@@ -18,10 +18,10 @@ from haet_eval.record import MAX_RECORD_BYTES, Artifact, Record, from_unambiguou
 from haet_eval.spelling import suggested_path
 
 MAX_ARTIFACT_BYTES: Final = 4 * 1024**3
-"""Of an artefact's file: twice as large as a trace may become."""
+"""The limit of an artefact's file: twice the limit of a trace."""
 
 INTERRUPTED_RUNS: Final = ".haet-runs"
-"""The folder with the runs that are over of an evaluation that is not."""
+"""The folder with the finished runs of evaluations of several runs that are not finished yet."""
 
 _CHUNK_BYTES: Final = 1024 * 1024
 ARTIFACT_SUFFIXES: Final = ("trace", "histogram.json", "safetensors", "predictions.txt", "reports.jsonl")
@@ -32,8 +32,8 @@ class Store:
     """A results directory, which many processes on many machines may write to at once.
 
     Attributes:
-        directory: where the records lie.
-        artifacts: where the artefacts lie.
+        directory: the folder of the records.
+        artifacts: the folder of the artefacts.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -41,10 +41,10 @@ class Store:
         self.artifacts = directory / "artifacts"
 
     def prepare(self) -> None:
-        """Make the directory, see that it can be written, remove what killed writers left there.
+        """Make the directory, check that it can be written, and remove drafts of killed writers.
 
         Raises:
-            EnvironmentProblem: it cannot be made or written.
+            EnvironmentProblem: the directory cannot be made or written.
         """
         with self._writing():
             for directory in (self.directory, self.artifacts):
@@ -52,13 +52,13 @@ class Store:
                 remove_leftovers(directory)  # writes a file there, too
 
     def add(self, record: Record) -> Path:
-        """Write a record. Adding it a second time changes nothing.
+        """Write a record. A second call with the same record changes nothing.
 
         Returns:
-            Its file.
+            The file of the record.
 
         Raises:
-            EnvironmentProblem: it cannot be written.
+            EnvironmentProblem: the record cannot be written.
         """
         target = self.directory / file_name(record)
         with self._writing():
@@ -72,19 +72,20 @@ class Store:
         return target
 
     def ranked(self, record: Record) -> Record:
-        """The record with its rank among those that lie here now; without one if they cannot be listed."""
+        """The record with its rank among the records here; without a rank if they cannot be listed."""
         try:
             return place(record, self.listing().records.values())
         except UsageProblem:
             return record
 
     def take_in(self, other: "Store") -> None:
-        """Copy the artefacts of another directory. Those that are here are renewed.
+        """Copy the artefacts of another directory. Artefacts that exist here are renewed instead.
 
-        A record that refers to them may follow: `haet-eval clean` removes no artefact that was just renewed.
+        Then a record that names them can be added: `haet-eval clean` removes no artefact that was just
+        renewed.
 
         Raises:
-            EnvironmentProblem: they cannot be written here.
+            EnvironmentProblem: the artefacts cannot be written here.
         """
         for path in sorted(other.artifacts.glob("*")):
             target = self.artifacts / path.name
@@ -100,7 +101,7 @@ class Store:
         """Keep bytes, or a copy of a file, as `artifacts/<sha256>.<suffix>`.
 
         Raises:
-            EnvironmentProblem: it cannot be written.
+            EnvironmentProblem: the artefact cannot be written.
         """
         digest, size = hashlib.sha256(), 0
         with self._writing():
@@ -114,15 +115,15 @@ class Store:
         return Artifact(sha256=digest.hexdigest(), bytes=size)
 
     def artifact_path(self, artifact: Artifact) -> Path | None:
-        """The file of an artefact, None if there is none. Neither its kind nor its content is checked."""
+        """The file of an artefact; None if it does not exist. Neither its kind nor its content is checked."""
         usual = (self.artifacts / f"{artifact.sha256}.{suffix}" for suffix in ARTIFACT_SUFFIXES)
         return next(filter(exists, usual), None)
 
     def read_artifact(self, artifact: Artifact) -> bytes | None:
-        """The content of an artefact, None where it is not there.
+        """The content of an artefact; None if its file does not exist.
 
         Raises:
-            UsageProblem: it cannot be read, or is not what the digest says.
+            UsageProblem: the file cannot be read, or its content has another digest.
         """
         path = self.artifact_path(artifact)
         if path is None:
@@ -141,7 +142,7 @@ class Store:
         """Summaries of all records, and the files that are broken.
 
         Raises:
-            UsageProblem: there is no such directory, or it cannot be read.
+            UsageProblem: the directory does not exist or cannot be read.
         """
         try:
             return list_records(self.directory)
@@ -154,10 +155,10 @@ class Store:
             ) from None
 
     def find(self, beginning: str) -> Path:
-        """The file of the record whose id begins like this.
+        """The file of the record whose id has this beginning.
 
         Raises:
-            UsageProblem: there is none, or more than one.
+            UsageProblem: no record has it, or more than one.
         """
         matches = [
             path for path, entry in self.listing().records.items() if entry.record_id.startswith(beginning)
@@ -184,10 +185,10 @@ class Store:
 
 
 def find_record(name: str, results: Path) -> Path:
-    """The record of that file name, or in the results directory with an id that begins so.
+    """The record with that file name, or the record in `results` whose id has that beginning.
 
     Raises:
-        UsageProblem: there is none, or more than one.
+        UsageProblem: no record has it, or more than one.
     """
     path = Path(name)
     if exists(path):
@@ -211,10 +212,10 @@ def read_record(path: Path) -> Record:
 
 
 def read_sealed(path: Path) -> tuple[Record, bytes]:
-    """The same, with the very bytes that it was read from.
+    """Read one record and check it against its digest; also return the bytes of its file.
 
     Raises:
-        UsageProblem: there is no such file, or it is no sound record.
+        UsageProblem: the file does not exist, or it is not a sound record.
     """
     try:
         content = read_file(path, MAX_RECORD_BYTES)
@@ -230,7 +231,7 @@ def read_sealed(path: Path) -> tuple[Record, bytes]:
 
 
 def file_name(record: Record) -> str:
-    """What the store calls the record's file: it follows from the record alone."""
+    """The name of the record's file in the store. It follows from the record alone."""
     words = f"{record.submission.team or ''} {record.submission.name or ''}"
     ascii_words = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_words).strip("-")[:40].strip("-") or "record"
@@ -238,7 +239,7 @@ def file_name(record: Record) -> str:
 
 
 def _renewed(path: Path) -> bool:
-    """Date the file now, by its file system's clock. False if there is none, or it may not be dated."""
+    """Set the file's time to now, by its file system's clock. False if that fails, or the file is missing."""
     try:
         os.utime(path)
     except OSError:

@@ -29,7 +29,7 @@ _ABOUT: Final = {
     "The submission": "The contestant's to mend: the record has the verdict, the reason and the code"
     " (`status.code`).",
     "What handles refuse": "Raised in the submission's own code, at the line that its traceback names; code"
-    " that does not catch it ends with `code-failed`. [Porting](../porting.md) says more.",
+    " that does not catch it ends with this code. [Porting](../porting.md) says more.",
     "The command line and other input": "Nothing was judged; exit status 2.",
     "The machine": "Exit status 4. Nothing was judged, and the run can be repeated; only what ended with"
     " `results-kept-elsewhere` was judged and is to be taken in.",

@@ -1,4 +1,4 @@
-"""Strangers' zip archives, read in memory: hostile until checked, and never written to the disk."""
+"""Untrusted zip archives, read in memory: hostile until checked, and never written to the disk."""
 
 from haet_eval.archive.folder import pack_folder
 from haet_eval.archive.limits import ArchiveLimits

@@ -1,8 +1,8 @@
 """The structure of a zip file: its central directory, checked against every byte of the file.
 
-Python's zipfile is made to open what it is given: it renames entries, skips what stands before the archive
-and lets entries overlap. This reader is made to refuse. Entries must fill the file from the first byte to
-the central directory, without gap or overlap, and both descriptions of an entry must agree.
+Python's zipfile tries to open every file: it renames entries, skips bytes before the archive, and lets
+entries overlap. This reader refuses such files. Entries must fill the file from the first byte to the central
+directory, without gap or overlap, and both descriptions of an entry must agree.
 
 Layout of the structures: PKWARE, APPNOTE.TXT, .ZIP File Format Specification, 4.3.
 """
@@ -76,7 +76,7 @@ def read_directory(archive: bytes, max_entries: int) -> list[Entry]:
     """Every entry, in the order in which they lie in the file.
 
     Raises:
-        InvalidSubmission: the file is no zip, or a damaged or a cunning one.
+        InvalidSubmission: the file is not a zip, or it is damaged or crafted.
     """
     start, count, end = _find_directory(archive)
     if count > max_entries:
@@ -261,7 +261,7 @@ def _skip_descriptor(
 
 
 def _decode_name(header: _Header) -> str:
-    """Entry names are read as UTF-8 with or without the flag: macOS writes UTF-8 and sets none."""
+    """Entry names are read as UTF-8 with or without the flag: macOS writes UTF-8 without the flag."""
     try:
         return header.raw_name.decode("utf-8")
     except UnicodeDecodeError:

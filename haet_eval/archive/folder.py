@@ -1,4 +1,4 @@
-"""A submission that is still a folder, packed to be judged as its zip would be."""
+"""Packs a submission that is still a folder, so that it is judged like its zip."""
 
 import os
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from haet_eval.errors import InvalidSubmission
 
 
 def pack_folder(folder: Path, limits: ArchiveLimits) -> bytes:
-    """The zip of a folder, compressed, without what tools leave behind (`is_litter`).
+    """The zip of a folder, compressed, without the files that tools leave behind (`is_litter`).
 
     Reads no more than the limits allow, and follows no symbolic link.
 
     Raises:
-        InvalidSubmission: something in the folder is no plain file, or it holds too much.
+        InvalidSubmission: something in the folder is not a plain file, or the folder holds too much.
     """
     files: dict[str, bytes] = {}
     left = limits.unpacked_bytes

@@ -1,4 +1,4 @@
-"""What tools leave behind in a folder, and what haet-eval itself writes there: no part of a submission."""
+"""Files that tools or haet-eval itself leave in a folder. They are no part of a submission."""
 
 import re
 from typing import Final
@@ -22,7 +22,7 @@ _ARTIFACT: Final = re.compile(r"[0-9a-f]{64}\.[a-z]+(?:\.[a-z]+)?")
 
 
 def is_litter(path: str) -> bool:
-    """Whether a file or folder, by its relative posix path, is no part of a submission or of image data.
+    """Whether a file or folder, by its relative posix path, does not belong to a submission or to image data.
 
     These are hidden files and folders (`.git`, `.DS_Store`, `._name`), `__MACOSX`, `__pycache__`, `venv`,
     `Thumbs.db`, `desktop.ini`, Finder's `Icon` with a carriage return, and the records, signatures,

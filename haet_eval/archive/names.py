@@ -1,4 +1,4 @@
-"""The names that files in a submission may have."""
+"""The allowed names of files in a submission."""
 
 import sys
 import unicodedata
@@ -8,6 +8,7 @@ from typing import Final
 
 from haet_eval.archive.limits import ArchiveLimits
 from haet_eval.errors import InvalidSubmission
+from haet_eval.spelling import quoted
 
 TEXT_SUFFIXES: Final = frozenset(
     {".bib", ".cfg", ".csv", ".ini", ".json", ".md", ".py", ".rst", ".toml", ".tsv", ".txt", ".yaml", ".yml"}
@@ -33,9 +34,9 @@ _LONGEST_SHOWN = 80
 
 
 def shown(name: str | bytes) -> str:
-    """A name from a stranger as it may stand in a message: quoted, escaped, bounded in length."""
+    """An untrusted name, made safe for a message: quoted, escaped, bounded in length."""
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
-    return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
+    return quoted(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
 
 
 def check_path(path: str, limits: ArchiveLimits) -> None:
@@ -136,7 +137,7 @@ def _check_spellings(names: Iterable[str]) -> None:
 
 
 def check_kind(path: str) -> None:
-    """Reject a file that is no text by its name, or that Python would run or import unasked.
+    """Reject a file whose name is not that of a text, or that Python would run or import by itself.
 
     Raises:
         InvalidSubmission: names the file and what to do.

@@ -1,4 +1,4 @@
-"""The zip of a set of files: the canonical one, whose digest names them, and the one to hand in."""
+"""The zip of a set of files: the canonical one, whose digest names them, and a compressed one to submit."""
 
 import io
 import stat
@@ -10,7 +10,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
 _LEVEL = 9
 _MOST_EXPANSION = 100
-"""Of a compressed file; what expands more is stored, as it would be refused (`ArchiveLimits.expansion`)."""
+"""The limit for a compressed file. A file that expands more is stored, because a zip with it would be refused
+(`ArchiveLimits.expansion`)."""
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:

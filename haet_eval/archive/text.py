@@ -1,4 +1,4 @@
-"""What may be in a file: text that reads the same to a person and to Python."""
+"""The allowed content of a file: text that a person and Python read in the same way."""
 
 import codecs
 import tokenize
@@ -8,7 +8,7 @@ from haet_eval.errors import InvalidSubmission
 
 
 def check_text(path: str, content: bytes) -> None:
-    """Reject what is not UTF-8 text, and Python source that says it is something else.
+    """Reject a file that is not UTF-8 text, and Python source that declares another encoding.
 
     Raises:
         InvalidSubmission: names the file and what is wrong in it.

@@ -18,9 +18,9 @@ _HERE = "./"
 def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
     """The text files of a submission by relative posix path, sorted.
 
-    What tools leave behind (`is_litter`) is left out without being read, whatever its name is. A folder
-    that wraps everything, as zipping a folder gives, is taken off, and so is a leading `./`, which tar
-    writes. Names come out in Unicode's composed form (NFC), whatever form the zip has them in.
+    Files that tools leave behind (`is_litter`) are left out without being read, whatever their names are. If
+    one folder wraps all files, as in the zip of a folder, its name is removed, and so is a leading `./`,
+    which tar writes. Names are returned in Unicode's composed form (NFC), in whatever form the zip has them.
 
     Raises:
         InvalidSubmission: the archive or a file in it breaks a rule; names the entry and the rule.

@@ -1,4 +1,4 @@
-"""How many runs fit on this machine at once, by what the rules let one run use."""
+"""How many runs fit on this machine at once, by the limits of one run in the rules."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ import psutil
 from haet_eval.batch.job import Job
 from haet_eval.competition import Budgets, Competition
 from haet_eval.errors import UsageProblem
-from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES
+from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES, usable_cpus
 
 _MEASURED: Final = {"training_energy", "inference_energy", "training_time"}
 _NVIDIA_DEVICES: Final = Path("/proc/driver/nvidia/gpus")
@@ -19,7 +19,7 @@ _NVIDIA_DEVICES: Final = Path("/proc/driver/nvidia/gpus")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What this process may use. `gpus` are names for CUDA_VISIBLE_DEVICES."""
+    """The resources of this process. `gpus` are names for CUDA_VISIBLE_DEVICES."""
 
     cores: int
     memory_bytes: int
@@ -27,8 +27,8 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Cores and GPUs are those that a scheduler such as Slurm left to this process."""
-    return Machine(len(os.sched_getaffinity(0)), psutil.virtual_memory().total, _gpus())
+    """The resources of this process. Cores and GPUs are those that a scheduler such as Slurm left to it."""
+    return Machine(usable_cpus(), psutil.virtual_memory().total, _gpus())
 
 
 def exclusive(competition: Competition) -> bool:
@@ -42,10 +42,10 @@ def fitting(jobs: Iterable[Job], machine: Machine) -> int:
 
 
 def places(jobs: Sequence[Job], asked: int | None, machine: Machine) -> int:
-    """How many of these runs will be made at once: what was asked for, or else what fits.
+    """How many of these runs to make at once: the number that the user asked for, or as many as fit.
 
     Raises:
-        UsageProblem: time or energy is ranked, and more than one was asked for.
+        UsageProblem: time or energy is ranked, and the user asked for more than one.
     """
     measured = next((job for job in jobs if job.exclusive), None)
     if measured and asked is not None and asked > 1:

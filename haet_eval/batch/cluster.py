@@ -1,6 +1,6 @@
 """Runs on the workers of a dask cluster. Submissions and records travel as bytes, known by their digests.
 
-A run is given up on its worker within seconds when the batch that asked for it has gone, however it went.
+If a batch is gone for any reason, its workers give up its runs within seconds.
 """
 
 import logging
@@ -43,37 +43,37 @@ class Abandoned(HaetError):
 
 
 class UnderWay:
-    """The runs that have begun on the nodes and not yet left them, as their events tell."""
+    """The runs that have begun on the nodes and not yet left them, by their events."""
 
     def __init__(self) -> None:
         self._keys: set[str] = set()
         self._changed = threading.Condition()
 
     def begun(self, key: str) -> None:
-        """It is alive."""
+        """The run with this key is alive."""
         with self._changed:
             self._keys.add(key)
 
     def left(self, key: str) -> None:
-        """It has ended, and nothing of it is on its node."""
+        """The run with this key has ended, and nothing of it is left on its node."""
         with self._changed:
             self._keys.discard(key)
             self._changed.notify_all()
 
     def wait_for_none(self, seconds: float) -> None:
-        """Return when there are none, or after this time: a node that died tells nothing."""
+        """Return when no run is under way, or after this time: a node that died sends no event."""
         with self._changed:
             self._changed.wait_for(lambda: not self._keys, seconds)
 
 
 class ClusterSite:
-    """A dask scheduler and those of its workers that offer what a run needs.
+    """A dask scheduler and those of its workers that offer the resources of a run.
 
-    A worker that cannot make such runs, for want of the image or the data, gets none after its first.
+    A worker that cannot make such runs, because it lacks the image or the data, gets no second one.
 
     Raises:
         EnvironmentProblem: no scheduler answers at the address.
-        UsageProblem: its workers do not offer what is needed, or time is ranked and two of them share a node.
+        UsageProblem: no worker offers the resources, or time is ranked and two workers share a node.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ClusterSite:
         exclusive: bool,
         receive: Callable[[Message], None],
     ) -> None:
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told by us
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the batch itself reports errors
         self._address, self._store, self._jobs = address, store, jobs
         self._resources = {"docker": 1.0} if sandbox == "docker" else {}
         self._resources |= {"GPU": 1.0} if device == "cuda" else {}
@@ -134,7 +134,7 @@ class ClusterSite:
             ) from None
 
     def stop(self) -> None:
-        """End the runs, and wait for the nodes to be rid of them: they may be taken away next."""
+        """End the runs, and wait until they have left the nodes: a scheduler may take the nodes away next."""
         self._executor.shutdown(wait=False)
         if self._client.status == "running":
             self._under_way.wait_for_none(_UNWIND_SECONDS)
@@ -188,7 +188,7 @@ class ClusterSite:
     def _workers(self) -> dict[str, dict[str, Any]]:
         try:
             workers: dict[str, dict[str, Any]] = self._client.scheduler_info()["workers"]
-        except Exception:  # the connection is lost in as many ways as there are states of the client
+        except Exception:  # a lost connection raises another error in each state of the client
             raise self._lost() from None
         return workers
 
@@ -203,7 +203,7 @@ class ClusterSite:
         }
 
     def _where(self) -> dict[str, Any]:
-        """Any worker will do, also one that joins later, until one has had to be set aside."""
+        """Where dask may make a run: on any worker, also one that joins later, until one was set aside."""
         if not self._set_aside:
             return {}
         usable = [address for address, slots in self._offers().items() if slots]
@@ -227,10 +227,10 @@ class ClusterSite:
 
 
 def _wait_for(host: str, port: int) -> None:
-    """Wait until the scheduler listens: it may be starting, and dask's client fails with a traceback then.
+    """Wait until the scheduler listens: it may still start, and dask's client would fail with a traceback.
 
     Raises:
-        OSError: it does not.
+        OSError: it does not listen in time.
     """
     trying = Retrying(
         retry=retry_if_exception_type(OSError),
@@ -242,7 +242,7 @@ def _wait_for(host: str, port: int) -> None:
 
 
 def _judge_on_node(order: Order, topic: str) -> Parcel:
-    """In a worker of the cluster."""
+    """Judge a submission. This runs in a worker of the cluster."""
     worker = get_worker()
     key = worker.get_current_task()
     parcels: list[Parcel] = []
@@ -270,7 +270,7 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
 
 
 def _event(message: Message) -> dict[str, Any]:
-    """The message in what travels as an event: texts, floats, and integers below 2⁶³."""
+    """The message in types that an event can carry: texts, floats, and integers below 2⁶³."""
     event = asdict(message)
     if message.tick is not None and message.tick.operations is not None:
         event["tick"]["operations"] = str(message.tick.operations)

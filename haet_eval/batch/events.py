@@ -1,4 +1,4 @@
-"""What a batch tells whoever watches. A submission is named by a label: its path, as the user gave it."""
+"""The events of a batch for its watcher. A submission is named by a label: its path, as the user gave it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run begins, or waits for a place to begin at; `attempt` counts from 1."""
+    """A run begins, or waits for a free place; `attempt` counts from 1."""
 
     submission: str
     attempt: int
@@ -29,7 +29,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A run came to a stage, on this node; or is alive in it, where there is a tick."""
+    """A run came to a stage on this node. If there is a tick, the run was in that stage already."""
 
     submission: str
     node: str
@@ -71,14 +71,14 @@ class GivenUp:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something worth knowing happened."""
+    """A note for the user."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A check of an entry was made; `submission` says which entry and which check."""
+    """A check of an entry was made; `submission` names the entry and the check."""
 
     submission: str
     held: bool
@@ -92,4 +92,4 @@ class Watcher(Protocol):
     """Receives the events of a batch, from one thread at a time."""
 
     def tell(self, event: Event) -> None:
-        """Something happened."""
+        """Receive one event."""

@@ -1,4 +1,4 @@
-"""One evaluation to be made: what it is known by, and what travels to where it is made."""
+"""One evaluation to make: its identity, and the order that travels to the machine that makes it."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from haet_eval.record import AuditKind, Sandbox
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Two evaluations are the same where all of this is; a batch makes none twice.
+    """Two evaluations are the same if all of these fields are equal; a batch makes no evaluation twice.
 
     Attributes:
         submission: digest of the submission, as in its record.
@@ -32,19 +32,19 @@ class Identity:
 
     @property
     def key(self) -> str:
-        """SHA-256 of all of it."""
+        """SHA-256 of all fields."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A submission that can be read, with the rules and options that it is to be judged by.
+    """A submission that can be read, with the rules and options for its evaluation.
 
     Attributes:
-        label: what the user reads.
-        path: where it lies on the machine that plans.
+        label: the name of the submission for the user.
+        path: its path on the machine that plans.
         competition: name of built-in rules, or path of a file on the machine that plans.
-        exclusive: nothing else may run on the machine meanwhile, as time or energy is ranked.
+        exclusive: whether no other run may use the machine meanwhile, because time or energy is ranked.
         received_at: when the submission was received, if the list says so.
     """
 
@@ -66,16 +66,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A job with all that another machine needs for it.
+    """A job with everything that another machine needs for it.
 
     Attributes:
         archive: the zip; the digest of its content is `job.identity.submission`.
-        rules: the text of an organizer's own competition file; None where the rules are built in.
-        rules_folder: what the paths in them are relative to, the same on every machine.
-        data_dir: folder of the data sets where the run is made; None stands for the user's data folder.
-        test_data: the secret test set where the run is made, if there is one.
-        sources: digest of what the sandbox image must have been built from.
-        image: digest of the sandbox image that must be used; None where any image of these sources may.
+        rules: the text of an organizer's own competition file; None if the rules are built in.
+        rules_folder: the folder of relative paths in the rules, the same on every machine.
+        data_dir: folder of the data sets on the machine of the run; None for the user's data folder.
+        test_data: the secret test set on the machine of the run, if there is one.
+        sources: digest of the sources from which the sandbox image must have been built.
+        image: digest of the required sandbox image; None if any image of these sources is allowed.
     """
 
     job: Job

@@ -1,4 +1,4 @@
-"""What a results folder knows of batches: what is done, what failed on our side, whether one is at work."""
+"""The books of batches in a results folder: finished evaluations, failures on our side, and the lock."""
 
 import json
 from collections import defaultdict
@@ -28,9 +28,9 @@ class Failure:
 
 
 class Ledger:
-    """A folder `.haet-batch` beside the records holds the lock, and a file for each failure.
+    """A folder `.haet-batch` next to the records holds the lock, and a file for each failure.
 
-    What is done needs no book: the records say it.
+    Finished evaluations need no book: their records are the proof.
     """
 
     def __init__(self, store: Store) -> None:
@@ -40,10 +40,10 @@ class Ledger:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """No other batch works on these results meanwhile. The lock ends with the process, however that ends.
+        """In this block no other batch works on these results. The lock ends with the process in any case.
 
         Raises:
-            EnvironmentProblem: another one does, or the folder cannot be written.
+            EnvironmentProblem: another batch works on them, or the folder cannot be written.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ class Ledger:
             yield
 
     def record_of(self, identity: Identity) -> Path | None:
-        """The record of an evaluation of this identity, if it was judged; one with more audits will do."""
+        """The record of an evaluation of this identity, if it was judged. It may have more audits."""
         for path in self._records_of(identity.submission):
             found = _identity(_document(path))
             if found is None:
@@ -90,7 +90,7 @@ class Ledger:
             return None
 
     def put_failure(self, identity: Identity, failure: Failure) -> None:
-        """Remember why an evaluation was given up, if the results can be written. The batch says it too."""
+        """Keep the reason for giving an evaluation up, if the results can be written."""
         path = self._failure_path(identity)
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _identity(document: dict[str, Any]) -> Identity | None:
-    """None of a record that judges nothing."""
+    """The identity of a record's evaluation; None if the record judges nothing."""
     rules, environment = document["competition"], document["environment"]
     if rules is None or document["status"]["verdict"] == "interrupted":
         return None

@@ -17,7 +17,7 @@ _SECONDS_BETWEEN_TICKS: Final = 0.5
 
 
 class LocalSite:
-    """Makes that many runs at once, on the GPUs as `shares` says."""
+    """Makes that many runs at once, on the GPUs that `shares` gives them."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The machine that a run is made on: whether it may make it, and whether it must be left alone meanwhile."""
+"""The machine of a run: whether it may make the run, and the lock that keeps other runs away."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ _LOCK: Final = Path("/tmp/haet-eval.node.lock")  # noqa: S108 one for all users 
 
 
 class NodeProblem(EnvironmentProblem):
-    """This machine cannot make such a run, another may. `address` is that of its worker in a cluster."""
+    """This machine cannot make such a run, but another may. `address` is its worker's in a cluster."""
 
     def __init__(self, message: str, hint: str = "", address: str = "", *, code: str) -> None:
         super().__init__(message, hint, code=code)
@@ -26,10 +26,10 @@ class NodeProblem(EnvironmentProblem):
 
 
 def check_node(order: Order, competition: str) -> None:
-    """See that this machine judges as the one that planned does; the evaluation looks at the rest itself.
+    """Check that this machine judges like the one that planned. The evaluation checks everything else itself.
 
     Raises:
-        NodeProblem: its haet-eval, its rules or its sandbox image are others.
+        NodeProblem: its haet-eval, its rules or its sandbox image differ.
     """
     if build_context().digest != order.sources:
         raise NodeProblem(
@@ -48,7 +48,7 @@ def check_node(order: Order, competition: str) -> None:
 
 
 def check_image(wanted: str) -> None:
-    """Raises NodeProblem where this machine has another sandbox image."""
+    """Raises NodeProblem if this machine has another sandbox image."""
     here = local_image()
     if here is not None and here != wanted:
         raise NodeProblem(
@@ -59,7 +59,7 @@ def check_image(wanted: str) -> None:
 
 
 def local_image() -> str | None:
-    """The digest of this machine's sandbox image; None where no engine answers or there is none."""
+    """The digest of this machine's sandbox image; None if no engine answers, or if there is no image."""
     from haet_eval.runtimes.docker import DockerRuntime  # only now: the engine's SDK is slow to import
 
     try:
@@ -75,7 +75,7 @@ def reserved(*, alone: bool, lock: Path = _LOCK) -> Iterator[None]:
     """In this block no batch makes a run here that ranks time or energy; with `alone`, no run at all.
 
     Raises:
-        NodeProblem: that cannot be had now.
+        NodeProblem: another run holds the lock.
     """
     descriptor = _open(lock)
     try:
@@ -98,8 +98,9 @@ def reserved(*, alone: bool, lock: Path = _LOCK) -> Iterator[None]:
 def _open(lock: Path) -> int:
     """A descriptor of the lock, which every user of the machine may open, whatever the umask of its maker.
 
-    Without `O_CREAT` where the file is there: Linux forbids it for another user's file in /tmp
-    (fs.protected_regular). `O_NONBLOCK`: a pipe would wait for a writer.
+    If the file exists, it is opened without `O_CREAT`: Linux forbids that flag for another user's file in
+    /tmp (fs.protected_regular). `O_NONBLOCK`: someone may have put a pipe there, which would wait for a
+    writer.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:

@@ -25,7 +25,7 @@ class Parcel:
 
 
 def pack(outcome: Outcome) -> Parcel:
-    """What an evaluation has left in a results folder of its own."""
+    """The files that an evaluation has left in a results folder of its own."""
     artifacts = Store(outcome.path.parent).artifacts
     return Parcel(
         record=outcome.path.read_bytes(),
@@ -34,10 +34,10 @@ def pack(outcome: Outcome) -> Parcel:
 
 
 def unpack(parcel: Parcel, job: Job, store: Store) -> Outcome:
-    """Check all of it by its digests, and add it to the store.
+    """Check all files by their digests, and add them to the store.
 
     Raises:
-        EnvironmentProblem: it is not what was asked for, or was changed on the way.
+        EnvironmentProblem: the record is not that of the job, or the parcel was changed on the way.
         KeptElsewhere: the store cannot be written.
     """
     record = _checked(parcel, job)

@@ -1,4 +1,4 @@
-"""What is left to do: which submissions are new, which are judged already, which failed on our side."""
+"""The plan of a batch: which submissions are new, which are judged already, which failed on our side."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,10 +18,10 @@ from haet_eval.submission import ArchiveLimits, load_submission
 
 
 class State(StrEnum):
-    """How it stands with a submission. A refused one breaks a rule that is checked without running it.
+    """The state of a submission. A refused one breaks a rule that is checked without a run.
 
-    A blocked one cannot be judged as it was named: it cannot be read, or is not for the task or the rules
-    that the user gave. It gets no record, and the others are judged.
+    A blocked one cannot be judged as the user named it: it cannot be read, or is not for the task or the
+    rules that the user gave. It gets no record, and the others are judged.
     """
 
     NEW = "new"
@@ -34,7 +34,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What holds for every submission of a batch that a list says nothing else of."""
+    """The options of every submission of a batch, unless a list gives others."""
 
     competition: str | None = None
     task: str | None = None
@@ -44,7 +44,7 @@ class Options:
     device: str = "cpu"
 
     def of(self, source: Source) -> "Options":
-        """With what a list says of one submission."""
+        """These options with the changes that a list gives for one submission."""
         return Options(
             competition=source.competition or self.competition,
             task=source.task or self.task,
@@ -60,11 +60,12 @@ class Item:
     """One submission of the list.
 
     Attributes:
-        key: equal where it is the same evaluation.
-        job: what is to be run; None where it is refused.
-        detail: the record if it is done, what failed before, the rule that it breaks, why it cannot be
-            judged, or where it is on the list already.
-        hint: what to do about one that is blocked.
+        key: equal for the same evaluation.
+        job: the job to run; None if the submission is refused.
+        detail: depends on the state: the record, the earlier failure, the broken rule, the reason why it
+        cannot
+            be judged, or its first place on the list.
+        hint: what to do about a blocked submission.
     """
 
     source: Source
@@ -84,18 +85,18 @@ class Plan:
 
     @property
     def jobs(self) -> list[Job]:
-        """What is left to run."""
+        """The jobs that remain to run."""
         states = (State.NEW, State.FAILED_BEFORE)
         return [item.job for item in self.items if item.job and item.state in states]
 
     @property
     def refused(self) -> list[Item]:
-        """Those that a record has to be written of, without running them."""
+        """The refused submissions: they need a record, but no run."""
         return [item for item in self.items if item.state is State.REFUSED]
 
     @property
     def blocked(self) -> list[Item]:
-        """Those that cannot be judged as they were named."""
+        """The submissions that cannot be judged as the user named them."""
         return [item for item in self.items if item.state is State.BLOCKED]
 
 
@@ -112,7 +113,7 @@ class _Rules:
 
 
 def make_plan(sources: Iterable[Source], options: Options, ledger: Ledger) -> Plan:
-    """Look at each submission and at what the results folder knows of it. Nothing is run or written.
+    """Look at each submission and at its files in the results folder. This runs and writes nothing.
 
     Raises:
         UsageProblem: the competition of the options cannot be read.
@@ -160,7 +161,7 @@ def _refused(source: Source, options: Options, reason: str, ledger: Ledger) -> I
 
 
 def _digest(path: Path, options: Options) -> str:
-    """The digest that a record of a refused submission has."""
+    """The digest of a refused submission in its record."""
     limits = _limits(load_competition(options.competition) if options.competition else None)
     return digest_of(path, limits)
 

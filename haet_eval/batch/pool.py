@@ -1,7 +1,7 @@
 """An executor of processes, each of which may die without harm to the others.
 
-`concurrent.futures.ProcessPoolExecutor` gives up all its work when one process is killed. Here a call whose
-process dies fails alone, with `ProcessDied`, and the next call gets a new process.
+`concurrent.futures.ProcessPoolExecutor` gives up all its work when one process is killed. Here only the call
+in the dead process fails, with `ProcessDied`, and the next call gets a new process.
 """
 
 import multiprocessing
@@ -32,7 +32,7 @@ class ProcessDied(EnvironmentProblem):
 
 
 def send(message: object) -> None:
-    """From within a call: a message for the owner of the pool."""
+    """Send a message to the owner of the pool, from within a call."""
     assert _to_owner is not None
     _to_owner.send(("message", message))
 
@@ -41,8 +41,8 @@ class Pool(Executor):
     """Calls run in processes that are started when needed and used again.
 
     Args:
-        processes: how many there are at most.
-        receive: is called with each message that a call sends, from a thread of that call's own.
+        processes: the largest number of processes.
+        receive: is called with each message of a call, from a thread of that call's own.
         environments: variables for each process; as many as processes, or none.
     """
 
@@ -60,7 +60,7 @@ class Pool(Executor):
             self._idle.put(slot)
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Call it in one of the processes; function, arguments and result are pickled."""
+        """Call the function in one of the processes; function, arguments and result are pickled."""
         return self._threads.submit(self._call, fn, args, kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -82,7 +82,7 @@ class Pool(Executor):
 
 
 class _Slot:
-    """A place for a process, and the process that is there, if any."""
+    """A place for a process, and its process, if any."""
 
     def __init__(self, variables: dict[str, str]) -> None:
         self._variables = variables
@@ -107,7 +107,7 @@ class _Slot:
             raise self._died(process) from None
 
     def ask_to_end(self) -> None:
-        """SIGTERM, upon which the process removes what its call has made."""
+        """Send SIGTERM: the process then removes the files of its call and ends."""
         with self._lock:
             self._ending = True
             if self._process is not None and self._process.is_alive():
@@ -144,7 +144,7 @@ class _Slot:
 
 
 def _serve(connection: Connection, variables: dict[str, str]) -> None:
-    """In the process: one call after the other, until the owner closes the connection or dies."""
+    """Serve one call after the other in the process, until the owner closes the connection or dies."""
     global _to_owner
     _to_owner = connection
     os.environ.update(variables)
@@ -163,12 +163,12 @@ def _serve(connection: Connection, variables: dict[str, str]) -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is being cleaned up now is cleaned up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second SIGTERM must not stop the clean-up
     sys.exit(128 + signal.SIGTERM)
 
 
 def _follow_owner() -> None:
-    """The owner may be killed outright: its calls end with it, in order."""
+    """Let this process stop cleanly when its owner dies: the owner may be killed by SIGKILL."""
     owner = multiprocessing.parent_process()
     assert owner is not None
     owner.join()

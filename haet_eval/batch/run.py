@@ -1,4 +1,4 @@
-"""Drives a plan over a site: in parallel, with retries, until all is judged or something stops it."""
+"""Drives a plan over a site: in parallel, with retries, until all jobs are judged or something stops it."""
 
 import threading
 import time
@@ -38,7 +38,7 @@ _INTERRUPTED: Final = "interrupted"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a batch is run; `sources` and `image` as in an order."""
+    """The settings of a batch; `sources` and `image` as in an order."""
 
     results: Path
     data_dir: Path | None
@@ -50,9 +50,10 @@ class Settings:
 
 @dataclass
 class Summary:
-    """What came of a batch. `diagnosis` is why it was stopped before its end, "" if it was not.
+    """The result of a batch. `diagnosis` is why it was stopped before its end; "" if it was not.
 
-    `given_up` failed on our side; `blocked` could not be judged as the user named them.
+    `given_up` are submissions that failed on our side; `blocked` those that cannot be judged as the user
+    named them.
     """
 
     outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Summary:
 
 
 class Reporting:
-    """Hands events to the watcher, one at a time, from whatever thread they come."""
+    """Passes events to the watcher, one at a time, from any thread."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
@@ -72,7 +73,7 @@ class Reporting:
         self._labels: dict[str, str] = {}
 
     def expect(self, job: Job) -> None:
-        """Messages about this job will come."""
+        """Messages about this job will come: keep its label for them."""
         self._labels[job.key] = job.label
 
     def tell(self, event: Event) -> None:
@@ -80,13 +81,13 @@ class Reporting:
             self._watcher.tell(event)
 
     def receive(self, message: Message) -> None:
-        """A message from a run; those of another batch's runs are none of ours."""
+        """Pass on a message from a run. Messages from runs of another batch are dropped."""
         if label := self._labels.get(message.key):
             self.tell(Moved(label, message.node, message.stage, message.tick))
 
 
 class Batch:
-    """One batch on its way."""
+    """One running batch."""
 
     def __init__(self, plan: Plan, settings: Settings, ledger: Ledger, reporting: Reporting) -> None:
         self._plan = plan
@@ -99,11 +100,11 @@ class Batch:
         self.summary = Summary(left=len(plan.jobs) + len(plan.refused))
 
     def run(self, open_site: Callable[[], Site]) -> Summary:
-        """Judge what the plan leaves to do. The site is opened where something has to be run.
+        """Judge the submissions without a record. The site is opened only if there is something to run.
 
         Raises:
             EnvironmentProblem: the site or the results folder cannot be used.
-            KeyboardInterrupt: the user stopped it; the runs under way were ended, nothing of them is left.
+            KeyboardInterrupt: the user stopped the batch; its running evaluations were ended and removed.
         """
         for item in self._plan.items:
             self._reporting.tell(Planned(item.source.label, item.options.seed, item.state, item.detail))
@@ -134,7 +135,7 @@ class Batch:
             site.close()
 
     def _feed(self, jobs: Iterator[Job], site: Site, drivers: ThreadPoolExecutor) -> None:
-        """As many runs at a time as the site has room for."""
+        """Start runs while the site has room, until no job is left or the batch is stopped."""
         under_way: set[Future[None]] = set()
         job = next(jobs, None)
         if not site.slots():
@@ -152,13 +153,13 @@ class Batch:
                 future.result()
 
     def _block(self, item: Item) -> None:
-        """What cannot be judged as it was named is a line in the report; the others go on."""
+        """A submission that cannot be judged as the user named it is only reported; the others are judged."""
         given = GivenUp(item.source.label, item.detail, item.hint)
         self.summary.blocked.append(given)
         self._reporting.tell(given)
 
     def _refuse(self, item: Item) -> None:
-        """What breaks a rule that needs no running is judged here: it gets its record at once."""
+        """A submission that breaks a rule is judged here, without a run: it gets its record at once."""
         options, started = item.options, time.monotonic()
         request = Request(
             submission=item.source.path,
@@ -175,7 +176,7 @@ class Batch:
         self._judged(item.source.label, evaluate(request), started)
 
     def _drive(self, job: Job, site: Site) -> None:
-        """A run, and again where our side failed, until it is judged or given up."""
+        """Make a run, and repeat it if our side failed, until it is judged or given up."""
         started = time.monotonic()
         self._reporting.expect(job)
         retrying = Retrying(
@@ -193,7 +194,7 @@ class Batch:
             self._end(lost.message, lost.hint)
         except HaetError as problem:
             if self._stop.is_set():
-                return  # the retry that was due did not come
+                return  # the batch was stopped before the next retry: this is not a failure of the job
             self._give_up(job, problem)
         else:
             self._ledger.forget_failure(job.identity)
@@ -211,7 +212,7 @@ class Batch:
         return outcome
 
     def _order(self, job: Job) -> Order:
-        """The submission as bytes; it must still be what was planned."""
+        """The order with the submission as bytes; the submission must not have changed since the plan."""
         built_in = job.competition in builtin_competitions()
         limits = load_competition(job.competition).limits.for_archives()
         return Order(
@@ -277,7 +278,7 @@ def _archive(job: Job, limits: ArchiveLimits) -> bytes:
         if unchanged:
             return pack_folder(job.path, limits) if job.path.is_dir() else job.path.read_bytes()
     except (OSError, SubmissionFailure):
-        pass  # it was sound when it was planned
+        pass  # the plan could read it, so it was changed since
     raise UsageProblem(
         f"{job.path} was changed after the batch had been planned",
         "Start the batch again.",

@@ -1,4 +1,4 @@
-"""Where runs are made: the contract that this machine and a cluster keep."""
+"""The contract of a site, which makes runs: this machine or a cluster."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ from haet_eval.evaluation.request import Outcome
 
 
 class SiteLost(Exception):
-    """Nothing more can be run: the batch was stopped, or the cluster is gone. `hint` says what to do."""
+    """No more runs are possible: the batch was stopped, or the cluster is gone. `hint` says what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -22,15 +22,15 @@ class Site(Protocol):
         """How many runs may be under way now."""
 
     def judge(self, order: Order) -> Outcome:
-        """Make a run and wait for its record, which is in the results folder then. From any thread.
+        """Make a run and wait until its record is in the results folder. May be called from any thread.
 
         Raises:
             HaetError: the submission could not be judged.
-            SiteLost: nor can any other.
+            SiteLost: no submission can be judged here any more.
         """
 
     def stop(self) -> None:
-        """End the runs that are under way; what waits for them gets SiteLost."""
+        """End the running evaluations; the callers that wait for them get SiteLost."""
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Release everything that the site holds."""

@@ -1,4 +1,4 @@
-"""What the user named: zips, submission folders, folders of such, and lists in CSV or TOML."""
+"""Finds the submissions that the user named: zips, folders, folders of these, and lists in CSV or TOML."""
 
 import csv
 import tomllib
@@ -23,7 +23,7 @@ _FORM: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A submission to be judged, and when it was received. None: as the options of the whole batch say."""
+    """A submission to judge, and when it was received. A field that is None follows the batch's options."""
 
     path: Path
     competition: str | None = None
@@ -33,23 +33,23 @@ class Source:
 
     @property
     def label(self) -> str:
-        """What the user reads; a list may name a submission with several seeds."""
+        """The name for the user, with the seed of a list: a list may name a submission several times."""
         return str(self.path) if self.seed is None else f"{self.path} (seed {self.seed})"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The submissions in the order in which they were named, and what in their folders was passed over."""
+    """The submissions in the order in which the user named them, and the skipped files of their folders."""
 
     sources: tuple[Source, ...]
     passed_over: tuple[Path, ...]
 
 
 def find_sources(paths: Iterable[Path]) -> Found:
-    """Everything that the paths stand for. Nothing of a submission is read.
+    """All submissions that the paths name. No submission is read.
 
     Raises:
-        UsageProblem: a path is not there, a list is not well formed, a folder holds no submission.
+        UsageProblem: a path does not exist, a list is not well formed, or a folder holds no submission.
     """
     sources: list[Source] = []
     passed_over: list[Path] = []
@@ -181,7 +181,7 @@ def moment(text: str) -> datetime:
     """A date and time of ISO 8601; UTC if it names no zone.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the text is not a date and time.
     """
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)

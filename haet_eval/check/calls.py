@@ -57,6 +57,7 @@ METHODS: Final[Mapping[str, str]] = {
 }
 """Without arguments, on whatever object."""
 
+_ENDLESS: Final = ("itertools.count", "itertools.cycle")
 _CLOCK: Final = {
     f"time.{name}{unit}"
     for name in ("time", "monotonic", "perf_counter", "process_time")
@@ -80,6 +81,26 @@ def clock_places(source: Source) -> Iterator[str]:
             yield f"{source.path}:{getattr(node, 'lineno', 1)}"
 
 
+def unbounded_loops(source: Source) -> Iterator[str]:
+    """Loops that no number of rounds bounds, as `submission.py:12`: `while`, and `for` that counts on."""
+    for node in run_nodes(source.tree):
+        endless = isinstance(node, ast.For) and _never_ends(source, node.iter)
+        if endless or isinstance(node, ast.While):
+            yield f"{source.path}:{getattr(node, 'lineno', 1)}"
+
+
+def _never_ends(source: Source, node: ast.expr) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    name = source.full_name(node.func)
+    if name == "enumerate":
+        return bool(node.args) and _never_ends(source, node.args[0])
+    alone = len(node.args) + len(node.keywords) == 1
+    return (
+        name in _ENDLESS or (name == "itertools.repeat" and alone) or (name == "iter" and len(node.args) == 2)
+    )
+
+
 def _advice(source: Source, call: ast.Call, paths: Collection[str]) -> Iterator[str]:
     name = source.full_name(call.func)
     for known, text in FUNCTIONS.items():
@@ -98,8 +119,13 @@ def _opened(call: ast.Call, paths: Collection[str]) -> Iterator[str]:
     if isinstance(mode, str) and set(mode) & set("wax"):
         return
     path = _constant(call.args[0] if call.args else _keyword(call, "file"))
-    if isinstance(path, str) and path not in paths:
-        yield f"open({path!r}): there is no such file in the submission, and no other in the sandbox."
+    if isinstance(path, str) and path.startswith(("/", "~")):
+        yield (
+            f"open({path!r}): on this machine the call may succeed, but the organizers' sandbox has none of "
+            "its files: put what is needed into the submission, as text."
+        )
+    elif isinstance(path, str) and path not in paths:
+        yield f"open({path!r}): there is no such file in the submission: put it there, as text."
 
 
 def _pretrained(call: ast.Call) -> Iterator[str]:

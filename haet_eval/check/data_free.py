@@ -3,22 +3,33 @@
 Learning rates, random augmentations, permutations and masks drawn at random are such values: a submission
 that reads them decides by them, so they must be the real ones. They are real only if each random number is
 drawn in its turn, so calls that draw for tensors that are not there draw for tensors in their place.
+
+GradScaler and `torch.isnan` ask whether values are finite: the answer is that of a training that goes well.
 """
 
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import isinf
 from typing import Final
 
 from haet_eval.check.numbering import Numbering, definition_of, numbers_in, renumbered
 from haet_eval.check.stand_in import StandIns
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.counting.signature import SPECIAL_FLOATS, TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLink
 from haet_eval.remote.handles import Handle, Storage
 from haet_eval.remote.meter import Meter, Question
 from haet_eval.remote.template import NewTensor, Template, new_tensors
 from haet_eval.remote.wire import Atom, Code, Status, Tag, Value
+
+_SMALL_BYTES: Final = 64
+"""Tensors of that size stay when computing ends, whatever they depend on: their values are the real ones."""
+
+_UNSCALE: Final = "_amp_foreach_non_finite_check_and_unscale_"
+_FINITENESS: Final = frozenset({"isnan", "isinf", "isposinf", "isneginf"})
+_EQUALITY: Final = frozenset({"eq", "ne"})
+_INFINITE: Final = tuple(index for index, number in enumerate(SPECIAL_FLOATS) if isinf(number))
 
 _DECIDE: Final = {"masked_select": ("mask",), "index": ("indices",)}
 """Inputs that alone decide the shapes of what an operator returns; of others every input may."""
@@ -44,9 +55,13 @@ class DataFree:
 
     It begins between two records, when the executor has done all that came before. `masks`: what a mask
     that is not there holds.
+
+    Attributes:
+        assumes_finite: a call asked whether values that were not computed are finite, and was told so.
     """
 
     def __init__(self, link: ExecutorLink, meter: Meter, *, masks: bool = True) -> None:
+        self.assumes_finite = False
         self._meter = meter
         self._numbering = Numbering(link, meter.next_handle, len(meter.templates))
         self._stand_ins = StandIns(self._numbering, masks=masks)
@@ -58,7 +73,7 @@ class DataFree:
         self._kept = {
             number: _Kept(number, memories.setdefault(id(handle.storage), _Memory()))
             for number, handle in meter.living.items()
-            if not handle.storage.tainted
+            if not handle.storage.tainted or handle.storage.size_bytes <= _SMALL_BYTES
         }
         self._numbering.free([number for number in meter.living if number not in self._kept])
         self._handlers: dict[int, Callable[[bytes, int], int]] = {
@@ -113,7 +128,8 @@ class DataFree:
         mixed = None if computed else self._deciding(template, kept)
         used, made = self._inputs(question.inputs, kept if computed else mixed or [None] * len(named))
         record = renumbered(question.record, start, used)
-        status, body = self._ask(question, template, named, record, made, computed=computed)
+        known = computed or self._is_finite(template, named)
+        status, body = self._ask(question, template, named, record, made, computed=known)
         if status is Status.OK:
             self._templates.append(self._numbering.templates - 1)
         return status, body, computed or not template.dynamic or mixed is not None
@@ -195,6 +211,9 @@ class DataFree:
             used = [one.number for one in kept if one is not None] + values[len(named) :]
             first = self._numbering.call(template.record, self._templates[number], used, len(template.new))
             self._adopt(template, named, template.new, first)
+        elif self._is_finite(template, named):
+            first = self._make(template, number, values[len(named) :])
+            self._adopt(template, named, template.new, first)
         else:
             if template.draws is not None:
                 self._draw(template, number, values[len(named) :])
@@ -209,16 +228,26 @@ class DataFree:
             lost = self._generators.draw(template.draws, lost, template.spills)
         return kept, not lost
 
+    def _is_finite(self, template: Template, named: Sequence[int]) -> bool:
+        """Whether a call asks whether values are finite: they are, as those of the tensors in their place."""
+        asks = _asks_whether_finite(template, named)
+        self.assumes_finite = self.assumes_finite or asks
+        return asks
+
     def _draw(self, template: Template, number: int, floats: Sequence[float]) -> None:
         """Draw as often as the call would: that depends on shapes."""
+        first = self._make(template, number, floats)
+        self._numbering.free(range(first, self._numbering.tensors))
+
+    def _make(self, template: Template, number: int, floats: Sequence[float]) -> int:
+        """Make a call on tensors in the place of its inputs; returns the number of its first result."""
         places = []
         for place, layout in enumerate(template.layouts):
             if (number, place) not in self._places:
                 [self._places[number, place]] = self._stand_ins.make([_alone(layout, template, place)])
             places.append(self._places[number, place])
         used = [*places, *floats]
-        first = self._numbering.call(template.record, self._templates[number], used, len(template.new))
-        self._numbering.free(range(first, self._numbering.tensors))
+        return self._numbering.call(template.record, self._templates[number], used, len(template.new))
 
     def _adopt(
         self, template: Template, named: Sequence[int], new: Sequence[NewTensor], first: int | None
@@ -236,9 +265,12 @@ class DataFree:
             self._next += 1
 
     def _lose(self, template: Template, named: Sequence[int]) -> None:
+        spared: list[int] = []
+        if template.operator.base == _UNSCALE:  # which writes 1 there if a gradient is not finite
+            spared, self.assumes_finite = _places(template.definition.arguments["found_inf"]), True
         for place in template.written:
             kept = self._kept.get(named[place])
-            if kept is not None:
+            if kept is not None and place not in spared:
                 kept.memory.lost = True
         for place in (0,) if template.moves else [place for place, _, _ in template.changed]:
             self.forget([named[place]])
@@ -290,6 +322,18 @@ class DataFree:
     def _as_it_is(self, records: bytes, position: int, size: int) -> int:
         self._numbering.write(records[position : position + size])
         return position + size
+
+
+def _asks_whether_finite(template: Template, named: Sequence[int]) -> bool:
+    """`isnan` and its kin; a comparison with infinity; and one of a tensor with itself, which finds NaN."""
+    if template.operator.base in _FINITENESS:
+        return True
+    if template.operator.base not in _EQUALITY:
+        return False
+    other = template.definition.arguments["other"]
+    if isinstance(other, Atom) and other.tag is Tag.FLOAT:
+        return other.value in _INFINITE
+    return len(named) == 2 and named[0] == named[1]
 
 
 def _places(value: Value) -> list[int]:

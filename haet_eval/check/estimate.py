@@ -16,6 +16,8 @@ from haet_eval.pace import advance_in
 _ENOUGH_SPANS: Final = 5
 _FEWEST_MOMENTS: Final = 2
 _MOST_UNLIKE: Final = 2.0
+_STEPS_OF_MANY: Final = 4
+"""So many calls for each kind are some steps; the kinds are still new if shapes change from step to step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def _basis(sample: Sample, clock: Sequence[str]) -> str:
         doubts.append(f"decides by one of the {sample.made_up.values:,} values that it read there")
     if clock:
         doubts.append(f"decides by the clock ({', '.join(clock[:3])})")
-    return f"{how}: exact" + (f", unless the code {' or '.join(doubts)}" if doubts else "")
+    finite = " if the values that it tests for NaN and infinity are finite" if sample.made_up.finite else ""
+    return f"{how}: exact{finite}" + (f", unless the code {' or '.join(doubts)}" if doubts else "")
 
 
 def _progress(milestones: Sequence[Milestone]) -> Iterator[_Progress]:
@@ -149,6 +152,23 @@ def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> Opera
         f"counting ended {stopped}, at {last.unit} {last.done} of {last.of}; the rest is taken to be as the"
         f" {len(each)} before",
     )
+
+
+def why_no_seconds(sample: Sample) -> str:
+    """Why the computed part does not stand for the rest, if there is no estimate of the time."""
+    longer = "(--seconds computes more)"
+    if len(sample.moments) < _FEWEST_MOMENTS:
+        return f"not estimated: nothing was computed {longer}"
+    last = sample.moments[-1]
+    settled = sum(span.messages for span in _settled(sample.moments))
+    if settled < max(last.definitions, 1) and last.messages < _STEPS_OF_MANY * last.definitions:
+        return f"not estimated: too little was computed, not even a whole step {longer}"
+    if settled < max(last.definitions, 1):
+        return (
+            f"not estimated: of {last.messages:,} computed calls {last.definitions:,} were the first of "
+            f"their kind, which take longer {longer}"
+        )
+    return f"not estimated: the rest of the training makes other calls than what was computed {longer}"
 
 
 def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | None:

@@ -14,7 +14,7 @@ from haet_eval.check.data_free import DataFree
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLink, Sealed
 from haet_eval.remote.messages import ModelTensor, Start
-from haet_eval.remote.meter import Meter, Question
+from haet_eval.remote.meter import Meter, Point, Question
 from haet_eval.remote.weights import Weight
 from haet_eval.remote.wire import Code, Fresh, Status
 
@@ -57,11 +57,13 @@ class MadeUp:
         values: how many times it read a value that depends on images.
         shapes: how many calls returned a shape that depends on images.
         failed: a call that was not made before has failed on inputs that were made up.
+        finite: it was told that values are finite, which says nothing about how it goes on.
     """
 
     values: int = 0
     shapes: int = 0
     failed: bool = False
+    finite: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.values or self.shapes or self.failed)
@@ -102,6 +104,7 @@ class Rehearsal(ExecutorLink):
     ) -> None:
         self._link = link
         self._meter = meter
+        self.executed = link.executed
         self._real_seconds = real_seconds
         self._real_messages = real_messages
         self._sizes = sizes
@@ -243,9 +246,19 @@ class Rehearsal(ExecutorLink):
         data_free.pass_over(question, body)
         return Status.OK, body
 
+    @property
+    def assumes_finite(self) -> bool:
+        """Whether the submission was told that values that were not computed are finite."""
+        return self._data_free is not None and self._data_free.assumes_finite
+
     def compare_inventory(self, expected: bytes) -> None:
         if self._data_free is None:
             self._link.compare_inventory(expected)
+
+    def mark(self, point: Point) -> None:
+        self.executed = point
+
+    def take_answers(self) -> None: ...
 
     def catch_up(self) -> None:
         if self.computing:

@@ -1,7 +1,7 @@
 """What a check has found, as a whole."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from haet_eval.check.estimate import (
     OperationsEstimate,
@@ -9,19 +9,23 @@ from haet_eval.check.estimate import (
     estimate_memory_bytes,
     estimate_operations,
     estimate_seconds,
+    why_no_seconds,
 )
 from haet_eval.check.sample import Sample
 from haet_eval.check.standing import Standing
 from haet_eval.check.static import Look
 from haet_eval.competition import Budgets, Competition
-from haet_eval.errors import ExitCode, Verdict
+from haet_eval.errors import ExitCode, InvalidSubmission, Verdict
 from haet_eval.record import Record
 from haet_eval.submission import Submission
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What the whole training will take. `complexity` is None where `train` returned no model."""
+    """What the whole training will take. `complexity` is None where `train` returned no model.
+
+    `no_seconds` says why there is no estimate of the time.
+    """
 
     operations: OperationsEstimate
     parameters: int | None
@@ -29,15 +33,21 @@ class Estimates:
     seconds: Range | None
     memory_bytes: int | None
     charged_operations: int = 0
+    no_seconds: str = ""
 
 
 @dataclass(slots=True)
 class Report:
-    """Filled in part by part; None is what was not come to, or not asked for."""
+    """Filled in part by part; None is what was not come to, or not asked for.
+
+    `budgets` are those of the task until its data are there, which may allow less.
+    """
 
     submission: Submission
     competition: Competition
+    budgets: Budgets
     look: Look
+    invalid: InvalidSubmission | None = None
     real_data: bool = True
     sample: Sample | None = None
     estimates: Estimates | None = None
@@ -45,12 +55,10 @@ class Report:
     record: Record | None = None
 
     @property
-    def budgets(self) -> Budgets:
-        return self.competition.budgets_for(self.submission.task)
-
-    @property
     def verdict(self) -> Verdict | None:
         """What stands in the way; the judge's own verdict where it has judged."""
+        if self.invalid is not None:
+            return self.invalid.verdict
         if self.record is not None:
             verdict = self.record.status.verdict
             return None if verdict is Verdict.QUALIFIED else verdict
@@ -66,13 +74,17 @@ class Report:
                 "The code has raised this after calls were no longer computed, and a value that was made up"
                 f" may be the cause: {self.sample.doubt} Compute for longer: --seconds, --within."
             )
-        if not self.sample.finished:
-            at = f" It decides at {', '.join(self.sample.decides[:3])}." if self.sample.decides else ""
-            return (
-                f"The training was stopped {self.sample.stopped}, before it came to its end.{at} It may run"
-                " for longer than the budget allows, or for ever; give it more time (--within)."
-            )
-        return ""
+        return self._stopped(self.sample) if not self.sample.finished else ""
+
+    def _stopped(self, sample: Sample) -> str:
+        """Why a training did not come to its end, and whether its code bounds how long it runs."""
+        told = f"The training was stopped {sample.stopped}, before it came to its end."
+        if sample.decides:
+            told += f" It decides at {', '.join(sample.decides[:3])}."
+        if self.look.unbounded:
+            loops = ", ".join(self.look.unbounded[:3])
+            told += f" No number of rounds bounds the loop at {loops}: it may run for ever."
+        return f"{told} Give it more time (--within)."
 
     @property
     def exit_code(self) -> ExitCode:
@@ -84,9 +96,14 @@ class Report:
     @property
     def reason(self) -> str:
         """What happened, to what, and what to do instead."""
+        if self.invalid is not None:
+            return self.invalid.reason
         if self.record is not None:
             return self.record.status.reason
         return self.unfinished or (self.sample.reason if self.sample else "")
+
+
+_UNBOUNDED: Final = "not estimated: it is not known how much is computed (--seconds computes more)"
 
 
 def estimate(sample: Sample, look: Look, charged: int = 0) -> Estimates | None:
@@ -98,6 +115,7 @@ def estimate(sample: Sample, look: Look, charged: int = 0) -> Estimates | None:
         return None
     operations = estimate_operations(sample, look.clock)
     bounded = operations.method != "cannot_tell"
+    seconds = estimate_seconds(sample, operations) if bounded else None
     return Estimates(
         operations=operations,
         parameters=sample.parameters,
@@ -105,7 +123,8 @@ def estimate(sample: Sample, look: Look, charged: int = 0) -> Estimates | None:
         if bounded and sample.parameters is not None
         else None,
         charged_operations=charged,
-        seconds=estimate_seconds(sample, operations) if bounded else None,
+        seconds=seconds,
+        no_seconds="" if seconds else why_no_seconds(sample) if bounded else _UNBOUNDED,
         memory_bytes=estimate_memory_bytes(sample),
     )
 
@@ -116,6 +135,7 @@ def document(report: Report) -> dict[str, Any]:
     return {
         "verdict": report.verdict or ("not_finished" if report.unfinished else None),
         "reason": report.reason,
+        "code": report.invalid.code if report.invalid else None,
         "submission": {
             "name": submission.name,
             "team": submission.team,

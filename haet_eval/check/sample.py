@@ -20,7 +20,7 @@ from haet_eval.progress import Observer, ReportValue, Tick, not_finite
 from haet_eval.record import BytesMoved, Operations, TensorMemory
 from haet_eval.remote.messages import Start
 from haet_eval.runtimes.interface import Runtime
-from haet_eval.scoring import Score, score, shortfall, without_price
+from haet_eval.scoring import Score, score, without_price
 
 _MOST_PLACES: Final = 20
 _COUNTED_BATCHES: Final = 2
@@ -73,7 +73,8 @@ class Sample:
         living_bytes: greatest sum of tensors that lived at once, while computing and while counting.
         tensor_memory, bytes_moved: of the training, as far as it was counted.
         prediction_operations_per_image: None where prediction was not reached.
-        score: where training and prediction were computed, on the real data.
+        score: where training and prediction were computed, on the real data. It is no verdict: whether
+            there was time to compute them says nothing about the submission.
     """
 
     verdict: Verdict | None = None
@@ -205,12 +206,7 @@ class _Sampling:
         predictions = self._run.relay.predict(images, dataset.num_classes, size)
         self.sample.prediction_operations_per_image = self._run.meter.prediction_operations / len(images)
         if scored:
-            self._take_score(score(predictions, dataset.test_labels, self._assignment.competition.metric))
-
-    def _take_score(self, result: Score) -> None:
-        self.sample.score = result
-        if below := shortfall(result.accuracy, self._assignment.task.threshold, ()):
-            self.sample.verdict, self.sample.reason = below.verdict, below.reason
+            self.sample.score = score(predictions, dataset.test_labels, self._assignment.competition.metric)
 
     def _take_failure(self, failure: SubmissionFailure) -> None:
         """It failed; if values had been made up, perhaps because of them."""
@@ -236,11 +232,12 @@ class _Sampling:
         """What is known only when all is over."""
         sample = self.sample
         sample.computed = self.rehearsal.computing
+        sample.made_up.finite = self.rehearsal.assumes_finite
         sample.computed_operations = self.rehearsal.computed_operations
         sample.peak_memory_bytes = self.rehearsal.peak_memory_bytes
         sample.living_bytes = self.rehearsal.living_bytes
         uncounted = sample.operations.uncounted if sample.operations else ()
-        if uncounted and sample.verdict in (None, Verdict.BELOW_THRESHOLD):
+        if uncounted and sample.verdict is None:
             sample.verdict, sample.reason = Verdict.UNCOUNTABLE, without_price(uncounted)
 
     # What is called while it runs.
@@ -271,4 +268,7 @@ class _Sampling:
         if not self._told_not_finite and self.rehearsal.computing and (found := not_finite(values)):
             self._told_not_finite = True
             self._observer.note(f"Report {len(self.sample.milestones)}: {found[0]} is {found[1]}.")
-        self._observer.report(values)
+        made_up = self._run.relay.made_up
+        self._observer.report(
+            {name: f"{texts[name]:.7} (made up)" if name in made_up else values[name] for name in values}
+        )

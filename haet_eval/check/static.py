@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from haet_eval.check.calls import check_calls, clock_places
+from haet_eval.check.calls import check_calls, clock_places, unbounded_loops
 from haet_eval.check.entry import check_entry
 from haet_eval.check.imports import check_imports, sandbox_packages
 from haet_eval.check.literals import HeavyLiteral, heaviest_literals
@@ -15,11 +15,15 @@ from haet_eval.submission import Submission
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found: remarks in the order of files and lines, where the code looks at a clock, literals."""
+    """What was found: remarks in the order of files and lines, where the code looks at a clock, literals.
+
+    `unbounded` are the loops that no number of rounds bounds, as `submission.py:12`.
+    """
 
     remarks: tuple[Remark, ...]
     clock: tuple[str, ...]
     literals: tuple[HeavyLiteral, ...] = ()
+    unbounded: tuple[str, ...] = ()
 
 
 def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "handles") -> Look:
@@ -41,4 +45,7 @@ def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "hand
             remarks += check_entry(source, submission.function)
     clock = [place for source in sources for place in clock_places(source)]
     literals = heaviest_literals(sources, submission.files)
-    return Look(tuple(sorted(set(remarks))), tuple(dict.fromkeys(clock)), literals)
+    unbounded = [place for source in sources for place in unbounded_loops(source)]
+    return Look(
+        tuple(sorted(set(remarks))), tuple(dict.fromkeys(clock)), literals, tuple(dict.fromkeys(unbounded))
+    )

@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.text import Text
 
-from haet_eval.check.estimate import OperationsEstimate, Range
+from haet_eval.check.estimate import OperationsEstimate
 from haet_eval.check.report import Estimates, Report
 from haet_eval.check.sample import Sample
 from haet_eval.check.standing import Standing
@@ -19,6 +19,7 @@ from haet_eval.reports.text import (
     readable_count,
     readable_signed,
 )
+from haet_eval.scoring import shortfall
 
 _LOG_LINES: Final = 20
 _NEAR: Final = 1.05
@@ -84,7 +85,7 @@ def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "+ prediction", f"{readable_count(estimates.charged_operations)} above the free ones"
     if not report.real_data:
         yield "", f"on random images: {report.submission.task} is not there (haet-eval data fetch gets it)"
-    yield "training", _time(estimates.seconds, budgets.wall_seconds)
+    yield "training", _time(estimates, budgets.wall_seconds)
     if estimates.memory_bytes is not None:
         yield "memory", _memory(estimates.memory_bytes, budgets.memory_bytes)
 
@@ -95,9 +96,10 @@ def _spread(operations: OperationsEstimate) -> str:
     return f" ({readable_count(operations.low)} to {readable_count(operations.high)})"
 
 
-def _time(seconds: Range | None, budget_seconds: int) -> str:
+def _time(estimates: Estimates, budget_seconds: int) -> str:
+    seconds = estimates.seconds
     if seconds is None:
-        return "not estimated: too little was computed, not even a whole step (--seconds computes more)"
+        return estimates.no_seconds
     near = seconds.high < _NEAR * seconds.low
     bounds = "" if near else f" ({seconds.low:,.0f} to {seconds.high:,.0f})"
     over = "; too long, unless the judge's is faster" if seconds.value > budget_seconds else ""
@@ -116,7 +118,10 @@ def sample_lines(report: Report) -> Iterator[tuple[str, str]]:
         return
     if sample.score is not None:
         correct = f"{sample.score.correct:,} of {sample.score.total:,} test images"
-        yield "accuracy", f"{readable_accuracy(sample.score.accuracy)} ({correct})"
+        threshold = report.competition.task(report.submission.task).threshold
+        below = shortfall(sample.score.accuracy, threshold, ())
+        short = f"; below the {readable_accuracy(threshold)} that qualify" if below else ""
+        yield "accuracy", f"{readable_accuracy(sample.score.accuracy)} ({correct}){short}"
     elif sample.finished and not sample.computed:
         yield "accuracy", "not tried: computing was cut before the training ended (--seconds computes more)"
     yield from _tensor_lines(sample, budgets)
@@ -172,6 +177,10 @@ def _off(what: str, estimated: float, true: float) -> str:
 
 def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
     """What stands in the way, or that nothing does."""
+    if report.invalid is not None:
+        yield "verdict", report.invalid.verdict.value
+        yield "reason", f"{report.invalid.reason} [{report.invalid.code}]"
+        return
     if report.sample is None and report.record is None:
         if report.competition.runner == "native":
             yield "", f"{report.competition.name} is measured and not counted: --full measures it."
@@ -180,10 +189,8 @@ def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "verdict", "not finished"
         yield "reason", report.unfinished
     elif report.verdict is None:
-        yield (
-            "verdict",
-            f"no failure found{_warnings(report)}{'' if _is_scored(report) else '; accuracy not judged'}",
-        )
+        judged = "" if report.record is not None else "; accuracy not judged"
+        yield "verdict", f"no failure found{_warnings(report)}{judged}"
     else:
         yield "verdict", report.verdict.value
         yield "reason", report.reason
@@ -193,7 +200,3 @@ def _warnings(report: Report) -> str:
     """A reminder of the warnings: they may concern code that this run did not reach."""
     count = len(report.look.remarks)
     return f"; {count} {'warning' if count == 1 else 'warnings'} above" if count else ""
-
-
-def _is_scored(report: Report) -> bool:
-    return report.record is not None or (report.sample is not None and report.sample.score is not None)

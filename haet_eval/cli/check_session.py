@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from haet_eval.check.certainty import Sampling
-from haet_eval.check.preparation import assign, read_submission
+from haet_eval.check.preparation import assign, entry_fault, read_submission
 from haet_eval.check.report import Estimates, Report, document, estimate
 from haet_eval.check.sample import Terms
 from haet_eval.check.standing import Rivals, Standing, rivals_among, rivals_on
@@ -58,19 +58,25 @@ class Session:
             click.echo(json.dumps(told, indent=2))
             return failure.verdict.exit_code
         counted = competition.runner == "counted"
-        report = Report(submission, competition, look_at(submission, "handles" if counted else "plain"))
+        look = look_at(submission, "handles" if counted else "plain")
+        budgets = competition.budgets_for(submission.task)
+        report = Report(submission, competition, budgets, look, entry_fault(submission))
         self._print(submission_lines(report))
         self._print(remark_lines(report.look))
         self._print(literal_lines(report.look))
-        if not self.static and counted:
-            self._take_sample(report)
-        if self.full:
-            self._evaluate(report)
+        if report.invalid is None:
+            self._run(report)
         good = report.exit_code is ExitCode.QUALIFIED
         self._print(verdict_lines(report), "bold green" if good else "bold red")
         if self.as_json:
             click.echo(json.dumps(document(report), indent=2))
         return report.exit_code
+
+    def _run(self, report: Report) -> None:
+        if not self.static and report.competition.runner == "counted":
+            self._take_sample(report)
+        if self.full:
+            self._evaluate(report)
 
     def _print(self, lines: Iterable[tuple[str, str]], style: str = "") -> None:
         if not self.as_json:
@@ -81,6 +87,7 @@ class Session:
         runtime = partial(choose_runtime, self.request.sandbox, self.request.device)
         remove_leftovers()
         assignment, report.real_data = assign(self.request, report.submission, report.competition)
+        report.budgets = assignment.budgets
         with open_screen() as observer:
             sampling = Sampling(assignment, runtime, self.terms, observer, real_data=report.real_data)
             sample = sampling.take()

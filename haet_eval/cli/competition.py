@@ -112,14 +112,14 @@ def _load(rules: "Competition", data_dir: Path, test_data: Path | None) -> "dict
 
 def _given_away(rules: "Competition", found: "dict[str, Dataset | HaetError]") -> list[str]:
     """The tasks of which too much can be read back, with what to do about it."""
-    from haet_eval.data.readback import check_readback
+    from haet_eval.data.readback import budgets_with
 
     faults = []
     for name, data in found.items():
         if isinstance(data, HaetError):
             continue
         try:
-            check_readback(rules, rules.tasks[name], data.train_images, official=data.official)
+            budgets_with(rules, rules.tasks[name], data.train_images, official=data.official)
         except UsageProblem as problem:
             faults.append(f"Task {name}: {problem.message}. {problem.hint}")
     return faults

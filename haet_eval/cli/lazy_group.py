@@ -11,6 +11,7 @@ import click
 
 from haet_eval.cli.settings import name_variables
 from haet_eval.reports.text import printable
+from haet_eval.spelling import quoted
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 
 CONFIGURATION: Final = "configuration"
 """The name of the group's parameter, and what a context calls the `Configuration` in force."""
+
+
+_MEANT: Final = {
+    **dict.fromkeys(("judge", "run", "score", "submit", "test", "train"), "evaluate"),
+    **dict.fromkeys(("board", "list", "rank", "ranking", "results"), "leaderboard"),
+    **dict.fromkeys(("info", "show", "view"), "explain"),
+    **dict.fromkeys(("init", "start", "template"), "new"),
+    **dict.fromkeys(("download", "fetch"), "data"),
+    **dict.fromkeys(("lint", "validate"), "check"),
+    "zip": "pack",
+}
+"""Words that other programs use for what a command of ours does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +101,10 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.lazy_commands and not ctx.resilient_parsing:
-            message = f"{args[0]!r} is neither a command nor an existing file or folder."
+            message = (
+                f"{quoted(args[0])} is neither a command nor an existing file or folder. Name a .zip file or "
+                "a folder to evaluate, or a command: `haet-eval --help` lists them."
+            )
             raise click.exceptions.NoSuchCommand(args[0], message, self._meant_by(ctx, args[0]), ctx)
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None and not ctx.resilient_parsing:
@@ -103,9 +119,10 @@ class LazyGroup(click.Group):
         from haet_eval.cli.suggestions import listed
 
         options = {name.lstrip("-"): name for name in _long_options(self, ctx)}
-        if word in options:
+        meant = options.get(word) or _MEANT.get(word.casefold())
+        if meant:
             raise click.exceptions.NoSuchCommand(
-                word, f"There is no command {word!r}; use {options[word]}.", ctx=ctx
+                word, f"There is no command {quoted(word)}; use {meant}.", ctx=ctx
             )
         close = get_close_matches(word, self.lazy_commands)
         return close or [printable(path.name) for path in listed(Path())]

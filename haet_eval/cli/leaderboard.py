@@ -25,7 +25,7 @@ from haet_eval.reports.csv import leaderboard_csv
 from haet_eval.reports.markdown import leaderboard_markdown
 from haet_eval.reports.rows import Leaderboard, leaderboard_rows, make_leaderboard
 from haet_eval.reports.text import printable
-from haet_eval.spelling import suggested_name
+from haet_eval.spelling import quoted, suggested_name
 from haet_eval.store import Store
 
 
@@ -84,6 +84,7 @@ def leaderboard(
     if page is None or style is not None:
         _print(board, listing, style)
     _warn(board, listing)
+    _tell_hidden(board.hidden, everything=everything)
 
 
 def _folder(directory: Path | None, results: Path) -> Path:
@@ -109,7 +110,7 @@ def _style(styles: Mapping[str, bool]) -> str | None:
 def _check_task(task: str | None, known: set[str]) -> None:
     if task is not None and known and task not in known:
         raise UsageProblem(
-            f"no record here is of the task {task!r}{suggested_name(task, known)}",
+            f"no record here is of the task {quoted(task)}{suggested_name(task, known)}",
             f"The tasks of these records are {', '.join(sorted(known))}.",
             code="task-unknown",
         )
@@ -178,9 +179,14 @@ def _warn(board: Leaderboard, listing: Listing) -> None:
             ),
             err=True,
         )
-    if board.hidden:
+
+
+def _tell_hidden(count: int, *, everything: bool) -> None:
+    """Why entries are not shown, and by which option they are."""
+    if count and everything:
+        click.echo(f"Not shown: {count} (bettered by the same team); leave out --best to see them.", err=True)
+    elif count:
         click.echo(
-            f"Not shown: {board.hidden} (not official, not qualified, not counted, or bettered); "
-            "--all shows them.",
+            f"Not shown: {count} (not official, not qualified, not counted, or bettered); --all shows them.",
             err=True,
         )

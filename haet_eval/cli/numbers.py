@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from haet_eval.spelling import quoted
+
 
 def _described(numbers: "click.IntRange | click.FloatRange") -> str:
     """The allowed numbers, such as `1 to 100`, `1 or more` or `more than 0`."""
@@ -29,7 +31,11 @@ class WholeNumber(click.IntRange):
         try:
             number = int(value)
         except ValueError:
-            self.fail(f"{value!r} is not a whole number; the value must be {_described(self)}.", param, ctx)
+            self.fail(
+                f"{quoted(str(value))} is not a whole number; the value must be {_described(self)}.",
+                param,
+                ctx,
+            )
         _check(self, number, param, ctx)
         return number
 
@@ -48,7 +54,9 @@ class Number(click.FloatRange):
         except ValueError:
             number = float("nan")
         if not abs(number) < float("inf"):
-            self.fail(f"{value!r} is not a number; the value must be {_described(self)}.", param, ctx)
+            self.fail(
+                f"{quoted(str(value))} is not a number; the value must be {_described(self)}.", param, ctx
+            )
         _check(self, number, param, ctx)
         return number
 

@@ -10,6 +10,7 @@ import click
 from haet_eval.cli.numbers import WholeNumber
 from haet_eval.cli.oci_runtime import refuse_runtime_without_engine
 from haet_eval.cli.suggestions import suggest_competition_files, suggest_competitions, suggest_tasks
+from haet_eval.spelling import quoted
 
 _Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -27,7 +28,7 @@ class MomentOfReceipt(click.ParamType[datetime]):
         try:
             return moment(value)
         except ValueError:
-            self.fail(f"{value!r} is not a date and time like 2026-05-01T12:00:00Z", param, ctx)
+            self.fail(f"{quoted(str(value))} is not a date and time like 2026-05-01T12:00:00Z", param, ctx)
 
 
 MAX_SEED: Final = 2**32 - 1

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from haet_eval.spelling import suggested_name
+from haet_eval.spelling import quoted, suggested_name
 
 
 def faults(error: ValidationError, known_keys: Collection[str]) -> str:
@@ -24,7 +24,8 @@ def unknown_task(name: str, known: Iterable[str], where: str) -> str:
 
 def shown(value: Any) -> str:
     """A value as it stood in the file, shortened."""
-    text = "a table" if isinstance(value, Mapping) else repr(value)
+    plain = quoted(value) if isinstance(value, str) else repr(value)
+    text = "a table" if isinstance(value, Mapping) else plain
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -96,7 +96,12 @@ class Budgets(_Rules):
     processes: int = Field(default=128, gt=0, description="Processes and threads in a container.")
     cpus: int = Field(default=2, gt=0, description="Processors that a container may keep busy, at most.")
     output_bytes: int = Field(default=8 * 2**20, gt=0, description="What the submission may print.")
-    readback_bytes: int = Field(default=65_536, ge=0, description="Values that the submission may see.")
+    readback_bytes: int = Field(
+        default=65_536,
+        ge=0,
+        description="Values that the submission may see. Without this key it is 1 % of the training images, "
+        "compressed, if that is less than the default.",
+    )
     timed_answers: int = Field(
         default=16_384,
         gt=0,

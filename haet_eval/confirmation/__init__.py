@@ -1,6 +1,6 @@
-"""What is done before an award is paid: the provisional podium is checked, and what falls is replaced.
+"""The confirmation before an award is paid: checks the provisional podium, and replaces entries that fail.
 
-`podium` says who comes next, `checks` lists what every entry has to pass, `runs` makes the evaluations that
-some checks need over the batch executor, `notebook` remembers what was found, and `settle` goes on until the
+`podium` finds the next entries, `checks` lists the checks of every entry, `runs` makes the evaluations that
+some checks need over the batch executor, `notebook` keeps the findings, and `settle` continues until the
 podium is full.
 """

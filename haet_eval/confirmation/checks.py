@@ -1,4 +1,4 @@
-"""What an entry has to pass. A check that is added to one of the two lists is made, remembered and shown."""
+"""The checks of an entry. To add a check, put it into one of the two lists: it is then made and shown."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
 
 @dataclass(frozen=True)
 class Case:
-    """The file of a record, where to look for what it names, and where to replay it."""
+    """The file of a record, the sources of its evidence, and the place of its replay."""
 
     path: Path
     sources: Sources
@@ -39,12 +39,12 @@ class Case:
 
     @cached_property
     def verified(self) -> tuple[Verification, list[Part]]:
-        """All that the files show, found once: the replays need the same evidence."""
+        """The result of the files' check, computed once: the replays need the same evidence."""
         return verify(self.path, self.sources, replaying=True)
 
 
 def check_verify(case: Case) -> tuple[bool, str]:
-    """Everything that the record names is here and agrees."""
+    """Every file that the record names is here and agrees with it."""
     found, _ = case.verified
     lacking = found.conclusion.lacking
     if not found.believable:
@@ -55,7 +55,7 @@ def check_verify(case: Case) -> tuple[bool, str]:
 
 
 def check_replay(case: Case) -> tuple[bool, str]:
-    """The trace gives the answers, the weights and the predictions again."""
+    """A replay of the trace gives the same answers, weights and predictions."""
     return _replayed(case, replay_part, REPLAY)
 
 
@@ -65,7 +65,7 @@ def check_perturbed(case: Case) -> tuple[bool, str]:
 
 
 def _replayed(case: Case, replay: ReplayPart, subject: str) -> tuple[bool, str]:
-    """Every run of the record was replayed and holds."""
+    """The replay of every run of the record holds."""
     _, parts = case.verified
     checks = [check for part in parts for check in part.named(replay(part.record, part.evidence, case.place))]
     made = [check for check in checks if check.subject.endswith(subject) and not check.lacking]
@@ -80,18 +80,18 @@ def _told(checks: Iterable[Check], result: Result) -> str:
 
 
 RecordCheck: TypeAlias = Callable[[Case], tuple[bool, str]]
-"""Looks at a record and its files: whether it holds, and by what figures."""
+"""Checks a record and its files. Returns whether it holds, and the figures."""
 
 RECORD_CHECKS: Final[Mapping[str, RecordCheck]] = {
     "verify": check_verify,
     "replay": check_replay,
     "perturbed replay": check_perturbed,
 }
-"""The first that does not hold ends the checks of an entry: a record that is not sound is not run again."""
+"""The first check that fails ends the checks of an entry: a record that is not sound is not run again."""
 
 
 def rerun(record: Record, again: Record, _: Task) -> tuple[bool, str]:
-    """The same seed costs the same again, and gives predictions that are as good."""
+    """A second run with the same seed has the same cost, and predictions that are as good."""
     first = (split(record) or [record])[0]
     now = again.evaluation
     if again.status.verdict not in JUDGED or now is None:
@@ -105,7 +105,7 @@ def rerun(record: Record, again: Record, _: Task) -> tuple[bool, str]:
 
 
 def other_seeds(record: Record, again: Record, task: Task) -> tuple[bool, str]:
-    """Other seeds give as good a model, at about the same cost; chance may put some below the threshold."""
+    """Other seeds give models as good, at about the same cost; some may miss the threshold by chance."""
     first = (split(record) or [record])[0]
     runs, scores = again.runs or (), [run.evaluation for run in again.runs or () if run.evaluation]
     failed = [run for run in runs if run.status.verdict not in JUDGED]
@@ -129,7 +129,7 @@ def other_seeds(record: Record, again: Record, task: Task) -> tuple[bool, str]:
 
 
 def audit(kind: AuditKind, *, reported: tuple[AuditFlag, ...] = ()) -> "Conclude":
-    """The audit of this kind raised no flag, but for those that are only reported."""
+    """The audit of this kind raised no flag, except those that are only reported."""
 
     def conclude(_record: Record, again: Record, _task: Task) -> tuple[bool, str]:
         found = next((one for one in again.audits if one.kind == kind), None)
@@ -141,14 +141,14 @@ def audit(kind: AuditKind, *, reported: tuple[AuditFlag, ...] = ()) -> "Conclude
 
 
 Conclude: TypeAlias = Callable[[Record, Record, Task], tuple[bool, str]]
-"""What follows from the record, a run that was made for the check, and the task."""
+"""Draws the conclusion from the record, the run that was made for the check, and the task."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunCheck:
-    """A check that needs a run, and what follows from it.
+    """A check that needs a run, and the conclusion from that run.
 
-    `of` says which: the same seed again, with an audit if one is named, or two other seeds.
+    `of` names the run: the same seed again, with an audit if one is named, or two other seeds.
     """
 
     of: Literal["again", "other seeds"]
@@ -162,8 +162,9 @@ RUN_CHECKS: Final[Mapping[str, RunCheck]] = {
     "audit disguise": RunCheck("again", audit("disguise", reported=("operations",)), "disguise"),
     "other seeds": RunCheck("other seeds", other_seeds),
 }
-"""All are made, whatever comes of the others. A training that stops early may cost a little more or less in
-disguise: `operations` alone is reported, beyond a quarter more it is `cost`."""
+"""All of these are made, whatever the results of the others. A training that stops early may cost a little
+more or less in disguise. So the flag `operations` alone is only reported; above a quarter more it is
+`cost`."""
 
 
 def finding(name: str, outcome: tuple[bool, str]) -> Finding:
@@ -181,14 +182,14 @@ def _as_good(before: Evaluation | None, now: Share, shown: str) -> tuple[bool, s
 
 
 def _below(share: Share, threshold: float) -> float:
-    """The one-sided p-value of so few right predictions if the threshold were the true accuracy."""
+    """The one-sided p-value of this few right predictions, if the threshold were the true accuracy."""
     from scipy.stats import binomtest  # only now: slow to import
 
     return float(binomtest(share.correct, share.total, threshold, alternative="less").pvalue)
 
 
 def _share(score: Evaluation) -> Share:
-    """By the competition's metric: of a balanced accuracy, as many as it would be of equal classes."""
+    """The share by the competition's metric; a balanced accuracy as if all classes had the same size."""
     return Share(correct=round(score.accuracy * score.total), total=score.total)
 
 

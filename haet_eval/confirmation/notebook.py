@@ -1,4 +1,4 @@
-"""What was found of each entry so far: a confirmation that is started again repeats nothing of it."""
+"""The findings on each entry so far: a confirmation that is started again does not repeat these checks."""
 
 import json
 import secrets
@@ -17,7 +17,7 @@ _SEEDS: Final = 2**32
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """Drawn at random for each entry when its checks begin: nobody can prepare for them."""
+    """The seeds of an entry, drawn at random when its checks begin, so that nobody can prepare for them."""
 
     resplit: int
     disguise: int
@@ -25,9 +25,9 @@ class Seeds:
 
 
 class Notebook:
-    """A file for each record, written anew after each check.
+    """A file for each record, written again after each check.
 
-    What was found in another sandbox, on another device or by another version is not used.
+    Findings of another sandbox, another device or another version are not used.
     """
 
     def __init__(self, folder: Path, sandbox: Sandbox, device: str | None) -> None:
@@ -37,17 +37,17 @@ class Notebook:
         self._findings: dict[str, dict[str, Finding]] = {}
 
     def seeds(self, record_id: str) -> Seeds:
-        """Those of this record."""
+        """The seeds of this record."""
         self._open(record_id)
         return self._seeds[record_id]
 
     def found(self, record_id: str) -> dict[str, Finding]:
-        """What was found of this record, by the check's name."""
+        """The findings on this record, by the check's name."""
         self._open(record_id)
         return dict(self._findings[record_id])
 
     def add(self, record_id: str, finding: Finding) -> None:
-        """Remember a finding.
+        """Keep a finding.
 
         Raises:
             EnvironmentProblem: the folder cannot be written.
@@ -67,7 +67,7 @@ class Notebook:
                 self._findings[record_id] = {finding.name: finding for finding in findings}
                 return
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # there is none, or it is damaged: the checks are made again
+            pass  # the file is missing or damaged: the checks are made again
         self._seeds[record_id] = Seeds(*(secrets.randbelow(_SEEDS) for _ in range(3)))
         self._findings[record_id] = {}
         self._write(record_id)

@@ -1,4 +1,4 @@
-"""Whom the awards go to, provisionally: the ranked records of a competition, the best first."""
+"""The provisional winners: the ranked records of a competition, the best first."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Podium:
 def podiums(entries: Iterable[Entry], rules: Competition, sandbox: Sandbox) -> list[Podium]:
     """One for each pool that the competition has in this sandbox.
 
-    Pools of Docker are the official ones. Records of local processes are never official: to confirm them is a
-    rehearsal.
+    Pools of Docker are the official ones. Records of local processes are never official: their confirmation
+    is only a rehearsal.
     """
     known = list(entries)
     pools: dict[Pool, list[Entry]] = {}

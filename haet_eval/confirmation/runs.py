@@ -28,7 +28,7 @@ OTHER_SEEDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A competition as it was named, by a built-in name or a path."""
+    """A competition, by a built-in name or a path."""
 
     name: str
     competition: Competition
@@ -36,7 +36,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One evaluation that some checks of an entry are waiting for."""
+    """One evaluation for which some checks of an entry wait."""
 
     of: Literal["again", "other seeds"]
     job: Job
@@ -84,11 +84,11 @@ def make_run(
 def make_all(
     runs: Sequence[Run], settings: Settings, reporting: Reporting, open_site: OpenSite
 ) -> tuple[Summary, Callable[[Run], Record | None]]:
-    """Make the runs that have no record yet. Gives what came of the batch, and where the records are.
+    """Make the runs that have no record yet. Returns the batch's summary, and a function to their records.
 
     Raises:
         EnvironmentProblem: the executor or the folder of the records cannot be used.
-        KeyboardInterrupt: the user stopped it; what is over was kept.
+        KeyboardInterrupt: the user stopped the batch; finished runs are kept.
     """
     store = Store(settings.results)
     ledger = Ledger(store)
@@ -128,7 +128,7 @@ class _Labelled(Source):
 def find_submissions(folder: Path, *, deep: bool, limits: ArchiveLimits) -> dict[str, Path]:
     """The submissions in a folder by their digests: zips, and folders with a manifest.
 
-    `deep` looks into folders of folders as well. What is no sound submission is passed over.
+    `deep` looks into folders of folders as well. Files that are not sound submissions are skipped.
     """
     zips = folder.rglob("*.zip") if deep else folder.glob("*.zip")
     manifests = folder.rglob(MANIFEST_NAME) if deep else folder.glob(f"*/{MANIFEST_NAME}")

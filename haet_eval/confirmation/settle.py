@@ -21,13 +21,13 @@ from haet_eval.verification.replaying import Place
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """With what the entries are checked.
+    """The settings of the checks.
 
     Attributes:
         paths: the file of each record, by its id.
         submissions: the submissions that are here, by their digests.
-        batch: how the runs are made; their records go to its results.
-        device: where kernels run; None: as each record says.
+        batch: the settings of the runs; their records go to its results.
+        device: the device of the kernels; None for that of each record.
     """
 
     rules: Rules
@@ -44,18 +44,18 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a pool, and of the last batch of runs: with given-up runs the pool is not settled."""
+    """The result of a pool, and of its last batch of runs. If that gave runs up, the pool is not settled."""
 
     settled: Settled
     summary: Summary
 
 
 def settle(podium: Podium, setting: Setting) -> Outcome:
-    """Examine the first entries, and the next ones for those that fall, until the podium is full.
+    """Examine the first entries, and the next ones in place of those that fail, until the podium is full.
 
     Raises:
         HaetError: the checks cannot be made here.
-        KeyboardInterrupt: the user stopped it; the same call goes on.
+        KeyboardInterrupt: the user stopped the checks; the same call continues with the remaining ones.
     """
     places = {entry.record_id: place for place, entry in enumerate(podium.entries, start=1)}
     examined: list[Examined] = []
@@ -74,8 +74,8 @@ def settle(podium: Podium, setting: Setting) -> Outcome:
 def _next(podium: Podium, examined: Sequence[Examined]) -> Iterator[Entry]:
     """The entries to examine next, each submission once.
 
-    A submission that holds or has fallen is not examined again. One whose record is not sound has not fallen:
-    anybody may forge a record of another one's submission.
+    A submission that has passed or failed is not examined again. If only its record is not sound, the
+    submission has not failed: anybody may forge a record of someone else's submission.
     """
     over = {one.entry.record_id for one in examined}
     settled = {
@@ -90,7 +90,7 @@ def _next(podium: Podium, examined: Sequence[Examined]) -> Iterator[Entry]:
 
 
 class _Checker:
-    """Makes every check of some entries that was not made before."""
+    """Makes the checks of some entries, except those that were made before."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -98,7 +98,7 @@ class _Checker:
         self._unfound: dict[str, str] = {}
 
     def check(self, entries: Sequence[Entry]) -> Summary:
-        """Records first; then the runs of all entries whose records are sound, as one batch."""
+        """Check the records first; then the runs of all entries with sound records, as one batch."""
         sound = [entry for entry in entries if self._is_sound(entry)]
         runs = {entry.record_id: self._runs(entry) for entry in sound}
         summary, record_of = make_all(
@@ -113,7 +113,7 @@ class _Checker:
         return summary
 
     def examined(self, entry: Entry, position: int) -> Examined:
-        """What is known of an entry now."""
+        """The findings on an entry so far."""
         found = self._notebook.found(entry.record_id)
         names = [name for name in (*RECORD_CHECKS, *RUN_CHECKS) if name in found]
         findings = [found[name] for name in names]
@@ -124,7 +124,7 @@ class _Checker:
         return Examined(entry, position, tuple(findings), undecided)
 
     def _is_sound(self, entry: Entry) -> bool:
-        """Whether all checks of the record itself hold; the first that does not is the last."""
+        """Whether all checks of the record itself hold; the first failure ends them."""
         setting, name = self._setting, entry.record_id
         case = Case(setting.paths[name], setting.sources, Place(setting.sandbox, setting.device))
         for check, look in RECORD_CHECKS.items():
@@ -142,7 +142,7 @@ class _Checker:
         return True
 
     def _runs(self, entry: Entry) -> list[Run]:
-        """What the checks that were not made yet need."""
+        """The runs that the remaining checks need."""
         setting, name = self._setting, entry.record_id
         left = [check for key, check in RUN_CHECKS.items() if key not in self._notebook.found(name)]
         audits: list[AuditKind] = [
@@ -188,7 +188,7 @@ class _Checker:
 
 
 def _lacks(again: Record, audit: AuditKind | None) -> bool:
-    """Whether a run that predicted has no such audit: it failed on our side."""
+    """Whether a run that predicted lacks this audit, which means that the audit failed on our side."""
     return (
         audit is not None
         and again.evaluation is not None

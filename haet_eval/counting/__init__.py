@@ -1,1 +1,1 @@
-"""Counting: what was executed (histogram), what it costs (prices), how large the model is."""
+"""Counting: the executed calls (histogram), their costs (prices), the size of the model (parameters)."""

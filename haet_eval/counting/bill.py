@@ -1,13 +1,16 @@
 """The bill of a training: its histogram, priced."""
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from haet_eval.counting.histogram import PHASES, Entry
+from haet_eval.counting.histogram import PHASES, Entry, Histogram
 from haet_eval.counting.prices.evaluate import price_of
 from haet_eval.counting.prices.pointwise import is_complex
 from haet_eval.counting.prices.refusals import refusal
+from haet_eval.counting.prices.table import Price, lookup
 from haet_eval.counting.signature import Signature, tensors_in
 from haet_eval.counting.standard import current
 
@@ -16,7 +19,7 @@ _SHOWN_SHAPES = 5
 
 @dataclass(slots=True)
 class Line:
-    """What one overload cost in all: calls, and scalar operations."""
+    """The total cost of one overload: calls, and scalar operations."""
 
     calls: int = 0
     operations: int = 0
@@ -45,17 +48,25 @@ class Bill:
     uncounted: dict[str, UncountedLine]
 
 
-def bill(entries: Iterable[Entry]) -> Bill:
+def bill(entries: Iterable[Entry], own: Mapping[str, Price] | None = None) -> Bill:
     """Price a histogram under the current version of the standard.
 
     An entry without a price is listed as uncounted, and never silently zero.
+
+    Args:
+        entries: a histogram.
+        own: prices for operators that the standard has none for.
+
+    Raises:
+        ValueError: the standard has a price for one of these.
     """
+    price_one = price_with(own or {})
     by_phase = dict.fromkeys(PHASES, 0)
     by_operator: dict[str, Line] = defaultdict(Line)
     uncounted: dict[str, UncountedLine] = defaultdict(UncountedLine)
     for entry in entries:
         operator = entry.signature.operator
-        price = price_of(entry.signature)
+        price = price_one(entry.signature)
         if price is None:
             _note(uncounted[operator], entry)
             continue
@@ -64,6 +75,43 @@ def bill(entries: Iterable[Entry]) -> Bill:
         for phase, calls in zip(PHASES, entry.calls, strict=True):
             by_phase[phase] += price * calls
     return Bill(current(), sum(by_phase.values()), by_phase, dict(by_operator), dict(uncounted))
+
+
+def price(
+    histogram: Histogram | bytes | str | os.PathLike[str], prices: Mapping[str, Price] | None = None
+) -> Bill:
+    """Price a histogram: of an OperationCounter, or the artefact of a record (`….histogram.json`).
+
+    Args:
+        histogram: a histogram, its JSON document as bytes, or the path of a file with one.
+        prices: prices for operators that the standard has none for.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is no histogram, or the standard has a price for one of these operators.
+    """
+    if isinstance(histogram, str | os.PathLike):
+        histogram = Path(histogram).read_bytes()
+    if isinstance(histogram, bytes):
+        histogram = Histogram.from_json(histogram)
+    return bill(histogram, prices)
+
+
+def price_with(own: Mapping[str, Price]) -> Callable[[Signature], int | None]:
+    """`price_of`, with prices for operators that the standard has none for.
+
+    Raises:
+        ValueError: the standard has a price for one of these.
+    """
+    for operator in own:
+        if lookup(operator) is not None:
+            raise ValueError(f"{operator} has a price in the counting standard, which stays as it is")
+
+    def price_one(signature: Signature) -> int | None:
+        price = own.get(signature.operator)
+        return price_of(signature) if price is None else price(signature)
+
+    return price_one
 
 
 def _note(line: UncountedLine, entry: Entry) -> None:

@@ -1,4 +1,4 @@
-"""What each distinct call of a training cost, and by which price."""
+"""The cost of each distinct call of a training, and the price that gives it."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from haet_eval.counting.signature import Signature, TensorMeta, tensors_in
 class CallCost:
     """One distinct call: its tensors' shapes in words, how often it was made, its operations.
 
-    `each` is what one call costs, `operations` what they cost in all.
+    `each` is the cost of one call, `operations` the cost of all of them.
     """
 
     operator: str
@@ -23,7 +23,7 @@ class CallCost:
 
 
 def call_costs(histogram: Histogram) -> list[CallCost]:
-    """Every priced call, the dearest first; calls that cost nothing and the uncounted are left out."""
+    """Every priced call, the dearest first. Calls without a cost or without a price are left out."""
     costs = (_cost(entry.signature, entry.total_calls) for entry in histogram)
     return sorted((cost for cost in costs if cost.operations), key=_dearest_first)
 

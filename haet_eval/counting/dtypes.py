@@ -1,4 +1,4 @@
-"""What a dtype can hold: which casts may change a value, and how wide its numbers are."""
+"""Properties of dtypes: which casts may change a value, and how wide the numbers are."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -86,7 +86,7 @@ def item_bytes(dtype: str) -> int:
 
 @cache
 def may_change(source: str, target: str) -> bool:
-    """Whether a cast can give another number than it was given. What is not known may."""
+    """Whether a cast can change a number. For an unknown dtype the answer is yes."""
     if source == target:
         return False
     if is_complex(source) and not is_complex(target):

@@ -17,7 +17,7 @@ from haet_eval.counting.signature import (
 )
 
 PHASES: Final = ("initialisation", "input", "forward", "backward", "optimizer", "other")
-"""Where in a training a call happened. Informative: the submission's side says it, the total ranks."""
+"""The phase of a training in which a call happened. It only informs: the submission's process states it."""
 
 
 _BITS: Final = {"conjugate": CONJUGATE, "negative": NEGATIVE}

@@ -1,4 +1,4 @@
-"""What a record says of the operations of a training: the bill, in the record's form."""
+"""The operations of a training as a record has them: the bill, in the record's form."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from haet_eval.remote.operators.allowed import refusal
 
 
 def priced(costs: Bill) -> Operations:
-    """A bill as the record has it: the dearest operator first."""
+    """A bill in the record's form: the dearest operator first."""
     lines = sorted(costs.by_operator.items(), key=lambda item: (-item[1].operations, item[0]))
     return Operations(
         standard=costs.standard,
@@ -42,12 +42,13 @@ def bytes_moved(histogram: Histogram) -> BytesMoved:
 
 
 def with_refused(operations: Operations, refused: Mapping[str, int], reason: str) -> Operations:
-    """Also those operators that may not be called and that a run has ended for.
+    """Add the refused operators that ended the run to the uncounted ones.
 
     Args:
-        operations: what was let pass.
-        refused: calls that were not, by operator.
-        reason: why the run ended; only operators that it names are listed.
+        operations: the operations of the calls that the meter let pass.
+        refused: number of refused calls, by operator.
+        reason: why the run ended; only operators that it names are listed. (A submission may catch a refusal
+            and go on, so not every refused operator has ended the run.)
     """
     lines = (
         Uncounted(operator=name, calls=calls, shapes=(), hint=refusal(name))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class StoredTensor:
     """A tensor that the returned module registers.
 
-    `storage` identifies the memory it lies in; `start` and `end` are the bytes of it that it spans, gaps of
-    a strided view included: what lies in the gaps is stored as well, and a view can reach it.
+    `storage` identifies the memory of the tensor; `start` and `end` are the bytes of that memory that it
+    spans. The gaps of a strided view are included: their bytes are stored as well, and a view can reach them.
     """
 
     storage: Hashable
@@ -39,7 +39,7 @@ class ParameterCount:
 
 
 def count_parameters(tensors: Iterable[StoredTensor]) -> ParameterCount:
-    """Count each stored number once, however many tensors share it.
+    """Count each stored number once, no matter how many tensors share it.
 
     Tied weights are counted once; of overlapping views each byte counts once. A complex
     number is two: its parts are as many real numbers, as in the prices.
@@ -63,7 +63,7 @@ class _Covered:
         self._ends: list[int] = []
 
     def add(self, start: int, end: int) -> int:
-        """Cover [start, end) too; returns how many bytes of it were not covered before."""
+        """Add [start, end) to the covered bytes; return how many of these bytes were not covered before."""
         first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)
         touched = list(zip(self._starts[first:last], self._ends[first:last], strict=True))
         known = sum(min(high, end) - max(low, start) for low, high in touched)

@@ -26,7 +26,7 @@ NEGATIVE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class TensorMeta:
-    """A tensor as the counting sees it. Strides and offset are in elements; dtype as in `float32`.
+    """The metadata of a tensor, on which a price may depend. Strides and offset in elements; dtype `float32`.
 
     `bits` holds the lazy bits CONJUGATE and NEGATIVE. They are metadata like the others: a kernel may return
     a view of a tensor without bits and new memory for a tensor with one.
@@ -75,7 +75,7 @@ class Signature:
         """The tensor argument of that name.
 
         Raises:
-            TypeError: it is absent or no tensor.
+            TypeError: the argument is absent or not a tensor.
         """
         value = self.arguments.get(name)
         if not isinstance(value, TensorMeta):
@@ -83,7 +83,7 @@ class Signature:
         return value
 
     def optional_tensor(self, name: str) -> TensorMeta | None:
-        """The tensor argument of that name, or None where it was not given."""
+        """The tensor argument of that name, or None if it was not given."""
         return None if self.arguments.get(name) is None else self.tensor(name)
 
     def tensors(self, name: str) -> tuple[TensorMeta, ...]:
@@ -107,7 +107,7 @@ class Signature:
         """The first tensor among the outputs.
 
         Raises:
-            TypeError: there is none.
+            TypeError: the call returns no tensor.
         """
         for meta in tensors_in(self.outputs):
             return meta

@@ -21,9 +21,9 @@ def current() -> int:
 
 @contextmanager
 def under(version: int) -> Iterator[None]:
-    """Price calls under an earlier version, as long as the block lasts; the meter's included.
+    """Price calls under an earlier version while the block runs, also those that a meter prices.
 
-    Not for a block that yields: a generator shares its context with whoever runs it.
+    The block must not yield: a generator shares its context with its caller.
 
     Raises:
         ValueError: this haet-eval does not have the prices of that version.

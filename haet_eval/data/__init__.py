@@ -1,1 +1,1 @@
-"""Where the images come from: digits inside scikit-learn, CIFAR's files, and fetching them."""
+"""The sources of images: scikit-learn's digits, CIFAR's files and their download, and an organizer's own."""

@@ -18,8 +18,8 @@ def read_array_file(path: Path) -> tuple[Images, Labels]:
     """The arrays `images`, uint8 [N, C, H, W] with C 1 or 3, and `labels`, integers [N].
 
     Raises:
-        ValueError: says what is wrong with the file.
-        OSError: it cannot be read.
+        ValueError: the file is wrong; the text says how.
+        OSError: the file cannot be read.
     """
     arrays = _npz(path) if path.suffix == ".npz" else _safetensors(path)
     missing = {"images", "labels"} - arrays.keys()

@@ -10,7 +10,7 @@ Images: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
 
 LARGEST_SET_BYTES: Final = 2**34
-"""Images of one set, as arrays: what the host would hold in memory."""
+"""The limit for the images of one set as arrays, which the host holds in memory."""
 
 
 class Arrays(NamedTuple):

@@ -1,4 +1,4 @@
-"""Reads one of CIFAR's pickled batches without running anything that the pickle asks for."""
+"""Reads one of CIFAR's pickled batches without running any code that the pickle names."""
 
 import pickle
 from io import BytesIO
@@ -17,7 +17,10 @@ _NUMPY_NAMES = {
 
 
 class _Inert:
-    """Stands for a numpy object in the pickle: keeps what it would be built from, and builds nothing."""
+    """Stands for a numpy object in the pickle: keeps the object's arguments, and builds nothing.
+
+    numpy's own `__setstate__` would be exposed to hostile shapes and types.
+    """
 
     arguments: tuple[Any, ...] = ()
     state: Any = None
@@ -43,7 +46,7 @@ def read_batch(content: bytes, label_key: bytes, num_classes: int) -> tuple[Imag
     its red, green and blue plane one after the other, each row by row.
 
     Raises:
-        ValueError: it is no such batch; says what is wrong with it.
+        ValueError: the content is not such a batch; the text says why.
     """
     try:
         table = _InertUnpickler(BytesIO(content), encoding="bytes").load()

@@ -19,7 +19,7 @@ _LARGEST_FILE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What the authors published: the archive, its folder, and the files that hold images, with their MD5."""
+    """A data set as its authors published it: the archive, its folder, the files with images, their MD5."""
 
     name: str
     num_classes: int
@@ -32,7 +32,7 @@ class Release:
 
     @property
     def md5_of_file(self) -> Mapping[str, str]:
-        """Of every file that holds images."""
+        """The MD5 of every file that holds images."""
         return {**self.train_files, **self.test_files}
 
 
@@ -71,11 +71,11 @@ class NotFetched(EnvironmentProblem):
 def load_cifar(release: Release, data_dir: Path) -> tuple[Arrays, bool]:
     """The images, and whether every file is the published one.
 
-    The archive is preferred to its unpacked folder, and read where it lies: nothing is written.
+    The archive is preferred to its unpacked folder. It is read in memory, and nothing is written to disk.
 
     Raises:
-        NotFetched: the data is not there.
-        EnvironmentProblem: it is damaged.
+        NotFetched: the data set is not in the folder.
+        EnvironmentProblem: the data set is damaged.
     """
     contents = _contents(release, data_dir)
     try:
@@ -138,7 +138,7 @@ def _md5(content: bytes) -> str:
 
 
 def fetch_command(release: Release, data_dir: Path) -> str:
-    """What to type to get the data."""
+    """The command that fetches the data."""
     return f"haet-eval data fetch {release.name} --data-dir {data_dir}"
 
 

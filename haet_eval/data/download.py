@@ -18,14 +18,15 @@ _DROPPED = (requests.ConnectionError, requests.Timeout, requests.exceptions.Chun
 
 
 def download(urls: Sequence[str], target: Path, md5: str, observer: Observer) -> Path:
-    """Puts the file at `target`, in one step and only with the right checksum. Does nothing if it is there.
+    """Puts the file at `target`, in one step and only with the right checksum. Does nothing if it exists.
 
-    What came before an interruption stays beside it as `*.part`, and the next call goes on from there.
+    After an interruption the received part stays next to it as `*.part`, and the next call continues from
+    there.
 
     Raises:
-        EnvironmentProblem: no URL gave it, or it cannot be written.
+        EnvironmentProblem: no URL has the file, or it cannot be written.
     """
-    pooch.get_logger().setLevel(logging.WARNING)  # the observer tells what happens
+    pooch.get_logger().setLevel(logging.WARNING)  # the observer shows the progress
     fault = "no address is known"
     for url in urls:
         try:
@@ -33,7 +34,7 @@ def download(urls: Sequence[str], target: Path, md5: str, observer: Observer) ->
                 url, f"md5:{md5}", target.name, target.parent, downloader=_Resuming(target, observer)
             )
         except (requests.RequestException, ValueError) as error:
-            fault = f"{url}: {error}"
+            fault = f"{url}: {_why(error)}"
             if url != urls[-1]:  # the last fault is in the error
                 observer.note(f"Could not fetch {fault}")
         except OSError as error:
@@ -49,14 +50,14 @@ def download(urls: Sequence[str], target: Path, md5: str, observer: Observer) ->
 
 
 class _Resuming:
-    """A downloader for pooch, which itself begins from zero whenever a connection drops."""
+    """A downloader for pooch. pooch's own begins from zero whenever a connection drops."""
 
     def __init__(self, target: Path, observer: Observer) -> None:
         self._target = target
         self._observer = observer
 
     def __call__(self, url: str, output_file: str, _: Any) -> None:
-        """Fills `output_file`; reconnects for as long as each connection brings something."""
+        """Fills `output_file`; reconnects as long as each connection brings new bytes."""
         part = self._target.with_name(f"{self._target.name}.{sha256(url.encode()).hexdigest()[:8]}.part")
         while True:
             before = _size(part)
@@ -88,6 +89,25 @@ class _Resuming:
                 file.write(chunk)
                 done += len(chunk)
                 self._observer.transfer(self._target.name, done, total)
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, in a few words: the exceptions of three libraries are wrapped around each other."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answered {error.response.status_code} {error.response.reason}".rstrip()
+    if isinstance(error, requests.Timeout):
+        return "the server did not answer in time"
+    waiting: list[object] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, OSError) and one.strerror:
+            return one.strerror[0].lower() + one.strerror[1:]
+        waiting += [*one.args, one.__cause__, one.__context__, getattr(one, "reason", None)]
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _size(path: Path) -> int:

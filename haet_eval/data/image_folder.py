@@ -29,12 +29,12 @@ def read_image_folder(
 ) -> tuple[Images, Labels]:
     """Images, uint8 [N, 3, H, W], and labels, int64 [N]: a label is the position of its folder in `classes`.
 
-    Images are in the order of their classes and then of their paths, as torchvision has them, and read as
-    it reads them: the first frame, in RGB. With an `image_size` (height, width) those of another size are
+    Images are in the order of their classes and then of their paths, as in torchvision. They are read as in
+    torchvision: the first frame, in RGB. With an `image_size` (height, width), images of another size are
     resized by Pillow's antialiased bilinear filter.
 
     Raises:
-        ValueError: says which file is wrong, and how.
+        ValueError: a file is wrong; the text says which one, and how.
         OSError: the folder cannot be read.
     """
     unknown = set(class_names(folder)) - set(classes)
@@ -62,7 +62,7 @@ def read_image_folder(
 
 
 def _files(folder: Path) -> list[Path]:
-    """The image files below a folder, without what tools leave there, such as `._one.png`."""
+    """The image files below a folder, without files that tools leave there, such as `._one.png`."""
     return sorted(
         path
         for path in folder.rglob("*")

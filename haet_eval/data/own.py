@@ -1,4 +1,4 @@
-"""An organizer's own images: which form a path has, what must hold of the two sets, and their errors."""
+"""An organizer's own images: the form of a path, the checks of both sets, and their errors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +30,12 @@ def read_set(
     """The images at a path: a folder with a folder for each class, or a .npz or .safetensors file.
 
     Args:
-        path: where they are.
-        image_size: height and width to resize image files to; None: they must be of one size.
-        classes: names of the class folders, where the training set has given them.
+        path: the folder or the file.
+        image_size: height and width to which image files are resized; None if all must have one size.
+        classes: names of the class folders, if the training set has given them.
 
     Raises:
-        UsageProblem: there is nothing there, or it is not in order.
+        UsageProblem: the path does not exist, or its images are not valid.
     """
     try:
         if path.is_dir():
@@ -55,7 +55,7 @@ def join(train: ImageSet, test: ImageSet, num_classes: int) -> Arrays:
     """Both sets, checked against each other.
 
     Raises:
-        UsageProblem: they do not go together; says how.
+        UsageProblem: the sets do not fit together; the message says how.
     """
     for what, images in (("training", train), ("test", test)):
         fault = _fault(images, num_classes)

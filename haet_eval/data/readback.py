@@ -1,7 +1,7 @@
 """How much of its training images a competition lets a submission read back.
 
-What is read back can be trained on in the submission's own process, where nothing is counted: 1,000 whole
-digits were enough for 94 %. So the budget is set against the images as a good compressor stores them.
+A submission can train on values that it has read back in its own process, uncounted: 1,000 whole digits were
+enough for 94 %. So the budget is compared with the compressed size of the images.
 """
 
 import zlib
@@ -9,12 +9,12 @@ from typing import Final
 
 import numpy as np
 
-from haet_eval.competition import Competition, Task
+from haet_eval.competition import Budgets, Competition, Task
 from haet_eval.data.arrays import Images
 from haet_eval.errors import UsageProblem
 
 MOST_PERCENT: Final = 1
-"""Of the compressed training images."""
+"""The share of the compressed training images that needs no reason."""
 
 _SAMPLED_IMAGES: Final = 1000
 _LEVEL: Final = 6
@@ -38,25 +38,29 @@ def most_readback_bytes(images: Images) -> int:
     return compressed_bytes(images) * MOST_PERCENT // 100
 
 
-def check_readback(rules: Competition, task: Task, images: Images, *, official: bool) -> None:
-    """Make sure that the competition does not give its training images away.
+def budgets_with(rules: Competition, task: Task, images: Images, *, official: bool) -> Budgets:
+    """The budgets of a task on its training images, which do not give these images away.
 
-    Published data that are not the official ones, such as a small archive for a trial, are let pass:
-    the budget was set for others, and no record on them is awarded.
+    A file that does not name `readback_bytes` gets the default, or as much of it as its images allow.
+    Published data that are not the official ones, such as a small archive for a trial, pass without this
+    check: the budget was set for the official data, and no record on others is awarded.
 
     Raises:
-        UsageProblem: more than 1 % of the images may be read back, and the file does not say why.
+        UsageProblem: the file lets more than 1 % of the images be read back, and does not say why.
     """
     budgets = task.budgets
     own = task.data is not None or official
     if rules.runner == "native" or budgets.readback_reason is not None or not own:
-        return
+        return budgets
     most = most_readback_bytes(images)
-    if budgets.readback_bytes > most:
-        raise UsageProblem(
-            f"competition {rules.name} lets {budgets.readback_bytes:,} bytes be read back, and "
-            f"{MOST_PERCENT} % of its training images are {most:,} bytes, compressed",
-            f"Set `readback_bytes` under [budgets] to {most:,} or less, or say in `readback_reason` why it "
-            "is more. What is read back can be trained on uncounted.",
-            code="competition-readback",
-        )
+    if budgets.readback_bytes <= most:
+        return budgets
+    if "readback_bytes" not in budgets.model_fields_set:
+        return budgets.model_copy(update={"readback_bytes": most})
+    raise UsageProblem(
+        f"competition {rules.name} lets {budgets.readback_bytes:,} bytes be read back, and "
+        f"{MOST_PERCENT} % of its training images are {most:,} bytes, compressed",
+        f"Set `readback_bytes` under [budgets] to {most:,} or less, leave it out, or say in "
+        "`readback_reason` why it is more. What is read back can be trained on uncounted.",
+        code="competition-readback",
+    )

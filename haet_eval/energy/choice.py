@@ -22,11 +22,11 @@ class Meters(NamedTuple):
 def open_meters(
     choice: Choice, device: str, cpu_watts: float | None = None, powercap: Path = POWERCAP
 ) -> Meters:
-    """Open what was chosen.
+    """Open the chosen meters.
 
-    `auto` wants all that a run on the device uses, the processor and, for `cuda`, the GPUs; it opens
-    nothing where one of them cannot be measured, as a part of the energy would pass for the whole. The
-    others open that meter alone.
+    `auto` requires meters of everything that a run on the device uses: the processor and, for `cuda`, the
+    GPUs. If one of them cannot be measured, it opens no meter, because a part of the energy would pass for
+    all of it. The other choices open one meter.
 
     Args:
         choice: as on the command line.
@@ -35,7 +35,7 @@ def open_meters(
         powercap: folder of the kernel's energy counters.
 
     Raises:
-        EnvironmentProblem: the meter that was asked for cannot be used here.
+        EnvironmentProblem: the chosen meter cannot be used here.
         UsageProblem: `estimate` without `cpu_watts`.
     """
     match choice:

@@ -1,4 +1,4 @@
-"""An estimate of the processor's energy where no counter can be read: never a measurement."""
+"""An estimate of the processor's energy, for machines without a counter. It never counts as a measurement."""
 
 import os
 
@@ -8,10 +8,10 @@ from haet_eval.energy.interface import Kind
 
 
 class CpuTimeMeter:
-    """The watts that a processor is built to dissipate, for the part of its cores that was busy.
+    """The processor's thermal design power, for the part of its cores that was busy.
 
     E = thermal design power · (busy core seconds) / cores: the method of
-    https://docs.codecarbon.io/latest/explanation/methodology/. Idle power, memory and all else stay out.
+    https://docs.codecarbon.io/latest/explanation/methodology/. It leaves out idle power, memory and all else.
     """
 
     name = "cpu-time"
@@ -28,10 +28,10 @@ class CpuTimeMeter:
         return (_busy_seconds() - self._before) * self._watts_per_core
 
     def close(self) -> None:
-        """Nothing is held."""
+        """This meter holds nothing to release."""
 
 
 def _busy_seconds() -> float:
-    """Core seconds of the whole machine that were neither idle nor spent on waiting."""
+    """Core seconds of the whole machine, without idle and waiting time."""
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system)

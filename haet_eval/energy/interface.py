@@ -1,4 +1,4 @@
-"""What a meter of energy is."""
+"""The contract of an energy meter."""
 
 from typing import Literal, Protocol, TypeAlias
 
@@ -6,7 +6,7 @@ Kind: TypeAlias = Literal["measured", "estimated", "unavailable"]
 
 
 class Meter(Protocol):
-    """Has counted joules since it was opened.
+    """Counts joules from its opening on.
 
     Attributes:
         name: `rapl`, `nvml` and so on.
@@ -28,10 +28,10 @@ class Meter(Protocol):
         """Energy consumed since the meter was opened.
 
         Raises:
-            EnvironmentProblem: the counter cannot be read any more.
+            EnvironmentProblem: the counter can no longer be read.
         """
         ...
 
     def close(self) -> None:
-        """Give back what the meter holds."""
+        """Release everything that the meter holds."""
         ...

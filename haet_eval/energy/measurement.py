@@ -21,7 +21,7 @@ _BASELINE_SECONDS: Final = 5.0
 
 
 class _Sampler:
-    """Reads the meters often enough for none of them to come round unseen."""
+    """Reads the meters so often that no counter wraps unseen."""
 
     def __init__(self, meters: tuple[Meter, ...]) -> None:
         self._meters = meters
@@ -111,7 +111,7 @@ class Measurement:
             self._phases.append(PhaseEnergy(phase=phase, joules=joules, seconds=seconds, idle_joules=idle))
 
     def facts(self, ranked: EnergyPhase, iterations: int = 1) -> Energy:
-        """What the record says of the phases that ended.
+        """The facts for the record about the phases that ended.
 
         Args:
             ranked: the phase whose energy is ranked.
@@ -155,14 +155,14 @@ def measured(
     Args:
         choice: which meters, see `open_meters`.
         device: where the kernels run, `cpu` or `cuda`.
-        observer: is told what is measured, or why nothing is.
+        observer: receives a note on what is measured, or why nothing is.
         cpu_watts: thermal design power of the processor, which `estimate` needs.
-        other_containers: running containers that are not ours, None where no engine was asked.
+        other_containers: running containers that are not ours; None if no engine was asked.
         baseline_seconds: how long the idle machine is measured.
         powercap: folder of the kernel's energy counters.
 
     Raises:
-        EnvironmentProblem: the meter that was asked for cannot be used here.
+        EnvironmentProblem: the chosen meter cannot be used here.
         UsageProblem: `estimate` without `cpu_watts`.
     """
     meters, missing = open_meters(choice, device, cpu_watts, powercap)

@@ -1,7 +1,7 @@
 """Energy of NVIDIA's GPUs, through the driver's management library (NVML).
 
-Since Volta the driver counts millijoules (`nvmlDeviceGetTotalEnergyConsumption`); of older GPUs the power
-is read and added up over time. See https://docs.nvidia.com/deploy/nvml-api/.
+Since Volta the driver counts millijoules (`nvmlDeviceGetTotalEnergyConsumption`). For older GPUs this meter
+reads the power and adds it up over time. See https://docs.nvidia.com/deploy/nvml-api/.
 """
 
 import time
@@ -13,7 +13,7 @@ from haet_eval.energy.interface import Kind
 from haet_eval.errors import EnvironmentProblem
 
 _POWER_GAP_SECONDS: Final = 2.0
-"""Power that is read less often says too little of what was drawn in between."""
+"""If the power is read less often, the readings say too little about the energy between them."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class _CountedGpu:
 
 @dataclass
 class _SampledGpu:
-    """A GPU whose power is read; between two readings it is taken to change evenly."""
+    """A GPU without an energy counter: the meter reads its power, and interpolates it linearly."""
 
     nvml: ModuleType
     handle: Any
@@ -56,7 +56,7 @@ class _SampledGpu:
 
 
 class NvmlMeter:
-    """Sums all GPUs of the machine: while a run is measured, nothing else uses them."""
+    """Sums all GPUs of the machine: during a measured run no other program should use them."""
 
     name = "nvml"
     kind: Kind = "measured"
@@ -84,7 +84,7 @@ class NvmlMeter:
             raise self._lost(error) from error
 
     def close(self) -> None:
-        """Give the library back."""
+        """Shut the library down."""
         self._nvml.nvmlShutdown()
 
     def _open(self, handle: Any) -> _CountedGpu | _SampledGpu:

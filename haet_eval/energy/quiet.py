@@ -1,4 +1,4 @@
-"""What else the machine does: a measurement of energy counts everybody's work."""
+"""Other work on the machine: a measurement of energy includes the energy of every program."""
 
 import os
 import time
@@ -13,7 +13,7 @@ def watch_machine(seconds: float, other_containers: int | None) -> Quietness:
 
     Args:
         seconds: how long to look.
-        other_containers: running containers that are not ours, None where no engine was asked.
+        other_containers: running containers that are not ours; None if no engine was asked.
     """
     psutil.cpu_percent()  # the first call only starts the interval
     time.sleep(seconds)

@@ -14,7 +14,7 @@ from haet_eval.errors import EnvironmentProblem
 
 POWERCAP: Final = Path("/sys/class/powercap")
 _MOST_WATTS: Final = 1_000.0
-"""No package draws more; it bounds how soon a counter can come round."""
+"""No package draws more. So this bounds how soon a counter can wrap."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class RaplMeter:
         return sum(zone.advance() for zone in self._zones) / 1e6
 
     def close(self) -> None:
-        """Nothing is held."""
+        """This meter holds nothing to release."""
 
 
 def _zones(powercap: Path) -> Iterator[_Zone]:

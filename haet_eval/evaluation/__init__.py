@@ -1,1 +1,1 @@
-"""Judging one submission: the stages, what each finds out, and the workers that they start."""
+"""The evaluation of one submission: its stages, their results, and the workers that they start."""

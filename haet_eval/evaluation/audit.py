@@ -1,12 +1,12 @@
-"""The audits of a result: whether a submission knows labels or images that it was not given.
+"""The audits of a result: whether a submission knows labels or images that it must not know.
 
-For the audit by another split, training and test images are pooled and drawn anew, and the same submission is
-trained again. The new test images are unseen, wherever they come from, so that an honest model is as good on
-former test images as on former training images. One that has brought the test labels along is better on the
-former; one that has brought weights along, learnt from the training images, is better on the latter.
+For the audit by another split, training and test images are pooled and drawn again, and the same submission
+is trained again. The new model has seen none of the new test images. So an honest model is as good on former
+test images as on former training images. A submission that contains test labels is better on the former; one
+that contains weights, learnt from the training images, is better on the latter.
 
 For the audit in disguise, the same submission is trained again on the same images in a disguise (`disguise`).
-An honest recipe learns nearly as much from them; weights learnt from the images themselves are lost.
+An honest recipe learns nearly as much from them; weights learnt from the images themselves become useless.
 """
 
 import math
@@ -43,17 +43,17 @@ GAP_P: Final = 1e-3
 """And less likely than this to be chance: 2 points among 10,000 images at 94 % have p = 0.0007."""
 
 DISGUISE_POINTS: Final = 8.0
-"""What an honest recipe may lose in disguise, in percentage points."""
+"""The loss of accuracy in disguise that an honest recipe may have, in percentage points."""
 
 COST_RATIO: Final = 1.25
-"""How much more the audit may cost than what it audits: stopping early depends on the data."""
+"""The largest ratio of the audit's cost to the audited run's: a run that stops early depends on the data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Redrawn:
-    """A data set drawn anew. `formerly_test` says for each new test image whether it was one before.
+    """A data set drawn again. `formerly_test` says for each new test image whether it was one before.
 
-    In a disguise all of them were, and it is None.
+    It is None in a disguise, which keeps the split.
     """
 
     dataset: Dataset
@@ -67,7 +67,7 @@ DRAWN: Final[Mapping[AuditKind, str]] = {
 
 
 def draw(kind: AuditKind, data: Dataset, seed: int) -> Redrawn:
-    """What an audit of this kind trains on."""
+    """The data set of an audit of this kind."""
     return redraw(data, seed) if kind == "resplit" else Redrawn(disguise(data, seed), None)
 
 
@@ -105,15 +105,15 @@ def conclude(
     *,
     two_sided: bool = True,
 ) -> Audit:
-    """What the audit has found.
+    """The result of the audit.
 
     Args:
         audited: the run that is audited.
-        again: the run on the other split.
-        drawn: the other split.
-        seed: it was drawn with this.
-        predictions: of that run, [M]; None where it did not come so far.
-        two_sided: a gap in either direction is one. Records of schema version 1 have one-sided gaps.
+        again: the run on the other data.
+        drawn: the other data.
+        seed: the seed of that draw.
+        predictions: the labels that the second run predicted, [M]; None if it did not predict.
+        two_sided: whether a gap counts in either direction. Records of schema version 1 have one-sided gaps.
     """
     former_test = former_train = gap = drop = None
     kind: AuditKind = "disguise" if drawn.formerly_test is None else "resplit"
@@ -151,7 +151,7 @@ def with_audit(record: Record, audit: Audit) -> Record:
 
 
 def compare(first: Share, second: Share, *, two_sided: bool = False) -> Gap | None:
-    """How much better the first share is. None where one of them is of nothing.
+    """How much better the first share is. None if one of the shares is of no images.
 
     The standard error is that of two equal proportions, pooled; the p-value that of Fisher's exact test
     against the first one being no better, or if `two_sided` against both being equally good.

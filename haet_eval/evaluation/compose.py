@@ -1,4 +1,4 @@
-"""The record of what the stages found, of however many there were."""
+"""Makes the record from the results of the stages that were reached."""
 
 import os
 import platform
@@ -40,14 +40,14 @@ def compose(
     """The sealed record of one run; a stage that was not reached is None.
 
     Args:
-        request: what was asked for.
-        seed: of this run.
-        unpacked: what the first stage found.
-        heard: what the submission said.
-        ran: what its workers came to.
-        scored: what its predictions are worth.
-        interruption: why nothing came after that, where no stage says it.
-        history: what it reported, as it was kept.
+        request: the request of the evaluation.
+        seed: the seed of this run.
+        unpacked: the result of the first stage.
+        heard: the reports and the output of the submission.
+        ran: the result of the training and the prediction.
+        scored: the result of the scoring.
+        interruption: why the run stopped, if no stage has that failure itself.
+        history: the artefact with all reports.
     """
     failure = interruption or (scored or ran or unpacked).failure
     verdict = failure.verdict if failure else Verdict.QUALIFIED
@@ -88,7 +88,7 @@ def _stage(ran: Ran | None, scored: Scored | None) -> Stage:
 
 
 def _training(ran: Ran | None, failure: SubmissionFailure | None) -> Training | None:
-    """The counted training. If it ended for operators that may not be called, they are listed with it."""
+    """The counted training. If refused operators ended it, it lists them."""
     training = ran.trained.training if ran else None
     if ran is None or training is None or failure is None or failure.verdict is not Verdict.UNCOUNTABLE:
         return training
@@ -143,7 +143,7 @@ def _environment(request: Request, seed: int, ran: Ran | None) -> Environment:
 
 
 def cpu_name() -> str:
-    """What this machine's processor calls itself."""
+    """The name of this machine's processor, as the processor reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

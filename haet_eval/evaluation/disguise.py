@@ -1,9 +1,9 @@
-"""A secret, label-preserving disguise of a data set, for the audit of what a submission knows beforehand.
+"""A secret, label-preserving disguise of a data set, for the audit of a submission's prior knowledge.
 
-Training and test images are disguised alike, so that an honest recipe learns about as much as before. Weights
-that were learnt from the images as they are published meet other images and other class numbers.
+Training and test images get the same disguise, so an honest recipe learns about as much as before. Weights
+that were learnt from the published images see other images and other class numbers.
 
-All of it is computed with integers: the disguise of a seed is the same on every machine, bit for bit.
+The disguise is computed with integers only, so that a seed gives the same bits on every machine.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +20,12 @@ from haet_eval.dataset import Dataset
 
 _WHITE: Final = 255
 _UNIT: Final = 64
-"""Weights and bends are in parts of this."""
+"""The denominator of weights and bends."""
 
 _BENDS: Final = (16, 38)
 _LARGEST_MIXED_WEIGHT: Final = 24
 _INVERTIBLE_MEANS: Final = (_WHITE // 3, 2 * _WHITE // 3)
-"""A channel whose mean lies outside cannot be inverted and keep its mean: half of it would be clipped."""
+"""The means of channels that may be inverted: with another mean, half of the levels would be clipped."""
 
 _LEVEL_UNIT: Final = 4
 """The brightness curve gives quarters of a grey level."""
@@ -41,12 +41,12 @@ _Levels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Disguise:
-    """What is done to every image and label, but for turning the images upside down.
+    """The changes to every image and label. In addition, every image is turned upside down.
 
     Attributes:
         classes: the new number of each class.
         mixing: integers [C, C]: each new channel as a sum of the old ones, with weights in 64ths.
-        bend: of the brightness curve, in 64ths; positive brightens the middle of the range.
+        bend: the bend of the brightness curve, in 64ths; a positive one brightens the middle of the range.
     """
 
     classes: tuple[int, ...]
@@ -62,7 +62,7 @@ class _Lots:
         self._drawn = 0
 
     def below(self, bound: int) -> int:
-        """From 0 to bound − 1."""
+        """A random integer from 0 to bound − 1."""
         text = f"haet-eval disguise {self._seed} draw {self._drawn}"
         self._drawn += 1
         return int.from_bytes(sha256(text.encode()).digest()) % bound
@@ -71,7 +71,10 @@ class _Lots:
         return 1 - 2 * self.below(2)
 
     def order(self, length: int) -> list[int]:
-        """A permutation, drawn again until nothing keeps its place; one element must keep it."""
+        """A permutation in which no element keeps its place; it is drawn again until it is one.
+
+        For a single element there is no such permutation, so that one keeps its place.
+        """
         while True:
             order = list(range(length))
             for last in range(length - 1, 0, -1):
@@ -115,8 +118,8 @@ def disguise(data: Dataset, seed: int) -> Dataset:
 def wear(data: Dataset, drawn: Disguise) -> Dataset:
     """The data set with other class numbers, other colours and brightness, and upside down.
 
-    Each channel keeps the mean and the standard deviation that it has over the training images, nearly: a
-    recipe that normalizes with these constants loses nothing by that.
+    Each channel nearly keeps its mean and its standard deviation over the training images, so that a recipe
+    which normalizes with these constants loses nothing.
     """
     recolour = _recolouring(data.train_images, drawn)
     numbers = np.array(drawn.classes, np.int64)
@@ -130,7 +133,7 @@ def wear(data: Dataset, drawn: Disguise) -> Dataset:
 
 
 def _recolouring(images: Images, drawn: Disguise) -> Callable[[Images], Images]:
-    """What recolours images and turns them upside down, fitted to these."""
+    """A function that recolours images and turns them upside down, fitted to these training images."""
     channels = []
     for place, weights in enumerate(drawn.mixing):
         wanted = _moments(part[:, place] for part in _parts(images))
@@ -144,7 +147,7 @@ def _recolouring(images: Images, drawn: Disguise) -> Callable[[Images], Images]:
 
 
 def _tables(weights: Sequence[int], bend: int) -> tuple[_Levels, ...]:
-    """What each level of each old channel adds to a new one, in 1/256 of a grey level."""
+    """The addend of each level of each old channel to a new one, in 1/256 of a grey level."""
     levels = np.arange(_WHITE + 1, dtype=np.int64)
     curve = _LEVEL_UNIT * levels + _LEVEL_UNIT * bend * levels * (_WHITE - levels) // (_UNIT * _WHITE)
     return tuple(weight * curve for weight in weights)
@@ -173,7 +176,7 @@ class _Channel:
 
 
 class _Moments(NamedTuple):
-    """Of some pixels: how many, their sum, and their variance times the square of how many."""
+    """The moments of some pixels: their number n, their sum, and their variance times n²."""
 
     pixels: int
     total: int
@@ -195,7 +198,8 @@ def _moments(parts: Iterator[npt.NDArray[np.uint8] | _Levels]) -> _Moments:
 def _fitted(channel: _Channel, images: Images, wanted: _Moments) -> _Channel:
     """The channel with the scale and the shift that give the wanted mean and deviation over these images.
 
-    Clipping takes some of both; each further pass aims beyond by as much as the one before fell short.
+    Clipping reduces both. So each further pass aims beyond the target by the amount that the pass before
+    missed.
     """
     raw = _moments(channel.mixed(part) for part in _parts(images))
     total, spread = wanted.total, wanted.spread

@@ -34,13 +34,15 @@ from haet_eval.store import Store
 def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
     """Judge one submission and write its record, which is not ranked: see `Store.ranked`.
 
-    Where signals are listened to (`interruption`), the first ends it in order, with a record that says so.
+    If this process listens to signals (`interruption`), the first one stops the evaluation cleanly, with a
+    record that says so.
 
     Raises:
-        HaetError: it could not be judged; no record is written, but an incident (`incidents`) where that was
-            not the user's doing. Of several runs, those that are over are kept: the same request goes on.
-        KeptElsewhere: it was judged, and the record cannot be put into the results.
-        KeyboardInterrupt: it was interrupted before the submission had been read; no record is written.
+        HaetError: the submission could not be judged. There is no record, but there is an incident
+            (`incidents`), unless the user caused the error. Of several runs, the finished ones are kept, and
+            the same request continues with the others.
+        KeptElsewhere: the submission was judged, but the record cannot be written to the results.
+        KeyboardInterrupt: a signal came before the submission had been read; there is no record.
     """
     heard = Heard(observer or Silent())
     results = Store(request.results)
@@ -85,7 +87,7 @@ def _record(request: Request, keeping: Keeping, heard: Heard) -> Record:
 def _runs(
     request: Request, unpacked: Unpacked, assignment: Assignment, keeping: Keeping, heard: Heard
 ) -> Iterator[Record]:
-    """The record of each run, until one is interrupted; what an earlier evaluation kept is not run again."""
+    """The record of each run, until one is interrupted. Runs of an earlier evaluation are not repeated."""
     several = request.runs > 1
     kept = keeping.finished_runs(request, assignment) if several else {}
     for number, seed in enumerate(seeds(request.seed, request.runs), start=1):
@@ -99,13 +101,13 @@ def _runs(
         record, _ = _attempt(request, unpacked, work)
         yield record
         if record.status.verdict is Verdict.INTERRUPTED:
-            return  # no seed would change that
+            return  # the user or the scheduler wants to stop, so there is no next run
         if several:
             keeping.keep_run(record)
 
 
 def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, npt.NDArray[np.int64] | None]:
-    """Run and judge a submission once; the record is not ranked yet. Also its predictions, if it made any."""
+    """Run and judge a submission once. Returns the record, not ranked yet, and the predictions, if any."""
     ran: Ran | None = None
     scored: Scored | None = None
     interruption = labels = None
@@ -150,19 +152,19 @@ def _audit(
             found = conclude(as_run(audited), as_run(again), drawn, seed, predictions)
             return with_audit(record, found)
         observer.note("The audit was interrupted: the record is without it.")
-    except Exception as error:  # whatever it is: the run that was to be audited is over, and stays
+    except Exception as error:  # any error: the audited run is complete, and its record must not be lost
         observer.note(f"The audit could not be made: {error}. The record is without it.")
     return record
 
 
 def _counted_too(request: Request, work: Work, ran: Ran) -> Ran:
-    """The native run with what the same training costs on handles; that judges nothing."""
+    """The native run, with the cost of the same training on handles; the cost does not change the verdict."""
     observer = work.heard
     observer.note("Training again with the same seed, to count its operations.")
     try:
         runtime = choose_runtime(request.sandbox, request.device)
         again = run(replace(work, heard=Heard(observer)), runtime, "counted", request.metering)
-    except Exception as error:  # whatever it is: the native run is over, and stays
+    except Exception as error:  # any error: the native run is complete, and its record must not be lost
         observer.note(f"The training could not be counted: {error}. The record is without its count.")
         return ran
     if again.failure and again.failure.verdict is Verdict.INTERRUPTED:

@@ -1,7 +1,8 @@
-"""What both runners have in common: the work they get, their job, the limits of their workers."""
+"""The common part of both runners: their work, the job of the submission, the limits of the workers."""
 
 import os
 import socket
+import sys
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ _SPARE_SECONDS: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A run to be made: of what, with which seed, where the kernels run, who keeps and who hears of it."""
+    """One run to make: the assignment, its seed, the device of the kernels, the store, and the observer."""
 
     assignment: Assignment
     seed: int
@@ -32,13 +33,18 @@ class Work:
         return executor_threads(self.assignment.budgets)
 
 
+def usable_cpus() -> int:
+    """The number of processors for this process: a job of a cluster often has fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def executor_threads(budgets: Budgets) -> int:
-    """Threads that kernels run on: what the budget allows and the machine has."""
-    return max(1, min(budgets.cpus, os.cpu_count() or 1))
+    """The number of threads for kernels: the budget's, but no more than this process may use."""
+    return max(1, min(budgets.cpus, usable_cpus()))
 
 
 def job(assignment: Assignment, seed: int, device: str = "cpu") -> Job:
-    """What the submission's process is to do. `device` is where the tensors of a native run live."""
+    """The job of the submission's process. `device` is the device of the tensors of a native run."""
     submission, dataset = assignment.submission, assignment.dataset
     return Job(
         files={path: content.decode() for path, content in submission.files.items()},
@@ -53,7 +59,7 @@ def job(assignment: Assignment, seed: int, device: str = "cpu") -> Job:
 
 
 def limits_of(budgets: Budgets, memory_bytes: int, cpus: int) -> WorkerLimits:
-    """The limits of a worker: what the budgets say, and a deadline that no run in order reaches."""
+    """The limits of a worker: those of the budgets, and a deadline that a normal run does not reach."""
     deadline = START_SECONDS + budgets.wall_seconds + budgets.prediction_seconds + _SPARE_SECONDS
     return WorkerLimits(
         memory_bytes=memory_bytes,
@@ -64,7 +70,7 @@ def limits_of(budgets: Budgets, memory_bytes: int, cpus: int) -> WorkerLimits:
 
 
 def accept(listener: socket.socket, watch: Watch) -> socket.socket:
-    """The connection of the worker that the socket is for; the watch raises where none comes."""
+    """The connection of the socket's worker; the watch raises an error if the worker does not connect."""
     listener.settimeout(0.1)
     while True:
         try:

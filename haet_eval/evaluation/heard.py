@@ -1,4 +1,4 @@
-"""What is heard of a run while it goes on: some of it is kept for the record, and a watcher is told of it."""
+"""Receives the events of an evaluation, keeps some for the record, and passes all on to an observer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,8 +12,8 @@ from haet_eval.remote.log import OutputLog
 class Heard:
     """An observer that passes everything on, and keeps what the submission reported and printed.
 
-    A watcher that fails to write is told nothing more: no run ends for want of a display. `reached` is the
-    stage that began last. Ticks get the pace of what the submission reports.
+    If an observer fails to write, it gets no more events: a run must not end because a display is gone.
+    `reached` is the stage that began last. Ticks get the pace of the submission's reports.
     """
 
     def __init__(self, observer: Observer) -> None:
@@ -24,7 +24,7 @@ class Heard:
         self._pace = Pace()
 
     def of_a_run(self) -> "Heard":
-        """One more hearer, of one run of several; its log is also this one's until the next."""
+        """A new `Heard` for one run of several. Its log is also this one's, until the next run."""
         run = Heard(self)
         self.log = run.log
         return run
@@ -47,7 +47,7 @@ class Heard:
         self._show(values)
 
     def _show(self, values: Mapping[str, ReportValue]) -> None:
-        """Pass a report on to the watcher; a hearer of several runs keeps none of theirs."""
+        """Pass a report on to the observer. The `Heard` of several runs does not keep the reports of each."""
         outer = self._observer
         self._tell(lambda: outer._show(values) if isinstance(outer, Heard) else outer.report(values))
 

@@ -1,4 +1,4 @@
-"""Keeps what an evaluation finds: at hand until it is over, then in the results, or elsewhere instead."""
+"""Keeps the results of an evaluation: among temporary files until it is over, then in the results folder."""
 
 import hashlib
 import json
@@ -20,13 +20,16 @@ from haet_eval.store import INTERRUPTED_RUNS, Store, read_record
 
 
 class KeptElsewhere(HaetError):
-    """It was judged, and the record cannot be put where it belongs. Judging it again would be a waste."""
+    """The submission was judged, but the results folder cannot be written. The record is kept elsewhere.
+
+    This is an error of its own so that nobody judges the submission again: that would waste the work.
+    """
 
     exit_code = ExitCode.ENVIRONMENT
 
 
 class _AtHand(Store):
-    """Among the temporary files."""
+    """A store among the temporary files."""
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -41,9 +44,9 @@ class _AtHand(Store):
 
 
 class Keeping:
-    """The results of one evaluation on their way.
+    """The results of one evaluation on their way to the results folder.
 
-    All is written among the temporary files first, so that a failing disk of results loses nothing.
+    All files are written among the temporary files first, so that a failing disk of results loses nothing.
 
     Attributes:
         store: takes the artefacts.
@@ -58,8 +61,8 @@ class Keeping:
         """Put the record into the results, after its artefacts. Returns its file.
 
         Raises:
-            KeptElsewhere: the results cannot be written; all is in a folder that is named.
-            EnvironmentProblem: nor can that folder.
+            KeptElsewhere: the results cannot be written; the message names the folder with all files.
+            EnvironmentProblem: that folder cannot be written either.
         """
         try:
             self._results.take_in(self.store)
@@ -90,11 +93,14 @@ class Keeping:
     # Several runs: each is kept when it is over, so that a fault in a later one does not lose it.
 
     def finished_runs(self, request: Request, assignment: Assignment) -> dict[int, Record]:
-        """Runs that an evaluation alike has left, by their seed: it failed on our side, or was stopped."""
+        """Finished runs, by their seed, of an earlier evaluation with the same request.
+
+        That evaluation failed on our side, or was stopped, before all of its runs were over.
+        """
         self._runs = Store(self._results.directory / INTERRUPTED_RUNS / _key(request, assignment))
         found = {}
         for path in self._runs.directory.glob("*.json"):
-            with suppress(UsageProblem):  # a file that is not sound is no run
+            with suppress(UsageProblem):  # a damaged file is not a run: that run is made again
                 record = read_record(path)
                 if all(self._results.artifact_path(artifact) for _, artifact in artifacts_of(record)):
                     found[record.environment.seed] = record
@@ -109,7 +115,7 @@ class Keeping:
 
 
 def _key(request: Request, assignment: Assignment) -> str:
-    """Names all that the runs of one record have in common."""
+    """A digest of everything that the runs of one record have in common."""
     common = (
         assignment.submission.sha256,
         assignment.competition.digest,

@@ -20,7 +20,7 @@ _MOST_TEMPORARY_BYTES: Final = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """Connected nodes; node 0 hands in the model and predicts, the others are among the watch's peers."""
+    """Connected nodes. Node 0 returns the model and predicts; the others are the watch's peers."""
 
     first: Node
     watch: Watch
@@ -29,13 +29,13 @@ class Nodes:
         return [self.first, *(peer.node for peer in self.watch.peers.values())]
 
     def peak_memory_bytes(self) -> int | None:
-        """The most memory that one of the nodes has used, where all are known."""
+        """The largest peak memory of a node; None unless it is known for all nodes."""
         peaks = [worker.peak_memory_bytes() for _, worker in self.watch.workers.values()]
         known = [peak for peak in peaks if peak is not None]
         return max(known) if len(known) == len(peaks) else None
 
     def release_peers(self) -> None:
-        """End the nodes that have handed in nothing: only node 0 is still needed."""
+        """End the peers: only node 0, which has the model, is still needed."""
         for peer in self.watch.peers.values():
             peer.stop()
             peer.node.connection.close()
@@ -48,13 +48,13 @@ class Nodes:
 def open_nodes(
     runtime: Runtime, budgets: Budgets, count: int, device: str, log: OutputLog
 ) -> Iterator[Nodes]:
-    """Start so many nodes and connect them; on leaving, nothing of them is left.
+    """Start `count` nodes and connect them; the exit of the block ends and removes them.
 
-    Several nodes reach each other as the runtime says, in containers through a loopback device of their own.
-    The log takes what the submission prints on node 0.
+    The runtime decides how several nodes reach each other: in containers through a loopback device of their
+    own. The log takes the submission's output on node 0.
 
     Raises:
-        EnvironmentProblem: they cannot be started.
+        EnvironmentProblem: the nodes cannot be started.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder())
@@ -85,7 +85,7 @@ def open_nodes(
 
 
 def torchrun_environment(node: int, count: int, point: MeetingPoint, device: str) -> Mapping[str, str]:
-    """What torchrun sets for one process on each of so many nodes; on one machine, they have a GPU each."""
+    """The variables that torchrun sets, with one process on each node; on one machine, each has a GPU."""
     ours = {
         "MASTER_ADDR": point.address,
         "MASTER_PORT": str(point.port),
@@ -105,7 +105,7 @@ def torchrun_environment(node: int, count: int, point: MeetingPoint, device: str
 
 
 def _node_limits(budgets: Budgets) -> WorkerLimits:
-    """Those of an executor, with room in memory for files: data loaders and libraries share through them."""
+    """The limits of an executor, with memory for files: data loaders and libraries share data in files."""
     temporary = min(_MOST_TEMPORARY_BYTES, budgets.memory_bytes // 4)
     return replace(
         limits_of(budgets, budgets.memory_bytes, executor_threads(budgets)),

@@ -1,7 +1,6 @@
 """The two workers of a counted evaluation, started and connected, with the meter between them."""
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,7 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.competition import Budgets
-from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES, accept, executor_threads, limits_of
+from haet_eval.evaluation.frame import (
+    CLIENT_MEMORY_BYTES,
+    accept,
+    executor_threads,
+    limits_of,
+    usable_cpus,
+)
 from haet_eval.evaluation.watch import EXECUTOR, Watch
 from haet_eval.remote import charges
 from haet_eval.remote.connection import Connection
@@ -22,8 +27,9 @@ from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.interface import Role, Runtime, Worker, WorkerLimits
 
 _AHEAD_BYTES: Final = 8 << 20
-"""Records that the submission may be ahead of the executor. When it must wait for room depends on what data
-make of the executor's time, so that happens seldom, and each time is charged."""
+"""Bytes of records that the submission may be ahead of the executor. If it waits for room, the time of the
+wait depends on the executor's work, and so on data. Room for many records makes such waits rare, so that each
+can be charged."""
 
 _ROLES: Final = {EXECUTOR: Role.EXECUTOR, 0: Role.SUBMISSION}
 
@@ -43,13 +49,13 @@ class Pair:
 def open_pair(
     runtime: Runtime, budgets: Budgets, header: Mapping[str, object], log: OutputLog | None = None
 ) -> Iterator[Pair]:
-    """Start both workers and connect them; on leaving, nothing of them is left.
+    """Start both workers and connect them; the exit of the block ends and removes them.
 
     Args:
-        runtime: how the workers are run.
-        budgets: what they may use.
-        header: facts that the trace begins with.
-        log: takes what the submission prints.
+        runtime: starts the workers.
+        budgets: the limits of the workers.
+        header: the facts at the beginning of the trace.
+        log: takes the submission's output.
 
     Raises:
         EnvironmentProblem: the workers cannot be started.
@@ -94,10 +100,10 @@ def open_pair(
 
 @contextmanager
 def open_executor(runtime: Runtime, budgets: Budgets, threads: int) -> Iterator[ExecutorLink]:
-    """Start an executor alone, as a replay needs it; on leaving, nothing of it is left.
+    """Start an executor alone, as a replay needs it; the exit of the block ends and removes it.
 
     Raises:
-        EnvironmentProblem: it cannot be started.
+        EnvironmentProblem: the executor cannot be started.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder())
@@ -120,7 +126,7 @@ def _start_executor(runtime: Runtime, folder: RunFolder, budgets: Budgets, threa
 
 
 def _executor_limits(budgets: Budgets, threads: int) -> WorkerLimits:
-    return limits_of(budgets, budgets.memory_bytes, min(threads, os.cpu_count() or 1))
+    return limits_of(budgets, budgets.memory_bytes, min(threads, usable_cpus()))
 
 
 def _cpu_allowance(budgets: Budgets, meter: Meter) -> float:

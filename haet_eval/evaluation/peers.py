@@ -1,4 +1,4 @@
-"""Nodes of a native run that hand in nothing: each is listened to in a thread of its own."""
+"""The nodes of a native run that do not return the model. The host reads each in a thread of its own."""
 
 import threading
 from typing import Final
@@ -8,7 +8,7 @@ from haet_eval.native.node import Node
 from haet_eval.remote.relay import SubmissionLost
 
 HEARSAY_SECONDS: Final = 0.5
-"""How long the news of another node may be on its way."""
+"""How long a message of another node may be on its way."""
 
 
 class _Stopped(Exception):
@@ -16,7 +16,10 @@ class _Stopped(Exception):
 
 
 class Peer:
-    """A node that hands in nothing, listened to in a thread of its own."""
+    """A node that does not return the model, read in a thread of its own.
+
+    Without a thread, a failure of this node would be seen only after node 0, which may wait for it for ever.
+    """
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -26,19 +29,19 @@ class Peer:
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
     def begin(self) -> None:
-        """Let it train, and listen."""
+        """Let the node train, and read its messages."""
         self.node.begin()
         self.node.connection.idle = self._idle
         self._thread.start()
 
     def has_finished(self) -> bool:
-        """Whether a node whose worker has ended had returned from `train`: the news may be on its way."""
+        """Whether a node whose worker has ended had returned from `train`. The message may be on its way."""
         if self._thread.ident is not None:
             self._thread.join(HEARSAY_SECONDS)
         return self._finished
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop reading."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()

@@ -9,7 +9,7 @@ from haet_eval.evaluation.watch import ending
 
 
 def predict_counted(pair: Pair, work: Work) -> Predicted:
-    """Predict on handles; the time runs since the training was over."""
+    """Predict on handles; the time has been running since the end of the training."""
     dataset, labels = work.assignment.dataset, None
     _announce(work)
     with ending(pair.watch, work.heard) as end:
@@ -21,7 +21,7 @@ def predict_counted(pair: Pair, work: Work) -> Predicted:
 
 
 def predict_native(nodes: Nodes, work: Work, energy: Measurement | None) -> Predicted:
-    """Predict on plain tensors, as often as the rules say; then hear what the submission printed last."""
+    """Predict on plain tensors, as often as the rules say; then read the last output of the submission."""
     dataset, budgets, labels = work.assignment.dataset, work.assignment.budgets, None
     _announce(work)
     with ending(nodes.watch, work.heard) as end:

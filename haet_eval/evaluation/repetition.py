@@ -35,11 +35,12 @@ def seeds(seed: int, runs: int) -> list[int]:
 def merge(records: Sequence[Record], rules: Runs, threshold: float) -> Record:
     """One record of several runs, in the order of their seeds.
 
-    A run that failed fails them all: it is shown, and the mean of the others would not be what was asked.
+    If a run failed, the record has its verdict. The mean of the others does not count: a contestant could
+    otherwise fail on purpose whenever a run goes badly.
 
     Args:
-        records: one of each run, at least two, alike but for seed and results.
-        rules: how they pass, and what ranks.
+        records: one of each run, at least two, which differ only in seed and results.
+        rules: how the runs pass, and which figure ranks.
         threshold: the accuracy to reach, as a fraction.
     """
     statistics = summarize_runs([as_run(record) for record in records], rules, threshold)
@@ -58,12 +59,12 @@ def merge(records: Sequence[Record], rules: Runs, threshold: float) -> Record:
 
 
 def split(record: Record) -> list[Record]:
-    """Each run of a record as a record of its own, with the digest of the whole; not to be written."""
+    """Each run of a record as a record of its own, with the digest of the whole. They are not for files."""
     return [as_record(record, run) for run in record.runs or ()]
 
 
 def as_record(record: Record, run: Run) -> Record:
-    """One run of a record as a record of its own, with the digest of the whole; not to be written."""
+    """One run of a record as a record of its own, with the digest of the whole. It is not for a file."""
     return record.model_copy(
         update={
             "environment": record.environment.model_copy(update={"seed": run.seed}),
@@ -85,7 +86,7 @@ def as_record(record: Record, run: Run) -> Record:
 
 
 def as_run(record: Record) -> Run:
-    """What a record of several runs keeps of one of them."""
+    """The part of a run's record that a record of several runs keeps."""
     return Run(
         seed=record.environment.seed,
         status=record.status,
@@ -139,7 +140,7 @@ def _complexity(complexities: Sequence[int]) -> ComplexityStatistics:
 
 
 def _p_value(accuracies: Sequence[float], threshold: float) -> float | None:
-    """Of a one-sided t-test against a mean at the threshold or below; None for fewer than two runs."""
+    """The p-value of a one-sided t-test against a mean at the threshold or below; None below two runs."""
     from scipy.stats import t
 
     if len(accuracies) < 2:
@@ -167,7 +168,7 @@ def _status(records: Sequence[Record], statistics: Statistics, rules: Runs, thre
 def _judge(
     records: Sequence[Record], statistics: Statistics, rules: Runs, threshold: float, middle: float
 ) -> tuple[bool, str]:
-    """Whether the runs pass, and what to say where they do not."""
+    """Whether the runs pass, and the reason for the record if they do not."""
     asked = f"the {threshold:.2%} asked for"
     match rules.passes:
         case "mean":

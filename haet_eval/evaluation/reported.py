@@ -1,4 +1,4 @@
-"""What a submission gave to `task.report`: all for an artefact, the first and the last for the record."""
+"""The values that a submission gave to `task.report`: all for an artefact, a few for the record."""
 
 import json
 from collections import deque
@@ -10,10 +10,10 @@ from haet_eval.record import NotFinite, ReportHistory
 from haet_eval.store import Store
 
 SHOWN_REPORTS: Final = 100
-"""So many of the first, and of the last, are in the record."""
+"""The number of first reports, and of last reports, in the record."""
 _SHOWN_BYTES: Final = 512 * 1024
 HISTORY_BYTES: Final = 8 * 1024 * 1024
-"""Of the artefact; reports that come after that are counted, and not kept."""
+"""The limit of the artefact; reports beyond it are counted, but not kept."""
 
 
 class Reported:
@@ -28,7 +28,7 @@ class Reported:
         self.not_finite: NotFinite | None = None
 
     def add(self, values: Mapping[str, ReportValue]) -> NotFinite | None:
-        """Take a report in. Returns what is not finite in it, if it is the first that has such a value."""
+        """Keep a report. Returns the value that is not finite, if this is the first report with one."""
         self._count += 1
         line = json.dumps(values, allow_nan=False).encode() + b"\n"
         self._keep(line)
@@ -41,7 +41,7 @@ class Reported:
 
     @property
     def shown(self) -> tuple[dict[str, ReportValue], ...]:
-        """The first and the last, which are all if there are few."""
+        """The first and the last reports. If there are few, these are all reports."""
         return (*self._first, *(values for _, values in self._last))
 
     def put(self, store: Store) -> ReportHistory | None:

@@ -1,4 +1,4 @@
-"""What is asked of an evaluation, what of it the rules leave room for, and what it works on and gives."""
+"""The request of an evaluation, its check against the rules, its assignment, and its outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ PHASE_OF_RANKING: Final[Mapping[str, EnergyPhase]] = {
 
 @dataclass(frozen=True, slots=True)
 class Metering:
-    """How energy is measured. `choice` None stands for `auto` where energy is ranked, else for not at all."""
+    """How to measure energy. `choice` None means `auto` if energy is ranked, and no measurement otherwise."""
 
     choice: Choice | None = None
     cpu_watts: float | None = None
 
     def meters(self, ranking: Ranking) -> Choice | None:
-        """Those of a run under rules that rank by this."""
+        """The meters of a run under rules with this ranking."""
         return self.choice or ("auto" if ranking in PHASE_OF_RANKING else None)
 
 
@@ -36,15 +36,15 @@ AS_RANKED: Final = Metering()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to evaluate, and how. `competition` and `task` are None where the manifest's task decides.
+    """What to evaluate, and how. `competition` and `task` are None if the manifest's task decides.
 
-    Several `runs` differ in their seeds, which are derived from `seed`. With a `split_seed`, the first of
-    them is audited: trained once more, on the split that this draws; with a `disguise_seed`, once more in the
-    disguise that this draws. `count` also runs the counted training
-    where the competition asks for a native one only. `test_data` is the test set, where that is secret;
-    `rules_folder` is what the paths in the rules are relative to, where that is not their own folder.
-    `hosts` are the machines that the nodes run on, one for each, if not this one. `received_at` is when the
-    organizer received the submission; `rerun_of` the id of the record that is repeated.
+    Several `runs` differ in their seeds, which are derived from `seed`. With a `split_seed`, the first run is
+    audited: the submission is trained once more, on the split that this seed draws. With a `disguise_seed`,
+    it is trained once more in the disguise that this seed draws. `count` also runs the counted training if
+    the competition asks only for a native one. `test_data` is the test set, if that is secret. `rules_folder`
+    is the folder of relative paths in the rules, if it is not the folder of the rules themselves. `hosts` are
+    the machines of the nodes, one for each, if not this machine. `received_at` is when the organizer received
+    the submission; `rerun_of` is the id of the record that is repeated.
     """
 
     submission: Path
@@ -68,14 +68,14 @@ class Request:
 
     @property
     def audits(self) -> Mapping[AuditKind, int]:
-        """The seed of each audit that is asked for."""
+        """The seed of each requested audit."""
         seeds: Mapping[AuditKind, int | None] = {"resplit": self.split_seed, "disguise": self.disguise_seed}
         return {kind: seed for kind, seed in seeds.items() if seed is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A submission with the rules and the data that it is judged by."""
+    """A submission with its rules and its data."""
 
     submission: Submission
     competition: Competition
@@ -85,21 +85,21 @@ class Assignment:
 
     @property
     def iterations(self) -> int:
-        """How often the test images are predicted: one pass uses too little energy to be measured well."""
+        """How often to predict the test images: one pass uses too little energy for a good measurement."""
         rules = self.competition
         return rules.inference_iterations if rules.ranking == "inference_energy" else 1
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The record, as it was written to `path`."""
+    """The record, and the file with it."""
 
     record: Record
     path: Path
 
 
 def check_options(request: Request, rules: Competition) -> None:
-    """Raises UsageProblem for options of native runs where the competition counts."""
+    """Raises UsageProblem for options of native runs if the competition counts."""
     metering = request.metering
     given = {
         "--count": request.count,
@@ -125,7 +125,7 @@ def check_options(request: Request, rules: Competition) -> None:
 
 
 def _check_hosts(request: Request, rules: Competition) -> None:
-    """Raises UsageProblem where the nodes cannot run on the hosts that were named."""
+    """Raises UsageProblem if the nodes cannot run on the named hosts."""
     if request.sandbox != "process":
         raise UsageProblem(
             "--hosts starts processes on other machines, not containers",

@@ -1,4 +1,4 @@
-"""What each stage of an evaluation found. Frozen: a later stage adds its own and changes nothing."""
+"""The result of each stage of an evaluation. Results are frozen: a later stage adds its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from haet_eval.record import Artifact, Energy, Evaluation, NativeTraining, Runne
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """A submission that was read, with its rules. It is no assignment where it breaks one: see `failure`."""
+    """A submission that was read, with its rules. If it breaks one, there is no assignment: see `failure`."""
 
     submission: SubmissionInfo
     competition: Competition | None
@@ -25,11 +25,11 @@ class Unpacked:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A training, as far as it came: neither counted nor native parts where it did not begin.
+    """A training, up to its end or failure. If it did not begin, it has neither counted nor native parts.
 
     Attributes:
-        facts: what the worker with the kernels said of itself, `torch` and `accelerator`.
-        refused: how often each operator was asked for that may not be called.
+        facts: facts about the worker with the kernels: `torch` and `accelerator`.
+        refused: the number of refused calls, by operator.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """One label for each test image, [N], None where it failed; what was counted, where it was."""
+    """One label for each test image, [N], or None if the prediction failed; its counts, if it was counted."""
 
     labels: npt.NDArray[np.int64] | None
     operations: int | None = None
@@ -51,7 +51,7 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A training and its predictions in workers that are gone now, with what is known of both together."""
+    """A training and its predictions, with the facts about both together. Their workers have ended."""
 
     runner: Runner
     threads: int
@@ -68,7 +68,7 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """How good the predictions are; `failure` says why the submission does not qualify, if it does not."""
+    """The score of the predictions; `failure` says why the submission does not qualify, if it does not."""
 
     evaluation: Evaluation
     failure: SubmissionFailure | None

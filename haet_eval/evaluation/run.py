@@ -1,4 +1,4 @@
-"""One run: workers are started, train and predict, and are gone."""
+"""One run: start the workers, let them train and predict, and end them."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _LOOK_SECONDS: Final = 0.2
 
 
 def run(work: Work, runtime: Runtime, runner: Runner, metering: Metering) -> Ran:
-    """Train and predict, as far as the submission comes."""
+    """Train and predict, until the end or the first failure."""
     try:
         return _run_native(work, runtime, metering) if runner == "native" else run_counted(work, runtime)
     except KeyboardInterrupt:  # while the workers were started or the idle machine was measured
@@ -53,7 +53,7 @@ def run_counted(work: Work, runtime: Runtime) -> Ran:
 
 
 def _run_native(work: Work, runtime: Runtime, metering: Metering) -> Ran:
-    """Train and predict on plain tensors, and measure the energy if asked to; the idle machine first."""
+    """Train and predict on plain tensors. If requested, measure the energy, of the idle machine first."""
     budgets, rules, facts = work.assignment.budgets, work.assignment.competition, runtime.describe()
     choice, found = metering.meters(rules.ranking), None
     with ExitStack() as stack:
@@ -74,13 +74,17 @@ def _run_native(work: Work, runtime: Runtime, metering: Metering) -> Ran:
 
 
 def _operations(pair: Pair) -> int:
-    """Those of the stage that runs. Raises SubmissionFailure where they are more than it may make."""
+    """The executed operations of the stage. Raises SubmissionFailure if the submission exceeds its budget."""
     pair.meter.check_operations()
-    return pair.meter.operations if pair.watch.stage == "train" else pair.meter.prediction_operations
+    training = pair.watch.stage == "train"
+    return pair.relay.link.executed.operations if training else pair.meter.prediction_operations
 
 
 def _looking(watch: Watch, work: Work, count: Callable[[], int | None]) -> Callable[[], None]:
-    """Looks at the workers and shows how far they are, a few times a second, however often it is called."""
+    """A function that looks at the workers and shows their progress.
+
+    Connections call it often, so it does its work only a few times a second.
+    """
     looked = 0.0
 
     def look() -> None:

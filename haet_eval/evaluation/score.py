@@ -18,9 +18,9 @@ def score_predictions(
     """Judge the predictions and keep them: one label in each line, in the order of the test images.
 
     Args:
-        work: the run that they are of.
+        work: the run of the predictions.
         labels: the predictions, [N].
-        predicted: what predicting cost, if that was counted.
+        predicted: the cost of the prediction, if it was counted.
         uncounted: operators of the training that have no price.
     """
     work.heard.stage("score")

@@ -1,13 +1,15 @@
 """The stage that trains: on handles, where every operation is counted, or on plain tensors."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from haet_eval.counting.bill import bill
+from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.memory import in_record
 from haet_eval.counting.operations import bytes_moved, precision, priced
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.energy.measurement import Measurement
+from haet_eval.errors import Verdict
 from haet_eval.evaluation.frame import Work, job
 from haet_eval.evaluation.nodes import Nodes
 from haet_eval.evaluation.pair import Pair
@@ -17,10 +19,27 @@ from haet_eval.native.messages import Setting
 from haet_eval.native.node import HandedIn
 from haet_eval.progress import Tick
 from haet_eval.record import HistogramArtifact, NativeTraining, Parameters, Training
+from haet_eval.remote.charges import Charges
 from haet_eval.remote.executor_link import Sealed
+from haet_eval.remote.memory import TensorMemory
 from haet_eval.remote.messages import Start
 from haet_eval.remote.meter import Meter
+from haet_eval.remote.recount import Charged, recount
+from haet_eval.remote.trace import cut_trace
 from haet_eval.store import Store
+
+_FROM_OUTSIDE: Final = (Verdict.INTERRUPTED, Verdict.LIMIT_TIME)
+"""Ends at no place of the submission's code: what the executor had not done by then is not counted."""
+
+
+class _Count(NamedTuple):
+    """What a training asked for, or what was executed of it."""
+
+    histogram: Histogram
+    refused: Mapping[str, int]
+    charged: Charges | Charged
+    stalls: int
+    memory: TensorMemory
 
 
 class _Taken(NamedTuple):
@@ -51,21 +70,42 @@ def train_counted(pair: Pair, work: Work) -> Trained:
         finally:
             taken = _Taken(watch.elapsed_seconds, watch.paused_seconds, watch.submission_cpu_seconds)
             # A short training is over before anybody looked at it.
-            work.heard.tick(Tick("train", taken.seconds, budgets.wall_seconds, pair.meter.operations))
+            done = relay.link.executed.operations
+            work.heard.tick(Tick("train", taken.seconds, budgets.wall_seconds, done))
         watch.begin("predict", budgets.prediction_seconds)
         model = parameters, relay.seal(tensors)
-    training = taken and _counted(pair.meter, taken, model, work)
-    return Trained(facts, training, refused=dict(pair.meter.refused), failure=end.failure)
+    count = _cut_short(pair) if end.failure and end.failure.verdict in _FROM_OUTSIDE else _whole(pair.meter)
+    training = taken and _counted(count, taken, model, work)
+    return Trained(facts, training, refused=count.refused, failure=end.failure)
+
+
+def _whole(meter: Meter) -> _Count:
+    """All that the submission asked for."""
+    return _Count(meter.histogram(), meter.refused, meter.charges, meter.charges.stalls, meter.tensor_memory)
+
+
+def _cut_short(pair: Pair) -> _Count:
+    """What was executed before the end: the submission had asked for more. The trace ends there as well."""
+    pair.trace.close()
+    cut_trace(pair.trace_path, pair.relay.link.executed.entries)
+    counted = recount(pair.trace_path)
+    return _Count(
+        counted.histogram,
+        counted.refused,
+        counted.training,
+        pair.meter.charges.stalls,
+        counted.memory,
+    )
 
 
 def _counted(
-    meter: Meter,
+    count: _Count,
     taken: _Taken,
     model: tuple[ParameterCount, Sealed] | None,
     work: Work,
 ) -> Training:
-    """Price what the meter has counted; keep its histogram, and the weights of a model that came back."""
-    histogram, store = meter.histogram(), work.store
+    """Price what was counted; keep its histogram, and the weights of a model that came back."""
+    histogram, charged, store = count.histogram, count.charged, work.store
     widths = precision(histogram, model[0].bits if model else None)
     moved, energy = bytes_moved(histogram), work.assignment.competition.energy_model
     kept = store.put_artifact(histogram.to_json(), "histogram.json")
@@ -75,16 +115,16 @@ def _counted(
         parameters=_parameters(model[0]) if model else None,
         model=store.put_artifact(model[1].weights, "safetensors") if model else None,
         wall_seconds=taken.seconds,
-        readback_bytes=meter.charges.readback_bytes,
-        upload_bytes=meter.charges.upload_bytes,
+        readback_bytes=charged.readback_bytes,
+        upload_bytes=charged.upload_bytes,
         peak_memory_bytes=model[1].peak_memory_bytes if model else None,
-        messages=meter.charges.messages,
+        messages=charged.messages,
         paused_seconds=taken.paused_seconds,
         submission_cpu_seconds=taken.submission_cpu_seconds,
-        timed_answers=meter.charges.timed_answers,
-        stalls=meter.charges.stalls,
-        constant_selects=meter.charges.constant_selects,
-        memory=in_record(meter.tensor_memory),
+        timed_answers=charged.timed_answers,
+        stalls=count.stalls,
+        constant_selects=charged.constant_selects,
+        memory=in_record(count.memory),
         precision=widths,
         bytes_moved=moved,
         modelled_joules=energy.joules(widths.by_dtype, moved.read + moved.written) if energy else None,

@@ -1,4 +1,4 @@
-"""The first stage: the submission and its rules, read and checked. Nothing of the submission is run."""
+"""The first stage: read and check the submission and its rules. No code of the submission runs."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,13 +8,14 @@ from pathlib import Path
 
 from haet_eval.archive import is_litter
 from haet_eval.competition import Competition, Task, competition_for_task, load_competition
-from haet_eval.data.readback import check_readback
+from haet_eval.data.readback import budgets_with
 from haet_eval.dataset import load_task_data
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.evaluation.request import Assignment, Request
 from haet_eval.evaluation.results import Unpacked
 from haet_eval.progress import Observer
 from haet_eval.record import SourceFile, SubmissionInfo
+from haet_eval.spelling import quoted
 from haet_eval.submission import ArchiveLimits, Submission, load_submission
 
 
@@ -22,8 +23,7 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
     """Read the archive, find its competition, load the data.
 
     Raises:
-        UsageProblem: what was asked for makes no sense, or the rules give the data away, whatever the
-            submission is.
+        UsageProblem: the request makes no sense, or the rules allow a submission to read back too much data.
         EnvironmentProblem: the data cannot be loaded.
     """
     observer.stage("unpack", str(request.submission))
@@ -38,13 +38,13 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
     except InvalidSubmission as failure:
         return Unpacked(_described(submission, request), rules, failure=failure)
     data = load_task_data(task, request.data_dir, rules.folder, request.test_data)
-    check_readback(rules, task, data.train_images, official=data.official)
-    work = Assignment(submission, rules, task, rules.budgets_for(submission.task), data)
+    budgets = budgets_with(rules, task, data.train_images, official=data.official)
+    work = Assignment(submission, rules, task, budgets, data)
     return Unpacked(_described(submission, request), rules, work)
 
 
 def rules_asked_for(request: Request) -> Competition | None:
-    """The rules that were named, None if the task decides. What is wrong with them is the user's doing."""
+    """The rules that the user named; None if the task decides. Errors in them are the user's mistake."""
     rules = load_competition(request.competition) if request.competition else None
     if rules and request.rules_folder:
         rules = rules.located(request.rules_folder)
@@ -55,7 +55,7 @@ def rules_asked_for(request: Request) -> Competition | None:
 
 
 def limits_by(rules: Competition | None) -> ArchiveLimits:
-    """What an archive may be."""
+    """The limits of an archive by these rules."""
     return rules.limits.for_archives() if rules else ArchiveLimits()
 
 
@@ -68,10 +68,10 @@ def task_of(submission: Submission, rules: Competition, task: str | None, compet
     """The submission's task by these rules.
 
     Args:
-        submission: says which task it is for.
+        submission: its manifest names a task.
         rules: its competition.
-        task: the one that the user named, if any.
-        competition: what the user named the rules by, None if the task has decided.
+        task: the task that the user named, if any.
+        competition: the name or path by which the user named the rules; None if the task has decided.
 
     Raises:
         InvalidSubmission: the rules that go with the task do not have it.
@@ -79,7 +79,7 @@ def task_of(submission: Submission, rules: Competition, task: str | None, compet
     """
     if task not in (None, submission.task):
         raise UsageProblem(
-            f"the submission is for the task {submission.task!r}, and --task names {task!r}",
+            f"the submission is for the task {quoted(submission.task)}, and --task names {quoted(task)}",
             "Leave out --task, or change `task` in haet.toml.",
             code="task-mismatch",
         )
@@ -91,7 +91,7 @@ def task_of(submission: Submission, rules: Competition, task: str | None, compet
 
 @contextmanager
 def asked_for(option: str) -> Iterator[None]:
-    """In this block a task that rules do not have is the user's mistake: what was named by this option."""
+    """In this block, a task that is missing in the rules is the user's mistake, made with this option."""
     try:
         yield
     except InvalidSubmission as error:
@@ -119,9 +119,9 @@ def _described(submission: Submission, request: Request) -> SubmissionInfo:
 
 
 def unread_submission(path: Path, received_at: datetime | None = None) -> SubmissionInfo:
-    """What can be said of a submission whose archive or manifest could not be read.
+    """The facts about a submission whose archive or manifest could not be read.
 
-    The digest is that of the file; of a folder, that of the names and sizes of what lies in it.
+    The digest is that of the file; of a folder, that of the names and sizes of its contents.
     """
     digest, archive_bytes, archive_sha256 = hashlib.sha256(), 0, None
     if path.is_dir():
@@ -150,7 +150,7 @@ def unread_submission(path: Path, received_at: datetime | None = None) -> Submis
 
 
 def digest_of(path: Path, limits: ArchiveLimits) -> str:
-    """The digest that a record of this submission has, whether or not it can be read."""
+    """The digest of this submission in a record, even if the submission cannot be read."""
     try:
         return load_submission(path, limits).sha256
     except InvalidSubmission:

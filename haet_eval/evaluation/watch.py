@@ -1,4 +1,4 @@
-"""The one who looks at the workers of a run while it goes on, and says why it ended."""
+"""Watches the workers of a run, and finds out why it ended."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,22 +24,23 @@ GRACE_SECONDS: Final = 15.0
 _END_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 5.0
-"""Nothing that a submission does keeps the watch from looking for so long without work for its process."""
+"""A gap between two looks in which this process did not work either. A submission cannot cause such a gap."""
 
 
 @dataclass
 class Watch:
-    """Looks at a running stage a few times a second, and ends it when its time or a worker is over.
+    """Looks at a running stage a few times a second, and ends it when its time is over or a worker has ended.
 
-    It is also the clock that decides what came in time. While it is stopped itself (Ctrl-Z, a machine that
-    sleeps, a terminal that takes no output), no time passes for a submission on handles, which waits for it.
+    It is also the clock that decides whether a message came in time. If haet-eval itself is stopped (Ctrl-Z,
+    a machine that sleeps, a terminal that takes no output), a submission on handles waits for it. So this
+    pause does not count as the submission's time.
 
-    `cpu_allowance` says how much processor time the submission's own process may have used by now, in
-    seconds; without it that is not bounded.
+    `cpu_allowance` returns the processor time, in seconds, that the submission's own process may have used by
+    now; without it there is no limit.
 
-    Workers have numbers and are judged in the order they were started in: the executor first, as the
-    submission's process ends with it. Number 0 hands in the model; `peers` are the nodes that do not.
-    `limits` are those of the workers, by number, which verdicts name.
+    Workers have numbers and are judged in the order of their start: the executor first, because the
+    submission's process ends with it. Number 0 returns the model; `peers` are the other nodes. `limits` are
+    those of the workers, by number; verdicts name them.
     """
 
     workers: dict[int, tuple[Role, Worker]] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class Watch:
     _looked: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
 
     def begin(self, stage: str, budget_seconds: float) -> None:
-        """A stage begins now and may take that long."""
+        """A stage begins now and may take `budget_seconds`."""
         self.stage, self.budget_seconds = stage, budget_seconds
         self.grace_seconds = self.paused_seconds = 0.0
         self.started = time.monotonic()
@@ -65,7 +66,7 @@ class Watch:
 
     @property
     def elapsed_seconds(self) -> float:
-        """How long the stage has run, without pauses."""
+        """The time of the stage so far, without pauses."""
         return time.monotonic() - self.started - self.paused_seconds
 
     def is_over(self) -> bool:
@@ -74,11 +75,11 @@ class Watch:
         return self.elapsed_seconds > self.budget_seconds
 
     def allow_grace(self) -> None:
-        """There is a checkpoint: give the submission a moment to hand it in when the time is over."""
+        """There is a checkpoint: when the time is over, give the submission a moment to return it."""
         self.grace_seconds = GRACE_SECONDS
 
     def look(self) -> None:
-        """Raises SubmissionFailure, EnvironmentProblem or KeyboardInterrupt when the stage must not go on."""
+        """Raises SubmissionFailure, EnvironmentProblem or KeyboardInterrupt if the stage must end."""
         check_interruption()
         self._notice_pause()
         if self.elapsed_seconds > self.budget_seconds + self.grace_seconds:
@@ -91,11 +92,11 @@ class Watch:
 
     @property
     def submission_cpu_seconds(self) -> float | None:
-        """Processor time of the submission's own process since it was started, None if not known."""
+        """Processor time of the submission's own process since its start; None if it is not known."""
         return self.workers[0][1].cpu_seconds()
 
     def check_cpu(self) -> None:
-        """Raises SubmissionFailure when the submission computes too much in its own process."""
+        """Raises SubmissionFailure if the submission computes too much in its own process."""
         if self.cpu_allowance is None or not self.submission_started:
             return
         allowed, used = self.cpu_allowance(), self.submission_cpu_seconds
@@ -109,14 +110,15 @@ class Watch:
             )
 
     def _notice_pause(self) -> None:
-        """Find out whether this process neither worked nor looked since it looked last."""
+        """Find out whether this process was stopped: since the last look it has neither worked nor looked."""
         looked, worked = self._looked
         self._looked = time.monotonic(), time.process_time()
         idle = (self._looked[0] - looked) - (self._looked[1] - worked)
         if idle < _PAUSE_SECONDS:
             return
         self.paused_seconds += idle
-        timed = any(role is Role.NATIVE for role, _ in self.workers.values())  # they went on meanwhile
+        # Nodes on plain tensors do not wait for this process: they trained on during the pause.
+        timed = any(role is Role.NATIVE for role, _ in self.workers.values())
         if timed or self.paused_seconds > self.budget_seconds:
             raise EnvironmentProblem(
                 f"the evaluation was stopped for {self.paused_seconds:,.0f} s, and its time cannot be told",
@@ -140,10 +142,12 @@ class Watch:
         )
 
     def end_of(self, number: int) -> SubmissionFailure:
-        """How the run ended, when the connection of this worker is lost.
+        """Why the connection of this worker is lost: the failure of the submission.
+
+        A connection breaks before its process has ended, so this waits a moment for the exit status.
 
         Raises:
-            EnvironmentProblem: not by the submission's doing.
+            EnvironmentProblem: the submission did not cause the end.
         """
         deadline = time.monotonic() + _END_SECONDS
         try:
@@ -168,7 +172,7 @@ class Watch:
         )
 
     def explained(self, failure: SubmissionFailure) -> SubmissionFailure:
-        """The failure of number 0, or what lies behind it: often it only notices that another node failed."""
+        """The failure of number 0, or its cause: often node 0 only notices that another node has failed."""
         deadline = time.monotonic() + HEARSAY_SECONDS
         try:
             while self.peers and time.monotonic() < deadline:
@@ -179,7 +183,7 @@ class Watch:
         return self._unless_refused_a_process(failure, 0)
 
     def _check_workers(self) -> None:
-        """Raises when a worker has ended, unless it is a peer that had returned from `train`."""
+        """Raises an error if a worker has ended, unless it is a peer that had returned from `train`."""
         for number, (role, worker) in self.workers.items():
             end = worker.poll()
             if end is not None and not (number in self.peers and self.peers[number].has_finished()):
@@ -196,7 +200,7 @@ class Watch:
                 raise self.end_of(number)
 
     def _unless_refused_a_process(self, failure: SubmissionFailure, number: int) -> SubmissionFailure:
-        """The limit behind the failure, if it is one: code that was refused a process often just raises."""
+        """The limit behind the failure, if any: code that cannot start a process often fails otherwise."""
         if failure.verdict is Verdict.FAILED and self.workers[number][1].processes_exhausted():
             reason = too_many_processes(self.limits.get(number))
             return SubmissionFailure(
@@ -215,18 +219,18 @@ class Watch:
 
 @dataclass
 class Ending:
-    """How a stage ended: with a failure, or as it should."""
+    """The end of a stage: with a failure, or without."""
 
     failure: SubmissionFailure | None = None
 
 
 @contextmanager
 def ending(watch: Watch, heard: Heard | None = None) -> Iterator[Ending]:
-    """Leave the block when the submission fails in it, and say how. An interruption is told to the hearer.
+    """Leave the block when the submission fails in it, and keep the failure. An interruption goes to `heard`.
 
     Raises:
         EnvironmentProblem: our side has failed.
-        KeyboardInterrupt: it was interrupted, and nobody hears of it.
+        KeyboardInterrupt: a signal interrupted the run, and there is no `heard`.
     """
     end = Ending()
     try:
@@ -245,7 +249,7 @@ def ending(watch: Watch, heard: Heard | None = None) -> Iterator[Ending]:
 
 
 def interrupted() -> SubmissionFailure:
-    """What a record says of an evaluation that a signal has stopped."""
+    """The failure in the record of an evaluation that a signal has stopped."""
     signal = received()
     by = f" ({signal.name})" if signal else ""
     reason = f"The evaluation was interrupted{by}. This says nothing about the submission: evaluate it again."

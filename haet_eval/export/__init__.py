@@ -1,1 +1,1 @@
-"""Records and all that they rest on, as one bundle for an archive: an RO-Crate."""
+"""Bundles records with all the files that they name, for an archive: an RO-Crate."""

@@ -1,4 +1,4 @@
-"""Writes a bundle: a zip or a folder that is there whole or not at all, alike on every machine."""
+"""Writes a bundle: a zip or a folder that appears whole or not at all, with equal bytes on every machine."""
 
 import shutil
 import zipfile
@@ -29,7 +29,7 @@ trace, and `haet-eval rerun RECORD --submission ZIP` the whole evaluation.
 
 
 def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Piece]:
-    """Write records and their files to a zip, or to a folder where the name does not end in `.zip`.
+    """Write records and their files to a zip, or to a folder if the name does not end in `.zip`.
 
     Nothing is compressed, and no time is kept: the same records give the same bytes.
 
@@ -37,7 +37,7 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
         Its files by their paths.
 
     Raises:
-        UsageProblem: there is such a file or folder.
+        UsageProblem: `target` exists already.
         EnvironmentProblem: the extra `export` is not installed, or the bundle cannot be written.
     """
     if find_spec("rocrate") is None:

@@ -1,4 +1,4 @@
-"""What goes into a bundle: records, artefacts, signatures, rules, submissions; all of it checked first."""
+"""The contents of a bundle: records, artefacts, signatures, rules and submissions, all checked first."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ from haet_eval.store import MAX_ARTIFACT_BYTES, Store, read_record
 from haet_eval.submission import load_submission, pack
 
 RESULTS: Final = "results"
-"""Folder of a bundle that is a results directory, as `haet-eval verify` and `leaderboard` take it."""
+"""The folder of a bundle that is a results directory, for `haet-eval verify` and `leaderboard`."""
 
 _MEDIA_TYPES: Final = {
     ".dsse.json": "application/vnd.in-toto+json",
@@ -38,7 +38,7 @@ _MEDIA_TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One file of a bundle: its path there, and where its bytes come from."""
+    """One file of a bundle: its path there, and the source of its bytes."""
 
     path: str
     source: Path | bytes
@@ -46,14 +46,14 @@ class Piece:
 
     @property
     def media_type(self) -> str:
-        """By the end of its name."""
+        """The media type, by the end of the name."""
         ends = (kind for end, kind in _MEDIA_TYPES.items() if self.path.endswith(end))
         return next(ends, "application/octet-stream")
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A record with the files that belong to it. Those that it has not, or that were not given, are None."""
+    """A record with its files. A file that it does not have, or that was not given, is None."""
 
     record: Record
     file: Piece
@@ -72,15 +72,15 @@ class Exported:
 def gather(
     paths: Iterable[Path], competition: str | None = None, submissions: Iterable[Path] = ()
 ) -> list[Exported]:
-    """Find what records name, and see that it is what they name.
+    """Find the files that records name, and check their digests.
 
     Args:
-        paths: the records' files; their artefacts lie beside them.
+        paths: the records' files; their artefacts are in the same folder.
         competition: a file with rules that are not built in.
         submissions: folders or zips, each evaluated in at least one of the records.
 
     Raises:
-        UsageProblem: something is missing, was changed, or belongs to none of the records.
+        UsageProblem: a file is missing, was changed, or belongs to none of the records.
     """
     records = {path: read_record(path) for path in paths}
     rules = {path: _rules(record, competition) for path, record in records.items()}
@@ -155,7 +155,7 @@ def _signature(path: Path, record: Record) -> Piece | None:
 
 
 def _rules(record: Record, competition: str | None) -> tuple[Competition, Piece] | None:
-    """The rules that the record names, with their file; None where it names none."""
+    """The rules that the record names, with their file; None if it names none."""
     applied = record.competition
     if applied is None:
         return None
@@ -178,7 +178,7 @@ def _rules(record: Record, competition: str | None) -> tuple[Competition, Piece]
 
 
 def _submission(path: Path, limits: Iterable[Limits]) -> tuple[str, Piece]:
-    """Its digest, and its canonical zip; where it could not be read, what was handed in, as it is."""
+    """The digest of a submission, and its canonical zip; or the file itself, if it could not be read."""
     for bounds in limits:
         try:
             found = load_submission(path, bounds.for_archives())

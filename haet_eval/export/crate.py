@@ -52,7 +52,7 @@ def metadata(exported: Sequence[Exported], pieces: Mapping[str, Piece]) -> bytes
 
 
 def _file(piece: Piece) -> dict[str, Any]:
-    """What names a file to the library, with its size and digest."""
+    """The description of a file for the library, with its size and digest."""
     source = piece.source
     with source.open("rb") if isinstance(source, Path) else BytesIO(source) as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -71,7 +71,7 @@ def _file(piece: Piece) -> dict[str, Any]:
 
 
 def _run(crate: "ROCrate", one: Exported, files: Mapping[str, "File"]) -> "ContextEntity":
-    """The evaluation: what it was given, what ran it, what came out."""
+    """The evaluation: its inputs, the software that ran it, its results."""
     record, status = one.record, one.record.status
     given = [files[piece.path] for piece in (one.submission, one.rules) if piece is not None]
     given += _data(crate, record)
@@ -91,7 +91,7 @@ def _run(crate: "ROCrate", one: Exported, files: Mapping[str, "File"]) -> "Conte
 
 
 def _handed_in(record: Record) -> str:
-    """What was handed in, and its digest: the submission itself may not be in the bundle."""
+    """The submission by its digest: the submission itself may be missing in the bundle."""
     name = (
         f"{printable(record.submission.name or 'a submission')} · {printable(record.submission.team or '')}"
     )

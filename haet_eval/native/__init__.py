@@ -1,1 +1,1 @@
-"""Training on plain tensors, in the submission's own container: nothing is counted, time and energy are."""
+"""Training on plain tensors, in the submission's own container: time and energy are measured, not counted."""

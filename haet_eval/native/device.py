@@ -1,4 +1,4 @@
-"""What a node trains on, set up so that it computes what the counted runner's executor does."""
+"""The device of a node, set up so that it computes the same results as the executor of a counted run."""
 
 from typing import Any, Self
 
@@ -6,14 +6,15 @@ import torch
 
 
 def missing_device(name: str) -> str:
-    """Why a node cannot train on `cpu` or `cuda`; nothing if it can."""
+    """Why a node cannot train on `cpu` or `cuda`; empty if it can."""
     return "it sees no CUDA device" if name == "cuda" and not torch.cuda.is_available() else ""
 
 
 def live_on_cuda() -> None:
-    """Make the GPU what the CPU is elsewhere: tensors and generators that name no device are on it.
+    """Make the GPU the default device of tensors and generators.
 
-    A counted run draws all its random numbers on its one device; only so does a native run draw the same.
+    A counted run draws all its random numbers on its one device. A native run must do so, too, to draw the
+    same.
     """
     torch.cuda.init()  # type: ignore[no-untyped-call]
     torch.set_default_device("cuda")
@@ -35,7 +36,7 @@ def leave_lstm_unfused() -> None:
 
 
 class _CudaGenerator(torch._C.Generator):
-    """A torch.Generator that is on the GPU where no device is named."""
+    """A torch.Generator that is on the GPU if no device is named."""
 
     def __new__(cls, device: Any = None) -> Self:
         return super().__new__(cls, "cuda" if device is None else device)  # type: ignore[call-arg]

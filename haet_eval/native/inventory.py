@@ -1,4 +1,4 @@
-"""What a module on plain tensors stores, and its weights as the counted runner would export them."""
+"""The numbers that a module on plain tensors stores, and its weights, exported as in a counted run."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ def bare_module(model: Any) -> torch.nn.Module:
     """The module itself, without the wrapper of distributed training.
 
     Raises:
-        TypeError: it is no module.
+        TypeError: `model` is not a module.
     """
     if isinstance(model, DistributedDataParallel):
         return bare_module(model.module)

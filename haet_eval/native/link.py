@@ -16,7 +16,7 @@ _Asked = TypeVar("_Asked", bound=ToNode)
 
 
 class HostLink:
-    """Sends whole frames, from any thread, and receives what the host asks."""
+    """Sends whole frames, from any thread, and receives the requests of the host."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -27,12 +27,12 @@ class HostLink:
         self.send(Channel.CONTROL, message.encode())
 
     def blocks(self, content: bytes) -> None:
-        """Send what belongs to the message before."""
+        """Send the content that belongs to the message before."""
         for start in range(0, len(content), _BLOCK_BYTES):
             self.send(Channel.BLOCK, content[start : start + _BLOCK_BYTES])
 
     def output(self, text: bytes) -> None:
-        """Send what the submission printed."""
+        """Send output of the submission."""
         self.send(Channel.OUTPUT, text)
 
     def send(self, channel: Channel, payload: bytes) -> None:
@@ -41,14 +41,14 @@ class HostLink:
             self._socket.sendall(wire.frame(channel, payload))
 
     def expect(self, kind: type[_Asked]) -> _Asked:
-        """The next message of the host, which is of this kind."""
+        """The next message of the host, which must be of this kind."""
         length, _ = wire.FRAME.unpack(self._receive(wire.FRAME.size))
         message = to_node(bytes(self._receive(length)))
         assert isinstance(message, kind)
         return message
 
     def fill(self, target: memoryview) -> None:
-        """Write the blocks that come next into the target, bytes, until it is full."""
+        """Write the next blocks into the target (bytes) until it is full."""
         place = 0
         while place < len(target):
             length, _ = wire.FRAME.unpack(self._receive(wire.FRAME.size))

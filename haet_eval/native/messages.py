@@ -1,4 +1,4 @@
-"""What the host and a node say to each other: small JSON messages; arrays follow them in BLOCK frames."""
+"""The messages between the host and a node: small JSON messages; arrays follow them in BLOCK frames."""
 
 from typing import Annotated, Final, Literal
 
@@ -17,8 +17,8 @@ class Setting(Job):
     """To a node: its job. The training images, uint8, and their labels, int64, follow.
 
     Attributes:
-        checkpoints: whether the model last given to `task.checkpoint` counts when the time is over.
-        node: which of the nodes this is; node 0 hands in the model and predicts.
+        checkpoints: whether the last model given to `task.checkpoint` counts when the time is over.
+        node: the number of this node; node 0 returns the model and predicts.
     """
 
     kind: Literal["setting"] = "setting"
@@ -28,13 +28,13 @@ class Setting(Job):
 
 
 class Begin(Message):
-    """To a node: run the submission, the clock runs."""
+    """To a node: run the submission. The clock has started."""
 
     kind: Literal["begin"] = "begin"
 
 
 class Kept(Message):
-    """To a node, in answer to a Model: it counts, or came after the end of the time."""
+    """To a node, in answer to a Model: whether the model was in time."""
 
     kind: Literal["kept"] = "kept"
     in_time: bool
@@ -48,7 +48,7 @@ class Images(Message):
 
 
 class Predict(Message):
-    """To a node: predict all test images, so many times over, and tell the labels of the last time."""
+    """To a node: predict all test images `iterations` times, and send the labels of the last pass."""
 
     kind: Literal["predict"] = "predict"
     iterations: int
@@ -65,11 +65,11 @@ class Loaded(Message):
 
 
 class Model(Message):
-    """A model that may be judged: its weights' digest and size as safetensors, and what it says it stores.
+    """A model that may be judged: its weights' digest and size as safetensors, and its stored numbers.
 
-    `origin` is a checkpoint of a training that goes on, what `train` has returned, or the last checkpoint
-    that was kept, handed in because the time is over. The weights follow those that are handed in, once
-    they are known to be in time.
+    `origin` is one of three: a checkpoint of a training that goes on, the model that `train` has returned, or
+    the last kept checkpoint, because the time is over. In the last two cases the weights follow after the
+    host has answered that they are in time.
     """
 
     kind: Literal["model"] = "model"
@@ -82,7 +82,7 @@ class Model(Message):
 
 
 class Finished(Message):
-    """`train` has returned on a node that does not hand in the model."""
+    """`train` has returned on a node other than node 0."""
 
     kind: Literal["finished"] = "finished"
 
@@ -106,14 +106,14 @@ _TO_NODE: TypeAdapter[ToNode] = TypeAdapter(Annotated[ToNode, Field(discriminato
 
 
 def from_node(payload: bytes) -> FromNode:
-    """Decode what a node said.
+    """Decode a message of a node.
 
     Raises:
-        WireError: it is no such message.
+        WireError: the bytes are not such a message.
     """
     return decode_untrusted(_FROM_NODE, payload)
 
 
 def to_node(payload: bytes) -> ToNode:
-    """Decode what the host asks of a node."""
+    """Decode a message of the host to a node."""
     return _TO_NODE.validate_json(payload)

@@ -1,4 +1,4 @@
-"""The host's end of the connection to a node, which runs the submission: nothing that it says is trusted."""
+"""The host's end of the connection to a node. The node runs the submission, so the host trusts no message."""
 
 import hashlib
 import time
@@ -48,15 +48,15 @@ class Clock(Protocol):
         """Whether the time of the training is over."""
 
     def overdue(self) -> NoReturn:
-        """Raises SubmissionFailure: the time is over, and nothing was handed in."""
+        """Raises SubmissionFailure: the time is over, and there is no model."""
 
     def allow_grace(self) -> None:
-        """A checkpoint was kept: it may be handed in a little later."""
+        """A checkpoint was kept, so its weights may arrive a little after the end of the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class HandedIn:
-    """A model as its node handed it in; `parameters` are what the node says of it."""
+    """A model as its node returned it; `parameters` is the node's own count."""
 
     weights: bytes
     parameters: ParameterCount
@@ -67,8 +67,8 @@ class HandedIn:
 class Node:
     """Speaks with one node over a connection.
 
-    Its methods raise SubmissionFailure where the submission failed or the node broke the protocol, and
-    SubmissionLost where the node is gone.
+    Its methods raise SubmissionFailure if the submission failed or the node broke the protocol, and
+    SubmissionLost if the node is gone.
     """
 
     connection: Connection
@@ -77,10 +77,10 @@ class Node:
     log: OutputLog = field(default_factory=OutputLog)
 
     def load(self, setting: Setting, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loaded:
-        """Hand it its task and the training data; returns facts about the node.
+        """Send the node its task and the training data; return facts about the node.
 
         Raises:
-            EnvironmentProblem: this machine cannot do what was asked.
+            EnvironmentProblem: this machine does not have the requested device.
         """
         self._send(setting)
         self._blocks(images)
@@ -96,13 +96,13 @@ class Node:
         return loaded
 
     def begin(self) -> None:
-        """Let it run the submission."""
+        """Let the node run the submission."""
         self._send(Begin())
 
     def model(self, clock: Clock) -> HandedIn:
-        """Wait for the model of node 0: what `train` returned, or its last checkpoint where that came late.
+        """Wait for the model of node 0: the result of `train`, or the last checkpoint if that is too late.
 
-        What came when is decided by the clock of this side.
+        The clock of the host decides, because a node could lie about its own.
         """
         kept_sha256 = ""
         while True:
@@ -122,11 +122,11 @@ class Node:
                 clock.allow_grace()
 
     def finish(self) -> None:
-        """Wait until a node that hands nothing in has returned from `train`."""
+        """Wait until `train` has returned on a node other than node 0."""
         self._expect(Finished)
 
     def load_test(self, images: npt.NDArray[np.uint8]) -> None:
-        """Hand it the test images."""
+        """Send the node the test images."""
         self._send(Images(shape=images.shape))
         self._blocks(images)
         self._expect(Ready)
@@ -134,7 +134,7 @@ class Node:
     def predict(
         self, images: int, num_classes: int, batch_size: int, iterations: int = 1
     ) -> npt.NDArray[np.int64]:
-        """One label for each test image, of the last of so many passes; -1 if no logit was a number."""
+        """One label for each test image, from the last pass; -1 if no logit was a number."""
         self._send(Predict(iterations=iterations, batch_size=batch_size))
         self._expect(Labels)
         labels = np.frombuffer(self._receive_blocks(images * np.dtype(np.int64).itemsize), dtype="<i8")
@@ -143,7 +143,7 @@ class Node:
         return labels.astype(np.int64)
 
     def hear_out(self) -> None:
-        """Take what the submission printed last, until the node is gone; it has a moment for that."""
+        """Take the last output of the submission until the node is gone; the node has a moment for that."""
         deadline = time.monotonic() + _FAREWELL_SECONDS
 
         def idle() -> None:
@@ -188,7 +188,7 @@ class Node:
         try:
             self.connection.send(channel, payload)
         except Disconnected:
-            self.connection.close()  # what carries it from another host waits for this
+            self.connection.close()  # the ssh process that carries the socket waits for this
             raise SubmissionLost from None
 
     def _expect(self, kind: type[_Answer]) -> _Answer:
@@ -220,7 +220,7 @@ class Node:
         return bytes(content)
 
     def _receive(self) -> tuple[Channel, bytes]:
-        """The next frame that is no output of the submission."""
+        """The next frame that is not output of the submission."""
         while True:
             self.connection.idle()
             try:

@@ -1,4 +1,4 @@
-"""One job of a node: load the data, run `train` on it, hand in the model, predict."""
+"""One job of a node: load the data, run `train` on it, return the model, predict."""
 
 import copy
 import os
@@ -39,11 +39,11 @@ _ALARM_SECONDS: Final = 2.0
 
 
 class TimeIsOver(BaseException):
-    """Ends `train` from the outside. No Exception: code that catches those goes on training."""
+    """Ends `train` from the outside. It is not an Exception: code that catches those would train on."""
 
 
 def run_node(sock: socket.socket) -> None:
-    """Do one job over a connected socket. Returns when all is said."""
+    """Do one job over a connected socket. Returns after the last message."""
     link = HostLink(sock)
     setting = link.expect(Setting)
     images = torch.empty(setting.images, dtype=torch.uint8)
@@ -60,7 +60,7 @@ def run_node(sock: socket.socket) -> None:
         output = OutputCapture(link)
         try:
             _work(link, setting, images, labels, Path(folder))
-        except BaseException as error:  # SystemExit too: a submission may not end the run by itself
+        except BaseException as error:  # SystemExit, too: a submission must not end the run silently
             output.close()
             reason, trace = explain(error, Path(folder))
             link.tell(Failed(reason=reason, traceback=trace))
@@ -69,7 +69,7 @@ def run_node(sock: socket.socket) -> None:
 
 
 def _prepare(setting: Setting) -> str:
-    """Set torch up as the counted runner does; returns why this machine cannot do it, or nothing."""
+    """Set torch up as in a counted run; return why this machine cannot do it, or an empty text."""
     problem = missing_device(setting.device)
     torch.set_num_threads(setting.threads)
     leave_lstm_unfused()
@@ -96,7 +96,7 @@ def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.
         seed=setting.seed,
         device=torch.device(setting.device),
         time_budget_seconds=setting.time_budget_seconds,
-        _tell=lambda values: link.tell(Report(values=values)),
+        _tell=lambda values, _: link.tell(Report(values=values)),
         _keep=keeper.keep if keeps else lambda _: None,
     )
     seed_all(setting.seed)
@@ -112,7 +112,7 @@ def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.
 
 
 def _train(setting: Setting, task: Task, keeper: "_Keeper", seconds: float) -> torch.nn.Module | None:
-    """What `train` returned, or None where the time was over before that; it is not bounded for 0 seconds."""
+    """The model that `train` returned; None if the time was over before. With 0 seconds there is no limit."""
     try:
         with keeper.ends_training_after(seconds):
             return bare_module(load_function(setting.module, setting.function)(task))
@@ -130,7 +130,7 @@ class _Keeper:
 
     @contextmanager
     def ends_training_after(self, seconds: float) -> Iterator[None]:
-        """In this block raise TimeIsOver after that time, again where it is swallowed; never for 0."""
+        """In this block raise TimeIsOver after that time, again if the submission catches it; never for 0."""
         signal.signal(signal.SIGALRM, self._ring)
         signal.setitimer(signal.ITIMER_REAL, seconds, _ALARM_SECONDS if seconds else 0)
         try:
@@ -140,7 +140,10 @@ class _Keeper:
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
 
     def _ring(self, _: int, frame: FrameType | None) -> None:
-        """Raise, unless there is nothing to hand in, or something is half said: it rings again."""
+        """Raise TimeIsOver, unless there is no checkpoint yet, or a message is only half sent.
+
+        In these cases the alarm rings again later.
+        """
         whole = (HostLink.send.__code__, _Keeper.keep.__code__)
         while frame is not None:
             if frame.f_code in whole:
@@ -150,7 +153,7 @@ class _Keeper:
             raise TimeIsOver
 
     def keep(self, model: torch.nn.Module) -> None:
-        """Copy the model and tell the host the digest of its weights."""
+        """Copy the model and send the host the digest of its weights."""
         kept = copy.deepcopy(bare_module(model))
         weights = weights_of(kept)
         self._link.tell(weights.described("checkpoint"))
@@ -159,7 +162,7 @@ class _Keeper:
         self.model, self._weights = kept, weights
 
     def hand_in(self, model: torch.nn.Module) -> bool:
-        """Give the host what `train` has returned; False where it came too late."""
+        """Send the host the model that `train` has returned; False if it is too late."""
         weights = weights_of(model)
         self._link.tell(weights.described("returned"))
         if not self._link.expect(Kept).in_time:
@@ -168,7 +171,7 @@ class _Keeper:
         return True
 
     def hand_in_last(self) -> torch.nn.Module:
-        """Give the host the last checkpoint."""
+        """Send the host the last checkpoint."""
         assert self.model is not None
         assert self._weights is not None
         self._link.tell(self._weights.described("last_checkpoint"))
@@ -204,5 +207,5 @@ def _labels(model: torch.nn.Module, batch: torch.Tensor, num_classes: int) -> to
 
 
 def _bytes_of(tensor: torch.Tensor) -> memoryview:
-    """The tensor's memory, on the CPU, to be written."""
+    """The tensor's writable memory on the CPU."""
     return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")

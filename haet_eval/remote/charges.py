@@ -1,4 +1,4 @@
-"""What a submission has used of its budgets. Going over one ends the run with its own verdict."""
+"""A submission's use of its budgets. A run that exceeds a budget ends with the verdict of that budget."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -8,7 +8,7 @@ from haet_eval.remote.wire import float_class
 
 NUMBER_BYTES: Final = 8
 COMPLEX_BYTES: Final = 16
-"""What a scalar literal sent up, or a number learned from data, is charged."""
+"""The charge for a scalar literal that is sent up, or for a number that the submission learns from data."""
 
 MAX_HANDLES: Final = 1 << 20
 MAX_TEMPLATES: Final = 1 << 17
@@ -19,7 +19,7 @@ MAX_TRACE_BYTES: Final = 2 << 30
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """What a submission may use: bytes, records, scalar operations. None stands for no bound."""
+    """The limits of a submission: bytes, records, scalar operations. None stands for no limit."""
 
     readback_bytes: int
     upload_bytes: int
@@ -59,7 +59,11 @@ class Charges:
         self.upload_bytes += count
 
     def literal(self, number: float) -> int:
-        """Charge a scalar literal, once for each distinct value; returns its class among the floats."""
+        """Charge a scalar literal, once for each distinct value; return its class among the floats.
+
+        A repeated literal is free because it brings no new knowledge: a learning rate is charged once, not at
+        every step.
+        """
         known = self._literals.get(number)
         if known is not None:
             return known
@@ -109,7 +113,11 @@ class Charges:
         self._batch_readback_bytes = 0
 
     def check_timed_answers(self) -> None:
-        """One more answer that waits for work on data must be left: how long it takes depends on the data."""
+        """Require that the budget allows one more answer that waits for work on data.
+
+        The time of such an answer depends on the data, so a submission could read data from a clock. The
+        budget bounds how much.
+        """
         if self.timed_answers + self.stalls >= self.budgets.timed_answers:
             raise SubmissionFailure(
                 Verdict.LIMIT_READBACK,
@@ -120,7 +128,10 @@ class Charges:
             )
 
     def stalled(self, count: int) -> None:
-        """The submission was kept waiting so often because the executor had too much to do."""
+        """The submission had to wait `count` times for room, because the executor had too much to do.
+
+        The time of such a wait depends on the data as well, so each one uses the budget of timed answers.
+        """
         for _ in range(count):
             self.check_timed_answers()
             self.stalls += 1
@@ -178,7 +189,7 @@ def check_living(count: int) -> None:
 
 
 def check_templates(count: int, described_bytes: int = 0) -> None:
-    """Raises SubmissionFailure when there are too many distinct calls, or too much to say of them."""
+    """Raises SubmissionFailure when there are too many distinct calls, or their descriptions are too long."""
     if count >= MAX_TEMPLATES or described_bytes > MAX_DESCRIBED_BYTES:
         raise SubmissionFailure(
             Verdict.LIMIT_MESSAGES,

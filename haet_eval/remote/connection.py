@@ -1,4 +1,4 @@
-"""One end of a stream socket that speaks in frames, and is never blocked for longer than a blink."""
+"""One end of a stream socket that speaks in frames, and never blocks for longer than a blink."""
 
 import select
 import socket
@@ -20,12 +20,15 @@ class Disconnected(Exception):
 class Connection:
     """Sends and receives whole frames.
 
-    `idle` is called about ten times a second while a frame is not yet whole, whether bytes trickle or nothing
-    moves at all, and may raise to give up waiting.
+    `idle` is called about ten times a second while a frame is incomplete, even if no byte arrives. It may
+    raise an error to stop waiting. So a submission that sends half a frame cannot block the host beyond its
+    time.
 
-    With `ahead_bytes`, `send` returns at once and keeps what the other side does not take yet, up to so many
-    bytes. They go on while this connection is used or waits, and while one waits whose `other` it is. Only
-    when there are more does `send` wait, until half of them are gone; `stalls` says how often.
+    With `ahead_bytes`, `send` returns at once and keeps up to that many bytes that the other side has not
+    taken yet. They are sent while this connection is used or waits, and while a connection waits whose
+    `other` is this one. If there are more bytes, `send` waits until half of them are gone, and `stalls`
+    counts the wait. It waits for half and not for the first free byte, so that waits are few: the time of
+    each can depend on data, and each is charged to the submission.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Connection:
                     self._wait()
 
     def _flush(self) -> None:
-        """Send what the other side takes at once."""
+        """Send as much as the other side takes without waiting."""
         while self._unsent and self._writable.poll(0):
             self._send_some()
 
@@ -102,8 +105,14 @@ class Connection:
         del self._buffer[: FRAME.size + length]
         return channel, payload
 
+    def has_received(self) -> bool:
+        """Whether the next frame has begun to arrive: then `receive` need not wait for the other side."""
+        return bool(self._buffer) or bool(select.select([self._socket], [], [], 0)[0])
+
     def _fill(self, length: int) -> None:
         while len(self._buffer) < length:
+            # The other connection may hold unsent bytes for the very side that must answer here: without
+            # sending them while waiting, both sides would wait for ever.
             if self.other._unsent and not self._readable():
                 self._wait()
                 continue
@@ -121,7 +130,7 @@ class Connection:
                 self._wait()
 
     def _readable(self) -> bool:
-        """Whether something has come; until then, send what the other connection takes."""
+        """Whether bytes have arrived here; meanwhile send what the other connection's side takes."""
         ours, theirs = self._socket.fileno(), self.other._socket.fileno()
         poll = select.poll()
         poll.register(theirs, select.POLLOUT)
@@ -132,7 +141,10 @@ class Connection:
         return bool(ready.get(ours, 0) & ~select.POLLOUT)
 
     def _flush_or_forget(self) -> None:
-        """As `_flush`; if the other side is gone, whoever sends or receives next notices it."""
+        """As `_flush`, but without an error if the other side is gone: the next send or receive raises it.
+
+        An error here would be raised to a caller that waits for another connection.
+        """
         try:
             self._flush()
         except Disconnected:

@@ -1,4 +1,4 @@
-"""What a definition and its answer come to: a validated template, and the signature that is priced."""
+"""From a definition and its answer to a validated template, and to the signature that is priced."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -33,15 +33,15 @@ from haet_eval.remote.wire import Definition, Outcome, WireError
 DRAWS_BY_VALUE: Final = frozenset(
     {"_sample_dirichlet", "_standard_gamma", "binomial", "poisson", "rrelu_with_noise", "rrelu_with_noise_"}
 )
-"""Operators that draw as often as their inputs' values ask: what is drawn next tells of these values."""
+"""Operators whose number of draws depends on values of their inputs: the next draws depend on them, too."""
 _STATISTICS: Final = frozenset({"running_mean", "running_var"})
 
 
 def make_template(operator: Operator, definition: Definition, inputs: list[Handle]) -> Template:
-    """The template of a call that may be made.
+    """The template of a call, if the call is allowed.
 
     Raises:
-        Refused: it may not.
+        Refused: the call is not allowed, with the reason.
     """
     arguments = validate_call(operator, definition, inputs)
     return Template(
@@ -61,10 +61,10 @@ def make_template(operator: Operator, definition: Definition, inputs: list[Handl
 
 
 def validate_call(operator: Operator, definition: Definition, inputs: list[Handle]) -> dict[str, Argument]:
-    """The bound arguments of a call that may be made.
+    """The bound arguments of a call, if the call is allowed.
 
     Raises:
-        Refused: it may not.
+        Refused: the call is not allowed, with the reason.
     """
     arguments = bind(operator, arguments_of(definition, [handle.meta for handle in inputs]))
     named = {name: inputs[position] for name, position in single_tensors(definition).items()}
@@ -74,7 +74,7 @@ def validate_call(operator: Operator, definition: Definition, inputs: list[Handl
 
 
 def signature_of(template: Template, outcome: Outcome) -> Signature:
-    """The signature of a call that returned this."""
+    """The signature of a call of `template` that had this outcome."""
     after = list(template.layouts)
     for position, meta in outcome.changed:
         after[position] = intern_layout(meta)
@@ -88,10 +88,10 @@ def signature_of(template: Template, outcome: Outcome) -> Signature:
 
 
 def price_told(signature: Signature) -> int | None:
-    """As `price_of`, where the executor has told of the outputs, which may be anything.
+    """As `price_of`, for a signature whose outputs the executor has reported: they may be anything.
 
     Raises:
-        WireError: no price can be worked out of that.
+        WireError: the outputs make no sense for this operator, so that there is no price.
     """
     try:
         return price_of(signature)
@@ -114,7 +114,7 @@ def check_outcome(outcome: Outcome, operator: Operator) -> None:
 
 
 def _is_one(returned: Return, output: wire.Value) -> bool:
-    """Whether a value is what the schema says is returned; a tensor may be absent."""
+    """Whether a returned value has the type that the schema states; a tensor may be absent."""
     if returned.is_list and isinstance(output, tuple):
         return all(not isinstance(item, tuple) for item in output)
     if returned.type == "Tensor":

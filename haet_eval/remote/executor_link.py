@@ -1,4 +1,4 @@
-"""The host's end of the connection to the executor. Its answers are checked: it may have been taken over."""
+"""The host's end of the connection to the executor. It checks each answer: the executor may be taken over."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from haet_eval.remote.messages import (
     Drop,
     Fit,
     Load,
+    Mark,
     MemoryTold,
     ModelTensor,
     Seal,
@@ -25,7 +26,7 @@ from haet_eval.remote.messages import (
     TellMemory,
     WeightsFollow,
 )
-from haet_eval.remote.meter import Question
+from haet_eval.remote.meter import Point, Question
 from haet_eval.remote.weights import Weight, check_weights, most_bytes
 from haet_eval.remote.wire import Channel, Status, WireError
 
@@ -41,8 +42,16 @@ class ExecutorLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class _Awaited:
+    """An answer that will come: the inventory of the executor, or the news that it has reached a mark."""
+
+    inventory: bytes | None = None
+    point: Point | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
-    """The training as it ended: the weights as safetensors, and what the executor used."""
+    """The end of the training: the weights as safetensors, and the peak memory of the executor."""
 
     weights: bytes
     peak_memory_bytes: int
@@ -51,16 +60,23 @@ class Sealed:
 class ExecutorLink:
     """Commands and records to the executor, and its answers.
 
-    Every method raises ExecutorLost when it is gone, EnvironmentProblem when what it says makes no sense, and
-    SubmissionFailure when a call that came before has failed in it.
+    Every method raises ExecutorLost if the executor is gone, EnvironmentProblem if its answer makes no sense,
+    and SubmissionFailure if an earlier call has failed in it.
+
+    Answers come in the order of the questions, and the host does not wait for inventories and marks. So they
+    stand in a queue, and whoever waits for a later answer takes these first.
+
+    `executed` is the last place of the stream that the executor has reported to have reached.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._inventories: deque[bytes] = deque()
+        self._awaited: deque[_Awaited] = deque()
+        self._receiving = False
+        self.executed = Point(operations=0, entries=1)  # the trace has its header
 
     def start(self, start: Start) -> dict[str, Any]:
-        """Tell it how to run; returns facts about it (`torch`, `accelerator`)."""
+        """Send the executor its settings; return facts about it (`torch`, `accelerator`)."""
         self._command(start.encode())
         try:
             return self._message(Started).model_dump()
@@ -72,49 +88,66 @@ class ExecutorLink:
             ) from None
 
     def load(self, array: npt.NDArray[Any]) -> None:
-        """Hand it a tensor, which gets the next handle."""
+        """Send the executor a tensor, which gets the next handle."""
         self._command(Load(dtype=str(array.dtype), shape=array.shape).encode())
         raw = memoryview(np.ascontiguousarray(array).data).cast("B")
         for start in range(0, len(raw), _BLOCK_BYTES):
             self._send(Channel.BLOCK, raw[start : start + _BLOCK_BYTES])
 
     def pass_on(self, records: bytes) -> None:
-        """Send it records of the stream. The last of them may be a question: then `answer` comes next."""
+        """Send records of the stream. The last of them may be a question: then call `answer` next."""
         self._send(Channel.STREAM, records)
 
     def ask(self, forward: bytes, question: Question) -> tuple[Status, bytes]:
-        """Send it records, and then a question; returns its answer."""
+        """Send records, and then a question; return the executor's answer."""
         self.pass_on(forward + question.record)
         return self.answer()
 
     def fit(self, fit: Fit) -> None:
-        """Tell it what sizes the new tensors of its next answer are to have."""
+        """Send the sizes that the new tensors of the executor's next answer must have."""
         self._command(fit.encode())
 
     def answer(self) -> tuple[Status, bytes]:
-        """Its answer to a question or a command."""
-        self._compare_inventories()
+        """The executor's answer to a question or a command."""
+        self.catch_up()
         return self._next_answer()
 
     def compare_inventory(self, expected: bytes) -> None:
-        """Ask for the inventory of its tensors. It is compared when the next answer is awaited, or soon."""
+        """Ask for the inventory of the executor's tensors; compare it before the next answer, or sooner."""
         self._command(TakeInventory().encode())
-        self._inventories.append(expected)
-        if len(self._inventories) > _INVENTORIES_AHEAD:
-            self._compare_inventories()
+        self._awaited.append(_Awaited(inventory=expected))
+        if sum(one.inventory is not None for one in self._awaited) > _INVENTORIES_AHEAD:
+            self.catch_up()
+
+    def mark(self, point: Point) -> None:
+        """Ask the executor to answer when it reaches this place of the stream; do not wait for the answer.
+
+        The answer to a mark does not report an earlier failure; the next answer for which the submission
+        waits does. Otherwise the place in the code at which a run fails would depend on the speed of the
+        machine.
+        """
+        self._command(Mark().encode())
+        self._awaited.append(_Awaited(point=point))
 
     def catch_up(self) -> None:
-        """Wait until it has done all that it was told: the inventories that it was asked for come last."""
-        self._compare_inventories()
+        """Wait for all answers in the queue."""
+        while self._awaited:
+            self._take_awaited()
 
-    def _compare_inventories(self) -> None:
-        while self._inventories:
-            expected = self._inventories.popleft()
-            status, found = self._next_answer()
-            if status is not Status.OK:
-                raise failed(status, found)
-            if found != expected:
-                raise failed(Status.MISMATCH, _different(expected, found).encode())
+    def take_answers(self) -> None:
+        """Take the answers that have arrived, without waiting for more."""
+        while self._awaited and not self._receiving and self._connection.has_received():
+            self._take_awaited()
+
+    def _take_awaited(self) -> None:
+        awaited = self._awaited.popleft()
+        status, found = self._next_answer()
+        if awaited.point is not None:
+            self.executed = awaited.point if status is Status.OK else self.executed
+        elif status is not Status.OK:
+            raise failed(status, found)
+        elif found != awaited.inventory:
+            raise failed(Status.MISMATCH, _different(awaited.inventory or b"", found).encode())
 
     def _next_answer(self) -> tuple[Status, bytes]:
         _, payload = self._receive()
@@ -123,7 +156,7 @@ class ExecutorLink:
         return Status(payload[0]), payload[1:]
 
     def seal(self, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> Sealed:
-        """Close the training: keep these tensors, and fetch them, stored as `weights` say."""
+        """Close the training: the executor keeps only these tensors, and returns them as `weights` say."""
         self._command(Seal(tensors=tensors).encode())
         facts = self._message(WeightsFollow)
         handed_out = self._weights(facts.weights_bytes, most_bytes(weights))
@@ -134,7 +167,7 @@ class ExecutorLink:
         return Sealed(handed_out, facts.peak_memory_bytes)
 
     def tell_memory(self) -> int:
-        """The most memory that it has taken so far, in bytes."""
+        """The peak memory of the executor so far, in bytes."""
         self._command(TellMemory().encode())
         return self._message(MemoryTold).peak_memory_bytes
 
@@ -154,7 +187,7 @@ class ExecutorLink:
         return labels
 
     def drop(self, handles: tuple[int, ...]) -> None:
-        """Let it forget these tensors."""
+        """Let the executor free these tensors."""
         self._command(Drop(handles=handles).encode())
 
     def _command(self, message: bytes) -> None:
@@ -167,6 +200,9 @@ class ExecutorLink:
             raise ExecutorLost from None
 
     def _receive(self) -> tuple[Channel, bytes]:
+        # While this waits, the connection's `idle` runs, and may call `take_answers`: that must not take the
+        # answer which is awaited here.
+        self._receiving = True
         try:
             return self._connection.receive()
         except Disconnected:
@@ -175,6 +211,8 @@ class ExecutorLink:
             raise EnvironmentProblem(
                 f"The executor sent something that is no frame: {error}.", code="executor-answer"
             ) from None
+        finally:
+            self._receiving = False
 
     def _ok(self) -> bytes:
         status, body = self.answer()
@@ -228,5 +266,5 @@ def _different(expected: bytes, found: bytes) -> str:
 
 
 def reason_text(body: bytes) -> str:
-    """What an executor said of a failure, as text that is not endless."""
+    """The executor's text about a failure, cut to REASON_BYTES: a hostile text may be of any length."""
     return body[:REASON_BYTES].decode(errors="replace")

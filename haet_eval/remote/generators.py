@@ -1,4 +1,4 @@
-"""What the meter knows of random generators: whether what they draw depends on data."""
+"""The meter's books about random generators: whether their next numbers depend on data."""
 
 from dataclasses import dataclass, field
 
@@ -25,11 +25,13 @@ class _Marked:
 
 
 class Generators:
-    """Generators by number, and saved states of theirs.
+    """Generators by number, and their saved states.
 
-    One is tainted when how often it was drawn from depended on data. It is stale when that was before the
-    training ended, or in an earlier batch: nothing but the model outlives these.
-    Every method that takes a number of a generator raises WireError where it is out of range.
+    A generator is tainted if the number of draws from it depended on data. Then the position in its sequence
+    carries information about data, and so does every number that it draws next.
+    A tainted generator becomes stale when the training or a batch ends. Only the model may outlive these, so
+    a prediction must not draw from a stale generator. Every method that takes the number of a generator
+    raises WireError if it is out of range.
     """
 
     def __init__(self) -> None:
@@ -70,7 +72,7 @@ class Generators:
             marked.load(generator, number)
 
     def draw(self, generator: int, tainted: bool, spills: bool) -> bool:
-        """Whether what is drawn depends on data, through the inputs or through what was drawn before.
+        """Whether the drawn numbers depend on data, through the inputs of the call or through earlier draws.
 
         Raises:
             SubmissionFailure: the generator is stale.
@@ -87,7 +89,7 @@ class Generators:
         return tainted or generator in self._tainted.generators
 
     def forget(self) -> None:
-        """What is tainted now is stale."""
+        """The training or a batch has ended: all tainted generators and states become stale."""
         self._stale.generators |= self._tainted.generators
         self._stale.states |= self._tainted.states
 

@@ -1,4 +1,4 @@
-"""What the meter knows of each tensor: everything but its values."""
+"""The meter's books about each tensor: everything but its values."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ _MAX_LAYOUTS: Final = 1 << 17
 
 
 def intern_layout(meta: TensorMeta) -> TensorMeta:
-    """One object for this shape, stride, dtype and bits (offset 0): equal layouts are compared in no time.
+    """One shared object for each shape, stride, dtype and bits (offset 0): equal layouts then compare fast.
 
-    Only speed rests on it, so the table starts anew when it has grown large.
+    Only speed depends on the sharing. So the table may be cleared when it has grown large.
     """
     if len(_LAYOUTS) > _MAX_LAYOUTS:
         _LAYOUTS.clear()
@@ -33,10 +33,10 @@ def span_elements(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
 class Storage:
     """Memory that tensors share.
 
-    `tainted`: it depends on data, so reading it back is charged. `writes` goes up with every write.
-    `sealed`: it belongs to the returned model and may no longer be written. `maker` is the template that
-    made it, as its n-th `output`, and `made` the layout and offset it had then. `first` is the number of its
-    first handle, `handles` how many it has.
+    `tainted`: it depends on data, so a read is charged. `writes` counts the writes.
+    `sealed`: it belongs to the returned model, and no call may write it any more. `maker` is the template
+    that made it, as output number `output`, and `made` the layout and offset that it had then. `first` is
+    the number of its first handle, `handles` the number of its handles.
     """
 
     size_bytes: int
@@ -71,7 +71,7 @@ def size_bytes(layout: TensorMeta, offset: int) -> int:
 
 @dataclass(slots=True)
 class HandleTable:
-    """All living tensors by number. Numbers are given in order and never again."""
+    """All living tensors by number. Numbers are given in order, and each number only once."""
 
     living: dict[int, Handle] = field(default_factory=dict)
     next: int = 1

@@ -1,7 +1,8 @@
-"""Which packages a worker sees: those of the sandbox image, whatever else is installed where it runs.
+"""Which packages a worker sees: those of the sandbox image, whatever else is installed on the machine.
 
-PyTorch and others choose their paths by what can be imported (`torch.einsum` its order by opt_einsum), and
-a submission that works with a package of this machine would fail in the sandbox.
+PyTorch and other libraries choose their code by the packages that they can import (`torch.einsum` chooses its
+order with opt_einsum, if installed), which would change the count. And a submission that works with a package
+of this machine would fail in the sandbox.
 """
 
 import sys
@@ -43,21 +44,22 @@ IMAGE_MODULES: Final = frozenset(
         "triton",
     }
 )
-"""Top-level modules of what `sandbox/constraints.txt` lists and of what PyTorch pins itself."""
+"""Top-level modules of the packages in `sandbox/constraints.txt`, and of those that PyTorch pins itself."""
 
 
 def hide_other_packages() -> None:
-    """Let no other package of this environment be imported, for the rest of this process.
+    """Prevent the import of every other package of this environment, for the rest of this process.
 
-    What is on the import path later, as the submission's own modules are, can be imported.
+    Modules in folders that join the import path later can be imported, such as the submission's own.
     """
     sys.meta_path[:] = [_OnlyTheImages(list(sys.meta_path), list(sys.path))]
 
 
 class _OnlyTheImages(MetaPathFinder):
-    """Stands for all finders. Modules that the image does not have are not found in the environment.
+    """Replaces all finders, and finds no module in the environment that the image does not have.
 
-    A finder beside the others could only raise an error, and many ask `importlib.util.find_spec` first.
+    An additional finder could only raise an error. But many libraries ask `importlib.util.find_spec` whether
+    a package exists, and that must answer no instead of raising.
     """
 
     def __init__(self, finders: Sequence[Any], environment: Sequence[str]) -> None:

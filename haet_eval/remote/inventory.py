@@ -1,6 +1,7 @@
 """An inventory: one digest over all living tensors, of the meter's books or of the executor's table.
 
-It is a second kind of evidence beside the check of each call: it covers every tensor, whoever touched it.
+It is a second kind of evidence, next to the check of each call: it covers every tensor, including those that
+a call changed without being among its inputs and outputs.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ def inventory(rows: Iterable[tuple[int, TensorMeta, int, Hashable, int]]) -> byt
     Args:
         rows: in the order of the handles, for each its number, its layout (the offset does not matter), its
             offset in elements, the identity of its storage, and the storage's size in bytes. Storages are
-            numbered in the order in which they appear, so that only who shares one matters.
+            numbered in the order in which they appear, so that the digest shows only which tensors share one.
     """
     digest = hashlib.sha256()
     storages: dict[Hashable, int] = {}

@@ -1,4 +1,4 @@
-"""What a submission printed: the beginning and the end are kept, the middle is counted."""
+"""The output of a submission: the beginning and the end are kept, the bytes between are only counted."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,10 +24,10 @@ class OutputLog:
         del self._tail[:-KEPT_BYTES]
 
     def add_printed(self, part: bytes, most_bytes: int) -> None:
-        """Take what the submission has printed.
+        """Take more output of the submission.
 
         Raises:
-            SubmissionFailure: all that it printed is more than it may.
+            SubmissionFailure: the whole output is longer than `most_bytes`.
         """
         self.add(part)
         if self.total_bytes > most_bytes:

@@ -16,7 +16,7 @@ from haet_eval.remote.wire import TRACE_VERSION, WireError
 
 MAX_MESSAGE_BYTES = 8 << 20
 REPORT_VALUES, REPORT_NAME, REPORT_TEXT = 1000, 100, 500
-"""Of one report: how many values, and characters of a name and of a text. The rest is cut, with a note."""
+"""Limits of one report: values, and characters of a name and of a text. The rest is cut, with a note."""
 _SHORT = 200
 _LONG = 100_000
 
@@ -29,7 +29,7 @@ def sendable(text: str) -> str:
 
 
 Text = Annotated[str, BeforeValidator(lambda value: sendable(value) if isinstance(value, str) else value)]
-"""Text that code of the submission chose; a sender escapes it, and a receiver finds nothing to escape."""
+"""Text that the submission chose. The sender escapes it, so an honest receiver has nothing left to escape."""
 
 
 class Message(BaseModel):
@@ -57,10 +57,14 @@ class Report(Message):
         | Annotated[float, Field(allow_inf_nan=False)]
         | Annotated[Text, Field(max_length=REPORT_TEXT + 1)],
     ] = Field(max_length=REPORT_VALUES + 1)
+    made_up: tuple[Annotated[Text, Field(max_length=REPORT_NAME + 1)], ...] = Field(
+        default=(), max_length=REPORT_VALUES + 1
+    )
+    """Names of values that the check made up; in an evaluation there are none."""
 
 
 class Decided(Message):
-    """To the check: the submission's code decides, at this line, by a value that the check made up."""
+    """To `haet-eval check`: at this line the submission's code decides by a value that the check made up."""
 
     kind: Literal["decided"] = "decided"
     place: str = Field(max_length=_SHORT)
@@ -83,7 +87,7 @@ class Returned(Message):
     @field_validator("tensors")
     @classmethod
     def _have_names_of_their_own(cls, tensors: tuple[ModelTensor, ...]) -> tuple[ModelTensor, ...]:
-        """The file of the weights has one tensor for each name, and keeps one name for itself."""
+        """The file of the weights has one tensor for each name, and safetensors reserves one name."""
         names = [tensor.name for tensor in tensors]
         if len(set(names)) < len(names) or "__metadata__" in names:
             raise ValueError("two tensors of one name, or a name that safetensors keeps for itself")
@@ -91,7 +95,7 @@ class Returned(Message):
 
 
 class Failed(Message):
-    """The submission's code has raised. `reason` is one line, `traceback` the frames of its own code."""
+    """The submission's code raised an error. `reason` is one line, `traceback` the frames of its own code."""
 
     kind: Literal["failed"] = "failed"
     reason: Text = Field(max_length=_LONG)
@@ -106,7 +110,7 @@ class Predicted(Message):
 
 
 class Job(Message):
-    """What the submission's process is to do. Times in seconds; `files` are the submission's own."""
+    """The job of the submission's process. Times in seconds; `files` are the submission's own."""
 
     files: dict[str, str]
     module: str
@@ -175,6 +179,12 @@ class TakeInventory(Message):
     kind: Literal["inventory"] = "inventory"
 
 
+class Mark(Message):
+    """To the executor: answer when everything that came before is done."""
+
+    kind: Literal["mark"] = "mark"
+
+
 class Argmax(Message):
     """To the executor: answer with the arg max over the last dimension, as int64."""
 
@@ -200,7 +210,7 @@ class Drop(Message):
 
 
 class TellMemory(Message):
-    """To the executor: answer with the most memory that it has taken so far."""
+    """To the executor: answer with its peak memory so far."""
 
     kind: Literal["memory"] = "memory"
 
@@ -226,7 +236,7 @@ class WeightsFollow(Message):
 
 
 FromSubmission: TypeAlias = Ready | Report | Decided | Returned | Failed | Predicted
-ToExecutor: TypeAlias = Start | Load | Seal | TakeInventory | TellMemory | Argmax | Fit | Drop
+ToExecutor: TypeAlias = Start | Load | Seal | TakeInventory | Mark | TellMemory | Argmax | Fit | Drop
 _FROM_SUBMISSION: TypeAdapter[FromSubmission] = TypeAdapter(
     Annotated[FromSubmission, Field(discriminator="kind")]
 )
@@ -234,10 +244,10 @@ _TO_EXECUTOR: TypeAdapter[ToExecutor] = TypeAdapter(Annotated[ToExecutor, Field(
 
 
 def from_submission(payload: bytes) -> FromSubmission:
-    """Decode what a submission said.
+    """Decode a message of the submission.
 
     Raises:
-        WireError: it is no such message.
+        WireError: the bytes are not such a message.
     """
     return decode_untrusted(_FROM_SUBMISSION, payload)
 
@@ -246,7 +256,7 @@ def decode_untrusted(kinds: TypeAdapter[_Kind], payload: bytes) -> _Kind:
     """Decode a message of one of these kinds, whoever sent it.
 
     Raises:
-        WireError: it is too large, or no such message.
+        WireError: the bytes are too many, or not such a message.
     """
     if len(payload) > MAX_MESSAGE_BYTES:
         raise WireError(f"a control message of {len(payload):,} bytes")
@@ -258,5 +268,5 @@ def decode_untrusted(kinds: TypeAdapter[_Kind], payload: bytes) -> _Kind:
 
 
 def to_executor(payload: bytes) -> ToExecutor:
-    """Decode what the host asks of the executor."""
+    """Decode a message of the host to the executor."""
     return _TO_EXECUTOR.validate_json(payload)

@@ -62,7 +62,9 @@ _ANY_BYTES: Final = 1 << 200
 
 
 class Sink(Protocol):
-    """Where accepted records go: a trace, or nowhere."""
+    """Where accepted records go: a trace, or nowhere. `entries` says how many there are."""
+
+    entries: int
 
     def add(self, kind: Kind, body: bytes) -> None: ...
 
@@ -70,7 +72,17 @@ class Sink(Protocol):
 class Nowhere:
     """A sink that forgets."""
 
+    entries = 0
+
     def add(self, kind: Kind, body: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in the stream: the operations of the training and the entries of the trace up to there."""
+
+    operations: int
+    entries: int
 
 
 @dataclass(slots=True)
@@ -83,6 +95,7 @@ class Question:
     template: Template | None = None
     answer_bytes: int = 0
     timed: bool = False
+    charged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +140,7 @@ class Meter:
         self._generators = Generators()
         self._left_by_training: dict[int, TensorMeta] = {}
         self._dropped: dict[int, TensorMeta] = {}
+        self._names: dict[int, str] = {}
         self._phase = 0
         self._data_at_work = False
         self._images = 0
@@ -338,10 +352,16 @@ class Meter:
         if storage.sealed:
             raise SubmissionFailure(
                 Verdict.FAILED,
-                f"{template.operator.name} tried to change the model while it predicts. What "
+                f"{template.operator.name} tried to change {self._name(storage)} while it predicts. What "
                 "train() returned is final: change no parameter and no buffer in forward() in eval mode.",
                 code="model-changed",
             )
+
+    def _name(self, storage: Storage) -> str:
+        """A part of the model as its module names it, if that can be shown."""
+        name = self._names.get(id(storage), "")
+        shown = 0 < len(name) <= _MAX_NAME and name.isprintable() and "`" not in name
+        return f"`{name}` of the model" if shown else "the model"
 
     def _write(self, storage: Storage, tainted: bool, template: Template) -> None:
         self._check_unsealed(storage, template)
@@ -509,6 +529,7 @@ class Meter:
         question = self._timed(Question(Code.READ, record, [handle], answer_bytes=count))
         if handle.storage.tainted:
             self._readback(count)
+            question.charged = True
         return question
 
     def answer(self, question: Question, payload: bytes) -> None:
@@ -529,7 +550,7 @@ class Meter:
         outcome = wire.decode_outcome(payload, len(question.inputs))
         check_outcome(outcome, template.operator)
         if template.dynamic:
-            self._learn(outcome, question.inputs)
+            question.charged = self._learn(outcome, question.inputs)
         if question.code is Code.DEFINE:
             self._settle(template, outcome, question.inputs)
             self._tally.add(template, len(question.record) + len(payload))
@@ -580,10 +601,12 @@ class Meter:
         else:
             self.charges.readback(count)
 
-    def _learn(self, outcome: Outcome, inputs: list[Handle]) -> None:
-        """A shape or a number that depends on data is a value read back."""
-        if _tainted(inputs):
+    def _learn(self, outcome: Outcome, inputs: list[Handle]) -> bool:
+        """A shape or a number that depends on data is a value read back; returns whether it does."""
+        tainted = _tainted(inputs)
+        if tainted:
             self._readback(sum(map(_told_bytes, wire.flatten(outcome.outputs))))
+        return tainted
 
     # Data, seal and prediction.
 
@@ -606,8 +629,9 @@ class Meter:
         self._sink.add(Kind.SEAL, Seal(tensors=tuple(tensors)).encode())
         self._memory.close(handle.storage for handle in handles)
         self._most_bytes = _ANY_BYTES
-        for handle in handles:
+        for tensor, handle in zip(tensors, handles, strict=True):
             storage = handle.storage
+            self._names.setdefault(id(storage), tensor.name)
             held = size_bytes(handle.layout, handle.offset)
             storage.size_bytes = max(storage.size_bytes, held) if storage.sealed else held
             storage.sealed = True
@@ -768,6 +792,11 @@ class Meter:
     def prediction_histogram(self) -> Histogram:
         """The calls of prediction, all under the phase `forward`."""
         return self._tally.prediction_histogram()
+
+    @property
+    def point(self) -> Point:
+        """This place of the stream."""
+        return Point(self.operations, self._sink.entries)
 
     @property
     def operations(self) -> int:

@@ -1,5 +1,6 @@
 """Between the two workers: every frame of the submission goes through the meter, and only then on."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,8 +37,11 @@ from haet_eval.remote.wire import Channel, Status, WireError
 
 _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
-_PLACE_CHARACTERS: Final = 300
+_PLACE_CHARACTERS: Final = 800
+_REFUSAL_CODE: Final = re.compile(r" \[(handle-[a-z]{1,20}(?:-[a-z]{1,20})?)\]")
 _MAX_WEIGHTS_BYTES: Final = 1 << 30
+_RECORDS_TO_A_MARK: Final = 128
+"""A mark costs about as much as a call of an operator, and a look at each template."""
 
 _Message = TypeVar("_Message", Ready, Returned, Predicted)
 
@@ -52,7 +56,7 @@ class Relay:
 
     `watch` is called a few times a second; it raises to end the run. `report` receives what the submission
     told through `task.report`, `decided` the lines where its code decides by values that the check made up.
-    What goes to the executor goes through `link`.
+    What goes to the executor goes through `link`. `made_up` names the values of the last report that were.
     """
 
     submission: Connection
@@ -62,10 +66,12 @@ class Relay:
     report: Callable[[Mapping[str, ReportValue]], None]
     output_bytes: int
     decided: Callable[[str], None] = lambda _: None
+    made_up: tuple[str, ...] = ()
     log: OutputLog = field(default_factory=OutputLog)
     link: ExecutorLink = field(init=False)
     _watched: float = 0.0
     _stalls: int = 0
+    _marked_messages: int = 0
 
     def __post_init__(self) -> None:
         self.link = ExecutorLink(self.executor)
@@ -74,7 +80,7 @@ class Relay:
     def use(self, watch: Callable[[], None], report: Callable[[Mapping[str, ReportValue]], None]) -> None:
         """Call these from now on."""
         self.watch, self.report = watch, report
-        self.submission.idle = self.executor.idle = watch
+        self.submission.idle = self.executor.idle = self._look_now
 
     # The stages.
 
@@ -102,6 +108,7 @@ class Relay:
 
     def catch_up(self) -> None:
         """Wait until the executor has done all of the training: what is left of it takes time too."""
+        self.link.mark(self.meter.point)
         self.link.catch_up()
 
     def seal(self, tensors: tuple[ModelTensor, ...]) -> Sealed:
@@ -173,6 +180,7 @@ class Relay:
             elif channel is Channel.CONTROL:
                 message = from_submission(payload)
                 if isinstance(message, Report):
+                    self.made_up = message.made_up
                     self.report(message.values)
                 elif isinstance(message, Decided):
                     self.decided(message.place)
@@ -187,7 +195,11 @@ class Relay:
         now = time.monotonic()
         if now - self._watched > _WATCH_SECONDS:
             self._watched = now
-            self.watch()
+            self._look_now()
+
+    def _look_now(self) -> None:
+        self.link.take_answers()
+        self.watch()
 
     def _stream(self, payload: bytes) -> None:
         position = 0
@@ -210,7 +222,15 @@ class Relay:
             self._reply(Status.REFUSED, accepted.refused.encode())
         if self.meter.inventory_is_due:
             self.link.compare_inventory(self.meter.inventory())
+        self._mark()
         return accepted.end
+
+    def _mark(self) -> None:
+        """Mark this place of the stream if the last mark is far enough back that the cost is small."""
+        messages = self.meter.charges.messages
+        if messages - self._marked_messages >= max(_RECORDS_TO_A_MARK, len(self.meter.templates)):
+            self._marked_messages = messages
+            self.link.mark(self.meter.point)
 
     def _charge_stalls(self) -> None:
         """When the submission is kept waiting depends on what data make of the executor's time."""
@@ -239,7 +259,8 @@ class Relay:
             ) from None
         except SubmissionFailure as failure:
             self._end(failure)
-        self._reply(status, body)
+        told = Status.CHARGED if status is Status.OK and question.charged else status
+        self._reply(told, body)
 
     def _end(self, failure: SubmissionFailure) -> NoReturn:
         """Tell the submission that the run is over, and wait a moment to hear where in its code that was."""
@@ -260,10 +281,17 @@ class Relay:
 
     def _take_failure(self, message: Failed) -> NoReturn:
         self.log.add(message.traceback.encode())
-        uncounted = [operator for operator in self.meter.refused if operator in message.reason]
+        reason, code = _without_code(message.reason)
+        uncounted = [operator for operator in self.meter.refused if operator in reason]
         if uncounted:
-            raise SubmissionFailure(Verdict.UNCOUNTABLE, message.reason, code="operator-unpriced")
-        raise SubmissionFailure(Verdict.FAILED, message.reason, code="code-failed")
+            raise SubmissionFailure(Verdict.UNCOUNTABLE, reason, code="operator-unpriced")
+        raise SubmissionFailure(Verdict.FAILED, reason, code=code or "code-failed")
+
+
+def _without_code(reason: str) -> tuple[str, str]:
+    """A reason without the code of what handles refuse, and that code: a record has one code for a reason."""
+    found = _REFUSAL_CODE.search(reason)
+    return (_REFUSAL_CODE.sub("", reason, count=1), found[1]) if found else (reason, "")
 
 
 def _located(failure: SubmissionFailure, message: Failed) -> SubmissionFailure:

@@ -1,7 +1,7 @@
-"""A trace run once more, on real data, with no contestant process alive: only an executor works.
+"""Runs a trace once more on real data, in an executor alone: no process of the contestant is alive.
 
-First the training and then, when all but the model is freed, the prediction: as in the run, the test images
-reach the executor only after the seal.
+The training comes first, and the prediction after all tensors but the model's are freed. As in the run, the
+test images reach the executor only after the seal.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from haet_eval.remote.wire import Fresh, Outcome, Status, WireError
 
 
 class Departure(Exception):
-    """The executor does otherwise than the trace says. `entry` is the place in the trace."""
+    """The executor's answer differs from the trace. `entry` is the place in the trace."""
 
     def __init__(self, entry: int, what: str) -> None:
         super().__init__(f"entry {entry:,} of the trace: {what}")
@@ -34,9 +34,9 @@ class Departure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A replay that ended as the trace does: answers compared, and the model where one came back.
+    """A replay that agrees with its trace: the number of compared answers, and the model if there is one.
 
-    `labels` are those that the model gives to the test images, int64, as far as the trace predicts them.
+    `labels` are the model's labels of the test images, int64, up to the last batch that the trace predicts.
     """
 
     answers: int
@@ -52,23 +52,23 @@ def replay(
     *,
     noisy: bool = False,
 ) -> Replay:
-    """Run a trace in an executor that was told to start, and compare all that it answers.
+    """Run a trace in a started executor, and compare every answer.
 
-    What was read back is not in a trace, and not compared. The replay ends at the first difference, so
-    that nothing is run which was checked against another outcome than the true one.
+    Values that were read back are not in a trace, so they are not compared. The replay ends at the first
+    difference: the calls after it were validated for the trace's outcome, and might be unsafe after another.
 
     Args:
         path: the trace.
         link: to the executor.
         arrays: the training data, uint8 [N, C, H, W] and int64 [N].
         test_images: uint8 [M, C, H, W].
-        noisy: the executor was told to put noise on its results. Numbers and sizes that follow from values
-            are then those of the trace, whatever comes out.
+        noisy: the executor puts noise on its results. Numbers and sizes that follow from values are then
+            those of the trace, whatever the results.
 
     Raises:
         BrokenTrace: see `recount`.
-        Departure: the executor answered otherwise, or ended.
-        EnvironmentProblem: it cannot be worked with.
+        Departure: an answer of the executor differs from the trace, or the executor ended.
+        EnvironmentProblem: the executor breaks the protocol.
     """
     for array in arrays:
         link.load(array)
@@ -79,7 +79,7 @@ def replay(
 
 
 class _Performer:
-    """Hands on to an executor what the meter lets pass."""
+    """Passes to an executor the calls that the meter lets pass."""
 
     def __init__(self, link: ExecutorLink, test_images: npt.NDArray[np.uint8], *, legacy: bool) -> None:
         self._link = link
@@ -148,7 +148,7 @@ class _Performer:
 
 
 class _NoisyPerformer(_Performer):
-    """Keeps to the trace if the executor's values, and what follows from them, are others."""
+    """Follows the trace although noise changes the executor's values and the sizes that follow from them."""
 
     def answered(self, entry: int, question: Question, outcome: bytes | None) -> None:
         if outcome is None or question.template is None or not question.template.dynamic:
@@ -165,7 +165,7 @@ class _NoisyPerformer(_Performer):
 
 @contextmanager
 def _at(entry: int, what: str) -> Iterator[None]:
-    """Says where in the trace the executor has failed or ended."""
+    """Adds the place in the trace to an error of the executor."""
     try:
         yield
     except ExecutorLost:

@@ -16,7 +16,7 @@ _Counted: TypeAlias = tuple[Signature, int | None, list[int]]
 class Tally:
     """Calls of templates, of templates whose outputs depend on data, and of `select` and `slice`.
 
-    Methods that take in something new raise SubmissionFailure when there is too much of it to be kept.
+    Methods that keep a new call raise SubmissionFailure when there are too many distinct calls.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Tally:
         self._views: dict[tuple[Code, TensorMeta, TensorMeta], list[int]] = {}
 
     def check_room(self, described_bytes: int) -> None:
-        """Raises SubmissionFailure when no template with so long a definition can be kept."""
+        """Raises SubmissionFailure if there is no room for a template with a definition of that length."""
         check_templates(len(self.templates), self._described_bytes + described_bytes)
 
     def add(self, template: Template, described_bytes: int) -> None:
@@ -79,7 +79,7 @@ class Tally:
 
     @property
     def unpriced_in_prediction(self) -> str | None:
-        """An operator that prediction has called and the standard has no price for, if there is one."""
+        """An operator without a price that prediction has called, if there is one."""
         unpriced = (
             one.operator for one, price, calls in self._priced() if price is None and calls[PREDICTION]
         )

@@ -1,4 +1,4 @@
-"""A template as the meter keeps it: a call whose metadata is settled, so that repeating it is cheap."""
+"""A template as the meter keeps it: a call whose metadata is settled, so that a repetition is cheap."""
 
 import struct
 from dataclasses import dataclass, field
@@ -35,8 +35,8 @@ def new_calls() -> list[int]:
 class NewTensor:
     """An output that is a new tensor. `alias`: index of the input whose storage it shares, or -1.
 
-    `made` is its layout and its offset, relative to that input's; absolute where there is none, or where the
-    template is exact. `output` is its place among the outputs, lists flattened.
+    `made` is its layout and its offset, relative to that input's. The offset is absolute if there is no such
+    input, or if the template is exact. `output` is its place among the outputs, lists flattened.
     """
 
     made: tuple[TensorMeta, int]
@@ -50,11 +50,11 @@ class Template:
     """One settled call.
 
     `exact`: offsets of inputs are part of it (operators that name an absolute offset).
-    `guarded`: where the inputs come from matters, so each call is validated anew.
+    `guarded`: the origin of the inputs matters, so each call is validated again.
     `moves`: the first input gets the storage of the second (`set_`).
-    `draws`: the generator that it draws from, if any; `spills`: how often depends on its inputs' values.
-    `written`: which inputs the kernel writes. `changed`: inputs with new layout and offset (as in NewTensor).
-    `new_bytes`: what the storages take that a call makes.
+    `draws`: the generator from which it draws, if any; `spills`: the number of draws depends on values.
+    `written`: the inputs that the kernel writes. `changed`: inputs with new layout and offset (see
+    NewTensor). `new_bytes`: the size of the storages that a call makes.
     """
 
     operator: Operator
@@ -79,7 +79,7 @@ class Template:
 
 
 def new_tensors(outcome: Outcome, inputs: list[Handle], exact: bool) -> tuple[NewTensor, ...]:
-    """The tensors that a call has brought into being, in order."""
+    """The new tensors of a call, in order."""
     return tuple(
         _new_tensor(value, output, inputs, exact)
         for output, value in enumerate(flatten(outcome.outputs))
@@ -110,7 +110,7 @@ def changed_inputs(
 
 
 def generator_of(operator: Operator, definition: Definition) -> int | None:
-    """The generator that a call draws from; None where it draws from none."""
+    """The generator from which a call draws; None if the call does not draw."""
     if not operator.random:
         return None
     for value in definition.arguments.values():

@@ -1,9 +1,9 @@
-"""The trace: everything the meter let pass, from which anyone can recompute the count.
+"""The trace: every call that the meter let pass. Anyone can recompute the count from it.
 
-It goes from the first call of the training to the last of the prediction; the seal parts the two. It is a
-file of zlib-compressed entries, each a kind (one byte), a length (four) and a body. The first entry is the
-header. What a call returned (shapes, never values) is part of the trace; what was read back is not, so a
-trace can be published without the data.
+It goes from the first call of the training to the last of the prediction, with the seal between the two. It
+is a file of zlib-compressed entries, each a kind (one byte), a length (four) and a body. The first entry is
+the header. The trace has the outcome of a call (shapes, never values) but not the values that were read back,
+so a trace can be published without the data.
 """
 
 import json
@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from enum import IntEnum
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -28,12 +29,12 @@ _LEVEL: Final = 1
 
 
 class Kind(IntEnum):
-    """What an entry holds."""
+    """The content of an entry."""
 
     HEADER = 0  # JSON
     PASSED = 1  # records that were passed on without a question
     QUESTION = 2  # one record that was answered
-    OUTCOME = 3  # the answer to the question before, where it was an outcome
+    OUTCOME = 3  # the answer to the question before, if it was an outcome
     SEAL = 4  # JSON: the tensors of the returned model
     REFUSED = 5  # one record that was refused: nothing happened, but it was charged
     BATCH = 6  # JSON: images to predict were handed over
@@ -42,11 +43,11 @@ class Kind(IntEnum):
 
 
 class BrokenTrace(Exception):
-    """The file is no trace, or was cut short or changed."""
+    """The file is not a trace, or was cut short or changed."""
 
 
 class TraceWriter:
-    """Writes a trace to a file that the caller owns.
+    """Writes a trace to a file that the caller owns. `entries` says how many it has, the header among them.
 
     Raises:
         SubmissionFailure: from `add`, when the trace grows too large.
@@ -55,7 +56,7 @@ class TraceWriter:
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self._file: IO[bytes] = path.open("wb", buffering=0)
-        self._written = 0
+        self._written = self.entries = 0
         self._write(_MAGICS[TRACE_VERSION])
         self._compressor = zlib.compressobj(_LEVEL)
         self._pending = bytearray()
@@ -64,10 +65,12 @@ class TraceWriter:
     def add(self, kind: Kind, body: bytes) -> None:
         self._pending += _ENTRY.pack(kind, len(body))
         self._pending += body
+        self.entries += 1
         if len(self._pending) >= _CHUNK_BYTES:
             self._write(self._compressor.compress(self._pending))
             self._pending.clear()
-        if kind is Kind.PASSED:  # a question is not parted from its outcome
+        # The run may end here only after PASSED: a question without its outcome would make a broken trace.
+        if kind is Kind.PASSED:
             check_trace(self._written)
 
     def _write(self, data: bytes) -> None:
@@ -91,6 +94,21 @@ class TraceWriter:
             self._write(self._compressor.compress(self._pending) + self._compressor.flush())
 
 
+def cut_trace(path: Path, entries: int) -> None:
+    """Keep the first entries of a whole trace, the header among them.
+
+    Raises:
+        EnvironmentProblem: the file cannot be written.
+    """
+    part = path.with_name(f"{path.name}.cut")
+    (_, header), *_ = islice(read_trace(path), 1)
+    writer = TraceWriter(part, json.loads(header))
+    for kind, body in islice(read_trace(path), 1, entries):
+        writer.add(kind, body)
+    writer.close()
+    part.replace(path)
+
+
 def trace_version(path: Path) -> int:
     """The version of a trace.
 
@@ -109,7 +127,7 @@ def read_trace(path: Path) -> Iterator[tuple[Kind, bytes]]:
     """Entries of a trace, decompressed as they are asked for.
 
     Raises:
-        BrokenTrace: see there.
+        BrokenTrace: the file is not a trace, or was cut short or changed.
     """
     magic = _MAGICS[trace_version(path)]
     with path.open("rb") as file:
@@ -128,7 +146,7 @@ def read_trace(path: Path) -> Iterator[tuple[Kind, bytes]]:
 
 
 class _Inflated:
-    """Reads from a zlib stream in bounded memory."""
+    """Reads from a zlib stream in bounded memory: a hostile trace may expand to any size."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

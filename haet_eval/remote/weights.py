@@ -1,4 +1,4 @@
-"""The weights that an executor hands out, held against the meter's books tensor by tensor."""
+"""The weights that an executor returns, compared with the meter's books tensor by tensor."""
 
 import json
 import struct
@@ -58,12 +58,12 @@ def most_bytes(weights: Sequence[Weight]) -> int:
 
 
 def check_weights(data: bytes, weights: Sequence[Weight]) -> None:
-    """Compare a safetensors file with what it must hold: these tensors, and not one byte more.
+    """Check that a safetensors file holds exactly these tensors, and not one byte more.
 
     The format: https://huggingface.co/docs/safetensors, "Format".
 
     Raises:
-        ValueError: it holds something else; says what.
+        ValueError: it holds something else; the text says what.
     """
     header, body = _header(data)
     expected = {weight.name: weight for weight in weights}

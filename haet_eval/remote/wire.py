@@ -2,10 +2,10 @@
 
 A frame is a 4-byte length, one byte that names its channel, and a payload. The payload of the stream
 channel is a sequence of records; a record that wants an answer is the last of its frame. Everything is
-little-endian. Every reader checks bounds and raises `WireError`; it never trusts a length it was told.
+little-endian. Every reader checks bounds and raises `WireError`; it never trusts a length in the bytes.
 
-Tensors are named by *handles*: both sides number new tensors 1, 2, 3, … in the order in which they come
-into being, so that no message carries a number that a hostile client could choose.
+Tensors are named by *handles*: both sides number new tensors 1, 2, 3, … in the order in which they are made.
+So no message carries the number of a new tensor, which a hostile client could choose.
 """
 
 import struct
@@ -40,11 +40,11 @@ class WireError(Exception):
 
 
 class Channel(IntEnum):
-    """What a frame carries."""
+    """The content of a frame."""
 
     STREAM = 0  # operator records; passed on to the executor once they are checked
     CONTROL = 1  # a JSON message between the submission and the host
-    OUTPUT = 2  # what the submission printed
+    OUTPUT = 2  # output of the submission
     HOST = 3  # a JSON message from the host to the executor
     BLOCK = 4  # raw bytes that belong to the HOST message before
 
@@ -57,6 +57,7 @@ class Status(IntEnum):
     FATAL = 2  # the run is over
     MISMATCH = 3  # from the executor: a tensor is not what the call's template says; the run is over
     MADE_UP = 4  # from the check, instead of OK: nothing was computed, and this value stands in for one
+    CHARGED = 5  # to the submission, instead of OK: the answer depends on data and was charged as read back
 
 
 class Code(IntEnum):
@@ -115,12 +116,12 @@ class Tag(IntEnum):
     FALSE = 1
     TRUE = 2
     INT = 3
-    FLOAT = 4  # one that travels with each call; here only which special value it is, if any
+    FLOAT = 4  # its value travels with each call; this only says which special value it is, if any
     CONSTANT = 5  # a float that is part of the template, as the shape depends on it
     COMPLEX = 6
     STRING = 7
     LIST = 8
-    TENSOR = 9  # one that travels with each call
+    TENSOR = 9  # its handle travels with each call
     DTYPE = 10
     FORMAT = 11
     LAYOUT = 12
@@ -132,7 +133,7 @@ class Tag(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """A value that Python has no type for: its tag, and what goes with the tag.
+    """A value for which Python has no type: its tag, and the value that goes with the tag.
 
     FLOAT: index into SPECIAL_FLOATS or ANY_FLOAT. DTYPE, FORMAT: their name. GENERATOR, INPUT: a number.
     """
@@ -167,7 +168,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call returned, one entry for each returned value; `changed` are inputs with new metadata."""
+    """The outputs of a call, one entry for each returned value; `changed` are inputs with new metadata."""
 
     outputs: tuple[Value, ...]
     changed: tuple[tuple[int, TensorMeta], ...]
@@ -246,7 +247,7 @@ class Reader:
     """Reads values from a buffer, within its bounds.
 
     Raises:
-        WireError: from every method, on anything that is not as it must be.
+        WireError: from every method, if the bytes break the format.
     """
 
     def __init__(self, data: bytes | memoryview, position: int = 0) -> None:
@@ -463,7 +464,7 @@ def _is_output(value: Value) -> bool:
 
 
 def flatten(value: Value) -> Iterator[Value]:
-    """Every value that is no list, depth first."""
+    """Every value that is not a list, depth first."""
     if isinstance(value, tuple):
         for item in value:
             yield from flatten(item)

@@ -55,7 +55,8 @@ def _budgets(rules: Competition, budgets: Budgets, data: Dataset | None) -> Iter
         yield f"{budgets.wall_seconds} s may not do for the first steps of a training; raise `wall_seconds`."
     if budgets.memory_bytes < _LITTLE_MEMORY:
         yield "PyTorch and the data may not fit into less than 1 GiB; raise `memory_bytes`."
-    if rules.runner == "counted" and data is not None and budgets.readback_bytes >= data.train_images.nbytes:
+    named = "readback_bytes" in budgets.model_fields_set and rules.runner == "counted"
+    if named and data is not None and budgets.readback_bytes >= data.train_images.nbytes:
         yield "all training images can be read back, and trained on uncounted; lower `readback_bytes`."
 
 

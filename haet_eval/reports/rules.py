@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from haet_eval.competition import Budgets, Competition, EnergyModel, Ranking, Task
-from haet_eval.data.readback import compressed_bytes
+from haet_eval.data.readback import budgets_with, compressed_bytes
 from haet_eval.dataset import Dataset
-from haet_eval.errors import HaetError
+from haet_eval.errors import HaetError, UsageProblem
 from haet_eval.ranking import interval_of
 
 _RANKED: Final[Mapping[Ranking, str]] = {
@@ -112,9 +112,21 @@ def _task(rules: Competition, task: Task, found: Dataset | HaetError) -> Iterato
         yield Line("qualifies", f"at {_percent(task.threshold)} top-1 accuracy or more")
     else:
         yield Line("qualifies", "with any accuracy")
-    yield from _budgets(rules, task.budgets)
-    if rules.runner == "counted" and not isinstance(found, HaetError):
-        yield Line("", _readback_share(task.budgets, found))
+    if isinstance(found, HaetError):
+        yield from _budgets(rules, task.budgets)
+        return
+    budgets = _budgets_with(rules, task, found)
+    yield from _budgets(rules, budgets)
+    if rules.runner == "counted":
+        yield Line("", _readback_share(budgets, found))
+
+
+def _budgets_with(rules: Competition, task: Task, data: Dataset) -> Budgets:
+    """What applies to these data; of a file that is refused, what it says."""
+    try:
+        return budgets_with(rules, task, data.train_images, official=data.official)
+    except UsageProblem:
+        return task.budgets
 
 
 def _data(task: Task, data: Dataset) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""Which runtime a sandbox stands for, ready to start workers in."""
+"""Picks the runtime of a sandbox, ready to start workers."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from haet_eval.runtimes.process import ProcessRuntime
 
 
 def choose_runtime(sandbox: Sandbox, device: str, hosts: Sequence[str] = ()) -> Runtime:
-    """The runtime that was asked for, checked. With `hosts`, it starts one worker on each.
+    """The requested runtime, after its check. With `hosts`, it starts one worker on each.
 
     Raises:
-        EnvironmentProblem: it cannot be used on this machine.
+        EnvironmentProblem: the runtime cannot be used on this machine.
     """
     runtime = HostsRuntime(hosts) if hosts else _here(sandbox, device)
     runtime.check()

@@ -1,14 +1,15 @@
-"""The environment variables of a worker: a short list, whatever haet-eval's own are."""
+"""The environment variables of a worker: a short list that does not depend on haet-eval's own environment."""
 
 from collections.abc import Mapping
 
 from haet_eval.runtimes.interface import Role
 
 PYTHON_OPTIONS = ("-P", "-s", "-B")
-"""As `-I`, which would ignore PYTHONHASHSEED too: no other variable of Python's is in the environment."""
+"""Most of `-I`, which would ignore PYTHONHASHSEED. No other variable of Python is in the environment."""
 
-# A set of texts is in the order of their hashes, which differ in each interpreter unless there is a seed.
-# PyTorch would load any package that calls itself a backend of it, of which the image has none.
+# PYTHONHASHSEED: a set of texts is in the order of their hashes, which differ in each interpreter without a
+# seed. TORCH_DEVICE_BACKEND_AUTOLOAD: PyTorch would load any package that declares itself a backend; the
+# image has none.
 EVERY_WORKER = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
@@ -17,11 +18,11 @@ EVERY_WORKER = {
     "TZ": "UTC",
 }
 
-# Threads of a kernel that wait by spinning take the processor from the meter and the submission: on a busy
-# machine with two processors a small network trained four times slower. Nodes on plain tensors get
-# the same, to be as fast.
-# With glibc's own thresholds the executor gives pages back to the kernel and faults them in again at each
-# training step, which costs 15 % of the time of a small ResNet.
+# OMP_WAIT_POLICY: threads of a kernel that wait by spinning take the processor from the meter and the
+# submission. On a busy machine with two processors a small network trained four times slower. Nodes on plain
+# tensors get the same variables, to be as fast.
+# MALLOC_*: with glibc's own thresholds the executor gives pages back to the kernel and faults them in again
+# at each training step, which costs 15 % of the time of a small ResNet.
 EXECUTOR = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "MALLOC_MMAP_THRESHOLD_": "4000000000",

@@ -1,4 +1,4 @@
-"""The table that tells the contestant's failures from ours, when a worker has ended before its time."""
+"""The table that distinguishes a contestant's failure from ours, if a worker has ended before its time."""
 
 from dataclasses import dataclass
 from enum import StrEnum, auto
@@ -11,7 +11,7 @@ CRASHES = frozenset({SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP})
 
 
 class Cause(StrEnum):
-    """Why a worker ended, as far as its end shows."""
+    """Why a worker ended, judged by its exit status and the engine's events."""
 
     FROM_OUTSIDE = auto()
     OUT_OF_MEMORY = auto()
@@ -23,7 +23,7 @@ class Cause(StrEnum):
 
     @classmethod
     def of(cls, end: Exit) -> "Cause":
-        """The first that applies."""
+        """The first cause that applies, in the order of this function."""
         if end.from_outside:
             return cls.FROM_OUTSIDE
         if end.out_of_memory:
@@ -39,7 +39,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contestants:
-    """The contestant's: it becomes a record with this verdict."""
+    """A contestant's failure: it becomes a record with this verdict."""
 
     verdict: Verdict
     reason: str
@@ -47,7 +47,7 @@ class Contestants:
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """The machine's: nobody is judged, and the run may be tried again."""
+    """A failure of the machine: nobody is judged, and the run may be tried again."""
 
     message: str
     hint: str
@@ -60,7 +60,7 @@ TOO_MANY_PROCESSES = (
 )
 LESS_MEMORY = "the memory limit is in the competition file"
 
-# Before any code of the submission has run, whatever goes wrong is ours.
+# Before any code of the submission has run, every failure is ours.
 BEFORE_ITS_CODE: dict[Cause, Ours] = {
     Cause.FROM_OUTSIDE: Ours("the {role} worker was stopped from outside while it started", TRY_AGAIN),
     Cause.OUT_OF_MEMORY: Ours(
@@ -76,7 +76,7 @@ BEFORE_ITS_CODE: dict[Cause, Ours] = {
     Cause.EXITED: Ours("the {role} worker ended while it started ({how})", TRY_AGAIN),
 }
 
-# The submission's own process: whatever happens in it is its doing, unless someone stopped it.
+# The submission's own process: every failure in it is the submission's doing, unless someone stopped it.
 IN_THE_SUBMISSION: dict[Cause, Contestants | Ours] = {
     Cause.FROM_OUTSIDE: Ours("the submission's worker was stopped from outside", TRY_AGAIN),
     Cause.OUT_OF_MEMORY: Contestants(
@@ -85,7 +85,8 @@ IN_THE_SUBMISSION: dict[Cause, Contestants | Ours] = {
     Cause.PROCESSES_EXHAUSTED: Contestants(Verdict.LIMIT_PROCESSES, TOO_MANY_PROCESSES),
     Cause.CRASHED: Contestants(Verdict.FAILED, "the submission's process crashed ({how})"),
     Cause.KILLED: Contestants(Verdict.FAILED, "the submission's process was killed ({how}), by itself"),
-    # A user, a scheduler, the kernel out of memory, or the submission: a container would tell them apart.
+    # The sender may be a user, a scheduler, the kernel (out of memory) or the submission itself. Only a
+    # container shows which.
     Cause.KILLED_BY_SOMEONE: Ours(
         "the submission's process was killed ({how}), and local processes do not show by whom",
         "run it again; if it happens each time, the submission does it, and --sandbox docker proves it",
@@ -93,7 +94,8 @@ IN_THE_SUBMISSION: dict[Cause, Contestants | Ours] = {
     Cause.EXITED: Contestants(Verdict.FAILED, "the submission's process ended before train returned ({how})"),
 }
 
-# The executor runs no code of the submission, but the operators that it asks for, on the tensors it makes.
+# The executor runs no code of the submission, but it runs the submission's operators on the submission's
+# tensors. So a crash or a lack of memory there is the submission's doing, and any other end is ours.
 IN_THE_EXECUTOR: dict[Cause, Contestants | Ours] = {
     Cause.FROM_OUTSIDE: Ours("the executor was stopped from outside", TRY_AGAIN),
     Cause.OUT_OF_MEMORY: Contestants(
@@ -118,13 +120,13 @@ def too_many_processes(limits: WorkerLimits | None) -> str:
 def judge_end(
     role: Role, end: Exit, *, submission_started: bool, limits: WorkerLimits | None = None
 ) -> SubmissionFailure | EnvironmentProblem:
-    """What to raise when a worker has ended although its work was not done.
+    """The error to raise for a worker that has ended before its work was done.
 
     Args:
-        role: whose end it was. When both have ended, judge the executor first: the other ends with it.
-        end: how it ended.
-        submission_started: whether any code of the submission has been run.
-        limits: what the worker was allowed, which reasons name; None if it is not known.
+        role: the role of the worker. If both have ended, judge the executor first: the other ends with it.
+        end: how the worker ended.
+        submission_started: whether any code of the submission has run.
+        limits: the limits of the worker, which reasons name; None if they are not known.
     """
     table = IN_THE_EXECUTOR if role is Role.EXECUTOR else IN_THE_SUBMISSION
     row = table[Cause.of(end)] if submission_started else BEFORE_ITS_CODE[Cause.of(end)]

@@ -1,7 +1,7 @@
 """The private folder of one evaluation: its sockets, and the sign that its owner is alive.
 
-The owner holds a lock on the folder for as long as it lives. The kernel drops the lock with the process,
-however it ends, so another haet-eval can tell a dead run's leftovers from a live run.
+The owner holds a lock on the folder as long as it lives. The kernel drops the lock with the process, however
+the process ends, so another haet-eval can distinguish a dead run's leftovers from a live run.
 """
 
 import os
@@ -25,10 +25,10 @@ _PREFIX_UNLOCKED = "haet-eval.new-"
 
 
 class RunFolder:
-    """A context manager; leaving it removes the folder. Raises EnvironmentProblem where none can be made.
+    """A context manager; its exit removes the folder. Raises EnvironmentProblem if no folder can be made.
 
-    Only its owner can enter the folder. The folder of one role inside it is what a container sees: others
-    may pass through it, as the container's user must, but not list it.
+    Only its owner can enter the folder. A container sees only the folder of its role inside it. Other users
+    may pass through that one, because the container's user must, but may not list it.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class RunFolder:
 
 
 def is_abandoned(folder: Path) -> bool:
-    """Whether the run that owned this folder is over. False where that cannot be known."""
+    """Whether the run that owned this folder is over. False if that cannot be known."""
     try:
         lock = _lock(folder)
     except FileNotFoundError:
@@ -114,10 +114,11 @@ def is_abandoned(folder: Path) -> bool:
 
 
 def place_of(folder: Path) -> str:
-    """Which folder this one lies in, told apart from folders of the same name elsewhere.
+    """An identifier of the parent folder, which differs for parents of the same name elsewhere.
 
-    A job may have a /tmp of its own (systemd's PrivateTmp, Slurm, a container). Only whoever sees the same
-    folder around it can say that a folder is not there. Empty where that cannot be found out.
+    A job may have a /tmp of its own (systemd's PrivateTmp, Slurm, a container). So a missing folder means
+    that its run is over only for a process that sees the same parent. Empty if the parent cannot be
+    identified.
     """
     try:
         around = folder.parent.stat()

@@ -1,8 +1,8 @@
 """Workers as processes on other hosts that ssh reaches: the nodes of a training on a cluster.
 
 Each host has haet-eval installed at the same path. The worker runs there under the supervisor of the process
-runtime, whose standard input, here too the leash, is that of ssh; ssh carries the worker's socket as well.
-As with local processes, no stranger's code is kept in.
+runtime. The supervisor's standard input is that of ssh, so the worker ends when ssh ends; ssh carries the
+worker's socket as well. As with local processes, untrusted code is not confined.
 """
 
 import os
@@ -22,8 +22,8 @@ from haet_eval.runtimes.process import ProcessRuntime, ProcessWorker, sandbox_ma
 
 _CHECK_SECONDS: Final = 60
 _SSH: Final = ("ssh", "-T", "-a", "-x", "-S", "none", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15")
-"""Without the user's agent, which a stranger's code there could use, and without a shared connection, which
-would outlive the run. A host that says nothing for 45 s is lost, and its node is not waited for."""
+"""ssh without the user's agent, which untrusted code there could use, and without a shared connection, which
+would outlive the run. A host that is silent for 45 s counts as lost, and the run ends."""
 _FORWARD: Final = ("-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindUnlink=yes")
 _PORTS: Final = range(20_000, 30_000)
 _LOOK: Final = (
@@ -49,8 +49,8 @@ class HostsRuntime(ProcessRuntime):
         """Look at every host.
 
         Raises:
-            EnvironmentProblem: ssh does not reach it, it has no haet-eval like this one, or it does not know
-                the name of the first.
+            EnvironmentProblem: ssh does not reach a host, it does not have this version of haet-eval, or it
+                does not know the name of the first host.
         """
         look = shlex.join([sys.executable, "-I", "-c", _LOOK, self.meeting_point().address])
         for host in dict.fromkeys(self._hosts):
@@ -86,7 +86,7 @@ class HostsRuntime(ProcessRuntime):
         variables = worker_environment(role, folders | dict(environment))
         command = supervised(limits, [*sandbox_mains()[role], remote_socket])
         cleared = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
-        # The supervisor ends with its standard input, so what follows it is always reached.
+        # The supervisor ends with its standard input, so the removal after it always runs.
         script = (
             f"mkdir -m 700 {folder} && cd {folder} && {shlex.join([*cleared, *command])}; "
             f"cd /; rm -rf {folder} {remote_socket}"
@@ -104,5 +104,5 @@ class HostsRuntime(ProcessRuntime):
         return worker
 
     def meeting_point(self) -> MeetingPoint:
-        """The first host, and any of many ports there."""
+        """The first host, and a random port there: two runs on one host rarely pick the same."""
         return MeetingPoint(self._hosts[0].rpartition("@")[2], random.choice(_PORTS), one_machine=False)  # noqa: S311

@@ -1,4 +1,4 @@
-"""Where the pieces of the sandbox lie: at the top of a checkout, or in the package once it is installed."""
+"""The folder of the sandbox's files: at the top of a checkout, or in the installed package."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from haet_eval.errors import EnvironmentProblem
 IMAGE = f"haet-eval-sandbox:{haet_eval.__version__}"
 
 _PACKAGE = Path(haet_eval.__file__).parent
-# What the workers import of the package. Changes of the rest leave the image as it is.
+# The modules of the package that workers import. A change of any other module leaves the image as it is.
 WORKERS_NEED = ("__init__.py", "errors.py", "counting", "native", "remote")
 
 _INSTALLED = _PACKAGE / "resources" / "image"
@@ -26,7 +26,7 @@ def sandbox_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """A tar of the Dockerfile and what it copies. The same sources give the same bytes."""
+    """A tar of the Dockerfile and the files that it copies. The same sources give the same bytes."""
 
     tar: bytes
 
@@ -37,7 +37,7 @@ class BuildContext:
 
 
 def build_context() -> BuildContext:
-    """What the sandbox image is built from, but for its base and its packages."""
+    """The sources of the sandbox image, except its base and its packages."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, path in _image_files():
@@ -61,7 +61,7 @@ def _image_files() -> Iterator[tuple[str, Path]]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """The file itself, or the files below a folder, in order, but for compiled ones."""
+    """The file itself, or the files below a folder, in order, without compiled ones."""
     inside = sorted(path.rglob("*")) if path.is_dir() else [path]
     return (one for one in inside if one.is_file() and "__pycache__" not in one.parts)
 

@@ -1,4 +1,4 @@
-"""How the worker processes of an evaluation are run: the contract that each runtime keeps."""
+"""The contract of each runtime: how to start, watch and end the worker processes of an evaluation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
 
 class Role(StrEnum):
-    """What a worker is: one of the pair that counts, or a node that trains on plain tensors."""
+    """The role of a worker: one of the pair that counts, or a node that trains on plain tensors."""
 
     SUBMISSION = "submission"
     EXECUTOR = "executor"
@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """What one worker may use. The runtime ends it when it takes more.
+    """The limits of one worker. The runtime ends a worker that exceeds them.
 
     Attributes:
         memory_bytes: resident memory of all its processes, files in its /tmp and /dev/shm included.
@@ -28,8 +28,8 @@ class WorkerLimits:
         tmp_inodes: files and folders in its /tmp.
         shm_bytes: size of its /dev/shm.
         open_files: file descriptors of one process.
-        deadline_seconds: the worker ends itself after this time, even when haet-eval is no longer there to
-            end it. Longer than any budget that haet-eval itself watches.
+        deadline_seconds: the worker ends after this time even if haet-eval has died. It is longer than any
+            budget that haet-eval itself watches.
     """
 
     memory_bytes: int
@@ -47,14 +47,13 @@ class Exit:
     """How a worker ended.
 
     Attributes:
-        code: its exit status; None where a signal ended it.
-        signal: the signal that ended it; None where it exited.
-        out_of_memory: it was killed for passing `memory_bytes`.
-        processes_exhausted: it was refused a process, or killed for having too many.
-        from_outside: someone or something beside haet-eval and the worker ended it: `docker kill`, a machine
-            out of memory.
-        sender_unknown: a signal ended it, and this runtime cannot know whether the worker sent it itself.
-        detail: what else is known, for the reader of a record or an error. Untrusted text.
+        code: its exit status; None if a signal ended it.
+        signal: the signal that ended it; None if it exited.
+        out_of_memory: it was killed because it exceeded `memory_bytes`.
+        processes_exhausted: it was refused a process, or killed because it had too many.
+        from_outside: neither haet-eval nor the worker ended it, but `docker kill`, or a machine out of
+        memory. sender_unknown: a signal ended it, and this runtime cannot know whether the worker sent it
+        itself. detail: more facts for the reader of a record or an error. Untrusted text.
     """
 
     code: int | None
@@ -67,27 +66,28 @@ class Exit:
 
 
 class Worker(Protocol):
-    """One running worker. Every method raises EnvironmentProblem when the engine has stopped answering."""
+    """One running worker. Every method raises EnvironmentProblem if the engine no longer answers."""
 
     def poll(self) -> Exit | None:
-        """How it ended, or None while it runs. After `kill` of a running worker: signal 9."""
+        """The end of the worker, or None while it runs. After `kill` of a running worker: signal 9."""
 
     def kill(self) -> None:
         """Ends every process of the worker with SIGKILL, waits until it is gone and leaves nothing behind."""
 
     def peak_memory_bytes(self) -> int | None:
-        """The most memory it has used so far; None where this is not known."""
+        """The peak memory of the worker so far; None if it is not known."""
 
     def cpu_seconds(self) -> float | None:
         """Processor time of all its processes so far, those that have ended included; None if not known."""
 
     def processes_exhausted(self) -> bool:
-        """Whether it has been refused a process so far. Often the worker itself lives on."""
+        """Whether the worker has been refused a process so far. Often it lives on in spite of that."""
 
 
 Network: TypeAlias = Worker | Literal["own"] | None
-"""What a worker can reach: nothing but its unix socket (None); also a loopback device of its "own", through
-sockets of the internet's families; or the loopback device of another worker. Never a network beyond."""
+"""The network of a worker. None: only its unix socket. "own": also a loopback device of its own, through
+sockets of the internet's families. A worker: the loopback device of that worker. No worker reaches any other
+network."""
 
 
 class MeetingPoint(NamedTuple):
@@ -102,13 +102,13 @@ class MeetingPoint(NamedTuple):
 
 
 class Runtime(Protocol):
-    """Starts workers of one kind. A context manager: leaving it kills what still runs."""
+    """Starts workers of one kind. A context manager: its exit kills the workers that still run."""
 
     def check(self) -> None:
-        """Makes sure that workers can be started.
+        """Checks that workers can be started.
 
         Raises:
-            EnvironmentProblem: they cannot; the hint says what to do about it.
+            EnvironmentProblem: workers cannot be started; the hint says what to do.
         """
 
     def describe(self) -> Mapping[str, str]:
@@ -128,16 +128,16 @@ class Runtime(Protocol):
             role: which of the mains to run.
             socket_path: a socket that listens already, from `RunFolder.listen`.
             limits: what the worker may use.
-            environment: variables beside the few that every worker gets (see `environment.py`); nothing of
-                haet-eval's own environment is handed on.
-            network: what it can reach; a worker is one that this runtime has started.
+            environment: variables in addition to the few that every worker gets (see `environment.py`). No
+                variable of haet-eval's own environment is passed on.
+            network: see `Network`; a worker is one that this runtime has started.
         """
 
     def running_containers(self) -> int | None:
-        """How many containers run on this machine, None where there is no engine to ask."""
+        """How many containers run on this machine; None if this runtime has no engine to ask."""
 
     def meeting_point(self) -> MeetingPoint:
-        """Where workers that train together can meet."""
+        """An address at which workers that train together can meet."""
 
     def close(self) -> None:
         """Kills the workers that still run."""

@@ -1,4 +1,4 @@
-"""Removes what dead runs left on this machine, and nothing of live ones."""
+"""Removes the remains of dead runs on this machine, and nothing of live runs."""
 
 import shutil
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from haet_eval.runtimes.folder import abandoned_folders
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was removed. `engine_problem` says why containers could not be looked for; empty if they could."""
+    """The removed things. `engine_problem` says why containers could not be searched; empty if they were."""
 
     containers: tuple[str, ...]
     folders: tuple[Path, ...]

@@ -1,12 +1,13 @@
-"""Workers as two processes of this machine, where there is no Docker.
+"""Workers as two processes of this machine, for machines without Docker.
 
-This keeps no stranger's code in: a worker runs as the user of haet-eval and may read that user's files. It
-is for one's own code: the self-check, tests, a first look on a laptop. The count is the same, for the code
-path is; the limits on memory and processes are watched a few times a second by a supervisor.
+This does not confine untrusted code: a worker runs as the user of haet-eval and may read that user's files.
+Use it for your own code: the self-check, tests, a first try on a laptop. The count is the same, because the
+code path is the same. A supervisor checks the limits on memory and processes a few times a second.
 """
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
@@ -26,12 +29,12 @@ _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _END_SECONDS = 60
 _SIGKILL = 9
 _CODE_BYTES = 8 << 30
-"""Addresses that torch takes for code, threads and arenas, most of them without memory."""
+"""Address space that torch takes for code, threads and arenas, most of it without memory."""
 _GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 class ProcessWorker:
-    """One supervisor with its worker. The supervisor's standard input is its leash: closed, it ends all."""
+    """One supervisor with its worker. When the supervisor's standard input closes, it ends all processes."""
 
     def __init__(self, supervisor: subprocess.Popen[bytes]) -> None:
         self._supervisor = supervisor
@@ -43,6 +46,16 @@ class ProcessWorker:
         os.set_blocking(supervisor.stdout.fileno(), False)
 
     def poll(self) -> Exit | None:
+        end = self._poll()
+        if end is None and self._is_stopped():
+            raise EnvironmentProblem(
+                "the supervisor of a worker was stopped from outside, so nothing watches the worker's limits",
+                "run it again, and stop none of its processes",
+                code="paused",
+            )
+        return end
+
+    def _poll(self) -> Exit | None:
         ended = self._supervisor.poll() is not None
         self._read()
         if self._exit is None and ended:
@@ -50,12 +63,19 @@ class ProcessWorker:
             self._exit = self._ended()
         return self._exit
 
+    def _is_stopped(self) -> bool:
+        try:
+            return psutil.Process(self._supervisor.pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
+
     def kill(self) -> None:
-        if self.poll() is not None:
+        if self._poll() is not None:
             return
         self._killed = True
         assert self._supervisor.stdin is not None
         self._supervisor.stdin.close()
+        self._supervisor.send_signal(signal.SIGCONT)  # one that is stopped would not notice
         try:
             self._supervisor.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -64,7 +84,7 @@ class ProcessWorker:
                 f"look at the processes below {self._supervisor.pid}; the machine may hang on its disk",
                 code="worker-stuck",
             ) from None
-        self.poll()
+        self._poll()
 
     def peak_memory_bytes(self) -> int | None:
         self._read()
@@ -79,7 +99,7 @@ class ProcessWorker:
         return bool(self._report.get("processes_exhausted"))
 
     def _read(self) -> None:
-        """Takes in what the supervisor has written."""
+        """Reads the lines that the supervisor has written so far."""
         assert self._supervisor.stdout is not None
         if self._supervisor.stdout.closed:
             return
@@ -116,7 +136,7 @@ class ProcessRuntime:
         self._workers: list[ProcessWorker] = []
 
     def check(self) -> None:
-        """Nothing to do: what this needs was installed with haet-eval."""
+        """There is nothing to check: all requirements were installed with haet-eval."""
 
     def describe(self) -> Mapping[str, str]:
         return {}
@@ -151,7 +171,7 @@ class ProcessRuntime:
         return None
 
     def meeting_point(self) -> MeetingPoint:
-        """A port that nobody uses at this moment: local processes share the machine's loopback device."""
+        """A port that no process uses at this moment: local processes share the machine's loopback device."""
         with socket.socket() as trial:
             trial.bind(("127.0.0.1", 0))
             return MeetingPoint("127.0.0.1", int(trial.getsockname()[1]), one_machine=True)
@@ -172,7 +192,7 @@ class ProcessRuntime:
 
 
 def _check_own_limits(limits: WorkerLimits) -> None:
-    """What limits haet-eval limits its workers: they would be judged for limits that are not theirs.
+    """Check the limits of haet-eval's own process: workers inherit them, and would be judged for them.
 
     Raises:
         EnvironmentProblem: a limit of the shell is lower than what a worker may use.
@@ -201,9 +221,9 @@ def supervised(limits: WorkerLimits, command: Sequence[str]) -> list[str]:
 
 
 def _with_gpus(role: Role, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment, whose GPU is one of those that a batch or a scheduler left to this process.
+    """The environment, with a GPU that is one of those that a batch or a scheduler left to this process.
 
-    Where it names none, the worker sees all that were left, or all there are.
+    If `environment` names no GPU, the worker sees all that were left to this process, or all of the machine.
     """
     left, asked = os.environ.get(_GPUS), environment.get(_GPUS)
     if left is None or role is Role.SUBMISSION:
@@ -213,6 +233,6 @@ def _with_gpus(role: Role, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def sandbox_mains() -> dict[Role, Sequence[str]]:
-    """The command of each role, to which the socket's path is added."""
+    """The command of each role; the socket's path becomes its last argument."""
     folder = sandbox_folder()
     return {role: (sys.executable, *PYTHON_OPTIONS, str(folder / f"{role}.py")) for role in Role}

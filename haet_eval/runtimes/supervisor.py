@@ -2,9 +2,9 @@
 
 Usage: python -I supervisor.py LIMITS-AS-JSON COMMAND…
 
-It ends the worker and all that descends from it when its standard input ends (haet-eval said so, or died),
-when they take more than the limits, or when the worker itself exits. On its standard output it writes lines
-of JSON: the fields of a report, the last one complete.
+It ends the worker and all of its descendants when its standard input ends (haet-eval closed it, or died),
+when they exceed the limits, or when the worker itself exits. On its standard output it writes lines of JSON:
+the fields of a report, the last one complete.
 """
 
 import ctypes
@@ -31,7 +31,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(slots=True)
 class Report:
-    """What is known of the worker: how it ended, when it has, and what it took."""
+    """Facts about the worker: how it ended, if it has, and the resources that it took."""
 
     code: int | None = None
     signal: int | None = None
@@ -58,7 +58,10 @@ def main() -> None:
         _watch(worker, limits, report)
         _end_all(worker)
         report.cpu_seconds = max(report.cpu_seconds, _reaped_seconds())
-        report.detail = report.detail or _tail(errors)
+        if (
+            worker.returncode != -signal.SIGKILL
+        ):  # who is killed says nothing about it, whatever was said before
+            report.detail = report.detail or _tail(errors)
     report.code, report.signal = _status(worker.returncode)
     os.set_blocking(sys.stdout.fileno(), True)
     _write(report)
@@ -89,11 +92,11 @@ def _watch(worker: subprocess.Popen[bytes], limits: dict[str, int], report: Repo
 
 @dataclass(slots=True)
 class Clock:
-    """Processor time of everything that descends from us.
+    """Processor time of all of our descendants.
 
-    A process that has ended is counted as it was seen last, or by whoever has waited for it; the greater
-    of the two sums is taken. So a process that nobody waits for, because its parent ignores SIGCHLD, is not
-    lost, nor one that comes and goes between two looks.
+    There are two sums. One counts an ended process as it was seen last; the other as its parent counted it
+    when it waited for it. The clock takes the greater one. So it does not lose a process for which nobody
+    waits, because its parent ignores SIGCHLD, nor a process that starts and ends between two looks.
     """
 
     seconds: float = 0.0
@@ -101,7 +104,7 @@ class Clock:
     _gone: float = 0.0
 
     def look(self, processes: list[psutil.Process]) -> None:
-        """Take in what the processes have used by now."""
+        """Add the time that the processes have used since the last look."""
         found: dict[tuple[int, float], float] = {}
         waited_for = _reaped_seconds()
         for process in processes:
@@ -123,7 +126,7 @@ def _reaped_seconds() -> float:
 
 
 def _usage(clock: Clock) -> tuple[int, int]:
-    """Resident bytes and threads of everything that descends from us; the clock looks at it as well."""
+    """Resident bytes and threads of all of our descendants; the clock looks at them as well."""
     memory_bytes = threads = 0
     processes = psutil.Process().children(recursive=True)
     clock.look(processes)
@@ -142,6 +145,8 @@ def _end_all(worker: subprocess.Popen[bytes]) -> None:
     if worker.poll() is None:
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
+    # A descendant may have left the process group, and may start another before it dies: look again until
+    # none is left.
     while others := psutil.Process().children(recursive=True):
         for process in others:
             try:
@@ -152,7 +157,7 @@ def _end_all(worker: subprocess.Popen[bytes]) -> None:
 
 
 def _confine(limits: dict[str, int]) -> None:
-    """In the worker, before its program starts."""
+    """Runs in the worker before its program starts."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits["tmp_bytes"], limits["tmp_bytes"]))
@@ -160,7 +165,7 @@ def _confine(limits: dict[str, int]) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    """Linux only; elsewhere a daemonised descendant may outlive the worker."""
+    """Works on Linux only; on other systems a daemonised descendant may outlive the worker."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
@@ -170,14 +175,14 @@ def _status(returncode: int) -> tuple[int | None, int | None]:
 
 
 def _tail(errors: IO[bytes]) -> str:
-    """The end of what the worker wrote to its standard error."""
+    """The end of the worker's standard error."""
     size = errors.seek(0, os.SEEK_END)
     errors.seek(max(0, size - _TAIL_BYTES))
     return errors.read(_TAIL_BYTES).decode("utf-8", "replace").strip()
 
 
 def _write(report: Report) -> None:
-    """A line on standard output; dropped where nobody reads, or nobody is left to read."""
+    """A line on standard output; dropped if the pipe is full, or if haet-eval has died."""
     try:
         os.write(sys.stdout.fileno(), (json.dumps(asdict(report)) + "\n").encode())
     except (BlockingIOError, BrokenPipeError):

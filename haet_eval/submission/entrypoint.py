@@ -1,4 +1,4 @@
-"""Finding the function to call in a submission's source, without running any of it."""
+"""Finds the function to call in a submission's source, without running the source."""
 
 import ast
 import warnings
@@ -11,7 +11,7 @@ def check_entrypoint(files: Mapping[str, bytes], module: str, function: str) -> 
     """Make sure that `module` is among the files, is Python, and has `function` at its top level.
 
     Raises:
-        InvalidSubmission: names the file, the line where there is one, and what is missing.
+        InvalidSubmission: names the file, the line if there is one, and the missing part.
     """
     path = _module_path(files, module)
     tree = _parse(path, files[path])

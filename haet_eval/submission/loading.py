@@ -1,4 +1,4 @@
-"""A contestant's submission: its files, its digest, and what it says about itself."""
+"""A contestant's submission: its files, its digest, and its manifest."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from haet_eval.submission.manifest import MANIFEST_NAME, Manifest, read_manifest
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A submission that passed every check that needs no running of it.
+    """A submission that passed every check that does not run it.
 
     Attributes:
         module, function: what to import and what to call; from the entrypoint `submission:train`.
         files: relative posix path -> content, sorted, `haet.toml` included.
         sha256: of the canonical zip of `files`; the same for a folder and any zip of it.
-        archive_bytes, archive_sha256: size and SHA-256 of the file that was handed in; of a folder, those of
-            the zip that it was made into.
-        compressed_bytes: size of a zip of them that is compressed; within a few bytes the same everywhere.
+        archive_bytes, archive_sha256: size and SHA-256 of the submitted file; for a folder, those of the zip
+            that was made of it.
+        compressed_bytes: size of a compressed zip of `files`; on every machine the same within a few bytes.
         source_bytes: sum of the files' sizes.
     """
 
@@ -51,6 +51,18 @@ def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Subm
         InvalidSubmission: the archive, the manifest or the entrypoint breaks a rule.
         UsageProblem: there is no such file or folder, or it may not be read.
     """
+    submission = load_unfinished(path, limits)
+    check_entrypoint(submission.files, submission.module, submission.function)
+    return submission
+
+
+def load_unfinished(path: Path, limits: ArchiveLimits) -> Submission:
+    """As `load_submission`, of a submission whose entrypoint may be missing or broken.
+
+    Raises:
+        InvalidSubmission: the archive or the manifest breaks a rule.
+        UsageProblem: there is no such file or folder, or it may not be read.
+    """
     try:
         archive = _read(path, limits)
     except OSError as error:
@@ -63,7 +75,6 @@ def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Subm
     files = unpack(archive, limits)
     manifest = _find_manifest(files)
     module, _, function = manifest.entrypoint.partition(":")
-    check_entrypoint(files, module, function)
     canonical = pack(files)
     return Submission(
         name=manifest.name,
@@ -104,7 +115,7 @@ def _find_manifest(files: Mapping[str, bytes]) -> Manifest:
 
 
 def _manifest_instead(files: Mapping[str, bytes]) -> str:
-    """What to do, by what lies there instead of a manifest."""
+    """What to do about a missing manifest, judged by the files that are there."""
     for path in files:
         folder, _, name = path.rpartition("/")
         if not folder and name.casefold().removesuffix(".txt") == MANIFEST_NAME:

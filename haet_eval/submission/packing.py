@@ -1,4 +1,4 @@
-"""Making the zip that a contestant hands in."""
+"""Makes the zip that a contestant submits."""
 
 import hashlib
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ class Packed:
 def pack_submission(folder: Path, output: Path | None = None, competition: str | None = None) -> Packed:
     """Write the compressed zip of a submission; its files have the same digest on every machine.
 
-    If only a compressed one is within the limits, it is that one.
+    If only a compressed zip is within the limits, it is compressed.
 
     Args:
         folder: the submission.
-        output: the zip; None for one beside the folder, with its name. What is there is replaced.
-        competition: whose rules to check by; None for the one that has the submission's task.
+        output: the zip; None for one next to the folder, with its name. An existing file is replaced.
+        competition: the competition whose rules to check; None for the one that has the submission's task.
 
     Raises:
-        InvalidSubmission: the evaluator would refuse it, and says so in these words.
+        InvalidSubmission: the evaluator would refuse the zip, with the same message.
         UsageProblem: the folder cannot be read, or `output` lies in it.
         EnvironmentProblem: the zip cannot be written.
     """

@@ -21,10 +21,10 @@ def start_submission(folder: Path, task: str, name: str | None, team: str | None
     """Write a submission that works as it is.
 
     Args:
-        folder: is made; may exist if it is empty.
-        task: what its manifest names.
-        name: None to take it from the folder's.
-        team: None to take the user's name, as git knows it or else the machine.
+        folder: the new folder; it may exist if it is empty.
+        task: the task in the manifest.
+        name: the name of the submission; None to take the folder's.
+        team: the team; None to take the user's name from git, or else from the machine.
 
     Returns:
         The files written.
@@ -88,7 +88,7 @@ def _name_from(folder: Path) -> str:
 
 
 def _user_name() -> str:
-    """What git calls the user, or the machine's list of users does, or the name of the login."""
+    """The user's name in git, or in the machine's list of users, or else the name of the login."""
     return _title(_git_name()) or _title(_full_name()) or _title(_login()) or "My team"
 
 

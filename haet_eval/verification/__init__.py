@@ -1,1 +1,1 @@
-"""What is known of a record: what holds, what differs, what nothing checks, and one word for it all."""
+"""The checks of a record: which statements hold, differ or are not checked, and one word for all of them."""

@@ -1,4 +1,4 @@
-"""Concludes anew what an audit has found."""
+"""Computes the result of an audit again."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -13,11 +13,11 @@ from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.runs import rounded
 
 SUBJECTS: Final[Mapping[AuditKind, str]] = {"resplit": "audit", "disguise": "audit in disguise"}
-"""What the lines on an audit begin with."""
+"""The first words of the lines on an audit."""
 
 
 def audited(record: Record, audit: Audit, evidence: Evidence) -> tuple[Record, Evidence]:
-    """The audit's run as a record of its own, and its data set, where it can be drawn anew."""
+    """The audit's run as a record of its own, and its data set, if it can be drawn again."""
     dataset = draw(audit.kind, evidence.dataset, audit.split_seed).dataset if evidence.dataset else None
     again = as_record(record, audit.run).model_copy(update={"dataset": audit.dataset})
     return again, Evidence(dataset=dataset)
@@ -27,10 +27,10 @@ def check_audit(audit: Audit, first: Record, evidence: Evidence, again: Evidence
     """Whether shares, gaps and flags follow from the audit's predictions.
 
     Args:
-        audit: what the record says.
+        audit: the audit in the record.
         first: the run that was audited, as a record of its own.
-        evidence: what there is of it.
-        again: what there is of the audit's run.
+        evidence: the evidence on that run.
+        again: the evidence on the audit's run.
     """
     subject = SUBJECTS[audit.kind]
     if evidence.dataset is None or (audit.run.evaluation and "predictions" not in again.files):

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Result(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     HOLDS = "holds"
     DIFFERS = "differs"
@@ -15,10 +15,10 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, how it came out, and one sentence on it. The sentence may hold untrusted text.
+    """The subject of a check, its result, and one sentence on it. The sentence may hold untrusted text.
 
-    `statement` marks a line that is unchecked because nothing can check it: it reports what whoever ran the
-    evaluation states, as docs/verifying.md lists. Other unchecked lines lack something that could be here.
+    `statement` marks a line that nothing can check: a statement of whoever ran the evaluation, as
+    docs/verifying.md lists them. Other unchecked lines lack something that could be here.
     """
 
     subject: str
@@ -28,7 +28,7 @@ class Check:
 
     @property
     def lacking(self) -> bool:
-        """Whether it could have been checked, with what is missing here."""
+        """Whether it is unchecked only because something is missing here."""
         return self.result is Result.UNCHECKED and not self.statement
 
 
@@ -41,30 +41,30 @@ def differs(subject: str, detail: str) -> Check:
 
 
 def unchecked(subject: str, detail: str) -> Check:
-    """Something that would check it is missing here, or was not asked for."""
+    """The line of a check that lacks something here, or that was not requested."""
     return Check(subject, Result.UNCHECKED, detail)
 
 
 def stated(subject: str, detail: str) -> Check:
-    """Nothing can check it, or the record has none of it."""
+    """The line of a statement: nothing can check it, or the record does not have it."""
     return Check(subject, Result.UNCHECKED, detail, statement=True)
 
 
 def same(subject: str, stated: object, found: object, detail: str) -> Check:
-    """Holds if what the record states is what was found."""
+    """Holds if the record's value and the computed one are equal."""
     if stated == found:
         return holds(subject, detail)
     return differs(subject, f"the record says {_shown(stated)}, found is {_shown(found)}")
 
 
 def fits(subject: str, faults: Iterable[str], detail: str) -> Check:
-    """Holds if there are no faults; otherwise the line names them."""
+    """Holds if there are no faults; otherwise the line lists them."""
     found = list(faults)
     return differs(subject, "; ".join(found)) if found else holds(subject, detail)
 
 
 def believable(checks: Iterable[Check]) -> bool:
-    """Whether nothing differs. What could not be checked does not count."""
+    """Whether nothing differs. Unchecked lines do not count."""
     return all(check.result is not Result.DIFFERS for check in checks)
 
 

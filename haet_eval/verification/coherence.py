@@ -1,4 +1,4 @@
-"""Whether the parts of a record fit together, as every evaluation leaves them. Needs no files."""
+"""Checks that the parts of a record fit together, as in every record of an evaluation. Needs no files."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -11,7 +11,7 @@ _DEVICES: Final = {"cpu", "cuda"}
 
 
 def check_environment(record: Record, rules: Competition | None) -> Check:
-    """Whether sandbox, image, device, runner and stage can go together. What they were is a statement."""
+    """Whether sandbox, image, device, runner and stage can go together. Their values are statements."""
     return fits(
         "environment",
         _environment_faults(record, rules),
@@ -20,7 +20,7 @@ def check_environment(record: Record, rules: Competition | None) -> Check:
 
 
 def check_parts(record: Record) -> Check:
-    """Whether the record has the parts that its stage and verdict ask for, and no others."""
+    """Whether the record has the parts that its stage and verdict require, and no others."""
     return fits("parts", _part_faults(record), f"those of a run that ended in stage {record.status.stage}")
 
 

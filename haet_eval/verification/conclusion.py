@@ -1,4 +1,4 @@
-"""What all checks of a record come to: one of three words, and a sentence."""
+"""The conclusion from all checks of a record: one of three words, and a sentence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ REPLAY: Final = "replay"
 
 
 class Word(StrEnum):
-    """What is known of a record."""
+    """The word for a record."""
 
     CONFIRMED = "confirmed"
-    """A replay gave all of it again, everything that it names is here, and nothing differs."""
+    """A replay gave the same results, every file that the record names is here, and nothing differs."""
 
     CONSISTENT = "consistent"
-    """Everything that is here agrees; it was not replayed, or something to check it with is missing here."""
+    """Everything that is here agrees, but there was no replay, or something for a check is missing here."""
 
     CONTRADICTED = "contradicted"
     """Something differs, or a file that the record names is missing."""
@@ -28,7 +28,7 @@ class Word(StrEnum):
 class Conclusion:
     """The word, and the sentence that begins with it.
 
-    `lacking` are the subjects that could have been checked and were not.
+    `lacking` are the subjects that were not checked because something is missing here.
     """
 
     word: Word
@@ -37,7 +37,7 @@ class Conclusion:
 
 
 def conclude(checks: Sequence[Check]) -> Conclusion:
-    """What the checks of one record come to."""
+    """The conclusion from the checks of one record."""
     wrong = sum(check.result is Result.DIFFERS for check in checks)
     lacking = tuple(dict.fromkeys(_subject(check) for check in checks if check.lacking))
     if wrong:
@@ -55,5 +55,5 @@ def conclude(checks: Sequence[Check]) -> Conclusion:
 
 
 def _subject(check: Check) -> str:
-    """Without the run that it is about."""
+    """The subject without the name of its run."""
     return check.subject.rpartition(": ")[2]

@@ -1,4 +1,4 @@
-"""Recomputes what a training cost from its trace, and prices it anew."""
+"""Computes the cost of a training again from its trace, and prices it again."""
 
 import hashlib
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ NO_TRACE = "needs the trace"
 
 
 class _Model(Deaf):
-    """Hears which tensors a trace returns as the model."""
+    """Notes the tensors of the returned model while a trace is recounted."""
 
     def __init__(self) -> None:
         self.weights: tuple[Weight, ...] = ()
@@ -124,7 +124,7 @@ def _check_operations(
         return unchecked(subject, "needs the trace or the histogram")
     if recounted is not None and status.verdict is Verdict.UNCOUNTABLE:
         found = with_refused(found, recounted.refused, status.reason)
-    elif recounted is None:  # a histogram has no calls that were refused
+    elif recounted is None:  # a histogram has no refused calls, so they cannot be compared
         claimed = claimed.model_copy(
             update={"uncounted": tuple(one for one in claimed.uncounted if one.shapes)}
         )
@@ -247,9 +247,10 @@ def _check_prediction(record: Record, found: Recount, task: Task | None) -> Chec
 
 
 def _over_budget(record: Record, found: Recount, budgets: Budgets) -> Iterator[str]:
-    """The budgets that training and prediction have passed together; what each batch read back is apart.
+    """The budgets that training and prediction together have exceeded. The read-back of a batch has its own.
 
-    Under 0.1.0, whose records are of schema version 1, prediction read back what training had left.
+    Under 0.1.0, whose records have schema version 1, prediction used the rest of the training's read-back
+    budget.
     """
     charged = found.whole_run
     if record.schema_version == 1:

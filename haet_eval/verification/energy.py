@@ -1,4 +1,4 @@
-"""Whether the parts of an energy add up. What a meter showed is a statement of whoever ran it."""
+"""Checks that the parts of an energy add up. The reading of a meter is a statement of whoever ran it."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from haet_eval.verification.check import Check, fits
 _KIND_OF_METER: Final = {"rapl": "measured", "nvml": "measured", "cpu-time": "estimated"}
 _PHASE_OF_RANKING: Final = {"training_energy": "train", "inference_energy": "predict"}
 _SLACK_SECONDS: Final = 1.0
-"""The clocks of a phase and of its training are read one after the other."""
+"""Allowed difference: the clocks of a phase and of its training are read one after the other."""
 
 
 def check_energy(record: Record, rules: Competition | None) -> Iterator[Check]:

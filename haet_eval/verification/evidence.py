@@ -1,4 +1,4 @@
-"""What there is to check a record against: its artefacts, the rules, the data."""
+"""The evidence for the checks of a record: its artefacts, the rules, the data."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -17,22 +17,23 @@ from haet_eval.dataset import Dataset, dataset_names, load_dataset, load_task_da
 from haet_eval.errors import HaetError, Verdict
 from haet_eval.files import open_file
 from haet_eval.record import Artifact, CompetitionInfo, DatasetInfo, Record
+from haet_eval.spelling import quoted
 from haet_eval.store import MAX_ARTIFACT_BYTES, Store
 from haet_eval.verification.check import Check, differs, holds, same, stated, unchecked
 
 _MAX_TEXT_BYTES: Final = 64 * 1024**2
 _MOST_BYTES: Final[Mapping[str, int]] = {"histogram": _MAX_TEXT_BYTES, "predictions": _MAX_TEXT_BYTES}
-"""Of artefacts that are read into memory as a whole."""
+"""Size limits of artefacts that are read into memory as a whole."""
 
 _DataKey = tuple[str, Task | None, Path | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where to look. `competition` is a file with the rules, None for the built-in ones.
+    """Where to look. `competition` is a file with the rules; None for the built-in ones.
 
-    `test_data` is the test set, if that is secret. `loaded` remembers the last data set: many records are
-    of one.
+    `test_data` is the test set, if that is secret. `loaded` keeps the last data set, because many records
+    have the same one.
     """
 
     store: Store
@@ -42,10 +43,10 @@ class Sources:
     loaded: dict[_DataKey, Dataset] = field(default_factory=dict)
 
     def rules(self, name: str, schema_version: int) -> Competition | None:
-        """The rules of that name, or those of the file; None if there are none.
+        """The rules of that name, or those of the file; None if no rules have that name.
 
-        Records of schema version 1 were judged by the rules as 0.1.0 read them. A record's own words are
-        never taken for a path.
+        Records of schema version 1 were judged by the rules as 0.1.0 read them. The name in a record is never
+        used as a path: a hostile record could otherwise choose its own rules.
 
         Raises:
             UsageProblem: the file cannot be read, or holds no valid rules.
@@ -61,7 +62,7 @@ class Sources:
         """The data set of a task, or the published one of that name.
 
         Raises:
-            HaetError: it cannot be had.
+            HaetError: the data set cannot be loaded.
         """
         key = (name, task, folder)
         if key not in self.loaded:
@@ -76,12 +77,11 @@ class Sources:
 
 @dataclass(slots=True)
 class Evidence:
-    """What was found and is what the record names; nothing else is kept here.
+    """The evidence that was found and has the digests that the record names; nothing else is kept here.
 
     Attributes:
-        files: artefacts by what they are: `trace`, `histogram`, `weights`, `native weights`,
-            `predictions`.
-        dataset: if there is one before anything is gathered, it is not looked for elsewhere.
+        files: artefacts by their kind: `trace`, `histogram`, `weights`, `native weights`, `predictions`.
+        dataset: the data set. If it is given before `gather`, no other one is loaded.
     """
 
     files: dict[str, Path] = field(default_factory=dict)
@@ -89,11 +89,11 @@ class Evidence:
     dataset: Dataset | None = None
 
     def task(self, record: Record) -> Task | None:
-        """The record's task under its rules, None if these are not here."""
+        """The record's task under its rules; None if the rules are not here."""
         return self.competition.tasks.get(record.submission.task or "") if self.competition else None
 
     def gather(self, record: Record, sources: Sources) -> Iterator[Check]:
-        """Find it all, and say of each piece whether it is what the record names."""
+        """Find all pieces, and check for each whether it has the digest that the record names."""
         for name, artifact in _artifacts(record).items():
             yield self._take_file(name, artifact, sources.store)
         yield self._take_rules(record, sources)
@@ -135,7 +135,7 @@ class Evidence:
                 subject, f"the rules of {named.name} rank and award otherwise than the record says"
             )
         if self.task(record) is None and record.status.verdict is not Verdict.INVALID_SUBMISSION:
-            return differs(subject, f"{named.name} has no task {record.submission.task!r}")
+            return differs(subject, f"{named.name} has no task {quoted(str(record.submission.task))}")
         return holds(subject, f"the rules of {named.name} are the same today")
 
     def _take_data(self, record: Record, sources: Sources) -> Check:
@@ -151,7 +151,9 @@ class Evidence:
             found = self.dataset
             return same(subject, named, _info(found), "drawn anew, it is the same")
         if task is None and named.name not in dataset_names():
-            return unchecked(subject, f"there is no published data set {named.name!r}; its rules are needed")
+            return unchecked(
+                subject, f"there is no published data set {quoted(named.name)}; its rules are needed"
+            )
         folder = self.competition.folder if self.competition else None
         try:
             found = sources.dataset(named.name, task, folder)
@@ -167,12 +169,13 @@ class Evidence:
 
 
 def _without_rules(subject: str, named: CompetitionInfo) -> Check:
-    """The rules are not here; those of another name may be, and the record has the wrong name then."""
+    """The check if no rules have that name. If the same rules have another name, the record's is wrong."""
     for name in builtin_competitions():
         if named.digest in (load_competition(name).digest, builtin_in_version_1(name).digest):
             return differs(subject, f"the record says {named.name}, its digest is that of {name}")
     return unchecked(
-        subject, f"there are no built-in rules {named.name!r}; --competition FILE names an organizer's own"
+        subject,
+        f"there are no built-in rules {quoted(named.name)}; --competition FILE names an organizer's own",
     )
 
 
@@ -181,7 +184,7 @@ def _info(data: Dataset) -> DatasetInfo:
 
 
 def _states_what_ranks(record: Record, stated: CompetitionInfo, rules: Competition) -> bool:
-    """Whether the record repeats the rules that leaderboards go by; older ones do not say how many win."""
+    """Whether the record repeats the rules that leaderboards use; older records lack the number of awards."""
     return (
         stated.ranking == rules.ranking
         and stated.accuracy_intervals == rules.accuracy_intervals

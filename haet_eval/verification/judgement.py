@@ -1,4 +1,4 @@
-"""Judges anew: score, verdict and budgets."""
+"""Judges again: score, verdict and budgets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ _CODES: Final = {
     Verdict.UNCOUNTABLE: ("operator-unpriced",),
 }
 _LATE_SECONDS = 5
-"""A budget of time is looked at a few times a second, on a machine that may be busy."""
+"""Allowed excess over a time budget: the watch looks a few times a second, and the machine may be busy."""
 
 
 def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
@@ -52,7 +52,7 @@ def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
 
 
 def _status_faults(status: Status) -> Iterator[str]:
-    """Of a run that predicted: it has a reason exactly if it did not qualify. Its words are a statement."""
+    """A run that predicted has a reason exactly if it did not qualify. The reason's words are a statement."""
     qualified = status.verdict is Verdict.QUALIFIED
     if qualified == bool(status.reason):
         yield f"the verdict is {status.verdict}, and there is {'a' if qualified else 'no'} reason"
@@ -78,10 +78,10 @@ def _check_accuracy(claimed: Evaluation, path: Path | None, data: Dataset | None
 
 
 def _check_native_model(native: NativeTraining, path: Path) -> Check:
-    """Whether there are numbers where parameters are said to be. What they are worth, only a rerun shows.
+    """Whether the weights hold numbers if the record states parameters. Only a rerun can check the values.
 
-    There may be more numbers than parameters, because tied ones are stored twice, and fewer, because the
-    gaps of a strided view count.
+    The file may hold more numbers than there are parameters, because tied ones are stored twice. It may hold
+    fewer, because the gaps of a strided view count as parameters.
     """
     try:
         found = layout(path)

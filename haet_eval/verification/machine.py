@@ -1,4 +1,4 @@
-"""Compares results of two runs, and says what of the machines may have changed their last bits."""
+"""Compares results of two runs, and names the differences of the machines that may change the last bits."""
 
 import hashlib
 import math
@@ -14,17 +14,17 @@ from haet_eval.verification.check import Check, differs, holds, unchecked
 from haet_eval.verification.weights import relative_distance
 
 TOLERANCE: Final = 1e-3
-"""Relative distance of weights put down to another machine; on the same one they are bit-identical."""
+"""Relative distance of weights that another machine may explain; on the same machine all bits are equal."""
 
 _DEVIATIONS: Final = 4
-"""Of a fair coin, thrown for each label that is right on one side only: once in 30,000 by chance."""
+"""Standard deviations of a fair coin, thrown for each label that is right on one side only: 1 in 30,000."""
 
 _SHOWN_CHARACTERS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the last bits of a result depend on. `image` is None outside Docker."""
+    """The properties of a machine that change the last bits of a result. `image` is None outside Docker."""
 
     device: str
     accelerator: str | None
@@ -34,7 +34,7 @@ class Machine:
     image: str | None
 
     def unlike(self, other: "Machine") -> list[str]:
-        """What here is not as it was there, as in `torch 2.11 instead of 2.12`."""
+        """The differences between this machine and the other, such as `torch 2.11 instead of 2.12`."""
         names = ("device", "accelerator", "torch", "processor", "threads", "image")
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in names]
         return [
@@ -49,7 +49,7 @@ def _shown(value: object) -> str:
 
 
 def note(other: Sequence[str]) -> str:
-    """What is unlike, to be added to a line."""
+    """The differences, as the end of a line."""
     return f" (here: {', '.join(other)})" if other else ""
 
 
@@ -58,9 +58,9 @@ def compare_weights(stated: Artifact, stored: bytes | None, found: bytes, other:
 
     Args:
         stated: the weights that the record names.
-        stored: their file, None where it is not at hand.
-        found: the weights that came out now.
-        other: what is unlike on this machine.
+        stored: the content of their file; None if the file is not available.
+        found: the weights of the new run.
+        other: the differences of this machine.
     """
     subject = "weights again"
     if hashlib.sha256(found).hexdigest() == stated.sha256:
@@ -80,17 +80,17 @@ def compare_weights(stated: Artifact, stored: bytes | None, found: bytes, other:
 def compare_labels(
     stored: bytes, found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64], other: Sequence[str]
 ) -> Check:
-    """Label for label on a machine like the record's; on another one, rounding may turn a few.
+    """Label for label on a machine like the record's; on another one, rounding may change a few.
 
-    Rounding favours nobody: of the labels that it turns, about as many become wrong as become right. A
-    record whose own labels are right much more often than those of the replay is not put down to it,
-    whatever it says of its machine.
+    Rounding favours nobody: of the labels that it changes, about as many become wrong as become right. If the
+    record's labels are right much more often than those of the replay, rounding does not explain that,
+    whatever the record says of its machine.
 
     Args:
         stored: the predictions that the record names, one label in each line.
-        found: those that came out now, [N].
+        found: the predictions of the replay, [N].
         truth: the labels of the test images, [N].
-        other: what is unlike on this machine.
+        other: the differences of this machine.
     """
     subject = "predictions again"
     try:

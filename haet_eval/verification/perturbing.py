@@ -1,7 +1,7 @@
-"""The perturbed replay: whether a training still works if each result has noise, as rounding to 8 bits would.
+"""The perturbed replay: does a training still work if each result has noise, as after rounding to 8 bits?
 
-Honest training does. Numbers that were packed into one float do not survive: the low one drowns in the noise.
-Thresholds and figures: docs/decisions/0113-the-perturbed-replay.md.
+Honest training works. Numbers that were packed into one float do not survive: the low one drowns in the
+noise. Thresholds and figures: docs/decisions/0113-the-perturbed-replay.md.
 """
 
 from collections.abc import Iterator
@@ -34,9 +34,9 @@ class Perturbed:
     """A perturbed replay.
 
     `accuracy` is that of the record, `noisy_accuracy` that of the same trace under noise, both as fractions
-    by the competition's metric. `noisy_accuracy` is None if the replay did not reach its end. `held` says
-    that it did and that at most MOST_LOST of the accuracy above chance was lost. `detail` is one sentence,
-    which may hold untrusted text.
+    by the competition's metric. `noisy_accuracy` is None if the replay did not reach its end. `held` is true
+    if it did and lost at most MOST_LOST of the accuracy above chance. `detail` is one sentence, which may
+    hold untrusted text.
     """
 
     accuracy: float
@@ -46,15 +46,15 @@ class Perturbed:
 
 
 class NotReplayable(Exception):
-    """There is nothing to replay: the text says what is missing."""
+    """A replay is not possible: the text says what is missing."""
 
 
 def perturbed_replay(record: Record, evidence: Evidence, place: Place, noise: Noise = NOISE) -> Perturbed:
     """Replay a record's training under noise, its prediction without, and compare the accuracies.
 
     Raises:
-        NotReplayable: no trace, no data or no predictions.
-        BrokenTrace: the file is no trace of a run.
+        NotReplayable: there is no trace, no data or no predictions.
+        BrokenTrace: the file is not a trace of a run.
         EnvironmentProblem: the replay cannot be made here.
     """
     trace, data = evidence.files.get("trace"), evidence.dataset
@@ -87,7 +87,7 @@ def check_perturbed(record: Record, evidence: Evidence, place: Place) -> Iterato
 
 
 def _judged(accuracy: float, noisy: float, chance: float) -> tuple[bool, str]:
-    """Whether the loss is an honest one, and the figures in words."""
+    """Whether an honest training may have this loss, and the figures in words."""
     lost = (accuracy - noisy) / (accuracy - chance) if accuracy > chance else 0.0
     figures = (
         f"accuracy {accuracy:.2%}, with noise {noisy:.2%}: {max(lost, 0.0):.1%} of what is above chance lost"

@@ -22,19 +22,19 @@ from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.machine import Machine, compare_labels, compare_weights, note
 
 _PATIENCE: Final = 10
-"""A replay may take that many times as long as the training might have."""
+"""A replay may take that many times the time budget of the training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a replay runs. `device` None: the one of the record."""
+    """Where a replay runs. If `device` is None, it is the record's."""
 
     sandbox: Sandbox
     device: str | None = None
 
 
 def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[Check]:
-    """Whether the executor answers as the trace says, and whether weights and predictions come out again."""
+    """Whether the executor's answers agree with the trace, and weights and predictions with the record."""
     if record.trace is None:
         yield stated(REPLAY, "nothing was trained on handles: there is no trace")
         return
@@ -70,12 +70,12 @@ def perform(
     *,
     nan_is_greatest: bool = False,
 ) -> tuple[Replay | Departure, list[str]]:
-    """Replay a trace in an executor of its own; also what is unlike the record's machine here.
+    """Replay a trace in an executor of its own; also return the differences from the record's machine.
 
     `nan_is_greatest`: an image with a logit that is NaN has the class of the first NaN, as in version 1.
 
     Raises:
-        BrokenTrace: the file is no trace of a run.
+        BrokenTrace: the file is not a trace of a run.
         EnvironmentProblem: the replay cannot be made here.
     """
     device = place.device or environment.device
@@ -142,7 +142,7 @@ def _here(device: str, threads: int, facts: Mapping[str, Any], image: str | None
 
 
 def machine_of(environment: Environment) -> Machine:
-    """The machine that a record was made on."""
+    """The machine of a record."""
     return Machine(
         device=environment.device,
         accelerator=environment.accelerator,

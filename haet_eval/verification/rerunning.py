@@ -1,4 +1,4 @@
-"""Evaluates the submission of a record again, and compares all that came out."""
+"""Evaluates the submission of a record again, and compares all results."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.evaluation.unpack import digest_of
 from haet_eval.progress import Observer
 from haet_eval.record import Record, Training
+from haet_eval.spelling import quoted
 from haet_eval.store import Store
 from haet_eval.verification.check import Check, holds, same, unchecked
 from haet_eval.verification.machine import compare_weights, note
@@ -20,7 +21,7 @@ from haet_eval.verification.replaying import machine_of
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """What a record does not hold, and a rerun needs. `competition` is a file, None for built-in rules."""
+    """The inputs of a rerun that a record does not hold. `competition` is a file; None for built-in rules."""
 
     submission: Path
     data_dir: Path
@@ -33,7 +34,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
     """Evaluate the submission under the rules, the seed, the sandbox and the device of the record.
 
     Raises:
-        UsageProblem: it is another submission, or another task or rules are meant.
+        UsageProblem: the submission, the task or the rules are not those of the record.
         HaetError: see `evaluate`.
     """
     rules = again.competition or _builtin_rules(record)
@@ -68,13 +69,13 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
 
 
 def _builtin_rules(record: Record) -> str | None:
-    """The name of the record's rules, which is not taken for the path of a file."""
+    """The name of the record's rules; it is never used as a path, which a hostile record could choose."""
     if record.competition is None:
         return None
     name = record.competition.name
     if name not in builtin_competitions():
         raise UsageProblem(
-            f"there are no built-in rules {name!r}, which the record names",
+            f"there are no built-in rules {quoted(name)}, which the record names",
             "--competition FILE names an organizer's own.",
             code="competition-unknown",
         )
@@ -82,7 +83,7 @@ def _builtin_rules(record: Record) -> str | None:
 
 
 def compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
-    """What is the same in both records. Counts must be; the last bits may be another machine's doing."""
+    """Compare two records. Counts must be equal; another machine may change the last bits of the weights."""
     if not record.runs or not found.runs:
         yield same("runs", len(record.runs or [record]), len(found.runs or [found]), "as many")
         yield from _compare(record, artifacts, found, found_artifacts)

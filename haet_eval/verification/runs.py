@@ -1,4 +1,4 @@
-"""Judges several runs anew: seeds, statistics, verdict."""
+"""Judges several runs again: seeds, statistics, verdict."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -9,7 +9,7 @@ from haet_eval.verification.check import Check, holds, same, unchecked
 from haet_eval.verification.evidence import Evidence
 
 _DIGITS: Final = 9
-"""Of statistics: their last bits depend on the library that works them out."""
+"""Compared digits of statistics: their last bits depend on the library that computes them."""
 
 
 def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Whether a record is signed, and by whom."""
+"""Checks whether a record is signed, and by whom."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from haet_eval.verification.check import Check, differs, holds, stated, unchecke
 
 
 def check_signed(path: Path, key: Path | None) -> Check:
-    """An unsigned record is fine, unless a key is named that should have signed it."""
+    """An unsigned record is accepted, unless the user names a key that should have signed it."""
     if not exists(signature_path(path)):
         report = stated if key is None else differs
         return report("signature", "the record is not signed")

@@ -1,7 +1,7 @@
 """The fields of a record that nothing can check: statements of whoever ran the evaluation.
 
-docs/verifying.md lists them for readers. A test changes every field of real records and finds each change
-either contradicted or here.
+docs/verifying.md lists them for readers. A test changes every field of real records, and requires that each
+change is contradicted by a check or that the field is listed here.
 """
 
 from collections.abc import Mapping
@@ -96,11 +96,11 @@ STATEMENTS: Final[Mapping[str, Mapping[str, str]]] = {
     "runs that never began": _OF_RUNS_THAT_NEVER_BEGAN,
     "records in which it is null": _IF_NULL,
 }
-"""By the records that have them, fields and why nothing checks them. A field stands for all within it."""
+"""For each kind of record its unchecked fields, with the reason. A field stands for all fields within it."""
 
 
 def stated_fields(part: Record | Run) -> set[str]:
-    """The fields of a record, or of one of its runs, that are statements whatever their value is."""
+    """The fields of a record, or of one of its runs, that are statements with any value."""
     fields = set(_IN_EVERY_RECORD)
     if part.native is not None:
         fields |= _OF_NATIVE_RUNS.keys()

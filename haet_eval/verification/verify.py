@@ -1,4 +1,4 @@
-"""Checks one record against all that is at hand. Needs no torch and runs no code of the submission."""
+"""Checks one record against all available evidence. Needs no torch and runs no code of the submission."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from haet_eval.verification.runs import check_runs
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found of one file. `record` is None where it is no sound record."""
+    """The checks of one file. `record` is None if the file is not a sound record."""
 
     path: Path
     record: Record | None
@@ -36,24 +36,24 @@ class Verification:
 
     @property
     def conclusion(self) -> Conclusion:
-        """What the checks come to."""
+        """The conclusion from the checks."""
         return conclude(self.checks)
 
     def and_also(self, checks: Iterable[Check]) -> Self:
-        """With more checks."""
+        """This verification with more checks."""
         return replace(self, checks=(*self.checks, *checks))
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One run as a record of its own, with what there is to check it against; a single one has no name."""
+    """One run as a record of its own, with its evidence; a single run has no name."""
 
     name: str
     record: Record
     evidence: Evidence
 
     def named(self, checks: Iterable[Check]) -> Iterator[Check]:
-        """Checks whose subjects say which run they are about."""
+        """The checks, with the name of the run in their subjects."""
         for check in checks:
             yield replace(check, subject=f"{self.name}{check.subject}")
 
@@ -61,7 +61,7 @@ class Part:
 def verify(path: Path, sources: Sources, *, replaying: bool = False) -> tuple[Verification, list[Part]]:
     """Check a record; also returns its runs and its audit with the evidence, for checks that go further.
 
-    Where these are a replay (`replaying`), what it tells is not said to be unchecked.
+    If a replay follows (`replaying`), its subjects are not listed as unchecked here.
 
     Raises:
         UsageProblem: the file cannot be read.
@@ -115,7 +115,7 @@ def _check_sources(record: Record) -> Check:
 
 
 def _beyond(record: Record, replaying: bool) -> Iterator[Check]:
-    """What no look at the files can tell."""
+    """Lines on the facts that the files cannot show."""
     if record.native is not None:
         yield stated("model", "that it makes these predictions; only `haet-eval rerun` shows it")
     elif record.evaluation is not None and not replaying:

@@ -1,4 +1,4 @@
-"""How far two sets of weights lie apart."""
+"""The distance of two sets of weights."""
 
 import math
 import re
@@ -28,12 +28,13 @@ def relative_distance(first: bytes, second: bytes) -> float | None:
     """Euclidean distance of all numbers in two safetensors files, as a fraction of the first one's norm.
 
     Numbers that are infinite or NaN in both files are the same. The distance is infinite if they are so in
-    one file only, or if the squares are too large for a float: then nothing says that the files are alike.
+    one file only, or if the squares are too large for a float: then there is no evidence that the files
+    agree.
 
-    None where they do not hold tensors of the same names, shapes and dtypes.
+    The distance is None if the files do not hold tensors of the same names, shapes and dtypes.
 
     Raises:
-        ValueError: one of them is no safetensors file.
+        ValueError: one of them is not a safetensors file.
     """
     ours, theirs = _read(first), _read(second)
     if {name: _form(facts) for name, facts in ours.items()} != {
@@ -69,7 +70,7 @@ class Layout:
 
 
 def layout(path: Path) -> Layout:
-    """What a safetensors file holds, without reading the values.
+    """The layout of a safetensors file, without reading the values.
 
     Raises:
         ValueError: it is not a safetensors file.
@@ -90,7 +91,7 @@ def layout(path: Path) -> Layout:
 
 
 def _item_bits(dtype: str) -> int:
-    """As its name says: `F32` has 32."""
+    """The number in its name: `F32` has 32."""
     digits = re.search(r"\d+", dtype)
     return int(digits.group()) if digits else 8
 

@@ -64,7 +64,7 @@ def test_an_honest_training_uses_a_small_part_of_each_budget(honest: Attack) -> 
     assert training.messages < allowed.messages / 100
 
 
-def test_the_recount_knows_what_was_charged(honest: Attack) -> None:
+def test_the_recount_gives_the_same_charges(honest: Attack) -> None:
     counted, training = recount(honest.trace_path), honest.record.training
     assert training is not None
     assert counted.training.readback_bytes == training.readback_bytes > 0

@@ -93,7 +93,7 @@ BROKEN = {
     "leaves_the_connection": "closed its connection to the evaluator",
     "spawns_a_process": "cannot be (pickled|used in another process)",
     "fails_in_the_middle_of_a_list": "_foreach_addcmul_.*(broadcast|size)",
-    "trains_in_forward": "tried to change the model while it predicts",
+    "trains_in_forward": "the model while it predicts",
     "caches_images_in_an_attribute": r"shape \[1352, 3072\].*self.register_buffer",
     "remembers_the_last_batch": "left from an earlier batch",
 }

@@ -158,7 +158,7 @@ def test_an_honest_double_gets_through(tmp_path: Path) -> None:
     assert counted.histogram.to_json() == stage.meter.histogram().to_json()
 
 
-def test_the_executor_is_told_of_test_images_only_after_the_seal_and_of_no_test_label(tmp_path: Path) -> None:
+def test_the_executor_gets_test_images_only_after_the_seal_and_no_test_labels(tmp_path: Path) -> None:
     double = Double({})
     with played(small_training, double, tmp_path) as stage:
         stage.run()

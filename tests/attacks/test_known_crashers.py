@@ -171,7 +171,7 @@ def test_indices_of_a_pool_come_from_its_forward(origin: Origin | None) -> None:
     assert refused(name, POOL, {"indices": origin})
 
 
-def test_values_that_a_kernel_trusts_are_checked_where_they_are() -> None:
+def test_values_that_a_kernel_trusts_are_checked_in_the_executor() -> None:
     backward = guarded(torch.ops.aten.nll_loss_backward.default)
     scores, gradient, total = torch.zeros(2, 3), torch.ones(()), torch.tensor(2.0)
     honest = backward(gradient, scores, torch.tensor([0, -100]), None, 1, -100, total)
@@ -212,5 +212,5 @@ def test_a_tensor_of_zeros_has_memory() -> None:
     assert torch.equal(zeros, torch.zeros(2, 3))
 
 
-def test_nothing_is_checked_where_nothing_needs_to_be() -> None:
+def test_an_operator_without_trusted_values_is_not_wrapped() -> None:
     assert guarded(torch.ops.aten.add.Tensor) is torch.ops.aten.add.Tensor

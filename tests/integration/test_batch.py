@@ -62,7 +62,9 @@ def test_each_is_judged_once_whatever_its_verdict_and_a_second_batch_finds_all_d
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda one: one.name)
-def test_a_batch_that_is_stopped_goes_on_where_it_was(batches: Batches, number: signal.Signals) -> None:
+def test_a_stopped_batch_continues_with_the_remaining_submissions(
+    batches: Batches, number: signal.Signals
+) -> None:
     batches.add("a-quick")
     batches.add("b-slow", SLOW)
     with batches.running("--jobs", "1") as process:

@@ -269,7 +269,7 @@ def test_another_image_than_the_one_asked_for_is_refused_by_its_digest(sandbox_i
         check_image("sha256:" + "0" * 64)
 
 
-def test_nothing_at_the_address_is_told(batches: Batches) -> None:
+def test_a_missing_scheduler_is_reported(batches: Batches) -> None:
     batches.add("a")
     done = batches.run("--scheduler", f"tcp://127.0.0.1:{free_port()}")
     assert done.status == ExitCode.ENVIRONMENT

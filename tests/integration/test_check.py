@@ -1,6 +1,7 @@
 """What a check says of submissions, and how far its estimates are from the truth."""
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from click.testing import CliRunner, Result
 
 from haet_eval.check.certainty import Sampling
 from haet_eval.check.preparation import assign, read_submission
-from haet_eval.check.sample import Sample, Terms
+from haet_eval.check.sample import Sample, Terms, take_sample
 from haet_eval.cli.main import cli
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Request
-from haet_eval.progress import Silent
+from haet_eval.evaluation.request import Assignment, Request
+from haet_eval.progress import Observer, ReportValue, Silent
 from haet_eval.runtimes.choice import choose_runtime
 from haet_eval.store import Store
 from tests.fixtures.cifar import write_cifar10
@@ -106,7 +107,7 @@ def test_where_data_are_absent_it_is_counted_on_random_images_of_the_same_shape(
 
 
 @pytest.mark.slow
-def test_what_is_computed_to_its_end_is_scored_and_full_finds_the_same(tmp_path: Path) -> None:
+def test_a_training_computed_to_its_end_is_scored_and_full_gives_the_same(tmp_path: Path) -> None:
     write_cifar10(tmp_path / "data", train_per_class=20, test_per_class=5)
     told = found(linear(tmp_path / "mine", epochs=3, task="cifar10"), "--seconds", "100", "--full")
     assert told["real_data"]
@@ -155,7 +156,7 @@ def test_a_budget_that_the_whole_training_exceeds_is_found(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_out_of_time_the_rest_is_extrapolated_from_what_is_reported(tmp_path: Path) -> None:
+def test_out_of_time_the_rest_is_extrapolated_from_the_reports(tmp_path: Path) -> None:
     here = "import time; time.sleep(0.2); task.report(epoch=epoch + 1, epochs=EPOCHS)"
     path = linear(tmp_path / "mine", here.replace("EPOCHS", "3000"), epochs=3000)
     told = found(path, "--seconds", "1", "--within", "20")
@@ -166,16 +167,27 @@ def test_out_of_time_the_rest_is_extrapolated_from_what_is_reported(tmp_path: Pa
     assert int(operations["total"]) == pytest.approx(100 * int(short["total"]), rel=0.01)
 
 
+SILENT = Silent()
 CUTS = (1, 40, 75, 160, 333, 500)
 """Records of the submission after which nothing is computed any more."""
 
 
-def sample_cut_at(path: Path, messages: int, seconds: float = 60) -> Sample:
+def sampling_cut_at(path: Path, messages: int, seconds: float = 60) -> tuple[Sampling, Assignment, Terms]:
     request = Request(path, path.parent / "data", path.parent / "results", sandbox="process")
     assignment, real = assign(request, *read_submission(request))
     terms = Terms(device="cpu", seed=0, computed_seconds=1e9, all_seconds=seconds, computed_messages=messages)
     runtime = partial(choose_runtime, "process", "cpu")
-    return Sampling(assignment, runtime, terms, Silent(), real_data=real).take()
+    return Sampling(assignment, runtime, terms, Silent(), real_data=real), assignment, terms
+
+
+def sample_cut_at(path: Path, messages: int, seconds: float = 60) -> Sample:
+    return sampling_cut_at(path, messages, seconds)[0].take()
+
+
+def sample_once(path: Path, messages: int, observer: Observer = SILENT) -> Sample:
+    """The first sample alone, whatever it leaves open."""
+    _, assignment, terms = sampling_cut_at(path, messages)
+    return take_sample(assignment, choose_runtime("process", "cpu"), terms, observer)
 
 
 AUGMENTED = """
@@ -259,6 +271,52 @@ def test_what_does_not_end_is_not_finished(tmp_path: Path, endless: str) -> None
     assert "no failure found" not in result.stdout
 
 
+class Reader(Silent):
+    """Keeps what a watcher sees of the reports."""
+
+    def __init__(self) -> None:
+        self.reports: list[Mapping[str, ReportValue]] = []
+
+    def report(self, values: Mapping[str, ReportValue]) -> None:
+        self.reports.append(dict(values))
+
+
+@pytest.mark.slow
+def test_values_that_were_made_up_are_shown_as_such_and_others_are_not(tmp_path: Path) -> None:
+    here = "task.report(epoch=epoch, loss=loss, half=loss.item() / 2, rate=0.1, drawn=torch.rand(1).item())"
+    reader = Reader()
+    sample = sample_once(linear(tmp_path / "mine", here, epochs=4), 150, reader)
+    assert sample.finished
+    assert not sample.computed
+    first, last = reader.reports[0], reader.reports[-1]
+    assert isinstance(first["loss"], float)
+    assert isinstance(last["drawn"], float)
+    assert (last["epoch"], last["rate"]) == (3, 0.1)
+    for name in ("loss", "half"):
+        assert str(last[name]).endswith(" (made up)")
+
+
+@pytest.mark.slow
+def test_no_verdict_depends_on_whether_there_was_time_to_judge_the_accuracy(tmp_path: Path) -> None:
+    """A model that guesses: the evaluation would find it below the threshold."""
+    path = linear(tmp_path / "mine", epochs=1)
+    results = [check(path, "--seconds", seconds) for seconds in ("0.01", "1000")]
+    assert [result.return_value for result in results] == [0, 0]
+    assert "below the 93.00 % that qualify" in results[1].stdout
+    verdicts = [result.stdout.partition("verdict")[2] for result in results]
+    assert verdicts[0] == verdicts[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("endless", "said"), [("time.sleep(1000)", False), ("while 1: time.sleep(1)", True)])
+def test_only_a_loop_without_a_bound_may_run_for_ever(tmp_path: Path, endless: str, said: bool) -> None:
+    path = linear(tmp_path / "mine", f"import time\n        {endless}", epochs=8)
+    result = check(path, "--seconds", "0.1", "--within", "4")
+    assert result.return_value == 6
+    assert ("may run for ever" in result.stdout) is said
+    assert "--within" in result.stdout
+
+
 @pytest.mark.slow
 def test_an_accuracy_that_was_not_tried_is_reported_as_such(tmp_path: Path) -> None:
     path = linear(tmp_path / "mine", "pass", epochs=40)
@@ -300,6 +358,30 @@ def test_a_static_look_runs_nothing_and_stands_in_no_way(tmp_path: Path) -> None
     assert result.return_value == 0
     assert "submission.py:1 imports timm" in result.stdout
     assert "verdict" not in result.stdout
+
+
+@pytest.mark.parametrize("options", [("--static",), ()])
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import timm\ndef main(): ...\n", "has no `train`"),
+        ("import timm\ndef train(task:\n", "is not valid Python"),
+    ],
+)
+def test_a_fault_of_the_entrypoint_leaves_no_other_remark_out(
+    tmp_path: Path, code: str, said: str, options: tuple[str, ...]
+) -> None:
+    path = submission(tmp_path / "mine", code)
+    (path / "other.py").write_text("import jax\n", "utf-8")
+    result = check(path, *options)
+    assert result.return_value == 3
+    assert "other.py:1 imports jax" in result.stdout
+    assert said in result.stdout.partition("verdict")[2]
+    told = check(path, "--json", *options)
+    assert told.return_value == 3
+    document = json.loads(told.stdout)
+    assert (document["verdict"], document["code"][:10]) == ("invalid_submission", "entrypoint")
+    assert {remark["path"] for remark in document["remarks"]} >= {"other.py"}
 
 
 @pytest.mark.docker

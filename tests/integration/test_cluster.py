@@ -235,7 +235,7 @@ def test_a_host_that_cannot_be_a_node_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("ssh")
-def test_the_nodes_meet_at_the_first_host_whoever_the_user_there_is(tmp_path: Path) -> None:
+def test_the_nodes_meet_at_the_first_host_for_any_user_name(tmp_path: Path) -> None:
     code = """
     import os
 

@@ -125,7 +125,7 @@ def test_a_completion_brings_in_nothing_heavy(workplace: Path) -> None:
     assert imported.isdisjoint({"torch", "docker", "numpy", "pydantic", "requests", "rich"})
 
 
-def test_what_is_offered_is_what_there_is() -> None:
+def test_completion_offers_exactly_the_existing_names() -> None:
     assert sorted(DATASETS) == sorted(dataset_names())
     asked = {
         "_HAET_EVAL_COMPLETE": "bash_complete",

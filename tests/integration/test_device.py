@@ -12,7 +12,7 @@ from tests.fixtures.submissions import write_submission
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_missing_gpu_is_no_fault_of_the_submission(tmp_path: Path) -> None:
+def test_a_missing_gpu_is_not_a_fault_of_the_submission(tmp_path: Path) -> None:
     submission = write_submission(tmp_path / "submission", "def train(task):\n    return Linear()")
     request = Request(submission, tmp_path, tmp_path / "results", sandbox="process", device="cuda")
     with pytest.raises(EnvironmentProblem, match="no CUDA device") as raised:

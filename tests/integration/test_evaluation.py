@@ -343,7 +343,7 @@ def test_an_archive_that_cannot_be_read_is_refused_again_when_it_is_rerun(
     assert found.submission.sha256 == before.submission.sha256
 
 
-def test_a_path_that_does_not_exist_is_no_ones_record(judge: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_path_that_does_not_exist_gives_no_record(judge: Callable[..., Outcome], tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="cannot be read"):
         judge(tmp_path / "nowhere")
     assert not list((tmp_path / "results").glob("*.json"))

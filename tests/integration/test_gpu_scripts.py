@@ -32,7 +32,7 @@ def test_a_script_for_a_gpu_trains(tmp_path: Path, script: Path) -> None:
     assert (record.log.head + record.log.tail).count(note) == 1
 
 
-def test_what_is_done_otherwise_is_what_the_script_means(tmp_path: Path) -> None:
+def test_calls_that_name_a_gpu_do_what_the_script_means(tmp_path: Path) -> None:
     train = """
     def train(task):
         x = task.images[:4] / 255
@@ -60,3 +60,53 @@ def test_what_is_done_otherwise_is_what_the_script_means(tmp_path: Path) -> None
     assert "all as it should be" in record.log.head
     assert record.training is not None
     assert record.training.readback_bytes <= 8  # the answer of torch.equal; nothing for the lists of handles
+
+
+def test_every_function_of_torch_cuda_works_or_refuses_under_its_own_name(tmp_path: Path) -> None:
+    """Some take arguments that are not given here: Python itself says so."""
+    train = """
+    def train(task):
+        import warnings
+        warnings.simplefilter("ignore")
+        for name in torch.cuda.__all__:
+            call = getattr(torch.cuda, name)
+            if not hasattr(call, "__call__") or isinstance(call, type) and name != "Event":
+                continue
+            try:
+                call()
+            except TypeError as error:
+                assert "argument" in str(error), (name, error)
+            except RuntimeError as error:
+                assert f"torch.cuda.{name} is not there" in str(error), (name, error)
+        assert torch.cuda.memory_stats()["allocated_bytes.all.peak"] == 0
+        print("all looked at", torch.cuda.memory_summary())
+        return Linear()
+    """
+    record = judged(write_submission(tmp_path / "submission", train))
+    assert "all looked at" in record.log.head + record.log.tail, record.status.reason
+
+
+def test_compiling_prints_nothing_about_this_machine(tmp_path: Path) -> None:
+    train = """
+    def train(task):
+        assert torch.compile(torch.nn.Linear(3, 2))(torch.ones(4, 3)).shape == (4, 2)
+        from torch.utils import cpp_extension, flop_counter
+        return Linear()
+    """
+    record = judged(write_submission(tmp_path / "submission", train))
+    assert record.status.verdict is Verdict.BELOW_THRESHOLD, record.status.reason
+    assert record.log.head == ""
+
+
+def test_images_need_no_class_of_their_own_for_transforms(tmp_path: Path) -> None:
+    train = """
+    def train(task):
+        from torchvision import tv_tensors
+        from torchvision.transforms import v2
+        prepare = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, True), v2.RandomHorizontalFlip(1)])
+        assert torch.allclose(prepare(task.images[:4]), (task.images[:4] / 255).flip(-1))
+        assert tv_tensors.Image(task.images[0]).shape == (3, 32, 32)
+        return Linear()
+    """
+    record = judged(write_submission(tmp_path / "submission", train))
+    assert record.status.verdict is Verdict.BELOW_THRESHOLD, record.status.reason

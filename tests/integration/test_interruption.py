@@ -16,6 +16,7 @@ from tests.fixtures.evaluator import FOREVER, PATIENCE_SECONDS, Evaluator, conta
 from tests.fixtures.submissions import write_submission
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+SIZE, PRODUCTS = 700, 4000
 FOREVER_AT_PREDICTION = """
 class Endless(Linear):
     def forward(self, images):
@@ -23,6 +24,14 @@ class Endless(Linear):
 
 def train(task):
     return Endless()
+"""
+FAR_AHEAD = f"""
+def train(task):
+    x = torch.eye({SIZE})
+    for _ in range({PRODUCTS}):
+        x = x @ x
+    task.report(all_sent=1)
+    return Linear(float(x.sum()))
 """
 ONE_QUICK_RUN = """
 def train(task):
@@ -76,7 +85,7 @@ def test_one_signal_ends_it_in_order_with_a_record(
     assert "verdict       interrupted" in done.stdout
 
 
-def test_what_was_counted_so_far_is_in_the_trace(evaluator: Evaluator, endless: Path) -> None:
+def test_the_trace_of_an_interrupted_run_gives_its_count(evaluator: Evaluator, endless: Path) -> None:
     with evaluator.running(endless, "--sandbox", "process") as program:
         program.send_signal(signal.SIGINT)
         ended(program)
@@ -85,6 +94,26 @@ def test_what_was_counted_so_far_is_in_the_trace(evaluator: Evaluator, endless: 
     assert done.returncode == ExitCode.QUALIFIED, done.stdout + done.stderr
     assert "holds       count" in done.stdout
     assert "the evaluation was interrupted" in done.stdout
+
+
+def test_calls_that_were_sent_but_not_executed_are_not_counted(evaluator: Evaluator, tmp_path: Path) -> None:
+    """The submission has asked for all its products while the executor is at the first ones."""
+    submission = write_submission(tmp_path / "ahead", FAR_AHEAD)
+    with evaluator.running(submission, "--sandbox", "process") as program:
+        assert program.stderr is not None
+        for line in program.stderr:
+            if "all_sent" in line:
+                break
+        program.send_signal(signal.SIGINT)
+        ended(program)
+    record = only_record(evaluator)
+    assert record.status.verdict is Verdict.INTERRUPTED
+    assert record.training is not None
+    price = 2 * SIZE**3 - SIZE**2
+    assert 0 < record.training.operations.total < PRODUCTS * price // 2
+    assert record.training.operations.total % price < price // 2  # whole products, and the identity
+    done = evaluator.run(Path("verify"), *(str(path) for path in evaluator.results.glob("*.json")))
+    assert done.returncode == ExitCode.QUALIFIED, done.stdout + done.stderr
 
 
 def test_an_interrupted_prediction(evaluator: Evaluator, tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ def test_without_a_checkpoint_time_is_over(judge: Callable[..., Outcome]) -> Non
     assert record.status.verdict is Verdict.LIMIT_TIME
 
 
-def test_checkpoints_do_not_count_where_the_rules_do_not_say_so(judge: Callable[..., Outcome]) -> None:
+def test_checkpoints_count_only_if_the_rules_say_so(judge: Callable[..., Outcome]) -> None:
     code = NO_END.format(before="task.checkpoint(model)", caught="ValueError")
     record = judge(code, wall_seconds=2).record
     assert record.status.verdict is Verdict.LIMIT_TIME

@@ -18,6 +18,7 @@ import pytest
 import haet_eval
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.record import from_json
+from haet_eval.runtimes.docker.cgroup import ControlGroup
 from tests.fixtures.engine_proxy import engine_proxy
 from tests.fixtures.evaluator import FOREVER, PATIENCE_SECONDS, QUICK, Evaluator, containers_of, ended
 from tests.fixtures.submissions import write_competition, write_native_competition, write_submission
@@ -356,6 +357,44 @@ def test_a_container_is_paused(evaluator: Evaluator, endless: Path) -> None:
     assert not containers_of(evaluator)
 
 
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_a_container_is_frozen_by_something_else_than_the_engine(evaluator: Evaluator, endless: Path) -> None:
+    with evaluator.running(endless) as program:
+        container = containers_of(evaluator)[0]
+        frozen = ControlGroup.of(container.attrs["State"]["Pid"]).freezer
+        assert frozen is not None
+        switch, stop, go_on = (
+            (frozen, "FROZEN", "THAWED")
+            if frozen.name == "freezer.state"
+            else (frozen.with_name("cgroup.freeze"), "1", "0")
+        )
+        switch.write_text(stop, encoding="ascii")
+        try:
+            done = ended(program)
+        finally:
+            if switch.exists():
+                switch.write_text(go_on, encoding="ascii")
+    assert_our_fault(done, "was paused from outside", "run it again")
+    for container in containers_of(evaluator):
+        container.remove(force=True)
+
+
+@pytest.mark.parametrize("role", ["executor", "submission"])
+def test_the_supervisor_of_a_worker_is_stopped(evaluator: Evaluator, endless: Path, role: str) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        (supervisor,) = (
+            process
+            for process in psutil.Process(program.pid).children()
+            if any(part.endswith(f"/{role}.py") for part in process.cmdline())
+        )
+        supervisor.suspend()
+        done = ended(program)
+    assert_our_fault(done, "was stopped from outside", "run it again")
+    assert not supervisor.is_running()
+    evaluator.assert_nothing_is_left()
+
+
 def stop_for(program: subprocess.Popen[str], seconds: float) -> None:
     """As Ctrl-Z does, or a machine that sleeps: its workers are not stopped."""
     program.send_signal(signal.SIGSTOP)
@@ -406,6 +445,39 @@ def test_a_stop_in_a_timed_run_voids_it(evaluator: Evaluator, tmp_path: Path) ->
         stop_for(program, 8)
         done = ended(program)
     assert_our_fault(done, "the evaluation was stopped for", "run it again")
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_the_engine_hangs_for_a_while(evaluator: Evaluator, tmp_path: Path) -> None:
+    """Its silence is nobody's time: the watch sees nothing meanwhile, and the training goes on."""
+    submission = write_submission(tmp_path / "some seconds", SOME_SECONDS)
+    with engine_proxy(tmp_path / "engine.sock") as proxy:
+        with evaluator.running(submission, DOCKER_HOST=proxy.address) as program:
+            proxy.hang()
+            time.sleep(12)
+            proxy.recover()
+            done = ended(program)
+        assert done.returncode == ExitCode.NOT_QUALIFIED, done.stdout + done.stderr
+    (path,) = evaluator.results.glob("*.json")
+    record = from_json(path.read_text("utf-8"))
+    assert record.status.verdict is Verdict.BELOW_THRESHOLD
+    assert record.training is not None
+    assert record.training.paused_seconds > 5
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_the_engine_hangs_for_good(evaluator: Evaluator, endless: Path, tmp_path: Path) -> None:
+    with engine_proxy(tmp_path / "engine.sock") as proxy:
+        with evaluator.running(endless, DOCKER_HOST=proxy.address) as program:
+            proxy.hang()
+            done = ended(program)
+        assert_our_fault(done, "the Docker engine failed", "docker info", "haet-eval clean")
+    assert not list(evaluator.results.glob("*.json"))
+    evaluator.assert_next_run_works()
+    for container in containers_of(evaluator):
+        container.remove(force=True)
 
 
 @pytest.mark.docker

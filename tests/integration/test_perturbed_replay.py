@@ -74,7 +74,7 @@ def test_honest_numbers_survive_noise(tmp_path: Path) -> None:
     assert "holds       perturbed replay" in shown.output
 
 
-def test_two_numbers_in_one_float_do_not(tmp_path: Path) -> None:
+def test_two_numbers_in_one_float_do_not_survive_noise(tmp_path: Path) -> None:
     judged(tmp_path, PACKED)
     shown = verified(tmp_path, "--perturbed")
     assert shown.return_value is ExitCode.NOT_QUALIFIED, shown.output

@@ -15,6 +15,9 @@ REFUSED = {
     "numpy": ("images.numpy()", "in the executor", ".item()"),
     "asarray": ("numpy.asarray(images)", "in the executor", "torch's operators"),
     "numpy function": ("numpy.stack([weight, weight])", "in the executor", "torch's operators"),
+    "numpy mean": ("numpy.mean(weight)", "in the executor", "torch's operators"),
+    "numpy maximum": ("numpy.max(weight)", "in the executor", "torch's operators"),
+    "mask of torchvision": ("torchvision.tv_tensors.Mask(images[0])", "cannot become a Mask", "Keep the"),
     "DLPack": ("numpy.from_dlpack(images)", "DLPack", "torch's operators"),
     "DLPack capsule": ("torch.utils.dlpack.to_dlpack(images)", "DLPack", "torch's operators"),
     "address": ("images.data_ptr()", "no address", "torch's operators"),
@@ -26,6 +29,16 @@ REFUSED = {
     "process": ("multiprocessing.Process(target=print).start()", "another process", "threads"),
     "fork": ("in_child(lambda: images.sum().item())", "another process", "num_workers=0"),
     "cuda event": ("torch.cuda.Event(enable_timing=True)", "no GPU", "time.perf_counter()"),
+    "cuda name": (
+        "torch.cuda.get_device_name()",
+        "torch.cuda.get_device_name is not there",
+        "Leave the call out",
+    ),
+    "cuda utilization": (
+        "torch.cuda.utilization()",
+        "torch.cuda.utilization is not there",
+        "Leave the call out",
+    ),
     "cuda properties": ("torch.cuda.get_device_properties(0)", "no GPU", "Leave the call out"),
     "several processes": (
         "torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))",
@@ -173,6 +186,33 @@ ENDING = {
         Verdict.LIMIT_UPLOAD,
         ("sent up more than", "return torch.tensor("),
     ),
+    "a transform for images of PIL": (
+        """
+        def train(task):
+            import torchvision
+            return torchvision.transforms.ToTensor()(task.images[0])
+        """,
+        Verdict.FAILED,
+        ("leave out ToTensor()", "divide by 255"),
+    ),
+    "a library that takes arrays": (
+        """
+        def train(task):
+            from PIL import Image
+            return Image.fromarray(task.images[0])
+        """,
+        Verdict.FAILED,
+        ("a RemoteTensor is a tensor of the task", ".item()"),
+    ),
+    "an array that meets a tensor": (
+        """
+        def train(task):
+            import numpy
+            return numpy.ones(3) + torch.ones(3)
+        """,
+        Verdict.FAILED,
+        ("torch.as_tensor(array)",),
+    ),
     "an index out of range": (
         """
         def train(task):
@@ -220,6 +260,21 @@ def test_ends_the_run_naming_the_line(tmp_path: Path, name: str) -> None:
     source = (tmp_path / "submission" / "submission.py").read_text(encoding="utf-8").splitlines()
     line = max(number for number, code in enumerate(source, 1) if code.strip().startswith("return "))
     assert f"(submission.py, line {line})" in record.status.reason
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict", "code"),
+    [
+        ("task.images.numpy()", Verdict.FAILED, "handle-numpy"),
+        ("torch.ones(2, 3) @ torch.ones(2, 3)", Verdict.FAILED, "handle-operator"),
+        ("torch.ones(3).to_sparse()", Verdict.UNCOUNTABLE, "operator-unpriced"),
+        ("raise ValueError('of its own')", Verdict.FAILED, "code-failed"),
+    ],
+)
+def test_a_reason_has_one_code(tmp_path: Path, line: str, verdict: Verdict, code: str) -> None:
+    status = judge(tmp_path, f"def train(task):\n    {line}\n").record.status
+    assert (status.verdict, status.code) == (verdict, code), status.reason
+    assert "[" not in status.reason.replace("[2, 3]", ""), status.reason
 
 
 def test_no_value_of_a_tensor_is_in_the_reason(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from haet_eval.runtimes.docker import DockerRuntime
 from haet_eval.runtimes.docker.engine import connect
 from haet_eval.runtimes.docker.image import check_image
 from haet_eval.runtimes.docker.worker import DockerWorker
+from haet_eval.runtimes.failures import judge_end
 from haet_eval.runtimes.folder import RunFolder, abandoned_folders
 from haet_eval.runtimes.interface import Role
 from haet_eval.runtimes.leftovers import remove_leftovers
@@ -259,6 +260,15 @@ def test_a_process_worker_says_why_it_could_not_start() -> None:
     assert "nothing_of_that_name" in end.detail
 
 
+def test_what_was_printed_before_is_no_cause_of_a_kill() -> None:
+    code = "sys.stderr.write('No CUDA runtime is found'); sys.stderr.flush(); os.kill(os.getpid(), 9)"
+    with in_process(code) as probe:
+        end = probe.end()
+    assert (end.signal, end.detail) == (signal.SIGKILL, "")
+    problem = judge_end(Role.SUBMISSION, end, submission_started=True)
+    assert "CUDA" not in str(problem)
+
+
 @pytest.fixture
 def orphan_maker(tmp_path: Path) -> Iterator[Callable[[str], tuple[psutil.Process, socket.socket]]]:
     """Starts another haet-eval that starts a worker; gives it and its end of the worker's socket."""
@@ -401,7 +411,9 @@ def test_an_unknown_oci_runtime_is_refused(sandbox_image: str) -> None:
 
 
 @pytest.mark.docker
-def test_another_oci_runtime_is_used_and_told(sandbox_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_oci_runtime_is_used_and_reported(
+    sandbox_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HAET_OCI_RUNTIME", OTHER_RUNTIME)
     with RunFolder() as folder, folder.listen(Role.SUBMISSION), DockerRuntime() as runtime:
         runtime.check()

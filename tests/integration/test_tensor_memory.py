@@ -186,7 +186,7 @@ def test_an_oracle_on_plain_tensors_finds_the_same_peak(theme: str, name: str) -
         found.append(StorageFollower(task.images, task.labels))
         return found[0]
 
-    run_plainly(theme, name, follow)
+    run_plainly(theme, name, watched_by=follow)
     memory = remote_run(theme, name).memory
     assert memory.call is not None
     assert (memory.peak_bytes, memory.call.operator) == (found[0].peak_bytes, found[0].operator)

@@ -98,7 +98,7 @@ def test_an_evaluation_leaves_its_stages_and_its_result(workplace: Path) -> None
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_no_colour_where_none_is_wanted(workplace: Path, variables: Mapping[str, str]) -> None:
+def test_no_colour_if_the_environment_forbids_it(workplace: Path, variables: Mapping[str, str]) -> None:
     for look in (("explain", record(workplace)), ("verify", record(workplace))):
         shown = in_terminal(*look, cwd=workplace, variables=variables)
         coloured = [code for code in COLOUR.findall(shown.sent) if re.search(r"\[(?:.*;)?[34]\d", code)]
@@ -127,7 +127,7 @@ def test_a_log_has_no_control_characters(workplace: Path, variables: dict[str, s
     assert bool(COLOUR.search(done.stdout)) == ("FORCE_COLOR" in variables)
 
 
-def test_no_unicode_is_no_error(workplace: Path) -> None:
+def test_a_terminal_without_unicode_is_not_an_error(workplace: Path) -> None:
     for look in (
         ("explain", record(workplace)),
         ("leaderboard", "--all"),
@@ -222,7 +222,7 @@ def test_a_leaderboard_needs_no_torch(workplace: Path) -> None:
     assert imported.isdisjoint({"torch", "torchvision", "docker", "sklearn"})
 
 
-def test_the_version_is_told_without_torch() -> None:
+def test_the_version_is_shown_without_torch() -> None:
     code = (
         "import importlib.metadata as metadata\n"
         "known = metadata.version\n"

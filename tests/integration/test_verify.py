@@ -315,7 +315,7 @@ def test_a_histogram_that_the_trace_does_not_give_does_not_hold(original: Path) 
     assert check(reseal(original, {"histogram": named}))["count"].result is Result.DIFFERS
 
 
-def test_a_histogram_of_nonsense_is_told(original: Path) -> None:
+def test_a_histogram_of_nonsense_differs(original: Path) -> None:
     """Without a trace it is all that there is to price."""
     store = Store(original.parent)
     row = b'{"operator":"aten.mm.default","arguments":{"self":7},"outputs":[],"calls":{"forward":1}}'
@@ -329,7 +329,7 @@ def test_a_histogram_of_nonsense_is_told(original: Path) -> None:
     assert "none that a training gives" in found.detail
 
 
-def test_a_trace_of_nonsense_is_told(original: Path) -> None:
+def test_a_trace_of_nonsense_differs(original: Path) -> None:
     TraceWriter(original.parent / "forged", {"images": [1e400, 3, 32, 32]}).close()
     forged = Store(original.parent).put_artifact(original.parent / "forged", "trace")
     found = check(reseal(original, trace=forged))["count"]
@@ -424,7 +424,7 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_needs_no_torch_and_tells_by_its_status(original: Path) -> None:
+def test_the_command_needs_no_torch_and_reports_by_its_status(original: Path) -> None:
     honest = command("verify", original, "--data-dir", original.parent, "--json")
     assert honest.returncode == 0, honest.stderr
     (document,) = json.loads(honest.stdout)
@@ -513,7 +513,7 @@ def test_on_another_machine_a_few_predictions_may_turn(original: Path) -> None:
     assert "instead of Analytical Engine" in found.detail
 
 
-def test_another_machine_is_no_excuse_for_predictions_that_are_right_too_often(original: Path) -> None:
+def test_another_machine_does_not_excuse_predictions_that_are_right_too_often(original: Path) -> None:
     elsewhere = part(read_record(original), "environment", cpu="Analytical Engine")
     found = replayed(all_right(reseal(original, **elsewhere)))["predictions again"]
     assert found.result is Result.DIFFERS
@@ -564,7 +564,7 @@ def test_a_rerun_keeps_its_record_only_if_asked_to(
         assert read_record(record).rerun_of == read_record(original).record_id
 
 
-def test_a_rerun_finds_what_a_look_at_the_files_cannot(original: Path, evaluated: Path) -> None:
+def test_a_rerun_finds_a_fault_that_the_files_do_not_show(original: Path, evaluated: Path) -> None:
     cheat = all_right(original)
     assert not [one for one in check(cheat).values() if one.result is Result.DIFFERS]
     found = command("rerun", cheat, "--submission", evaluated.parents[1] / "submission", "--json")

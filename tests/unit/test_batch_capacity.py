@@ -50,7 +50,7 @@ def test_two_cores_more_than_there_are_is_all_there_are() -> None:
     assert fitting([job(cpus=64)], Machine(16, 1000 * GIB, ())) == 1
 
 
-def test_what_is_measured_runs_alone_and_cannot_be_asked_to_run_otherwise() -> None:
+def test_a_measured_run_is_alone_and_cannot_be_requested_otherwise() -> None:
     jobs, machine = [job(), job(measured=True)], Machine(64, 1000 * GIB, ())
     assert places(jobs, None, machine) == 1
     assert places(jobs, 1, machine) == 1

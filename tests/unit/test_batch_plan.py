@@ -117,7 +117,7 @@ def test_a_changed_submission_is_a_new_one(tmp_path: Path, store: Store) -> None
     assert states(plan(store, folder)) == [State.NEW]
 
 
-def test_refused_ones_are_told_apart_and_refused_once(tmp_path: Path, store: Store) -> None:
+def test_refused_submissions_are_distinguished_and_refused_once(tmp_path: Path, store: Store) -> None:
     unknown_task = write_submission(tmp_path / "a", TRAIN, task="cifar-11")
     no_module = write_submission(tmp_path / "b", TRAIN)
     (no_module / "submission.py").unlink()
@@ -135,7 +135,9 @@ def test_refused_ones_are_told_apart_and_refused_once(tmp_path: Path, store: Sto
     assert states(plan(store, *paths)) == [State.DONE] * 4
 
 
-def test_what_was_named_wrongly_is_one_line_and_the_others_are_planned(tmp_path: Path, store: Store) -> None:
+def test_a_wrongly_named_submission_is_one_line_and_the_others_are_planned(
+    tmp_path: Path, store: Store
+) -> None:
     good = write_submission(tmp_path / "a", TRAIN)
     other_task = write_submission(tmp_path / "b", TRAIN, task="cifar10")
     dangling = tmp_path / "late.zip"
@@ -187,7 +189,7 @@ def test_only_one_batch_has_the_lock(store: Store) -> None:
         pass
 
 
-def test_rules_that_are_not_there_are_told_before_anything_runs(tmp_path: Path, store: Store) -> None:
+def test_missing_rules_are_reported_before_anything_runs(tmp_path: Path, store: Store) -> None:
     folder = write_submission(tmp_path / "a", TRAIN)
     with pytest.raises(UsageProblem, match="there is no competition"):
         plan(store, folder, options=replace(PROCESS, competition="digit"))

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.check.estimate import estimate_memory_bytes, estimate_operations, estimate_seconds
+from haet_eval.check.estimate import (
+    estimate_memory_bytes,
+    estimate_operations,
+    estimate_seconds,
+    why_no_seconds,
+)
 from haet_eval.check.rehearsal import MadeUp, Moment
 from haet_eval.check.sample import Milestone, Sample
 from haet_eval.check.standing import rivals_among, rivals_on
@@ -26,7 +31,7 @@ def milestones(*operations: int, **values: str) -> list[Milestone]:
     ]
 
 
-def test_what_was_counted_to_its_end_is_exact_but_for_what_was_made_up() -> None:
+def test_a_count_to_the_end_is_exact_unless_values_or_shapes_were_made_up() -> None:
     sample = Sample(finished=True, computed=False, operations=counted(100))
     assert estimate_operations(sample).method == "counted"
     assert estimate_operations(sample).basis.endswith(": exact")
@@ -102,7 +107,7 @@ def test_several_reports_in_each_epoch_are_one() -> None:
         {"batch": "30", "of": "300"},
     ],
 )
-def test_progress_is_read_from_what_is_reported(values: dict[str, str]) -> None:
+def test_progress_is_read_from_the_reports(values: dict[str, str]) -> None:
     name = next(iter(values))
     earlier = {**values, name: values[name].replace("30", "20", 1)}
     sample = Sample(operations=counted(0), milestones=[Milestone(40, earlier), Milestone(50, values)])
@@ -128,7 +133,7 @@ def test_time_is_that_of_operations_and_calls() -> None:
     assert found.low <= found.value <= found.high
 
 
-def test_time_is_not_told_from_nothing_and_measured_where_all_was_computed() -> None:
+def test_time_needs_moments_and_is_measured_if_all_was_computed() -> None:
     sample = Sample(finished=True, computed=False, operations=counted(10), messages=15)
     sample.moments = [Moment(1.0, 0, 0)]
     assert estimate_seconds(sample, estimate_operations(sample)) is None
@@ -154,7 +159,7 @@ SETUP_OF_THE_SPRINT = [
 """As a check saw it: ten seconds, of which the first step of 5×10¹¹ operations had one, on a busy machine."""
 
 
-def test_the_setup_of_a_training_says_nothing_of_its_time() -> None:
+def test_the_setup_of_a_training_gives_no_time_estimate() -> None:
     """The former estimate was 7,709 s (6,412 to 16,598); trainings of the sprint took from 460 s on."""
     sample = Sample(
         finished=True,
@@ -166,7 +171,7 @@ def test_the_setup_of_a_training_says_nothing_of_its_time() -> None:
     assert estimate_seconds(sample, estimate_operations(sample)) is None
 
 
-def test_calls_that_are_unlike_the_rest_say_nothing_of_its_time() -> None:
+def test_calls_that_differ_from_the_rest_give_no_time_estimate() -> None:
     moments = [Moment(float(second), 1000 * second, 100 * second) for second in range(20)]
     like = Sample(finished=True, computed=False, operations=counted(10**6), messages=10**5, moments=moments)
     found = estimate_seconds(like, estimate_operations(like))
@@ -252,8 +257,28 @@ def test_a_place_on_a_leaderboard(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"entries": [{}]}', '{"entries": 1}'])
-def test_a_file_that_is_no_leaderboard_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_leaderboard_is_rejected(tmp_path: Path, text: str) -> None:
     file = tmp_path / "leaderboard.json"
     file.write_text(text)
     with pytest.raises(UsageProblem, match="is no leaderboard"):
         rivals_on(file, "c", "t")
+
+
+def moments(*parts: tuple[int, int, int]) -> list[Moment]:
+    """Moments a second apart: operations, messages and definitions so far."""
+    return [Moment(float(second), *part) for second, part in enumerate(parts)]
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        ([], "nothing was computed"),
+        ([(0, 10, 10), (5, 60, 50)], "not even a whole step"),
+        ([(0, 100, 20), (9, 500, 80), (20, 1000, 160)], "160 were the first of their kind"),
+        ([(0, 10, 10), (5, 500, 10), (10, 1000, 10)], "makes other calls than what was computed"),
+    ],
+)
+def test_why_the_time_is_not_known_is_said_as_it_is(done: list[tuple[int, int, int]], said: str) -> None:
+    sample = Sample(operations=counted(10**12), moments=moments(*done), messages=2000, computed=False)
+    assert estimate_seconds(sample, estimate_operations(sample)) is None
+    assert said in why_no_seconds(sample)

@@ -21,7 +21,7 @@ def test_docstrings_and_small_literals_are_left_out() -> None:
     assert found(f'"""{"words " * 100}"""\nWIDTHS = (64, 128, 256)\n') == []
 
 
-def test_what_is_computed_is_none_but_what_it_holds_may_be() -> None:
+def test_the_literal_inside_a_computed_value_is_reported() -> None:
     assert found(f'x = decode("{"q7" * 200}", key)\n') == [(1, 402)]
 
 

@@ -33,7 +33,7 @@ def said(folder: Path, line: str) -> str:
 @pytest.mark.parametrize("example", ["cifar10-sprint", "cifar100-marathon", "digits-cnn", "digits-resnet9"])
 def test_nothing_is_remarked_on_good_examples(example: str) -> None:
     found = look_at(load_submission(EXAMPLES / example))
-    assert found == Look((), ())
+    assert (found.remarks, found.clock, found.literals) == ((), (), ())
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_nothing_is_remarked_on_good_examples(example: str) -> None:
         ("import timm", "neither in the submission nor in the sandbox"),
         ("import torch.hub; torch.hub.load('a', 'b')", "no network"),
         ("torch.load('w.pt'); open('w.txt')", "no such file in the submission"),
+        ("open('/etc/passwd')", "on this machine the call may succeed"),
         ("task.images.numpy()", "no NumPy array"),
         ("torch.cuda.Event()", "leave the call out"),
         ("task.images.data_ptr()", "write the computation with torch's operators"),
@@ -74,7 +75,7 @@ def test_a_line_that_would_fail_is_remarked_on(tmp_path: Path, line: str, words:
         "task.report(epoch=1); task.seed",
     ],
 )
-def test_a_line_that_works_is_not(tmp_path: Path, line: str) -> None:
+def test_a_line_that_works_gets_no_remark(tmp_path: Path, line: str) -> None:
     assert said(tmp_path, line) == ""
 
 
@@ -141,7 +142,7 @@ def test_the_entry_point_takes_a_task_and_returns_a_model(
     assert (words in texts[0]) if words else not texts
 
 
-def test_places_that_look_at_the_clock_are_told(tmp_path: Path) -> None:
+def test_lines_that_read_the_clock_are_reported(tmp_path: Path) -> None:
     code = (
         "import time\nfrom time import monotonic\ndef train(task):\n    time.time()\n    return monotonic()\n"
     )
@@ -171,3 +172,24 @@ def test_expressions_may_be_deep(tmp_path: Path) -> None:
     assert "neither in the submission" in said(
         tmp_path, f"x = {'1 + ' * 1500}__import__('timm'); import timm"
     )
+
+
+@pytest.mark.parametrize(
+    ("loop", "found"),
+    [
+        ("for epoch in range(8)", False),
+        ("for epoch in range(epochs)", False),
+        ("for step, batch in enumerate(loader)", False),
+        ("while loss > 0.1", True),
+        ("while True", True),
+        ("for step in itertools.count()", True),
+        ("for step, batch in enumerate(itertools.cycle(loader))", True),
+        ("for step in itertools.repeat(None, 8)", False),
+        ("for step in itertools.repeat(None)", True),
+        ("for batch in iter(draw, None)", True),
+        ("for batch in iter(loader)", False),
+    ],
+)
+def test_a_loop_that_no_number_of_rounds_bounds_is_known(tmp_path: Path, loop: str, found: bool) -> None:
+    code = f"import itertools\ndef train(task):\n    {loop}:\n        pass\n    return None\n"
+    assert look(tmp_path, code).unbounded == (("submission.py:3",) if found else ())

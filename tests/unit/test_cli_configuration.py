@@ -69,7 +69,7 @@ def test_a_shared_setting_is_of_all_commands_that_have_it(tmp_path: Path) -> Non
     assert "explain" in line
 
 
-def test_the_users_own_file_is_read_where_none_is_named(tmp_path: Path) -> None:
+def test_the_users_own_file_is_read_if_no_other_is_named(tmp_path: Path) -> None:
     home = str(tmp_path)
     assert "(not there)" in run("config", XDG_CONFIG_HOME=home).stdout
     (tmp_path / "haet-eval").mkdir()
@@ -105,7 +105,9 @@ def test_a_home_is_expanded_in_paths(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_fault_of_the_file_is_told_with_what_to_write(tmp_path: Path, text: str, words: list[str]) -> None:
+def test_a_fault_of_the_file_is_reported_with_the_correction(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
     (tmp_path / "mine").mkdir()
     done = configured(tmp_path, text, "mine")
     assert done.returncode == ExitCode.USAGE
@@ -125,7 +127,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "nope.toml cannot be read: No such file" in done.stderr
 
 
-def test_a_wrong_value_of_the_environment_is_told_with_its_variable(tmp_path: Path) -> None:
+def test_a_wrong_value_in_the_environment_is_reported_with_its_variable(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     done = run("mine", cwd=tmp_path, HAET_RUNS="many")
     assert done.returncode == ExitCode.USAGE

@@ -252,7 +252,7 @@ def test_a_changed_histogram_is_refused(store: Store) -> None:
         run(path)
 
 
-def test_a_histogram_that_is_none_is_refused(store: Store) -> None:
+def test_a_file_that_is_not_a_histogram_is_refused(store: Store) -> None:
     path = store.add(make_explained(histogram=b"{}"))
     store.put_artifact(b"{}", "histogram.json")
     with pytest.raises(UsageProblem, match="cannot be read: not a histogram"):
@@ -260,7 +260,7 @@ def test_a_histogram_that_is_none_is_refused(store: Store) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "no json"])
-def test_a_file_that_is_no_record_is_the_users_problem(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_record_is_the_users_problem(tmp_path: Path, content: str) -> None:
     file = tmp_path / "record.json"
     file.write_text(content)
     with pytest.raises(UsageProblem, match="no sound record"):

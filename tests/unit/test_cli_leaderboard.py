@@ -92,6 +92,16 @@ def test_all_shows_the_others_apart(store: Store) -> None:
     assert result.stderr == ""
 
 
+def test_what_all_does_not_show_is_shown_without_best(store: Store) -> None:
+    for operations in (5, 6):
+        store.add(make_record(name=f"of {operations}", team="Ada", training=make_training(operations)))
+    result = run(store, "--all", "--best")
+    assert "Not shown: 1" in result.stderr
+    assert "leave out --best" in result.stderr
+    assert "--all shows" not in result.stderr
+    assert run(store, "--all").stderr == ""
+
+
 def test_json_is_one_document_with_exact_counts(store: Store) -> None:
     records = fill(store)
     entries = rows(store, "--competition", "haet2021")
@@ -174,7 +184,7 @@ def test_unofficial_records_alone_are_not_called_nothing(store: Store) -> None:
         assert "No official record yet; --all ranks 1 unofficial record." in run(store, *options).stdout
 
 
-def test_close_totals_are_shown_with_the_digits_that_tell_them_apart(store: Store) -> None:
+def test_close_totals_are_shown_with_the_digits_that_differ(store: Store) -> None:
     for name, total in (("a", 89_000_011), ("b", 89_000_012), ("c", 900_000_000)):
         store.add(make_record(name=name, training=make_training(total)))
     for options in ((), ("--markdown",)):

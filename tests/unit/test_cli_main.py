@@ -110,7 +110,7 @@ def test_a_wrong_value_from_the_environment_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error_class", [EnvironmentProblem, UsageProblem])
-def test_a_problem_of_ours_is_told_with_its_hint(
+def test_a_problem_of_ours_is_reported_with_its_hint(
     error_class: type[HaetError], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def program() -> None:
@@ -122,7 +122,7 @@ def test_a_problem_of_ours_is_told_with_its_hint(
     assert captured.err == "Error: No engine answers. [engine-absent]\nHint: Start one.\n"
 
 
-def test_an_unexpected_error_is_no_traceback_unless_asked_for(
+def test_an_unexpected_error_shows_a_traceback_only_on_request(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def program() -> None:
@@ -167,7 +167,7 @@ def test_a_file_that_may_not_be_used_is_named(capsys: pytest.CaptureFixture[str]
         (MemoryError("Unable to allocate 5 MiB"), "Unable to allocate 5 MiB [out-of-memory]"),
     ],
 )
-def test_what_the_machine_lacks_is_no_fault_of_ours(
+def test_a_lack_of_the_machine_is_not_a_fault_of_ours(
     error: Exception, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def program() -> None:
@@ -179,7 +179,7 @@ def test_what_the_machine_lacks_is_no_fault_of_ours(
     assert second.startswith("Hint: ")
 
 
-def test_a_closed_stdout_is_no_failure() -> None:
+def test_a_closed_stdout_is_not_a_failure() -> None:
     command = f"{sys.executable} -m haet_eval.cli.main competition list >&-"
     done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -225,7 +225,7 @@ def test_a_signal_unwinds_the_program(number: signal.Signals) -> None:
         assert process.wait() == ExitCode.INTERRUPTED
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
+def test_a_reader_that_goes_away_is_not_an_error() -> None:
     code = (
         "import sys\n"
         "from haet_eval.cli.boundary import run_guarded\n"
@@ -246,7 +246,7 @@ def test_the_status_is_what_the_program_returns() -> None:
     assert run_guarded(lambda: None) == ExitCode.QUALIFIED
 
 
-def test_a_reader_that_goes_away_from_a_table_is_no_verdict() -> None:
+def test_a_reader_that_goes_away_from_a_table_does_not_change_the_verdict() -> None:
     program = (
         "import sys, time; from haet_eval.cli.boundary import run_guarded;"
         "from haet_eval.cli.text import result_console; time.sleep(1);"

@@ -6,7 +6,7 @@ import pytest
 
 from haet_eval.cli.boundary import run_guarded
 from haet_eval.cli.main import cli
-from haet_eval.spelling import suggested_name, suggested_path
+from haet_eval.spelling import quoted, suggested_name, suggested_path
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
 from tests.fixtures.submissions import write_submission
@@ -21,6 +21,9 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 MISTAKES = [
     ("evalute mine", 2, ["'evalute' is neither a command nor", "Did you mean 'evaluate'?"]),
+    ("list", 2, ["There is no command 'list'; use leaderboard."]),
+    ("qqqq", 2, ["'qqqq' is neither a command", "Name a .zip file or a folder", "`haet-eval --help` lists"]),
+    (r"sub\zz", 2, [r"'sub\zz' is neither a command"]),
     ("mien", 2, ["'mien' is neither a command nor an existing file or folder", "'mine'"]),
     ("mime.zip", 2, ["'mime.zip' does not exist; did you mean mine.zip?"]),
     ("mine --sandbax process", 2, ["No such option '--sandbax'", "Did you mean '--sandbox'?"]),
@@ -127,6 +130,16 @@ def test_names_of_files_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[
     told = capsys.readouterr().err
     assert "Passed over: evil" in told
     assert "\x1b" not in told
+
+
+@pytest.mark.parametrize(
+    "text", ["sub\\haet.toml", "it's", 'a "name"', "é", "line\nbreak", "\x1b[2J", "\udce9"]
+)
+def test_a_name_in_quotes_is_as_it_was_typed_if_it_can_be_printed(text: str) -> None:
+    shown = quoted(text)
+    assert shown.isprintable()
+    assert shown[0] == shown[-1]
+    assert (shown[1:-1] == text) is text.isprintable()
 
 
 def test_suggestions(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def tick(seconds: float, operations: int = 1000) -> Tick:
     return Tick("train", seconds, 600.0, operations)
 
 
-def test_plain_lines_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_lines_if_stderr_is_not_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with open_screen() as screen:
         screen.stage("train", "a net")
         screen.report({"epoch": "3", "loss": "0.41"})

@@ -123,7 +123,7 @@ def test_every_task_of_a_built_in_competition_finds_it() -> None:
     ]
 
 
-def test_a_task_that_no_competition_has_names_those_there_are() -> None:
+def test_an_unknown_task_is_reported_with_the_existing_ones() -> None:
     with pytest.raises(InvalidSubmission, match=r"'imagenet' is no task of .* cifar10, cifar100, digits"):
         competition_for_task("imagenet")
     with pytest.raises(InvalidSubmission, match=r"'digits' is no task of competition haet2021; .* cifar100"):
@@ -177,7 +177,7 @@ def test_the_digest_changes_with_any_rule(threshold: float, wall_seconds: int, e
     assert (one.digest == other.digest) == ((threshold, wall_seconds, entries) == (0.5, 60, 200))
 
 
-def test_a_misspelt_name_is_told_the_right_one() -> None:
+def test_a_misspelt_name_is_reported_with_the_right_one() -> None:
     with pytest.raises(UsageProblem, match=r"did you mean haet2021\?") as caught:
         load_competition("heat2021")
     assert "digits-memory, haet2021, " in caught.value.hint
@@ -199,7 +199,7 @@ def test_a_misspelt_name_is_told_the_right_one() -> None:
         ("[tasks.long]", "[tasks.long", "is no valid TOML"),
     ],
 )
-def test_a_wrong_file_is_told_its_fault_by_its_key(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_a_fault_in_a_file_is_reported_with_its_key(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert old in OWN
     assert told in fault(tmp_path, OWN.replace(old, new, 1))
 
@@ -249,7 +249,7 @@ def test_a_wrong_file_is_told_its_fault_by_its_key(tmp_path: Path, old: str, new
         ),
     ],
 )
-def test_rules_that_do_not_go_together_are_told(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_rules_that_contradict_each_other_are_reported(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert old in OWN
     assert told in fault(tmp_path, OWN.replace(old, new, 1))
 
@@ -325,7 +325,7 @@ def test_a_competition_without_a_task_is_refused(tmp_path: Path) -> None:
     assert "`tasks` " in fault(tmp_path, OWN[: OWN.index("[tasks")] + "[tasks]\n")
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageProblem, match="cannot be read"):
         load_competition(str(tmp_path / "own.toml"))

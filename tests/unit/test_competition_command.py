@@ -1,20 +1,22 @@
 """`haet-eval competition`: what an organizer is told of a file."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from haet_eval.cli.competition import competition
-from haet_eval.competition import builtin_competitions, load_competition
+from haet_eval.competition import Budgets, builtin_competitions, load_competition
 from haet_eval.competition.loading import builtin_text
-from haet_eval.data.readback import check_readback, compressed_bytes, most_readback_bytes
+from haet_eval.data.readback import budgets_with, compressed_bytes, most_readback_bytes
 from haet_eval.dataset import load_task_data
 from haet_eval.errors import ExitCode, UsageProblem
 from tests.fixtures.cifar import write_cifar10
@@ -34,7 +36,7 @@ def test_every_built_in_competition_is_listed() -> None:
 
 
 @pytest.mark.parametrize("name", builtin_competitions())
-def test_every_built_in_competition_is_explained_and_nothing_is_odd_without_its_data(
+def test_every_built_in_competition_is_explained_without_warnings_even_without_its_data(
     tmp_path: Path, name: str
 ) -> None:
     result = run("check", name, "--data-dir", tmp_path)
@@ -69,7 +71,7 @@ def test_show_of_an_unknown_name_proposes_one() -> None:
         run("show", "heat2021")
 
 
-def test_check_prints_the_digest_to_paste_and_is_content_once_it_is_there(tmp_path: Path) -> None:
+def test_check_prints_the_digest_to_paste_and_finds_no_problem_with_it(tmp_path: Path) -> None:
     file = write_competition(tmp_path, ".npz")
     result = run("check", file)
     assert result.return_value is ExitCode.QUALIFIED
@@ -94,7 +96,7 @@ def test_own_data_that_are_not_in_order_are_the_organizers_mistake(tmp_path: Pat
     assert "problem" in json.loads(run("check", file, "--json").stdout)["data"]["three"]
 
 
-def test_a_secret_test_set_is_looked_at_where_it_is_given(tmp_path: Path) -> None:
+def test_a_secret_test_set_is_checked_if_it_is_given(tmp_path: Path) -> None:
     write_cifar10(tmp_path, train_per_class=500, test_per_class=1)
     secret = write_set(tmp_path / "secret.npz", *some_digits(0, 30, 32, 32))
     result = run("check", "haet2023", "--data-dir", tmp_path, "--test-data", secret)
@@ -123,7 +125,7 @@ def test_a_secret_test_set_is_looked_at_where_it_is_given(tmp_path: Path) -> Non
         ('test = "data/test.npz"', 'test = "data/train.npz"', "90 test images are training images as well"),
     ],
 )
-def test_odd_choices_are_pointed_out(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_unusual_choices_are_pointed_out(tmp_path: Path, old: str, new: str, told: str) -> None:
     file = write_competition(tmp_path, ".npz")
     text = file.read_text("utf-8")
     assert old in text
@@ -153,13 +155,34 @@ def test_more_than_one_percent_of_the_images_is_refused_and_a_reason_lets_it_pas
     assert "read back because: A trial." in result.stdout
 
 
+@pytest.mark.parametrize("image_count", [3, 30, 3000])
+def test_a_file_that_does_not_name_the_read_back_gets_what_its_images_allow(
+    tmp_path: Path, image_count: int
+) -> None:
+    file = write_competition(tmp_path, ".npz")
+    file.write_text(file.read_text("utf-8").replace("readback_bytes = 20\n", ""), "utf-8")
+    rules = load_competition(str(file))
+    task = rules.task("three")
+    images = np.random.default_rng(0).integers(0, 256, (image_count, 3, 32, 32), dtype=np.uint8)
+    allowed = budgets_with(rules, task, images, official=False).readback_bytes
+    assert allowed == min(Budgets().readback_bytes, most_readback_bytes(images))
+    assert allowed > 0
+    result = run("check", file)
+    assert result.return_value is ExitCode.QUALIFIED, result.stdout
+    assert "wrong" not in result.stdout
+    share = re.search(r"what can be read back is ([0-9.]+)%", result.stdout)
+    assert share is not None
+    assert 0 < float(share[1]) <= 1
+    assert rules.digest == load_competition(str(file)).digest  # the images decide, and no rule is changed
+
+
 def test_the_digits_may_be_read_back_to_one_percent_and_their_rules_leave_room_for_a_loss_each_epoch() -> (
     None
 ):
     rules = load_competition("digits")
     task = rules.task("digits")
     data = load_task_data(task, Path())
-    check_readback(rules, task, data.train_images, official=True)
+    assert budgets_with(rules, task, data.train_images, official=True) == task.budgets
     assert 4 * 200 <= task.budgets.readback_bytes <= most_readback_bytes(data.train_images)
 
 

@@ -12,7 +12,7 @@ from tests.fixtures.cifar import write_cifar10
 from tests.fixtures.file_server import FileServer, serving
 
 
-def test_list_tells_what_is_there_and_how_to_get_the_rest(tmp_path: Path) -> None:
+def test_list_shows_the_available_data_and_how_to_get_the_rest(tmp_path: Path) -> None:
     write_cifar10(tmp_path, train_per_class=5, test_per_class=1)
     result = CliRunner().invoke(data, ["list", "--json"], env={"HAET_DATA_DIR": str(tmp_path)})
     rows = {row["name"]: row for row in json.loads(result.stdout)}

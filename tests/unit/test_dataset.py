@@ -131,20 +131,20 @@ def test_the_archive_gives_what_its_folder_gives(cifar10_dir: Path) -> None:
     assert load_dataset("cifar10", cifar10_dir).digest == from_folder.digest
 
 
-def test_the_digest_tells_data_sets_apart(tmp_path: Path) -> None:
+def test_the_digest_distinguishes_data_sets(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_cifar10(tmp_path / str(seed), train_per_class=5, test_per_class=1, seed=seed)
     assert load_dataset("cifar10", tmp_path / "0").digest != load_dataset("cifar10", tmp_path / "1").digest
 
 
-def test_missing_data_is_told_where_it_was_looked_for_and_how_to_get_it(tmp_path: Path) -> None:
+def test_missing_data_is_reported_with_its_folder_and_the_command_to_fetch_it(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem) as caught:
         load_dataset("cifar100", tmp_path)
     assert str(tmp_path) in caught.value.message
     assert f"haet-eval data fetch cifar100 --data-dir {tmp_path}" in caught.value.hint
 
 
-def test_an_unknown_name_is_told_the_right_one(tmp_path: Path) -> None:
+def test_an_unknown_name_is_reported_with_the_right_one(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="did you mean cifar10"):
         load_dataset("cifar-10", tmp_path)
     assert dataset_names() == ("cifar10", "cifar100", "digits")

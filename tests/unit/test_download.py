@@ -1,5 +1,6 @@
 """Fetching over a real HTTP server: checksums, interruption and resumption, mirrors."""
 
+import re
 from hashlib import md5
 from pathlib import Path
 
@@ -115,6 +116,26 @@ def test_no_server_is_an_environment_problem_that_says_what_to_do(tmp_path: Path
     with pytest.raises(EnvironmentProblem, match="could not be fetched") as caught:
         fetch_dataset("cifar100", tmp_path, Silent(), mirrors=[closed, "no-address"])
     assert "mirror" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("mirror", "said"),
+    [
+        ("CLOSED", "connection refused"),
+        ("EMPTY", "the server answered 404"),
+        ("http://nowhere.invalid", "name"),
+        ("no-address", "no-address"),
+    ],
+)
+def test_what_kept_a_file_from_being_fetched_is_said_in_words(tmp_path: Path, mirror: str, said: str) -> None:
+    with serving(FileServer({})) as server:
+        closed = server.address
+    with serving(FileServer({})) as server:
+        address = {"CLOSED": closed, "EMPTY": server.address}.get(mirror, mirror)
+        with pytest.raises(EnvironmentProblem) as caught:
+            fetch_dataset("cifar100", tmp_path, Silent(), mirrors=[f"{address}/"])
+    assert said in caught.value.message
+    assert not re.search(r"[A-Z]\w+(Pool|Error|Connection)\b|Errno|object at", caught.value.message)
 
 
 def test_a_folder_that_cannot_be_made_is_an_environment_problem(tmp_path: Path) -> None:

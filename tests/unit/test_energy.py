@@ -51,7 +51,7 @@ def powercap(tmp_path: Path) -> Powercap:
     return Powercap(tmp_path / "powercap")
 
 
-def test_packages_and_memory_are_added_and_what_is_inside_a_package_is_not(powercap: Powercap) -> None:
+def test_packages_and_memory_are_added_and_zones_inside_a_package_are_skipped(powercap: Powercap) -> None:
     powercap.add("intel-rapl:0", "package-0", 1_000_000)
     powercap.add("intel-rapl:0:0", "core", 0)
     powercap.add("intel-rapl:0:1", "dram", 500)
@@ -67,7 +67,7 @@ def test_packages_and_memory_are_added_and_what_is_inside_a_package_is_not(power
     assert meter.joules() == 2 + 1 + 4
 
 
-def test_where_there_is_no_package_the_whole_platform_counts(powercap: Powercap) -> None:
+def test_without_a_package_the_whole_platform_counts(powercap: Powercap) -> None:
     powercap.add("intel-rapl:0", "psys", 10)
     meter = RaplMeter(powercap.root)
     powercap.set("intel-rapl:0", 2_000_010)
@@ -152,7 +152,7 @@ def test_each_phase_has_its_own_joules_and_the_ranked_one_is_of_one_iteration(po
     assert (training.kind, training.meter, training.covers) == ("measured", "rapl", ("package-0",))
 
 
-def test_the_idle_machine_is_measured_before_and_told_apart(powercap: Powercap) -> None:
+def test_the_idle_machine_is_measured_before_and_recorded_separately(powercap: Powercap) -> None:
     powercap.add("intel-rapl:0", "package-0")
     began = time.monotonic()
     drawing = threading.Event()

@@ -158,7 +158,7 @@ def test_a_changed_artefact_is_not_exported(record: Path, tmp_path: Path) -> Non
     assert "changed after it was written" in problem.message
 
 
-def test_rules_that_are_not_at_hand_are_asked_for(record: Path, tmp_path: Path) -> None:
+def test_missing_rules_are_requested_with_the_option_to_use(record: Path, tmp_path: Path) -> None:
     for options in ([], ["--competition", "digits"]):
         problem = run(record, "-o", tmp_path / "bundle.zip", *options).exception
         assert isinstance(problem, UsageProblem)
@@ -166,7 +166,7 @@ def test_rules_that_are_not_at_hand_are_asked_for(record: Path, tmp_path: Path) 
         assert "--competition FILE" in problem.hint
 
 
-def test_a_submission_of_none_of_the_records_is_refused(record: Path, tmp_path: Path) -> None:
+def test_a_submission_without_a_record_is_refused(record: Path, tmp_path: Path) -> None:
     other = write_submission(tmp_path / "other", TRAIN, name="another")
     options = ["--competition", record.parents[1] / "rules.toml", "--submission", other]
     problem = run(record, "-o", tmp_path / "bundle.zip", *options).exception
@@ -174,7 +174,7 @@ def test_a_submission_of_none_of_the_records_is_refused(record: Path, tmp_path: 
     assert "belongs to none of the records" in problem.message
 
 
-def test_what_is_there_stays(record: Path, tmp_path: Path) -> None:
+def test_an_existing_bundle_is_not_replaced(record: Path, tmp_path: Path) -> None:
     (tmp_path / "bundle.zip").write_text("mine")
     rules = record.parents[1] / "rules.toml"
     problem = run(record, "-o", tmp_path / "bundle.zip", "--competition", rules).exception
@@ -183,14 +183,14 @@ def test_what_is_there_stays(record: Path, tmp_path: Path) -> None:
     assert (tmp_path / "bundle.zip").read_text() == "mine"
 
 
-def test_a_folder_that_is_not_there_is_told(record: Path, tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(record: Path, tmp_path: Path) -> None:
     rules = record.parents[1] / "rules.toml"
     problem = run(record, "-o", tmp_path / "no" / "b.zip", "--competition", rules).exception
     assert isinstance(problem, EnvironmentProblem)
     assert "cannot be written: No such file or directory" in problem.message
 
 
-def test_a_record_of_an_unreadable_submission_is_exported_with_what_was_handed_in(tmp_path: Path) -> None:
+def test_a_record_of_an_unreadable_submission_is_exported_with_the_submitted_file(tmp_path: Path) -> None:
     (tmp_path / "broken.zip").write_bytes(b"no zip")
     request = Request(tmp_path / "broken.zip", tmp_path, tmp_path / "results", sandbox="process")
     record = evaluate(request).path

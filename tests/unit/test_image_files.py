@@ -12,7 +12,7 @@ def _names() -> list[str]:
         return tar.getnames()
 
 
-def test_the_context_holds_what_the_dockerfile_copies_and_the_workers_import() -> None:
+def test_the_context_holds_the_files_that_the_dockerfile_copies_and_the_workers_import() -> None:
     names = _names()
     assert {"Dockerfile", "sandbox/constraints.txt", "sandbox/executor.py"} <= set(names)
     assert {"sandbox/native.py", "sandbox/submission.py"} <= set(names)

@@ -118,7 +118,7 @@ def test_a_model_that_is_returned_late_without_a_checkpoint(played: Played) -> N
     assert played.heard() == []
 
 
-def test_the_checkpoint_that_was_told_in_time_counts_and_none_that_came_later(played: Played) -> None:
+def test_the_last_checkpoint_in_time_counts_and_later_ones_do_not(played: Played) -> None:
     clock = Clock(False, False, True, True)
     played.says(
         model("checkpoint", OTHER),
@@ -135,7 +135,7 @@ def test_the_checkpoint_that_was_told_in_time_counts_and_none_that_came_later(pl
     assert played.heard() == [True, True, False, False]
 
 
-def test_a_checkpoint_other_than_the_one_told_in_time_breaks_the_protocol(played: Played) -> None:
+def test_a_checkpoint_other_than_the_last_one_in_time_breaks_the_protocol(played: Played) -> None:
     played.says(model("checkpoint"), model("last_checkpoint", OTHER), OTHER)
     with pytest.raises(SubmissionFailure, match="a checkpoint that was not told in time"):
         played.node.model(Clock(False))
@@ -254,7 +254,7 @@ def test_a_node_that_cannot_use_the_device_is_our_problem(played: Played) -> Non
         played.node.load(setting, np.zeros((1, 3, 2, 2), np.uint8), np.zeros(1, np.int64))
 
 
-def test_a_failure_is_told_with_its_traceback(played: Played) -> None:
+def test_a_failure_is_reported_with_its_traceback(played: Played) -> None:
     played.says(Failed(reason="KeyError: 'lost'", traceback="line 3"))
     with pytest.raises(SubmissionFailure, match="lost"):
         played.node.model(Clock(False))

@@ -164,7 +164,7 @@ def test_clean_leaves_fresh_artefacts_and_names_the_results_folder(store: Store)
     assert list(store.artifacts.iterdir()) == [path]
 
 
-def test_clean_removes_what_is_old_and_a_dry_run_only_shows_it(
+def test_clean_removes_old_artefacts_and_a_dry_run_only_shows_them(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A day is made to be no time at all: `ctime` of a real file cannot be set."""
@@ -180,7 +180,7 @@ def test_clean_removes_what_is_old_and_a_dry_run_only_shows_it(
     assert "nothing was left behind" in CliRunner().invoke(clean, arguments).stderr
 
 
-def test_clean_removes_nothing_where_there_are_no_results(tmp_path: Path) -> None:
+def test_clean_removes_nothing_without_results(tmp_path: Path) -> None:
     result = CliRunner().invoke(clean, ["--results", str(tmp_path / "none")])
     assert result.exit_code == 0
     assert not (tmp_path / "none").exists()

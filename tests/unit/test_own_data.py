@@ -115,7 +115,7 @@ def test_a_secret_test_set_has_the_classes_of_the_training_folder(tmp_path: Path
         load_task_data(rules, tmp_path, None, secret)
 
 
-def test_what_tools_leave_in_a_folder_of_images_is_no_class_and_no_image(tmp_path: Path) -> None:
+def test_files_that_tools_leave_in_a_folder_of_images_are_ignored(tmp_path: Path) -> None:
     train = write_folder(tmp_path / "train", *some_digits(0, 30))
     rules = task(train, secret_test=True)
     secret = write_folder(tmp_path / "secret", *some_digits(30, 20))
@@ -154,7 +154,7 @@ def test_a_secret_test_set_stands_in_for_that_of_cifar(tmp_path: Path) -> None:
     assert "--test-data PATH" in caught.value.hint
 
 
-def test_a_test_set_is_not_given_where_none_is_secret(tmp_path: Path) -> None:
+def test_a_test_set_is_refused_unless_the_rules_keep_it_secret(tmp_path: Path) -> None:
     digits = load_competition("digits").task("digits")
     with pytest.raises(UsageProblem, match="has a test set for 'digits' of its own"):
         load_task_data(digits, tmp_path, None, tmp_path)
@@ -235,9 +235,7 @@ PIXELS = np.zeros((2, 3, 4, 4), np.uint8)
         (image("1", (10_000, 10_000)), "a/x.tiff is no image that can be read: Image size"),
     ],
 )
-def test_a_set_that_is_not_in_order_is_told_why(
-    tmp_path: Path, write: Callable[[Path], Path], told: str
-) -> None:
+def test_the_fault_of_an_image_set_is_named(tmp_path: Path, write: Callable[[Path], Path], told: str) -> None:
     with pytest.raises(UsageProblem) as caught:
         read_set(write(tmp_path))
     assert told in caught.value.message
@@ -264,7 +262,7 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
         (([0, 1], 1025), ([0, 1], 1025), "with a side above 1024 pixels"),
     ],
 )
-def test_sets_that_do_not_go_together_are_told_why(
+def test_sets_that_do_not_fit_together_are_refused_with_the_reason(
     tmp_path: Path, train: tuple[list[int], int], test: tuple[list[int], int], told: str
 ) -> None:
     for name, (labels, side) in (("train", train), ("test", test)):

@@ -34,7 +34,7 @@ def test_progress_is_read_from_a_report(values: dict[str, str]) -> None:
         {"epochs": "3"},
     ],
 )
-def test_a_report_without_a_usable_total_is_no_progress(values: dict[str, str]) -> None:
+def test_a_report_without_a_usable_total_shows_no_progress(values: dict[str, str]) -> None:
     assert advance_in(values) is None
 
 
@@ -96,7 +96,7 @@ def test_many_reports_in_one_epoch_are_one() -> None:
     assert left == pytest.approx((30 - 1) / 3 * 6)
 
 
-def test_another_loop_begins_anew() -> None:
+def test_another_loop_starts_a_new_estimate() -> None:
     pace = Pace()
     for epoch in (1, 2):
         pace.report({"epoch": str(epoch), "epochs": "2"})

@@ -56,7 +56,7 @@ def test_the_order_of_the_tensors_does_not_matter(chosen: list[tuple[str, int, i
 
 
 @given(spans=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=12))
-def test_each_byte_of_a_storage_counts_once_in_whatever_order_it_is_met(spans: list[tuple[int, int]]) -> None:
+def test_each_byte_of_a_storage_counts_once_in_any_order(spans: list[tuple[int, int]]) -> None:
     tensors = [StoredTensor("one", start, start + length, 1, "buffer") for start, length in spans]
     covered = {byte for start, length in spans for byte in range(start, start + length)}
     assert count_parameters(tensors).total == len(covered)

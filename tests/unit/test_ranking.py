@@ -113,7 +113,7 @@ def test_ties_are_broken_in_the_published_order(winner: Entry, loser: Entry) -> 
     assert rank([loser, winner])[0].entry is winner
 
 
-@pytest.mark.parametrize("verdict", set(Verdict) - {Verdict.QUALIFIED})
+@pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.QUALIFIED])
 def test_only_the_qualified_are_ranked(verdict: Verdict) -> None:
     assert rank([make_entry(verdict=verdict)], unofficial=True) == []
 
@@ -167,7 +167,7 @@ def test_the_rules_say_which_run_counts(counts: Counts, expected: str) -> None:
     assert ids(rank([dataclasses.replace(run, counts=counts) for run in runs])) == [expected]
 
 
-def test_another_seed_is_no_second_chance_unless_the_rules_say_so() -> None:
+def test_another_seed_gives_no_second_chance_unless_the_rules_allow_it() -> None:
     missed = make_entry("a", submission="same", verdict=Verdict.BELOW_THRESHOLD)
     passed = make_entry("b", submission="same", created_at=hours(1))
     assert rank([missed, passed]) == []
@@ -267,14 +267,14 @@ def test_the_best_of_each_team_can_be_asked_for() -> None:
     assert [row.of for row in best] == [2, 2]
 
 
-def test_least_time_wins_and_highest_accuracy_where_the_rules_say_so() -> None:
+def test_least_time_or_highest_accuracy_wins_as_the_rules_say() -> None:
     slow, fast = (make_entry(n, ranking="training_time", seconds=s) for n, s in (("slow", 3.5), ("fast", 3)))
     assert ids(rank([slow, fast])) == ["fast", "slow"]
     low, high = (make_entry(n, ranking="accuracy", accuracy=a) for n, a in (("low", 0.5), ("high", 0.51)))
     assert ids(rank([low, high])) == ["high", "low"]
 
 
-def test_a_counted_training_has_no_place_where_native_time_is_ranked() -> None:
+def test_a_counted_training_has_no_place_in_a_ranking_by_native_time() -> None:
     counted = dataclasses.replace(make_entry(ranking="training_time"), runner="counted")
     assert rank([counted], unofficial=True) == []
     assert unranked([counted]) == [counted]
@@ -318,7 +318,7 @@ def test_as_many_are_awarded_as_the_rules_say_unless_the_caller_does() -> None:
     assert [row.awarded for row in rank(entries, awards=2)] == [True, True, False]
 
 
-def test_a_record_of_a_prize_is_summarized_with_what_is_ranked() -> None:
+def test_a_record_of_a_prize_is_summarized_with_the_ranked_figure() -> None:
     record = make_record()
     assert record.competition is not None
     rules = record.competition.model_copy(

@@ -57,7 +57,7 @@ def test_stages_that_were_not_reached_are_null() -> None:
         assert document[stage] is None
 
 
-def test_what_an_unreadable_manifest_did_not_say_is_null() -> None:
+def test_fields_of_an_unreadable_manifest_are_null() -> None:
     record = make_record(
         verdict=Verdict.INVALID_SUBMISSION, reason="no haet.toml", competition=None, task=None
     )

@@ -147,7 +147,7 @@ def test_a_threshold_is_shown_under_the_rules_that_were_applied_only(store: Stor
     assert "1 entry, 1 awarded." in render(store, make_record())
 
 
-def test_without_the_extra_the_user_is_told_what_to_install(tmp_path: Path) -> None:
+def test_without_the_extra_the_error_names_the_package_to_install(tmp_path: Path) -> None:
     """In a Python that cannot find the libraries."""
     program = "import sys; sys.modules['vl_convert'] = None; from haet_eval.cli.main import main; main()"
     Store(tmp_path / "results").add(make_record())

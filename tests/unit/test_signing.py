@@ -170,7 +170,7 @@ def test_a_payload_that_was_changed_is_not_signed(path: Path, record: Record, ke
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"payload": 1}', "[" * 100_000], ids=range(5))
-def test_what_is_no_envelope_is_a_bad_signature(path: Path, key: Path, text: str) -> None:
+def test_a_file_that_is_not_an_envelope_is_a_bad_signature(path: Path, key: Path, text: str) -> None:
     signature_path(path).write_text(text)
     for keys in (public(key), None):
         found = check_signed(path, keys)
@@ -190,7 +190,7 @@ def test_a_signed_record_without_a_key_says_so(path: Path, record: Record, key: 
     assert "--key KEY.pub checks it" in found.detail
 
 
-def test_no_key_is_told(path: Path, record: Record, key: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_key_is_reported(path: Path, record: Record, key: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="no ed25519 private key"):
         sign(path, public(key))
     sign(path, key)
@@ -200,7 +200,7 @@ def test_no_key_is_told(path: Path, record: Record, key: Path, tmp_path: Path) -
         check_signature(path, tmp_path / "nowhere")
 
 
-def test_a_signature_is_no_record(path: Path, record: Record, key: Path) -> None:
+def test_a_signature_is_not_listed_as_a_record(path: Path, record: Record, key: Path) -> None:
     sign(path, key)
     listing = Store(path.parent).listing()
     assert list(listing.records) == [path]

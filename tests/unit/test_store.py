@@ -187,7 +187,7 @@ def test_nothing_that_has_the_name_of_a_draft_is_waited_for(store: Store) -> Non
     store.prepare()
 
 
-def test_strangers_files_are_passed_over(store: Store) -> None:
+def test_other_files_in_the_folder_are_skipped(store: Store) -> None:
     path = store.add(make_record())
     (store.directory / "notes.txt").write_text("hello")
     (store.directory / "package.json").write_text('{"name": "other"}')
@@ -294,7 +294,7 @@ def test_the_cache_may_be_deleted_or_destroyed(store: Store, cache: Path, conten
     assert store.listing() == expected
 
 
-def test_what_is_remembered_grows_by_what_has_changed(store: Store, cache: Path) -> None:
+def test_the_cached_listing_grows_only_by_the_changes(store: Store, cache: Path) -> None:
     paths = [store.add(make_record(name=f"submission {number}")) for number in range(5)]
     store.listing()
     (remembered,) = cache.iterdir()

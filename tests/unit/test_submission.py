@@ -199,7 +199,7 @@ def test_a_zip_from_macos_is_accepted(tmp_path: Path) -> None:
     assert list(load_submission(target).files) == ["haet.toml", "submission.py", "été.txt"]
 
 
-def test_what_tools_leave_behind_is_no_part_of_the_submission(tmp_path: Path) -> None:
+def test_files_that_tools_leave_behind_are_no_part_of_the_submission(tmp_path: Path) -> None:
     source = folder(tmp_path / "clean", {"haet.toml": MANIFEST, "submission.py": TRAIN})
     clean = load_submission(source)
     folder(
@@ -250,7 +250,7 @@ def test_litter_of_any_name_is_left_out_of_folders_and_zips_alike(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["__MACOSX/../submission.py", ".git//x", "../.DS_Store", "./../x.py"])
-def test_litter_is_no_way_out_of_the_folder(tmp_path: Path, name: str) -> None:
+def test_litter_does_not_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
     archive = tmp_path / "it.zip"
     with zipfile.ZipFile(archive, "w") as made:
         made.writestr("haet.toml", MANIFEST)
@@ -318,7 +318,7 @@ def test_a_file_of_the_folder_that_may_not_be_read_is_named(nobody: Path) -> Non
     )
 
 
-def test_a_file_that_is_no_zip(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_zip(tmp_path: Path) -> None:
     path = tmp_path / "submission.py"
     path.write_text(TRAIN)
     with pytest.raises(InvalidSubmission, match=r"not a zip archive"):
@@ -335,7 +335,7 @@ def test_a_file_that_is_no_zip(tmp_path: Path) -> None:
         ("picture.png", "remove it."),
     ],
 )
-def test_a_file_that_is_no_text_is_told_what_becomes_of_it(tmp_path: Path, name: str, advice: str) -> None:
+def test_a_file_that_is_not_text_is_refused_with_advice(tmp_path: Path, name: str, advice: str) -> None:
     source = folder(tmp_path / "it", {"haet.toml": MANIFEST, "submission.py": TRAIN, name: b"x"})
     with pytest.raises(InvalidSubmission) as caught:
         load_submission(source)
@@ -353,12 +353,12 @@ def test_text_in_another_encoding_is_to_be_saved_as_utf8(tmp_path: Path) -> None
         assert caught.value.reason == f"'haet.toml' is not UTF-8 text ({seen}); save it as UTF-8."
 
 
-def test_a_submission_without_a_manifest_is_told_where_to_get_one(tmp_path: Path) -> None:
+def test_a_submission_without_a_manifest_is_refused_with_the_command_that_writes_one(tmp_path: Path) -> None:
     with pytest.raises(InvalidSubmission, match=r"no haet.toml .* `haet-eval new FOLDER` writes one"):
         load_submission(folder(tmp_path / "it", {"submission.py": TRAIN}))
 
 
-def test_a_misspelt_key_is_told_once(tmp_path: Path) -> None:
+def test_a_misspelt_key_is_reported_once(tmp_path: Path) -> None:
     assert reason(tmp_path, MANIFEST.replace("team", "taem")) == (
         "haet.toml: unknown key 'taem'; did you mean `team`?"
     )
@@ -367,7 +367,7 @@ def test_a_misspelt_key_is_told_once(tmp_path: Path) -> None:
     )
 
 
-def test_a_missing_manifest_names_what_was_found(tmp_path: Path) -> None:
+def test_a_missing_manifest_is_reported_with_the_manifest_that_was_found(tmp_path: Path) -> None:
     source = folder(tmp_path / "it", {"submission.py": TRAIN, "conf/haet.toml": MANIFEST})
     with pytest.raises(
         InvalidSubmission, match=r"no haet.toml at the top of the submission. Found 'conf/haet.toml': move"
@@ -459,7 +459,7 @@ def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
     assert reason(tmp_path, submission="def train(task):\n    return (\n") == expected
 
 
-def test_a_function_that_is_not_there() -> None:
+def test_a_missing_function() -> None:
     with pytest.raises(InvalidSubmission, match=r"submission.py has no `fit`: define `def fit\(task\):`"):
         load_submission(FIXTURES / "bad-entrypoint")
 

@@ -25,7 +25,7 @@ OLD_RECORDS = Path(__file__).parents[1] / "fixtures" / "old-records"
         ({"accuracy_intervals": (0.94,)}, Result.DIFFERS),
     ],
 )
-def test_what_a_record_says_of_its_rules_is_compared_with_them(
+def test_the_rules_in_a_record_are_compared_with_the_rules(
     tmp_path: Path, changes: dict[str, Any], result: Result
 ) -> None:
     rules = load_competition("haet2021")

@@ -34,7 +34,7 @@ def test_weights_that_are_all_zero_have_an_absolute_distance() -> None:
     assert relative_distance(stored(a=torch.zeros(2)), stored(a=torch.ones(2))) == pytest.approx(2**0.5)
 
 
-def test_what_is_no_safetensors_is_told() -> None:
+def test_a_file_that_is_not_safetensors_is_rejected() -> None:
     with pytest.raises(ValueError, match="no safetensors"):
         relative_distance(b"weights", stored(a=torch.zeros(2)))
 

@@ -14,8 +14,8 @@ OF_COMPLEX_NUMBERS = frozenset(
         *("_unsafe_index", "_unsafe_index_put", "_index_put_impl"),
     }
 )
-"""Operators on complex numbers that honestly cost less than twice as much: a part goes in or comes out, or a
-search costs the same. So do transforms and factorizations (`fft`, `linalg`), counted as published."""
+"""Operators that rightly cost less than twice as much on complex numbers: only a part goes in or comes out,
+or a search costs the same. So do transforms and factorizations (`fft`, `linalg`), counted as published."""
 
 SUMS_OF_PARTS = frozenset(
     {
@@ -30,7 +30,7 @@ def with_parts(signature: Signature, price: Price) -> int:
     """The price of a call, which on complex numbers is at least twice that of the same call on real ones.
 
     Raises:
-        NoPrice: it is less, so the price was not made for complex numbers.
+        NoPrice: the price is lower than that, so it was not made for complex numbers.
     """
     operations = price(signature)
     if current() == 1 or not is_complex(signature):

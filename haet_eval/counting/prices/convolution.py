@@ -1,7 +1,7 @@
 """Convolutions of every dimension: M products summed into n elements take 2M − n operations.
 
-Padding is dense: a product with a padded zero counts as any other. Where the stride passes over
-elements of the input, no product falls on them, and they count neither as sums nor as additions.
+Padding is dense: a product with a padded zero counts as any other. If the stride passes over an element of
+the input, no product falls on it, and it counts neither as a sum nor as an addition.
 """
 
 from math import prod
@@ -33,7 +33,7 @@ def _summed(products: int, sums: int) -> int:
 
 
 def _reached(signature: Signature, scattered: TensorMeta, gathering: TensorMeta, weight: TensorMeta) -> int:
-    """Elements of the other side that at least one product falls on."""
+    """Elements of `scattered` on which at least one product falls."""
     spatial = weight.ndim - 2
     lengths, windows = scattered.shape[-spatial:], gathering.shape[-spatial:]
     geometry = (_per_axis(signature, name, spatial) for name in ("stride", "padding", "dilation"))
@@ -42,7 +42,7 @@ def _reached(signature: Signature, scattered: TensorMeta, gathering: TensorMeta,
 
 
 def _per_axis(signature: Signature, name: str, spatial: int) -> tuple[int, ...]:
-    """A value for each spatial axis; an operator without dilation has 1."""
+    """A value for each spatial axis; 1 if the operator has no such argument."""
     values = signature.integers(name) if name in signature.arguments else (1,)
     return values if len(values) == spatial else (values[0],) * spatial
 

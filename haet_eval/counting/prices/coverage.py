@@ -1,4 +1,4 @@
-"""Where the windows of a convolution or an unfolding fall along one axis, in closed form."""
+"""Positions of the windows of a convolution or an unfolding along one axis, in closed form."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Axis:
         return self._inside(self.windows, self.kernel, 0)
 
     def touched(self) -> int:
-        """How many positions of the axis at least one pair falls on.
+        """Number of positions of the axis on which at least one pair falls.
 
         With stride = a · g and dilation = b · g, the pairs that share a position are (w + b·t, k − a·t).
         The first of them stands for the position; every other one has a pair b windows before it.

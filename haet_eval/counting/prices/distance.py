@@ -56,8 +56,8 @@ def _pdist_backward(s: Signature) -> int:
 def _gradient(p: Argument, width: int) -> int:
     """Operations for g · ∂‖d‖ₚ/∂d, where d is the difference of two rows of M.
 
-    p = 1: g·sign(d). 2: (g/‖d‖)·d. ∞: g·sign(d) where |d| is the norm. Else (g/‖d‖ᵖ⁻¹)·sign(d)·|d|ᵖ⁻¹.
-    A zero norm has zero gradient: one selection where it divides.
+    p = 1: g·sign(d). 2: (g/‖d‖)·d. ∞: g·sign(d) if |d| is the norm. Else (g/‖d‖ᵖ⁻¹)·sign(d)·|d|ᵖ⁻¹.
+    A zero norm has zero gradient: if the formula divides by the norm, this takes one selection.
     """
     if p == 1:
         return 3 * width

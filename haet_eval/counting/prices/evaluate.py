@@ -16,22 +16,22 @@ SIZED_BY_DATA = frozenset(
         *("_unique", "_unique2", "unique_consecutive", "unique_dim", "unique_dim_consecutive"),
     }
 )
-"""Operators that search, and whose output is empty if they find nothing: the search is work."""
+"""Operators that search. Their output is empty if they find nothing, but the search is work all the same."""
 
 WITHOUT_DTYPES = CREATIONS | DRAWS | BY_PART
 """Operators that take no number from a tensor, or whose parts have been priced by their dtypes already."""
 
 
 def computes_nothing(signature: Signature) -> bool:
-    """Whether a call gives tensors, and all of them are empty: it costs nothing, whatever goes into it."""
+    """Whether a call returns tensors and all of them are empty: it costs nothing, whatever its inputs."""
     sizes = [meta.numel for meta in tensors_in(signature.outputs)]
     return bool(sizes) and not any(sizes) and signature.operator.split(".")[1] not in SIZED_BY_DATA
 
 
 def price_of(signature: Signature) -> int | None:
-    """Operations of one call, under the current version of the standard; None if that has no price for it.
+    """Operations of one call, under the current version of the standard; None if the call has no price.
 
-    Never negative.
+    The number is never negative.
 
     Raises:
         TypeError, KeyError: the signature lacks an argument that its overload has, or the price is wrong.
@@ -46,7 +46,7 @@ def price_of(signature: Signature) -> int | None:
         operations = price(signature) if by_part else with_parts(signature, price)
     except NoPrice:
         return None
-    if operations < 0:  # a fault in a price: nothing may pay back what other calls have cost
+    if operations < 0:  # a fault in a price: it would pay back the cost of other calls
         return None
     if signature.operator not in WITHOUT_DTYPES:
         operations = with_dtypes(signature, operations)

@@ -1,7 +1,7 @@
 """Fourier transforms, by the published count of the radix-2 algorithm (Cooley and Tukey 1965).
 
 A complex transform of length N is 5N⌈log₂N⌉ real operations (N/2·log₂N butterflies of ten), a real
-one half of that. For N that is no power of two the number of stages is rounded up.
+one half of that. If N is not a power of two, the number of stages is rounded up.
 """
 
 from haet_eval.counting.prices.integers import ceiling_division, ceiling_log2, real_scalars
@@ -22,7 +22,7 @@ def _complex_to_complex(s: Signature) -> int:
 
 @price(*overloads("_fft_r2c", ".default .out"))
 def _real_to_complex(s: Signature) -> int:
-    """Real rows along the last dimension, complex ones along the others, over what is returned."""
+    """Real rows along the last dimension of the input; along the others, complex rows of the output."""
     *others, last = s.integers("dim")
     values = s.tensor("self")
     return _real_rows(values, last) + _complex_rows(s.out, tuple(others)) + _normalization(s)

@@ -49,7 +49,7 @@ def _grid_sample(s: Signature) -> int:
     "aten._grid_sampler_2d_cpu_fallback_backward.default",
 )
 def _grid_sample_backward(s: Signature) -> int:
-    """The positions again; then what the input's and the grid's gradients need, as far as asked for."""
+    """The positions again; then the gradients of the input and of the grid, those that were asked for."""
     grid, gradient = s.tensor("grid"), s.tensor("grad_output")
     axes, locations = _axes(s), prod(grid.shape[:-1])
     for_input, for_grid = _wanted(s)
@@ -65,7 +65,7 @@ def _axes(s: Signature) -> int:
     """In a plane or in space: the neighbours of a location are 2 to this power.
 
     Raises:
-        ValueError: the grid has places of another number of axes, which no operator samples at.
+        ValueError: the grid has another number of axes, for which there is no operator.
     """
     axes = s.tensor("grid").shape[-1]
     if axes not in (2, 3):

@@ -1,7 +1,8 @@
 """Reading and writing at places that data decides: one operation per element read or written.
 
 Accumulating at such a place is two. A complex element is two real numbers. A boolean mask is searched:
-one operation per element of it, and then its reads; what a mask may write is priced as if all were set.
+one operation per element of the mask, and then its reads. A write through a mask is priced as if every
+element of the mask were set, because a price must not depend on values.
 """
 
 from math import inf, prod
@@ -61,9 +62,9 @@ def _width(s: Signature) -> int:
 
 
 def indexed_elements(s: Signature) -> int:
-    """Elements of self[indices], every element of a mask being set unless other indices say how many.
+    """Elements of self[indices]. All elements of a mask count as set, unless other indices give the number.
 
-    What a mask finds is one dimension, the last of those that the indices broadcast to.
+    The elements that a mask selects are one dimension, the last of those that the indices broadcast to.
     """
     masks = _masks(s)
     indexed = sum(index.ndim if _is_mask(index) else 1 for index in s.tensors("indices"))
@@ -72,14 +73,14 @@ def indexed_elements(s: Signature) -> int:
     kept = prod(shape[axis] for axis in skipped) * prod(shape[indexed + len(skipped) :])
     numbers = [index for index in s.tensors("indices") if not _is_mask(index)]
     told = any(index.shape[-1:] not in ((), (1,)) for index in numbers)
-    # What a mask of one element finds is repeated for all that the others find; version 1 forgot that.
+    # The one place that a mask of one element selects is broadcast to all others; version 1 forgot that.
     sizes = [mask.numel for mask in masks if mask.numel != 1 or current() == 1]
     found = 1 if told else min(sizes, default=1)
     return kept * broadcast_elements(numbers) * found
 
 
 def _slots(s: Signature) -> list[TensorMeta | None]:
-    """For each dimension of self that the list reaches, its index; a mask fills as many as it has."""
+    """For each dimension of self that the list reaches, its index; a mask of k dimensions takes k of them."""
     slots: list[TensorMeta | None] = []
     indices = s["indices"]
     assert isinstance(indices, tuple)
@@ -199,7 +200,7 @@ def _embedding_backward(s: Signature) -> int:
 
 @price(*overloads("embedding_renorm", _IN_PLACE))
 def _embedding_renorm(s: Signature) -> int:
-    """Per index: read a row of D, its norm, compare; add eps, divide, scale, write, as if it were too long.
+    """Per index: read a row of D, its norm, compare; add eps, divide, scale, write, as for a row too long.
 
     The norm takes D powers (an absolute value first for an order other than 1, 2 or ∞), D − 1 additions
     and a root (none for 1 and ∞).
@@ -306,7 +307,7 @@ def _histogram_with_edges(s: Signature) -> int:
 
 @price(*overloads("_histogramdd_bin_edges", _FUNCTION))
 def _histogramdd_edges(s: Signature) -> int:
-    """Per dimension the extent and the edges; nothing where the range is given."""
+    """Per dimension the extent and the edges; nothing if the range is given."""
     points = prod(s.tensor("self").shape[:-1])
     return sum(_edges(s, points, bins) for bins in s.integers("bins"))
 
@@ -329,7 +330,7 @@ def _histogramdd_with_edges(s: Signature) -> int:
 
 
 def _edges(s: Signature, count: int, bins: int) -> int:
-    """Extent, bin width (2) and interior edges where the range is not given."""
+    """Extent, bin width (2) and interior edges; nothing if the range is given."""
     return 0 if s["range"] is not None else _extent(count) + 2 + 2 * (bins - 1)
 
 

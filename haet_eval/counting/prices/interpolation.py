@@ -1,6 +1,6 @@
 """Resizing by fixed positions: the weights follow from the sizes alone and are literals.
 
-What each output costs is the blend of its neighbours, one axis after the other.
+The cost of each output is the blend of its neighbours, one axis after the other.
 """
 
 from math import prod

@@ -54,7 +54,7 @@ def _each(s: Signature, matrices: int, operations: int) -> int:
 
 
 def _done(s: Signature, work: Work) -> int:
-    """What an algorithm costs on the numbers of this call."""
+    """The cost of an algorithm on the numbers of this call."""
     return work.operations(of_complex=is_complex(s))
 
 
@@ -93,7 +93,7 @@ def _lu(s: Signature) -> int:
 
 @price(*overloads("linalg_lu", _FUNCTION))
 def _lu_with_permutation(s: Signature) -> int:
-    """LU, and what `lu_unpack` does with its pivots."""
+    """LU, and the cost of `lu_unpack` for its pivots."""
     matrix = s.tensor("A")
     exchanges = _batch(matrix) * (2 * min(_sides(matrix)) + matrix.shape[-2])
     return _lu(s) + (exchanges if s["pivot"] else 0)
@@ -183,7 +183,7 @@ def _reflectors(s: Signature) -> int:
 def _qr(s: Signature) -> int:
     """R costs 2mn² − 2n³/3, and Q as much again; a complete Q 4m²n − 4mn² + 4n³/3. Lower terms are counted.
 
-    Q is the product of the reflectors, with as many columns as it is returned with.
+    Q is the product of the reflectors, with as many columns as the call returns.
     """
     matrix = s.tensor("A")
     rows, columns = _sides(matrix)

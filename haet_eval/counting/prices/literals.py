@@ -4,5 +4,5 @@ from haet_eval.counting.signature import Argument
 
 
 def multiplies(coefficient: Argument) -> int:
-    """1 where multiplying by this coefficient is an operation, 0 where it is a literal 1 or −1."""
+    """1 if a product with this coefficient is an operation, 0 if the coefficient is a literal 1 or −1."""
     return int(coefficient not in (1, -1))

@@ -58,7 +58,7 @@ def _mse(signature: Signature) -> int:
 
 @price(*overloads("mse_loss_backward", _BACKWARD))
 def _mse_backward(signature: Signature) -> int:
-    """2n + 1: (x − y) · 2g, with 2g/n formed once; 3n where there is a g for each."""
+    """2n + 1: (x − y) · 2g, with 2g/n formed once; 3n without a reduction, as each element has its own g."""
     elements = signature.out.numel
     return 3 * elements if signature["reduction"] == 0 else 2 * elements + 1 + incoming_operations(signature)
 

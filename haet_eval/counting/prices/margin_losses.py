@@ -38,9 +38,10 @@ def _multi_margin_backward(signature: Signature) -> int:
 
 @price(*overloads("multilabel_margin_loss_forward", ".default .output"))
 def _multilabel_margin(signature: Signature) -> int:
-    """Σ max(0, 1 − x[y] + x[i]) / C over the targets y and the classes i that are none.
+    """Σ max(0, 1 − x[y] + x[i]) / C over the targets y and the classes i that are not targets.
 
-    As if there were C targets: each is marked, read, subtracted; each pair added, cut off, selected, summed.
+    The price is that of C targets: each is marked, read, subtracted; each pair is added, cut off, selected
+    and summed.
     """
     samples, classes = _samples_and_classes(signature)
     each = 3 * classes + 3 * classes**2 + folding(classes**2, 1) + 1
@@ -51,7 +52,7 @@ def _multilabel_margin(signature: Signature) -> int:
 def _multilabel_margin_backward(signature: Signature) -> int:
     """Per sample g / C; per pair z, g where z > 0, selected, added to i and subtracted from y.
 
-    As if there were C targets: each is read, subtracted, and its gradient accumulated.
+    The price is that of C targets: each is read, subtracted, and its gradient accumulated.
     """
     samples, classes = _samples_and_classes(signature)
     each = 1 + 4 * classes + 5 * classes**2

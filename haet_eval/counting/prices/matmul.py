@@ -11,13 +11,13 @@ _DTYPES = ".default .out .dtype .dtype_out"
 
 
 def inner_products(signature: Signature, count: int, length: int) -> int:
-    """So many sums of `length` products."""
+    """`count` sums of `length` products."""
     multiplication, addition = (6, 2) if is_complex(signature) else (1, 1)
     return count * (length * multiplication + max(0, length - 1) * addition)
 
 
 def _added(signature: Signature, product: TensorMeta) -> int:
-    """beta · self + alpha · product, where `product` has been computed."""
+    """beta · self + alpha · product, without the computation of `product`."""
     if is_complex(signature):
         multiplication, addition = 6, 2
     else:
@@ -37,7 +37,7 @@ def _mm(signature: Signature) -> int:
 
 @price(*overloads("addmm baddbmm", f"{_DTYPES} _.default"))
 def _addmm(signature: Signature) -> int:
-    """n(2K − 1); n for what is added, n more for `alpha`, |self| more for `beta` where they are not ±1."""
+    """n(2K − 1); n for the added matrix; n for `alpha`, |self| for `beta`, unless they are ±1."""
     left = "batch1" if "baddbmm" in signature.operator else "mat1"
     products = inner_products(signature, signature.out.numel, signature.tensor(left).shape[-1])
     return products + _added(signature, signature.out)
@@ -52,14 +52,14 @@ def _addbmm(signature: Signature) -> int:
 
 @price(*overloads("addmv", f"{_FUNCTION} _.default"))
 def _addmv(signature: Signature) -> int:
-    """n(2K − 1), and what is added, as in addmm."""
+    """n(2K − 1); the added vector as in addmm."""
     products = inner_products(signature, signature.out.numel, signature.tensor("mat").shape[-1])
     return products + _added(signature, signature.out)
 
 
 @price(*overloads("addr", f"{_FUNCTION} _.default"))
 def _addr(signature: Signature) -> int:
-    """n products, and what is added, as in addmm."""
+    """n products; the added matrix as in addmm."""
     return inner_products(signature, signature.out.numel, 1) + _added(signature, signature.out)
 
 

@@ -1,7 +1,7 @@
 """Moving data: views, copies, joining, padding, filling, factories are free.
 
-What looks like movement and adds is priced: the backward of a padding or of an unfolding sums the
-gradients that fall on one element.
+Some operators look like movement but add, so they have a price: the backward of a padding or of an unfolding
+sums the gradients that fall on one element.
 """
 
 from math import prod
@@ -99,7 +99,7 @@ MOVEMENTS = frozenset((*VIEWS, *COPIES, *ARRANGEMENTS, *BOOKKEEPING))
 
 @price(*VIEWS, *COPIES, *ARRANGEMENTS, *FACTORIES, *BOOKKEEPING)
 def _free(signature: Signature) -> int:  # noqa: ARG001
-    """No operation: nothing is computed from the data."""
+    """No operation: the call computes nothing from the data."""
     return 0
 
 

@@ -13,17 +13,17 @@ from haet_eval.counting.signature import Signature, TensorMeta
 
 _FUNCTION = ".default .out"
 _RUNNING = 3
-"""(1 − momentum) · running + momentum · new, where the unbiased variance is a matter of the coefficient."""
+"""(1 − momentum) · running + momentum · new; the coefficient of the new variance makes it unbiased."""
 
 
 def _normalised(inputs: int, statistics: int, affine: int) -> int:
-    """Mean, centre, square, mean; eps, reciprocal root; scale; γ and β as far as they are there."""
+    """Mean, centre, square, mean; eps, reciprocal root; scale; γ and β if present."""
     means = 2 * (folding(inputs, statistics) + statistics)
     return means + (3 + affine) * inputs + 2 * statistics
 
 
 def _affine(signature: Signature) -> int:
-    """How many of γ and β there are."""
+    """How many of γ and β are present: 0, 1 or 2."""
     return sum(signature.arguments.get(name) is not None for name in ("weight", "bias"))
 
 

@@ -20,10 +20,10 @@ def is_complex(signature: Signature) -> bool:
 
 
 def real_or_complex(signature: Signature, real: int, of_complex: int | None) -> int:
-    """The price of the arithmetic at hand, real or complex.
+    """The price of a call's arithmetic, which is real or complex.
 
     Raises:
-        NoPrice: it is complex, and the standard defines it for real numbers only.
+        NoPrice: the arithmetic is complex, and the standard defines it for real numbers only.
     """
     if not is_complex(signature):
         return real
@@ -210,7 +210,7 @@ def _lerp(signature: Signature) -> int:
 
 @price(*overloads("logit", _UNARY))
 def _logit(signature: Signature) -> int:
-    """log(x / (1 − x)), with x kept within [eps, 1 − eps] where eps is given."""
+    """log(x / (1 − x)), with x kept within [eps, 1 − eps] if eps is given."""
     bounds = 0 if signature["eps"] is None else 2
     return signature.out.numel * real_or_complex(signature, 3 + bounds, None)
 

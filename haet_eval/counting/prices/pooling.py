@@ -40,7 +40,7 @@ def _overlap(s: Signature) -> bool:
     )
 )
 def _adaptive_max_pool_backward(s: Signature) -> int:
-    """As for fixed windows: 1 each if no two overlap, 2 if they may; those at random places may."""
+    """As for fixed windows: 1 each if no two overlap, 2 if they may overlap. Windows at random places may."""
     gradient, dimensions = s.tensor("grad_output"), _dimensions(s)
     sizes = zip(s.out.shape[-dimensions:], gradient.shape[-dimensions:], strict=True)
     apart = "fractional" not in s.operator and all(_spans(length, count) <= length for length, count in sizes)

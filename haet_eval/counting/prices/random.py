@@ -33,7 +33,7 @@ _NUMBERS = (
 )
 
 DRAWS = frozenset(_NUMBERS)
-"""They take no number from a tensor but the parameters of a distribution."""
+"""The operators that draw. They take no number from a tensor but the parameters of a distribution."""
 
 
 @price(*_NUMBERS)
@@ -51,7 +51,7 @@ def _draws(s: Signature) -> int:
 def _normal_around_data(s: Signature) -> int:
     """mean + std · z: a draw, a product if the deviation is a tensor, a sum if a mean is to be added to it.
 
-    A number for the deviation says which distribution is drawn from, and a mean of 0 adds nothing.
+    A deviation that is a number only names the distribution, so it costs nothing. A mean of 0 adds nothing.
     """
     scaled = isinstance(s["std"], TensorMeta)
     moved = isinstance(s["mean"], TensorMeta) or s["mean"] != 0

@@ -10,7 +10,7 @@ _FUNCTION = ".default .out"
 
 
 def folding(inputs: int, results: int) -> int:
-    """Steps that fold `inputs` values into `results`: none where there is nothing to fold."""
+    """Steps that fold `inputs` values into `results`; 0 if there is nothing to fold."""
     return max(0, inputs - results)
 
 
@@ -92,7 +92,7 @@ def _logsumexp(signature: Signature) -> int:
 
 
 def norm_operations(inputs: int, results: int, order: Argument) -> int:
-    """Σ|x|ᵖ to the power 1/p; |x| and an extremum for ±∞; a count of what is not 0 for p = 0."""
+    """Σ|x|ᵖ to the power 1/p; |x| and an extremum for ±∞; a count of the nonzero values for p = 0."""
     fold = folding(inputs, results)
     if order in (2, None):
         return inputs + fold + results

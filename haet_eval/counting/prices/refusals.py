@@ -7,7 +7,7 @@ from importlib.resources import files
 
 
 def refusal(operator: str) -> str | None:
-    """Why the standard refuses an overload, and what to write instead; None where it does not."""
+    """Why the standard refuses an overload, and what to write instead; None if it has no such refusal."""
     return next((reason for pattern, reason in _refused() if fnmatchcase(operator, pattern)), None)
 
 

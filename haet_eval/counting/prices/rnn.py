@@ -18,7 +18,7 @@ GRU_CELL = 2 * 4 + 2 + 1 + 4
 """σ of two gates; n + r·h before the tanh; (1 − z)·n + z·h."""
 
 GRU_CELL_BACKWARD = 2 + 3 + 2 + 2 + 1 + 3 + 1 + 1
-"""dn = dh·(1 − z); tanh'; dz = dh·(h − n); its σ' without the 1 − z that is there; dr; σ'; d(r·h); dh·z."""
+"""dn = dh·(1 − z); tanh'; dz = dh·(h − n); its σ', which reuses 1 − z; dr; σ'; d(r·h); dh·z."""
 
 
 @price(*overloads("_thnn_fused_lstm_cell", _FUNCTION))
@@ -42,7 +42,7 @@ def _summands(s: Signature) -> int:
 
 @price(*overloads("_thnn_fused_lstm_cell_backward_impl", _FUNCTION))
 def _lstm_cell_backward(s: Signature) -> int:
-    """22 per unit, one more where both the output and the cell have a gradient; biases sum over rows."""
+    """22 per unit, one more if both the output and the cell have a gradient; biases sum over rows."""
     cell = s.tensor("cx")
     both = s["grad_hy"] is not None and s["grad_cy"] is not None
     return cell.numel * (LSTM_CELL_BACKWARD + both) + _bias_gradient(s, cell.numel, cell.shape[-1], 4)

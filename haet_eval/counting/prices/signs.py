@@ -1,4 +1,4 @@
-"""What lazy bits add to a price: a sign changes when an element is read or written, not when a view is made.
+"""The part of a price for lazy bits: to read or write an element changes its sign, to make a view does not.
 
 A lazily negated or conjugated tensor is a view of other memory. If the view paid for the signs, the memory
 could be written again and again, and each later read would change the signs at no cost.
@@ -14,7 +14,7 @@ from haet_eval.counting.prices.table import overloads
 from haet_eval.counting.signature import CONJUGATE, NEGATIVE, Argument, Signature, TensorMeta, tensors_in
 
 FLAGGING: Final = ("aten._conj.default", "aten._neg_view.default")
-"""They set or clear a bit, and touch no element."""
+"""Operators that set or clear a bit, and touch no element."""
 
 VIEWS: Final = frozenset(
     (

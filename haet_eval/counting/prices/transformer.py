@@ -1,6 +1,6 @@
-"""Whole transformer layers that torch runs as one operator where no gradient is asked for.
+"""Whole transformer layers that torch runs as one operator if no gradient is asked for.
 
-They cost what their parts cost: linear maps 2nK with their bias, attention, 7|in| + 2R for a layer norm.
+They cost the sum of their parts: linear maps 2nK with their bias, attention, 7|in| + 2R for a layer norm.
 """
 
 from haet_eval.counting.prices.table import overloads, price

@@ -1,4 +1,4 @@
-"""What the dtypes of a call add to its price: casts, the width of integers, and bits.
+"""The part of a price for dtypes: casts, the width of integers, and bits.
 
 The prices of the families take each element for one number. An integer can hold several: three products of 16
 bits fit one product of int64. So an operator on integers costs its price for each byte of the widest, and a
@@ -51,7 +51,7 @@ _OUTPUTS: Final = ("out", "grad_input")
 
 
 def with_dtypes(signature: Signature, price: int) -> int:
-    """The operations of a call, from those of its elements; the same under version 1, which has no widths.
+    """The operations of a call with its dtypes. Under version 1, which has no widths, `price` as it is.
 
     Args:
         signature: the call.
@@ -81,7 +81,7 @@ def arithmetic_operands(signature: Signature) -> Iterator[TensorMeta]:
 
 
 def _casts(operands: list[TensorMeta], dtype: str) -> int:
-    """One for each element that is converted to a dtype that may not hold it."""
+    """One for each element that is converted to a dtype which cannot hold every value of it."""
     return sum(meta.numel for meta in operands if may_change(meta.dtype, dtype))
 
 
@@ -121,5 +121,5 @@ def _computed(signature: Signature, operands: list[TensorMeta], price: int, resu
 
 
 def _widest(floats: list[TensorMeta]) -> str:
-    """The dtype that floats are computed in: tensors without dimensions do not widen the others."""
+    """The dtype of the computation on floats: as in PyTorch, tensors without dimensions do not widen it."""
     return max((part(meta.dtype) for meta in floats if meta.ndim), key=width, default=part(floats[0].dtype))

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_iter
 
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.remote import wire
+from haet_eval.remote.charges import NUMBER_BYTES
 from haet_eval.remote.client import mirror
 from haet_eval.remote.client.calls import (
     SPECIAL,
@@ -27,9 +28,10 @@ from haet_eval.remote.client.calls import (
     results_of,
 )
 from haet_eval.remote.client.in_parts import IN_PARTS
-from haet_eval.remote.client.link import FLUSH_RECORDS, Link, Refusal
+from haet_eval.remote.client.link import FLUSH_RECORDS, Link, Refusal, RemoteError
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
 from haet_eval.remote.client.random import Randomness
+from haet_eval.remote.client.readings import Readings
 from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast, make_view
 from haet_eval.remote.handles import intern_layout, span_elements
 from haet_eval.remote.operators.allowed import lookup
@@ -65,6 +67,7 @@ class Dispatcher:
 
     def __init__(self, link: Link) -> None:
         self.link = link
+        self.readings = Readings()
         self.random = Randomness(link)
         self.phases = PhaseTracker()
         self._known: dict[tuple[Any, ...], KnownCall] = {}
@@ -221,9 +224,26 @@ class Dispatcher:
 
     def _ask_again(self, known: KnownCall, tensors: list[RemoteTensor], floats: list[float]) -> Any:
         record = known.pack(Code.DYNAMIC, known.number, *[t._handle.number for t in tensors], *floats)
-        outcome = wire.decode_outcome(self.link.ask(record), len(tensors))
+        outcome = wire.decode_outcome(self._asked(record, NUMBER_BYTES), len(tensors))
+        self._note_answer(outcome)
         known.results = results_of(outcome, tensors, known.exact)
         return self._adopt(known, tensors)
+
+    def _asked(self, record: bytes, read_bytes: int) -> bytes:
+        """The answer to a record that reads so much, if it depends on data.
+
+        Raises:
+            RemoteError: the run is over; if by a budget of reading, with the lines that have read most.
+        """
+        try:
+            return self.link.ask(record)
+        except RemoteError as error:
+            raise self.readings.explained(error, read_bytes) from None
+
+    def _note_answer(self, outcome: wire.Outcome) -> None:
+        """Each shape and number of an answer that depends on data is a value read back."""
+        count = sum(1 for _ in wire.flatten(outcome.outputs)) if self.link.charged else 0
+        self.readings.add(NUMBER_BYTES * count)
 
     def _adopt(self, known: KnownCall, tensors: list[RemoteTensor]) -> Any:
         first = self.link.next
@@ -307,8 +327,9 @@ class Dispatcher:
         head = wire.encode_definition(definition)
         layout = wire.call_layout(len(tensors), len(floats))
         values = layout.pack(0, 0, *[t._handle.number for t in tensors], *floats)[wire.COUNTED.size :]
-        answer = self.link.ask(wire.COUNTED.pack(Code.DEFINE, len(head)) + head + values)
+        answer = self._asked(wire.COUNTED.pack(Code.DEFINE, len(head)) + head + values, NUMBER_BYTES)
         outcome = wire.decode_outcome(answer, len(tensors))
+        self._note_answer(outcome)
         known.number, known.pack = self._defined, layout.pack
         self._defined += 1
         known.results = results_of(outcome, tensors, known.exact)
@@ -441,7 +462,9 @@ class Dispatcher:
         if tensor._mirror is not None:
             return tensor._mirror
         with self.link.lock:
-            raw = self.link.ask(wire.READ.pack(Code.READ, tensor._handle.number))
+            size = tensor.numel() * tensor.element_size()
+            raw = self._asked(wire.READ.pack(Code.READ, tensor._handle.number), size)
+            self.readings.add(len(raw) if self.link.charged else 0)
         with no_dispatch():
             if not raw:
                 return torch.empty(tensor.shape, dtype=tensor.dtype)

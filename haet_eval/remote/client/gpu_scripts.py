@@ -5,6 +5,9 @@ another name of `task.device` here, and waiting for a GPU is done at once.
 """
 
 import sys
+from collections import defaultdict
+from functools import wraps
+from types import FunctionType
 from typing import Any, Final, NoReturn
 
 import torch
@@ -15,7 +18,7 @@ from haet_eval.remote.client.link import Refusal
 _ELSEWHERE: Final = ("cuda", "mps", "xpu")
 _AT_ONCE: Final = (
     *("synchronize", "empty_cache", "ipc_collect", "set_device", "reset_peak_memory_stats"),
-    *("reset_max_memory_allocated", "reset_accumulated_memory_stats", "init"),
+    *("reset_max_memory_allocated", "reset_max_memory_cached", "reset_accumulated_memory_stats", "init"),
 )
 _NOTHING: Final = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved")
 _ABSENT: Final = ("Event", "Stream", "CUDAGraph", "ExternalStream")
@@ -42,16 +45,41 @@ def install_gpu_scripts() -> None:
     """Replace them for the rest of this process."""
     cuda: Any = torch.cuda
     cuda._lazy_init = _initialise
-    for name in _AT_ONCE:
-        setattr(cuda, name, _at_once(name))
-    for name in _NOTHING:
-        setattr(cuda, name, lambda *_, **__: 0)
-    for name in _ABSENT:
-        setattr(cuda, name, _absent(name))
+    for place in (cuda, cuda.memory, cuda.random):
+        for name, own in _of_cuda(place).items():
+            setattr(place, name, own)
     _install_mixed_precision()
     _install_loader()
     module: Any = torch.nn.Module
     module.cuda = lambda self, device=None: self.to(here(device or "cuda"))
+
+
+def _of_cuda(place: Any) -> dict[str, Any]:
+    """What stands in for each public function of torch.cuda, or of a part of it."""
+    own: dict[str, Any] = {
+        name: _named(name, value)
+        for name, value in vars(place).items()
+        if isinstance(value, FunctionType) and name in torch.cuda.__all__
+    }
+    own |= {name: _at_once(name) for name in _AT_ONCE}
+    own |= {name: lambda *_, **__: 0 for name in _NOTHING}
+    own |= {name: _absent(name) for name in _ABSENT}
+    own["memory_stats"] = lambda *_, **__: defaultdict(int)
+    own["memory_summary"] = lambda *_, **__: "The submission's process has no GPU, and no memory of one."
+    return {name: value for name, value in own.items() if hasattr(place, name)}
+
+
+def _named(name: str, call: FunctionType) -> Any:
+    """The same function; if it fails for want of a GPU, it is named by the name that it was called by."""
+
+    @wraps(call)
+    def called(*args: Any, **options: Any) -> Any:
+        try:
+            return call(*args, **options)
+        except (AssertionError, ImportError, KeyError, RuntimeError) as error:
+            no_gpu(f"torch.cuda.{name}", error)
+
+    return called
 
 
 def _initialise() -> None:
@@ -65,14 +93,14 @@ def _initialise() -> None:
         no_gpu(f"torch.cuda.{caller.f_code.co_name}")
 
 
-def no_gpu(what: str) -> NoReturn:
-    """Refuse a call that needs a GPU in this process."""
+def no_gpu(what: str, error: Exception | None = None) -> NoReturn:
+    """Refuse a call that needs a GPU in this process; `error` is what it raised instead."""
     raise Refusal(
         f"{what} is not there: the submission's process has no GPU; if the organizers use one, the "
         "executor has it. Leave the call out. Tensors and models belong on `task.device` ('cuda' is taken "
         "for it), and time.perf_counter() measures time.",
         code="handle-cuda",
-    )
+    ) from error
 
 
 def _at_once(name: str) -> Any:

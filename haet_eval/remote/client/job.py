@@ -18,8 +18,11 @@ from haet_eval.remote.client.made_up import Decisions
 from haet_eval.remote.client.mode import RemoteMode, install_in_threads
 from haet_eval.remote.client.optimizers import install_eager_optimizers
 from haet_eval.remote.client.output import OutputCapture
+from haet_eval.remote.client.own_code import OwnCode
 from haet_eval.remote.client.parameters import install_parameter_classes
+from haet_eval.remote.client.readings import Readings
 from haet_eval.remote.client.replacements import install_replacements
+from haet_eval.remote.client.sealed import SealedModel
 from haet_eval.remote.client.seeds import seed_all
 from haet_eval.remote.client.source import explain, install_source, load_function
 from haet_eval.remote.client.task import Task
@@ -45,6 +48,7 @@ def run_job(sock: socket.socket) -> None:
     with tempfile.TemporaryDirectory() as folder:
         output = OutputCapture(link)
         dispatcher = Dispatcher(link)
+        dispatcher.readings = Readings(OwnCode(Path(folder)))
         RemoteTensor.dispatcher = dispatcher
         try:
             with RemoteMode(dispatcher):
@@ -78,7 +82,7 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
         seed=job.seed,
         device=torch.device("cpu"),
         time_budget_seconds=job.time_budget_seconds,
-        _tell=lambda values: dispatcher.link.tell(Report(values=values).encode()),
+        _tell=lambda values, made_up: dispatcher.link.tell(Report(values=values, made_up=made_up).encode()),
     )
 
 
@@ -91,8 +95,11 @@ def _work(dispatcher: Dispatcher, job: Job, folder: Path) -> None:
     model = load_function(job.module, job.function)(task)
     del task
     hand_in(dispatcher, model)
-    model.eval()
-    _predict(dispatcher, model)
+    dispatcher.readings.clear()
+    sealed = SealedModel(dispatcher, model, OwnCode(folder))
+    with sealed.watching():
+        sealed.evaluate()
+        _predict(dispatcher, sealed, model)
 
 
 def hand_in(dispatcher: Dispatcher, model: Any) -> None:
@@ -153,7 +160,7 @@ def _model_tensors(named: Any, role: Callable[[torch.Tensor], str]) -> list[Mode
     return found
 
 
-def _predict(dispatcher: Dispatcher, model: torch.nn.Module) -> None:
+def _predict(dispatcher: Dispatcher, sealed: SealedModel, model: torch.nn.Module) -> None:
     number: int | None = None
     logits: Any = None
     while True:
@@ -162,6 +169,8 @@ def _predict(dispatcher: Dispatcher, model: torch.nn.Module) -> None:
         del logits
         if batch.handle is None:
             return
+        if number is not None:
+            sealed.begin_batch()
         with torch.no_grad():
             logits = model(dispatcher.adopt(batch.shape, torch.uint8))
         number = _number(logits)

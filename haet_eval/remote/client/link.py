@@ -56,7 +56,7 @@ class Link:
     is collected at fixed counts of records: equal runs have equal traces.
 
     `records` are those since the last frame, frees apart. `made_up`: the last answer was a value that the
-    check made up; in an evaluation there is none.
+    check made up; in an evaluation there is none. `charged`: it depended on data, and counts as read back.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -68,7 +68,14 @@ class Link:
         self.freed: list[int] = []
         self.next = 1
         self.made_up = False
+        self.charged = False
         self.lock = threading.RLock()
+        # A child of a fork has none of the other threads: if one held the lock, it would wait for ever.
+        os.register_at_fork(
+            before=self.lock.acquire,
+            after_in_parent=self.lock.release,
+            after_in_child=self.lock.release,
+        )
 
     def write(self, record: bytes) -> None:
         """Write a record that wants no answer, after the frees that are due."""
@@ -137,7 +144,8 @@ class Link:
         payload = self._receive(length)
         status, body = Status(payload[0]), payload[1:]
         self.made_up = status is Status.MADE_UP
-        if status is Status.OK or self.made_up:
+        self.charged = status is Status.CHARGED or self.made_up
+        if status is Status.OK or self.charged:
             return body
         text = body.decode(errors="replace")
         if status is Status.REFUSED:

@@ -23,6 +23,7 @@ _ARITHMETIC: Final = (
     *("__neg__", "__abs__", "__pos__", "__round__"),
 )
 _DECIDING: Final = ("__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__", "__bool__")
+_OF_FINITENESS: Final = ("isfinite", "isinf", "isnan")
 _TESTS: Final = (ast.If, ast.While, ast.IfExp, ast.Assert)
 
 
@@ -76,6 +77,11 @@ def marked(value: Any) -> Any:
     return value if mark is None else mark(value)
 
 
+def is_marked(value: Any) -> bool:
+    """Whether it is a number that the check made up, or was computed from one."""
+    return type(value) in _MARKED.values()
+
+
 def _frames() -> Iterator[FrameType]:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -100,13 +106,26 @@ def _deciding_lines(path: str) -> frozenset[int]:
 
 def _deciding_parts(node: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, _TESTS):
-        yield node.test
+        if not _asks_whether_finite(node.test):
+            yield node.test
     elif isinstance(node, ast.comprehension):
         yield from node.ifs
     elif isinstance(node, ast.Compare):
         yield node
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
         yield from node.args
+
+
+def _asks_whether_finite(test: ast.expr) -> bool:
+    """Whether a test is one of `math.isnan` and its kin: the check makes up finite values only."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return _asks_whether_finite(test.operand)
+    if isinstance(test, ast.BoolOp):
+        return all(map(_asks_whether_finite, test.values))
+    if not isinstance(test, ast.Call):
+        return False
+    name = test.func.attr if isinstance(test.func, ast.Attribute) else getattr(test.func, "id", "")
+    return name in _OF_FINITENESS
 
 
 def _calculating(plain: type, name: str) -> Callable[..., Any]:
@@ -119,7 +138,7 @@ def _deciding(plain: type, name: str) -> Callable[..., Any]:
 
     def decide(self: Any, *others: Any) -> Any:
         result = compare(self, *others)
-        if result is not NotImplemented:
+        if result is not NotImplemented and not any(other is self for other in others):  # NaN alone is not
             Decisions.current.decide()
         return result
 

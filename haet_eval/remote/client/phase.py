@@ -23,29 +23,30 @@ class PhaseTracker:
 
     Calling a module begins `forward`, which the loss belongs to as well; autograd is `backward`, what
     follows it (clipping, say) `other`; `Optimizer.step` is `optimizer`, what follows it `input`.
+    `begun` is the phase that the last event began.
     """
 
     def __init__(self) -> None:
-        self._phase = INITIALISATION
+        self.begun = INITIALISATION
         self._depth = 0
 
     def current(self) -> int:
         """The phase of a call that is made now, as an index into PHASES."""
         if _graph_task() != _NO_GRAPH_TASK:
-            self._phase = OTHER
+            self.begun = OTHER
             return BACKWARD
-        return self._phase
+        return self.begun
 
     def install(self) -> None:
         """Watch modules and optimizers of this process from now on."""
-        register_optimizer_step_pre_hook(lambda *_: self._enter(OPTIMIZER))
-        register_optimizer_step_post_hook(lambda *_: self._enter(INPUT))
+        register_optimizer_step_pre_hook(lambda *_: self.enter(OPTIMIZER))
+        register_optimizer_step_post_hook(lambda *_: self.enter(INPUT))
         call = torch.nn.Module.__call__
 
         def watched(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
             if self._depth:
                 return call(module, *args, **kwargs)
-            self._enter(FORWARD)
+            self.enter(FORWARD)
             self._depth = 1
             try:
                 return call(module, *args, **kwargs)
@@ -54,5 +55,6 @@ class PhaseTracker:
 
         torch.nn.Module.__call__ = watched  # type: ignore[method-assign]
 
-    def _enter(self, phase: int) -> None:
-        self._phase = phase
+    def enter(self, phase: int) -> None:
+        """Begin a phase."""
+        self.begun = phase

@@ -1,5 +1,6 @@
 """Functions of PyTorch and Python that reach for what is not here: each says so, or does it elsewhere."""
 
+import logging
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -7,7 +8,6 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final, NoReturn
 
 import torch
-from torch.utils import cpp_extension
 
 from haet_eval.remote.client.checkpoints import Checkpoints
 from haet_eval.remote.client.collected import install_collected
@@ -15,6 +15,8 @@ from haet_eval.remote.client.gpu_scripts import install_gpu_scripts
 from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
 
 _torch_compile: Final[Any] = torch.compile
+_SILENT: Final = ("torch.utils.cpp_extension", "torch.utils.flop_counter")
+"""They warn of what this machine lacks (CUDA, Triton) when they are imported: nothing here needs it."""
 
 
 def install_replacements() -> None:
@@ -35,9 +37,13 @@ def install_replacements() -> None:
     replaced.to_dlpack = replaced.utils.dlpack.to_dlpack = lambda tensor: tensor.__dlpack__()
     process: Any = BaseProcess
     process.start = _no_process
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    sys.meta_path.insert(0, _NoTriton())
+    from torch.utils import cpp_extension  # it warns when it is imported
+
     extensions: Any = cpp_extension
     extensions.load = extensions.load_inline = _no_extension
-    sys.meta_path.insert(0, _NoTriton())
 
 
 def choose_open_kernels() -> None:

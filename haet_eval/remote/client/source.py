@@ -17,6 +17,15 @@ _THERE_ARE = "next to the submission's own there are torch, torchvision, numpy, 
 _WITHOUT_DATA = "its data is not allocated yet"
 """What PyTorch raises if its own code reaches for the memory of a handle, as torch.FloatTensor does."""
 _NO_NETWORK = "the sandbox has no network: everything must be in the submission"
+_OF_HANDLES = {
+    "pic should be": "images are tensors already: leave out ToTensor() and PILToTensor(), divide by 255, and"
+    " augment with torchvision.transforms.v2",
+    "Concatenation operation is not implemented": "make the array a tensor first: torch.as_tensor(array)",
+    "JSON serializable": "read a value with .item() or .tolist(), or show it with task.report()",
+    "RemoteTensor": "a RemoteTensor is a tensor of the task: its data is in the executor, so work on it with"
+    " torch's operators, and read single values with .item()",
+}
+"""What to write instead if code of another library has met a tensor of the task, by words of its error."""
 _ADVICE = {
     "EOFError": "nobody is there to answer",
     "ModuleNotFoundError": _THERE_ARE,
@@ -108,5 +117,5 @@ def _said(error: BaseException) -> str:
             " join tensors with torch.stack or torch.cat, and read single values with .item()"
         )
     said = f"{name}: {text}".removesuffix(": ")
-    advice = _ADVICE.get(name)
+    advice = _ADVICE.get(name) or next((found for words, found in _OF_HANDLES.items() if words in text), "")
     return f"{said}; {advice}" if advice else said

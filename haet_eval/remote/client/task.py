@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import torch
 
+from haet_eval.remote.client.made_up import is_marked
 from haet_eval.remote.messages import REPORT_NAME, REPORT_TEXT, REPORT_VALUES
 
 _EXACT_IN_JSON: Final = 2**53
@@ -31,7 +32,9 @@ class Task:
     seed: int
     device: torch.device
     time_budget_seconds: float
-    _tell: Callable[[dict[str, int | float | str]], None] = field(repr=False, default=lambda _: None)
+    _tell: Callable[[dict[str, int | float | str], tuple[str, ...]], None] = field(
+        repr=False, default=lambda *_: None
+    )
     _keep: Callable[[torch.nn.Module], None] = field(repr=False, default=lambda _: None)
 
     def report(self, **values: Any) -> None:
@@ -43,7 +46,8 @@ class Task:
         charged. With the number of epochs that are over and of all of them, as in `task.report(epoch=3,
         epochs=10)`, the screen shows the percentage that is done and about how long the rest takes.
         """
-        self._tell(_fitted(values))
+        read = {name: _read(value) for name, value in values.items()}
+        self._tell(_fitted(read), tuple(_cut(name, REPORT_NAME) for name in read if is_marked(read[name])))
 
     def checkpoint(self, model: torch.nn.Module) -> None:
         """Mark this model as the best so far.
@@ -63,8 +67,11 @@ def _fitted(values: dict[str, Any]) -> dict[str, int | float | str]:
     return fitted | ({"…": f"{left_out:,} more values"} if left_out else {})
 
 
-def _shown(value: Any) -> int | float | str:
-    number = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+def _read(value: Any) -> Any:
+    return value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+
+
+def _shown(number: Any) -> int | float | str:
     if isinstance(number, float) and math.isfinite(number):
         return float(number)
     if isinstance(number, int) and not isinstance(number, bool) and abs(number) < _EXACT_IN_JSON:

@@ -6,6 +6,7 @@ from copy import deepcopy
 from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
 import torch
 from torch.utils._mode_utils import no_dispatch
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from haet_eval.remote.client.dispatch import Dispatcher
 
 _CPU = torch.device("cpu")
+_IMAGES = ("Image", "Video")
 _numbers = count(1)
 _wrap: Any = torch.Tensor._make_wrapper_subclass
 _data: Any = torch.Tensor.data
@@ -199,6 +201,28 @@ class RemoteTensor(torch.Tensor):
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self.numpy()
+
+    def __array_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        """NumPy asks this for each of its functions: those of shapes have all that they need."""
+        if function in (np.shape, np.ndim, np.size):
+            return function.__wrapped__(*args, **options)
+        return self.numpy()
+
+    def as_subclass(self, cls: Any) -> Any:
+        """The tensor itself as an image of torchvision, whose transforms take every tensor for one.
+
+        Raises:
+            Refusal: it is another class.
+        """
+        if cls is torch.Tensor or (cls.__module__.startswith("torchvision.") and cls.__name__ in _IMAGES):
+            return self
+        raise Refusal(
+            f"A tensor of the task cannot become a {cls.__name__}: its data is in the executor, and the "
+            "class of a tensor says so. Keep the tensor, and write functions that take it.",
+            code="handle-subclass",
+        )
 
     def data_ptr(self) -> NoReturn:
         raise Refusal(

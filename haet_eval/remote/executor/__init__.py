@@ -1,1 +1,1 @@
-"""The executor: holds the tensors, the kernels and the random generators. It trusts the meter alone."""
+"""The executor: holds the tensors, the kernels and the random generators. It trusts only the meter."""

@@ -1,4 +1,4 @@
-"""The records `select` and `slice`: their result is arithmetic, and is compared with what PyTorch returns."""
+"""The records `select` and `slice`: the meter computes the result, and PyTorch's view must agree with it."""
 
 from typing import Final
 

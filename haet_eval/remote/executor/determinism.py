@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 
 _ORDERED_BY_THREADS: Final = frozenset({"aten::put", "aten::put_"})
-"""Of several values for one element, threads leave any; PyTorch has no deterministic kernel of these."""
+"""If several values go to one element, the last thread wins. PyTorch has no deterministic kernel of these."""
 
 
 def make_reproducible() -> None:
@@ -23,7 +23,7 @@ def make_reproducible() -> None:
 
 
 def in_order(operator: Any, call: Callable[..., Any]) -> Callable[..., Any]:
-    """How `operator` of `torch.ops.aten` is called: on one thread if its result depends on their order."""
+    """How to call an operator of `torch.ops.aten`: on one thread if threads could change its result."""
     if operator._schema.name not in _ORDERED_BY_THREADS:
         return call
 

@@ -1,4 +1,4 @@
-"""Runs what the meter passes on, on real tensors."""
+"""Runs the calls that the meter passes on, on real tensors."""
 
 import json
 import resource
@@ -37,6 +37,7 @@ from haet_eval.remote.messages import (
     Drop,
     Fit,
     Load,
+    Mark,
     MemoryTold,
     Seal,
     Start,
@@ -52,7 +53,7 @@ _BLOCK_BYTES: Final = 16 << 20
 
 
 class Template:
-    """A settled call: how its record is laid out, how it runs, and what it must do to the tensors."""
+    """A settled call: the layout of its record, its kernel, and its expected effect on the tensors."""
 
     __slots__ = ("definition", "look", "operator", "run", "settle", "tensors", "unpack", "width")
 
@@ -135,8 +136,8 @@ class Executor:
                 self._load(load)
             case Seal() as seal:
                 self._seal(seal)
-            case TakeInventory():
-                self._take_inventory()
+            case TakeInventory() | Mark() as asked:
+                self._say_how_far(asked)
             case TellMemory():
                 self._answer(MemoryTold(peak_memory_bytes=self._peak_memory_bytes()).encode())
             case Argmax() as argmax:
@@ -180,7 +181,10 @@ class Executor:
         self._put_plain("an upload", _from_bytes(meta, raw).to(self._device), meta)
 
     def _put_plain(self, name: str, tensor: torch.Tensor, meta: TensorMeta) -> None:
-        """Keep a tensor that came over the wire: contiguous, in memory that just holds it."""
+        """Keep a tensor that came over the wire: contiguous, in memory of exactly its size.
+
+        The meter has the same tensor in its books, so another layout is a mismatch.
+        """
         place = place_of(tensor)
         if self._failure is None and (place.meta, place.storage_bytes) != (meta, size_bytes(meta, 0)):
             self._failure = mismatch(name, Mismatch(f"it is {described(place.meta)}"))
@@ -190,7 +194,11 @@ class Executor:
         self._attempt(name, lambda: self._put(cut(self._tensors[number], *numbers)))
 
     def _attempt(self, name: str, action: Callable[[], object]) -> None:
-        """Do what the submission asks for, unless it has failed. A failure here is the submission's."""
+        """Run an action that the submission asks for. If it fails, the submission has failed.
+
+        The stream has no place for an answer, so the failure is kept until the next question. All actions
+        until then are skipped: they may rest on the result that is missing.
+        """
         if self._failure is None:
             try:
                 action()
@@ -211,7 +219,7 @@ class Executor:
 
     def _keep(self, seal: Seal) -> bytes:
         if self._noise:
-            self._noise.active = False  # the prediction is that of the model as it was trained
+            self._noise.active = False  # the noise tests the training; the trained model predicts as it is
         self._tensors = keep_model(self._tensors, seal.tensors)
         return export_weights(self._tensors, seal.tensors)
 
@@ -221,16 +229,17 @@ class Executor:
         for start in range(0, len(weights), _BLOCK_BYTES):
             self._socket.sendall(wire.frame(Channel.BLOCK, weights[start : start + _BLOCK_BYTES]))
 
-    def _take_inventory(self) -> None:
+    def _say_how_far(self, asked: TakeInventory | Mark) -> None:
         if self._failure:
             self._answer(self._failure.text.encode(), self._failure.status)
-            return
+        else:
+            self._answer(self._inventory() if isinstance(asked, TakeInventory) else b"")
+
+    def _inventory(self) -> bytes:
         found = ((number, place_of(tensor)) for number, tensor in sorted(self._tensors.items()))
-        self._answer(
-            inventory(
-                (number, place.layout, place.meta.offset, place.storage, place.storage_bytes)
-                for number, place in found
-            )
+        return inventory(
+            (number, place.layout, place.meta.offset, place.storage, place.storage_bytes)
+            for number, place in found
         )
 
     def _peak_memory_bytes(self) -> int:
@@ -256,6 +265,8 @@ class Executor:
     # The stream.
 
     def _stream(self, payload: bytes) -> None:
+        # This loop runs once for each operator of a training, so it does without calls and attribute lookups
+        # that the usual record does not need.
         position = 0
         templates = self._templates
         tensors = self._tensors
@@ -376,7 +387,11 @@ class Executor:
         return self._first(template, template.unpack(record), settled=False)
 
     def _first(self, template: Template, values: tuple[Any, ...], *, settled: bool) -> bytes:
-        """Make a call whose outcome the meter waits for. If it settles a template, expect the same again."""
+        """Make a call whose outcome the meter waits for. If it settles a template, expect the same again.
+
+        The outcome goes into the meter's books, so nothing may be left out of it: a result that the wire
+        cannot describe ends the run.
+        """
         inputs = [self._tensors[handle] for handle in values[2 : template.tensors]]
         floats = values[template.tensors :]
         before = places(inputs)
@@ -398,7 +413,7 @@ class Executor:
                 )
         except Mismatch as error:
             raise mismatch(template.name, error) from None
-        except wire.WireError as error:  # the meter would refuse the answer: the call is at fault, not we
+        except wire.WireError as error:  # the meter would refuse the answer: a fault of the call, not of ours
             raise Failure(Status.FATAL, f"{template.name} gives {error}: handles do not carry that") from None
         except Exception as error:
             text = f"{template.name} returned what cannot be described: {without_values(error)}"
@@ -435,7 +450,7 @@ def _to_bytes(tensor: torch.Tensor) -> bytes:
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()
     if not plain.numel():
         return b""
-    # Not contiguous(): it leaves the stride of a dimension of size 1 as it is, and view() minds.
+    # Not contiguous(): it keeps the stride of a dimension of size 1, and then view() raises an error.
     plain = plain.clone(memory_format=torch.contiguous_format)
     return bytes(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
 

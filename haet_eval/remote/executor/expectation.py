@@ -1,14 +1,14 @@
-"""What a settled call must do to the tensors, compared with what it did, at every call.
+"""Compares the effect of each call on the tensors with the effect that its template expects.
 
-The meter takes each call of a template for a repetition of the first: it knows no tensor. So the executor
-checks that the call left its inputs, and made its outputs, exactly as the first one did. If a kernel decided
-otherwise this time, the meter's books no longer describe the tensors, and the run ends.
+The meter has no tensors, so it takes each call of a template for a repetition of the first. The executor
+therefore checks that the call left its inputs, and made its outputs, exactly as the first one did. If a
+kernel did something else this time, the meter's books no longer describe the tensors, and the run ends.
 
 The check runs at every operator call, so its usual case is a few calls into PyTorch. `TensorGuards` compares
 Python type, dispatch keys (with them the lazy bits), dtype, device, sizes and strides of several tensors, and
 answers no if one tensor is given twice. An address stands for storage and offset: two living storages have no
 byte in common, and PyTorch resizes a storage by allocating another. Only an empty tensor has no address.
-Whatever the usual case does not accept is compared in full.
+Calls that the usual case does not accept are compared in full.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -69,22 +69,22 @@ class _View:
 
 
 _Output: TypeAlias = _New | _View | int | None
-"""An int is the input that is returned, None what is not a tensor."""
+"""An int is the position of a returned input; None stands for a value that is not a tensor."""
 
 
 class Expectation:
-    """What every call of one template must look like.
+    """The effect that every call of one template must have.
 
-    `look` is called with the inputs before the call; what it returned goes into `settle` after it.
+    Call `look` with the inputs before a call, and pass its result to `settle` after the call.
 
     Args:
         operator: an overload of `torch.ops.aten`.
-        values: what its first call returned, with outputs in new memory tidied.
+        values: the results of its first call, with outputs in new memory tidied.
         inputs: the tensors of the first call, after it.
-        before: where they lay before it.
-        written: which of them its schema says are written.
-        legacy: in the replay of a trace of version 2, whose templates do not tell lazy bits apart and whose
-            outputs in new memory lie as the kernel left them.
+        before: the places of these tensors before the call.
+        written: positions of the inputs that the call writes, by its schema.
+        legacy: true in the replay of a trace of version 2. Its templates do not distinguish lazy bits, and
+            its outputs in new memory have the layout that the kernel gave them.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Expectation:
         return self._settle_in_full(values, inputs, before)
 
     def _check_each(self, fresh: Tensors, inputs: Tensors) -> bool:
-        """As `_check`, for inputs of which some are one tensor: x * x."""
+        """As `_check`, for a call that gets one tensor twice: x * x. `TensorGuards` rejects such inputs."""
         given = {id(tensor) for tensor in inputs}
         made = {id(tensor) for tensor in fresh}
         return (
@@ -220,7 +220,11 @@ class Expectation:
         return value
 
     def _new(self, what: str, value: torch.Tensor, output: _New) -> torch.Tensor:
-        """Memory that nobody else sees may be laid out otherwise: a copy has the layout of the template."""
+        """New memory, which no other tensor shares, may have another layout: then return a copy that fits.
+
+        The layout of new memory is the kernel's choice and carries no information for honest code, so this is
+        not a reason to end the run.
+        """
         if tuple(value.size()) != output.meta.shape or value.dtype != output.dtype:
             raise Mismatch(f"{what} is {_shown(value)}, not {described(output.meta)}")
         meta = meta_of(value)

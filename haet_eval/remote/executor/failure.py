@@ -13,16 +13,20 @@ from haet_eval.remote.operators.validation import written_parameters
 from haet_eval.remote.wire import Definition, Status
 
 _ADDRESSES: Final = re.compile(r"0[xX][0-9a-fA-F]+|\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,}\b")
-"""Numbers in base 16, with or without a prefix: only an address is written so in a text about shapes."""
+"""Numbers in base 16, with or without a prefix: in a text about shapes only addresses have this form."""
 
-_DIGITS: Final = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+_DIGITS: Final = re.compile(r"(?<![A-Za-z_])-?\d+(\.\d+)?(e[+-]?\d+)?")
+"""Numbers; a digit that ends a word, as in `mat1`, is part of a name."""
+
+_HIDDEN: Final = " (# stands for a number that may be data.)"
+_MOST_STAND_IN_BYTES: Final = 1 << 26
 
 
 class Failure(Exception):
     """A call failed: the text is for the contestant and holds no value of any tensor.
 
-    It holds no address either: one would tell an attacker where the executor's code and memory lie, so that
-    the randomisation of its address space was in vain.
+    It holds no address either: an address would show an attacker where the executor's code and memory are,
+    and so undo the randomisation of its address space.
     """
 
     def __init__(self, status: Status, text: str) -> None:
@@ -38,17 +42,20 @@ def without_addresses(text: str) -> str:
 
 def without_values(error: Exception) -> str:
     """The text of a kernel's error with every number blanked: it may be a value of a tensor."""
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return _DIGITS.sub("#", without_addresses(first))
+    return _DIGITS.sub("#", without_addresses(_first_line(error)))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def late(name: str, error: Exception) -> Failure:
-    """A call of a settled template has failed, after the submission went on."""
+    """A call of a settled template has failed. The submission did not wait for it and has gone on."""
     if isinstance(error, Mismatch):
         return mismatch(name, error)
     return Failure(
         Status.FATAL,
-        f"{name} failed: {without_values(error)}. (Numbers are hidden, as they may be data. Calls "
+        f"{name} failed: {without_values(error)}. (# stands for a number that may be data. Calls "
         "run ahead of their results: the line named is where this was noticed; the call was made before.)",
     )
 
@@ -74,6 +81,7 @@ def explained(
 
     If the call fails on shapes alone, its text holds no value and may be shown whole. The submission may then
     handle the error and go on, unless the operator writes to its inputs: it may have written some of them.
+    If it fails in the same words on tensors of other values, these words hold no value either.
     """
     meta = torch.device("meta")
     shapes = [torch.empty_strided(t.size(), t.stride(), dtype=t.dtype, device=meta) for t in inputs]
@@ -84,10 +92,46 @@ def explained(
     except Exception as shape_error:
         status = Status.FATAL if _writes(definition.operator, operator) else Status.REFUSED
         return Failure(status, f"{definition.operator}: {shape_error}")
-    return Failure(Status.FATAL, f"{definition.operator} failed: {without_values(error)}")
+    text = _first_line(error)
+    if not _is_same_for_other_values(definition, inputs, floats, error):
+        hidden = without_values(error)
+        text = hidden + _HIDDEN if hidden != without_addresses(text) else hidden
+    return Failure(Status.FATAL, f"{definition.operator} failed: {text}")
+
+
+def _is_same_for_other_values(
+    definition: Definition, inputs: Sequence[torch.Tensor], floats: Sequence[float], error: Exception
+) -> bool:
+    """Whether the call fails in the same words on tensors of zeros, and on tensors of ones."""
+    if sum(_span(tensor) * tensor.element_size() for tensor in inputs) > _MOST_STAND_IN_BYTES:
+        return False
+    device = inputs[0].device if inputs else torch.device("cpu")
+    for value in (0, 1):
+        others = [_filled(tensor, value) for tensor in inputs]
+        try:
+            compile_kernel(definition, device, lambda _: torch.Generator(device))(others, floats)
+        except Exception as other:
+            if str(other) != str(error):
+                return False
+        else:
+            return False
+    return True
+
+
+def _filled(tensor: torch.Tensor, value: int) -> torch.Tensor:
+    """A tensor of the same layout that holds this value everywhere."""
+    memory = torch.full((_span(tensor),), value, dtype=tensor.dtype, device=tensor.device)
+    return memory.as_strided(tensor.size(), tensor.stride())
+
+
+def _span(tensor: torch.Tensor) -> int:
+    """How many elements lie between the first and the last of a tensor, these included."""
+    if not tensor.numel():
+        return 0
+    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.size(), tensor.stride(), strict=True))
 
 
 def _writes(name: str, operator: Any) -> bool:
-    """Whether it may write to inputs; `native_batch_norm` does so though its schema does not say it."""
+    """Whether it may write to inputs; `native_batch_norm` does so although its schema does not say so."""
     allowed = lookup(name)
     return bool(operator._schema.is_mutable or (allowed and written_parameters(allowed)))

@@ -1,7 +1,7 @@
-"""What runs on a GPU instead of operators that PyTorch chose for a CPU.
+"""Replacements on a GPU for operators that PyTorch chose for a CPU.
 
-The submission's process takes its tensors for those of a CPU, wherever the executor keeps them. Nearly every
-operator has a kernel for both; these have none for a GPU, or want one argument on the CPU.
+In the submission's process all handles are CPU tensors, even if the executor keeps the tensors on a GPU.
+Nearly every operator has a kernel for both; these have no kernel for a GPU, or need one argument on the CPU.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""Checks of values, where a CPU kernel trusts them: the meter knows shapes only.
+"""Checks of values for CPU kernels that trust them. The meter cannot check values: it knows only shapes.
 
-The kernels of a GPU check these values themselves, so nothing is done there.
+The kernels of a GPU check these values themselves, so these guards do nothing there.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ class BadValue(Exception):
 
 
 def guarded(operator: Any) -> Callable[..., Any]:
-    """An overload of `torch.ops.aten` that checks values first, or the overload itself where none need be.
+    """An overload of `torch.ops.aten` that checks values first, or the overload itself if it needs no check.
 
-    Calling it raises BadValue, or what the operator raises.
+    A call raises BadValue, or an error of the operator.
     """
     schema = operator._schema
     guard = _GUARDS.get(schema.name.removeprefix("aten::"))
@@ -55,7 +55,7 @@ def _embedded(arguments: Mapping[str, Any]) -> None:
 
 
 def _chosen(dimensions: int) -> Guard:
-    """Places in a plane that pooling has chosen. A window all in the padding chooses one outside of it."""
+    """The places of maxima must lie in the plane. A window all in the padding gives a place outside of it."""
 
     def check(arguments: Mapping[str, Any]) -> None:
         _require(_within(arguments["indices"], 0, prod(arguments["self"].shape[-dimensions:])), "indices")
@@ -74,15 +74,15 @@ def _repeats(arguments: Mapping[str, Any]) -> None:
 
 
 def _grid(arguments: Mapping[str, Any]) -> None:
-    """NaN, and infinity where it is reflected, become any address; NaN fails the comparison too."""
+    """NaN, and an infinity that is reflected, become any address. NaN fails this comparison as well."""
     _require(arguments["grid"].abs() < LARGEST_COORDINATE, "grid")
 
 
 def _quotients(arguments: Mapping[str, Any]) -> None:
-    """The least integer divided by -1 is a trap of the processor.
+    """The least integer divided by -1 makes the processor raise a trap, which ends the process.
 
-    A number or a tensor without dimensions is converted to the dtype of the quotient first, as the kernel
-    does: 2³² − 1 is -1 there if the other operand is of int32.
+    The guard first converts a number or a tensor without dimensions to the dtype of the quotient, as the
+    kernel does: 2³² − 1 becomes -1 if the other operand is of int32.
     """
     numbers = [arguments.get(name) for name in ("self", "other")]
     tensors = [number for number in numbers if isinstance(number, torch.Tensor)]

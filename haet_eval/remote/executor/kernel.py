@@ -34,8 +34,8 @@ def compile_kernel(
 ) -> Run:
     """A function of (tensors, floats) that runs the definition.
 
-    Memory that no kernel has written is never shown: what `empty` and its kin return is filled with zeros.
-    A tensor of zeros has memory, too: kernels that are given one without end the process.
+    A submission never sees memory that no kernel has written: results of `empty` and its relatives are filled
+    with zeros. A tensor of zeros has memory, too: kernels that get a zero tensor without memory crash.
     """
     operator = overload(definition.operator)
     source = _Source(device, generator)
@@ -53,7 +53,10 @@ def compile_kernel(
 
 
 class _Source:
-    """Writes the arguments of a call as Python source; what is constant goes into `constants`."""
+    """Writes the arguments of a call as Python source; constant values go into `constants`.
+
+    A compiled lambda is faster than a loop over arguments, and this code runs at every call of an operator.
+    """
 
     def __init__(self, device: torch.device, generator: Callable[[int], torch.Generator]) -> None:
         self.constants: list[Any] = []
@@ -65,7 +68,7 @@ class _Source:
         names = [(argument.name, argument.kwarg_only) for argument in operator._schema.arguments]
         given = dict(definition.arguments)
         if not definition.tensors and any(name == "device" for name, _ in names):
-            given["device"] = Atom(Tag.DEVICE)  # a factory makes its tensor here, whatever it was told
+            given["device"] = Atom(Tag.DEVICE)  # a factory uses the executor's device, not the call's
         sources = {name: self._value(value) for name, value in given.items()}
         parts = []
         positional = True

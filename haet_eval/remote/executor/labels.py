@@ -5,7 +5,7 @@ from typing import Final
 import torch
 
 NO_LABEL: Final = -1
-"""Of an image with a logit that is NaN: nothing was predicted, and it cannot be right."""
+"""The label of an image with a NaN among its logits: there is no prediction, so it cannot be right."""
 
 
 def labels_of(logits: torch.Tensor, *, nan_is_greatest: bool = False) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The returned model: what is left when the training is over."""
+"""The returned model: the only tensors that survive the training."""
 
 from collections import defaultdict
 from collections.abc import Mapping

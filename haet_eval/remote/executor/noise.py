@@ -23,27 +23,27 @@ _NOT_ARITHMETIC: Final = frozenset(
     {*movement.VIEWS, *movement.COPIES, *movement.ARRANGEMENTS, *movement.FACTORIES, *movement.BOOKKEEPING}
 ) | frozenset(random.DRAWS)
 _EXACT: Final = frozenset({"ceil", "floor", "round", "sgn", "sign", "trunc"})
-"""Whole numbers come out, which are often indices. Noise went into what they round."""
+"""They return whole numbers, which are often indices. Their input has had noise already."""
 _PARTS: Final = frozenset({"as_strided", "_conj", "_neg_view", "set_"})
 """Views that have a price."""
 _BOUNDED: Final = frozenset(
     {"_safe_softmax", "_softmax", "cos", "hardsigmoid", "hardtanh", "sigmoid", "sin", "tanh"}
 )
-"""Functions within [-1, 1]: kernels that take probabilities refuse what lies outside."""
+"""Functions within [-1, 1]: kernels that take probabilities refuse values outside."""
 _LISTS: Final = frozenset({"_foreach_clone", "_foreach_copy", "_foreach_zero"}) | frozenset(
     f"_foreach_{name}" for name in _EXACT
 )
 _WRITES: Final = frozenset(
     {"index_copy", "index_fill", "index_put", "masked_fill", "masked_scatter", "put", "scatter"}
 )
-"""Values are put somewhere, and the rest stays: noise on all of it would grow with each write."""
+"""Operators that write a part of a tensor: noise on all of the tensor would grow with each write."""
 _COUNTERS: Final = frozenset({"found_inf", "growth_tracker", "state_steps"})
 
 
 class Perturbation:
     """Multiplies every floating-point result of arithmetic by 1 + ε·u, u uniform in [-1, 1], mean 0.
 
-    It has a generator of its own, so the draws of the training stay what they were.
+    It has a generator of its own, so that it does not change the draws of the training.
     """
 
     def __init__(self, noise: Noise, device: torch.device) -> None:
@@ -52,7 +52,7 @@ class Perturbation:
         self.active = True
 
     def around(self, definition: Definition, run: Run) -> Run:
-        """The kernel with noise on what it computes; the kernel itself if it computes no floats."""
+        """The kernel with noise on its results; the kernel itself if it computes no floats."""
         if not self._reaches(definition):
             return run
         base = _base(definition.operator)
@@ -127,7 +127,8 @@ def _overlaps(tensor: torch.Tensor) -> bool:
 def fitted(result: Any, inputs: Sequence[torch.Tensor], fit: Fit | None) -> Any:
     """The new tensors of a call whose sizes follow from noisy values, with the sizes that the trace has.
 
-    What is too long is cut, what is too short is repeated from its beginning; zeros if there is nothing.
+    A tensor that is too long is cut; one that is too short is repeated from its beginning, or filled with
+    zeros if it is empty.
     """
     if fit is None:
         return result

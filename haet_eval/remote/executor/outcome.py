@@ -1,4 +1,4 @@
-"""What a call did to tensors, in the words of the wire: metadata and memory, never values."""
+"""The effect of a call on tensors, as the wire describes it: metadata and memory, never values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ _is_dense: Final = torch.ops.aten.is_non_overlapping_and_dense.default
 
 
 class Mismatch(Exception):
-    """A call did something to the tensors that the meter would not learn of. The text holds no value."""
+    """A call changed the tensors in a way that the meter does not learn. The text holds no value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tensor lies: its metadata, the identity of its storage, and that storage's size in bytes."""
+    """The place of a tensor: its metadata, the identity of its storage, and that storage's size in bytes."""
 
     meta: TensorMeta
     storage: int
@@ -41,7 +41,7 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
     """Shape, stride, offset, dtype and lazy bits of a tensor.
 
     Raises:
-        Mismatch: it is not a plain dense tensor, so that this is not all there is to say of it.
+        Mismatch: it is not a plain dense tensor, so these facts do not describe it fully.
     """
     _check_plain(tensor)
     dtype = str(tensor.dtype).removeprefix("torch.")
@@ -50,12 +50,12 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
 
 
 def storage_of(tensor: torch.Tensor) -> int:
-    """The identity of the storage that a tensor lies in, while that lives."""
+    """The identity of a tensor's storage, valid as long as the storage lives."""
     return int(tensor.untyped_storage()._cdata)
 
 
 def place_of(tensor: torch.Tensor) -> Place:
-    """Where a tensor lies.
+    """The place of a tensor.
 
     Raises:
         Mismatch: see `meta_of`.
@@ -84,14 +84,14 @@ def flat(value: Any) -> Iterator[Any]:
 def is_tidy(tensor: torch.Tensor) -> bool:
     """Whether a tensor has its storage to itself, and each byte of that belongs to just one of its elements.
 
-    The meter takes each output in new memory for such a tensor. No kernel need have written to a gap between
-    elements: it may hold values of a tensor that was freed.
+    The meter takes each output in new memory for such a tensor. A kernel does not have to write the gaps
+    between elements: a gap may hold values of a tensor that was freed.
     """
     return bool(_is_dense(tensor)) and fills(tensor, tensor.numel() * tensor.element_size())
 
 
 def fills(tensor: torch.Tensor, size_bytes: int) -> bool:
-    """As `is_tidy`, for a tensor that is known to be dense and of so many bytes."""
+    """As `is_tidy`, for a tensor that is known to be dense, with elements of `size_bytes` bytes together."""
     storage = tensor.untyped_storage()
     return bool(
         use_count(storage._cdata) == _ALONE and storage.nbytes() == size_bytes and not tensor.storage_offset()
@@ -108,7 +108,10 @@ def tidy_copy(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torc
 
 
 def tidied(values: Any, inputs: Sequence[torch.Tensor]) -> Any:
-    """Outputs in new memory made tidy, and without lazy bits: some kernels return a part of a workspace."""
+    """The outputs, with those in new memory made tidy and without lazy bits.
+
+    Some kernels return a part of a workspace, whose other bytes the meter does not know.
+    """
     storages = {storage_of(tensor) for tensor in inputs}
     known = {id(tensor) for tensor in inputs}
 
@@ -134,13 +137,16 @@ def new_tensors(values: Any, inputs: Sequence[torch.Tensor]) -> Iterator[torch.T
 
 
 def written_positions(definition: Definition, operator: Any) -> tuple[int, ...]:
-    """Which tensors of a call the schema says are written: an input that it returns is one of these."""
+    """Positions of the tensors that a call writes, by the schema. A returned input is one of these."""
     names = (a.name for a in operator._schema.arguments if a.alias_info is not None and a.alias_info.is_write)
     return written_inputs(definition, frozenset(names))
 
 
 def positions_of(inputs: Sequence[torch.Tensor], written: Sequence[int]) -> dict[int, int]:
-    """The position of each input, by its identity; the written one if given twice: `add(x, y, out=x)`."""
+    """The position of each input, by its identity.
+
+    A tensor may be given twice, as in `add(x, y, out=x)`: then it is the written position.
+    """
     places = (*written, *range(len(inputs)))
     return {id(inputs[place]): place for place in reversed(places)}
 
@@ -156,13 +162,13 @@ def describe(
 
     Args:
         operator: an overload of `torch.ops.aten`.
-        values: what it returned.
-        inputs: its tensors, after it.
-        before: where they lay before it.
+        values: the results of the call.
+        inputs: the tensors of the call, after it.
+        before: the places of these tensors before the call.
         written: from `written_positions`.
 
     Raises:
-        Mismatch: the call did to an input what its schema does not announce.
+        Mismatch: the call changed an input in a way that its schema does not announce.
     """
     after = [place_of(tensor) for tensor in inputs]
     _check_inputs(operator, inputs, before, after)

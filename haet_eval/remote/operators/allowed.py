@@ -66,7 +66,7 @@ def _operators() -> dict[str, Operator]:
 
 
 def lookup(name: str) -> Operator | None:
-    """The operator of that name (as in `aten.add.Tensor`), or None where it is not on the list."""
+    """The operator of that name (as in `aten.add.Tensor`), or None if it is not on the list."""
     return _operators().get(name)
 
 

@@ -26,8 +26,8 @@ class Origin:
 
     Two tensors of one storage with equal shape, stride, offset and dtype have one origin: `detach`, `alias`
     and a view that is undone later do not lose it. `output` is the position among the returned values,
-    `arguments` are the bound arguments of that call, and `pristine` says that nothing was written to the
-    storage since.
+    `arguments` are the bound arguments of that call. `pristine` is true if no call has written to the storage
+    since.
     """
 
     operator: str
@@ -40,8 +40,8 @@ class Origin:
 class Call:
     """An operator with its bound arguments.
 
-    `origins` and `storage_bytes` (the size of the storage that the tensor lies in) are told by parameter
-    name, for single tensors. A tensor without an origin is data, a literal, or was written since.
+    `origins` and `storage_bytes` (the size of the tensor's storage) are given by parameter name, for single
+    tensors. A tensor without an origin is data, a literal, or was written since.
     """
 
     operator: Operator

@@ -1,4 +1,4 @@
-"""Which operators name places in a storage: the client and the meter must agree on them."""
+"""Which operators name places in a storage. Client and meter must agree on these operators."""
 
 from typing import Final
 
@@ -10,6 +10,6 @@ _BASES: Final = frozenset(
 def names_offsets(operator: str) -> bool:
     """Whether the offsets of its tensors are part of a template of this overload (`aten.as_strided.default`).
 
-    The offset of what it returns is absolute, or in elements of another size than that of its input.
+    The offset of its result is absolute, or in elements of another size than those of its input.
     """
     return operator == "aten.view.dtype" or operator.split(".")[1] in _BASES

@@ -46,7 +46,7 @@ class Parameter:
 
     `type` is one of KINDS. For lists, `list_size` is the length that a lone value is repeated to (`int[2]`),
     and `optional_items` says that entries may be None. `alias` names the set of aliases the tensor belongs
-    to; `written` says that the kernel changes it. `default` means something only where `has_default`.
+    to; `written` says that the kernel changes it. `default` has a meaning only if `has_default` is true.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Operator:
 
     @property
     def piecewise(self) -> bool:
-        """Whether it writes the tensors of a list one by one: it may fail when some of them are written."""
+        """Whether it writes the tensors of a list one by one: it may fail after writing some of them."""
         return any(parameter.written and parameter.is_list for parameter in self.parameters)
 
     @property
@@ -113,7 +113,7 @@ class Operator:
         """The parameter of that name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: the operator has no such parameter.
         """
         for parameter in self.parameters:
             if parameter.name == name:

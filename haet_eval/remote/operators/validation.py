@@ -1,4 +1,4 @@
-"""Keeps hostile arguments away from the kernels: first the schema, then what the schema does not say.
+"""Keeps hostile arguments away from the kernels: checks the schema first, then runs the validators.
 
 How arguments are written: dtypes, memory formats and layouts are PyTorch's names without `torch.` (`float32`,
 `channels_last`, `strided`), a device is `cpu`, `cuda` or `cuda:0`, a generator is any non-empty string.
@@ -35,7 +35,7 @@ _NOTHING: Final[Mapping[str, Origin | None]] = MappingProxyType({})
 _NO_SIZES: Final[Mapping[str, int]] = MappingProxyType({})
 
 _WRITTEN: Final = {"native_batch_norm": frozenset({"running_mean", "running_var"})}
-"""Tensors that a kernel writes though the schema does not say so."""
+"""Tensors that a kernel writes although the schema does not say so."""
 
 _LITERAL: Final = {
     "arange": frozenset({"start", "end", "step"}),
@@ -49,7 +49,7 @@ def bind(operator: Operator, given: Mapping[str, Argument]) -> dict[str, Argumen
 
     Args:
         operator: from the allow-list.
-        given: what the submission sent, by parameter name. A float is its value or ANY.
+        given: the arguments that the submission sent, by parameter name. A float is its value or ANY.
 
     Raises:
         Refused: a name is unknown, an argument is missing or not of the schema's type, an integer is outside
@@ -85,16 +85,17 @@ def validate(
         operator: from the allow-list.
         arguments: as `bind` returns them.
         origins: by parameter name, for single tensors: which call made them (see Origin).
-        storage_bytes: by parameter name, for single tensors: bytes of the storage they lie in. Only
-            `as_strided` and its relatives ask for it, and they refuse a tensor whose storage is not told.
+        storage_bytes: by parameter name, for single tensors: bytes of their storage. Only `as_strided` and
+            its relatives ask for it, and they refuse a tensor whose storage has no size here.
 
     Raises:
-        Refused: it might not.
+        Refused: a validator cannot rule out that the kernel leaves its tensors.
     """
     call = Call(operator, arguments, origins, storage_bytes)
     for check in validators_of(operator):
         try:
             check(call)
+        # A validator does arithmetic on hostile shapes. If that fails, the arguments are refused, too.
         except (ArithmeticError, LookupError, TypeError, ValueError) as problem:
             raise Refused(f"{operator.name}: its arguments do not fit together") from problem
 
@@ -109,7 +110,7 @@ def is_dynamic(operator: Operator, arguments: Mapping[str, Argument]) -> bool:
 
 
 def written_parameters(operator: Operator) -> frozenset[str]:
-    """The parameters whose tensors the kernel may write: those the schema marks and a few it forgets."""
+    """The parameters whose tensors the kernel may write: by the schema, and by _WRITTEN."""
     marked = {parameter.name for parameter in operator.parameters if parameter.written}
     return frozenset(marked) | _WRITTEN.get(operator.base, frozenset())
 
@@ -151,7 +152,7 @@ def _checked(operator: Operator, parameter: Parameter, value: Argument) -> Argum
 
 def _check_item(operator: Operator, parameter: Parameter, value: Argument) -> None:
     if parameter.name == "other" and parameter.type == "Tensor" and _is_scalar(value):
-        return  # PyTorch hands on a Python number that stands in the place of a tensor
+        return  # PyTorch passes a Python number on in the place of a tensor: `tensor * 2`
     if not _KINDS[parameter.type](value):
         raise _wrong(operator, parameter)
 

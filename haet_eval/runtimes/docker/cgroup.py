@@ -1,4 +1,4 @@
-"""What the kernel counts for a container, read from its control group while it lives (versions 1 and 2)."""
+"""The kernel's figures for a container, read from its control group while it lives (versions 1 and 2)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,12 @@ _VMSTAT = Path("/proc/vmstat")
 
 @dataclass(frozen=True, slots=True)
 class ControlGroup:
-    """The files of one container's control group; None where this machine does not show them."""
+    """The files of one container's control group; None for each that this machine does not show."""
 
     peak_memory: Path | None
     process_events: Path | None
     processor: Path | None
+    freezer: Path | None = None
 
     @classmethod
     def of(cls, pid: int) -> "ControlGroup":
@@ -29,21 +30,28 @@ class ControlGroup:
         if "memory" in paths:  # version 1: one tree for each controller
             memory = _MOUNT / "memory" / paths["memory"] / "memory.max_usage_in_bytes"
             events = _MOUNT / "pids" / paths.get("pids", "") / "pids.events"
-            return cls(memory, events, _MOUNT / "cpuacct" / paths.get("cpuacct", "") / "cpuacct.usage")
+            processor = _MOUNT / "cpuacct" / paths.get("cpuacct", "") / "cpuacct.usage"
+            freezer = _MOUNT / "freezer" / paths.get("freezer", "") / "freezer.state"
+            return cls(memory, events, processor, freezer)
         group = _MOUNT / paths.get("", "")
-        return cls(group / "memory.peak", group / "pids.events", group / "cpu.stat")
+        return cls(group / "memory.peak", group / "pids.events", group / "cpu.stat", group / "cgroup.events")
 
     def peak_memory_bytes(self) -> int | None:
-        """The most memory the container has had at once."""
+        """The peak memory of the container."""
         text = _read(self.peak_memory)
         return int(text) if text.strip().isdigit() else None
 
     def cpu_seconds(self) -> float | None:
-        """Processor time of all processes that the container has had; None if it cannot be read."""
+        """Processor time of all processes of the container, past and present; None if it cannot be read."""
         text = _read(self.processor).strip()
         if text.isdigit():  # version 1, in nanoseconds
             return int(text) / 1e9
         return _counter(text, "usage_usec") / 1e6 if text else None
+
+    def is_frozen(self) -> bool:
+        """Whether the processes are stopped, by the engine or by a system that suspends jobs."""
+        text = _read(self.freezer).strip()
+        return text in ("FROZEN", "FREEZING") or _counter(text, "frozen") > 0
 
     def refused_processes(self) -> int:
         """How often a process or thread was refused to the container."""
@@ -51,7 +59,7 @@ class ControlGroup:
 
 
 def machine_oom_kills() -> int:
-    """How many processes the kernel has killed on this machine for want of memory, since it started."""
+    """How many processes the kernel has killed because this machine ran out of memory, since it started."""
     return _counter(_read(_VMSTAT), "oom_kill")
 
 
@@ -64,7 +72,7 @@ def _counter(text: str, name: str) -> int:
 
 
 def _read(path: Path | None) -> str:
-    """The file's text, or nothing where it is not there (any more)."""
+    """The file's text; empty if the file does not exist, or no longer exists."""
     try:
         return path.read_text(encoding="ascii") if path else ""
     except OSError:

@@ -1,4 +1,4 @@
-"""What a worker's container is allowed: the options of its creation, in the engine's own terms."""
+"""The confinement of a worker's container: the options of its creation, in the engine's own terms."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def confinement(
 
 
 def loopback(network: Network) -> dict[str, object]:
-    """What differs for workers that talk to each other: a namespace with a loopback device and no other."""
+    """The other options of workers that talk to each other: a namespace with only a loopback device."""
     if network is None:
         return {}
     options: dict[str, object] = {"security_opt": _security(loopback_profile(_seccomp_profile()))}
@@ -68,22 +68,23 @@ def loopback(network: Network) -> dict[str, object]:
 
 
 def socket_mount(socket_path: Path) -> dict[str, dict[str, str]]:
-    """The one mount: the folder of the worker's own socket. Connecting works on a read-only mount."""
+    """The one mount: the folder of the worker's own socket. A worker can connect on a read-only mount."""
     return {str(socket_path.parent): {"bind": SOCKET_FOLDER, "mode": "ro"}}
 
 
 def deadline_command(limits: WorkerLimits, command: list[str]) -> list[str]:
     """The command under coreutils' `timeout`, which as process 1 cannot be killed or stopped from inside.
 
-    It ends the container when haet-eval is no longer there to do so; the kernel ends the rest with it. No
-    process holds the streams that the engine made, which cost the engine time even where it keeps no log.
+    It ends the container if haet-eval has died; the kernel ends the other processes with it. The command
+    opens other streams, so that no process holds the engine's: output there costs the engine time even
+    without a log.
     """
     silent = 'exec timeout --signal=KILL "$@" </dev/null >/dev/null 2>&1'
     return ["sh", "-c", silent, "sh", str(limits.deadline_seconds), *command]
 
 
 def labels(run_folder: Path, limits: WorkerLimits) -> Mapping[str, str]:
-    """By these a later haet-eval knows whose container this is, and when it ends by itself."""
+    """The labels by which a later haet-eval knows whose container this is, and when it ends by itself."""
     return {
         LABEL_FOLDER: str(run_folder),
         LABEL_PLACE: place_of(run_folder),
@@ -103,8 +104,8 @@ NETLINK_ROUTE = 0
 def loopback_profile(profile: str) -> str:
     """The seccomp profile that also lets sockets of the internet's families through, and of netlink.
 
-    The C library asks netlink which addresses there are. The rule that refuses every family but AF_UNIX goes;
-    families that no rule allows meet the profile's default, which is an error as well.
+    The C library asks netlink for the machine's addresses. The rule that refuses every family but AF_UNIX is
+    removed. Families that no rule allows still fail, by the profile's default.
     """
     document = json.loads(profile)
     rules = [rule for rule in document["syscalls"] if not _refuses_families(rule)]
@@ -129,7 +130,7 @@ def _security(profile: str) -> list[str]:
 
 
 def _gpus() -> dict[str, object]:
-    """All of the machine's, or those that a batch or a scheduler left to this process."""
+    """The machine's GPUs, or only those that a batch or a scheduler left to this process."""
     left = os.environ.get("CUDA_VISIBLE_DEVICES")
     return {"Count": -1} if left is None else {"DeviceIDs": left.split(",")}
 

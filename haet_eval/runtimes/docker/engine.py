@@ -21,13 +21,13 @@ _CONFLICT = 409  # the container's removal is under way
 
 
 def chosen_runtime() -> str | None:
-    """The OCI runtime that HAET_OCI_RUNTIME names, as DOCKER_HOST does the engine; None for the default."""
+    """The OCI runtime that HAET_OCI_RUNTIME names (as DOCKER_HOST names the engine); None for the default."""
     return os.environ.get("HAET_OCI_RUNTIME") or None
 
 
 @contextlib.contextmanager
 def engine(doing: str) -> Iterator[None]:
-    """Turns the SDK's errors into an EnvironmentProblem that says what was being done."""
+    """Turns the SDK's errors into an EnvironmentProblem that names the action in `doing`."""
     try:
         yield
     except (DockerException, requests.exceptions.RequestException) as error:
@@ -46,7 +46,7 @@ def engine_seconds(api: docker.APIClient) -> float:
 
 
 def seconds_of(moment: str) -> float:
-    """Seconds since 1970 of a moment as the engine writes it."""
+    """Seconds since 1970, from a moment in the engine's format."""
     return datetime.fromisoformat(moment).timestamp()
 
 
@@ -71,7 +71,7 @@ def connect() -> docker.DockerClient:
 
 
 def _find_socket(path: str) -> None:
-    """Says plainly that no engine is there, or not for us; the SDK's error takes a paragraph."""
+    """Raises a short error if there is no engine, or if this user may not use it; the SDK's error is long."""
     with socket.socket(socket.AF_UNIX) as trial:
         trial.settimeout(_CALL_SECONDS)
         try:
@@ -92,7 +92,7 @@ def _find_socket(path: str) -> None:
 
 
 def remove_container(api: Any, container_id: str) -> None:
-    """Kills and removes a container and waits until it is gone. SIGKILL: a worker may ignore the rest."""
+    """Kills and removes a container and waits until it is gone: with SIGKILL, which no worker can ignore."""
     deadline = time.monotonic() + _REMOVAL_SECONDS
     with engine("removing a worker"):
         while time.monotonic() < deadline:

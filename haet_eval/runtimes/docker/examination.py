@@ -1,4 +1,4 @@
-"""What the engine says of itself, for `haet-eval doctor`."""
+"""Facts about the engine, for `haet-eval doctor`."""
 
 import contextlib
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class EngineFacts:
     """A reachable engine.
 
     Attributes:
-        root_folder: where it keeps images and containers.
-        swap_limited: the memory limit holds for swap, too.
+        root_folder: the folder with its images and containers.
+        swap_limited: whether the memory limit holds for swap, too.
     """
 
     version: str
@@ -27,10 +27,10 @@ class EngineFacts:
 
 
 def examine_engine() -> EngineFacts:
-    """Ask the engine what it is.
+    """Ask the engine for its facts.
 
     Raises:
-        EnvironmentProblem: it does not answer.
+        EnvironmentProblem: the engine does not answer.
     """
     facts = _info()
     return EngineFacts(
@@ -43,7 +43,7 @@ def examine_engine() -> EngineFacts:
 
 
 def examine_limits() -> None:
-    """Raises EnvironmentProblem where the engine cannot limit what a container uses and calls."""
+    """Raises EnvironmentProblem if the engine cannot limit a container's resources or system calls."""
     check_engine(_info(), chosen_runtime())
 
 
@@ -51,7 +51,7 @@ def examine_image() -> str:
     """The name and the digest of the sandbox image.
 
     Raises:
-        EnvironmentProblem: there is none, or it was built from other sources than these.
+        EnvironmentProblem: there is no image, or it was built from other sources than these.
     """
     with contextlib.closing(connect()) as client:
         check_image(client, build_context().digest)

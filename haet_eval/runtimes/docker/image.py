@@ -1,4 +1,4 @@
-"""The sandbox image: how it is built, found and told from a stale one."""
+"""The sandbox image: how to build it, to find it, and to recognize a stale one."""
 
 import contextlib
 import io
@@ -22,13 +22,13 @@ def image_digest(client: docker.DockerClient) -> str:
     """The digest of the sandbox image.
 
     Raises:
-        EnvironmentProblem: there is none.
+        EnvironmentProblem: there is no image.
     """
     return str(_find(client).id)
 
 
 def check_image(client: docker.DockerClient, source_digest: str) -> None:
-    """Raises EnvironmentProblem where the sandbox image is missing or was built from other sources."""
+    """Raises EnvironmentProblem if the sandbox image is missing or was built from other sources."""
     if _find(client).labels.get(SOURCE_LABEL) != source_digest:
         raise EnvironmentProblem(
             f"the sandbox image {IMAGE} was built from other sources than this haet-eval",
@@ -38,7 +38,7 @@ def check_image(client: docker.DockerClient, source_digest: str) -> None:
 
 
 def build_image(report: Callable[[str], None]) -> str:
-    """Builds the sandbox image and gives its digest. The image that it replaces is removed, unless in use.
+    """Builds the sandbox image and returns its digest. The image that it replaces is removed, unless in use.
 
     Args:
         report: receives the builder's lines as they come.

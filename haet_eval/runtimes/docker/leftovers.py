@@ -13,7 +13,7 @@ _SPARE_SECONDS: Final = 60
 
 
 def remove_abandoned_containers(*, dry_run: bool = False) -> list[str]:
-    """Removes the containers of dead runs of this machine, unless `dry_run`; gives their names."""
+    """Removes the containers of dead runs of this machine, unless `dry_run`; returns their names."""
     client = connect()
     removed = []
     with contextlib.closing(client):
@@ -29,11 +29,11 @@ def remove_abandoned_containers(*, dry_run: bool = False) -> list[str]:
 
 
 def is_over(labels: Mapping[str, str], age_seconds: float) -> bool:
-    """Whether the run that a container belongs to is over. Doubt leaves it until its deadline is past.
+    """Whether the run of a container is over. If that is not certain, only a past deadline ends it.
 
     Args:
-        labels: those that it was made with.
-        age_seconds: how long ago that was, by the engine's own clock.
+        labels: the labels of the container.
+        age_seconds: the age of the container, by the engine's own clock.
     """
     folder, place = Path(labels[container.LABEL_FOLDER]), labels.get(container.LABEL_PLACE)
     if place and place == place_of(folder):

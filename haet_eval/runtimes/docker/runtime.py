@@ -14,6 +14,7 @@ from haet_eval.runtimes.docker.worker import DockerWorker
 from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
 from haet_eval.runtimes.image_files import IMAGE, build_context
 from haet_eval.runtimes.interface import MeetingPoint, Network, Role, WorkerLimits
+from haet_eval.spelling import quoted
 
 PYTHON = "/opt/venv/bin/python"
 MEETING_PORT = 29500
@@ -26,8 +27,8 @@ class DockerRuntime:
     Args:
         oci_runtime: another OCI runtime that the engine knows, such as `runsc`; None for the one that
             HAET_OCI_RUNTIME names, or the engine's default.
-        cuda: hand the machine's GPUs to the executor, or to the nodes.
-        mains: the command of each role, to which the socket's path is added.
+        cuda: give the machine's GPUs to the executor, or to the nodes.
+        mains: the command of each role; the socket's path becomes its last argument.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class DockerRuntime:
             return len(self._client.api.containers())
 
     def meeting_point(self) -> MeetingPoint:
-        """Any port: nobody else is on a loopback device that was made for this run."""
+        """Any port: nothing else is on a loopback device that was made for this run."""
         return MeetingPoint("127.0.0.1", MEETING_PORT, one_machine=True)
 
     def close(self) -> None:
@@ -115,14 +116,14 @@ class DockerRuntime:
 
 
 def check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
-    """Make sure of what the engine must be able to do for the limits and the confinement to hold.
+    """Check that the engine has the features without which limits and confinement do not hold.
 
     Args:
-        facts: what the engine says of itself.
+        facts: the engine's description of itself.
         oci_runtime: a runtime that it must know; None for its default.
 
     Raises:
-        EnvironmentProblem: names what is missing.
+        EnvironmentProblem: names the missing feature.
     """
     missing = [
         what
@@ -145,7 +146,8 @@ def check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
         )
     if oci_runtime is not None and oci_runtime not in facts.get("Runtimes", {}):
         raise EnvironmentProblem(
-            f"the Docker engine has no runtime {oci_runtime!r}, only {', '.join(facts.get('Runtimes', {}))}",
+            f"the Docker engine has no runtime {quoted(oci_runtime)}, "
+            f"only {', '.join(facts.get('Runtimes', {}))}",
             "name one of these with --oci-runtime or HAET_OCI_RUNTIME, or install it and name it in the"
             " engine's daemon.json",
             code="engine-runtime",

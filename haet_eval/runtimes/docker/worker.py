@@ -60,7 +60,7 @@ class DockerWorker:
         return self._peak_memory_bytes
 
     def cpu_seconds(self) -> float | None:
-        """By the control group, or by the engine if that cannot be read here; it never goes back."""
+        """By the control group, or by the engine if the group cannot be read here; it never shrinks."""
         if self._exit is None:
             found = self._group.cpu_seconds()
             found = self._engine_seconds() if found is None else found
@@ -86,7 +86,7 @@ class DockerWorker:
                 state = self._api.inspect_container(self.container_id)["State"]
             except NotFound:
                 return Exit(None, _SIGKILL, from_outside=True, detail="its container was removed")
-        self._paused = bool(state["Paused"])
+        self._paused = bool(state["Paused"]) or self._group.is_frozen()
         return None if state["Running"] else self._ended(state)
 
     def _look_at_group(self) -> None:
@@ -110,7 +110,7 @@ class DockerWorker:
         )
 
     def _events(self) -> set[str]:
-        """What the engine did to the container, or the kernel to its processes: `kill`, `oom`."""
+        """The engine's actions on the container, and the kernel's on its processes: `kill`, `oom`."""
         wanted = {"container": self.container_id, "event": ["kill", "oom"]}
         with engine("reading a worker's events"):  # by its own clock: ours may lag behind
             events = self._api.events(

@@ -15,7 +15,7 @@ from haet_eval.remote import wire
 from haet_eval.remote.charges import Budgets
 from haet_eval.remote.executor.executor import Executor
 from haet_eval.remote.handles import Handle, Storage, intern_layout
-from haet_eval.remote.messages import ModelTensor, Seal
+from haet_eval.remote.messages import ModelTensor, Seal, TakeInventory
 from haet_eval.remote.meter import Meter, Question
 from haet_eval.remote.template import Template
 from haet_eval.remote.weights import check_weights
@@ -95,7 +95,7 @@ class InProcess(Executor):
 
     def inventory(self) -> bytes:
         self.answers.clear()
-        self._take_inventory()
+        self._say_how_far(TakeInventory())
         return self.answers[-1][1]
 
     def _answer(self, payload: bytes, status: Status = Status.OK) -> None:

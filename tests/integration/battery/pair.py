@@ -3,9 +3,10 @@
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from haet_eval.counting.bill import bill
 from haet_eval.evaluation.frame import executor_threads
 from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.watch import ending
+from haet_eval.progress import ReportValue
 from haet_eval.remote.client.task import Task
 from haet_eval.remote.memory import TensorMemory
 from haet_eval.remote.messages import Job, Start
@@ -48,11 +50,15 @@ def train(task):
 
 @dataclass(frozen=True)
 class RemoteRun:
-    """What programs that ran through handles left behind, and what the meter knows of the run."""
+    """What programs that ran through handles left behind, and what the meter knows of the run.
+
+    `operations` has what the judge has counted when each program was over, from the first on.
+    """
 
     results: dict[str, torch.Tensor]
     unpriced: frozenset[str]
     output: str
+    operations: dict[str, int]
     memory: TensorMemory
     trace_sha256: str
 
@@ -73,29 +79,42 @@ class ThemeRun:
         return {key.removeprefix(prefix): value for key, value in results.items() if key.startswith(prefix)}
 
 
-def run_theme(theme: str, only: str = "") -> ThemeRun:
+def run_theme(theme: str) -> ThemeRun:
     """Run the programs of `tests/integration/battery/<theme>.py` both ways."""
-    remote = run_remotely(theme, only)
-    return ThemeRun(run_plainly(theme, only), remote.results, remote.unpriced, remote.output)
+    remote = whole_theme(theme)
+    return ThemeRun(run_plainly(theme), remote.results, remote.unpriced, remote.output)
+
+
+@cache
+def whole_theme(theme: str) -> RemoteRun:
+    """All programs of a theme through handles, run once for all tests of this process."""
+    return run_remotely(theme)
 
 
 def _budgets(theme: str) -> Budgets:
     return BUDGETS.model_copy(update={"cpus": _THREADS.get(theme, 1)})
 
 
-def _data() -> tuple[np.ndarray, np.ndarray]:
+def battery_data() -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels that the programs train on."""
     generator = np.random.default_rng(5)
     images = generator.integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
     return images, generator.integers(0, CLASSES, IMAGES)
 
 
 def run_plainly(
-    theme: str, only: str = "", watched_by: Callable[[Task], AbstractContextManager[object]] | None = None
+    theme: str,
+    only: str = "",
+    tell: Callable[[dict[str, int | float | str]], None] = lambda _: None,
+    watched_by: Callable[[Task], AbstractContextManager[object]] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """The results of the programs on plain tensors; `watched_by` makes a context that they run in."""
+    """The results of the programs on plain tensors.
+
+    `tell` is given what they report, and `watched_by` makes a context that they run in.
+    """
     module = importlib.import_module(f"tests.integration.battery.{theme}")
-    images, labels = _data()
-    task = Task(torch.from_numpy(images), torch.from_numpy(labels), CLASSES, 0, torch.device("cpu"), 600.0)
+    images, labels = (torch.from_numpy(one) for one in battery_data())
+    task = Task(images, labels, CLASSES, 0, torch.device("cpu"), 600.0, lambda values, _: tell(values))
     with _as_in_the_workers(executor_threads(_budgets(theme))), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with watched_by(task) if watched_by else nullcontext():
@@ -120,7 +139,8 @@ def _as_in_the_workers(threads: int) -> Iterator[None]:
 
 def run_remotely(theme: str, only: str = "") -> RemoteRun:
     """The same programs through handles, in a pair of workers."""
-    images, labels = _data()
+    operations: dict[str, int] = {}
+    images, labels = battery_data()
     job = Job(
         files=_files(theme, only),
         module="entry",
@@ -132,6 +152,12 @@ def run_remotely(theme: str, only: str = "") -> RemoteRun:
         time_budget_seconds=600.0,
     )
     with open_pair(ProcessRuntime(mains=_MAINS), _budgets(theme), {}) as run:
+
+        def note(values: Mapping[str, ReportValue]) -> None:
+            if "case" in values:
+                operations[str(values["case"])] = run.meter.operations
+
+        run.relay.use(run.watch.look, note)
         with ending(run.watch) as end:
             run.relay.start(Start(device="cpu", threads=executor_threads(_budgets(theme))), [images, labels])
             run.watch.begin("train", BUDGETS.wall_seconds)
@@ -145,6 +171,7 @@ def run_remotely(theme: str, only: str = "") -> RemoteRun:
             safetensors.torch.load(weights),
             frozenset(bill(run.meter.histogram()).uncounted),
             run.relay.log.head + run.relay.log.tail,
+            operations,
             run.meter.tensor_memory,
             sha256(run.trace_path.read_bytes()).hexdigest(),
         )

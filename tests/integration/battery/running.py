@@ -54,3 +54,4 @@ def _run_case(results: Results, name: str, case: Case, task: Any) -> None:
         results.add(name, ERROR, torch.tensor(list(text), dtype=torch.uint8))
     finally:
         torch.set_default_dtype(torch.float32)
+        task.report(case=name)

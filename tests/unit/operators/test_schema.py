@@ -41,7 +41,7 @@ def test_reads_lists_with_absent_entries() -> None:
     "text",
     ["", "aten::f", "aten::f(Tensor self)", "aten::f(Storage s) -> Tensor", "aten::f(Tensor) -> Tensor"],
 )
-def test_refuses_what_is_no_schema(text: str) -> None:
+def test_refuses_text_that_is_not_a_schema(text: str) -> None:
     with pytest.raises(ValueError, match=r"schema|type|parameter"):
         parse(text)
 

@@ -82,7 +82,7 @@ class TestBind:
         with pytest.raises(Refused):
             bind(operator("add.Tensor"), given)
 
-    def test_wants_sizes_by_value_where_a_float_decides_them(self) -> None:
+    def test_wants_sizes_by_value_if_a_float_decides_them(self) -> None:
         assert literal_parameters(operator("arange.start_step")) == {"start", "end", "step"}
         with pytest.raises(Refused):
             bind(operator("arange.default"), {"end": ANY})
@@ -169,7 +169,7 @@ class TestViews:
         assert refused("view.dtype", {"self": tensor(8, dtype="float64"), "dtype": "complex64"})
         assert not refused("view.dtype", {"self": tensor(8, dtype="complex64"), "dtype": "complex64"})
 
-    def test_bits_may_be_looked_at(self) -> None:
+    def test_a_view_of_the_same_width_may_change_the_dtype(self) -> None:
         assert not refused("view.dtype", {"self": tensor(8), "dtype": "int32"})
 
 
@@ -196,7 +196,7 @@ class TestDynamic:
         assert not is_dynamic(index, numbers)
         assert is_dynamic(index, mask)
 
-    def test_a_told_size_is_not_dynamic(self) -> None:
+    def test_a_given_output_size_is_not_dynamic(self) -> None:
         repeat = operator("repeat_interleave.Tensor")
         counts = tensor(3, dtype="int64")
         assert is_dynamic(repeat, bind(repeat, {"repeats": counts}))

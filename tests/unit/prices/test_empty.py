@@ -65,7 +65,7 @@ def test_what_computes_no_element_costs_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILLS_AN_OUTPUT)
-def test_what_fills_an_output_from_nothing_costs_what_the_output_costs(name: str) -> None:
+def test_an_empty_input_costs_what_the_filled_output_costs(name: str) -> None:
     call, price = FILLS_AN_OUTPUT[name]
     assert operations(call) == price
 

@@ -79,7 +79,7 @@ def _broadcast_and_spread(operator: Operator, shapes: Sequence[tuple[int, ...]])
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("operator", ELEMENTWISE, ids=lambda one: str(one.name))
-def test_what_broadcasts_costs_what_copies_cost(operator: Operator) -> None:
+def test_broadcast_operands_cost_what_copies_cost(operator: Operator) -> None:
     tensors = sum(parameter.type == "Tensor" for parameter in operator.parameters)
     for shapes in itertools.permutations([(3, 1), (4,), (), (3, 4)], min(tensors, 4)):
         prices = _broadcast_and_spread(operator, shapes)

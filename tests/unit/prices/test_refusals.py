@@ -15,7 +15,7 @@ def test_a_refusal_gives_its_reason() -> None:
     assert "logsumexp" in (refusal("aten._ctc_loss.default") or "")
 
 
-def test_what_is_priced_or_unknown_is_not_refused() -> None:
+def test_priced_and_unknown_operators_are_not_refused() -> None:
     assert refusal("aten.add.Tensor") is None
     assert refusal("aten.unheard_of.default") is None
 

@@ -33,7 +33,7 @@ def test_the_table_is_wide(met: dict[str, list[Signature]]) -> None:
     assert sum(lookup(name) is not None for name in met) >= FEWEST_PRICED
 
 
-def test_every_price_met_is_a_whole_number(met: dict[str, list[Signature]]) -> None:
+def test_every_price_is_a_whole_number(met: dict[str, list[Signature]]) -> None:
     for name, signatures in met.items():
         price = lookup(name)
         if price is None:

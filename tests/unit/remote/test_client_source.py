@@ -58,17 +58,17 @@ def test_an_entry_point_that_can(folder: Path, source: str) -> None:
         (torch.zeros(3), "train() returned Tensor; it must return a torch.nn.Module"),
     ],
 )
-def test_what_is_no_module(returned: object, advice: str) -> None:
+def test_a_result_that_is_not_a_module(returned: object, advice: str) -> None:
     with pytest.raises(TypeError) as caught:
         module_or_mistake(returned)
     assert advice in str(caught.value)
 
 
-def test_an_error_is_told_once_where_no_line_of_the_submission_raised_it(tmp_path: Path) -> None:
+def test_an_error_from_outside_the_submission_is_reported_once(tmp_path: Path) -> None:
     assert explain(TypeError("train() returned int"), tmp_path) == ("TypeError: train() returned int", "")
 
 
-def test_a_module_that_is_not_there_is_told_with_those_that_are(folder: Path) -> None:
+def test_a_missing_module_is_reported_with_the_available_ones(folder: Path) -> None:
     install_source(folder, {"theirs.py": "import wandb_of_theirs"})
     with pytest.raises(ModuleNotFoundError) as caught:
         load_function("theirs", "train")
@@ -130,7 +130,7 @@ def test_any_text_of_a_submission_arrives_escaped(text: str) -> None:
     assert received == Failed(reason=escaped, traceback=escaped)
 
 
-def test_who_exits_is_told_to_return(tmp_path: Path) -> None:
+def test_exit_is_reported_with_the_advice_to_return(tmp_path: Path) -> None:
     said = "SystemExit: 2; end the training with `return model` and not with exit()"
     assert explain(SystemExit(2), tmp_path)[0] == said
 
@@ -141,5 +141,5 @@ def test_argument_parsers_of_a_submission_see_an_empty_command_line(folder: Path
     assert sys.modules["theirs"].argv == []
 
 
-def test_who_reaches_for_the_network_is_told_that_there_is_none(tmp_path: Path) -> None:
+def test_a_network_error_is_reported_with_the_missing_network(tmp_path: Path) -> None:
     assert "the sandbox has no network" in explain(URLError("Name or service not known"), tmp_path)[0]

@@ -58,7 +58,7 @@ def test_send_waits_when_too_much_is_unsent_and_that_is_a_stall(pair: Pair) -> N
         near._flush()
 
 
-def test_what_is_unsent_goes_on_while_another_connection_waits(pair: Pair) -> None:
+def test_unsent_bytes_are_sent_while_another_connection_waits(pair: Pair) -> None:
     """The executor must not starve while the submission computes something by itself."""
     slow, quiet = socket.socketpair()
     near, far = Connection(pair[0], ahead_bytes=1 << 26), Connection(pair[1])
@@ -75,7 +75,7 @@ def test_what_is_unsent_goes_on_while_another_connection_waits(pair: Pair) -> No
     quiet.close()
 
 
-def test_a_connection_that_waits_for_its_own_answer_sends_what_is_unsent(pair: Pair) -> None:
+def test_a_connection_that_waits_for_its_own_answer_sends_its_unsent_bytes(pair: Pair) -> None:
     near, far = Connection(pair[0], ahead_bytes=1 << 26), Connection(pair[1])
 
     def answer() -> None:

@@ -243,7 +243,7 @@ def test_tensors_of_other_kinds_are_refused() -> None:
         settled("aten.relu.default", lambda t: t[0].to_sparse(), [torch.ones(2)])
 
 
-def test_trace_of_version_2_tells_no_lazy_bits_apart_but_memory() -> None:
+def test_trace_of_version_2_distinguishes_memory_but_not_lazy_bits() -> None:
     inputs = [torch.ones(3)]
     before = places(inputs)
     values = inputs[0] + 1

@@ -220,7 +220,7 @@ def test_constants_random_numbers_and_uploads_are_read_for_nothing() -> None:
     assert [bench.read(number) for number in (first, bench.ones(4), bench.rand(4))] == [0, 0, 0]
 
 
-def test_what_is_worked_out_from_data_is_data() -> None:
+def test_results_computed_from_data_are_data() -> None:
     bench = Bench()
     number = bench.as_float(bench.labels, 8)
     assert bench.read(bench.relu(number, 8)) == 8 * 4
@@ -275,14 +275,14 @@ def test_a_call_that_may_have_written_some_tensors_of_a_list_cannot_be_refused()
         bench.meter.refuse(question)
 
 
-def test_a_refusal_tells_of_the_data_and_is_charged() -> None:
+def test_a_refused_call_on_data_is_charged_as_a_read() -> None:
     bench = Bench()
     question = bench.ask(frames.define("aten.relu.default", {"self": TENSOR}, (bench.images,)))
     bench.meter.refuse(question)
     assert bench.meter.charges.readback_bytes == 8
 
 
-def test_what_is_drawn_after_a_draw_that_followed_the_data_is_data_until_the_next_seed() -> None:
+def test_draws_after_a_draw_by_value_are_data_until_the_generator_is_seeded() -> None:
     bench = Bench()
     rates = bench.as_float(bench.labels, 8)
     seed = wire.SEED.pack(Code.SEED, wire.DEFAULT_GENERATOR, 7)
@@ -293,7 +293,7 @@ def test_what_is_drawn_after_a_draw_that_followed_the_data_is_data_until_the_nex
     assert bench.read(bench.call(1)) == 0
 
 
-def test_a_saved_state_keeps_what_it_tells() -> None:
+def test_a_saved_generator_state_keeps_its_taint() -> None:
     bench = Bench()
     rates = bench.as_float(bench.labels, 8)
     bench.rand(4)
@@ -394,7 +394,7 @@ def test_shapes_and_refusals_in_prediction_draw_on_the_budget_of_its_batch() -> 
     assert verdict_of(lambda: bench.nonzero(images, 3)) is Verdict.LIMIT_READBACK
 
 
-def test_an_answer_that_waits_for_work_on_data_is_charged_whatever_it_says() -> None:
+def test_an_answer_that_waits_for_work_on_data_is_charged_for_any_value() -> None:
     bench = Bench(budgets(timed_answers=4))
     clock = bench.ones(1)  # a new call, and nothing works on data yet
     bench.read(clock)
@@ -506,7 +506,7 @@ def test_messages_budget() -> None:
     assert verdict_of(act) is Verdict.LIMIT_MESSAGES
 
 
-def test_operations_budget_is_looked_at_again_when_the_model_is_returned() -> None:
+def test_operations_budget_is_checked_again_when_the_model_is_returned() -> None:
     bench = Bench(budgets(operations=10))
     number = bench.ones(4)
     for _ in range(3):
@@ -556,7 +556,7 @@ def test_distinct_slices_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert verdict_of(lambda: bench.send(*records)) is Verdict.LIMIT_MESSAGES
 
 
-def test_what_is_said_of_calls_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_that_describe_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("haet_eval.remote.charges.MAX_DESCRIBED_BYTES", 100_000)
     bench = Bench()
     base = bench.ones(1000)
@@ -572,7 +572,7 @@ def test_what_is_said_of_calls_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 # Phases.
 
 
-def test_calls_are_counted_under_the_phase_that_was_told() -> None:
+def test_calls_are_counted_under_the_reported_phase() -> None:
     bench = Bench()
     bench.ones(4)
     bench.send(wire.PHASE.pack(Code.PHASE, 2), frames.call(0, ()))
@@ -678,18 +678,18 @@ def test_nothing_may_write_to_a_sealed_tensor_or_a_view_of_it() -> None:
     view = bench.alias(weight, 4)
     other = bench.ones(4)
     for number in (weight, view):
-        with pytest.raises(SubmissionFailure, match="change the model while it predicts"):
+        with pytest.raises(SubmissionFailure, match="of the model while it predicts"):
             bench.add_(number, other)
 
 
-def test_an_operator_with_training_switched_off_still_writes_what_it_writes() -> None:
+def test_an_operator_with_training_switched_off_still_writes_its_outputs() -> None:
     bench = Bench()
     weight = bench.ones(4)
     noise = bench.ones(4)
     bench.meter.seal([parameter(weight), parameter(noise, "noise")])
     arguments: dict[str, Value] = {"self": TENSOR, "noise": TENSOR, "training": False}
     answer = outcome(Atom(Tag.INPUT, 0))
-    with pytest.raises(SubmissionFailure, match="change the model while it predicts"):
+    with pytest.raises(SubmissionFailure, match="of the model while it predicts"):
         bench.define("aten.rrelu_with_noise_.default", arguments, (weight, noise), answer=answer)
 
 

@@ -123,7 +123,7 @@ def test_prediction_is_in_the_trace_apart_from_the_training(
     assert counted.most_readback_bytes_of_a_batch == min(32 * batches, 32)
 
 
-def test_a_batch_that_was_never_predicted_is_no_predicted_image(tmp_path: Path) -> None:
+def test_images_of_a_batch_without_prediction_are_not_counted(tmp_path: Path) -> None:
     writer = TraceWriter(tmp_path / "trace", HEADER)
     bench = Bench(sink=writer)
     bench.meter.inventory()

@@ -35,7 +35,7 @@ def qr_operations(rows: int, columns: int) -> int:
 
 
 def triangular_operations(size: int, right_sides: int, *, unit: bool = False) -> int:
-    """Substitution: n² per right side, exactly; n² − n where the diagonal is one."""
+    """Substitution: n² per right side, exactly; n² − n if the diagonal is one."""
     return (size**2 - (size if unit else 0)) * right_sides
 
 

@@ -1,4 +1,4 @@
-"""Lazy bits that were paid when a view was made, and not when it was read."""
+"""The prices of version 1 for lazy bits: the call that makes a view pays, and the reads are free."""
 
 from haet_eval.counting.prices.pointwise import is_complex
 from haet_eval.counting.prices.table import overloads, superseded
@@ -22,10 +22,10 @@ def _sign_change(signature: Signature) -> int:
     _SET,
 )
 def _reaching_view(signature: Signature) -> int:
-    """Free, but for the lazy bits of a tensor that comes to show memory for which they were not paid.
+    """Free, unless the tensor has lazy bits: then it shows new elements, and the bits of these have a price.
 
-    `as_strided` shows any element of the memory, `set_` another memory: each of them would be negated or
-    conjugated for nothing.
+    `as_strided` shows any element of the memory, and `set_` shows another memory. Otherwise these elements
+    would be negated or conjugated at no cost.
     """
     bits = signature.tensor("self").bits
     if signature.operator == _SET:

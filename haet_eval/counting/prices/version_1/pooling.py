@@ -1,4 +1,4 @@
-"""The backward of max pooling, without the additions where windows overlap."""
+"""The backward of max pooling, without the additions of overlapping windows."""
 
 from haet_eval.counting.prices.table import overloads, superseded
 from haet_eval.counting.signature import Signature

@@ -1,4 +1,4 @@
-"""One small check per operator, by family: what its kernel takes for granted."""
+"""One small check per operator, by family, of the facts that its kernel takes for granted."""
 
 from haet_eval.remote.operators.schema import Operator
 from haet_eval.remote.operators.validators import (

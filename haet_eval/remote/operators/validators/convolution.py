@@ -1,4 +1,4 @@
-"""Convolution: its geometry is worked out here, and gradients must have the size it gives."""
+"""Convolution: the sizes follow from its geometry, and gradients must have these sizes."""
 
 from haet_eval.remote.operators.call import Call
 from haet_eval.remote.operators.validators.shapes import MAX_EXTENT, fits, has_shape, same_dtype, spread

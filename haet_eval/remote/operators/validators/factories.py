@@ -1,4 +1,4 @@
-"""New tensors: of a size that can be."""
+"""New tensors: their sizes must be possible."""
 
 from math import isfinite
 
@@ -76,7 +76,7 @@ def counted(call: Call) -> None:
 
 @validator("multinomial")
 def draws_no_more_than_there_are(call: Call) -> None:
-    """Its kernel checks this, but no rule of shapes does, so that the check would not find it."""
+    """The kernel checks this itself, but `haet-eval check` does not run it and would not find the error."""
     weights, samples = call.tensor("self"), call.integer("num_samples")
     if not call.integer("replacement") and weights.ndim:
         call.require(

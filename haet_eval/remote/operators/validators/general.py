@@ -1,4 +1,4 @@
-"""What holds for every operator: dimensions in range, a reduction that exists, no pinned memory."""
+"""Checks of every operator: dimensions in range, a reduction that exists, no pinned memory."""
 
 from haet_eval.counting.signature import tensors_in
 from haet_eval.remote.operators.call import Call
@@ -43,7 +43,7 @@ def reduction_exists(call: Call) -> None:
 
 
 def complex_halves_do_not_exist(call: Call) -> None:
-    """A float16 meeting a complex number would make PyTorch's complex32, which nothing here knows."""
+    """A float16 and a complex number would make PyTorch's complex32, a dtype that the wire does not have."""
     tensors = [meta for value in call.arguments.values() for meta in tensors_in(value)]
     kinds = {tensor.dtype for tensor in tensors}
     mixed = bool(kinds & COMPLEX) or any(isinstance(value, complex) for value in call.arguments.values())
@@ -52,5 +52,5 @@ def complex_halves_do_not_exist(call: Call) -> None:
 
 
 def memory_is_ordinary(call: Call) -> None:
-    """Pinned memory is the machine's."""
+    """Pinned memory is a resource of the whole machine, so one run must not take it."""
     call.require(call.arguments.get("pin_memory") is not True, "pinned memory is not allowed")

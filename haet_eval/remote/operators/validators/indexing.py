@@ -1,4 +1,4 @@
-"""Indexing: kernels check most indices themselves; here is what they leave out."""
+"""Indexing: kernels check most indices themselves; these checks cover the others."""
 
 from haet_eval.remote.operators.call import Call
 from haet_eval.remote.operators.validators.dtypes import INDICES

@@ -25,7 +25,7 @@ def classes(call: Call) -> None:
     call.require(target.numel == rows, "target must have one class for each row")
     count = scores.shape[-1] if scores.ndim else 1
     call.require(count > 0, "there are no classes")
-    # Of no rows its kernel writes no loss: what it returns is whatever the memory held.
+    # For no rows the kernel writes no loss, so its result would be the old contents of the memory.
     call.require(rows > 0 or not call.operator.base.startswith("multi"), "there are no rows")
     _weight(call, count)
     _loss_gradient(call, target.shape if call.operator.base.startswith("multi") else scores.shape[:-1])
@@ -33,7 +33,7 @@ def classes(call: Call) -> None:
 
 @validator("binary_cross_entropy", "binary_cross_entropy_backward")
 def probabilities(call: Call) -> None:
-    """Of other shapes, which meet in fewer elements, the kernel leaves a part of the loss unwritten."""
+    """Shapes that broadcast to fewer elements would make the kernel leave a part of the loss unwritten."""
     scores = call.tensor("self")
     same_shape(call, "self", "target")
     given = [tensor for name in ("self", "weight") if (tensor := call.optional_tensor(name)) is not None]

@@ -54,7 +54,7 @@ def _batch_norm_vectors(call: Call) -> None:
 
 
 def _is_companion(call: Call, name: str) -> None:
-    """A vector beside the input: of its dtype, or of float32 beside shorter floats."""
+    """A vector that goes with the input has the input's dtype, or float32 if the input has shorter floats."""
     tensor = call.optional_tensor(name)
     if tensor is not None:
         allowed = {call.tensor("input").dtype, "float32"}

@@ -1,4 +1,4 @@
-"""Fused optimizers: they walk through memory by parameter, so all state must lie as the parameter does."""
+"""Fused optimizers: they walk through memory by parameter, so all state must have the parameter's layout."""
 
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.remote.operators.call import Call

@@ -1,4 +1,4 @@
-"""Operators that go element by element: broadcasting gives a shape that can be, and outputs have it."""
+"""Operators that go element by element: broadcasting gives a possible shape, and outputs have it."""
 
 from haet_eval.counting.signature import tensors_in
 from haet_eval.remote.operators.call import Call
@@ -14,7 +14,7 @@ from haet_eval.remote.operators.validators.table import validator
 
 
 def broadcasts(call: Call) -> None:
-    """For every operator that PyTorch tags as pointwise, and that takes no lists."""
+    """The check of every operator that PyTorch tags as pointwise, and that takes no lists."""
     single = [meta for name in call.arguments if (meta := call.optional_tensor(name)) and name != "out"]
     lists = any(isinstance(value, tuple) and any(tensors_in(value)) for value in call.arguments.values())
     if lists or not single:

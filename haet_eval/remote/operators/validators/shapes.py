@@ -14,7 +14,7 @@ def broadcast(call: Call, tensors: Sequence[TensorMeta]) -> tuple[int, ...]:
     """The shape that these tensors broadcast to.
 
     Raises:
-        Refused: they do not, or the result has too many elements.
+        Refused: they do not broadcast, or the result has too many elements.
     """
     rank = max((tensor.ndim for tensor in tensors), default=0)
     result = [1] * rank
@@ -38,7 +38,7 @@ def fits(call: Call, shape: Sequence[int]) -> None:
 
 
 def _count(elements: int) -> str:
-    """The number, or its magnitude if nobody would read its digits."""
+    """The number for a message, or only its magnitude if it has too many digits to read."""
     return f"{elements:,}" if elements < 10**15 else f"about 2^{elements.bit_length()}"
 
 

@@ -31,5 +31,5 @@ def validators_of(operator: Operator) -> tuple[Validator, ...]:
 
 
 def names() -> frozenset[str]:
-    """Every name that something is bound to."""
+    """Every name to which a check is bound."""
     return frozenset(_VALIDATORS)

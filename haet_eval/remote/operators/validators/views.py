@@ -38,7 +38,7 @@ def expand(call: Call) -> None:
 
 @validator("aten.view.dtype")
 def view_dtype(call: Call) -> None:
-    """Numbers stay as many as they are: a pair of floats seen as one would be half as many parameters."""
+    """The number of elements must stay: two floats seen as one would be half as many parameters."""
     old, new = call.tensor("self").dtype, str(call["dtype"])
     call.require(
         ITEM_BYTES[old] == ITEM_BYTES[new], "a view must keep the size of an element; convert with .to()"
@@ -91,7 +91,7 @@ def _unfolded(call: Call, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
 
 @validator("masked_scatter_backward")
 def into_sizes(call: Call) -> None:
-    """A size of -1 would be as many as the mask selects: a number that depends on data, told for nothing."""
+    """A size of -1 would become the number of selected elements: it depends on data, and would be free."""
     fits(call, call.integers("sizes"))
 
 

@@ -1,0 +1,244 @@
+"""OperationCounter: how many operations one's own training takes, under the counting standard."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from haet_eval.counter.elsewhere import META, Elsewhere, hint
+from haet_eval.counter.mode import Call, CountingMode
+from haet_eval.counter.places import Places
+from haet_eval.counter.table import table
+from haet_eval.counting.bill import Bill, Line, UncountedLine, bill, price_with
+from haet_eval.counting.histogram import PHASES, Histogram
+from haet_eval.counting.multiply_adds import multiply_adds
+from haet_eval.counting.prices.table import Price
+from haet_eval.counting.signature import Signature
+
+OwnPrice: TypeAlias = Price | int
+"""Operations of a call: a number, or a function of its signature."""
+
+_SHOWN = 5
+
+
+class Uncounted(LookupError):
+    """A total was asked for, and something that ran has no price; `lines` has each of these by name."""
+
+    def __init__(self, lines: Mapping[str, UncountedLine]) -> None:
+        self.lines = dict(lines)
+        shown = [
+            f"{name} ({line.calls:,} calls{f', as in {line.shapes[0]}' if line.shapes else ''}): {line.hint}"
+            for name, line in list(lines.items())[:_SHOWN]
+        ]
+        more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+        super().__init__(
+            "The total is not known: some of what ran has no price.\n  "
+            + "\n  ".join(shown)
+            + more
+            + "\nGive a price with OperationCounter(prices={name: operations}), or leave it out of the total "
+            "with OperationCounter(allow_uncounted=True)."
+        )
+
+
+class OperationCounter:
+    """Counts the operations of ordinary PyTorch in this process, on any device.
+
+        with OperationCounter() as ops:
+            train()
+        print(ops.total)
+        print(ops.table())
+
+    The prices are those of the counting standard, and the total is what haet-eval counts when it judges the
+    same calls. It is for your own work: code that is counted in its own process can change the count, so it
+    proves nothing about code of somebody else. `haet-eval` judges that.
+
+    A counter may be entered several times; what it counts adds up. While it is entered, compiled code runs
+    eagerly, and threads that are started are counted as well.
+
+    Args:
+        prices: prices for operators that the standard has none for, by overload (`"mylib.scan.default"`) or
+            by kernel (`"triton.my_kernel"`): a number of operations for each call, or a function from the
+            call's `haet_eval.counting.signature.Signature` to such a number. They are not of the standard,
+            and `nonstandard` shows what they come to.
+        allow_uncounted: let `total` leave out what has no price; `uncounted` lists it in any case.
+        meta: count calls on the device `meta`, which have shapes and compute nothing: a whole training there
+            gives its count at no cost. Otherwise they count nothing, as for the judge, since models are
+            often made there before they get memory.
+
+    Raises:
+        ValueError: the standard has a price for an operator of `prices`.
+    """
+
+    def __init__(
+        self,
+        *,
+        prices: Mapping[str, OwnPrice] | None = None,
+        allow_uncounted: bool = False,
+        meta: bool = False,
+    ) -> None:
+        self._own = {name: _as_function(price) for name, price in (prices or {}).items()}
+        price_with(self._own)
+        self._allowed = allow_uncounted
+        self._meta = meta
+        self._places = Places()
+        self._modes: list[CountingMode] = []
+        self._entered: list[tuple[CountingMode, Elsewhere]] = []
+        self._kernels: defaultdict[str, int] = defaultdict(int)
+
+    def __enter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("This OperationCounter is entered already: use a second one inside of it.")
+        elsewhere = Elsewhere(self._new_mode)
+        self._places.install()
+        elsewhere.install()
+        mode = self._new_mode()
+        mode.__enter__()  # type: ignore[no-untyped-call]
+        self._entered.append((mode, elsewhere))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        mode, elsewhere = self._entered[-1]
+        mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        elsewhere.remove()
+        self._places.remove()
+        self._entered.pop()
+        for name, count in elsewhere.noted.items():
+            self._kernels[name] += count
+
+    def _new_mode(self) -> CountingMode:
+        mode = CountingMode(self._places, self._own.keys())
+        self._modes.append(mode)
+        return mode
+
+    # What was counted.
+
+    @property
+    def total(self) -> int:
+        """Operations in all.
+
+        Raises:
+            Uncounted: something has no price, and `allow_uncounted` was not given.
+        """
+        uncounted = self.uncounted
+        if uncounted and not self._allowed:
+            raise Uncounted(uncounted)
+        return self.bill.total + sum(line.operations for line in self._kernel_lines().values())
+
+    @property
+    def bill(self) -> Bill:
+        """The dispatched calls, priced: total, by phase, by operator, and those without a price."""
+        return bill(self.histogram, self._own)
+
+    @property
+    def by_phase(self) -> dict[str, int]:
+        """Operations by phase: initialisation, input, forward, backward, optimizer, other."""
+        found = self.bill.by_phase
+        found["other"] += sum(line.operations for line in self._kernel_lines().values())
+        return found
+
+    @property
+    def by_operator(self) -> dict[str, Line]:
+        """Calls and operations by overload, as in `aten.mm.default`; the dearest first."""
+        lines = self.bill.by_operator | self._kernel_lines()
+        return dict(sorted(lines.items(), key=lambda item: (-item[1].operations, item[0])))
+
+    @property
+    def by_module(self) -> dict[str, int]:
+        """Operations by module, forward and backward; "" for those that no module made.
+
+        Each operation belongs to the innermost module that made it, so that the values add up to the total,
+        however often a module is entered. Paths begin with the class of the outermost module, as in
+        `ResNet.layer1.0.conv1`.
+        """
+        found: defaultdict[str, int] = defaultdict(int)
+        for call, signature in self._signed():
+            price = price_with(self._own)(signature) or 0
+            for place, count in call.counts.items():
+                found[place.module] += price * count
+        found[""] += sum(line.operations for line in self._kernel_lines().values())
+        return {path: count for path, count in sorted(found.items()) if count}
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of matrix products, convolutions and attention, which other counters call MACs.
+
+        A product and its addition are one multiply-add and two operations, and `total` counts everything
+        else as well: normalisation, activations, losses, optimizers, augmentation, random numbers.
+        """
+        return sum(multiply_adds(signature) * sum(call.counts.values()) for call, signature in self._signed())
+
+    @property
+    def uncounted(self) -> dict[str, UncountedLine]:
+        """What has no price: its calls, some of the shapes it ran with, and what to do about it."""
+        lines = dict(self.bill.uncounted)
+        for name, count in self._noted().items():
+            if name not in self._own:
+                lines[name] = UncountedLine(count, [], hint(name))
+        on_meta = sum(sum(call.counts.values()) for call in self._calls() if call.meta)
+        if on_meta and not self._meta and not any(True for _ in self._signed()):
+            lines[META] = UncountedLine(on_meta, [], hint(META))
+        return lines
+
+    @property
+    def nonstandard(self) -> dict[str, Line]:
+        """Calls and operations of what was priced by `prices` and not by the standard."""
+        return {name: line for name, line in self.by_operator.items() if name in self._own}
+
+    @property
+    def histogram(self) -> Histogram:
+        """How often each distinct call was made in each phase, in the form that records keep."""
+        return Histogram((signature, _by_phase(call)) for call, signature in self._signed())
+
+    def table(self, *, depth: int = 2, rows: int = 15) -> str:
+        """Phases, modules and operators with their shares, as text.
+
+        Args:
+            depth: how many parts of a module's path are told apart.
+            rows: how many modules and operators are shown, the dearest first.
+        """
+        return table(self, depth, rows)
+
+    def __repr__(self) -> str:
+        operations = self.bill.total
+        return f"<OperationCounter: {operations:,} operations, {len(self.uncounted)} operators uncounted>"
+
+    # Parts.
+
+    def _signed(self) -> Iterator[tuple[Call, Signature]]:
+        for call in self._calls():
+            if call.signature is not None and (self._meta or not call.meta):
+                yield call, call.signature
+
+    def _calls(self) -> Iterator[Call]:
+        for mode in self._modes:
+            yield from mode.calls()
+
+    def _noted(self) -> dict[str, int]:
+        noted = dict(self._kernels)
+        for _, elsewhere in self._entered:
+            for name, count in elsewhere.noted.items():
+                noted[name] = noted.get(name, 0) + count
+        return noted
+
+    def _kernel_lines(self) -> dict[str, Line]:
+        """Kernels that are no operators and that have a price of their own."""
+        return {
+            name: Line(count, count * self._own[name](Signature(name, {}, ())))
+            for name, count in self._noted().items()
+            if name in self._own
+        }
+
+
+def _as_function(price: OwnPrice) -> Price:
+    if isinstance(price, int):
+        return lambda _: price
+    return price
+
+
+def _by_phase(call: Call) -> list[int]:
+    calls = [0] * len(PHASES)
+    for place, count in list(call.counts.items()):
+        calls[place.phase] += count
+    return calls

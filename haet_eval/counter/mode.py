@@ -1,0 +1,185 @@
+"""The dispatch mode that sees each call below autograd, and keeps how often each distinct one was made."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Final
+
+import torch
+from torch._ops import HigherOrderOperator
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from haet_eval.counter.elsewhere import whole
+from haet_eval.counter.parts import computes, parts_of
+from haet_eval.counter.places import Place, Places
+from haet_eval.counter.signatures import signature_of
+from haet_eval.counting.signature import SPECIAL_FLOATS, Signature
+
+_Tensor: Final = torch.Tensor
+_Parameter: Final = torch.nn.Parameter
+_FLOATS: Final = {number: ("float", number) for number in SPECIAL_FLOATS}
+_ANY_FLOAT: Final = ("float",)
+_TRUE, _FALSE, _END = ("true",), ("false",), ("end",)
+_graph_task: Any = torch._C._current_graph_task_id
+_NO_GRAPH_TASK: Final = -1
+_MASKS: Final = (torch.bool, torch.uint8)
+_VARYING: Final = frozenset({torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output})
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One distinct call: its signature, and how often it was made in each place.
+
+    `varies`: its outputs depend on data, so that `variants` has a call for each of their shapes.
+    `whole`: it has a price of its own, which the kernels that it calls are part of.
+    `meta`: it is about shapes only, on the device `meta`.
+    """
+
+    func: Any  # kept alive: its identity is part of the key
+    signature: Signature | None
+    varies: bool = False
+    whole: bool = False
+    meta: bool = False
+    counts: dict[Place, int] = field(default_factory=dict)
+    variants: dict[tuple[Any, ...], "Call"] = field(default_factory=dict)
+
+
+class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts each call of the thread that it is entered in, and runs it."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, places: Places, whole_operators: Collection[str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._places = places
+        self._whole = whole_operators
+        self._calls: dict[tuple[Any, ...], Call] = {}
+        self._lock = Lock()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled while this mode counts, and PyTorch's guard against it would take time."""
+        return False
+
+    def calls(self) -> Iterator[Call]:
+        """Every distinct call so far."""
+        for call in list(self._calls.values()):
+            yield from list(call.variants.values()) if call.varies else (call,)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if kwargs is None:
+            kwargs = {}
+        key: list[Any] = [id(func)]
+        try:
+            for value in args:
+                if type(value) is _Tensor:  # as in _walk, without the call of a function
+                    key += (value.shape, value.stride(), value.dtype, value.is_neg(), value.is_conj())
+                else:
+                    _walk((value,), key)
+            if args and isinstance(args[0], _Tensor):
+                key.append(args[0].is_meta)
+            for name, value in kwargs.items():
+                key.append(name)
+                _walk((value,), key)
+            known = self._calls.get(tuple(key))
+        except (RuntimeError, TypeError, NotImplementedError):  # sparse and nested tensors have no strides
+            key, known = [id(func), *(type(value) for value in tree_iter((args, kwargs)))], None
+        if known is None:
+            return self._first(func, args, kwargs, tuple(key))
+        result = _run_whole(func, args, kwargs) if known.whole else func(*args, **kwargs)
+        call = known.variants.get(_outputs(result)) if known.varies else known
+        if call is None or call.signature is None:
+            call = self._signed(known, args, kwargs, result)
+        place = self._places.now if _graph_task() == _NO_GRAPH_TASK else self._places.backward()
+        call.counts[place] = call.counts.get(place, 0) + 1
+        return result
+
+    def _first(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: tuple[Any, ...]) -> Any:
+        if isinstance(func, HigherOrderOperator):
+            result = func(*args, **kwargs)
+            return self._keep(Call(func, None), key, args, kwargs, result)
+        if not computes(func):
+            return func(*args, **kwargs)
+        if str(func) in self._whole:
+            result = _run_whole(func, args, kwargs)
+            return self._keep(Call(func, None, varies=True, whole=True), key, args, kwargs, result)
+        parts = parts_of(func, _device_of(args, kwargs))
+        if parts is not None:
+            with self:
+                return parts(*args, **kwargs)
+        result = func(*args, **kwargs)
+        return self._keep(Call(func, None, _varies(func, args, kwargs)), key, args, kwargs, result)
+
+    def _keep(
+        self, call: Call, key: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> Any:
+        tensors = (value for value in tree_iter((args, kwargs, result)) if isinstance(value, _Tensor))
+        call.meta = any(tensor.is_meta for tensor in tensors)
+        with self._lock:
+            call = self._signed(self._calls.setdefault(key, call), args, kwargs, result)
+        place = self._places.now if _graph_task() == _NO_GRAPH_TASK else self._places.backward()
+        call.counts[place] = call.counts.get(place, 0) + 1
+        return result
+
+    @staticmethod
+    def _signed(known: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Call:
+        call = known
+        if known.varies:
+            call = known.variants.setdefault(_outputs(result), Call(known.func, None, meta=known.meta))
+        if call.signature is None:
+            call.signature = signature_of(known.func, args, kwargs, result)
+        return call
+
+
+def _walk(values: Any, key: list[Any]) -> None:
+    """Append what a signature depends on. A number is no other number here: 1, 1.0 and True differ."""
+    for value in values:
+        kind = type(value)
+        if kind is _Tensor or kind is _Parameter:
+            key += (value.shape, value.stride(), value.dtype, value.is_neg(), value.is_conj())
+        elif kind is int or value is None:
+            key.append(value)
+        elif kind is bool:
+            key.append(_TRUE if value else _FALSE)
+        elif kind is float:
+            key.append(_FLOATS.get(value, _ANY_FLOAT))
+        elif kind is list or kind is tuple or kind is torch.Size:
+            _walk(value, key)
+            key.append(_END)
+        elif isinstance(value, _Tensor):
+            key += (value.shape, value.stride(), value.dtype, value.is_neg(), value.is_conj(), value.layout)
+        elif kind is complex:
+            key.append(("complex", value))
+        else:
+            key.append(value)
+
+
+def _run_whole(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    with whole():
+        return func(*args, **kwargs)
+
+
+def _outputs(result: Any) -> tuple[Any, ...]:
+    key: list[Any] = []
+    _walk((result,), key)
+    return tuple(key)
+
+
+def _varies(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the shapes of its outputs depend on data, or PyTorch does not say: a stranger's operator."""
+    if func.namespace != "aten" or _VARYING & set(func.tags):
+        return True
+    if func is torch.ops.aten.index.Tensor:
+        return any(index is not None and index.dtype in _MASKS for index in args[1])
+    return func is torch.ops.aten.repeat_interleave.Tensor and kwargs.get("output_size") is None
+
+
+def _device_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """The type of the device that a call runs on, by its first tensor."""
+    for value in tree_iter((args, kwargs)):
+        if isinstance(value, _Tensor):
+            return value.device.type
+    return "cpu"

@@ -1,0 +1,84 @@
+"""The host's end of the connection to the executor: what is known of how far it has come."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from haet_eval.errors import SubmissionFailure
+from haet_eval.remote.connection import Connection
+from haet_eval.remote.executor_link import ExecutorLink
+from haet_eval.remote.messages import Mark, to_executor
+from haet_eval.remote.meter import Point
+from haet_eval.remote.wire import Channel, Status
+
+BEGIN, FIRST, SECOND = Point(0, 1), Point(10, 3), Point(25, 7)
+
+Ends = tuple[ExecutorLink, Connection]
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    """The host's end, and the executor's."""
+    near, far = socket.socketpair()
+    with near, far:
+        yield ExecutorLink(Connection(near)), Connection(far)
+
+
+def answer(executor: Connection, status: Status = Status.OK, body: bytes = b"") -> None:
+    executor.send(Channel.STREAM, bytes([status]) + body)
+
+
+def test_records_count_as_executed_only_after_the_executor_answers(ends: Ends) -> None:
+    link, executor = ends
+    link.mark(FIRST)
+    link.mark(SECOND)
+    link.take_answers()
+    assert link.executed == BEGIN
+    assert to_executor(executor.receive()[1]) == Mark()
+    answer(executor)
+    link.take_answers()
+    assert link.executed == FIRST
+    answer(executor)
+    link.catch_up()
+    assert link.executed == SECOND
+
+
+def test_nothing_is_executed_after_a_call_that_failed(ends: Ends) -> None:
+    link, executor = ends
+    link.mark(FIRST)
+    link.mark(SECOND)
+    answer(executor)
+    answer(executor, Status.FATAL, b"mul failed")
+    link.take_answers()
+    assert link.executed == FIRST
+
+
+def test_an_inventory_after_a_mark_is_compared_and_reports_the_failure(ends: Ends) -> None:
+    link, executor = ends
+    link.mark(FIRST)
+    link.compare_inventory(b"expected")
+    answer(executor)
+    answer(executor, Status.FATAL, b"mul failed")
+    with pytest.raises(SubmissionFailure, match="mul failed"):
+        link.take_answers()
+    assert link.executed == FIRST
+
+
+def test_a_look_during_an_answer_does_not_take_it(ends: Ends) -> None:
+    """While the host waits for the rest of an answer, it looks at the run, which must not read as well."""
+    link, executor = ends
+    link.mark(FIRST)
+    link._connection.idle = link.take_answers
+    frame = bytes([1, 0, 0, 0, Channel.STREAM, Status.OK])
+    executor._socket.sendall(frame[:3])
+    executor._socket.settimeout(None)
+
+    def look_and_send_the_rest() -> None:
+        link.take_answers()
+        executor._socket.sendall(frame[3:])
+        link._connection.idle = link.take_answers
+
+    link._connection.idle = look_and_send_the_rest
+    link.catch_up()
+    assert link.executed == FIRST
