@@ -22,9 +22,15 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 
 
+_AS_EMITTED = "sphinx-click-process-envars"
+"""What sphinx-click 6 calls the event when it emits it; it announces the other spelling."""
+
+
 def setup(app: Any) -> None:
     """Leave the variables of hidden options out of the reference of the command line."""
-    app.connect("sphinx-click-process-envvars", _without_hidden)
+    app.add_event(_AS_EMITTED)
+    for event in ("sphinx-click-process-envvars", _AS_EMITTED):
+        app.connect(event, _without_hidden)
 
 
 def _without_hidden(_: Any, ctx: Any, lines: list[str]) -> None:
