@@ -101,7 +101,7 @@ def test_a_record_is_priced_under_the_version_that_it_names(original: Path) -> N
     with under(1):
         found = recount(trace)
         operations = priced(bill(found.histogram))
-        widths = precision(found.histogram, found.parameters and found.parameters.bits)
+        widths = precision(found.histogram, found.parameters.bits if found.parameters else None)
     assert operations.total < record.training.operations.total
     evaluation = record.evaluation.model_copy(update={"operations": found.prediction_operations})
     priced_so = {"operations": operations, "precision": widths}
@@ -378,7 +378,7 @@ def lie_about_nonzero(path: Path) -> tuple[int, Path]:
         "histogram": HistogramArtifact(sha256=kept.sha256, bytes=kept.bytes, entries=len(found.histogram)),
         "operations": priced(bill(found.histogram)),
         "memory": in_record(found.memory),
-        "precision": precision(found.histogram, found.parameters and found.parameters.bits),
+        "precision": precision(found.histogram, found.parameters.bits if found.parameters else None),
         "bytes_moved": bytes_moved(found.histogram),
         "readback_bytes": found.training.readback_bytes,
     }
