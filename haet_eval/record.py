@@ -351,17 +351,6 @@ class Training(_Part):
     bytes_moved: BytesMoved | None = None
     modelled_joules: Joules | None = None
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        precision = self.precision
-        if precision is None:
-            return self
-        if sum(precision.by_dtype.values()) != self.operations.total:
-            raise ValueError("by_dtype does not add up to the operations")
-        if (precision.parameter_bits is None) != (self.parameters is None):
-            raise ValueError("parameters and their bits come together")
-        return self
-
 
 class NativeTraining(_Part):
     """The training on plain tensors, not counted, as far as it came.

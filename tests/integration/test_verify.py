@@ -13,7 +13,8 @@ import pytest
 
 from haet_eval.competition import load_competition
 from haet_eval.counting.bill import bill
-from haet_eval.counting.operations import priced
+from haet_eval.counting.memory import in_record
+from haet_eval.counting.operations import bytes_moved, precision, priced
 from haet_eval.counting.standard import STANDARD, under
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
@@ -100,9 +101,11 @@ def test_a_record_is_priced_under_the_version_that_it_names(original: Path) -> N
     with under(1):
         found = recount(trace)
         operations = priced(bill(found.histogram))
+        widths = precision(found.histogram, found.parameters.bits if found.parameters else None)
     assert operations.total < record.training.operations.total
     evaluation = record.evaluation.model_copy(update={"operations": found.prediction_operations})
-    older = check(reseal(original, {"operations": operations}, evaluation=evaluation))
+    priced_so = {"operations": operations, "precision": widths}
+    older = check(reseal(original, priced_so, evaluation=evaluation))
     assert not [one for one in older.values() if one.result is Result.DIFFERS]
     assert older["operations (standard 1)"].result is Result.HOLDS
     forged = operations.model_copy(update={"standard": STANDARD})
@@ -374,6 +377,9 @@ def lie_about_nonzero(path: Path) -> tuple[int, Path]:
     training = {
         "histogram": HistogramArtifact(sha256=kept.sha256, bytes=kept.bytes, entries=len(found.histogram)),
         "operations": priced(bill(found.histogram)),
+        "memory": in_record(found.memory),
+        "precision": precision(found.histogram, found.parameters.bits if found.parameters else None),
+        "bytes_moved": bytes_moved(found.histogram),
         "readback_bytes": found.training.readback_bytes,
     }
     return place, reseal(path, training, trace=store.put_artifact(forged, "trace"))
