@@ -51,7 +51,7 @@ def test_each_is_judged_once_whatever_its_verdict_and_a_second_batch_finds_all_d
     assert first.named("finished") == ["broken", "one", "two"]
     assert first.named("started") == ["one", "two"]
     assert "readme.txt" in first.stderr
-    verdicts = {"one": ["below_threshold"], "two": ["failed"], None: ["invalid_submission"]}
+    verdicts = {"one": ["below_threshold"], "two": ["failed"], "broken": ["invalid_submission"]}
     assert batches.verdicts() == verdicts
     again = batches.run("--jobs", "2")
     assert again.status == ExitCode.QUALIFIED
