@@ -11,6 +11,8 @@ from haet_eval.runtimes.docker.engine import engine, engine_seconds, remove_cont
 from haet_eval.runtimes.interface import Exit
 
 _SIGKILL = 9
+_SECONDS_AFTER_A_FAILURE = 5
+"""An engine that did not answer gets no minute for each call that would clean up."""
 
 
 class DockerWorker:
@@ -81,11 +83,14 @@ class DockerWorker:
         return self._processes_exhausted
 
     def _look_for_end(self) -> Exit | None:
-        with engine("looking at a worker"):
-            try:
+        try:
+            with engine("looking at a worker"):
                 state = self._api.inspect_container(self.container_id)["State"]
-            except NotFound:
+        except EnvironmentProblem as problem:
+            if isinstance(problem.__cause__, NotFound):
                 return Exit(None, _SIGKILL, from_outside=True, detail="its container was removed")
+            self._api.timeout = _SECONDS_AFTER_A_FAILURE
+            raise
         self._paused = bool(state["Paused"]) or self._group.is_frozen()
         return None if state["Running"] else self._ended(state)
 
