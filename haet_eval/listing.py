@@ -68,7 +68,7 @@ class _Summary(NamedTuple):
 
 
 _Found: TypeAlias = _Summary | str | None
-"""A record's summary, what is wrong with it, or None for a file that is none of ours."""
+"""A record's summary, its problem, or None for a file that is not a record."""
 
 _Stamp: TypeAlias = tuple[int, ...]
 

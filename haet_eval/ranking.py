@@ -28,7 +28,7 @@ class Entry:
     Attributes:
         ranking: what the entry's rules rank by.
         accuracy_intervals: bounds between the intervals of accuracy that are ranked apart, ascending.
-        awards: how many its rules award; None where the record does not say.
+        awards: how many its rules award; None if the record does not say.
         charged_operations: of the prediction; they are part of the complexity.
         rules_digest: of all of its rules.
         judging_digest: of those that judge its task (`Competition.judging_digest`).
@@ -40,7 +40,7 @@ class Entry:
         rerun: it repeats another record, and never ranks.
         standard: version of the counting standard that its operations were priced under.
         energy_joules: of what is ranked, in joules; `energy_counts` where all of it was measured, in quiet.
-        wall_seconds: of the training, the native one where there was one.
+        wall_seconds: of the training; of the native one if there was one.
         peak_tensor_bytes: of the training's tensors; None in records from before it was counted.
         bit_complexity: bits of the parameters plus bit operations of the training, and 64 for each charged
             operation of the prediction, whose dtype no record has; None if the complexity is.

@@ -1,7 +1,7 @@
 """Samples of a submission, until it is known how it goes or the time is over.
 
 The first sample is computed for some seconds and counted to its end. If something that was made up has a say
-in how it goes on, the training is computed as far as the time allows, so that what is reported does not
+in how it goes on, the training is computed as far as the time allows, so that the report does not
 depend on when the first sample stopped computing.
 """
 
@@ -123,7 +123,7 @@ class Sampling:
 
 
 def _is_of_code(reason: str) -> bool:
-    """Whether a failure is of an operator, or of a name or a type; a reason begins with what was raised."""
+    """Whether a failure is of an operator, or of a name or a type. A reason begins with its exception."""
     raised, colon, _ = reason.partition(":")
     return raised in _NOT_BY_VALUES or not (colon and raised.isidentifier())
 

@@ -84,7 +84,7 @@ def estimate_operations(sample: Sample, clock: Sequence[str] = ()) -> Operations
 
 
 def _cannot_tell(sample: Sample, counted: int) -> OperationsEstimate:
-    """So much is certain: what was computed. What was counted rests on something that was made up."""
+    """Only the computed part is certain. The counted part depends on a made-up value."""
     low = sample.computed_operations
     longer = "compute for longer: --seconds, --within"
     if sample.decides:
@@ -135,7 +135,7 @@ def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
 
 
 def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> OperationsEstimate:
-    """Go on as in the later half of what was reported; the error is the spread of its units."""
+    """Go on as in the later half of the reports; the error is the spread of its units."""
     later = progress[(len(progress) - 1) // 2 :]
     each = [
         (after.operations - before.operations) / (after.done - before.done)

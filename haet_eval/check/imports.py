@@ -20,7 +20,7 @@ _FAMOUS = ("torch", "torchvision", "numpy", "PIL")
 def sandbox_packages() -> frozenset[str]:
     """Names that can be imported in the sandbox, beside the standard library.
 
-    Those of the distributions that the image is built from; this machine's metadata tells what each holds.
+    Those of the distributions that the image is built from; metadata on this machine lists their modules.
     """
     text = (sandbox_folder() / "constraints.txt").read_text("utf-8")
     pinned = {_normal(name) for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}

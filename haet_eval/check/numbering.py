@@ -40,7 +40,7 @@ class Numbering:
             self.write(wire.COUNTED.pack(Code.FREE, len(numbers)) + packed(numbers))
 
     def flush(self) -> None:
-        """Send what was written."""
+        """Send the records that were written."""
         if self._buffer:
             self._link.pass_on(bytes(self._buffer))
             self._buffer.clear()

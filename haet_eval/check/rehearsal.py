@@ -89,7 +89,7 @@ class Rehearsal(ExecutorLink):
 
     Attributes:
         moments: how far the executor was at which time, in the computed part.
-        computing: the executor still does everything that it is told.
+        computing: the executor still does all its work.
         computed_operations: operations of the computed part.
         peak_memory_bytes: of the executor in the computed part; None before its end.
     """
@@ -126,7 +126,7 @@ class Rehearsal(ExecutorLink):
 
     @property
     def living_bytes(self) -> tuple[int, int]:
-        """The most that tensors took at once in the computed part, and in what was counted."""
+        """The most bytes that tensors took at once, in the computed and in the counted part."""
         return self._living_bytes[0], self._living_bytes[1]
 
     def start(self, start: Start) -> dict[str, Any]:
@@ -193,7 +193,7 @@ class Rehearsal(ExecutorLink):
         self._heard_seconds = now
 
     def _catch_up(self) -> None:
-        """Wait until the executor has done what it was told; sooner the next time if that took long."""
+        """Wait until the executor has done all its work; sooner the next time if that took long."""
         assert self._start is not None
         asked = self._seconds
         self._link.start(self._start)

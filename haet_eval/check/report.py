@@ -56,7 +56,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict | None:
-        """What stands in the way; the judge's own verdict where it has judged."""
+        """The verdict of the judge if it has judged, otherwise the failure that the check found."""
         if self.invalid is not None:
             return self.invalid.verdict
         if self.record is not None:

@@ -24,7 +24,7 @@ from haet_eval.scoring import Score, score, without_price
 
 _MOST_PLACES: Final = 20
 _COUNTED_BATCHES: Final = 2
-"""Batches of prediction where nothing is computed: a second one shows what was left from the first."""
+"""Batches of prediction if nothing is computed. The second one shows state that the first has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Sample:
         range: operations with the smallest and with the largest sizes that were made up, if both were tried.
         moments: how far the executor was at which time.
         computed: nothing was left to be counted alone.
-        computed_operations: operations of what was computed.
+        computed_operations: operations of the computed part.
         finished: `train` has returned.
         stopped: why it was not waited for.
         wall_seconds: of the training as it ran here, computed or not.

@@ -36,7 +36,7 @@ class Source:
 
 
 def parse_sources(files: Mapping[str, bytes]) -> tuple[list[Source], list[Remark]]:
-    """The files that are Python, and a remark on each that should be and is not."""
+    """The Python files, and a remark on each file that should be Python but does not parse."""
     sources, remarks = [], []
     for path, content in files.items():
         if PurePosixPath(path).suffix != ".py":

@@ -30,7 +30,7 @@ def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "hand
     """Look at a submission's manifest and at every Python file.
 
     Args:
-        submission: what was read.
+        submission: the files that were read.
         tensors: what its training is given.
     """
     sources, remarks = parse_sources(submission.files)

@@ -47,7 +47,7 @@ _NAMES: Final = {
 
 @contextmanager
 def open_view(lines: "JsonLines | None" = None) -> Iterator[Watcher]:
-    """The watcher that suits this process's stderr; the JSON lines, if any, are told the same."""
+    """The watcher that suits this process's stderr; the JSON lines, if any, get the same events."""
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
     if not sys.stderr.isatty() or console.is_dumb_terminal:
         yield Both(lines, PlainLines()) if lines else PlainLines()

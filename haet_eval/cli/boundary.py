@@ -22,9 +22,9 @@ BROKEN_PIPE_STATUS: Final = 128 + 13  # SIGPIPE, which Windows lacks
 
 
 def run_guarded(program: Callable[[], object]) -> int:
-    """Run the program; whatever it raises is told on stderr. Returns the exit status.
+    """Run the program, and report every exception on stderr. Returns the exit status.
 
-    The program's own status is what it returns, where that is an integer. SIGTERM and SIGHUP are treated
+    If the program returns an integer, that is its status. SIGTERM and SIGHUP are treated
     like Ctrl-C: containers and temporary files are cleaned up, unless a second one comes. The traceback of
     an unexpected error is shown where the environment variable HAET_DEBUG is set.
     """

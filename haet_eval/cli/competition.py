@@ -102,7 +102,7 @@ def schema() -> None:
 
 
 def _load(rules: "Competition", data_dir: Path, test_data: Path | None) -> "dict[str, Dataset | HaetError]":
-    """The data of each task, or what is wrong with them; a secret test set need not be at hand."""
+    """The data of each task, or the problem with them. A secret test set may be missing."""
     from haet_eval.dataset import load_task_data
 
     found: dict[str, Dataset | HaetError] = {}

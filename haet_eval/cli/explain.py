@@ -151,7 +151,7 @@ def _timeline(name: str, results: Path) -> Timeline:
 
 
 def _histogram(path: Path, record: Record) -> Histogram | None:
-    """The histogram beside the record, None where there is none.
+    """The histogram next to the record, or None.
 
     Raises:
         UsageProblem: it is not the one that the record names, or no histogram.

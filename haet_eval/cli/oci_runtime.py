@@ -23,7 +23,7 @@ def _choose(ctx: click.Context, parameter: click.Parameter, name: str | None) ->
 
 
 def refuse_runtime_without_engine(ctx: click.Context, sandbox: str | None) -> None:
-    """Refuse --oci-runtime next to --sandbox process: its isolation would be expected, and there is none.
+    """Refuse --oci-runtime next to --sandbox process, which gives no isolation.
 
     Each of the two options calls this, as click converts them in the order of the command line.
 

@@ -81,7 +81,7 @@ def task_option(description: str) -> _Option:
 
 
 def data_dir_option(where: str = "") -> _Option:
-    """The folder of the data sets, where that needs saying."""
+    """The option that names the folder of the data sets."""
     text = f"Folder of the data sets{where}.  [default: the user's data folder]"
     return click.option("--data-dir", type=_FOLDER, help=text)
 

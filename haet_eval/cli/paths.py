@@ -9,7 +9,7 @@ from haet_eval.reports.text import printable
 
 
 class ExistingPath(click.Path):
-    """A file or a folder that is there; where it is not, one of a similar name is proposed."""
+    """A file or a folder that exists. If it does not, the error proposes one of a similar name."""
 
     def __init__(self, *, file_okay: bool = True) -> None:
         super().__init__(exists=True, file_okay=file_okay, path_type=Path)

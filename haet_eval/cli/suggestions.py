@@ -89,7 +89,7 @@ def _paths(incomplete: str, suffixes: set[str]) -> Found:
 
 
 def listed(folder: Path) -> list[Path]:
-    """What is in the folder, sorted; nothing where it cannot be read."""
+    """The content of the folder, sorted; nothing if it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError:

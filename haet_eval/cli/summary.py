@@ -91,7 +91,7 @@ def _cost(record: Record) -> list[tuple[str, str]]:
 
 
 def _native_cost(record: Record) -> list[tuple[str, str]]:
-    """What a training on plain tensors took; where it was counted as well, that comes after it."""
+    """The cost of a training on plain tensors, and after it the count, if there is one."""
     native, energy = record.native, record.energy
     if native is None:
         return []

@@ -1,4 +1,4 @@
-"""`haet-eval verify`: what is known of a record, line by line and in one word."""
+"""`haet-eval verify`: the findings about a record, line by line and in one word."""
 
 import json
 from dataclasses import asdict, replace

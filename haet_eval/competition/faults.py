@@ -15,7 +15,7 @@ def faults(error: ValidationError, known_keys: Collection[str]) -> str:
 
 
 def unknown_task(name: str, known: Iterable[str], where: str) -> str:
-    """What is said of a task that is none of those known."""
+    """The message about a task that the competition does not have."""
     names = list(known)
     meant = suggested_name(name, names)
     known_ones = f"The tasks are {', '.join(names)}" if meant else f"the tasks are {', '.join(names)}"

@@ -47,7 +47,7 @@ def load_competition(name_or_path: str) -> Competition:
     """A built-in competition by its name, or an organizer's own by the path of its TOML file.
 
     Raises:
-        UsageProblem: there is none such, or the file is not a valid competition.
+        UsageProblem: there is no such competition, or its file is not valid.
     """
     if name_or_path in builtin_competitions():
         return _parse(builtin_text(name_or_path), name_or_path)

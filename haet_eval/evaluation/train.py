@@ -33,7 +33,7 @@ _FROM_OUTSIDE: Final = (Verdict.INTERRUPTED, Verdict.LIMIT_TIME)
 
 
 class _Count(NamedTuple):
-    """What a training asked for, or what was executed of it."""
+    """The calls of a training, or those of them that were executed."""
 
     histogram: Histogram
     refused: Mapping[str, int]
@@ -104,7 +104,7 @@ def _counted(
     model: tuple[ParameterCount, Sealed] | None,
     work: Work,
 ) -> Training:
-    """Price what was counted; keep its histogram, and the weights of a model that came back."""
+    """Price the counted calls; keep their histogram, and the weights of a model that came back."""
     histogram, charged, store = count.histogram, count.charged, work.store
     widths = precision(histogram, model[0].bits if model else None)
     moved, energy = bytes_moved(histogram), work.assignment.competition.energy_model

@@ -26,7 +26,7 @@ class HostLink:
         self.drain: Drain = nothing_printed
 
     def tell(self, message: Message) -> None:
-        """Send a message, and before it what was printed before it."""
+        """Send a message, after the output that was printed before it."""
         self.drain()
         self.send(Channel.CONTROL, message.encode())
 

@@ -33,8 +33,8 @@ class PeakCall:
 class TensorMemory:
     """Memory of a training's tensors, in bytes.
 
-    `model_bytes` is the part of the peak that belongs to storages of the returned model, None where no model
-    came back; `call` is None where no tensor was made.
+    `model_bytes` is the part of the peak that belongs to storages of the returned model, None if no model
+    came back; `call` is None if no tensor was made.
     """
 
     peak_bytes: int

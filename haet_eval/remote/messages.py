@@ -60,7 +60,7 @@ class Report(Message):
     made_up: tuple[Annotated[Text, Field(max_length=REPORT_NAME + 1)], ...] = Field(
         default=(), max_length=REPORT_VALUES + 1
     )
-    """Names of values that the check made up; in an evaluation there are none."""
+    """Names of values that the check made up; an evaluation makes up no values."""
 
 
 class Decided(Message):

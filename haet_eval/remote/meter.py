@@ -122,7 +122,7 @@ class Meter:
         strict: bool = True,
         memory: MemoryBooks | None = None,
     ) -> None:
-        """`strict`: False for traces of version 2, where a call that writes could be refused.
+        """`strict`: False for traces of version 2, in which a call that writes could be refused.
 
         `memory`: books that see more than the totals.
         """
@@ -163,7 +163,7 @@ class Meter:
 
         Raises:
             WireError: bytes that no honest client sends.
-            SubmissionFailure: a budget is used up, or the model uses what it may not.
+            SubmissionFailure: a budget is used up, or the model uses a tensor that is not its own.
         """
         position, records = start, 0
         handlers, living, memory = self._handlers, self._handles.living, self._memory
@@ -766,7 +766,7 @@ class Meter:
 
     @property
     def generators(self) -> Generators:
-        """A copy of what is known of the random generators."""
+        """A copy of the state of the random generators in the books."""
         return deepcopy(self._generators)
 
     @property

@@ -1,4 +1,4 @@
-"""The count as a pure function of the trace: no torch, no data, no stranger's code."""
+"""The count as a pure function of the trace: no torch, no data, no untrusted code."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -65,7 +65,7 @@ class Listener(Protocol):
         """Records that want no answer."""
 
     def answered(self, entry: int, question: Question, outcome: bytes | None) -> None:
-        """A question, and what the trace says the answer was; None where a value was read back."""
+        """A question, and its answer by the trace; None if a value was read back."""
 
     def refused(self, entry: int, question: Question) -> None:
         """A question that the executor refused."""

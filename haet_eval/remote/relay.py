@@ -208,7 +208,7 @@ class Relay:
             self._look()
 
     def _pass_part(self, payload: bytes, start: int) -> int:
-        """Meter a frame from there and pass it on as far as that takes a moment; returns where it goes on."""
+        """Meter a part of a frame that takes a moment, and pass it on. Returns the place of the next part."""
         try:
             accepted = self.meter.accept(payload, start)
         except SubmissionFailure as failure:

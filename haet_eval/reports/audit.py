@@ -10,7 +10,7 @@ AUDIT_NAMES: Final[Mapping[AuditKind, str]] = {"resplit": "audit", "disguise": "
 
 
 def audit_lines(audit: Audit) -> list[str]:
-    """The flags, then the shares and how far they are apart, or why there are none."""
+    """The flags, then the shares and their difference, or the reason why there are no shares."""
     lines = [f"FLAGGED: {', '.join(audit.flags)}" if audit.flags else "nothing found"]
     found = audit.run.evaluation
     if found is None:

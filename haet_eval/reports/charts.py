@@ -65,7 +65,7 @@ def tradeoff_chart(marks: Sequence[Mark], cost: str, threshold: float | None) ->
     Args:
         marks: at least one; costs above 0.
         cost: what it is called.
-        threshold: least accuracy that qualifies, as a fraction; None where the rules are not at hand.
+        threshold: least accuracy that qualifies, as a fraction; None if the rules are not available.
     """
     import altair as alt
 

@@ -99,7 +99,7 @@ class Costs:
 
     @property
     def total(self) -> int:
-        """Operations of the training; 0 where there was none."""
+        """Operations of the training; 0 if there was no training."""
         return self.record.training.operations.total if self.record.training else 0
 
 

@@ -1,4 +1,4 @@
-"""What is odd about a competition: allowed, and hardly meant."""
+"""Unusual choices in a competition: allowed, but hardly intended."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -14,7 +14,7 @@ _LITTLE_MEMORY: Final = 2**30
 
 
 def doubts(rules: Competition, found: Mapping[str, Dataset]) -> list[str]:
-    """One sentence for each odd choice, with what would be less odd.
+    """One sentence for each unusual choice, with a better one.
 
     Args:
         rules: the competition.

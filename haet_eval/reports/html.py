@@ -86,7 +86,7 @@ def _sections(
 
 
 def _title(leaderboard: Leaderboard, rules: Iterable[Competition]) -> str:
-    """The competition's name in full, where the page is about one whose rules are at hand."""
+    """The competition's full name, if the page is about one competition and its rules are available."""
     names = {place.pool.competition for place in leaderboard.ranked}
     titles = {competition.title for competition in rules if {competition.name} == names}
     return f"{printable(*titles)}: leaderboard" if len(titles) == 1 else "Leaderboard"

@@ -113,7 +113,7 @@ class Leaderboard:
         return mixed
 
     def accuracy(self, entry: Entry) -> str:
-        """An entry's accuracy as text, with half the width of its interval where it has one."""
+        """An entry's accuracy as text, with half the width of its interval if it has one."""
         spread = readable_spread(self.spreads.get(entry.record_id))
         return f"{readable_accuracy(entry.accuracy)} {spread}".rstrip()
 

@@ -25,7 +25,7 @@ _RANKED: Final[Mapping[Ranking, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A name and what is said of it."""
+    """A name and the text that goes with it."""
 
     name: str
     text: str

@@ -31,7 +31,7 @@ class Section:
 
     Attributes:
         records: those that were read, by their id.
-        threshold: least accuracy that qualifies, as a fraction; None where the rules are not at hand.
+        threshold: least accuracy that qualifies, as a fraction; None if the rules are not available.
     """
 
     pool: Pool
@@ -71,7 +71,7 @@ class Section:
         return gap(entry, self.places[0].entry)
 
     def tradeoff(self) -> dict[str, Any] | None:
-        """The chart of cost against accuracy; None where no cost is above 0."""
+        """The chart of cost against accuracy; None if no cost is above 0."""
         marks = list(self._marks())
         return tradeoff_chart(marks, self.figure.name, self.threshold) if marks else None
 

@@ -139,7 +139,7 @@ class DefinitionWriter:
         self._literal = literal_parameters(self._operator) if self._operator else frozenset()
 
     def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Definition:
-        """The definition of this call; for an operator that is not on the list its name, to be told why.
+        """The definition of this call; of an operator that is not on the list, the name alone.
 
         Raises:
             Refusal: an argument that cannot be sent.

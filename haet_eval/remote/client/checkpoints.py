@@ -1,4 +1,4 @@
-"""torch.save and torch.load within one run: what was saved is a copy in memory, and its file a note."""
+"""torch.save and torch.load within one run: the copy stays in memory, and the file is a note."""
 
 import copy
 import io
@@ -53,7 +53,7 @@ class Checkpoints:
             self._save(obj, f, *args, **kwargs)
 
     def load(self, f: Any, *args: Any, **kwargs: Any) -> Any:
-        """As torch.load; from a path that was saved to in this run, a copy of what was saved.
+        """As torch.load; from a path that this run has saved to, a copy of the saved object.
 
         Raises:
             Refusal: the file is a copy of one that is there no more.

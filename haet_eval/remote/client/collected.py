@@ -1,4 +1,4 @@
-"""`torch.tensor` of a list of handles: they are stacked where they are, and nothing is read back."""
+"""`torch.tensor` of a list of handles: the executor stacks them, and nothing is read back."""
 
 from collections.abc import Sequence
 from typing import Any

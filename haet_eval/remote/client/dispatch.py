@@ -293,7 +293,7 @@ class Dispatcher:
             self._kinds[id(func)] = kind
             return self._call(func, args, kwargs)
         if lookup(str(func)) is None:
-            tensors, floats = [], []  # its name alone is asked for, to be told why not
+            tensors, floats = [], []  # the host answers its name alone with the reason
         known = self._classify(func, args, kwargs, kind)
         if known.view and tensors:
             self._unshare(tensors[0])
@@ -484,7 +484,7 @@ def _view(new: NewTensor, tensors: list[RemoteTensor], handle: Handle) -> Remote
 
 
 def _shapes_only(func: Any, args: tuple[Any, ...], device: torch.device | None) -> tuple[Any, ...]:
-    """The arguments without data, where the call takes what has some to the device `meta`.
+    """The arguments without data if the call moves a tensor with data to the device `meta`.
 
     Raises:
         NotImplementedError: it would need the data of a tensor that has none.
@@ -538,7 +538,7 @@ def _zeros_as(tensor: torch.Tensor, other: torch.Tensor, *, self_num_batch_dims:
 
 
 def _have_same_extent(tensor: torch.Tensor, other: torch.Tensor) -> bool:
-    """What forward mode asks of storages: no layout tells how large they are, and there are none here."""
+    """The storages for which forward mode asks. They are empty: no layout says how large they are."""
     return _extent(tensor) == _extent(other)
 
 

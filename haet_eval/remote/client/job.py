@@ -120,7 +120,7 @@ def module_or_mistake(returned: Any) -> torch.nn.Module:
     """What train() returned, if it is a module.
 
     Raises:
-        TypeError: it is none; says what to return instead.
+        TypeError: it is not a module; the message says what to return instead.
     """
     if isinstance(returned, torch.nn.Module):
         return returned

@@ -58,7 +58,7 @@ class Link:
     is collected at fixed counts of records: equal runs have equal traces.
 
     `records` are those since the last frame, frees apart. `made_up`: the last answer was a value that the
-    check made up; in an evaluation there is none. `charged`: it depended on data, and counts as read back.
+    check made up, which no evaluation does. `charged`: it depended on data, and counts as read back.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -88,7 +88,7 @@ class Link:
         self.records += 1
 
     def flush(self) -> None:
-        """Send what has been gathered."""
+        """Send the records that were gathered."""
         self._check_process()
         if self.freed:
             self.write_freed()
@@ -126,7 +126,7 @@ class Link:
         self.records = 0
 
     def tell(self, message: bytes) -> None:
-        """Send a control message, and before it what was printed before it."""
+        """Send a control message, after the output that was printed before it."""
         self.drain()
         with self.lock:
             self.flush()

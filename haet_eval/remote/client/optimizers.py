@@ -38,7 +38,7 @@ def _subclasses(kind: type[Any]) -> Iterator[Any]:
 
 
 def _with_gradients_as_asked(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A step that autograd records only where the optimizer is to be differentiable."""
+    """A step that autograd records only if the optimizer is differentiable."""
 
     @functools.wraps(step)
     def stepped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:

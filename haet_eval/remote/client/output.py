@@ -20,7 +20,7 @@ class Link(Protocol):
 
 
 class Drain(Protocol):
-    """Sends what was printed so far."""
+    """Sends the output so far."""
 
     def __call__(self) -> None: ...
 
@@ -56,7 +56,7 @@ class OutputCapture:
         link.drain = self.drain
 
     def drain(self) -> None:
-        """Send what was printed so far. A child of a fork leaves that to its parent."""
+        """Send the output so far. A child of a fork leaves that to its parent."""
         if os.getpid() == self._process:
             while self._read():
                 pass
@@ -84,7 +84,7 @@ class OutputCapture:
             return True
 
     def close(self) -> None:
-        """Put the descriptors back and send what is left."""
+        """Put the descriptors back and send the rest of the output."""
         sys.stdout.flush()
         sys.stderr.flush()
         for number, saved in zip((1, 2), self._saved, strict=True):

@@ -27,7 +27,7 @@ class OwnCode:
         return frame
 
     def place(self) -> str:
-        """That line, as in `submission.py, line 12`; empty if there is none."""
+        """That line, as in `submission.py, line 12`; empty if there is no such line."""
         frame = self.frame()
         return self.name(frame.f_code.co_filename, frame.f_lineno) if frame else ""
 

@@ -1,4 +1,4 @@
-"""Which part of a training is running. It is told along with the calls and decides nothing."""
+"""The part of a training that is running. It is sent along with the calls and decides nothing."""
 
 from typing import Any, Final
 

@@ -26,10 +26,10 @@ class _Line:
 
 
 class Readings:
-    """Keeps what was read by each line.
+    """Keeps the bytes that each line has read.
 
     Args:
-        code: of the submission; None if there is none, and nothing is kept.
+        code: of the submission; if it is None, nothing is kept.
     """
 
     def __init__(self, code: OwnCode | None = None) -> None:

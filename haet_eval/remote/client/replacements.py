@@ -59,7 +59,7 @@ def choose_open_kernels() -> None:
 
 
 def _compile(model: Any = None, *, fullgraph: bool = False, **options: Any) -> Any:  # noqa: ARG001
-    """As torch.compile, which runs code eagerly here: it would not, where a whole graph is asked for."""
+    """As torch.compile, but code runs eagerly even if a whole graph is asked for."""
     return _torch_compile(model, **options)
 
 

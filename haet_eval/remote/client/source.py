@@ -1,4 +1,4 @@
-"""The submission's own code: put where it can be imported, and named in tracebacks."""
+"""The submission's own code: how it is imported, and how tracebacks name it."""
 
 import importlib
 import inspect

@@ -184,7 +184,7 @@ class RemoteTensor(torch.Tensor):
         return _to(self, *args, **options)
 
     def cuda(self, device: Any = None, **_: Any) -> Any:  # type: ignore[override]
-        """The tensor itself: the executor decides where it is."""
+        """The tensor itself: the executor decides on which device it is."""
         here(device if isinstance(device, torch.device) else "cuda")
         return self
 
