@@ -551,6 +551,7 @@ class Meter:
         check_outcome(outcome, template.operator)
         if template.dynamic:
             question.charged = self._learn(outcome, question.inputs)
+        self._count_wait(question)
         if question.code is Code.DEFINE:
             self._settle(template, outcome, question.inputs)
             self._tally.add(template, len(question.record) + len(payload))
@@ -558,13 +559,12 @@ class Meter:
             self._tally.count_dynamic(template, outcome, payload, self._phase)
         else:
             template.calls[self._phase] += 1
-        self._count_wait(question)
         self._sink.add(Kind.QUESTION, question.record)
         self._sink.add(Kind.OUTCOME, payload)
-        self.charges.message(1)
         new = new_tensors(outcome, question.inputs, template.exact) if template.dynamic else template.new
         self._apply(template, question.inputs, new, new_bytes(new))
         self._data_at_work = False
+        self.charges.message(1)  # last: what is in the trace is in the books, even if this ends the run
         self._check_memory()
 
     def refuse(self, question: Question) -> None:
