@@ -201,7 +201,7 @@ def _write(path: Path, content: bytes) -> None:
             draft.replace(path)
     except OSError as error:
         raise EnvironmentProblem(
-            f"{path} cannot be written: {error.strerror}",
+            f"{error.filename or path} cannot be written: {error.strerror}",
             "Check the folder and the free space.",
             code="output-not-writable",
         ) from None

@@ -291,11 +291,12 @@ def test_a_page_is_written_and_nothing_printed_but_where(store: Store, tmp_path:
 
 
 def test_a_page_that_cannot_be_written_is_our_problem_with_a_hint(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     result = CliRunner().invoke(
-        leaderboard, [str(store.directory), "--html", str(tmp_path / "no" / "page.html")]
+        leaderboard, [str(store.directory), "--html", str(tmp_path / "file" / "page.html")]
     )
     assert isinstance(result.exception, EnvironmentProblem)
-    assert "cannot be written: No such file or directory" in result.exception.message
+    assert result.exception.message.startswith(f"{tmp_path / 'file'} cannot be written: File exists")
 
 
 def test_a_pipe_gets_whole_lines_without_colours(store: Store) -> None:
