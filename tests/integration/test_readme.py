@@ -1,6 +1,8 @@
 """What the README tells people to write and to type works."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,20 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def block(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    """The first block in a language."""
+    found, *_ = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
     return str(found)
+
+
+def test_the_counter_in_it_counts() -> None:
+    *_, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert "OperationCounter" in code
+    training = "import torch\ndef train():\n    torch.ones(3) * 2\n"
+    done = subprocess.run(
+        [sys.executable, "-c", training + code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
 
 
 def test_the_submission_in_it_qualifies(tmp_path: Path) -> None:
