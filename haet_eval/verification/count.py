@@ -155,8 +155,10 @@ def _check_widths(training: Training, recounted: Recount | None, evidence: Evide
 
 
 def _parameter_bits(training: Training, recounted: Recount | None) -> int | None:
-    """Bits of the model's parameters by the trace; without one, or without a model, what the record says."""
-    if recounted is None or training.parameters is None:
+    """Bits of the model's parameters by the trace; without a trace, those that the record states."""
+    if training.parameters is None:
+        return None
+    if recounted is None:
         return training.precision.parameter_bits if training.precision else None
     return recounted.parameters.bits if recounted.parameters else None
 

@@ -158,6 +158,7 @@ FILLED: dict[str, Any] = {
     "model_bytes": 5,
     "other_bytes": 5,
     "parameter_bits": "5",
+    "modelled_joules": 3.5,
     "joules": 3.5,
     "trace": {"sha256": "0" * 64, "bytes": 10},
     "model": {"sha256": "0" * 64, "bytes": 10},
