@@ -106,30 +106,42 @@ def _read_list(path: Path) -> Iterator[Source]:
         yield _source(row, path.parent, place)
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The rows below the first, which names the columns in any case; their separator is that of the first.
+def csv_cells(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The first row of a CSV file, which names the columns, and those with any content; lines count from 1.
 
-    Spreadsheets write semicolons or tabs in countries that write decimal commas, and some a line `sep=;`.
+    The separator is that of the first row. Spreadsheets write semicolons or tabs in countries that write
+    decimal commas, and some a line `sep=;`.
+
+    Raises:
+        csv.Error: the text is not CSV.
     """
     lines = text.splitlines()
     skipped = 1 if lines and lines[0].casefold().startswith("sep=") else 0
     header = lines[skipped] if lines[skipped:] else ""
     separator = lines[0][4:5] if skipped else max(",;\t", key=header.count)
     reader = csv.reader(lines[skipped:], strict=True, delimiter=separator or ",")
-    names = [name.strip().casefold() for name in next(reader, [])]
-    for key in names:
-        _check_column(key, f"{path}, line {skipped + 1}")
-    for row in reader:
+    for number, row in enumerate(reader):
         cells = [cell.strip() for cell in row]
-        place = f"{path}, line {skipped + reader.line_num}"
+        if number == 0 or any(cells):
+            yield skipped + reader.line_num, cells
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The rows below the first, which names the columns in any case."""
+    rows = csv_cells(text)
+    line, header = next(rows, (1, []))
+    names = [name.casefold() for name in header]
+    for key in names:
+        _check_column(key, f"{path}, line {line}")
+    for line, cells in rows:
+        place = f"{path}, line {line}"
         if any(cells[len(names) :]):
             raise UsageProblem(
                 f"{place} has {len(cells)} cells, and the first line names {len(names)} columns",
                 _FORM,
                 code="list-column",
             )
-        if any(cells):
-            yield place, {name: cell for name, cell in zip(names, cells, strict=False) if cell}
+        yield place, {name: cell for name, cell in zip(names, cells, strict=False) if cell}
 
 
 def _toml_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -14,7 +14,6 @@ _FORM: Final = (
     "It is a CSV file with the columns path (or sha256) and received, as in: "
     "entries/ada.zip,2026-05-01T14:00:00+02:00"
 )
-_SEPARATORS: Final = ",;\t"
 
 
 def read_receipts(path: Path) -> dict[str, datetime]:
@@ -47,21 +46,24 @@ def with_receipts(entries: Iterable[Entry], receipts: Mapping[str, datetime]) ->
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    from haet_eval.batch.sources import csv_cells
+
     try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        rows = list(csv_cells(path.read_bytes().decode("utf-8-sig")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else _reason(error)
         raise UsageProblem(f"{path} cannot be read: {why}", _FORM, code="receipts-invalid") from None
-    header = lines[0] if lines else ""
-    reader = csv.reader(lines, delimiter=max(_SEPARATORS, key=header.count))
-    names = [name.strip().casefold() for name in next(reader, [])]
+    names = [name.casefold() for name in rows[0][1]] if rows else []
     if "received" not in names or not {"path", "sha256"} & set(names):
         raise UsageProblem(
             f"{path} has the columns {', '.join(names) or 'none'}", _FORM, code="receipts-invalid"
         )
-    for row in reader:
-        if any(row):
-            yield f"{path}, line {reader.line_num}", dict(zip(names, map(str.strip, row), strict=False))
+    for line, cells in rows[1:]:
+        yield f"{path}, line {line}", dict(zip(names, cells, strict=False))
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _moment(text: str, place: str) -> datetime:
