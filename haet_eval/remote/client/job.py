@@ -48,11 +48,12 @@ def run_job(sock: socket.socket) -> None:
     with tempfile.TemporaryDirectory() as folder:
         output = OutputCapture(link)
         dispatcher = Dispatcher(link)
-        dispatcher.readings = Readings(OwnCode(Path(folder)))
+        code = OwnCode(Path(folder))
+        dispatcher.readings = Readings(code)
         RemoteTensor.dispatcher = dispatcher
         try:
             with RemoteMode(dispatcher):
-                _work(dispatcher, job, Path(folder))
+                _work(dispatcher, job, Path(folder), code)
         except BaseException as error:  # SystemExit too: a submission may not end the run by itself
             output.close()
             reason, trace = explain(error, Path(folder))
@@ -61,7 +62,7 @@ def run_job(sock: socket.socket) -> None:
             output.close()
 
 
-def connect(dispatcher: Dispatcher, job: Job) -> Task:
+def connect(dispatcher: Dispatcher, job: Job, code: OwnCode) -> Task:
     """Prepare this process for a job: threads, seeds, and torch's functions that need replacing."""
     torch.set_num_threads(1)
     dispatcher.random.install()
@@ -71,7 +72,9 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
     install_eager_optimizers()
     install_in_threads(dispatcher)
     install_replacements()
-    Decisions.current = Decisions(lambda place: dispatcher.link.tell(Decided(place=place[:200]).encode()))
+    Decisions.current = Decisions(
+        code, lambda place: dispatcher.link.tell(Decided(place=place[:200]).encode())
+    )
     images = dispatcher.adopt(job.images, torch.uint8)
     labels = dispatcher.adopt(job.images[:1], torch.int64)
     seed_all(job.seed)
@@ -86,17 +89,17 @@ def connect(dispatcher: Dispatcher, job: Job) -> Task:
     )
 
 
-def _work(dispatcher: Dispatcher, job: Job, folder: Path) -> None:
+def _work(dispatcher: Dispatcher, job: Job, folder: Path, code: OwnCode) -> None:
     install_source(folder, job.files)
     os.chdir(folder)
     start_alike(job.seed)
     dispatcher.link.garbage.install()
-    task = connect(dispatcher, job)
+    task = connect(dispatcher, job, code)
     model = load_function(job.module, job.function)(task)
     del task
     hand_in(dispatcher, model)
     dispatcher.readings.clear()
-    sealed = SealedModel(dispatcher, model, OwnCode(folder))
+    sealed = SealedModel(dispatcher, model, code)
     with sealed.watching():
         sealed.evaluate()
         _predict(dispatcher, sealed, model)

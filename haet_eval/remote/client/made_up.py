@@ -7,12 +7,12 @@ itself is looked at: whether it is a test, or the arguments of `range`.
 """
 
 import ast
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from types import FrameType
 from typing import Any, ClassVar, Final
+
+from haet_eval.remote.client.own_code import OwnCode
 
 _ARITHMETIC: Final = (
     *(
@@ -31,42 +31,32 @@ class Decisions:
     """Reports each line of the submission's code that decides by a value that was made up, once.
 
     Args:
+        code: the submission's own.
         tell: is given the line, as `submission.py:12`.
     """
 
     current: ClassVar["Decisions"]
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, code: OwnCode, tell: Callable[[str], None]) -> None:
+        self._code = code
         self._tell = tell
-        self._folder = Path.cwd()
         self._told: set[str] = set()
 
     def decide(self) -> None:
         """The code that is running decides by a value that was made up."""
-        for frame in _frames():
-            place = self._place(frame)
-            if place:
-                break
-        else:
-            place = "code outside the submission"
+        frame = self._code.frame()
+        place = "code outside the submission"
+        if frame is not None:
+            place = f"{self._code.relative(frame.f_code.co_filename)}:{frame.f_lineno}"
         if place not in self._told:
             self._told.add(place)
             self._tell(place)
 
     def read(self) -> None:
         """The code that is running has read such a value: it decides by it if the line is a test."""
-        for frame in _frames():
-            if self._place(frame):
-                if frame.f_lineno in _deciding_lines(frame.f_code.co_filename):
-                    self.decide()
-                return
-
-    def _place(self, frame: FrameType) -> str:
-        path = Path(frame.f_code.co_filename)
-        return f"{path.relative_to(self._folder)}:{frame.f_lineno}" if self._is_own(path) else ""
-
-    def _is_own(self, path: Path) -> bool:
-        return path.is_relative_to(self._folder)
+        frame = self._code.frame()
+        if frame is not None and frame.f_lineno in _deciding_lines(frame.f_code.co_filename):
+            self.decide()
 
 
 def marked(value: Any) -> Any:
@@ -80,13 +70,6 @@ def marked(value: Any) -> Any:
 def is_marked(value: Any) -> bool:
     """Whether it is a number that the check made up, or was computed from one."""
     return type(value) in _MARKED.values()
-
-
-def _frames() -> Iterator[FrameType]:
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
 
 
 @cache

@@ -33,7 +33,11 @@ class OwnCode:
 
     def name(self, path: str, line: int) -> str:
         """A line of one of its files in words."""
-        return f"{path.removeprefix(self._prefix)}, line {line}"
+        return f"{self.relative(path)}, line {line}"
+
+    def relative(self, path: str) -> str:
+        """The path of one of its files within the submission."""
+        return path.removeprefix(self._prefix)
 
     @staticmethod
     def text(path: str, line: int) -> str:
