@@ -5,24 +5,23 @@ import select
 import sys
 import threading
 from collections import deque
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias
 
 _CHUNK_BYTES: Final = 1 << 16
+
+
+Drain: TypeAlias = Callable[[], None]
+"""Sends the output so far."""
 
 
 class Link(Protocol):
     """Where the output goes. A link calls `drain` before it sends a message."""
 
-    drain: "Drain"
+    drain: Drain
 
     def output(self, parts: deque[bytes]) -> None:
         """Send these parts in their order, and take them out of the queue."""
-
-
-class Drain(Protocol):
-    """Sends the output so far."""
-
-    def __call__(self) -> None: ...
 
 
 def nothing_printed() -> None:

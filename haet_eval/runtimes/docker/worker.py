@@ -85,10 +85,11 @@ class DockerWorker:
     def _look_for_end(self) -> Exit | None:
         try:
             with engine("looking at a worker"):
-                state = self._api.inspect_container(self.container_id)["State"]
-        except EnvironmentProblem as problem:
-            if isinstance(problem.__cause__, NotFound):
-                return Exit(None, _SIGKILL, from_outside=True, detail="its container was removed")
+                try:
+                    state = self._api.inspect_container(self.container_id)["State"]
+                except NotFound:
+                    return Exit(None, _SIGKILL, from_outside=True, detail="its container was removed")
+        except EnvironmentProblem:
             self._api.timeout = _SECONDS_AFTER_A_FAILURE
             raise
         self._paused = bool(state["Paused"]) or self._group.is_frozen()
