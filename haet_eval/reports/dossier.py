@@ -16,6 +16,7 @@ from haet_eval.reports.text import (
     printable_lines,
     readable_accuracy,
     readable_joules,
+    readable_moment,
     readable_seconds,
     readable_share,
 )
@@ -166,7 +167,7 @@ def _origin(record: Record) -> Iterator[tuple[str, str]]:
     yield "Paper", submission.paper or ""
     yield "File", submission.archive_name or ""
     received = submission.received_at
-    yield "Received", f"{received:%Y-%m-%d %H:%M:%S} UTC" if received else ""
+    yield "Received", readable_moment(received) if received else ""
     yield "Submission", f"sha256 {submission.sha256}"
     yield "Trace", f"sha256 {record.trace.sha256}" if record.trace else ""
     yield "Image", record.environment.image_digest or ""

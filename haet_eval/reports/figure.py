@@ -43,11 +43,15 @@ class Figure:
         return readable_counts(counts)
 
 
+def _readable_whole(value: _Value) -> str:
+    return readable_count(None if value is None else int(value))
+
+
 _COMPLEXITY: Final = Figure(
     "complexity",
     "Complexity is the number of parameters plus the number of operations of the whole training; least wins.",
     lambda entry: entry.complexity,
-    lambda value: readable_count(None if value is None else int(value)),
+    _readable_whole,
 )
 _TIME: Final = Figure(
     "training time",
@@ -67,18 +71,17 @@ _INFERENCE_ENERGY: Final = Figure(
     lambda entry: entry.energy_joules,
     readable_joules,
 )
-
 _PEAK_MEMORY: Final = Figure(
     "peak memory",
     "Peak memory is the most bytes that the tensors of the training took at once, counted; least wins.",
     lambda entry: entry.peak_tensor_bytes,
-    lambda value: readable_count(None if value is None else int(value)),
+    _readable_whole,
 )
 _BIT_COMPLEXITY: Final = Figure(
     "bit complexity",
     "Bit complexity is complexity with each number and operation weighted by its width in bits; least wins.",
     lambda entry: entry.bit_complexity,
-    lambda value: readable_count(None if value is None else int(value)),
+    _readable_whole,
 )
 _MODELLED_ENERGY: Final = Figure(
     "modelled energy",

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from haet_eval.competition import Budgets, Competition, EnergyModel, Ranking, Task
@@ -10,6 +9,7 @@ from haet_eval.data.readback import budgets_with, compressed_bytes
 from haet_eval.dataset import Dataset
 from haet_eval.errors import HaetError, UsageProblem
 from haet_eval.ranking import interval_of
+from haet_eval.reports.text import readable_moment
 
 _RANKED: Final[Mapping[Ranking, str]] = {
     "complexity": "complexity: the parameters of the model plus the operations of the whole training",
@@ -103,19 +103,15 @@ def _energy_model(model: EnergyModel) -> Iterator[Line]:
 
 def _calendar(rules: Competition) -> Iterator[Line]:
     if rules.opens:
-        yield Line("opens", _moment(rules.opens))
+        yield Line("opens", readable_moment(rules.opens))
     for phase in rules.phases:
-        yield Line("phase", f"{phase.name}, until {_moment(phase.closes)}")
+        yield Line("phase", f"{phase.name}, until {readable_moment(phase.closes)}")
     if rules.closes:
-        yield Line("closes", f"{_moment(rules.closes)}; later entries are shown and do not rank")
+        yield Line("closes", f"{readable_moment(rules.closes)}; later entries are shown and do not rank")
     if rules.entries_per_team is not None:
         yield Line(
             "teams", f"rank with {rules.entries_per_team} of their entries at most, the earliest received"
         )
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _task(rules: Competition, task: Task, found: Dataset | HaetError | None) -> Iterator[Line]:

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -81,6 +82,11 @@ def readable_spread(interval: tuple[float, float] | None) -> str:
 def readable_share(share: float) -> str:
     """A fraction as `12.3 %`."""
     return f"{100 * share:.1f} %"
+
+
+def readable_moment(moment: datetime) -> str:
+    """A moment in UTC, as `2026-05-01 12:00:00 UTC`."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def readable_seconds(seconds: float | None) -> str:
