@@ -13,8 +13,8 @@ SOURCES := haet_eval sandbox scripts submissions tests
 
 help:
 	@echo "make demo    evaluate an example submission, from nothing"
-	@echo "make test    run the quick tests; those that need Docker are skipped if no engine answers"
-	@echo "make test-all  run all tests, as CI does"
+	@echo "make test    run the quick tests"
+	@echo "make test-all  run all tests, as CI does; those that need Docker are skipped if no engine answers"
 	@echo "make lint    check style and formatting      make types   check types"
 	@echo "make layers  check who imports whom          make image   build the sandbox image"
 	@echo "make docs    build the documentation site into build/docs"

@@ -1,7 +1,8 @@
-"""Times a training step plain, under in-process counters and through handles, side by side, as ratios.
+"""Times training steps plain, under in-process counters and through handles, side by side, as ratios.
 
-Usage: python -m scripts.bench.compare [THREADS]. The table goes to stdout; docs/benchmarks.md keeps one
-with the machine that it was measured on.
+Usage: python -m scripts.bench.compare [THREADS] [steps | reading]. `reading` times programs that wait for
+values, plain and through handles. The table goes to stdout; docs/benchmarks.md keeps one with the machine that
+it was measured on.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,10 +28,13 @@ from haet_eval.evaluation.pair import open_pair
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.environment import EXECUTOR
 from haet_eval.runtimes.process import ProcessRuntime
-from scripts.bench.steps import CONFIGURATIONS, time_step
 
 ROUNDS = 2
-VARIANTS = ("plain", "null mode", "FlopCounterMode", "OperationCounter", "handles")
+VARIANTS = {
+    "steps": ("plain", "null mode", "FlopCounterMode", "OperationCounter", "handles"),
+    "reading": ("plain", "handles"),
+}
+"""What is timed of each suite, which is a module beside this one."""
 IMAGES = np.random.default_rng(0).integers(0, 256, (128, 3, 32, 32), dtype=np.uint8)
 LABELS = np.random.default_rng(1).integers(0, 10, 128)
 
@@ -57,22 +62,28 @@ def variant(name: str) -> Iterator[None]:
         yield
 
 
-def time_here(name: str, threads: int) -> dict[str, float]:
+def suite_of(name: str) -> Any:
+    """The module with this suite's configurations."""
+    return import_module(f"scripts.bench.{name}")
+
+
+def time_here(suite: str, name: str, threads: int) -> dict[str, float]:
     """Milliseconds of each configuration in this process."""
     torch.set_num_threads(threads)
     task = SimpleNamespace(images=torch.from_numpy(IMAGES), labels=torch.from_numpy(LABELS))
     found = {}
-    for configuration in CONFIGURATIONS:
+    programs = suite_of(suite)
+    for configuration in programs.CONFIGURATIONS:
         torch.manual_seed(0)
         with variant(name):
-            found[configuration] = time_step(task, configuration)
+            found[configuration] = programs.time_step(task, configuration)
     return found
 
 
-def time_in_child(name: str, threads: int) -> dict[str, float]:
+def time_in_child(suite: str, name: str, threads: int) -> dict[str, float]:
     """The same in a fresh process, with the environment that the executor has."""
     environment = os.environ | EXECUTOR | {"OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "scripts.bench.compare", str(threads), name]
+    command = [sys.executable, "-m", "scripts.bench.compare", str(threads), suite, name]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
@@ -92,43 +103,49 @@ def job(files: dict[str, str], module: str) -> Job:
     )
 
 
-def time_handles(threads: int) -> dict[str, float]:
+def time_handles(suite: str, threads: int) -> dict[str, float]:
     """The same through handles, with two local processes."""
-    budgets = Budgets(cpus=threads)
+    budgets = Budgets(cpus=threads, readback_bytes=1 << 40, timed_answers=1 << 40)
     found: dict[str, float] = {}
 
     def report(values: Mapping[str, str]) -> None:
         found[values["name"]] = float(values["milliseconds"])
 
-    source = Path(__file__).with_name("steps.py").read_text(encoding="utf-8")
+    source = Path(__file__).with_name(f"{suite}.py").read_text(encoding="utf-8")
     with open_pair(ProcessRuntime(), budgets, {}) as run:
         run.relay.use(run.watch.look, report)
         run.relay.start(Start(device="cpu", threads=executor_threads(budgets)), [IMAGES, LABELS])
         run.watch.begin("train", budgets.wall_seconds)
-        run.relay.train(job({"steps.py": source}, "steps"))
+        run.relay.train(job({f"{suite}.py": source}, suite))
     return found
 
 
-def compare(threads: int) -> None:
+def compare(suite: str, threads: int) -> None:
     """Run every variant ROUNDS times in turn and print the best of each, and its ratio to plain."""
-    best: dict[str, dict[str, float]] = {name: {} for name in VARIANTS}
+    variants = VARIANTS[suite]
+    best: dict[str, dict[str, float]] = {name: {} for name in variants}
     for _ in range(ROUNDS):
-        for name in VARIANTS:
-            found = time_handles(threads) if name == "handles" else time_in_child(name, threads)
+        for name in variants:
+            through = name == "handles"
+            found = time_handles(suite, threads) if through else time_in_child(suite, name, threads)
             for configuration, milliseconds in found.items():
                 known = best[name].get(configuration, milliseconds)
                 best[name][configuration] = min(known, milliseconds)
-    print(f"| training step | {' | '.join(VARIANTS)} |")
-    print("|---" * (len(VARIANTS) + 1) + "|")
-    for configuration in CONFIGURATIONS:
-        plain = best["plain"][configuration]
-        ratios = (f"{best[name][configuration] / plain:.2f}" for name in VARIANTS[1:])
-        print(f"| {configuration} | {plain:.1f} ms | {' | '.join(ratios)} |")
+    print(f"| training step | {' | '.join(variants)} |")
+    print("|---" * (len(variants) + 1) + "|")
+    for configuration, plain in best["plain"].items():
+        ratios = (f"{best[name][configuration] / plain:.2f}" for name in variants[1:])
+        print(f"| {configuration} | {_shown(plain)} | {' | '.join(ratios)} |")
+
+
+def _shown(milliseconds: float) -> str:
+    return f"{milliseconds:.1f} ms" if milliseconds >= 0.1 else f"{milliseconds * 1e3:.1f} µs"
 
 
 if __name__ == "__main__":
     chosen = int(sys.argv[1]) if len(sys.argv) > 1 else (os.cpu_count() or 1)
-    if len(sys.argv) > 2:
-        print(json.dumps(time_here(sys.argv[2], chosen)))
+    asked = sys.argv[2] if len(sys.argv) > 2 else "steps"
+    if len(sys.argv) > 3:
+        print(json.dumps(time_here(asked, sys.argv[3], chosen)))
     else:
-        compare(chosen)
+        compare(asked, chosen)
