@@ -8,10 +8,10 @@ from typing import Final, TypeVar
 from haet_eval.native.messages import ToNode, to_node
 from haet_eval.remote import wire
 from haet_eval.remote.client.output import Drain, nothing_printed
+from haet_eval.remote.frames import FrameReader
 from haet_eval.remote.messages import Message
 from haet_eval.remote.wire import Channel
 
-_RECEIVE_BYTES: Final = 1 << 20
 _BLOCK_BYTES: Final = 4 << 20
 
 _Asked = TypeVar("_Asked", bound=ToNode)
@@ -22,6 +22,7 @@ class HostLink:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self._frames = FrameReader(sock)
         self._lock = threading.Lock()
         self.drain: Drain = nothing_printed
 
@@ -48,8 +49,7 @@ class HostLink:
 
     def expect(self, kind: type[_Asked]) -> _Asked:
         """The next message of the host, which must be of this kind."""
-        length, _ = wire.FRAME.unpack(self._receive(wire.FRAME.size))
-        message = to_node(bytes(self._receive(length)))
+        message = to_node(self._frames.receive()[1])
         assert isinstance(message, kind)
         return message
 
@@ -57,15 +57,6 @@ class HostLink:
         """Write the next blocks into the target (bytes) until it is full."""
         place = 0
         while place < len(target):
-            length, _ = wire.FRAME.unpack(self._receive(wire.FRAME.size))
-            target[place : place + length] = self._receive(length)
-            place += length
-
-    def _receive(self, length: int) -> bytearray:
-        data = bytearray()
-        while len(data) < length:
-            part = self._socket.recv(min(length - len(data), _RECEIVE_BYTES))
-            if not part:
-                raise ConnectionResetError("the evaluator has closed the connection")
-            data += part
-        return data
+            _, block = self._frames.receive()
+            target[place : place + len(block)] = block
+            place += len(block)

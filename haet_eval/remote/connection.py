@@ -2,6 +2,7 @@
 
 import select
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from haet_eval.remote.wire import FRAME, MAX_FRAME_BYTES, Channel, WireError
 
 _BLINK_SECONDS = 0.1
+_BLINK = struct.pack("ll", 0, round(_BLINK_SECONDS * 1e6))
+"""As the kernel wants it: seconds and microseconds."""
 _CHUNK_BYTES = 1 << 20
 _SMALL_BYTES = 1 << 16
 
@@ -36,6 +39,7 @@ class Connection:
     ) -> None:
         self._socket = sock
         self._buffer = bytearray()
+        self._room = memoryview(bytearray(_CHUNK_BYTES))
         self._ahead_bytes = ahead_bytes
         self._unsent: deque[memoryview] = deque()
         self._unsent_bytes = 0
@@ -45,8 +49,10 @@ class Connection:
         self.other = self
         self._idled = time.monotonic()
         self.idle = idle
-        sock.settimeout(_BLINK_SECONDS)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * _CHUNK_BYTES)
+        # The kernel ends a wait after a blink. With a timeout of Python's, each call would be two.
+        sock.setblocking(True)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _BLINK)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHUNK_BYTES)
 
     def send(self, channel: Channel, payload: bytes | bytearray | memoryview) -> None:
         """Send one frame.
@@ -62,28 +68,26 @@ class Connection:
         if self._unsent_bytes > self._ahead_bytes:
             self.stalls += 1
             while self._unsent_bytes > self._ahead_bytes // 2:
-                self._send_some()
+                self._writable.poll(_BLINK_SECONDS * 1000)
+                self._flush()
                 if self._unsent_bytes:
                     self._wait()
 
     def _flush(self) -> None:
         """Send as much as the other side takes without waiting."""
-        while self._unsent and self._writable.poll(0):
-            self._send_some()
-
-    def _send_some(self) -> None:
-        view = self._unsent[0]
-        try:
-            sent = self._socket.send(view)
-        except TimeoutError:
-            return
-        except OSError as error:
-            raise Disconnected(str(error)) from None
-        self._unsent_bytes -= sent
-        if sent == len(view):
-            self._unsent.popleft()
-        else:
-            self._unsent[0] = view[sent:]
+        while self._unsent:
+            view = self._unsent[0]
+            try:
+                sent = self._socket.send(view, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise Disconnected(str(error)) from None
+            self._unsent_bytes -= sent
+            if sent == len(view):
+                self._unsent.popleft()
+            else:
+                self._unsent[0] = view[sent:]
 
     def receive(self) -> tuple[Channel, bytes]:
         """The next frame.
@@ -117,15 +121,15 @@ class Connection:
                 self._wait()
                 continue
             try:
-                part = self._socket.recv(_CHUNK_BYTES)
-            except TimeoutError:
+                count = self._socket.recv_into(self._room)
+            except BlockingIOError:
                 self._wait()
                 continue
             except OSError as error:
                 raise Disconnected(str(error)) from None
-            if not part:
+            if not count:
                 raise Disconnected("end of stream")
-            self._buffer += part
+            self._buffer += self._room[:count]
             if len(self._buffer) < length:
                 self._wait()
 

@@ -10,10 +10,10 @@ from typing import Final
 from haet_eval.remote import wire
 from haet_eval.remote.client.garbage import Garbage
 from haet_eval.remote.client.output import Drain, nothing_printed
+from haet_eval.remote.frames import FrameReader
 from haet_eval.remote.wire import Channel, Code, Status
 
 FLUSH_RECORDS: Final = 64
-_RECEIVE_BYTES: Final = 1 << 20
 
 ONE_PROCESS: Final = (
     "Tensors of the task cannot be used in another process: the data is in the executor, and only the "
@@ -63,6 +63,7 @@ class Link:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self._frames = FrameReader(sock)
         self._process = os.getpid()
         self.garbage = Garbage()
         self.buffer = bytearray()
@@ -145,8 +146,10 @@ class Link:
                 self._socket.sendall(wire.frame(Channel.OUTPUT, parts.popleft()))
 
     def _answer(self) -> bytes:
-        length, _ = wire.FRAME.unpack(self._receive(wire.FRAME.size))
-        payload = self._receive(length)
+        try:
+            _, payload = self._frames.receive()
+        except ConnectionError:
+            raise RemoteError("the evaluator has closed the connection") from None
         status, body = Status(payload[0]), payload[1:]
         self.made_up = status is Status.MADE_UP
         self.charged = status is Status.CHARGED or self.made_up
@@ -156,15 +159,6 @@ class Link:
         if status is Status.REFUSED:
             raise Refusal(text, code="handle-operator")
         raise RemoteError(text + _advice(text))
-
-    def _receive(self, length: int) -> bytes:
-        data = bytearray()
-        while len(data) < length:
-            part = self._socket.recv(min(length - len(data), _RECEIVE_BYTES))
-            if not part:
-                raise RemoteError("the evaluator has closed the connection")
-            data += part
-        return bytes(data)
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:

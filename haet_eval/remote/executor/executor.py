@@ -30,6 +30,7 @@ from haet_eval.remote.executor.outcome import (
     tidied,
     written_positions,
 )
+from haet_eval.remote.frames import FrameReader
 from haet_eval.remote.handles import size_bytes
 from haet_eval.remote.inventory import inventory
 from haet_eval.remote.messages import (
@@ -48,7 +49,6 @@ from haet_eval.remote.messages import (
 from haet_eval.remote.operators.call import MAX_ELEMENTS
 from haet_eval.remote.wire import Channel, Code, Status
 
-_CHUNK_BYTES: Final = 1 << 20
 _BLOCK_BYTES: Final = 16 << 20
 
 
@@ -80,7 +80,7 @@ class Executor:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._buffer = bytearray()
+        self._frames = FrameReader(sock)
         self._tensors: dict[int, torch.Tensor] = {}
         self._next = 1
         self._templates: list[Template] = []
@@ -97,8 +97,8 @@ class Executor:
         """Work until the other side is gone."""
         try:
             while True:
-                channel, payload = self._receive()
-                if channel is Channel.HOST:
+                channel, payload = self._frames.receive()
+                if channel == Channel.HOST:
                     self._command(payload)
                 else:
                     self._stream(payload)
@@ -106,22 +106,6 @@ class Executor:
             return
 
     # Transport.
-
-    def _receive(self) -> tuple[Channel, bytes]:
-        self._fill(wire.FRAME.size)
-        length, channel = wire.FRAME.unpack_from(self._buffer)
-        end = wire.FRAME.size + length
-        self._fill(end)
-        payload = bytes(memoryview(self._buffer)[wire.FRAME.size : end])
-        del self._buffer[:end]
-        return Channel(channel), payload
-
-    def _fill(self, length: int) -> None:
-        while len(self._buffer) < length:
-            part = self._socket.recv(_CHUNK_BYTES)
-            if not part:
-                raise ConnectionResetError
-            self._buffer += part
 
     def _answer(self, payload: bytes, status: Status = Status.OK) -> None:
         self._socket.sendall(wire.frame(Channel.STREAM, bytes([status]) + payload))
@@ -171,7 +155,7 @@ class Executor:
         raw = tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")
         place = 0
         while place < len(raw):
-            _, block = self._receive()
+            _, block = self._frames.receive()
             raw[place : place + len(block)] = block
             place += len(block)
         meta = TensorMeta(load.shape, wire.contiguous_stride(load.shape), 0, load.dtype)
