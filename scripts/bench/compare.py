@@ -1,8 +1,8 @@
 """Times training steps plain, under in-process counters and through handles, side by side, as ratios.
 
 Usage: python -m scripts.bench.compare [THREADS] [steps | reading]. `reading` times programs that wait for
-values, plain and through handles. The table goes to stdout; docs/benchmarks.md keeps one with the machine that
-it was measured on.
+values, plain and through handles. The table goes to stdout; docs/benchmarks.md keeps one with the machine
+that it was measured on.
 """
 
 import contextlib
