@@ -59,7 +59,7 @@ clean:
 
 # A stamp is newer than what it was made from: pip runs again only where these files changed.
 $(VENV)/.runtime: pyproject.toml constraints.txt sandbox/constraints.txt | $(BIN)/python
-	@scripts/install.sh $(BIN)/python .
+	@scripts/install.sh $(BIN)/python '.[local]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt sandbox/constraints.txt | $(BIN)/python

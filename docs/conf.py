@@ -1,5 +1,6 @@
 """How Sphinx builds the site: `make docs`."""
 
+import os
 import re
 from typing import Any
 
@@ -42,4 +43,10 @@ def _without_hidden(_: Any, ctx: Any, lines: list[str]) -> None:
 
 html_theme = "furo"
 html_title = f"haet-eval {release}"
-html_theme_options = {"navigation_with_keys": True}
+html_theme_options: dict[str, Any] = {"navigation_with_keys": True}
+if repository := os.environ.get("DOCS_REPOSITORY"):  # the address of the source: pages get a link to edit them
+    html_theme_options |= {
+        "source_repository": repository,
+        "source_branch": "main",
+        "source_directory": "docs/",
+    }

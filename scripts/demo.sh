@@ -26,4 +26,6 @@ if [ "$HAET_SANDBOX" = docker ]; then
 fi
 
 say "$haet_eval $submission --sandbox $HAET_SANDBOX"
-exec "$haet_eval" "$submission"
+"$haet_eval" "$submission"
+say "next, write your own: $haet_eval new my-first-try
+demo: (\`. $(dirname "$haet_eval")/activate\` puts haet-eval on the path of this shell)"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs haet-eval, editable, with the versions that it was tested with.
-# Usage: scripts/install.sh PYTHON REQUIREMENT, where REQUIREMENT is `.` or `.[dev]`
+# Usage: scripts/install.sh PYTHON REQUIREMENT, where REQUIREMENT is `.[local]` or `.[dev]`
 set -eu
 
 python=$1

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -136,7 +137,17 @@ class ProcessRuntime:
         self._workers: list[ProcessWorker] = []
 
     def check(self) -> None:
-        """There is nothing to check: all requirements were installed with haet-eval."""
+        """Local workers train with the PyTorch of this environment.
+
+        Raises:
+            EnvironmentProblem: it has none.
+        """
+        if find_spec("torch") is None:
+            raise EnvironmentProblem(
+                "PyTorch is not installed here, and local processes train with it",
+                "pip install 'haet-eval[local]', or use --sandbox docker: its image has PyTorch",
+                code="torch-missing",
+            )
 
     def describe(self) -> Mapping[str, str]:
         return {}

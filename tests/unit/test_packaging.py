@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import haet_eval
+from haet_eval.errors import ExitCode
 from haet_eval.runtimes.image_files import build_context
 from scripts.release_notes import CHANGELOG, release_notes
 
@@ -50,6 +52,64 @@ def run_installed(installed: Path, code: str) -> str:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=installed, env=environment, capture_output=True, text=True, check=True)
     return done.stdout
+
+
+@pytest.fixture(scope="module")
+def without_torch(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment that has the wheel and all that it requires, and no PyTorch."""
+    packages = tmp_path_factory.mktemp("packages")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.startswith(("torch", "functorch", "haet_eval", "_haet")) and entry.suffix != ".pth":
+            (packages / entry.name).symlink_to(entry)
+    return os.environ | {"PYTHONPATH": f"{installed}{os.pathsep}{packages}"}
+
+
+def run_without_torch(environment: dict[str, str], folder: Path, *arguments: str) -> tuple[int, str]:
+    """Runs the program; gives its exit status and all that it says."""
+    command = [sys.executable, "-S", "-c", "from haet_eval.cli.main import main; main()", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+RECORDS = ROOT / "docs" / "reference-leaderboard"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["new", "entry", "--team", "Ada"],
+        ["check", str(ROOT / "submissions" / "digits-cnn"), "--static"],
+        ["pack", str(ROOT / "submissions" / "digits-cnn")],
+        ["leaderboard", str(RECORDS)],
+        ["verify", *sorted(map(str, RECORDS.glob("*small-cnn*.json")))],
+        ["explain", str(min(RECORDS.glob("*.json")))],
+        ["competition", "check", "digits"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_without_pytorch_everything_works_that_trains_nothing(
+    without_torch: dict[str, str], tmp_path: Path, arguments: list[str]
+) -> None:
+    status, said = run_without_torch(without_torch, tmp_path, *arguments)
+    assert status == 0, said
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["evaluate", "--sandbox", "process"]], ids=" ".join)
+def test_without_pytorch_what_trains_here_names_what_to_install(
+    without_torch: dict[str, str], tmp_path: Path, arguments: list[str]
+) -> None:
+    submission = str(ROOT / "submissions" / "digits-cnn")
+    status, said = run_without_torch(without_torch, tmp_path, *arguments, submission)
+    assert status == ExitCode.ENVIRONMENT
+    assert "PyTorch is not installed here" in said
+    assert "pip install 'haet-eval[local]'" in said
+
+
+def test_without_pytorch_the_counter_names_what_to_install(without_torch: dict[str, str]) -> None:
+    command = [sys.executable, "-S", "-c", "import haet_eval; haet_eval.OperationCounter"]
+    done = subprocess.run(command, env=without_torch, capture_output=True, text=True, check=False)
+    assert "pip install 'haet-eval[local]'" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", RESOURCES)
