@@ -134,7 +134,8 @@ class CompetitionInfo(_Part):
     have their own, and `awards` how many there are, None if the record does not say. `judging_digest` is that
     of what judges the task (`Competition.judging_digest`), None in older records and for a task that the
     rules do not have. `counts` and `entries_per_team` are the rules' on repeated evaluations and on teams,
-    `opens` and `closes` on when entries are received.
+    `opens` and `closes` on when entries are received. `threshold` is the accuracy that qualifies, as a
+    fraction; None in older records and for a task that the rules do not have.
     """
 
     name: str
@@ -147,6 +148,7 @@ class CompetitionInfo(_Part):
     entries_per_team: Size | None = None
     opens: Moment | None = None
     closes: Moment | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class DatasetInfo(_Part):
@@ -636,7 +638,7 @@ class Content(_Part):
         training = self.training
         added = (
             *(submission.archive_sha256, submission.archive_name, self.history, self.not_finite),
-            *((rules.judging_digest, rules.opens, rules.closes) if rules else ()),
+            *((rules.judging_digest, rules.opens, rules.closes, rules.threshold) if rules else ()),
             *((training.memory, training.precision, training.bytes_moved) if training else ()),
             training and training.modelled_joules,
         )

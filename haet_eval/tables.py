@@ -154,6 +154,7 @@ COLUMNS: Final[dict[str, tuple[str, Callable[[Record], Any]]]] = {
     "charged_operations": ("count", _of("evaluation.charged_operations")),
     "standard": ("count", _of("training.operations.standard")),
     "accuracy": ("number", _accuracy),
+    "threshold": ("number", _of("competition.threshold")),
     "correct": ("count", _of("evaluation.correct")),
     "images": ("count", _of("evaluation.total")),
     "runs": ("count", lambda record: len(record.runs or (record,))),

@@ -11,6 +11,8 @@ from rich.text import Text
 from haet_eval.batch.plan import Plan, State
 from haet_eval.batch.run import Summary
 from haet_eval.cli.text import result_console, safe
+from haet_eval.ranking import summarize
+from haet_eval.record import Record
 from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count
 
 _EXPLAINED: Final = {
@@ -64,7 +66,7 @@ def print_outcome(summary: Summary) -> None:
         table.add_row(
             safe(label),
             safe(record.submission.team or NOTHING),
-            record.status.verdict.value,
+            _verdict(record),
             readable_accuracy(record.evaluation.accuracy if record.evaluation else None),
             readable_count(record.complexity),
             record.record_id[:8],
@@ -72,6 +74,12 @@ def print_outcome(summary: Summary) -> None:
     for given in [*summary.given_up, *summary.blocked]:
         table.add_row(safe(given.submission), NOTHING, "not judged", NOTHING, NOTHING, NOTHING)
     result_console().print(table, "")
+
+
+def _verdict(record: Record) -> str:
+    """The verdict; of an entry that does not rank because of its time of receipt, that as well."""
+    untimely = summarize(record).untimely
+    return f"{record.status.verdict.value}, received {untimely}" if untimely else record.status.verdict.value
 
 
 def tell_end(summary: Summary) -> None:

@@ -112,6 +112,7 @@ def _competition(unpacked: Unpacked) -> CompetitionInfo | None:
         entries_per_team=rules.entries_per_team,
         opens=rules.opens,
         closes=rules.closes,
+        threshold=rules.tasks[task].threshold if task in rules.tasks else None,
     )
 
 

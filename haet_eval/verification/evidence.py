@@ -194,6 +194,7 @@ def _states_what_ranks(record: Record, stated: CompetitionInfo, rules: Competiti
         and stated.counts == rules.runs.counts
         and stated.entries_per_team == rules.entries_per_team
         and (stated.opens, stated.closes) == rules.window()
+        and stated.threshold in (None, _threshold(record, rules))
         and (record.evaluation is None or record.evaluation.metric == rules.metric)
     )
 
@@ -201,6 +202,11 @@ def _states_what_ranks(record: Record, stated: CompetitionInfo, rules: Competiti
 def _judging_digest(record: Record, rules: Competition) -> str | None:
     task = record.submission.task
     return rules.judging_digest(task) if task in rules.tasks else None
+
+
+def _threshold(record: Record, rules: Competition) -> float | None:
+    task = record.submission.task
+    return rules.tasks[task].threshold if task in rules.tasks else None
 
 
 def _artifacts(record: Record) -> dict[str, Artifact]:

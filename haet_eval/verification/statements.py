@@ -84,6 +84,7 @@ _IF_NULL: Final[Mapping[str, str]] = {
     "audit": "whether it was audited; an audit that is there is checked",
     "second_audit": "as above",
     "competition.awards": "how many are awarded, in records from before it was written",
+    "competition.threshold": "which accuracy was asked for, in records from before it was written",
     "training.memory": "of records from before it was counted; the check shows what the trace gives",
     "training.precision": "of records from before it was counted; the check shows what the calls give",
     "training.bytes_moved": "as above",

@@ -137,6 +137,7 @@ FILLED: dict[str, Any] = {
     "received_at": "2026-05-01T12:00:00Z",
     "rerun_of": "0" * 16,
     "entries_per_team": 3,
+    "threshold": 0.5,
     "judging_digest": "0" * 64,
     "description": "a text",
     "paper": "https://example.org/paper",
