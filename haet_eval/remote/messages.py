@@ -145,11 +145,15 @@ class Load(Message):
 
 
 class Noise(Message):
-    """Noise for a perturbed replay: each floating-point result is multiplied by 1 + scale · u, |u| ≤ 1."""
+    """Noise for a perturbed replay: each floating-point result is multiplied by 1 + scale · u, |u| ≤ 1.
+
+    Results of the templates in `spared`, by their number, stay exact.
+    """
 
     scale: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0)
     products_only: bool = False
+    spared: tuple[int, ...] = ()
 
 
 class Start(Message):

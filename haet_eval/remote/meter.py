@@ -803,6 +803,10 @@ class Meter:
         """Priced operations of the training so far."""
         return self._tally.operations
 
+    def operations_by_template(self) -> tuple[int, ...]:
+        """Priced operations of the training, for each template in the order of their definitions."""
+        return self._tally.operations_by_template()
+
     @property
     def prediction_operations(self) -> int:
         """Priced operations of prediction so far."""

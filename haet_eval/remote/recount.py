@@ -38,12 +38,15 @@ class Charged:
 class Recount:
     """What a trace says of the training: its calls, those refused, its charges, tensor memory, and the model.
 
+    `operations_by_template` has the priced operations of each template, in the order of their definitions.
+
     Of the prediction, apart from all that: the images that were predicted, its operations, the bytes that it
     read back, in all and of one batch at most, and what training and prediction were charged together.
     """
 
     header: dict[str, Any]
     histogram: Histogram
+    operations_by_template: tuple[int, ...]
     refused: Mapping[str, int]
     parameters: ParameterCount | None
     training: Charged
@@ -118,6 +121,7 @@ def recount(path: Path, listener: Listener | None = None, *, memory: MemoryBooks
     return Recount(
         header=header,
         histogram=walk.meter.histogram(),
+        operations_by_template=walk.meter.operations_by_template(),
         refused=walk.meter.refused if walk.refused is None else walk.refused,
         parameters=walk.parameters,
         training=walk.training or walk.charged(),

@@ -72,6 +72,15 @@ class Tally:
         """Priced operations of the training so far."""
         return sum((price or 0) * sum(calls[:PREDICTION]) for _, price, calls in self._priced())
 
+    def operations_by_template(self) -> tuple[int, ...]:
+        """Priced operations of the training, for each template in the order of their definitions."""
+        by_template = {
+            template: (template.price or 0) * sum(template.calls[:PREDICTION]) for template in self.templates
+        }
+        for (template, _), (_, price, calls) in self._dynamic.items():
+            by_template[template] += (price or 0) * sum(calls[:PREDICTION])
+        return tuple(by_template.values())
+
     @property
     def prediction_operations(self) -> int:
         """Priced operations of prediction so far."""

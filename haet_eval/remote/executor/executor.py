@@ -360,7 +360,9 @@ class Executor:
         start = wire.COUNTED.size
         definition = wire.decode_definition(record[start : start + length])
         run = compile_kernel(definition, self._device, self._generator)
-        template = Template(definition, self._noise.around(definition, run) if self._noise else run)
+        if self._noise:
+            run = self._noise.around(len(self._templates), definition, run)
+        template = Template(definition, run)
         padded = bytes(wire.COUNTED.size) + record[start + length :]
         outcome = self._first(template, template.unpack(padded), settled=True)
         self._templates.append(template)

@@ -48,12 +48,16 @@ class Perturbation:
 
     def __init__(self, noise: Noise, device: torch.device) -> None:
         self._noise = noise
+        self._spared = frozenset(noise.spared)
         self._generator = torch.Generator(device=device).manual_seed(noise.seed)
         self.active = True
 
-    def around(self, definition: Definition, run: Run) -> Run:
-        """The kernel with noise on its results; the kernel itself if it computes no floats."""
-        if not self._reaches(definition):
+    def around(self, number: int, definition: Definition, run: Run) -> Run:
+        """The kernel of this template with noise on its results.
+
+        It is the kernel itself if the template is spared, or computes no floats.
+        """
+        if number in self._spared or not self._reaches(definition):
             return run
         base = _base(definition.operator)
         written = _written(definition)

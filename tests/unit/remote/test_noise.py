@@ -44,7 +44,7 @@ def run(operator: str, noise: Noise | None, seed: int = 0, **arguments: Any) -> 
     torch.manual_seed(seed)
     kernel = compile_kernel(definition, CPU, lambda _: torch.default_generator)
     if noise is not None:
-        kernel = Perturbation(noise, CPU).around(definition, kernel)
+        kernel = Perturbation(noise, CPU).around(0, definition, kernel)
     return kernel(tensors, ()), tensors
 
 
@@ -167,3 +167,12 @@ def test_strides_are_those_of_the_trace_too() -> None:
     made = fitted(make(), [], Fit(layouts=(((4, 2), (1, 4)),)))
     assert (tuple(made.shape), made.stride()) == ((4, 2), (1, 4))
     assert torch.equal(made, make()[:4])
+
+
+def test_spared_template_stays_exact() -> None:
+    arguments = {"self": X, "mat2": X.t().contiguous()}
+    exact, _ = run("aten.mm.default", None, **arguments)
+    spared, _ = run("aten.mm.default", NOISE.model_copy(update={"spared": (0,)}), **arguments)
+    other, _ = run("aten.mm.default", NOISE.model_copy(update={"spared": (1,)}), **arguments)
+    assert torch.equal(spared, exact)
+    assert not torch.equal(other, exact)
