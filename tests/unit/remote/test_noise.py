@@ -170,7 +170,7 @@ def test_strides_are_those_of_the_trace_too() -> None:
 
 
 def test_spared_template_stays_exact() -> None:
-    arguments = {"self": X, "mat2": X.t().contiguous()}
+    arguments: dict[str, Any] = {"self": X, "mat2": X.t().contiguous()}
     exact, _ = run("aten.mm.default", None, **arguments)
     spared, _ = run("aten.mm.default", NOISE.model_copy(update={"spared": (0,)}), **arguments)
     other, _ = run("aten.mm.default", NOISE.model_copy(update={"spared": (1,)}), **arguments)
