@@ -10,6 +10,7 @@ from haet_eval.errors import ExitCode, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
 from haet_eval.record import Record
+from haet_eval.verification import perturbing
 from tests.fixtures.submissions import write_competition, write_submission
 
 QUANTIZED = """
@@ -43,12 +44,39 @@ def packed(pixels, weight):
 """
 """Ten classifiers with weights of 4 bits, on pixels of 2 bits. All sums are below 2¹¹."""
 
+WHITENED = """
+class Net(nn.Module):
+    def __init__(self, images):
+        super().__init__()
+        pixels = self.pixels(images)
+        values, vectors = torch.linalg.eigh(pixels.T @ pixels / len(pixels))
+        self.register_buffer("whitening", vectors / (values + 1e-3).sqrt())
+        self.head = nn.Linear(64, 10)
+
+    def pixels(self, images):
+        return 1 - images[:, 0, ::4, ::4].flatten(1) / 255
+
+    def forward(self, images):
+        return self.head(self.pixels(images) @ self.whitening)
+
+def train(task):
+    model = Net(task.images[:200])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for step in range(160):
+        loss = nn.functional.cross_entropy(model(task.images), task.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+"""
+"""Pixels that are always white have equal moments: under noise their differences have negative ones."""
+
 PLAIN = "pixels @ weight"
 PACKED = "packed(pixels, weight)"
 
 
-def judged(folder: Path, logits: str) -> Record:
-    source = QUANTIZED.replace("{logits}", logits)
+def judged(folder: Path, logits: str, source: str = QUANTIZED) -> Record:
+    source = source.replace("{logits}", logits)
     rules = write_competition(folder / "rules.toml", threshold=0.8, wall_seconds=120)
     submission = write_submission(folder / "submission", source)
     return evaluate(Request(submission, folder, folder / "results", str(rules), sandbox="process")).record
@@ -72,6 +100,22 @@ def test_honest_numbers_survive_noise(tmp_path: Path) -> None:
     shown = verified(tmp_path, "--perturbed")
     assert shown.return_value is ExitCode.QUALIFIED, shown.output
     assert "holds       perturbed replay" in shown.output
+
+
+def test_honest_whitening_survives_noise(tmp_path: Path) -> None:
+    """Its decomposition is too small a part of the work to be disturbed."""
+    assert judged(tmp_path, "", WHITENED).status.verdict is Verdict.QUALIFIED
+    shown = verified(tmp_path, "--perturbed")
+    assert shown.return_value is ExitCode.QUALIFIED, shown.output
+    assert "holds       perturbed replay" in shown.output
+
+
+def test_whitening_would_not_survive_noise_on_every_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(tmp_path, "", WHITENED)
+    monkeypatch.setattr(perturbing, "SPARED_PERCENT", 0)
+    assert "differs     perturbed replay" in verified(tmp_path, "--perturbed").output
 
 
 def test_two_numbers_in_one_float_do_not_survive_noise(tmp_path: Path) -> None:
