@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas
 import pytest
 
 import haet_eval
@@ -82,7 +83,6 @@ def test_all_reports_are_read_from_the_artefact(tmp_path: Path) -> None:
 
 
 def test_frame_sorts_and_has_dates(folder: Path) -> None:
-    pandas = pytest.importorskip("pandas")
     records = haet_eval.load_records(folder)
     frame = records.frame()
     assert list(frame.columns) == list(COLUMNS)
