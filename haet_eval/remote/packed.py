@@ -1,4 +1,4 @@
-"""Files of zlib-compressed entries, each a kind (one byte), a length (four) and a body, after a magic word."""
+"""Files of zlib-compressed entries: each has a kind (one byte), a length (four) and a body."""
 
 import struct
 import zlib

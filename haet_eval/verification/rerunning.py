@@ -64,6 +64,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         disguise_seed=seeds.get("disguise"),
         received_at=record.submission.received_at,
         rerun_of=record.record_id,
+        checkpoint_seconds=None,
     )
     return evaluate(request, observer)
 
