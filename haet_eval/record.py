@@ -323,8 +323,9 @@ class TrainingPart(_Part):
     """A part of a training that went on after an interruption, up to the next one or the end.
 
     `host`, `cpu` and `accelerator` say where it ran. `wall_seconds`, `paused_seconds` and
-    `submission_cpu_seconds` are its share of those of the training. `catch_up_seconds` is the time in which the submission's process came to the
-    checkpoint once more; it is part of none of these. `peak_memory_bytes` is that of the executor, if known.
+    `submission_cpu_seconds` are its share of those of the training. `catch_up_seconds` is the time in which
+    the submission's process came to the checkpoint once more; it is part of none of these.
+    `peak_memory_bytes` is that of the executor, if it is known.
     """
 
     started_at: Moment

@@ -4,7 +4,6 @@ The folder is made at the first checkpoint and removed when the run has its reco
 holds its lock, so that no two processes go on with one run.
 """
 
-import json
 import os
 import re
 import secrets
@@ -18,7 +17,7 @@ from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from haet_eval.atomic import Draft, remove_leftovers
+from haet_eval.atomic import LEFTOVER_SECONDS, Draft, remove_leftovers
 from haet_eval.errors import UsageProblem
 from haet_eval.files import exists, read_file
 
@@ -232,10 +231,36 @@ def named_home(name: str, base: Path) -> RunHome:
     )
 
 
+def described(home: RunHome) -> str:
+    """A line about a run: its name, what it is of, the age of its last checkpoint, and its size."""
+    try:
+        facts = home.facts()
+        what = f"{facts.submission}, seed {facts.identity.get('seed')}, begun on {facts.host}"
+    except UsageProblem:
+        what = "what it is of cannot be read"
+    return f"{home.name}: {what}; {_age(home.age_seconds)} old, {home.size_bytes / 1e6:,.1f} MB"
+
+
+def _age(seconds: float) -> str:
+    hours = seconds / 3600
+    if hours < 1:
+        return f"{seconds / 60:.0f} min"
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
+
+
+def cleaned_homes(base: Path) -> Iterator[RunHome]:
+    """The runs that `haet-eval clean` removes, locked: old ones, and those without a checkpoint.
+
+    A run that a process works with, or that another user owns, is left alone.
+    """
+    for home in homes(base):
+        is_old = home.age_seconds > CLEANED_SECONDS
+        is_empty = not home.checkpoints() and home.age_seconds > LEFTOVER_SECONDS
+        with suppress(OSError):
+            if (is_old or is_empty) and home.lock():
+                yield home
+                home.unlock()
+
+
 def _is_checkpoint(path: Path) -> bool:
     return bool(_CHECKPOINT.fullmatch(path.name))
-
-
-def dumped(document: Mapping[str, Any]) -> str:
-    """A document as it is compared and shown."""
-    return json.dumps(document, sort_keys=True)

@@ -38,6 +38,9 @@ from haet_eval.remote.trace import TraceWriter, read_trace
 from haet_eval.remote.wire import Status
 from haet_eval.resumable import RunFacts, RunHome, find_home, make_home
 
+_OF_OTHER_RUNS: Final = frozenset({"dataset", "seed"})
+"""What differs between the runs of one evaluation: several runs have other seeds, and audits other data."""
+
 _NEVER: Final = float("inf")
 _CHUNK_BYTES: Final = 1 << 20
 _CATCH_UP_SECONDS: Final = 300.0
@@ -69,6 +72,7 @@ class Plan:
         base: the folder of the runs.
         every_seconds: the time between two checkpoints of a training.
         resume: go on with a run of the same identity that was interrupted, if there is one.
+        named: the run that the user wants to go on with.
         ended: the folders of runs that are over: they are removed when their record is written.
         interrupted: the folder of the run that was interrupted, if that one can go on.
     """
@@ -77,6 +81,7 @@ class Plan:
     every_seconds: float
     resume: bool
     origin: Origin
+    named: RunHome | None = None
     ended: list[RunHome] = field(default_factory=list)
     interrupted: RunHome | None = None
 
@@ -103,13 +108,33 @@ class Course:
         self.restarts = 0
         self._identity = dict(identity)
         self._attempt: Attempt | None = None
-        self.home = find_home(plan.base, identity) if plan.resume else None
+        self.home = self._home_of_before()
         if self.home:
             with suppress(UsageProblem):
                 self.restarts = self.home.facts().restarts
 
+    def _home_of_before(self) -> RunHome | None:
+        """The folder of the run that goes on, locked; None if none does.
+
+        Raises:
+            UsageProblem: a run was named that cannot go on here.
+        """
+        plan = self.plan
+        if not plan.resume:
+            return None
+        if plan.named:
+            stated = plan.named.facts().identity
+            apart = sorted(
+                name for name in {*stated, *self._identity} if stated.get(name) != self._identity.get(name)
+            )
+            if not apart:
+                return _locked(plan.named)
+            if not _OF_OTHER_RUNS.issuperset(apart):
+                raise _other(plan.named, apart, stated, self._identity)
+        return find_home(plan.base, self._identity)
+
     def attempt(self, folder: Path, header: Mapping[str, object]) -> "Attempt":
-        """Begin a part, with temporary files in this folder; at the newest sound checkpoint, if there is one."""
+        """Begin a part, at the newest sound checkpoint if there is one. `folder` takes temporary files."""
         earlier = self._newest(folder)
         self._attempt = Attempt(self, folder, dict(header), earlier)
         return self._attempt
@@ -168,6 +193,29 @@ class Course:
             )
             self.home = make_home(self.plan.base, facts, origin.archive(), origin.rules)
         return self.home
+
+
+def _locked(home: RunHome) -> RunHome:
+    if not home.lock():
+        raise UsageProblem(
+            f"the run {home.name} is under way in another process",
+            "Wait for its end, or stop that process.",
+            code="run-busy",
+        )
+    return home
+
+
+def _other(
+    home: RunHome, apart: list[str], stated: Mapping[str, object], here: Mapping[str, object]
+) -> UsageProblem:
+    listed = ", ".join(
+        f"{name} {str(here.get(name))[:20]} instead of {str(stated.get(name))[:20]}" for name in apart
+    )
+    return UsageProblem(
+        f"the run {home.name} cannot go on here: {listed}",
+        "Go on where these are the same, or evaluate the submission again.",
+        code="run-elsewhere",
+    )
 
 
 class Earlier:
@@ -397,7 +445,7 @@ class Attempt:
 
 
 class _Once:
-    """Blocks that are taken once, by whoever asks first; unlike a generator it is not closed with its user."""
+    """Blocks that are taken once, by whoever asks first. A generator would be closed with its first user."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks

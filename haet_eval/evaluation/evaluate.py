@@ -66,8 +66,8 @@ def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
         _tell_how_to_go_on(plan, heard)
         facts = {"stage": heard.reached, "submission": str(request.submission), "sandbox": request.sandbox}
         log = {"head": heard.log.head, "tail": heard.log.tail}
-        if path := put_incident(request.results, error, facts | {"device": request.device, "log": log}):
-            heard.note(f"What is known of this is in {path}")
+        if incident := put_incident(request.results, error, facts | {"device": request.device, "log": log}):
+            heard.note(f"What is known of this is in {incident}")
         raise
 
 

@@ -50,9 +50,9 @@ class Request:
     the submission, and `archive_name` the name of its file, if `submission` is a copy. `rerun_of` is the id
     of the record that is repeated.
 
-    A counted training takes a checkpoint after each `checkpoint_seconds`; if that is None, it takes none. They
-    go to a folder of the run's own in `run_dir`, or in `runs` in the results. With `resume`, runs of the same
-    request that were interrupted go on.
+    A counted training takes a checkpoint after each `checkpoint_seconds`, or none if that is None. They go to
+    a folder of the run's own in `run_dir`, or in `runs` in the results. With `resume`, runs of the same
+    request that were interrupted go on; `resumed_run` is the folder of the run that the user has named.
     """
 
     submission: Path
@@ -77,6 +77,7 @@ class Request:
     checkpoint_seconds: float | None = CHECKPOINT_SECONDS
     run_dir: Path | None = None
     resume: bool = False
+    resumed_run: Path | None = None
 
     @property
     def audits(self) -> Mapping[AuditKind, int]:

@@ -12,9 +12,11 @@ from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.course import Origin, Plan
 from haet_eval.evaluation.request import Request
 from haet_eval.evaluation.unpack import archive_name, limits_by, rules_asked_for
+from haet_eval.files import exists
 from haet_eval.resumable import RUNS, RunHome
 
 _PATHS = ("data_dir", "results", "test_data", "rules_folder", "run_dir")
+"""Stored as absolute paths."""
 
 
 def plan_of(request: Request) -> Plan | None:
@@ -27,11 +29,12 @@ def plan_of(request: Request) -> Plan | None:
         every_seconds=request.checkpoint_seconds,
         resume=request.resume,
         origin=Origin(
-            submission=request.submission.resolve().name,
+            submission=archive_name(request),
             request=_stored(request),
             archive=lambda: _archive(request),
-            rules=rules.read_bytes() if rules else None,
+            rules=rules.read_bytes() if rules and exists(rules) else None,
         ),
+        named=RunHome(request.resumed_run) if request.resumed_run else None,
     )
 
 
@@ -59,13 +62,15 @@ def request_of(home: RunHome) -> Request:
         "competition": str(home.rules) if own_rules else document.get("competition"),
         "run_dir": str(home.path.parent),
         "resume": True,
+        "resumed_run": str(home.path),
     }
     try:
         return TypeAdapter(Request).validate_python(facts)
     except ValidationError as error:
         said = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, said["loc"]))
         raise UsageProblem(
-            f"{home.path} holds a request that cannot be read: {'.'.join(map(str, said['loc']))} {said['msg']}",
+            f"{home.path} holds a request that cannot be read: {where} {said['msg']}",
             "Evaluate the submission again, and remove this folder.",
             code="run-unreadable",
         ) from None
@@ -84,6 +89,7 @@ def _stored(request: Request) -> dict[str, Any]:
         "competition": None if rules else request.competition,
         "archive_name": archive_name(request),
         "resume": True,
+        "resumed_run": None,
     }
 
 

@@ -85,8 +85,8 @@ def _run_counted(
 ) -> Ran:
     work.heard.stage("start")
     with open_pair(runtime, work.assignment.budgets, header, work.heard.log, course) as pair:
-        share = (lambda: pair.attempt and pair.attempt.share) if pair.attempt else (lambda: None)
-        pair.relay.use(_looking(pair.watch, work, lambda: _operations(pair), share), work.heard.report)
+        look = _looking(pair.watch, work, lambda: _operations(pair), lambda: _share(pair))
+        pair.relay.use(look, work.heard.report)
         trained = train_counted(pair, work)
         predicted = None if trained.failure else predict_counted(pair, work)
         pair.trace.close()
@@ -120,6 +120,11 @@ def _operations(pair: Pair) -> int:
     pair.meter.check_operations()
     training = pair.watch.stage != "predict"
     return pair.relay.link.executed.operations if training else pair.meter.prediction_operations
+
+
+def _share(pair: Pair) -> float | None:
+    """How much of the way to the checkpoint is done, if the run goes on at one."""
+    return pair.attempt.share if pair.attempt else None
 
 
 def _looking(

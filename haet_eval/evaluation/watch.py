@@ -47,8 +47,8 @@ class Watch:
     `cpu_allowance` returns the processor time, in seconds, that the submission's own process may have used by
     now; without it there is no limit.
 
-    `earlier_cpu_seconds` are added to the processor time of the submission's process: what the earlier parts of
-    a run that goes on have used, without the time in which this process did their work once more.
+    `earlier_cpu_seconds` are added to the processor time of the submission's process: what the earlier parts
+    of a run that goes on have used, without the time in which this process did their work once more.
 
     Workers have numbers and are judged in the order of their start: the executor first, because the
     submission's process ends with it. Number 0 returns the model; `peers` are the other nodes. `limits` are
