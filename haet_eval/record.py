@@ -319,6 +319,9 @@ class TensorMemory(_Part):
         return self
 
 
+_ROUNDING_SECONDS: Final = 1e-3
+
+
 class TrainingPart(_Part):
     """A part of a training that went on after an interruption, up to the next one or the end.
 
@@ -386,9 +389,12 @@ class Training(_Part):
 
     @model_validator(mode="after")
     def _has_parts_that_add_up(self) -> Self:
-        parts = self.resumed.parts if self.resumed else ()
-        if parts and not isclose(sum(part.wall_seconds for part in parts), self.wall_seconds, abs_tol=1e-3):
-            raise ValueError("the parts' wall_seconds do not add up to those of the training")
+        for name in ("wall_seconds", "paused_seconds", "submission_cpu_seconds"):
+            of_parts = [getattr(part, name) for part in self.resumed.parts] if self.resumed else []
+            total = getattr(self, name)
+            known = of_parts and None not in (*of_parts, total)
+            if known and not isclose(sum(of_parts), total, abs_tol=_ROUNDING_SECONDS):
+                raise ValueError(f"{name} of the parts do not add up to those of the training")
         return self
 
 

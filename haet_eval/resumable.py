@@ -108,7 +108,7 @@ class RunHome:
         number = int(newest.name.partition("-")[2]) + 1 if newest else 1
         return self.path / f"checkpoint-{number:06}"
 
-    def keep_newest(self, streams: frozenset[str], newest: int = KEPT_CHECKPOINTS) -> None:
+    def keep_newest(self, streams: frozenset[str], newest: int) -> None:
         """Remove all but the newest checkpoints, and what none of them names.
 
         Args:

@@ -36,7 +36,7 @@ from haet_eval.remote.meter import Meter, Point
 from haet_eval.remote.packed import Broken, PackedWriter, Snapshot
 from haet_eval.remote.trace import TraceWriter, read_trace
 from haet_eval.remote.wire import Status
-from haet_eval.resumable import RunFacts, RunHome, find_home, make_home
+from haet_eval.resumable import KEPT_CHECKPOINTS, RunFacts, RunHome, find_home, make_home
 
 _OF_OTHER_RUNS: Final = frozenset({"dataset", "seed"})
 """What differs between the runs of one evaluation: several runs have other seeds, and audits other data."""
@@ -74,6 +74,7 @@ class Plan:
         resume: go on with a run of the same identity that was interrupted, if there is one.
         named: the run that the user wants to go on with.
         ended: the folders of runs that are over: they are removed when their record is written.
+        kept: how many checkpoints of a run are kept.
         interrupted: the folder of the run that was interrupted, if that one can go on.
     """
 
@@ -82,6 +83,7 @@ class Plan:
     resume: bool
     origin: Origin
     named: RunHome | None = None
+    kept: int = KEPT_CHECKPOINTS
     ended: list[RunHome] = field(default_factory=list)
     interrupted: RunHome | None = None
 
@@ -441,7 +443,7 @@ class Attempt:
             draft.replace(home.next_checkpoint())
         # Two checkpoints are kept: this one, and the one before it, which may be of the earlier part.
         self._streams = (*self._streams[-1:], frozenset({trace.name, answers.name}))
-        home.keep_newest(frozenset().union(*self._streams))
+        home.keep_newest(frozenset().union(*self._streams), self._course.plan.kept)
 
 
 class _Once:
