@@ -225,7 +225,7 @@ def named_home(name: str, base: Path) -> RunHome:
     known = ", ".join(home.name for home in homes(base)) or "none"
     found = f"{len(matches)} runs" if matches else "no run"
     raise UsageProblem(
-        f"there {'are' if matches else 'is'} {found} in {base} with a name that begins with {name!r}",
+        f"{found} in {base} with a name that begins with {name!r}",
         f"Name a run's folder, or the beginning of its name. Runs there: {known}.",
         code="run-missing",
     )

@@ -174,7 +174,9 @@ class Course:
         """The training and its prediction are over, or were interrupted."""
         if self.home is None:
             return
-        if interrupted:
+        if interrupted and not self.home.checkpoints():
+            self.home.remove()
+        elif interrupted:
             self.plan.interrupted = self.home
             self.home.unlock()
         else:
