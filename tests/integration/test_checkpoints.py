@@ -30,6 +30,8 @@ from tests.fixtures.evaluator import Evaluator
 from tests.fixtures.resuming import ALL, Notes, plan_in
 from tests.fixtures.submissions import write_competition, write_submission
 
+pytestmark = pytest.mark.slow
+
 TRAIN = """
 def train(task):
     model = Linear()
@@ -166,6 +168,10 @@ def rewritten(path: Path, old: bytes, new: bytes) -> None:
     path.write_bytes(content.replace(old, new))
 
 
+def put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
 def replaced_by_a_pipe(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
@@ -175,7 +181,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "edited-state": (lambda path: flipped(path, -100), "it was changed"),
     "edited-document": (lambda path: flipped(path, MAGIC_BYTES + 40), ""),
     "cut-short": (lambda path: os.truncate(path, path.stat().st_size - 1), "bytes, and should have"),
-    "longer": (lambda path: path.write_bytes(path.read_bytes() + b"x") and None, "bytes, and should have"),
+    "longer": (lambda path: put(path, path.read_bytes() + b"x"), "bytes, and should have"),
     "empty": (lambda path: os.truncate(path, 0), "not a checkpoint, or one of another version"),
     "header-only": (lambda path: os.truncate(path, MAGIC_BYTES + 2), "it is cut short"),
     "other-format": (lambda path: flipped(path, MAGIC_BYTES - 2), "one of another version"),
@@ -185,13 +191,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "foreign": (lambda path: rewritten(path, b'"run":"2', b'"run":"3'), "belongs to another run"),
     "document-too-long": (
-        lambda path: (
-            path.write_bytes(path.read_bytes()[:MAGIC_BYTES] + struct.pack("<I", 1 << 30) + b"x" * 100)
-            and None
-        ),
+        lambda path: put(path, path.read_bytes()[:MAGIC_BYTES] + struct.pack("<I", 1 << 30) + b"x" * 100),
         "too long",
     ),
-    "a-pipe": (lambda path: replaced_by_a_pipe(path), "a named pipe"),
+    "a-pipe": (replaced_by_a_pipe, "a named pipe"),
 }
 
 

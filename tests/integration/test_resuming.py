@@ -19,13 +19,16 @@ from haet_eval.record import Record, from_json
 from haet_eval.resumable import RunHome, homes
 from haet_eval.runtimes.docker.container import LABEL_FOLDER
 from haet_eval.store import Store
-from tests.fixtures.evaluator import PATIENCE_SECONDS, Evaluator, ended
+from tests.fixtures.evaluator import Evaluator
 from tests.fixtures.submissions import write_competition, write_submission
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[2] / "submissions"
 SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "process"]
 ROLES = ("submission", "executor", "host")
 KILLS = 3
+PATIENCE_SECONDS = 600
 OF_THE_MACHINE = ("wall_seconds", "submission_cpu_seconds", "peak_memory_bytes", "paused_seconds", "stalls")
 BY_THE_CLOCK = """
 import time
@@ -98,6 +101,12 @@ def started(evaluator: Evaluator, *arguments: str) -> subprocess.Popen[str]:
         cwd=evaluator.folder,
         env=evaluator.environment(),
     )
+
+
+def ended(program: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """The program's end, in the form of a run's."""
+    stdout, stderr = program.communicate(timeout=PATIENCE_SECONDS)
+    return subprocess.CompletedProcess(program.args, program.returncode, stdout, stderr)
 
 
 def wait_for_checkpoint(program: subprocess.Popen[str], runs: Path, newer_than: str = "") -> RunHome | None:

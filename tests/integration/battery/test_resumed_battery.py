@@ -8,6 +8,8 @@ import torch
 from tests.fixtures.resuming import course_in, interrupted_at
 from tests.integration.battery.pair import RemoteRun, run_remotely, whole_theme
 
+pytestmark = pytest.mark.slow
+
 THEMES = [
     *("augmentation", "autocast", "functional", "indexing", "linalg", "loops", "networks", "optimizers"),
     *("quantization", "randomness", "reading", "views"),
