@@ -148,6 +148,8 @@ class RunHome:
         except BlockingIOError:
             os.close(descriptor)
             return False
+        except OSError:
+            pass  # the file system has no locks
         self._lock = descriptor
         return True
 

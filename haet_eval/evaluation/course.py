@@ -149,7 +149,7 @@ class Course:
             except (Broken, OSError) as error:
                 why = error.strerror if isinstance(error, OSError) else error
                 self.heard.note(f"The checkpoint {path} is refused: {why}. The one before it is taken.")
-        if self.home:
+        if self.home and self.home.checkpoints():
             self.heard.note("The run has no checkpoint that can be used: it begins from its beginning.")
         return None
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from haet_eval import __version__
@@ -70,10 +70,18 @@ def _identity(work: Work, header: Mapping[str, Any], facts: Mapping[str, str]) -
         "competition": assignment.competition.digest,
         "task": assignment.submission.task,
         "haet_eval": __version__,
-        "torch": version("torch"),
+        "torch": _torch_version(),
         "image": facts.get("image_digest"),
         **{name: header[name] for name in ("version", "dataset", "seed", "threads", "device")},
     }
+
+
+def _torch_version() -> str | None:
+    """The version of PyTorch beside haet-eval; that of a container goes with its image."""
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return None
 
 
 def _run_counted(

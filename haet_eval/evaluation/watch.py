@@ -22,6 +22,7 @@ EXECUTOR: Final = 1
 START_SECONDS: Final = 120
 GRACE_SECONDS: Final = 15.0
 _END_SECONDS: Final = 10.0
+_NAMES: Final = {"train": "training", "catch up": "way back to the checkpoint", "predict": "prediction"}
 _POLL_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 5.0
 """A gap between two looks in which this process did not work either. A submission cannot cause such a gap."""
@@ -156,7 +157,7 @@ class Watch:
                 "the machine may be overloaded; try again",
                 code="start-too-slow",
             )
-        what = "training" if self.stage == "train" else "prediction"
+        what = _NAMES[self.stage]
         raise SubmissionFailure(
             Verdict.LIMIT_TIME,
             f"The {what} took longer than its budget of {self.budget_seconds:,.0f} s.",

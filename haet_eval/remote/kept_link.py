@@ -146,11 +146,18 @@ class KeptLink(ExecutorLink):
     def mark(self, point: Point) -> None:
         if self._stored is not None:
             self.executed = point
+            if point.entries > self._stored.entries:
+                raise departed("it does not come by its checkpoint")
             if point.entries == self._stored.entries:
                 self._take_up(self._stored)
                 self._stored = None
         elif self._is_taking or not self._checkpoints.is_due() or not self._take(point):
             super().mark(point)
+
+    def catch_up(self) -> None:
+        if self._stored is not None:
+            raise departed("its training ended before it came to the checkpoint")
+        super().catch_up()
 
     # Taking a checkpoint.
 
@@ -215,7 +222,7 @@ class KeptLink(ExecutorLink):
     def _check_taken_up(self, table: Table) -> None:
         try:
             super().compare_inventory(table.taken)
-            self.catch_up()
+            super().catch_up()
         except SubmissionFailure as failure:
             raise departed(f"the executor has not taken up the checkpoint: {failure.reason}") from None
 
