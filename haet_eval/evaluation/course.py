@@ -41,6 +41,11 @@ from haet_eval.resumable import KEPT_CHECKPOINTS, RunFacts, RunHome, find_home, 
 _OF_OTHER_RUNS: Final = frozenset({"dataset", "seed"})
 """What differs between the runs of one evaluation: several runs have other seeds, and audits other data."""
 
+_LOOKED_AT: Final = 0.1
+_PATIENCE: Final = 0.1
+"""Parts of the time between two checkpoints: how long to look for few tensors, and to wait for them."""
+_AS_GOOD: Final = 1.25
+
 _NEVER: Final = float("inf")
 _CHUNK_BYTES: Final = 1 << 20
 _CATCH_UP_SECONDS: Final = 300.0
@@ -298,7 +303,7 @@ class Attempt:
         self._started = datetime.now(UTC)
         self._catch_up_seconds = 0.0
         self._due = _NEVER
-        self._is_too_large = False
+        self._fewest_bytes = _NEVER
         self._before = earlier.checkpoint.parts if earlier else ()
         self._stalls = 0
         self.accelerator: str | None = None
@@ -393,8 +398,19 @@ class Attempt:
 
     # Checkpoints.
 
-    def is_due(self) -> bool:
-        return time.monotonic() >= self._due
+    def is_due(self, tensor_bytes: int) -> bool:
+        """Whether the time has come, and few tensors live.
+
+        Between a forward and a backward pass many times as many live as between two steps. So a checkpoint
+        waits for a moment as good as the best of the last while, but not for long.
+        """
+        now, every = time.monotonic(), self._course.plan.every_seconds
+        if now < self._due - _LOOKED_AT * every:
+            return False
+        self._fewest_bytes = min(self._fewest_bytes, tensor_bytes)
+        if now < self._due:
+            return False
+        return tensor_bytes <= _AS_GOOD * self._fewest_bytes or now > self._due + _PATIENCE * every
 
     def begin_checkpoint(self, point: Point, table: Table) -> "_Taking | None":
         if table.stored_bytes > MAX_CHECKPOINT_BYTES // 2:
@@ -403,7 +419,7 @@ class Attempt:
                 f"No checkpoints: the tensors take {table.stored_bytes:,} bytes, too many for one."
             )
             return None
-        self._due = _NEVER
+        self._due = self._fewest_bytes = _NEVER
         cpu_seconds = self._watch.submission_cpu_seconds or 0.0
         snapshots = self.trace.snapshot(), self.answers.snapshot()
         return _Taking(self, point, table, snapshots, self._meter.charges.stalls, cpu_seconds)

@@ -39,8 +39,8 @@ class Taking(Protocol):
 class Checkpoints(Protocol):
     """Decides when to take checkpoints, and keeps them."""
 
-    def is_due(self) -> bool:
-        """Whether a checkpoint should be taken now."""
+    def is_due(self, tensor_bytes: int) -> bool:
+        """Whether a checkpoint should be taken now, with tensors of so many bytes."""
 
     def begin_checkpoint(self, point: Point, table: Table) -> Taking | None:
         """Take a checkpoint of this place of the stream; None if it would be too large."""
@@ -151,7 +151,7 @@ class KeptLink(ExecutorLink):
             if point.entries == self._stored.entries:
                 self._take_up(self._stored)
                 self._stored = None
-        elif self._is_taking or not self._checkpoints.is_due() or not self._take(point):
+        elif self._is_taking or not self._is_due() or not self._take(point):
             super().mark(point)
 
     def catch_up(self) -> None:
@@ -160,6 +160,9 @@ class KeptLink(ExecutorLink):
         super().catch_up()
 
     # Taking a checkpoint.
+
+    def _is_due(self) -> bool:
+        return self._checkpoints.is_due(self._meter.tensor_bytes)
 
     def _take(self, point: Point) -> bool:
         if self._answers.is_full:
