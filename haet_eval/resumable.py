@@ -42,7 +42,7 @@ class RunFacts(BaseModel):
 
     Attributes:
         identity: what must be the same where the run goes on.
-        request: what was asked for.
+        request: the request of the evaluation.
         restarts: how often it began again, because it did not do the same as before.
     """
 
@@ -203,7 +203,7 @@ def homes(base: Path) -> Iterator[RunHome]:
 
 
 def find_home(base: Path, identity: Mapping[str, str | int | None]) -> RunHome | None:
-    """The newest run of this identity that no process works with, locked; None if there is none."""
+    """The newest run of this identity that no process works with, locked; None if no such run exists."""
     for home in homes(base):
         with suppress(UsageProblem, OSError):
             if home.facts().identity == dict(identity) and home.checkpoints() and home.lock():

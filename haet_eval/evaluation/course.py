@@ -58,7 +58,7 @@ class Origin:
 
     Attributes:
         submission: its name.
-        request: what was asked for, as JSON.
+        request: the request of the evaluation, as JSON.
         archive: the submission's zip.
         rules: an organizer's own competition file; None if the rules are built in.
     """
@@ -188,7 +188,7 @@ class Course:
             self.plan.ended.append(self.home)
 
     def a_home(self) -> RunHome:
-        """The folder of the run, which is made if there is none. Raises OSError."""
+        """The folder of the run, which this makes if it is missing. Raises OSError."""
         if self.home is None:
             origin = self.plan.origin
             facts = RunFacts(
@@ -222,7 +222,7 @@ def _other(
     )
     return UsageProblem(
         f"the run {home.name} cannot go on here: {listed}",
-        "Go on where these are the same, or evaluate the submission again.",
+        "Resume it on a machine with the same, or evaluate the submission again.",
         code="run-elsewhere",
     )
 
@@ -479,7 +479,7 @@ class _Once:
 
 @dataclass(frozen=True, slots=True)
 class _Taking:
-    """A checkpoint for whose state the executor was asked, with what is known of this place."""
+    """A checkpoint for whose state the executor was asked, with the facts about this place of the stream."""
 
     attempt: Attempt
     point: Point
@@ -507,7 +507,7 @@ class _Copy:
         self._digest = hashlib.sha256()
 
     def extend(self, folder: Path, snapshot: Snapshot) -> Beginning:
-        """Copy what has been added up to the snapshot. Raises OSError."""
+        """Copy the new bytes up to the snapshot. Raises OSError."""
         digest = self._digest.copy()
         with self._writer.path.open("rb") as source, _opened(folder / self._name) as target:
             source.seek(self._copied_bytes)

@@ -30,7 +30,7 @@ class Heard:
         return run
 
     def begin_again(self) -> None:
-        """The run begins anew: what was reported and printed so far does not count."""
+        """The run begins anew: forget its reports and its output so far."""
         self.log.clear()
         self.reported = Reported()
 

@@ -1,4 +1,4 @@
-"""The answers: what a submission was told, so that it can be told the same once more.
+"""The answers that a submission got, so that it can get the same once more.
 
 A trace has what a submission asked for, and the shapes of the results. With the answers, a submission that
 begins anew comes to the same place without an executor: every value that it read back is here, every outcome

@@ -299,9 +299,7 @@ def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
     shutil.rmtree(evaluator.temporary)
 
 
-def test_a_checkpoint_that_cannot_be_written_is_lost_and_the_run_is_not(
-    evaluator: Evaluator, tmp_path: Path
-) -> None:
+def test_a_full_disk_loses_the_checkpoint_and_keeps_the_run(evaluator: Evaluator, tmp_path: Path) -> None:
     """Files may have 1 MiB here, and each checkpoint needs 8."""
     rules = write_competition(tmp_path / "rules.toml", wall_seconds=600, messages=10**9)
     submission = write_submission(tmp_path / "submission", WITH_MUCH_MEMORY)
