@@ -128,9 +128,10 @@ class _Inflated:
         return part
 
     def _more(self) -> bool:
+        was_over = self._inflate.eof
         raw = self._inflate.unconsumed_tail or self._file.read(_CHUNK_BYTES)
-        part = b"" if self._inflate.eof else self._inflate.decompress(raw, _INFLATED_BYTES)
-        if self._inflate.eof and (self._inflate.unused_data or (raw and not part)):
+        part = b"" if was_over else self._inflate.decompress(raw, _INFLATED_BYTES)
+        if self._inflate.unused_data or (was_over and raw):
             raise Broken(f"bytes left over after {self._name}")
         if not raw and not part and not self._inflate.eof:
             raise Broken(f"{self._name} is cut short")
