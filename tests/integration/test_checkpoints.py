@@ -331,3 +331,46 @@ def test_a_folder_of_runs_that_cannot_be_made_costs_the_checkpoints_only(
     )
     assert "A checkpoint could not be written" in done.stderr
     assert list(evaluator.results.glob("*.json"))
+
+
+# What attacks gain from an interruption: nothing.
+
+AFTER_MANY_STEPS = """
+def train(task):
+    model = Linear()
+    read = 0.0
+    for step in range(600):
+        noise = torch.randn(4) * 1.5
+        {attack}
+    return model
+"""
+ATTACKS = {
+    "reads-more-than-it-may": "read += task.images[step].float().mean().item()",
+    "sends-more-than-it-may": "noise += torch.tensor([step * 1e4 + i for i in range(10_000)]).sum()",
+    "uses-a-tensor-that-is-gone": (
+        "import struct; link = task.images.dispatcher.link; "
+        "step == 500 and link.write(struct.pack('<BQBq', 4, 1 << 40, 0, 0))"
+    ),
+    "draws-from-a-generator-that-knows-data": (
+        "step == 500 and torch.poisson(task.images[:9].float()); Linear.forward = lambda self, x: "
+        "self.head(x.flatten(1).float()) + torch.randn(())"
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_ends_the_same_way_after_an_interruption(attack: str, tmp_path: Path) -> None:
+    training = Training(tmp_path, AFTER_MANY_STEPS.format(attack=ATTACKS[attack]))
+    plan = plan_in(training.runs, resume=False)
+    whole = training.run(plan)
+    assert whole.failure is not None
+    (home,) = plan.ended
+    for path in home.checkpoints()[: len(home.checkpoints()) // 2]:
+        path.unlink()
+    home.unlock()
+    ran, notes = training.resumed()
+    assert not notes
+    assert ran.failure is not None
+    assert (ran.failure.verdict, ran.failure.code) == (whole.failure.verdict, whole.failure.code)
+    assert ran.failure.reason == whole.failure.reason
+    assert ran.trace == whole.trace
