@@ -142,11 +142,12 @@ class Course:
 
     def attempt(self, folder: Path, header: Mapping[str, object]) -> "Attempt":
         """Begin a part, at the newest sound checkpoint if there is one. `folder` takes temporary files."""
-        earlier = self._newest(folder)
+        earlier = self.newest(folder)
         self._attempt = Attempt(self, folder, dict(header), earlier)
         return self._attempt
 
-    def _newest(self, folder: Path) -> "Earlier | None":
+    def newest(self, folder: Path) -> "Earlier | None":
+        """The newest checkpoint that is sound, if the run goes on and has one."""
         for path in self.home.checkpoints() if self.home else ():
             assert self.home is not None
             try:
@@ -282,8 +283,11 @@ class Earlier:
         return self._file.read(count)
 
     def joined(self) -> None:
-        self._file.close()
+        self.close()
         self.on_joined()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class Attempt:
