@@ -19,6 +19,7 @@ from haet_eval.energy.choice import open_meters
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES
 from haet_eval.incidents import describe, incidents
+from haet_eval.resumable import CLEANED_SECONDS, RUNS, described, homes
 from haet_eval.runtimes.folder import abandoned_folders
 from haet_eval.runtimes.interface import Role, WorkerLimits
 
@@ -54,12 +55,15 @@ class Finding:
         return self.state in (State.OK, State.WARNING)
 
 
-def examine(data_dir: Path, results: Path = _RESULTS, *, quick: bool = False) -> Iterator[Finding]:
+def examine(
+    data_dir: Path, results: Path = _RESULTS, run_dir: Path | None = None, *, quick: bool = False
+) -> Iterator[Finding]:
     """Look at the machine, one finding after the other.
 
     Args:
         data_dir: the folder of the data sets.
         results: the folder of records and incidents.
+        run_dir: the folder of the runs that can go on, if it is not the one in the results.
         quick: leave out the checks that start containers.
     """
     yield _python()
@@ -70,6 +74,7 @@ def examine(data_dir: Path, results: Path = _RESULTS, *, quick: bool = False) ->
         yield _dataset(name, data_dir)
     yield _leftovers()
     yield _incidents(results)
+    yield _resumable(run_dir or results / RUNS)
     yield _energy()
     engine_ready = True
     for finding in _engine():
@@ -165,6 +170,20 @@ def _incidents(results: Path) -> Finding:
         State.WARNING,
         f"{len(found)} evaluations failed on our side; the last: {describe(found[-1])}",
         f"read {found[-1]}; evaluate again what it names; then remove the files",
+    )
+
+
+def _resumable(folder: Path) -> Finding:
+    """Trainings that were interrupted and can go on."""
+    found = [home for home in homes(folder) if home.checkpoints()]
+    if not found:
+        return Finding("runs to go on", State.OK, f"no run in {folder} was interrupted")
+    return Finding(
+        "runs to go on",
+        State.OK,
+        f"{len(found)} runs that are under way or were interrupted. {'; '.join(map(described, found))}",
+        f"`haet-eval resume {found[0].name}` goes on; `haet-eval clean` removes runs after"
+        f" {CLEANED_SECONDS // 86400} days",
     )
 
 

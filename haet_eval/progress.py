@@ -36,7 +36,7 @@ class Observer(Protocol):
     """Receives events of one evaluation, always from one thread at a time."""
 
     def stage(self, name: str, detail: str = "") -> None:
-        """A stage begins: `unpack`, `start`, `train`, `predict`, `score` or `record`."""
+        """A stage begins: `unpack`, `start`, `catch up`, `train`, `predict`, `score` or `record`."""
 
     def tick(self, tick: Tick) -> None:
         """The running stage is alive; comes a few times a second."""

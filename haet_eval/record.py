@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC
+from math import isclose
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -320,6 +321,39 @@ class TensorMemory(_Part):
         return self
 
 
+_ROUNDING_SECONDS: Final = 1e-3
+
+
+class TrainingPart(_Part):
+    """A part of a training that went on after an interruption, up to the next one or the end.
+
+    `host`, `cpu` and `accelerator` say where it ran. `wall_seconds`, `paused_seconds` and
+    `submission_cpu_seconds` are its share of those of the training. `catch_up_seconds` is the time in which
+    the submission's process came to the checkpoint once more; it is part of none of these.
+    `peak_memory_bytes` is that of the executor, if it is known.
+    """
+
+    started_at: Moment
+    host: str
+    cpu: str
+    accelerator: str | None
+    wall_seconds: Seconds
+    paused_seconds: Seconds
+    catch_up_seconds: Seconds
+    submission_cpu_seconds: Seconds | None
+    peak_memory_bytes: Size | None
+
+
+class Resumed(_Part):
+    """How a training went on that was interrupted: its parts, in order.
+
+    `restarts` is how often it began again from its beginning, because it did not do the same as before.
+    """
+
+    parts: Annotated[tuple[TrainingPart, ...], Field(min_length=1)]
+    restarts: Size
+
+
 class Training(_Part):
     """The train stage, as far as it came. `parameters` and `model` are None where no model came back.
 
@@ -332,6 +366,7 @@ class Training(_Part):
     `memory` is that of its tensors, `precision` how wide the numbers are, `bytes_moved` what the calls read
     and write; all three are None in older records. `modelled_joules` is computed from them by the model of
     energy in the rules, and not measured; None where the rules have no such model.
+    `resumed` is None if the training was never interrupted.
     """
 
     operations: Operations
@@ -352,6 +387,17 @@ class Training(_Part):
     precision: Precision | None = None
     bytes_moved: BytesMoved | None = None
     modelled_joules: Joules | None = None
+    resumed: Resumed | None = None
+
+    @model_validator(mode="after")
+    def _has_parts_that_add_up(self) -> Self:
+        for name in ("wall_seconds", "paused_seconds", "submission_cpu_seconds"):
+            of_parts = [getattr(part, name) for part in self.resumed.parts] if self.resumed else []
+            total = getattr(self, name)
+            known = of_parts and None not in (*of_parts, total)
+            if known and not isclose(sum(of_parts), total, abs_tol=_ROUNDING_SECONDS):
+                raise ValueError(f"{name} of the parts do not add up to those of the training")
+        return self
 
 
 class NativeTraining(_Part):
@@ -640,7 +686,7 @@ class Content(_Part):
             *(submission.archive_sha256, submission.archive_name, self.history, self.not_finite),
             *((rules.judging_digest, rules.opens, rules.closes, rules.threshold) if rules else ()),
             *((training.memory, training.precision, training.bytes_moved) if training else ()),
-            training and training.modelled_joules,
+            *((training.modelled_joules, training.resumed) if training else ()),
         )
         if self.schema_version == 1 and any(part is not None for part in added):
             raise ValueError("a record of version 1 has parts that version 2 has added")

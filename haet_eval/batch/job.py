@@ -78,6 +78,8 @@ class Order:
         test_data: the secret test set on the machine of the run, if there is one.
         sources: digest of the sources from which the sandbox image must have been built.
         image: digest of the required sandbox image; None if any image of these sources is allowed.
+        checkpoint_seconds: the time between two checkpoints of a training; None for none.
+        run_dir: the folder of the checkpoints on the machine of the run; None for the results folder there.
     """
 
     job: Job
@@ -88,3 +90,5 @@ class Order:
     test_data: Path | None
     sources: str
     image: str | None
+    checkpoint_seconds: float | None = None
+    run_dir: Path | None = None

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -79,7 +79,10 @@ def judge(order: Order, results: Path | None, reporter: Reporter, take: Callable
         check_node(order, competition)
         archive = folder.path / f"{order.job.identity.submission}.zip"
         archive.write_bytes(order.archive)
-        take(evaluate(_request(order, archive, competition, results or folder.path / "results"), reporter))
+        request = _request(order, archive, competition, results or folder.path / "results")
+        if results is None and order.run_dir is None:  # a checkpoint would be gone with the folder
+            request = replace(request, checkpoint_seconds=None)
+        take(evaluate(request, reporter))
     # Cycles keep the images of a run alive. Without this, the process took 209 MiB after eight runs, not 146.
     gc.collect()
 
@@ -113,6 +116,9 @@ def _request(order: Order, archive: Path, competition: str, results: Path) -> Re
         archive_name=order.job.archive_name,
         split_seed=audits.get("resplit"),
         disguise_seed=audits.get("disguise"),
+        checkpoint_seconds=order.checkpoint_seconds,
+        run_dir=order.run_dir,
+        resume=True,
     )
 
 

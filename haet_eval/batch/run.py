@@ -38,7 +38,7 @@ _INTERRUPTED: Final = "interrupted"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a batch; `sources` and `image` as in an order."""
+    """The settings of a batch; the fields from `sources` on are as in an order."""
 
     results: Path
     data_dir: Path | None
@@ -46,6 +46,8 @@ class Settings:
     retries: int
     sources: str
     image: str | None
+    checkpoint_seconds: float | None = None
+    run_dir: Path | None = None
 
 
 @dataclass
@@ -224,6 +226,8 @@ class Batch:
             test_data=self._settings.test_data,
             sources=self._settings.sources,
             image=self._settings.image,
+            checkpoint_seconds=self._settings.checkpoint_seconds,
+            run_dir=self._settings.run_dir,
         )
 
     def _judged(self, label: str, outcome: Outcome, started: float) -> None:

@@ -8,6 +8,7 @@ import click
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
+    checkpoint_options,
     competition_option,
     data_dir_option,
     device_option,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @runs_option("Runs of each submission, with different seeds.")
 @device_option
 @site_options("Evaluations", retried="a submission", made="Run")
+@checkpoint_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print events as JSON lines.")
 def batch(
@@ -68,6 +70,8 @@ def batch(
     jobs: int | None,
     retries: int,
     scheduler: str | None,
+    checkpoint_every: int,
+    run_dir: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> ExitCode:
@@ -77,7 +81,9 @@ def batch(
     with tables [[submission]] of these keys; only path is needed.
 
     What has a record in the results folder is not
-    evaluated again, so a batch that was stopped, in whatever way, goes on when it is started again.
+    evaluated again, so a batch that was stopped, in whatever way, goes on when it is started again. Trainings
+    that were under way go on at their last checkpoint; on a cluster this needs --run-dir, a folder that all
+    nodes share.
 
     Exit status: 0 each submission was judged, whatever the verdict, 2 usage, or some path or task was
     wrong and the others were judged, 4 some could not be judged, 130 interrupted.
@@ -103,7 +109,9 @@ def batch(
         else:
             print_plan(plan, f"They would run {where}.")
         return ExitCode.QUALIFIED
-    settings = batch_settings(results, data_dir, test_data, retries, options)
+    settings = batch_settings(
+        results, data_dir, test_data, retries, options, checkpoint_every or None, run_dir
+    )
     with ledger.locked():
         plan = make_plan(found.sources, options, ledger)
         return _run(plan, ledger, settings, scheduler, jobs, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from haet_eval.cli.examples import CommandWithExamples
-from haet_eval.cli.options import results_option
+from haet_eval.cli.options import results_option, run_dir_option
 
 if TYPE_CHECKING:
     from haet_eval.runtimes.leftovers import Removed
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     ),
 )
 @results_option("Folder of records, whose artefacts are looked through.")
+@run_dir_option
 @click.option("--dry-run", is_flag=True, help="Remove nothing; show what would be removed.")
-def clean(results: Path, dry_run: bool) -> None:
+def clean(results: Path, run_dir: Path | None, dry_run: bool) -> None:
     """Remove containers and folders of interrupted runs; live runs are left alone.
 
     Also removes artefacts in the results folder that are older than a day and that no record or interrupted
-    run in that folder refers to.
+    run in that folder refers to. Runs that can go on are kept for 30 days after their last checkpoint.
     """
     from haet_eval.reports.text import printable
     from haet_eval.runtimes.leftovers import remove_leftovers
@@ -35,6 +36,9 @@ def clean(results: Path, dry_run: bool) -> None:
     lines = [*_leftovers(removed)]
     for line in lines:
         click.echo(line)
+    for run in _removed_runs(results, run_dir, dry_run):
+        lines.append(f"run {run}")
+        click.echo(printable(lines[-1]))
     for artifact in _removed_artifacts(results, dry_run):
         lines.append(f"artefact {artifact}")
         click.echo(printable(lines[-1]))
@@ -49,6 +53,17 @@ def clean(results: Path, dry_run: bool) -> None:
 def _leftovers(removed: "Removed") -> Iterator[str]:
     yield from (f"container {container}" for container in removed.containers)
     yield from (f"folder {folder}" for folder in removed.folders)
+
+
+def _removed_runs(results: Path, run_dir: Path | None, dry_run: bool) -> Iterator[Path]:
+    """Interrupted runs that nobody went on with."""
+    from haet_eval.evaluation.resumption import runs_folder
+    from haet_eval.resumable import cleaned_homes
+
+    for home in cleaned_homes(runs_folder(results, run_dir)):
+        if not dry_run:
+            home.remove()
+        yield home.path
 
 
 def _removed_artifacts(results: Path, dry_run: bool) -> Iterator[Path]:

@@ -9,7 +9,7 @@ import click
 
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
-from haet_eval.cli.options import data_dir_option, results_option
+from haet_eval.cli.options import data_dir_option, results_option, run_dir_option
 from haet_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -29,10 +29,13 @@ _STYLES = {"ok": "green", "warning": "yellow", "not ready": "bold red", "unsafe"
 )
 @data_dir_option()
 @results_option("Folder of records, where evaluations that failed on our side left their incidents.")
+@run_dir_option
 @oci_runtime_option
 @click.option("--quick", is_flag=True, help="Leave out the attacks on the engine and the look for a GPU.")
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print JSON.")
-def doctor(data_dir: Path | None, results: Path, quick: bool, as_json: bool) -> ExitCode:
+def doctor(
+    data_dir: Path | None, results: Path, run_dir: Path | None, quick: bool, as_json: bool
+) -> ExitCode:
     """Say whether this machine is ready to judge strangers' code, and safe.
 
     Looks at the software, the disk, the data sets and the Docker engine, then runs short attacks in the
@@ -44,7 +47,7 @@ def doctor(data_dir: Path | None, results: Path, quick: bool, as_json: bool) -> 
 
     console = result_console()
     findings = []
-    for finding in examine(data_dir or default_data_dir(), results, quick=quick):
+    for finding in examine(data_dir or default_data_dir(), results, run_dir, quick=quick):
         findings.append(finding)
         if not as_json:
             _print(console, finding)

@@ -12,6 +12,7 @@ from haet_eval.cli.numbers import Number
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
     MAX_SEED,
+    checkpoint_options,
     competition_option,
     data_dir_option,
     device_option,
@@ -23,6 +24,7 @@ from haet_eval.cli.options import (
     seed_option,
     task_option,
 )
+from haet_eval.cli.outcome import evaluate_and_show
 from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.suggestions import suggest_submissions
 from haet_eval.errors import ExitCode
@@ -83,6 +85,7 @@ from haet_eval.errors import ExitCode
     help="Train once more, and compare: on another split of the images, which finds test labels that were"
     " brought along, or on the images in disguise, which finds weights. May be given twice.",
 )
+@checkpoint_options
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the record as JSON.")
 def evaluate(
     submission: Path,
@@ -101,6 +104,8 @@ def evaluate(
     cpu_watts: float | None,
     hosts: str,
     audits: tuple[Literal["resplit", "disguise"], ...],
+    checkpoint_every: int,
+    run_dir: Path | None,
     as_json: bool,
 ) -> ExitCode:
     """Evaluate SUBMISSION, a .zip file or a folder.
@@ -110,15 +115,8 @@ def evaluate(
     Exit status: 0 qualified, 1 judged but not qualified, 2 usage, 3 invalid submission,
     4 the environment failed, 5 a limit was exceeded, 130 interrupted.
     """
-    from haet_eval.cli.boundary import say
-    from haet_eval.cli.screen import open_screen
-    from haet_eval.cli.streams import deliver
-    from haet_eval.cli.summary import print_summary
     from haet_eval.dataset import default_data_dir
-    from haet_eval.evaluation.evaluate import evaluate as run
     from haet_eval.evaluation.request import Metering, Request
-    from haet_eval.record import to_json
-    from haet_eval.store import Store
 
     request = Request(
         submission=submission,
@@ -137,22 +135,10 @@ def evaluate(
         hosts=tuple(host.strip() for host in hosts.split(",") if host.strip()),
         split_seed=_drawn_seed("resplit" in audits),
         disguise_seed=_drawn_seed("disguise" in audits),
+        checkpoint_seconds=checkpoint_every or None,
+        run_dir=run_dir,
     )
-    with open_screen() as observer:
-        outcome = run(request, observer)
-
-    def show() -> None:
-        record = Store(results).ranked(outcome.record)
-        if as_json:
-            click.echo(to_json(record), nl=False)
-        else:
-            print_summary(record, outcome.path)
-
-    if problem := deliver(show):
-        say(f"The result could not be printed: {problem}. Its record is {outcome.path}")
-        if as_json:
-            return ExitCode.ENVIRONMENT
-    return outcome.record.status.verdict.exit_code
+    return evaluate_and_show(request, results, as_json=as_json)
 
 
 def _drawn_seed(wanted: bool) -> int | None:

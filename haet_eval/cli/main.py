@@ -39,6 +39,7 @@ FIRST: Final = {
 COMMANDS: Final = FIRST | {
     "batch": LazyCommand("haet_eval.cli.batch:batch", "Evaluate many submissions, here or on a cluster."),
     "pack": LazyCommand("haet_eval.cli.pack:pack", "Make a submission's zip."),
+    "resume": LazyCommand("haet_eval.cli.resume:resume", "Go on with a run that was interrupted."),
     "rerun": LazyCommand("haet_eval.cli.rerun:rerun", "Evaluate a record's submission again and compare."),
     "confirm": LazyCommand("haet_eval.cli.confirm:confirm", "Check the podium before awards are paid."),
     "sign": LazyCommand("haet_eval.cli.sign:sign", "Sign records."),

@@ -110,6 +110,27 @@ def records_folder(directory: Path | None, results: Path) -> Path:
     return directory or results
 
 
+run_dir_option: Final[_Option] = click.option(
+    "--run-dir",
+    metavar="DIR",
+    type=_FOLDER,
+    help="Folder for the checkpoints of runs.  [default: runs in the results folder]",
+)
+
+
+def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How often a training takes a checkpoint, and where these go."""
+    every = click.option(
+        "--checkpoint-every",
+        metavar="SECONDS",
+        default=600,
+        show_default=True,
+        type=WholeNumber(0),
+        help="Time between two checkpoints of a counted training; 0 for none.",
+    )
+    return every(run_dir_option(command))
+
+
 def sandbox_option(description: str, default: Literal["docker", "process"] = "docker") -> _Option:
     """Where the submission's code runs."""
     return click.option(

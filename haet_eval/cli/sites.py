@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 
 def batch_settings(
-    results: Path, data_dir: Path | None, test_data: Path | None, retries: int, options: "Options"
+    results: Path,
+    data_dir: Path | None,
+    test_data: Path | None,
+    retries: int,
+    options: "Options",
+    checkpoint_seconds: float | None = 600.0,
+    run_dir: Path | None = None,
 ) -> "Settings":
     """How a batch is run, with the digest of the sandbox image that its runs must use."""
     from haet_eval.batch.node import local_image
@@ -21,7 +27,16 @@ def batch_settings(
 
     image = local_image() if options.sandbox == "docker" else None
     data_dir, test_data = data_dir and data_dir.resolve(), test_data and test_data.resolve()
-    return Settings(results, data_dir, test_data, retries, build_context().digest, image)
+    return Settings(
+        results=results,
+        data_dir=data_dir,
+        test_data=test_data,
+        retries=retries,
+        sources=build_context().digest,
+        image=image,
+        checkpoint_seconds=checkpoint_seconds,
+        run_dir=run_dir and run_dir.resolve(),
+    )
 
 
 def local_site(

@@ -8,7 +8,7 @@ from rich.text import Text
 from haet_eval.cli.text import print_row, result_console, safe
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.ranking import summarize
-from haet_eval.record import AccuracyStatistics, Record, Statistics, Status
+from haet_eval.record import AccuracyStatistics, Record, Statistics, Status, Training
 from haet_eval.reports.audit import AUDIT_NAMES, audit_lines
 from haet_eval.reports.figure import cost
 from haet_eval.reports.text import (
@@ -120,7 +120,7 @@ def _counted_cost(record: Record) -> list[tuple[str, str]]:
         ("+ operations", readable_count(training.operations.total)),
         *([("+ prediction", f"{readable_count(charged)} above the free ones")] if charged else []),
         *_ranked_figure(record),
-        ("counted in" if record.native else "training", f"{training.wall_seconds:,.1f} s"),
+        ("counted in" if record.native else "training", f"{training.wall_seconds:,.1f} s{_parts(training)}"),
     ]
 
 
@@ -147,3 +147,12 @@ def _rank(record: Record) -> list[tuple[str, str]]:
         return []
     official = "" if record.rank.official else ", not official"
     return [("rank", f"{record.rank.position} of {record.rank.of}{official}")]
+
+
+def _parts(training: Training) -> str:
+    """How often a training went on after an interruption, or began again."""
+    if training.resumed is None:
+        return ""
+    parts, restarts = len(training.resumed.parts), training.resumed.restarts
+    in_parts = f", in {parts} parts" if parts > 1 else ""
+    return f"{in_parts}, begun again {restarts} times" if restarts else in_parts

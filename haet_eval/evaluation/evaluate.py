@@ -9,12 +9,14 @@ import numpy.typing as npt
 from haet_eval.errors import UsageProblem, Verdict
 from haet_eval.evaluation.audit import DRAWN, conclude, draw, with_audit
 from haet_eval.evaluation.compose import compose
+from haet_eval.evaluation.course import Plan
 from haet_eval.evaluation.frame import Work
 from haet_eval.evaluation.heard import Heard
 from haet_eval.evaluation.keeping import Keeping, KeptElsewhere
 from haet_eval.evaluation.repetition import as_run, merge, seeds
 from haet_eval.evaluation.request import Assignment, Outcome, Request, check_options
 from haet_eval.evaluation.results import Ran, Scored, Unpacked
+from haet_eval.evaluation.resumption import how_to_go_on, plan_of
 from haet_eval.evaluation.run import run
 from haet_eval.evaluation.score import score_predictions
 from haet_eval.evaluation.unpack import unpack
@@ -45,31 +47,42 @@ def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
         KeyboardInterrupt: a signal came before the submission had been read; there is no record.
     """
     heard = Heard(observer or Silent())
+    plan = plan_of(request)
     results = Store(request.results)
     results.prepare()
     try:
         with RunFolder() as folder:
             keeping = Keeping(folder, results)
-            record = _record(request, keeping, heard)
+            record = _record(request, keeping, heard, plan)
             heard.stage("record")
-            return Outcome(record, keeping.finish(record))
+            path = keeping.finish(record)
+            if plan:
+                plan.discard()
+            _tell_how_to_go_on(plan, heard)
+            return Outcome(record, path)
     except (UsageProblem, KeptElsewhere):
         raise
     except Exception as error:
+        _tell_how_to_go_on(plan, heard)
         facts = {"stage": heard.reached, "submission": str(request.submission), "sandbox": request.sandbox}
         log = {"head": heard.log.head, "tail": heard.log.tail}
-        if path := put_incident(request.results, error, facts | {"device": request.device, "log": log}):
-            heard.note(f"What is known of this is in {path}")
+        if incident := put_incident(request.results, error, facts | {"device": request.device, "log": log}):
+            heard.note(f"What is known of this is in {incident}")
         raise
 
 
-def _record(request: Request, keeping: Keeping, heard: Heard) -> Record:
+def _tell_how_to_go_on(plan: Plan | None, heard: Heard) -> None:
+    if plan and plan.interrupted and plan.interrupted.checkpoints():
+        heard.note(f"The run can go on at its last checkpoint: {how_to_go_on(plan.interrupted)}")
+
+
+def _record(request: Request, keeping: Keeping, heard: Heard, plan: Plan | None) -> Record:
     check()
     unpacked = unpack(request, heard)
     if unpacked.assignment is None:
         return compose(request, request.seed, unpacked, heard)
     check_options(request, unpacked.assignment.competition)
-    records = list(_runs(request, unpacked, unpacked.assignment, keeping, heard))
+    records = list(_runs(request, unpacked, unpacked.assignment, keeping, heard, plan))
     assignment, first = unpacked.assignment, records[0]
     runs = assignment.competition.runs
     record = first if len(records) == 1 else merge(records, runs, assignment.task.threshold)
@@ -78,14 +91,19 @@ def _record(request: Request, keeping: Keeping, heard: Heard) -> Record:
     if first.evaluation is None or record.status.verdict is Verdict.INTERRUPTED:
         heard.note("There is nothing to audit: the run did not come to predictions.")
         return record
-    work = Work(assignment, first.environment.seed, request.device, keeping.store, heard.of_a_run())
+    work = Work(assignment, first.environment.seed, request.device, keeping.store, heard.of_a_run(), plan)
     for kind, seed in request.audits.items():
         record = _audit(request, kind, seed, unpacked, work, record, first)
     return record
 
 
 def _runs(
-    request: Request, unpacked: Unpacked, assignment: Assignment, keeping: Keeping, heard: Heard
+    request: Request,
+    unpacked: Unpacked,
+    assignment: Assignment,
+    keeping: Keeping,
+    heard: Heard,
+    plan: Plan | None,
 ) -> Iterator[Record]:
     """The record of each run, until one is interrupted. Runs of an earlier evaluation are not repeated."""
     several = request.runs > 1
@@ -97,13 +115,15 @@ def _runs(
         if seed in kept:
             yield kept[seed]
             continue
-        work = Work(assignment, seed, request.device, keeping.store, heard.of_a_run())
+        work = Work(assignment, seed, request.device, keeping.store, heard.of_a_run(), plan)
         record, _ = _attempt(request, unpacked, work)
         yield record
         if record.status.verdict is Verdict.INTERRUPTED:
             return  # the user or the scheduler wants to stop, so there is no next run
         if several:
             keeping.keep_run(record)
+            if plan and not request.audits:
+                plan.discard()
 
 
 def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, npt.NDArray[np.int64] | None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from haet_eval.competition import Budgets
+from haet_eval.evaluation.course import Plan
 from haet_eval.evaluation.heard import Heard
 from haet_eval.evaluation.request import Assignment
 from haet_eval.evaluation.watch import START_SECONDS, Watch
@@ -20,13 +21,17 @@ _SPARE_SECONDS: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run to make: the assignment, its seed, the device of the kernels, the store, and the observer."""
+    """One run to make: the assignment, its seed, the device of the kernels, the store, and the observer.
+
+    Without a `plan` there are no checkpoints.
+    """
 
     assignment: Assignment
     seed: int
     device: str
     store: Store
     heard: Heard
+    plan: Plan | None = None
 
     @property
     def threads(self) -> int:

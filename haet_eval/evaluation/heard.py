@@ -29,6 +29,11 @@ class Heard:
         self.log = run.log
         return run
 
+    def begin_again(self) -> None:
+        """The run begins anew: forget its reports and its output so far."""
+        self.log.clear()
+        self.reported = Reported()
+
     def stage(self, name: str, detail: str = "") -> None:
         self.reached = name
         self._pace = Pace()

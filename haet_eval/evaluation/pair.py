@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.competition import Budgets
+from haet_eval.evaluation.course import Attempt, Course
 from haet_eval.evaluation.frame import (
     CLIENT_MEMORY_BYTES,
     accept,
@@ -36,18 +37,26 @@ _ROLES: Final = {EXECUTOR: Role.EXECUTOR, 0: Role.SUBMISSION}
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two connected workers, with the meter between them. `trace_path` is complete once `trace` is closed."""
+    """Two connected workers, with the meter between them. `trace_path` is complete once `trace` is closed.
+
+    `attempt` is the part of a course that this is, if there is a course.
+    """
 
     relay: Relay
     meter: Meter
     watch: Watch
     trace: TraceWriter
     trace_path: Path
+    attempt: Attempt | None = None
 
 
 @contextmanager
 def open_pair(
-    runtime: Runtime, budgets: Budgets, header: Mapping[str, object], log: OutputLog | None = None
+    runtime: Runtime,
+    budgets: Budgets,
+    header: Mapping[str, object],
+    log: OutputLog | None = None,
+    course: Course | None = None,
 ) -> Iterator[Pair]:
     """Start both workers and connect them; the exit of the block ends and removes them.
 
@@ -56,12 +65,14 @@ def open_pair(
         budgets: the limits of the workers.
         header: the facts at the beginning of the trace.
         log: takes the submission's output.
+        course: takes checkpoints, and may go on at one.
 
     Raises:
         EnvironmentProblem: the workers cannot be started.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder())
+        attempt = course.attempt(folder.path, header) if course else None
         listeners = {number: stack.enter_context(folder.listen(role)) for number, role in _ROLES.items()}
         stack.enter_context(runtime)
         executor = _start_executor(runtime, folder, budgets, executor_threads(budgets))
@@ -82,7 +93,7 @@ def open_pair(
         for connection in connections.values():
             stack.callback(connection.close)
         trace_path = folder.path / "trace"
-        trace = TraceWriter(trace_path, dict(header))
+        trace = attempt.trace if attempt else TraceWriter(trace_path, dict(header))
         stack.callback(trace.close)
         meter = Meter(_meter_budgets(budgets), trace)
         watch.cpu_allowance = lambda: _cpu_allowance(budgets, meter)
@@ -95,7 +106,10 @@ def open_pair(
             output_bytes=budgets.output_bytes,
             log=log or OutputLog(),
         )
-        yield Pair(relay, meter, watch, trace, trace_path)
+        if attempt:
+            stack.callback(attempt.answers.close)
+            relay.link = attempt.connect(connections[EXECUTOR], meter, watch)
+        yield Pair(relay, meter, watch, trace, trace_path, attempt)
 
 
 @contextmanager

@@ -19,6 +19,9 @@ PHASE_OF_RANKING: Final[Mapping[str, EnergyPhase]] = {
 }
 
 
+CHECKPOINT_SECONDS: Final = 600.0
+
+
 @dataclass(frozen=True, slots=True)
 class Metering:
     """How to measure energy. `choice` None means `auto` if energy is ranked, and no measurement otherwise."""
@@ -46,6 +49,10 @@ class Request:
     the machines of the nodes, one for each, if not this machine. `received_at` is when the organizer received
     the submission, and `archive_name` the name of its file, if `submission` is a copy. `rerun_of` is the id
     of the record that is repeated.
+
+    A counted training takes a checkpoint after each `checkpoint_seconds`, or none if that is None. They go to
+    a folder of the run's own in `run_dir`, or in `runs` in the results. With `resume`, runs of the same
+    request that were interrupted go on; `resumed_run` is the folder of the run that the user has named.
     """
 
     submission: Path
@@ -67,6 +74,10 @@ class Request:
     received_at: datetime | None = None
     archive_name: str | None = None
     rerun_of: str | None = None
+    checkpoint_seconds: float | None = CHECKPOINT_SECONDS
+    run_dir: Path | None = None
+    resume: bool = False
+    resumed_run: Path | None = None
 
     @property
     def audits(self) -> Mapping[AuditKind, int]:

@@ -1,11 +1,16 @@
 """One run: start the workers, let them train and predict, and end them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Final
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
 
+from haet_eval import __version__
 from haet_eval.energy.measurement import Measurement, measured
+from haet_eval.errors import Verdict
+from haet_eval.evaluation.compose import cpu_name
+from haet_eval.evaluation.course import Course
 from haet_eval.evaluation.frame import Work
 from haet_eval.evaluation.nodes import open_nodes
 from haet_eval.evaluation.pair import Pair, open_pair
@@ -31,8 +36,7 @@ def run(work: Work, runtime: Runtime, runner: Runner, metering: Metering) -> Ran
 
 
 def run_counted(work: Work, runtime: Runtime) -> Ran:
-    """Train and predict on handles."""
-    work.heard.stage("start")
+    """Train and predict on handles; go on at a checkpoint, if the plan says so and there is one."""
     dataset = work.assignment.dataset
     header = {
         "version": TRACE_VERSION,
@@ -43,8 +47,54 @@ def run_counted(work: Work, runtime: Runtime) -> Ran:
         "images": list(dataset.train_images.shape),
     }
     facts = runtime.describe()
-    with open_pair(runtime, work.assignment.budgets, header, work.heard.log) as pair:
-        pair.relay.use(_looking(pair.watch, work, lambda: _operations(pair)), work.heard.report)
+    if work.plan is None:
+        return _run_counted(work, runtime, header, facts)
+    course = Course(work.plan, _identity(work, header, facts), cpu_name(), work.heard)
+    try:
+        ran = _run_counted(work, runtime, header, facts, course)
+        while course.departed(ran.failure):
+            work.heard.begin_again()
+            ran = _run_counted(work, runtime, header, facts, course)
+    except BaseException:
+        course.over(interrupted=True)
+        raise
+    course.over(interrupted=ran.failure is not None and ran.failure.verdict is Verdict.INTERRUPTED)
+    return ran
+
+
+def _identity(work: Work, header: Mapping[str, Any], facts: Mapping[str, str]) -> dict[str, str | int | None]:
+    """What must be the same where a run goes on: else it would do other things, or give other bits."""
+    assignment = work.assignment
+    return {
+        "submission": assignment.submission.sha256,
+        "competition": assignment.competition.digest,
+        "task": assignment.submission.task,
+        "haet_eval": __version__,
+        "torch": _torch_version(),
+        "image": facts.get("image_digest"),
+        **{name: header[name] for name in ("version", "dataset", "seed", "threads", "device")},
+    }
+
+
+def _torch_version() -> str | None:
+    """The version of PyTorch beside haet-eval; that of a container goes with its image."""
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return None
+
+
+def _run_counted(
+    work: Work,
+    runtime: Runtime,
+    header: Mapping[str, Any],
+    facts: Mapping[str, str],
+    course: Course | None = None,
+) -> Ran:
+    work.heard.stage("start")
+    with open_pair(runtime, work.assignment.budgets, header, work.heard.log, course) as pair:
+        look = _looking(pair.watch, work, lambda: _operations(pair), lambda: _share(pair))
+        pair.relay.use(look, work.heard.report)
         trained = train_counted(pair, work)
         predicted = None if trained.failure else predict_counted(pair, work)
         pair.trace.close()
@@ -76,12 +126,22 @@ def _run_native(work: Work, runtime: Runtime, metering: Metering) -> Ran:
 def _operations(pair: Pair) -> int:
     """The executed operations of the stage. Raises SubmissionFailure if the submission exceeds its budget."""
     pair.meter.check_operations()
-    training = pair.watch.stage == "train"
+    training = pair.watch.stage != "predict"
     return pair.relay.link.executed.operations if training else pair.meter.prediction_operations
 
 
-def _looking(watch: Watch, work: Work, count: Callable[[], int | None]) -> Callable[[], None]:
-    """A function that looks at the workers and shows their progress.
+def _share(pair: Pair) -> float | None:
+    """How much of the way to the checkpoint is done, if the run goes on at one."""
+    return pair.attempt.share if pair.attempt else None
+
+
+def _looking(
+    watch: Watch,
+    work: Work,
+    count: Callable[[], int | None],
+    share: Callable[[], float | None] = lambda: None,
+) -> Callable[[], None]:
+    """A function that looks at the workers and shows their progress; `share` is how much of it is known.
 
     Connections call it often, so it does its work only a few times a second.
     """
@@ -95,6 +155,7 @@ def _looking(watch: Watch, work: Work, count: Callable[[], int | None]) -> Calla
         watch.look()
         operations = count()
         if watch.submission_started:
-            work.heard.tick(Tick(watch.stage, watch.elapsed_seconds, watch.budget_seconds, operations))
+            elapsed, budget = watch.elapsed_seconds, watch.budget_seconds
+            work.heard.tick(Tick(watch.stage, elapsed, budget, operations, share()))
 
     return look

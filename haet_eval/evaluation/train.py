@@ -18,7 +18,7 @@ from haet_eval.evaluation.watch import ending
 from haet_eval.native.messages import Setting
 from haet_eval.native.node import HandedIn
 from haet_eval.progress import Tick
-from haet_eval.record import HistogramArtifact, NativeTraining, Parameters, Training
+from haet_eval.record import HistogramArtifact, NativeTraining, Parameters, Resumed, Training
 from haet_eval.remote.charges import Charges
 from haet_eval.remote.executor_link import Sealed
 from haet_eval.remote.memory import TensorMemory
@@ -48,6 +48,7 @@ class _Taken(NamedTuple):
     seconds: float
     paused_seconds: float
     submission_cpu_seconds: float | None
+    resumed: Resumed | None = None
 
 
 def train_counted(pair: Pair, work: Work) -> Trained:
@@ -60,15 +61,14 @@ def train_counted(pair: Pair, work: Work) -> Trained:
     with ending(watch, work.heard) as end:
         start = Start(device=work.device, threads=work.threads)
         facts = relay.start(start, [dataset.train_images, dataset.train_labels])
-        work.heard.stage("train", assignment.submission.name)
-        watch.begin("train", budgets.wall_seconds)
+        _begin(pair, work, facts.get("accelerator"))
         try:
             tensors = relay.train(job(assignment, work.seed))
             watch.check_cpu()
             parameters = pair.meter.seal(tensors)
             relay.catch_up()
         finally:
-            taken = _Taken(watch.elapsed_seconds, watch.paused_seconds, watch.submission_cpu_seconds)
+            taken = _taken(pair)
             # A short training is over before anybody looked at it.
             done = relay.link.executed.operations
             work.heard.tick(Tick("train", taken.seconds, budgets.wall_seconds, done))
@@ -77,6 +77,35 @@ def train_counted(pair: Pair, work: Work) -> Trained:
     count = _cut_short(pair) if end.failure and end.failure.verdict in _FROM_OUTSIDE else _whole(pair.meter)
     training = taken and _counted(count, taken, model, work)
     return Trained(facts, training, refused=count.refused, failure=end.failure)
+
+
+def _begin(pair: Pair, work: Work, accelerator: str | None) -> None:
+    """The clock of the training begins, or that of the way to the checkpoint at which it goes on."""
+    name, budget = work.assignment.submission.name, work.assignment.budgets.wall_seconds
+    if pair.attempt:
+        pair.attempt.begin(lambda stage: work.heard.stage(stage, name), budget, accelerator)
+    else:
+        work.heard.stage("train", name)
+        pair.watch.begin("train", budget)
+
+
+def _taken(pair: Pair) -> _Taken:
+    watch = pair.watch
+    if pair.attempt is None:
+        return _Taken(watch.elapsed_seconds, watch.paused_seconds, watch.submission_cpu_seconds)
+    spent, resumed = pair.attempt.spent()
+    cpu_seconds = spent.cpu_seconds if watch.submission_cpu_seconds is not None else None
+    return _Taken(spent.wall_seconds, spent.paused_seconds, cpu_seconds, resumed)
+
+
+def _peaks(resumed: Resumed | None, last: int | None) -> tuple[int | None, Resumed | None]:
+    """The peak memory of all parts, and the parts with that of the last one. None if no model came back."""
+    if resumed is None or last is None:
+        return last, resumed
+    *before, part = resumed.parts
+    parts = (*before, part.model_copy(update={"peak_memory_bytes": last}))
+    peak = max(part.peak_memory_bytes or 0 for part in parts)
+    return peak, resumed.model_copy(update={"parts": parts})
 
 
 def _whole(meter: Meter) -> _Count:
@@ -109,6 +138,7 @@ def _counted(
     widths = precision(histogram, model[0].bits if model else None)
     moved, energy = bytes_moved(histogram), work.assignment.competition.energy_model
     kept = store.put_artifact(histogram.to_json(), "histogram.json")
+    peak, resumed = _peaks(taken.resumed, model[1].peak_memory_bytes if model else None)
     return Training(
         operations=priced(bill(histogram)),
         histogram=HistogramArtifact(sha256=kept.sha256, bytes=kept.bytes, entries=len(histogram)),
@@ -117,7 +147,7 @@ def _counted(
         wall_seconds=taken.seconds,
         readback_bytes=charged.readback_bytes,
         upload_bytes=charged.upload_bytes,
-        peak_memory_bytes=model[1].peak_memory_bytes if model else None,
+        peak_memory_bytes=peak,
         messages=charged.messages,
         paused_seconds=taken.paused_seconds,
         submission_cpu_seconds=taken.submission_cpu_seconds,
@@ -128,6 +158,7 @@ def _counted(
         precision=widths,
         bytes_moved=moved,
         modelled_joules=energy.joules(widths.by_dtype, moved.read + moved.written) if energy else None,
+        resumed=resumed,
     )
 
 

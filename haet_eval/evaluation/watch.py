@@ -22,9 +22,19 @@ EXECUTOR: Final = 1
 START_SECONDS: Final = 120
 GRACE_SECONDS: Final = 15.0
 _END_SECONDS: Final = 10.0
+_NAMES: Final = {"train": "training", "catch up": "way back to the checkpoint", "predict": "prediction"}
 _POLL_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 5.0
 """A gap between two looks in which this process did not work either. A submission cannot cause such a gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the earlier parts of a run have used, in seconds: `cpu_seconds` by the submission's process."""
+
+    wall_seconds: float = 0.0
+    paused_seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 @dataclass
@@ -37,6 +47,9 @@ class Watch:
 
     `cpu_allowance` returns the processor time, in seconds, that the submission's own process may have used by
     now; without it there is no limit.
+
+    `earlier_cpu_seconds` are added to the processor time of the submission's process: what the earlier parts
+    of a run that goes on have used, without the time in which this process did their work once more.
 
     Workers have numbers and are judged in the order of their start: the executor first, because the
     submission's process ends with it. Number 0 returns the model; `peers` are the other nodes. `limits` are
@@ -53,6 +66,7 @@ class Watch:
     cpu_allowance: Callable[[], float] | None = None
     submission_started: bool = False
     paused_seconds: float = 0.0
+    earlier_cpu_seconds: float = 0.0
     _polled: float = 0.0
     _looked: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
 
@@ -63,6 +77,14 @@ class Watch:
         self.started = time.monotonic()
         self._looked = self.started, time.process_time()
         self.submission_started = True
+
+    def go_on(self, stage: str, budget_seconds: float, earlier: "Spent") -> None:
+        """A stage goes on here that began in another part of the run."""
+        self.begin(stage, budget_seconds)
+        self.started -= earlier.wall_seconds + earlier.paused_seconds
+        self.paused_seconds = earlier.paused_seconds
+        self.earlier_cpu_seconds = 0.0
+        self.earlier_cpu_seconds = earlier.cpu_seconds - (self.submission_cpu_seconds or 0.0)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -92,8 +114,9 @@ class Watch:
 
     @property
     def submission_cpu_seconds(self) -> float | None:
-        """Processor time of the submission's own process since its start; None if it is not known."""
-        return self.workers[0][1].cpu_seconds()
+        """Processor time of the submission's own process so far; None if it is not known."""
+        used = self.workers[0][1].cpu_seconds()
+        return None if used is None else max(0.0, used + self.earlier_cpu_seconds)
 
     def check_cpu(self) -> None:
         """Raises SubmissionFailure if the submission computes too much in its own process."""
@@ -134,7 +157,7 @@ class Watch:
                 "the machine may be overloaded; try again",
                 code="start-too-slow",
             )
-        what = "training" if self.stage == "train" else "prediction"
+        what = _NAMES[self.stage]
         raise SubmissionFailure(
             Verdict.LIMIT_TIME,
             f"The {what} took longer than its budget of {self.budget_seconds:,.0f} s.",

@@ -1,6 +1,7 @@
 """The host's end of the connection to the executor. It checks each answer: the executor may be taken over."""
 
 from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -43,10 +44,14 @@ class ExecutorLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Awaited:
-    """An answer that will come: the inventory of the executor, or the news that it has reached a mark."""
+    """An answer that will come: the inventory of the executor, or the news that it has reached a mark.
+
+    With `take_state`, the answer at the mark announces the executor's state, which this function receives.
+    """
 
     inventory: bytes | None = None
     point: Point | None = None
+    take_state: Callable[[bytes], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,21 @@ class ExecutorLink:
         self._command(Mark().encode())
         self._awaited.append(_Awaited(point=point))
 
+    def await_state(self, point: Point, take_state: Callable[[bytes], None]) -> None:
+        """The executor was asked for its state at this place: take it when it comes."""
+        self._awaited.append(_Awaited(point=point, take_state=take_state))
+
+    def blocks(self, count: int) -> Iterator[bytes]:
+        """That many bytes in BLOCK frames, which the executor has announced."""
+        while count > 0:
+            channel, block = self._receive()
+            if channel is not Channel.BLOCK or not 0 < len(block) <= count:
+                raise EnvironmentProblem(
+                    "The executor did not hand out what it announced.", code="executor-answer"
+                )
+            count -= len(block)
+            yield block
+
     def catch_up(self) -> None:
         """Wait for all answers in the queue."""
         while self._awaited:
@@ -144,6 +164,8 @@ class ExecutorLink:
         status, found = self._next_answer()
         if awaited.point is not None:
             self.executed = awaited.point if status is Status.OK else self.executed
+            if awaited.take_state and status is Status.OK:
+                awaited.take_state(found)
         elif status is not Status.OK:
             raise failed(status, found)
         elif found != awaited.inventory:

@@ -23,6 +23,12 @@ class OutputLog:
         self._tail += part[max(room, 0) :]
         del self._tail[:-KEPT_BYTES]
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self.total_bytes = 0
+        self._head.clear()
+        self._tail.clear()
+
     def add_printed(self, part: bytes, most_bytes: int) -> None:
         """Take more output of the submission.
 

@@ -12,11 +12,15 @@ from pydantic import (
     field_validator,
 )
 
+from haet_eval.remote.charges import MAX_STATES
 from haet_eval.remote.wire import TRACE_VERSION, WireError
 
 MAX_MESSAGE_BYTES = 8 << 20
 REPORT_VALUES, REPORT_NAME, REPORT_TEXT = 1000, 100, 500
 """Limits of one report: values, and characters of a name and of a text. The rest is cut, with a note."""
+MAX_STATE_BYTES = 16 << 10
+"""The state of a generator: 5,056 bytes on a CPU."""
+MAX_GENERATORS = (1 << 16) + 1
 _SHORT = 200
 _LONG = 100_000
 
@@ -225,6 +229,65 @@ class MemoryTold(Message):
     peak_memory_bytes: int = Field(ge=0)
 
 
+class TakeState(Message):
+    """To the executor: answer with its state. `storages` has a tensor of each storage to send."""
+
+    kind: Literal["take_state"] = "take_state"
+    storages: tuple[int, ...]
+
+
+class StateFollows(Message):
+    """From the executor, in answer to TakeState: its state comes in BLOCK frames.
+
+    First come the bytes of each storage, then the state of each of the `generators` (number and bytes), then
+    each of the saved `states` of generators, by number (bytes).
+    """
+
+    peak_memory_bytes: int = Field(ge=0)
+    generators: tuple[tuple[int, Annotated[int, Field(ge=0, le=MAX_STATE_BYTES)]], ...] = Field(
+        max_length=MAX_GENERATORS
+    )
+    states: tuple[Annotated[int, Field(ge=0, le=MAX_STATE_BYTES)], ...] = Field(max_length=MAX_STATES)
+
+
+class Restore(Message):
+    """To a fresh executor that has its data: take up a state, whose bytes follow as those of StateFollows.
+
+    `next` is the number of the next new tensor. Each of `storages` has its size in bytes, and the number of
+    the data tensor whose storage it is; if that is 0, its bytes follow. Tensors come in Place messages.
+    """
+
+    kind: Literal["restore"] = "restore"
+    next: int
+    storages: tuple[tuple[int, int], ...]
+    generators: tuple[tuple[int, int], ...]
+    states: tuple[int, ...]
+
+
+Placed: TypeAlias = tuple[int, int, str, tuple[int, ...], tuple[int, ...], int, int]
+"""A tensor: its number, the place of its storage in Restore, dtype, shape, strides, offset, lazy bits."""
+
+
+class Place(Message):
+    """To the executor, after Restore: these are its tensors, or some of them; `last` if no more come."""
+
+    kind: Literal["place"] = "place"
+    tensors: tuple[Placed, ...]
+    last: bool
+
+
+Laid: TypeAlias = tuple[str, tuple[int, ...], tuple[int, ...], int, int]
+"""An input of a call: its dtype, shape, strides, offset and lazy bits before the call."""
+
+
+class Recall(Message):
+    """To the executor, after Restore: the next template. A BLOCK frame has the definition and the outcome."""
+
+    kind: Literal["recall"] = "recall"
+    definition_bytes: int
+    inputs: tuple[Laid, ...]
+
+
 class Started(Message):
     """From the executor, in answer to Start."""
 
@@ -240,7 +303,21 @@ class WeightsFollow(Message):
 
 
 FromSubmission: TypeAlias = Ready | Report | Decided | Returned | Failed | Predicted
-ToExecutor: TypeAlias = Start | Load | Seal | TakeInventory | Mark | TellMemory | Argmax | Fit | Drop
+ToExecutor: TypeAlias = (
+    Start
+    | Load
+    | Seal
+    | TakeInventory
+    | Mark
+    | TellMemory
+    | Argmax
+    | Fit
+    | Drop
+    | TakeState
+    | Restore
+    | Place
+    | Recall
+)
 _FROM_SUBMISSION: TypeAdapter[FromSubmission] = TypeAdapter(
     Annotated[FromSubmission, Field(discriminator="kind")]
 )

@@ -781,6 +781,11 @@ class Meter:
         return sum(storages.values())
 
     @property
+    def tensor_bytes(self) -> int:
+        """Memory of the tensors that live, each storage once, without the training set."""
+        return self._memory.living_bytes
+
+    @property
     def tensor_memory(self) -> TensorMemory:
         """The most bytes that the tensors of the training have taken, so far or until the seal."""
         return self._memory.totals()

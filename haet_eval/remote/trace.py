@@ -7,25 +7,21 @@ so a trace can be published without the data.
 """
 
 import json
-import struct
-import zlib
 from collections.abc import Iterator
 from enum import IntEnum
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
-from haet_eval.errors import EnvironmentProblem
 from haet_eval.remote.charges import check_trace
+from haet_eval.remote.packed import Broken, PackedWriter, read_packed
 from haet_eval.remote.wire import TRACE_VERSION
 
-_ENTRY: Final = struct.Struct("<BI")
-_MAX_ENTRY_BYTES: Final = 80 << 20
 _MAGICS: Final = {2: b"haet-trace-2\n", 3: b"haet-trace-3\n"}
 """By version."""
-_CHUNK_BYTES: Final = 1 << 16
-_INFLATED_BYTES: Final = 1 << 20
-_LEVEL: Final = 1
+
+BrokenTrace = Broken
+"""The file is not a trace, or was cut short or changed."""
 
 
 class Kind(IntEnum):
@@ -42,11 +38,7 @@ class Kind(IntEnum):
     INVENTORY = 8  # of all living tensors, on which meter and executor agree
 
 
-class BrokenTrace(Exception):
-    """The file is not a trace, or was cut short or changed."""
-
-
-class TraceWriter:
+class TraceWriter(PackedWriter):
     """Writes a trace to a file that the caller owns. `entries` says how many it has, the header among them.
 
     Raises:
@@ -55,43 +47,14 @@ class TraceWriter:
     """
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        self._file: IO[bytes] = path.open("wb", buffering=0)
-        self._written = self.entries = 0
-        self._write(_MAGICS[TRACE_VERSION])
-        self._compressor = zlib.compressobj(_LEVEL)
-        self._pending = bytearray()
+        super().__init__(path, _MAGICS[TRACE_VERSION], "the trace")
         self.add(Kind.HEADER, json.dumps(header, sort_keys=True).encode())
 
     def add(self, kind: Kind, body: bytes) -> None:
-        self._pending += _ENTRY.pack(kind, len(body))
-        self._pending += body
-        self.entries += 1
-        if len(self._pending) >= _CHUNK_BYTES:
-            self._write(self._compressor.compress(self._pending))
-            self._pending.clear()
+        self._append(kind, body)
         # The run may end here only after PASSED: a question without its outcome would make a broken trace.
         if kind is Kind.PASSED:
             check_trace(self._written)
-
-    def _write(self, data: bytes) -> None:
-        self._written += len(data)
-        try:
-            while data:
-                data = data[self._file.write(data) :]
-        except OSError as error:
-            self._file.close()
-            raise EnvironmentProblem(
-                f"the trace cannot be written: {error}",
-                "make room for temporary files",
-                code="trace-not-writable",
-            ) from None
-
-    def close(self) -> None:
-        """Finish the file. Further calls do nothing."""
-        if self._file.closed:
-            return
-        with self._file:
-            self._write(self._compressor.compress(self._pending) + self._compressor.flush())
 
 
 def cut_trace(path: Path, entries: int) -> None:
@@ -129,46 +92,7 @@ def read_trace(path: Path) -> Iterator[tuple[Kind, bytes]]:
     Raises:
         BrokenTrace: the file is not a trace, or was cut short or changed.
     """
-    magic = _MAGICS[trace_version(path)]
-    with path.open("rb") as file:
-        file.seek(len(magic))
-        stream = _Inflated(file)
-        while head := stream.read(_ENTRY.size):
-            if len(head) < _ENTRY.size:
-                raise BrokenTrace("the trace is cut short")
-            number, length = _ENTRY.unpack(head)
-            if length > _MAX_ENTRY_BYTES or number > max(Kind):
-                raise BrokenTrace("the trace holds an entry that no meter writes")
-            body = stream.read(length)
-            if len(body) < length:
-                raise BrokenTrace("the trace is cut short")
-            yield Kind(number), body
-
-
-class _Inflated:
-    """Reads from a zlib stream in bounded memory: a hostile trace may expand to any size."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._inflate = zlib.decompressobj()
-        self._ready = bytearray()
-
-    def read(self, length: int) -> bytes:
-        try:
-            while len(self._ready) < length and self._more():
-                pass
-        except zlib.error as error:
-            raise BrokenTrace(f"the trace does not decompress: {error}") from None
-        part = bytes(self._ready[:length])
-        del self._ready[:length]
-        return part
-
-    def _more(self) -> bool:
-        raw = self._inflate.unconsumed_tail or self._file.read(_CHUNK_BYTES)
-        part = b"" if self._inflate.eof else self._inflate.decompress(raw, _INFLATED_BYTES)
-        if self._inflate.eof and (self._inflate.unused_data or (raw and not part)):
-            raise BrokenTrace("bytes left over after the trace")
-        if not raw and not part and not self._inflate.eof:
-            raise BrokenTrace("the trace is cut short")
-        self._ready += part
-        return bool(raw or part)
+    for number, body in read_packed(path, _MAGICS[trace_version(path)], "the trace"):
+        if number > max(Kind):
+            raise BrokenTrace("the trace holds an entry that no meter writes")
+        yield Kind(number), body

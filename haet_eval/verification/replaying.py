@@ -11,7 +11,7 @@ from haet_eval.dataset import Dataset
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.compose import cpu_name
 from haet_eval.evaluation.pair import open_executor
-from haet_eval.record import Environment, Record, Sandbox
+from haet_eval.record import Environment, Record, Resumed, Sandbox
 from haet_eval.remote.messages import Noise, Start
 from haet_eval.remote.replay import Departure, Replay, replay
 from haet_eval.remote.trace import BrokenTrace, trace_version
@@ -51,6 +51,7 @@ def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[C
             trace,
             data,
             nan_is_greatest=record.schema_version == 1,
+            resumed=record.training.resumed if record.training else None,
         )
     except EnvironmentProblem as problem:
         yield unchecked(REPLAY, f"{problem.message}; {problem.hint}".rstrip("; "))
@@ -69,10 +70,12 @@ def perform(
     noise: Noise | None = None,
     *,
     nan_is_greatest: bool = False,
+    resumed: Resumed | None = None,
 ) -> tuple[Replay | Departure, list[str]]:
     """Replay a trace in an executor of its own; also return the differences from the record's machine.
 
     `nan_is_greatest`: an image with a logit that is NaN has the class of the first NaN, as in version 1.
+    `resumed`: the parts of the record's training, if it went on after an interruption.
 
     Raises:
         BrokenTrace: the file is not a trace of a run.
@@ -92,7 +95,7 @@ def perform(
             nan_is_greatest=nan_is_greatest,
         )
         facts = link.start(start)
-        other = _here(device, threads, facts, image).unlike(machine_of(environment))
+        other = _here(device, threads, facts, image).unlike(machine_of(environment, resumed))
         try:
             return replay(
                 trace,
@@ -141,13 +144,15 @@ def _here(device: str, threads: int, facts: Mapping[str, Any], image: str | None
     )
 
 
-def machine_of(environment: Environment) -> Machine:
-    """The machine of a record."""
+def machine_of(environment: Environment, resumed: Resumed | None = None) -> Machine:
+    """The machine of a record; of a training in parts on several machines, all of them."""
+    parts = resumed.parts if resumed else ()
+    accelerators = dict.fromkeys(part.accelerator for part in parts if part.accelerator)
     return Machine(
         device=environment.device,
-        accelerator=environment.accelerator,
+        accelerator=", then ".join(accelerators) or environment.accelerator,
         torch=environment.torch,
-        processor=environment.cpu,
+        processor=", then ".join(dict.fromkeys(part.cpu for part in parts)) or environment.cpu,
         threads=environment.threads,
         image=environment.image_digest,
     )

@@ -64,6 +64,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
         disguise_seed=seeds.get("disguise"),
         received_at=record.submission.received_at,
         rerun_of=record.record_id,
+        checkpoint_seconds=None,
     )
     return evaluate(request, observer)
 
@@ -96,7 +97,9 @@ def compare(record: Record, artifacts: Store, found: Record, found_artifacts: St
 
 
 def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
-    other = machine_of(found.environment).unlike(machine_of(record.environment))
+    other = machine_of(found.environment).unlike(
+        machine_of(record.environment, record.training.resumed if record.training else None)
+    )
     yield holds("machine", note(other).strip(" ()") or "like the one of the record")
     yield same("rules", _rules(record), _rules(found), "the same")
     yield same("data set", record.dataset, found.dataset, "the same")

@@ -43,6 +43,7 @@ _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "training.submission_cpu_seconds": "what the sandbox measured, within the budget",
     "training.stalls": "how often the evaluator kept the submission waiting; within the budget",
     "training.peak_memory_bytes": "what the sandbox measured",
+    "training.resumed": "in which parts it ran, and where; their times add up to those of the training",
     "reports": "what the submission reported",
     "history": "as above; its file must be there",
     "not_finite": "as above",

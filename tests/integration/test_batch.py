@@ -14,7 +14,9 @@ import psutil
 import pytest
 
 from haet_eval.errors import ExitCode
+from haet_eval.resumable import homes
 from haet_eval.runtimes.docker.container import LABEL_FOLDER
+from haet_eval.store import read_record
 from tests.fixtures.batches import (
     PATIENCE_SECONDS,
     QUICK,
@@ -30,6 +32,15 @@ from tests.fixtures.batches import (
 from tests.fixtures.submissions import write_competition
 
 pytestmark = pytest.mark.slow
+
+
+LONG = """
+def train(task):
+    x = torch.rand(256, 256)
+    for step in range(8_000):
+        x = (x @ x).sin()
+    return Linear()
+"""
 
 
 @pytest.fixture
@@ -84,6 +95,30 @@ def test_a_stopped_batch_continues_with_the_remaining_submissions(
     assert again.states() == {"a-quick": "done", "b-slow": "new", "c-slow": "new"}
     assert batches.verdicts() == judged_once("a-quick", "b-slow", "c-slow")
     assert not batches.leftovers()
+
+
+def test_a_batch_that_was_killed_goes_on_at_the_last_checkpoint_of_its_training(batches: Batches) -> None:
+    batches.add("long", LONG)
+    with batches.running("--checkpoint-every", "1") as process:
+        wait_for_checkpoint(batches)
+        process.kill()
+    batches.wait_until_nothing_runs()
+    again = batches.run("--checkpoint-every", "1")
+    assert again.status == ExitCode.QUALIFIED, again.stderr
+    assert batches.verdicts() == judged_once("long")
+    (path,) = batches.results.glob("*.json")
+    training = read_record(path).training
+    assert training is not None
+    assert training.resumed is not None
+    assert len(training.resumed.parts) == 2
+    assert not (batches.results / "runs").exists()
+
+
+def wait_for_checkpoint(batches: Batches) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not any(home.checkpoints() for home in homes(batches.results / "runs")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_killed_worker_costs_its_run_only_which_is_made_again(batches: Batches) -> None:

@@ -30,6 +30,8 @@ from haet_eval.remote.executor.outcome import (
     tidied,
     written_positions,
 )
+from haet_eval.remote.executor.recalled import recalled
+from haet_eval.remote.executor.state import Restored, State
 from haet_eval.remote.frames import FrameReader
 from haet_eval.remote.handles import size_bytes
 from haet_eval.remote.inventory import inventory
@@ -40,16 +42,23 @@ from haet_eval.remote.messages import (
     Load,
     Mark,
     MemoryTold,
+    Recall,
+    Restore,
     Seal,
     Start,
     TakeInventory,
+    TakeState,
     TellMemory,
     to_executor,
+)
+from haet_eval.remote.messages import (
+    Place as PlaceTensors,
 )
 from haet_eval.remote.operators.call import MAX_ELEMENTS
 from haet_eval.remote.wire import Channel, Code, Status
 
 _BLOCK_BYTES: Final = 16 << 20
+_OF_CHECKPOINTS: Final = (TakeState, Restore, PlaceTensors, Recall)
 
 
 class Template:
@@ -92,6 +101,7 @@ class Executor:
         self._failure: Failure | None = None
         self._noise: Perturbation | None = None
         self._fit: Fit | None = None
+        self._restored: Restored | None = None
 
     def serve(self) -> None:
         """Work until the other side is gone."""
@@ -113,7 +123,16 @@ class Executor:
     # Commands of the host.
 
     def _command(self, payload: bytes) -> None:
-        match to_executor(payload):
+        message = to_executor(payload)
+        if isinstance(message, _OF_CHECKPOINTS):
+            self._checkpoint(message)
+        else:
+            self._obey(message)
+
+    def _obey(
+        self, message: Start | Load | Seal | TakeInventory | Mark | TellMemory | Argmax | Fit | Drop
+    ) -> None:
+        match message:
             case Start() as start:
                 self._start(start)
             case Load() as load:
@@ -245,6 +264,70 @@ class Executor:
     def _labels(self, number: int) -> bytes:
         labels = labels_of(self._tensors[number], nan_is_greatest=self._nan_is_greatest)
         return bytes(labels.cpu().numpy().tobytes())
+
+    # Checkpoints.
+
+    def _checkpoint(self, message: TakeState | Restore | PlaceTensors | Recall) -> None:
+        match message:
+            case TakeState():
+                self._take_state(message)
+            case Restore():
+                self._restore(message)
+            case PlaceTensors():
+                self._attempt("A stored state", lambda: self._place(message))
+            case Recall():
+                self._recall(message)
+
+    def _take_state(self, asked: TakeState) -> None:
+        if self._failure:
+            self._answer(self._failure.text.encode(), self._failure.status)
+            return
+        self._generator(wire.DEFAULT_GENERATOR)  # kernels draw from it also if no record has named it
+        state = State(asked, self._tensors, self._generators, self._states)
+        self._answer(state.facts(self._peak_memory_bytes()).encode())
+        for block in state.blocks():
+            self._socket.sendall(wire.FRAME.pack(len(block), Channel.BLOCK))
+            self._socket.sendall(block)
+
+    def _restore(self, restore: Restore) -> None:
+        restored = Restored(restore, self._tensors, self._device)
+        for part in restored.parts():
+            self._fill_part(part)
+        for number, state in restored.generators.items():
+            self._generator(number).set_state(state)
+        self._states += restored.states
+        self._tensors.clear()
+        self._next = restore.next
+        self._restored = restored
+
+    def _fill_part(self, part: torch.Tensor) -> None:
+        place = 0
+        while place < part.numel():
+            _, block = self._frames.receive()
+            part[place : place + len(block)].copy_(torch.frombuffer(bytearray(block), dtype=torch.uint8))
+            place += len(block)
+
+    def _place(self, place: PlaceTensors) -> None:
+        assert self._restored is not None
+        for placed in place.tensors:
+            self._tensors[placed[0]] = self._restored.tensor(placed)
+        if place.last:
+            self._restored = None  # a tensor that is freed later frees its memory
+
+    def _recall(self, recall: Recall) -> None:
+        _, block = self._frames.receive()
+        self._attempt("A stored call", lambda: self._templates.append(self._recalled(recall, block)))
+
+    def _recalled(self, recall: Recall, block: bytes) -> Template:
+        definition = wire.decode_definition(block[: recall.definition_bytes])
+        outcome = wire.decode_outcome(block[recall.definition_bytes :], len(recall.inputs))
+        before = [
+            TensorMeta(shape, stride, offset, dtype, bits)
+            for dtype, shape, stride, offset, bits in recall.inputs
+        ]
+        template = Template(definition, compile_kernel(definition, self._device, self._generator))
+        template.expect(recalled(definition, before, outcome, self._device))
+        return template
 
     # The stream.
 

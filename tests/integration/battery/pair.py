@@ -16,6 +16,7 @@ import torch
 
 from haet_eval.competition import Budgets
 from haet_eval.counting.bill import bill
+from haet_eval.evaluation.course import Course
 from haet_eval.evaluation.frame import executor_threads
 from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.watch import ending
@@ -137,8 +138,8 @@ def _as_in_the_workers(threads: int) -> Iterator[None]:
         torch.set_num_threads(before[2])
 
 
-def run_remotely(theme: str, only: str = "") -> RemoteRun:
-    """The same programs through handles, in a pair of workers."""
+def run_remotely(theme: str, only: str = "", course: Course | None = None) -> RemoteRun:
+    """The same programs through handles, in a pair of workers; with a course, checkpoints are taken."""
     operations: dict[str, int] = {}
     images, labels = battery_data()
     job = Job(
@@ -151,7 +152,7 @@ def run_remotely(theme: str, only: str = "") -> RemoteRun:
         device="cpu",
         time_budget_seconds=600.0,
     )
-    with open_pair(ProcessRuntime(mains=_MAINS), _budgets(theme), {}) as run:
+    with open_pair(ProcessRuntime(mains=_MAINS), _budgets(theme), {}, course=course) as run:
 
         def note(values: Mapping[str, ReportValue]) -> None:
             if "case" in values:
@@ -160,7 +161,10 @@ def run_remotely(theme: str, only: str = "") -> RemoteRun:
         run.relay.use(run.watch.look, note)
         with ending(run.watch) as end:
             run.relay.start(Start(device="cpu", threads=executor_threads(_budgets(theme))), [images, labels])
-            run.watch.begin("train", BUDGETS.wall_seconds)
+            if run.attempt:
+                run.attempt.begin(lambda _: None, BUDGETS.wall_seconds, None)
+            else:
+                run.watch.begin("train", BUDGETS.wall_seconds)
             tensors = run.relay.train(job)
             run.meter.seal(tensors)
             weights = run.relay.seal(tensors).weights

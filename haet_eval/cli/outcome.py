@@ -1,0 +1,38 @@
+"""The end of an evaluation on the terminal: its record, and the exit status that goes with its verdict."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from haet_eval.errors import ExitCode
+
+if TYPE_CHECKING:
+    from haet_eval.evaluation.request import Request
+
+
+def evaluate_and_show(request: "Request", results: Path, *, as_json: bool) -> ExitCode:
+    """Make an evaluation, print its record, and return the exit status of its verdict."""
+    from haet_eval.cli.boundary import say
+    from haet_eval.cli.screen import open_screen
+    from haet_eval.cli.streams import deliver
+    from haet_eval.cli.summary import print_summary
+    from haet_eval.evaluation.evaluate import evaluate
+    from haet_eval.record import to_json
+    from haet_eval.store import Store
+
+    with open_screen() as observer:
+        outcome = evaluate(request, observer)
+
+    def show() -> None:
+        record = Store(results).ranked(outcome.record)
+        if as_json:
+            click.echo(to_json(record), nl=False)
+        else:
+            print_summary(record, outcome.path)
+
+    if problem := deliver(show):
+        say(f"The result could not be printed: {problem}. Its record is {outcome.path}")
+        if as_json:
+            return ExitCode.ENVIRONMENT
+    return outcome.record.status.verdict.exit_code

@@ -1,0 +1,105 @@
+"""The plan for the checkpoints of an evaluation, and the request of a run that goes on."""
+
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from haet_eval.archive import pack_folder
+from haet_eval.competition import builtin_competitions
+from haet_eval.errors import UsageProblem
+from haet_eval.evaluation.course import Origin, Plan
+from haet_eval.evaluation.request import Request
+from haet_eval.evaluation.unpack import archive_name, limits_by, rules_asked_for
+from haet_eval.files import exists
+from haet_eval.resumable import RUNS, RunHome
+
+_PATHS = ("data_dir", "results", "test_data", "rules_folder", "run_dir")
+"""Stored as absolute paths."""
+
+
+def plan_of(request: Request) -> Plan | None:
+    """The plan of an evaluation; None if it takes no checkpoints."""
+    if request.checkpoint_seconds is None:
+        return None
+    rules = _own_rules(request)
+    return Plan(
+        base=runs_folder(request.results, request.run_dir),
+        every_seconds=request.checkpoint_seconds,
+        resume=request.resume,
+        origin=Origin(
+            submission=archive_name(request),
+            request=_stored(request),
+            archive=lambda: _archive(request),
+            rules=rules.read_bytes() if rules and exists(rules) else None,
+        ),
+        named=RunHome(request.resumed_run) if request.resumed_run else None,
+    )
+
+
+def runs_folder(results: Path, run_dir: Path | None) -> Path:
+    """The folder of the runs that can go on."""
+    return (run_dir or results / RUNS).resolve()
+
+
+def how_to_go_on(home: RunHome) -> str:
+    """The command that goes on with a run."""
+    usual = home.path.parent == Path("results", RUNS).resolve()
+    return f"haet-eval resume {home.name if usual else quote(str(home.path))}"
+
+
+def request_of(home: RunHome) -> Request:
+    """The request of a run, so that it goes on.
+
+    Raises:
+        UsageProblem: the file with the request is missing or broken.
+    """
+    document = home.facts().request
+    own_rules = home.rules.exists()
+    facts = dict(document) | {
+        "submission": str(home.archive),
+        "competition": str(home.rules) if own_rules else document.get("competition"),
+        "run_dir": str(home.path.parent),
+        "resume": True,
+        "resumed_run": str(home.path),
+    }
+    try:
+        return TypeAdapter(Request).validate_python(facts)
+    except ValidationError as error:
+        said = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, said["loc"]))
+        raise UsageProblem(
+            f"{home.path} holds a request that cannot be read: {where} {said['msg']}",
+            "Evaluate the submission again, and remove this folder.",
+            code="run-unreadable",
+        ) from None
+
+
+def _stored(request: Request) -> dict[str, Any]:
+    """The request as JSON. Its submission and an organizer's own rules lie in the folder of the run."""
+    rules = _own_rules(request)
+    folder = request.rules_folder or (rules.resolve().parent if rules else None)
+    document: dict[str, Any] = TypeAdapter(Request).dump_python(request, mode="json")
+    for name in _PATHS:
+        value = folder if name == "rules_folder" else getattr(request, name)
+        document[name] = None if value is None else str(value.resolve())
+    return document | {
+        "submission": "",
+        "competition": None if rules else request.competition,
+        "archive_name": archive_name(request),
+        "resume": True,
+        "resumed_run": None,
+    }
+
+
+def _own_rules(request: Request) -> Path | None:
+    """The file of an organizer's own rules; None if the rules are built in."""
+    named = request.competition
+    return Path(named) if named is not None and named not in builtin_competitions() else None
+
+
+def _archive(request: Request) -> bytes:
+    if not request.submission.is_dir():
+        return request.submission.read_bytes()
+    return pack_folder(request.submission, limits_by(rules_asked_for(request)))

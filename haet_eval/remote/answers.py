@@ -1,0 +1,52 @@
+"""The answers that a submission got, so that it can get the same once more.
+
+A trace has what a submission asked for, and the shapes of the results. With the answers, a submission that
+begins anew comes to the same place without an executor: every value that it read back is here, every outcome
+of a call that it waited for, and the text of each refusal. They hold values of the training data, and are
+never published.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from haet_eval.remote.packed import Broken, PackedWriter, read_packed
+from haet_eval.remote.wire import Status
+
+MAX_ANSWERS_BYTES: Final = 1 << 30
+_MAGIC: Final = b"haet-answers-1\n"
+_KEPT: Final = frozenset({Status.OK, Status.REFUSED})
+"""After any other answer the run is over."""
+
+
+class AnswersWriter(PackedWriter):
+    """Writes the executor's answers to questions, in order.
+
+    Raises:
+        EnvironmentProblem: the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, _MAGIC, "the file of answers")
+
+    def add(self, status: Status, body: bytes) -> None:
+        """Keep an answer. When the file has grown too large, no more is kept."""
+        if status in _KEPT and not self.is_full:
+            self._append(status, body)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the file has grown too large for a checkpoint."""
+        return self._written > MAX_ANSWERS_BYTES
+
+
+def read_answers(path: Path) -> Iterator[tuple[Status, bytes]]:
+    """Answers, decompressed as they are asked for.
+
+    Raises:
+        Broken: the file does not hold answers, or was cut short or changed.
+    """
+    for status, body in read_packed(path, _MAGIC, "the file of answers"):
+        if status not in _KEPT:
+            raise Broken("the file of answers holds one that ends a run")
+        yield Status(status), body

@@ -1,0 +1,268 @@
+"""Runs that can go on after an interruption: each has a folder with its checkpoints and what it began with.
+
+The folder is made at the first checkpoint and removed when the run has its record. Whoever works with it
+holds its lock, so that no two processes go on with one run.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from haet_eval.atomic import LEFTOVER_SECONDS, Draft, remove_leftovers
+from haet_eval.errors import UsageProblem
+from haet_eval.files import exists, read_file
+
+RUNS: Final = "runs"
+"""The folder in a results folder that holds these runs, unless another one is named."""
+
+KEPT_CHECKPOINTS: Final = 2
+CLEANED_SECONDS: Final = 30 * 24 * 3600
+"""A run that nobody went on with for this long is removed by `haet-eval clean`."""
+
+_FACTS: Final = "run.json"
+_ARCHIVE: Final = "submission.zip"
+_RULES: Final = "competition.toml"
+_MAX_FACTS_BYTES: Final = 1 << 20
+_CHECKPOINT: Final = re.compile(r"checkpoint-\d{6}")
+_STREAM: Final = re.compile(r"(?:trace|answers)-[0-9a-f]{16}")
+_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-z-]{1,60}-[0-9a-f]{8}")
+
+
+class RunFacts(BaseModel):
+    """What a run began with.
+
+    Attributes:
+        identity: what must be the same where the run goes on.
+        request: the request of the evaluation.
+        restarts: how often it began again, because it did not do the same as before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1] = 1
+    haet_eval: str
+    created_at: AwareDatetime
+    host: str
+    submission: str
+    identity: dict[str, str | int | None]
+    request: dict[str, Any]
+    restarts: int = 0
+
+
+class RunHome:
+    """The folder of a run. `name` is what users call the run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self._lock: int | None = None
+
+    @property
+    def archive(self) -> Path:
+        """The submission's zip."""
+        return self.path / _ARCHIVE
+
+    @property
+    def rules(self) -> Path:
+        """An organizer's own competition file; it is missing if the rules are built in."""
+        return self.path / _RULES
+
+    def facts(self) -> RunFacts:
+        """What the run began with.
+
+        Raises:
+            UsageProblem: the file with the facts is missing or broken.
+        """
+        try:
+            return RunFacts.model_validate_json(read_file(self.path / _FACTS, _MAX_FACTS_BYTES))
+        except (OSError, ValidationError) as error:
+            what = error.strerror if isinstance(error, OSError) else "it breaks the schema"
+            raise UsageProblem(
+                f"{self.path / _FACTS} cannot be read: {what}",
+                "Evaluate the submission again, and remove this folder.",
+                code="run-unreadable",
+            ) from None
+
+    def put_facts(self, facts: RunFacts) -> None:
+        """Write what the run began with. Raises OSError."""
+        self._put(_FACTS, facts.model_dump_json(indent=2).encode())
+
+    def checkpoints(self) -> list[Path]:
+        """The files of its checkpoints, the newest first."""
+        with suppress(OSError):
+            return sorted(filter(_is_checkpoint, self.path.iterdir()), reverse=True)
+        return []
+
+    def next_checkpoint(self) -> Path:
+        """The file for the next checkpoint."""
+        newest = next(iter(self.checkpoints()), None)
+        number = int(newest.name.partition("-")[2]) + 1 if newest else 1
+        return self.path / f"checkpoint-{number:06}"
+
+    def keep_newest(self, streams: frozenset[str], newest: int) -> None:
+        """Remove all but the newest checkpoints, and what none of them names.
+
+        Args:
+            streams: the names of the traces and answers that are still needed.
+            newest: how many checkpoints are kept.
+        """
+        for path in self.checkpoints()[newest:]:
+            path.unlink(missing_ok=True)
+        for path in list(self.path.iterdir()):
+            if _STREAM.fullmatch(path.name) and path.name not in streams:
+                path.unlink(missing_ok=True)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all its files."""
+        with suppress(OSError):
+            return sum(path.lstat().st_size for path in self.path.iterdir())
+        return 0
+
+    @property
+    def age_seconds(self) -> float:
+        """The time since the newest checkpoint, or since the run began."""
+        newest = next(iter(self.checkpoints()), self.path)
+        with suppress(OSError):
+            return max(0.0, time.time() - newest.lstat().st_mtime)
+        return 0.0
+
+    def lock(self) -> bool:
+        """Take the lock of the folder, until `unlock`. False if another process has it."""
+        import fcntl  # Windows does not have it; no submission runs there
+
+        if self._lock is not None:
+            return True
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        except OSError:
+            pass  # the file system has no locks
+        self._lock = descriptor
+        return True
+
+    def unlock(self) -> None:
+        """Give up the lock."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it, and the folder of runs if it is empty then."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.unlock()
+        with suppress(OSError):
+            self.path.parent.rmdir()
+
+    def _put(self, name: str, content: bytes) -> None:
+        with Draft(self.path) as draft:
+            draft.write(content)
+            draft.replace(self.path / name)
+
+
+def make_home(base: Path, facts: RunFacts, archive: bytes, rules: bytes | None) -> RunHome:
+    """A new folder of a run, locked.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    words = re.sub(r"[^a-z0-9]+", "-", facts.submission.lower()).strip("-")[:40].strip("-") or "run"
+    home = RunHome(base / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{words}-{secrets.token_hex(4)}")
+    home.path.mkdir(mode=0o700)  # it holds values of the training data
+    home.lock()
+    try:
+        home._put(_ARCHIVE, archive)
+        if rules is not None:
+            home._put(_RULES, rules)
+        home.put_facts(facts)
+    except BaseException:
+        home.remove()
+        raise
+    return home
+
+
+def homes(base: Path) -> Iterator[RunHome]:
+    """The runs of a folder, the newest first."""
+    with suppress(OSError):
+        for path in sorted(base.iterdir(), reverse=True):
+            if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                yield RunHome(path)
+
+
+def find_home(base: Path, identity: Mapping[str, str | int | None]) -> RunHome | None:
+    """The newest run of this identity that no process works with, locked; None if no such run exists."""
+    for home in homes(base):
+        with suppress(UsageProblem, OSError):
+            if home.facts().identity == dict(identity) and home.checkpoints() and home.lock():
+                remove_leftovers(home.path, older_than_seconds=-1)
+                return home
+    return None
+
+
+def named_home(name: str, base: Path) -> RunHome:
+    """The run with this folder, or the run in `base` whose name has this beginning.
+
+    Raises:
+        UsageProblem: no run has it, or more than one.
+    """
+    path = Path(name)
+    if exists(path / _FACTS):
+        return RunHome(path.resolve())
+    matches = [home for home in homes(base) if home.name.startswith(name)] if name else []
+    if len(matches) == 1:
+        return matches[0]
+    known = ", ".join(home.name for home in homes(base)) or "none"
+    found = f"{len(matches)} runs" if matches else "no run"
+    raise UsageProblem(
+        f"{found} in {base} with a name that begins with {name!r}",
+        f"Name a run's folder, or the beginning of its name. Runs there: {known}.",
+        code="run-missing",
+    )
+
+
+def described(home: RunHome) -> str:
+    """A line about a run: its name, what it is of, the age of its last checkpoint, and its size."""
+    try:
+        facts = home.facts()
+        what = f"{facts.submission}, seed {facts.identity.get('seed')}, begun on {facts.host}"
+    except UsageProblem:
+        what = "what it is of cannot be read"
+    return f"{home.name}: {what}; {_age(home.age_seconds)} old, {home.size_bytes / 1e6:,.1f} MB"
+
+
+def _age(seconds: float) -> str:
+    hours = seconds / 3600
+    if hours < 1:
+        return f"{seconds / 60:.0f} min"
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
+
+
+def cleaned_homes(base: Path) -> Iterator[RunHome]:
+    """The runs that `haet-eval clean` removes, locked: old ones, and those without a checkpoint.
+
+    A run that a process works with, or that another user owns, is left alone.
+    """
+    for home in homes(base):
+        is_old = home.age_seconds > CLEANED_SECONDS
+        is_empty = not home.checkpoints() and home.age_seconds > LEFTOVER_SECONDS
+        with suppress(OSError):
+            if (is_old or is_empty) and home.lock():
+                yield home
+                home.unlock()
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return bool(_CHECKPOINT.fullmatch(path.name))

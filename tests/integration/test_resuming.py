@@ -1,0 +1,289 @@
+"""A training that loses its processes goes on at a checkpoint, and ends in the record of one that did not."""
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import docker
+import psutil
+import pytest
+
+from haet_eval.errors import ExitCode, Verdict
+from haet_eval.record import Record, from_json
+from haet_eval.resumable import RunHome, homes
+from haet_eval.runtimes.docker.container import LABEL_FOLDER
+from haet_eval.store import Store
+from tests.fixtures.evaluator import Evaluator
+from tests.fixtures.submissions import write_competition, write_submission
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).parents[2] / "submissions"
+SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "process"]
+ROLES = ("submission", "executor", "host")
+KILLS = 3
+PATIENCE_SECONDS = 600
+OF_THE_MACHINE = ("wall_seconds", "submission_cpu_seconds", "peak_memory_bytes", "paused_seconds", "stalls")
+BY_THE_CLOCK = """
+import time
+
+def train(task):
+    x = torch.ones(64, 64)
+    hurry = time.time() > {moment}
+    for step in range(100_000):
+        x = x.sin()
+        if hurry and step == 2_000:
+            x = x.cos()
+        if hurry and step > 4_000:
+            break
+    return Linear()
+"""
+LONG = """
+def train(task):
+    x = torch.rand(256, 256)
+    for step in range(200_000):
+        x = (x @ x).sin()
+    return Linear()
+"""
+
+
+@pytest.fixture
+def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
+    evaluator = Evaluator(tmp_path)
+    yield evaluator
+    shutil.rmtree(evaluator.temporary)
+
+
+@pytest.fixture(scope="module", params=SANDBOXES)
+def undisturbed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Record]]:
+    """A sandbox, and the record of the example that ran in it without an interruption or a checkpoint."""
+    if request.param == "docker":
+        request.getfixturevalue("sandbox_image")
+    evaluator = Evaluator(tmp_path_factory.mktemp("undisturbed"))
+    done = evaluator.run(EXAMPLES / "digits-cnn", "--sandbox", request.param, "--checkpoint-every", "0")
+    assert done.returncode == ExitCode.QUALIFIED, done.stderr
+    yield request.param, only_record(evaluator.results)
+    shutil.rmtree(evaluator.temporary)
+
+
+def only_record(results: Path) -> Record:
+    (path,) = results.glob("*.json")
+    return from_json(path.read_bytes())
+
+
+def settled(record: Record) -> dict[str, Any]:
+    """All that a record says that does not depend on time and memory of the machine."""
+    document = record.model_dump(mode="json", exclude={"created_at", "record_id", "integrity"})
+    document["training"] = {
+        name: value
+        for name, value in document["training"].items()
+        if name not in (*OF_THE_MACHINE, "resumed")
+    }
+    return document
+
+
+def started(evaluator: Evaluator, *arguments: str) -> subprocess.Popen[str]:
+    """The program with these arguments, in the middle of its work."""
+    command = evaluator.command(Path(arguments[0]), *arguments[1:])
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=evaluator.folder,
+        env=evaluator.environment(),
+    )
+
+
+def ended(program: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """The program's end, in the form of a run's."""
+    stdout, stderr = program.communicate(timeout=PATIENCE_SECONDS)
+    return subprocess.CompletedProcess(program.args, program.returncode, stdout, stderr)
+
+
+def wait_for_checkpoint(program: subprocess.Popen[str], runs: Path, newer_than: str = "") -> RunHome | None:
+    """The run once it has a checkpoint with a greater number; None if the program has ended before."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while program.poll() is None:
+        for home in homes(runs):
+            if home.checkpoints() and home.checkpoints()[0].name > newer_than:
+                return home
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return None
+
+
+def kill(evaluator: Evaluator, program: subprocess.Popen[str], role: str) -> None:
+    """SIGKILL to the program, or to one of its workers."""
+    if role == "host":
+        program.kill()
+        return
+    for process in psutil.Process(program.pid).children(recursive=True):
+        line = " ".join(process.cmdline())
+        if f"{role}.py" in line and "supervisor" not in line:
+            process.kill()
+    try:
+        engine = docker.from_env()
+    except docker.errors.DockerException:
+        return
+    with closing(engine):
+        for container in engine.containers.list(filters={"label": LABEL_FOLDER}):
+            ours = container.labels[LABEL_FOLDER].startswith(f"{evaluator.temporary}/")
+            if ours and role in str(container.attrs["Config"]["Cmd"]):
+                container.kill()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_run_whose_processes_are_killed_at_random_ends_in_the_same_record(
+    undisturbed: tuple[str, Record], evaluator: Evaluator, seed: int
+) -> None:
+    sandbox, expected = undisturbed
+    chance, runs = random.Random(seed), evaluator.results / "runs"
+    options = ("--results", str(evaluator.results), "--run-dir", str(runs))
+    program = started(
+        evaluator, str(EXAMPLES / "digits-cnn"), "--sandbox", sandbox, "--checkpoint-every", "1"
+    )
+    newest = ""
+    for role in chance.sample(ROLES, KILLS):
+        home = wait_for_checkpoint(program, runs, newest)
+        if home is None:
+            break
+        newest = home.checkpoints()[0].name
+        time.sleep(chance.uniform(0, 1))
+        kill(evaluator, program, role)
+        ended(program)
+        if program.returncode in (ExitCode.QUALIFIED, ExitCode.NOT_QUALIFIED):
+            break
+        program = subprocess.Popen(
+            [*evaluator.command(Path("resume"))[:-4], home.name, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=evaluator.folder,
+            env=evaluator.environment(),
+        )
+    done = ended(program)
+    assert done.returncode == ExitCode.QUALIFIED, done.stderr
+    record = only_record(evaluator.results)
+    assert settled(record) == settled(expected)
+    assert record.training is not None
+    assert record.training.resumed is not None
+    assert len(record.training.resumed.parts) > 1
+    assert record.training.resumed.restarts == 0
+    assert not runs.exists()
+    verified = evaluator.run(Path("verify"), *map(str, evaluator.results.glob("*.json")))
+    assert verified.returncode == ExitCode.QUALIFIED, verified.stdout
+
+
+def interrupted(evaluator: Evaluator, submission: Path, *options: str) -> tuple[str, RunHome]:
+    """What the program printed that was stopped after a checkpoint, and the run's folder."""
+    program = started(evaluator, str(submission), "--sandbox", "process", "--checkpoint-every", "1", *options)
+    home = wait_for_checkpoint(program, evaluator.results / "runs")
+    program.send_signal(signal.SIGTERM)
+    done = ended(program)
+    assert done.returncode == ExitCode.INTERRUPTED, done.stderr
+    assert home is not None
+    return done.stderr, home
+
+
+def resumed(evaluator: Evaluator, name: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*evaluator.command(Path("resume"))[:-4], name, "--results", str(evaluator.results)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=evaluator.folder,
+        env=evaluator.environment(),
+    )
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_its_record_stays(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=600, messages=10**9)
+    submission = write_submission(tmp_path / "long", LONG.replace("200_000", "20_000"))
+    told, home = interrupted(evaluator, submission, "--competition", str(rules))
+    assert "haet-eval resume" in told
+    assert home.name in told
+    before = only_record(evaluator.results)
+    assert before.status.verdict is Verdict.INTERRUPTED
+    shutil.rmtree(submission)  # the run's folder has a copy, and of the rules as well
+    rules.unlink()
+    done = resumed(evaluator, home.name[:20])
+    assert done.returncode == ExitCode.NOT_QUALIFIED, done.stderr
+    records = [from_json(path.read_bytes()) for path in evaluator.results.glob("*.json")]
+    (after,) = [record for record in records if record.record_id != before.record_id]
+    assert len(records) == 2
+    assert after.submission == before.submission
+    assert after.competition == before.competition
+    assert after.status.verdict is Verdict.BELOW_THRESHOLD
+    assert not list(homes(evaluator.results / "runs"))
+    assert resumed(evaluator, home.name).returncode == ExitCode.USAGE
+
+
+def test_limits_of_time_hold_over_all_parts(evaluator: Evaluator, tmp_path: Path) -> None:
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=12, messages=10**9)
+    submission = write_submission(tmp_path / "long", LONG)
+    _, home = interrupted(evaluator, submission, "--competition", str(rules))
+    done = resumed(evaluator, home.name)
+    assert done.returncode == ExitCode.LIMIT, done.stderr
+    records = [from_json(path.read_bytes()) for path in evaluator.results.glob("*.json")]
+    (record,) = [one for one in records if one.status.verdict is Verdict.LIMIT_TIME]
+    assert record.training is not None
+    assert record.training.resumed is not None
+    first, second = record.training.resumed.parts
+    assert first.wall_seconds >= 1
+    assert first.wall_seconds + second.wall_seconds == pytest.approx(record.training.wall_seconds)
+    assert record.training.wall_seconds < 16
+    (path,) = [path for path in evaluator.results.glob("*.json") if record.record_id in path.name]
+    verified = evaluator.run(Path("verify"), str(path))
+    assert verified.returncode == ExitCode.QUALIFIED, verified.stdout
+
+
+def test_a_training_that_goes_by_the_clock_begins_again_and_the_first_difference_is_named(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=600, messages=10**9)
+    submission = write_submission(tmp_path / "clock", BY_THE_CLOCK.replace("{moment}", str(time.time() + 20)))
+    _, home = interrupted(evaluator, submission, "--competition", str(rules))
+    time.sleep(20)
+    done = resumed(evaluator, home.name)
+    assert done.returncode == ExitCode.NOT_QUALIFIED, done.stderr
+    assert "is aten.cos.default, and was aten.sin.default before" in done.stderr
+    assert "submission.py, line" in done.stderr
+    assert "it begins from its beginning" in done.stderr
+    records = [from_json(path.read_bytes()) for path in evaluator.results.glob("*.json")]
+    (record,) = [one for one in records if one.status.verdict is Verdict.BELOW_THRESHOLD]
+    assert record.training is not None
+    assert record.training.resumed is not None
+    assert record.training.resumed.restarts == 1
+    assert len(record.training.resumed.parts) == 1
+
+
+def test_a_run_that_is_under_way_is_not_taken_up_by_another_process(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=600, messages=10**9)
+    submission = write_submission(tmp_path / "long", LONG)
+    program = started(
+        evaluator,
+        *(str(submission), "--sandbox", "process", "--checkpoint-every", "1", "--competition", str(rules)),
+    )
+    try:
+        home = wait_for_checkpoint(program, evaluator.results / "runs")
+        assert home is not None
+        done = resumed(evaluator, home.name)
+        assert done.returncode == ExitCode.USAGE
+        assert "run-busy" in done.stderr
+    finally:
+        program.kill()
+        program.communicate()
+    assert Store(evaluator.results).listing().records == {}

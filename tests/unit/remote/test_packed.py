@@ -1,0 +1,67 @@
+"""Packed files and their snapshots."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from haet_eval.remote import answers
+from haet_eval.remote.answers import AnswersWriter, read_answers
+from haet_eval.remote.packed import Broken
+from haet_eval.remote.wire import Status
+
+ANSWERS = st.lists(st.tuples(st.sampled_from([Status.OK, Status.REFUSED]), st.binary(max_size=200_000)))
+
+
+@given(before=ANSWERS, after=ANSWERS)
+def test_a_snapshot_is_a_whole_file_and_changes_nothing(
+    before: list[tuple[Status, bytes]], after: list[tuple[Status, bytes]]
+) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        plain, writer = AnswersWriter(folder / "plain"), AnswersWriter(folder / "with a snapshot")
+        for answer in before:
+            plain.add(*answer)
+            writer.add(*answer)
+        snapshot = writer.snapshot()
+        for answer in after:
+            plain.add(*answer)
+            writer.add(*answer)
+        plain.close()
+        writer.close()
+        assert plain.path.read_bytes() == writer.path.read_bytes()
+        (folder / "then").write_bytes(writer.path.read_bytes()[: snapshot.file_bytes] + snapshot.tail)
+        assert list(read_answers(folder / "then")) == before
+        assert list(read_answers(writer.path)) == before + after
+
+
+def test_an_answer_that_ends_a_run_is_not_kept(tmp_path: Path) -> None:
+    writer = AnswersWriter(tmp_path / "answers")
+    writer.add(Status.FATAL, b"over")
+    writer.add(Status.MISMATCH, b"over")
+    writer.close()
+    assert list(read_answers(tmp_path / "answers")) == []
+
+
+def test_a_file_of_answers_that_has_grown_too_large_takes_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MAX_ANSWERS_BYTES", 1000)
+    writer = AnswersWriter(tmp_path / "answers")
+    for _ in range(10):
+        writer.add(Status.OK, os.urandom(100_000))
+    assert writer.is_full
+    entries = writer.entries
+    writer.add(Status.OK, b"more")
+    assert writer.entries == entries
+    writer.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"haet-answers-2\nxx", b"haet-answers-1\nxx", b"haet-answers-1\n"])
+def test_other_files_are_no_answers(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "answers").write_bytes(content)
+    with pytest.raises(Broken):
+        list(read_answers(tmp_path / "answers"))
