@@ -103,7 +103,7 @@ class SourceFile(_Part):
 class SubmissionInfo(_Part):
     """Who handed in what. Names and texts are the contestant's: untrusted.
 
-    `name`, `team` and `task` are None, and `files` empty, where the archive or its manifest could not
+    `name`, `team` and `task` are None, and `files` empty, if the archive or its manifest could not
     be read.
     `sha256` is the digest of the content, the same for a folder and any zip of it: by it two submissions are
     one. `archive_bytes` and `archive_sha256` are of the file that was handed in, or of the zip that a folder
@@ -270,7 +270,7 @@ class Precision(_Part):
     """Operations of the training by the dtype that they are computed in, and in bits.
 
     `bit_operations` is the sum of operations times the width of their dtype in bits. `parameter_bits` is what
-    the model's parameters and buffers are stored in, None where no model came back.
+    the model's parameters and buffers are stored in, None if no model came back.
     """
 
     by_dtype: dict[str, Count]
@@ -299,9 +299,9 @@ class PeakCall(_Part):
 class TensorMemory(_Part):
     """Bytes of the tensors of a training: of all storages that lived when these took the most, each once.
 
-    They are counted by what was called, not measured, and are the same on every machine. `model_bytes` is the
-    part that belongs to the returned model, None where no model came back; `other_bytes` is the rest. The
-    training set is apart. `call` is None where no tensor was made.
+    They are counted from the calls, not measured, and are the same on every machine. `model_bytes` is the
+    part that belongs to the returned model, None if no model came back; `other_bytes` is the rest. The
+    training set is apart. `call` is None if no tensor was made.
     """
 
     peak_bytes: Size
@@ -355,7 +355,7 @@ class Resumed(_Part):
 
 
 class Training(_Part):
-    """The train stage, as far as it came. `parameters` and `model` are None where no model came back.
+    """The train stage, as far as it came. `parameters` and `model` are None if no model came back.
 
     `wall_seconds` is without `paused_seconds`, in which the evaluation itself was stopped.
     `submission_cpu_seconds` is the processor time of the submission's own process since its start, imports
@@ -365,7 +365,7 @@ class Training(_Part):
     of tensors that depend on no data: each can make a constant. None in records of schema version 1.
     `memory` is that of its tensors, `precision` how wide the numbers are, `bytes_moved` what the calls read
     and write; all three are None in older records. `modelled_joules` is computed from them by the model of
-    energy in the rules, and not measured; None where the rules have no such model.
+    energy in the rules, and not measured; None if the rules have no such model.
     `resumed` is None if the training was never interrupted.
     """
 
@@ -403,7 +403,7 @@ class Training(_Part):
 class NativeTraining(_Part):
     """The training on plain tensors, not counted, as far as it came.
 
-    `parameters` are what the submission's process said its model has, None where no model came back.
+    `parameters` are what the submission's process said its model has, None if no model came back.
     `wall_seconds` is by the clock of the host, from all `nodes` ready until the model is there.
     `checkpoint_used` says that time was over and the model last given to `task.checkpoint` stands for it.
     """
@@ -421,7 +421,7 @@ class Evaluation(_Part):
 
     `correct` of `total` images got their right label. `operations` are those of the whole prediction, and
     `charged_operations` the part of them above the free ones, which counts as complexity. `readback_bytes`
-    is what the prediction read back. None where the prediction ran on plain tensors; the last two also in
+    is what the prediction read back. None if the prediction ran on plain tensors; the last two also in
     records of schema version 1.
     `nan_images` have NaN among their logits, and so no label: they cannot be right.
     """
@@ -489,7 +489,7 @@ class ComplexityStatistics(_Part):
 
 
 class Statistics(_Part):
-    """What several runs are judged by. `p_value` is that of the one-sided test, where one is asked for."""
+    """What several runs are judged by. `p_value` is that of the one-sided test, if the rules ask for one."""
 
     accuracy: AccuracyStatistics | None
     complexity: ComplexityStatistics | None
@@ -519,7 +519,7 @@ class PhaseEnergy(_Part):
 class Quietness(_Part):
     """What the machine did before the run: load of the last minute, and the part of its cores that was busy.
 
-    `other_containers` are running containers that are not ours, None where no engine was asked.
+    `other_containers` are running containers that are not ours, None if no engine was asked.
     """
 
     load_average: Annotated[float, Field(ge=0)]
@@ -535,8 +535,8 @@ class Quietness(_Part):
 class Energy(_Part):
     """Energy in joules of all phases, gross: the share of the idle machine is part of it, and told apart.
 
-    `joules` is that of what is ranked, the training or one of `iterations` predictions of the test set;
-    None where that was not reached or nothing could be measured, which `note` explains. An estimate is
+    `joules` is that of the ranked work, which is the training or one of `iterations` predictions of the test set;
+    None if that was not reached or nothing could be measured, which `note` explains. An estimate is
     computed from processor time and wins nothing.
     """
 
@@ -636,7 +636,7 @@ class Content(_Part):
 
     `complexity` is parameters + operations of the training + charged operations of the prediction, None
     where parameters or operations are not known. `training` is the counted one
-    and `native` the one on plain tensors; where there are both, `evaluation`, `reports` and `log` are of the
+    and `native` the one on plain tensors; if there are both, `evaluation`, `reports` and `log` are of the
     one that `environment.runner` names. `reports` are the values given to `task.report`, in order,
     the first and the last of them: untrusted text and numbers. `history` is the artefact with all of them,
     `not_finite` the first that has a value which is not finite.

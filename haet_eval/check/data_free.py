@@ -57,7 +57,7 @@ class DataFree:
     that is not there holds.
 
     Attributes:
-        assumes_finite: a call asked whether values that were not computed are finite, and was told so.
+        assumes_finite: a call asked whether values that were not computed are finite, and the answer was yes.
     """
 
     def __init__(self, link: ExecutorLink, meter: Meter, *, masks: bool = True) -> None:

@@ -37,7 +37,7 @@ def entry_fault(submission: Submission) -> InvalidSubmission | None:
 
 
 def assign(request: Request, submission: Submission, competition: Competition) -> tuple[Assignment, bool]:
-    """The submission with its data, and whether they are real: where they were not fetched, they are made up.
+    """The submission with its data, and whether they are real: data that were not fetched are made up.
 
     Raises:
         EnvironmentProblem: the data are damaged.

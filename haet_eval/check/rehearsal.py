@@ -57,7 +57,7 @@ class MadeUp:
         values: how many times it read a value that depends on images.
         shapes: how many calls returned a shape that depends on images.
         failed: a call that was not made before has failed on inputs that were made up.
-        finite: it was told that values are finite, which says nothing about how it goes on.
+        finite: it heard that values are finite, which says nothing about how it goes on.
     """
 
     values: int = 0
@@ -75,7 +75,7 @@ class Rehearsal(ExecutorLink):
     A program goes on without results because it holds handles only: what a call returns is known from the
     call before it with the same shapes. What depends on no image goes on being computed (`DataFree`). Another
     value that the program reads is one that it read before of such a tensor; a shape that depends on images
-    is one that the same call has returned before. If there is none, floats are one half, and a mask selects
+    is one that the same call has returned before. If it has returned no such shape, floats are one half, and a mask selects
     all or nothing (`sizes`).
 
     A training that has ended by then is followed by a prediction that is computed, however long it takes.
@@ -248,7 +248,7 @@ class Rehearsal(ExecutorLink):
 
     @property
     def assumes_finite(self) -> bool:
-        """Whether the submission was told that values that were not computed are finite."""
+        """Whether the submission heard that values which were not computed are finite."""
         return self._data_free is not None and self._data_free.assumes_finite
 
     def compare_inventory(self, expected: bytes) -> None:

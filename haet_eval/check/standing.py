@@ -36,7 +36,7 @@ class Rivals:
 
 
 def rivals_among(results: Path, competition: str, task: str) -> Rivals:
-    """The records of a results directory: the official ones. If there are none, all that qualified."""
+    """The records of a results directory: the official ones. If no record is official, all that qualified."""
     entries = [
         entry
         for entry in Store(results).listing().entries

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @competition_option("Rules to judge by.  [default: those of each task]")
 @task_option("Task to judge.  [default: the one that haet.toml names]")
 @data_dir_option(", on every node")
-@secret_test_option("The secret test set, on every node, where the competition has one.")
+@secret_test_option("The secret test set, on every node, if the competition has one.")
 @results_option("Folder that the records go to.")
 @sandbox_option("Where the code runs, as for a single evaluation.")
 @oci_runtime_option

@@ -22,7 +22,7 @@ SHARED: Final = ("competition", "data-dir", "device", "results", "runtime", "san
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The content of a file; empty where there is none. `path` is where it is or would be."""
+    """The content of a file; empty if there is no such file. `path` is where it is or would be."""
 
     path: Path
     content: Mapping[str, Any] = field(default_factory=dict)

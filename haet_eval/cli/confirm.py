@@ -53,7 +53,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.option("--output", type=_FOLDER, help="Folder of page and runs.  [default: DIRECTORY/confirm-NAME]")
 @data_dir_option(", on every node")
-@secret_test_option("The secret test set, on every node, where the competition has one.")
+@secret_test_option("The secret test set, on every node, if the competition has one.")
 @sandbox_option("Where the code runs, and whose records are confirmed; those of processes are not official.")
 @oci_runtime_option
 @click.option(

@@ -69,7 +69,7 @@ def list_datasets(data_dir: Path | None, as_json: bool) -> None:
 def fetch(name: str, data_dir: Path | None, mirrors: tuple[str, ...]) -> None:
     """Download a data set and verify it.
 
-    A download that stopped goes on where it was.
+    A download that stopped goes on from its last byte.
     """
     from haet_eval.dataset import fetch_dataset
 

@@ -43,7 +43,7 @@ from haet_eval.errors import ExitCode
 @task_option("Task to judge.  [default: the one that haet.toml names]")
 @data_dir_option()
 @secret_test_option(
-    "The secret test set, where the competition has one: a folder with a folder of images for each"
+    "The secret test set, if the competition has one: a folder with a folder of images for each"
     " class, or a .npz or .safetensors file."
 )
 @results_option("Folder that the record goes to.")

@@ -87,7 +87,7 @@ def data_dir_option(where: str = "") -> _Option:
 
 
 def secret_test_option(
-    description: str = "The secret test set, where the competition has one.",
+    description: str = "The secret test set, if the competition has one.",
 ) -> _Option:
     """A secret test set."""
     return click.option("--test-data", type=click.Path(path_type=Path), help=description)

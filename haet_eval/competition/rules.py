@@ -140,7 +140,7 @@ class Budgets(_Rules):
     submission_cpu_seconds: int = Field(
         default=60,
         gt=0,
-        description="Processor time of the submission's own process, where nothing is counted: so much for "
+        description="Processor time of the submission's own process, which counts nothing: so much for "
         "starting, imports included.",
     )
     submission_cpu_microseconds: int = Field(

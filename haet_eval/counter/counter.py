@@ -195,7 +195,7 @@ class OperationCounter:
         """Phases, modules and operators with their shares, as text.
 
         Args:
-            depth: how many parts of a module's path are told apart.
+            depth: how many parts of a module's path are distinguished.
             rows: how many modules and operators are shown, the dearest first.
         """
         return table(self, depth, rows)

@@ -53,7 +53,7 @@ def _arguments(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Ite
 
 
 def _without_schema(name: str, tensors: Sequence[torch.Tensor]) -> Signature:
-    """Enough to list a call that has no price: its name and its tensors, as far as they can be described."""
+    """Enough to list a call that has no price: its name, and the tensors that can be described."""
     shown = tuple(_argument(tensor) if _is_usual(tensor) else _described(tensor) for tensor in tensors)
     return Signature(name, {"tensors": shown}, ())
 

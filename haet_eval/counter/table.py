@@ -39,7 +39,7 @@ def table(counter: OperationCounter, depth: int, rows: int) -> str:
 
 
 def _cut(modules: Mapping[str, int], depth: int) -> dict[str, int]:
-    """Modules whose paths begin alike, joined: so many parts of a path are told apart."""
+    """Modules whose paths begin alike, joined: so many parts of a path are distinguished."""
     joined: defaultdict[str, int] = defaultdict(int)
     for path, operations in modules.items():
         joined[".".join(path.split(".")[:depth]) or "(no module)"] += operations

@@ -128,7 +128,7 @@ class Watch:
                 Verdict.LIMIT_CPU,
                 f"The submission's own process used {used:,.1f} s of processor time, and it may use "
                 f"{allowed:,.1f} s by now (submission_cpu_seconds, and more for operators that it calls). "
-                "Compute on the task's tensors, where it is counted, and not in Python or NumPy.",
+                "Compute on the task's tensors, which is counted, and not in Python or NumPy.",
                 code="limit-cpu",
             )
 
@@ -144,7 +144,7 @@ class Watch:
         timed = any(role is Role.NATIVE for role, _ in self.workers.values())
         if timed or self.paused_seconds > self.budget_seconds:
             raise EnvironmentProblem(
-                f"the evaluation was stopped for {self.paused_seconds:,.0f} s, and its time cannot be told",
+                f"the evaluation was stopped for {self.paused_seconds:,.0f} s, so its time is unknown",
                 "run it again, and let it run: no Ctrl-Z, no sleep, no pager that is not read on",
                 code="paused",
             )

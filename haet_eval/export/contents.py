@@ -171,7 +171,7 @@ def _rules(record: Record, competition: str | None) -> tuple[Competition, Piece]
             path = f"competitions/{rules.name}-{rules.digest[:16]}.toml"
             return rules, Piece(path, source, f"rules of the competition {rules.name}")
     raise UsageProblem(
-        f"the rules of {applied.name} at hand are not those of record {record.record_id}",
+        f"the rules of {applied.name} here are not those of record {record.record_id}",
         "--competition FILE names them; `haet-eval verify` says more.",
         code="competition-differs",
     )

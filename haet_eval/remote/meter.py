@@ -516,7 +516,7 @@ class Meter:
         call = bytes([Code.CALL]) + record[1:]
         template, inputs, end = self._open_call(call, 0)
         if not template.dynamic or end != len(record):
-            raise WireError("a question that is none")
+            raise WireError("a record that wants no answer, sent as a question")
         return self._asked(Question(Code.DYNAMIC, record, inputs, template))
 
     def _read(self, record: bytes) -> Question:

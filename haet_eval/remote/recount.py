@@ -209,7 +209,7 @@ class _Walk:
 
     def _begin_batch(self, entry: int, batch: Batch) -> None:
         if self.parameters is None or self._batch_images or min(batch.shape, default=0) < 1:
-            raise BrokenTrace("a batch of images at a place of the trace where none can be")
+            raise BrokenTrace("a batch of images at a place of the trace that cannot have one")
         if self.meter.begin_batch(batch.shape) != batch.handle:
             raise BrokenTrace("a batch of images with another number than it got")
         self._batch_images = batch.shape[0]

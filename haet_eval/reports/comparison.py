@@ -30,7 +30,7 @@ class Difference:
 class Comparison:
     """Operations of both by phase, family, operator and call; the largest difference first.
 
-    `calls` is None where a histogram is not at hand.
+    `calls` is None if a histogram is missing.
     """
 
     first: Costs

@@ -84,7 +84,7 @@ class OperatorTraffic:
 class Costs:
     """The dearest first, everywhere; traffic by bytes, the most first.
 
-    `calls` and `traffic` are None where the histogram is not at hand, `dtypes` where the record has none of
+    `calls` and `traffic` are None if the histogram is missing, `dtypes` where the record has none of
     it either.
     """
 

@@ -25,7 +25,7 @@ class Figure:
     Attributes:
         name: as a column is called.
         explanation: one sentence for the readers of a page.
-        of: its value, None where it was not reached.
+        of: its value, None if it was not reached.
         readable: a value as text.
     """
 
@@ -120,7 +120,7 @@ def times_leader(entry: Entry, leader: Entry) -> float | None:
 
 
 def gap(entry: Entry, leader: Entry) -> str:
-    """How far an entry is behind the leader, as text; "" where it is not."""
+    """How far an entry is behind the leader, as text; "" if it is the leader."""
     if entry.ranking == "accuracy":
         return readable_points((entry.accuracy or 0) - (leader.accuracy or 0))
     return readable_times(times_leader(entry, leader))

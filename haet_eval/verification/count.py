@@ -144,7 +144,7 @@ def _check_widths(training: Training, recounted: Recount | None, evidence: Evide
         with under(nearest(training.operations.standard)):
             widths, moved = precision(histogram, bits), bytes_moved(histogram)
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
-        yield differs("precision", f"the stored histogram is none that a training gives: {error}")
+        yield differs("precision", f"no training gives the stored histogram: {error}")
         return
     yield _check_precision(training.precision, widths)
     detail = f"{moved.read:,} are read and {moved.written:,} written by the calls"
@@ -168,7 +168,7 @@ def _check_precision(claimed: Precision | None, found: Precision) -> Check:
     if claimed is None:
         return stated(subject, f"the record has none; it would be {found.bit_operations:,} bit operations")
     if claimed.bit_operations == found.bit_operations and claimed != found:
-        return differs(subject, "the bit operations are right, the dtypes or the parameters' bits are not")
+        return differs(subject, "the bit operations are right, but the dtypes or the parameters' bits are wrong")
     detail = f"{found.bit_operations:,} bit operations follow from the calls and their dtypes"
     return same(subject, claimed.bit_operations, found.bit_operations, detail)
 
@@ -221,7 +221,7 @@ def _check_memory(training: Training, found: Recount) -> Check:
     if training.memory is None:
         return stated(subject, f"the record has none; in the trace the peak is {memory.peak_bytes:,} bytes")
     if training.memory.peak_bytes == memory.peak_bytes and training.memory != memory:
-        return differs(subject, "the peak is right, its parts or the call that made it are not")
+        return differs(subject, "the peak is right, but its parts or the call that made it are wrong")
     detail = f"{memory.peak_bytes:,} bytes at the peak, without the training set, follow from the trace"
     return same(subject, training.memory.peak_bytes, memory.peak_bytes, detail)
 

@@ -355,12 +355,12 @@ def test_a_model_of_energy_is_exact_and_needed_to_rank_by_it(tmp_path: Path) -> 
     assert model.joules({"float32": 10**40 + 1}, 0) == 2.3e28
 
 
-def test_a_model_of_energy_is_part_of_the_digest_only_where_there_is_one(tmp_path: Path) -> None:
+def test_a_model_of_energy_is_part_of_the_digest_if_the_rules_have_one(tmp_path: Path) -> None:
     digest = load_competition(write(tmp_path, OWN)).digest
     assert load_competition(write(tmp_path, OWN + ENERGY_MODEL)).digest != digest
 
 
-def test_memory_and_bits_are_ranked_where_they_are_counted(tmp_path: Path) -> None:
+def test_memory_and_bits_are_ranked_if_they_are_counted(tmp_path: Path) -> None:
     for ranking in ("peak_memory", "bit_complexity"):
         text = OWN.replace('ranking = "complexity"', f'ranking = "{ranking}"')
         assert load_competition(write(tmp_path, text)).ranking == ranking

@@ -315,7 +315,7 @@ def test_nothing_of_the_counter_is_left_after_an_error() -> None:
     assert threading.Thread._bootstrap_inner is start  # type: ignore[attr-defined]
 
 
-def test_lazily_conjugated_and_negated_tensors_are_told_apart() -> None:
+def test_lazily_conjugated_and_negated_tensors_are_distinguished() -> None:
     plain = torch.rand(9, dtype=torch.complex64)
     conjugated, negated = plain.conj(), torch._neg_view(plain)
 

@@ -162,7 +162,7 @@ def test_missing_rules_are_requested_with_the_option_to_use(record: Path, tmp_pa
     for options in ([], ["--competition", "digits"]):
         problem = run(record, "-o", tmp_path / "bundle.zip", *options).exception
         assert isinstance(problem, UsageProblem)
-        assert "the rules of practice at hand are not those of record" in problem.message
+        assert "the rules of practice here are not those of record" in problem.message
         assert "--competition FILE" in problem.hint
 
 

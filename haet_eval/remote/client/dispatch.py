@@ -561,7 +561,7 @@ def _of_number(value: complex) -> dict[str, torch.dtype]:
 
 
 def _without_out(func: Any) -> Any:
-    """The overload that returns what `func` writes into its argument `out`; None where there is none."""
+    """The overload that returns what `func` writes into its argument `out`; None if no overload does."""
     out = [argument.name for argument in func._schema.arguments if argument.is_out]
     if out != ["out"]:
         return None

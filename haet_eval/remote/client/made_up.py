@@ -1,6 +1,6 @@
 """Values that the check made up, and the lines where the submission's code decides by one.
 
-In an evaluation there are none. In a check that computes no more, a number that is read back is of one of
+An evaluation makes up nothing. In a check that computes no more, a number that is read back is of one of
 these classes: arithmetic keeps the mark, and a comparison reports the line of the submission that made it.
 Numbers that reach Python by `float(tensor)`, `int(tensor)` and the like lose the mark, so for these the line
 itself is looked at: whether it is a test, or the arguments of `range`.

@@ -35,7 +35,7 @@ class DockerWorker:
         end = self._poll()
         if end is None and self._paused:
             raise EnvironmentProblem(
-                "a worker's container was paused from outside, and its time cannot be told",
+                "a worker's container was paused from outside, so its time is unknown",
                 "run it again, and do not pause its containers",
                 code="paused",
             )

@@ -178,7 +178,7 @@ def test_a_call_whose_answer_is_needed_cannot_go_without() -> None:
 def test_only_a_dynamic_template_may_ask() -> None:
     bench = Bench()
     bench.ones(4)
-    with pytest.raises(WireError, match="question that is none"):
+    with pytest.raises(WireError, match="record that wants no answer, sent as a question"):
         bench.send(frames.call(0, (), code=Code.DYNAMIC))
 
 
