@@ -535,7 +535,7 @@ class Quietness(_Part):
 class Energy(_Part):
     """Energy in joules of all phases, gross: the share of the idle machine is part of it, and told apart.
 
-    `joules` is that of the ranked work, which is the training or one of `iterations` predictions of the test set;
+    `joules` is that of the ranked work: the training, or one of `iterations` predictions of the test set;
     None if that was not reached or nothing could be measured, which `note` explains. An estimate is
     computed from processor time and wins nothing.
     """

@@ -75,8 +75,8 @@ class Rehearsal(ExecutorLink):
     A program goes on without results because it holds handles only: what a call returns is known from the
     call before it with the same shapes. What depends on no image goes on being computed (`DataFree`). Another
     value that the program reads is one that it read before of such a tensor; a shape that depends on images
-    is one that the same call has returned before. If it has returned no such shape, floats are one half, and a mask selects
-    all or nothing (`sizes`).
+    is one that the same call has returned before. If it has returned no such shape, floats are one half, and
+    a mask selects all or nothing (`sizes`).
 
     A training that has ended by then is followed by a prediction that is computed, however long it takes.
 

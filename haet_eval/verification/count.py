@@ -168,7 +168,8 @@ def _check_precision(claimed: Precision | None, found: Precision) -> Check:
     if claimed is None:
         return stated(subject, f"the record has none; it would be {found.bit_operations:,} bit operations")
     if claimed.bit_operations == found.bit_operations and claimed != found:
-        return differs(subject, "the bit operations are right, but the dtypes or the parameters' bits are wrong")
+        wrong = "the bit operations are right, but the dtypes or the parameters' bits are wrong"
+        return differs(subject, wrong)
     detail = f"{found.bit_operations:,} bit operations follow from the calls and their dtypes"
     return same(subject, claimed.bit_operations, found.bit_operations, detail)
 

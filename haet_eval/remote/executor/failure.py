@@ -56,7 +56,8 @@ def late(name: str, error: Exception) -> Failure:
     return Failure(
         Status.FATAL,
         f"{name} failed: {without_values(error)}. (# stands for a number that may be data. Calls "
-        "run ahead of their results: the line named is the one at which this was noticed; the call was made before.)",
+        "run ahead of their results: the line named is the one at which this was noticed; the call was made "
+        "before.)",
     )
 
 
