@@ -260,8 +260,8 @@ def rank(
 
     One submission takes one place, however often it was evaluated: the rules say which of its records
     counts, among those that were judged, qualified or not. They may also limit the entries of a team, of
-    which the earliest received rank. Records that `haet-eval rerun` made have no place, and neither have
-    entries that were received before the competition opened or after it closed.
+    which the earliest received rank. Records that `haet-eval verify --rerun` made have no place, and neither
+    have entries that were received before the competition opened or after it closed.
 
     Args:
         entries: of any number of competitions and tasks, no record twice.

@@ -646,8 +646,8 @@ class Content(_Part):
     figure is the median, or the first that failed. `environment.seed` is the one that the seeds of the runs
     are derived from. `second_audit` is of another kind than `audit`, if both kinds were asked for.
 
-    `rerun_of` is the id of the record that this evaluation repeated, by `haet-eval rerun`; such a record
-    never ranks.
+    `rerun_of` is the id of the record that this evaluation repeated, by `haet-eval verify --rerun`; such a
+    record never ranks.
     """
 
     schema_version: Literal[1, 2] = 2

@@ -290,7 +290,7 @@ def _private_key(path: Path, passphrase: str | None) -> "Ed25519PrivateKey":
         if is_encrypted(path):
             raise UsageProblem(
                 f"{path} is encrypted, and not with this passphrase",
-                "Enter the one that `haet-eval keygen` was given.",
+                "Enter the one that `haet-eval sign --new-key` was given.",
                 code="key-passphrase",
             ) from None
         _refuse_key(path, "private key")
@@ -320,7 +320,7 @@ def _read_key(path: Path) -> bytes:
 def _refuse_key(path: Path, kind: str) -> NoReturn:
     raise UsageProblem(
         f"{path} is no ed25519 {kind} as a PEM file",
-        "`haet-eval keygen KEY` makes KEY, which signs, and KEY.pub, which verifies.",
+        "`haet-eval sign --new-key KEY` makes KEY, which signs, and KEY.pub, which verifies.",
         code="key-invalid",
     )
 

@@ -36,10 +36,14 @@ _MEANT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
-    """Where a command lives (`package.module:attribute`) and what the group's help says of it."""
+    """Where a command lives (`package.module:attribute`) and what the group's help says of it.
+
+    One that is `hidden` is the former name of something: it works, and nothing lists it.
+    """
 
     target: str
     summary: str
+    hidden: bool = False
 
     def load(self) -> click.Command:
         """Import the command. Its options can be set by variables HAET_<OPTION>, alike in all commands."""
@@ -76,14 +80,14 @@ class LazyGroup(click.Group):
         self.default_command = default_command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.lazy_commands)
+        return [name for name, lazy in self.lazy_commands.items() if not lazy.hidden]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         lazy = self.lazy_commands.get(cmd_name)
         return lazy.load() if lazy else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, lazy.summary) for name, lazy in self.lazy_commands.items()]
+        rows = [(name, self.lazy_commands[name].summary) for name in self.list_commands(ctx)]
         with formatter.section("Commands to begin with"):
             formatter.write_dl([row for row in rows if row[0] in self.first])
         with formatter.section("More commands"):
@@ -124,7 +128,7 @@ class LazyGroup(click.Group):
             raise click.exceptions.NoSuchCommand(
                 word, f"There is no command {quoted(word)}; use {meant}.", ctx=ctx
             )
-        close = get_close_matches(word, self.lazy_commands)
+        close = get_close_matches(word, self.list_commands(ctx))
         return close or [printable(path.name) for path in listed(Path())]
 
     def _refuse_unknown_option(self, ctx: click.Context, word: str) -> None:
@@ -158,9 +162,10 @@ class LazyGroup(click.Group):
             command = self.lazy_commands[self.default_command].load()
             more = command.shell_complete(click.Context(command, parent=ctx), incomplete)
             return found + [option for option in more if option.value not in ("-h", "--help")]
-        commands = self.lazy_commands.items()
         found += [
-            CompletionItem(name, help=lazy.summary) for name, lazy in commands if name.startswith(incomplete)
+            CompletionItem(name, help=self.lazy_commands[name].summary)
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
         ]
         return found + submission_paths(incomplete)
 

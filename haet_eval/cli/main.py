@@ -40,10 +40,8 @@ COMMANDS: Final = FIRST | {
     "batch": LazyCommand("haet_eval.cli.batch:batch", "Evaluate many submissions, here or on a cluster."),
     "pack": LazyCommand("haet_eval.cli.pack:pack", "Make a submission's zip."),
     "resume": LazyCommand("haet_eval.cli.resume:resume", "Go on with a run that was interrupted."),
-    "rerun": LazyCommand("haet_eval.cli.rerun:rerun", "Evaluate a record's submission again and compare."),
     "confirm": LazyCommand("haet_eval.cli.confirm:confirm", "Check the podium before awards are paid."),
-    "sign": LazyCommand("haet_eval.cli.sign:sign", "Sign records."),
-    "keygen": LazyCommand("haet_eval.cli.sign:keygen", "Make a key to sign records with."),
+    "sign": LazyCommand("haet_eval.cli.sign:sign", "Sign records, or make a key for that."),
     "export": LazyCommand("haet_eval.cli.export:export", "Bundle records for an archive."),
     "explain": LazyCommand("haet_eval.cli.explain:explain", "Show where a record's operations went."),
     "competition": LazyCommand("haet_eval.cli.competition:competition", "Explain and list competitions."),
@@ -53,6 +51,8 @@ COMMANDS: Final = FIRST | {
     "clean": LazyCommand("haet_eval.cli.clean:clean", "Remove what interrupted runs left behind."),
     "config": LazyCommand("haet_eval.cli.config:config", "Show the settings in force, and where from."),
     "completion": LazyCommand("haet_eval.cli.completion:completion", "Print a shell's completion script."),
+    "keygen": LazyCommand("haet_eval.cli.sign:keygen", "Now sign --new-key.", hidden=True),
+    "rerun": LazyCommand("haet_eval.cli.rerun:rerun", "Now verify --rerun.", hidden=True),
 }
 
 

@@ -1,4 +1,4 @@
-"""`haet-eval sign` and `haet-eval keygen`: stand for a record with one's name."""
+"""`haet-eval sign`: stand for a record with one's name."""
 
 import os
 import sys
@@ -23,41 +23,60 @@ PASSPHRASE: Final = "HAET_KEY_PASSPHRASE"  # noqa: S105 the name of a variable
 @click.command(
     cls=CommandWithExamples,
     examples=(
-        "haet-eval keygen judge.key",
-        "haet-eval keygen judge.key --encrypt",
-    ),
-)
-@click.argument("key", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--encrypt", is_flag=True, help=f"Encrypt KEY with a passphrase: that in {PASSPHRASE}, or asked for."
-)
-def keygen(key: Path, encrypt: bool) -> None:
-    """Make an ed25519 key to sign records with: KEY, which is secret, and KEY.pub, which is not."""
-    public = make_keys(key, _passphrase(key, new=True) if encrypt else None)
-    click.echo(printable(f"{key} signs: keep it secret. {public} verifies: publish it."))
-
-
-@click.command(
-    cls=CommandWithExamples,
-    examples=(
+        "haet-eval sign --new-key judge.key",
         "haet-eval sign 3f2a91c0 --key judge.key",
         "haet-eval sign results/*.json --key judge.key",
     ),
 )
-@click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
-@click.option("--key", required=True, type=click.Path(path_type=Path), help="Private key, from keygen.")
+@click.argument("records", metavar="RECORD…", nargs=-1, shell_complete=suggest_records)
+@click.option("--key", type=click.Path(path_type=Path), help="Private key, from --new-key.")
+@click.option(
+    "--new-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Make an ed25519 key instead: this file, which is secret, and the same name with .pub, to publish.",
+)
+@click.option(
+    "--encrypt",
+    is_flag=True,
+    help=f"Encrypt the new key with a passphrase: that in {PASSPHRASE}, or asked for.",
+)
 @results_option("Folder in which ids of records are looked up.")
-def sign(records: tuple[str, ...], key: Path, results: Path) -> None:
+def sign(
+    records: tuple[str, ...], key: Path | None, new_key: Path | None, encrypt: bool, results: Path
+) -> None:
     """Sign records. Each gets a file `.dsse.json` beside it; `haet-eval verify --key KEY.pub` checks it.
 
     RECORD is a record's file, the beginning of its id, or a folder of records.
 
     The passphrase of an encrypted key is that in the variable HAET_KEY_PASSPHRASE, or asked for.
     """
+    if new_key is not None:
+        if records or key is not None:
+            raise click.UsageError("--new-key makes a key and signs nothing: sign with it afterwards.")
+        _make(new_key, encrypt)
+        return
+    if encrypt:
+        raise click.UsageError("--encrypt is for a new key: name it with --new-key.")
+    if key is None or not records:
+        raise click.UsageError("Name the records, and a private key with --key. --new-key makes one.")
     paths = find_records(records, results)
     passphrase = _passphrase(key) if is_encrypted(key) else None
     for path in paths:
         click.echo(printable(str(sign_record(path, key, passphrase))))
+
+
+@click.command(hidden=True)
+@click.argument("key", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--encrypt", is_flag=True)
+def keygen(key: Path, encrypt: bool) -> None:
+    """The former name of `sign --new-key`."""
+    click.echo(f"Note: keygen is now `haet-eval sign --new-key {printable(str(key))}`.", err=True)
+    _make(key, encrypt)
+
+
+def _make(key: Path, encrypt: bool) -> None:
+    public = make_keys(key, _passphrase(key, new=True) if encrypt else None)
+    click.echo(printable(f"{key} signs: keep it secret. {public} verifies: publish it."))
 
 
 def _passphrase(key: Path, *, new: bool = False) -> str:

@@ -1,6 +1,7 @@
 """`haet-eval verify`: the findings about a record, line by line and in one word."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from textwrap import indent
@@ -16,13 +17,15 @@ from haet_eval.cli.options import (
     sandbox_option,
     secret_test_option,
 )
+from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.records import find_records
-from haet_eval.cli.suggestions import suggest_records
+from haet_eval.cli.suggestions import suggest_records, suggest_submissions
 from haet_eval.errors import ExitCode
 from haet_eval.record import Sandbox
 from haet_eval.reports.text import printable
 from haet_eval.signing import check_key
 from haet_eval.store import Store
+from haet_eval.verification.check import Check
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.signature import check_signed
 from haet_eval.verification.verify import Verification, verify
@@ -35,6 +38,7 @@ from haet_eval.verification.verify import Verification, verify
         "haet-eval verify results/",
         "haet-eval verify 3f2a91c0 --replay --sandbox process",
         "haet-eval verify results/RECORD.json --key judge.key.pub --strict",
+        "haet-eval verify 3f2a91c0 --rerun --submission entry.zip",
     ),
 )
 @click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
@@ -52,6 +56,23 @@ from haet_eval.verification.verify import Verification, verify
     "--perturbed",
     is_flag=True,
     help="Run it under noise too: it shows numbers that were packed into floats.",
+)
+@click.option(
+    "--rerun",
+    is_flag=True,
+    help="Evaluate the submission again, under the record's rules, seed, sandbox and device, and compare.",
+)
+@click.option(
+    "--submission",
+    type=ExistingPath(),
+    shell_complete=suggest_submissions,
+    help="For --rerun: the folder or zip that was evaluated.",
+)
+@click.option(
+    "--keep",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="For --rerun: the folder for the new record.  [default: it is not kept]",
 )
 @sandbox_option("Where a replay runs.")
 @oci_runtime_option
@@ -71,6 +92,9 @@ def verify_records(
     competition: str | None,
     replay: bool,
     perturbed: bool,
+    rerun: bool,
+    submission: Path | None,
+    keep: Path | None,
     sandbox: Sandbox,
     device: str | None,
     key: Path | None,
@@ -80,8 +104,9 @@ def verify_records(
     """Check records: digests, the count from the trace, prices, score and verdict.
 
     Each line says what holds, what differs or what could not be checked; the last one begins with what that
-    comes to: confirmed, consistent or contradicted. No code of a submission is run. RECORD is a record's
-    file, the beginning of its id, or a folder of records. Signatures among the files are skipped.
+    comes to: confirmed, consistent or contradicted. No code of a submission is run, except by --rerun. RECORD
+    is a record's file, the beginning of its id, or a folder of records. Signatures among the files are
+    skipped.
 
     Exit status: 0 confirmed or consistent, 1 contradicted, 2 usage. With --strict, 1 also if anything was not
     checked but the statements of whoever ran it, which the documentation lists.
@@ -92,9 +117,13 @@ def verify_records(
         check_key(key)
     sources = Sources(Store(Path("results")), data_dir or default_data_dir(), competition, test_data)
     sound, show = True, _JsonList() if as_json else _Lines(strict)
-    for path in find_records(records, results or Path("results")):
+    paths = find_records(records, results or Path("results"))
+    _check_rerun(paths, rerun, submission, keep)
+    for path in paths:
         here = replace(sources, store=Store(results or path.parent))
         found = _verified(path, here, (sandbox, device), replay, perturbed)
+        if rerun and submission:
+            found = found.and_also(_rerun(path, submission, keep, here))
         found = found.and_also([check_signed(path, key)])
         conclusion = found.conclusion
         sound = sound and found.believable and not (strict and conclusion.lacking)
@@ -118,6 +147,27 @@ def _verified(
         for check in wanted:
             verification = verification.and_also(part.named(check(part.record, part.evidence, Place(*place))))
     return verification
+
+
+def _check_rerun(paths: Sequence[Path], rerun: bool, submission: Path | None, keep: Path | None) -> None:
+    """Raises UsageError unless the options of a rerun go together."""
+    if not rerun and (submission or keep):
+        raise click.UsageError("--submission and --keep are for --rerun.")
+    if rerun and submission is None:
+        raise click.UsageError("--rerun needs the submission: name its folder or zip with --submission.")
+    if rerun and len(paths) != 1:
+        raise click.UsageError("--rerun evaluates one submission: name one record.")
+
+
+def _rerun(path: Path, submission: Path, keep: Path | None, here: Sources) -> Iterator[Check]:
+    """Evaluate the submission again. What does it is slow to import."""
+    from haet_eval.cli.rerun import evaluate_again
+    from haet_eval.verification.rerunning import Again
+
+    again = Again(submission, here.data_dir, keep or Path(), here.competition, here.test_data)
+    _, checks = evaluate_again(path, again, kept=keep is not None)
+    for check in checks:
+        yield replace(check, subject=f"rerun: {check.subject}")
 
 
 class _Lines:

@@ -24,7 +24,7 @@ with sizes and SHA-256 digests. To check a record:
     haet-eval verify results/*.json
 
 For rules that are not built in, add `--competition` and the file. `--replay` repeats a training from its
-trace, and `haet-eval rerun RECORD --submission ZIP` the whole evaluation.
+trace, and `haet-eval verify RECORD --rerun --submission ZIP` the whole evaluation.
 """
 
 

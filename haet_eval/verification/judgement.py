@@ -32,7 +32,7 @@ def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
     if (training is None and native is None) or evaluation is None:
         claimed = record.status.verdict in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
         report = differs if claimed else stated
-        yield report("verdict", f"the run ended in stage {record.status.stage}; `haet-eval rerun` repeats it")
+        yield report("verdict", f"the run ended in stage {record.status.stage}; --rerun repeats it")
         return
     yield _check_accuracy(evaluation, evidence.files.get("predictions"), evidence.dataset)
     if native is not None and "native weights" in evidence.files:

@@ -13,11 +13,11 @@ from haet_eval.record import Record, Run
 _IN_EVERY_RECORD: Final[Mapping[str, str]] = {
     "created_at": "when it was",
     "rank": "depends on the other records; `haet-eval leaderboard` ranks anew",
-    "submission.name": "the contestant's word; `haet-eval rerun` reads the submission again",
+    "submission.name": "the contestant's word; `haet-eval verify --rerun` reads the submission again",
     "submission.team": "as above",
     "submission.description": "as above",
     "submission.paper": "as above",
-    "submission.sha256": "which submission it was: `haet-eval rerun` compares it",
+    "submission.sha256": "which submission it was: `haet-eval verify --rerun` compares it",
     "submission.archive_bytes": "the size of that file",
     "submission.archive_sha256": "which file was handed in; its content has `sha256`",
     "submission.archive_name": "what that file was called",
@@ -68,7 +68,7 @@ _OF_RUNS_THAT_DID_NOT_QUALIFY: Final[Mapping[str, str]] = {
     "status.reason": "its words; verdict, stage and code are checked",
 }
 _OF_RUNS_WITHOUT_PREDICTIONS: Final[Mapping[str, str]] = {
-    "status": "how the run ended; it cannot be a verdict on an accuracy, and `haet-eval rerun` repeats it",
+    "status": "how the run ended; it cannot be a verdict on an accuracy, and `verify --rerun` repeats it",
     "training.parameters": "missing if the model did not come back whole",
     "training.model": "as above",
 }

@@ -117,9 +117,9 @@ def _check_sources(record: Record) -> Check:
 def _beyond(record: Record, replaying: bool) -> Iterator[Check]:
     """Lines on the facts that the files cannot show."""
     if record.native is not None:
-        yield stated("model", "that it makes these predictions; only `haet-eval rerun` shows it")
+        yield stated("model", "that it makes these predictions; only --rerun shows it")
     elif record.evaluation is not None and not replaying:
-        yield unchecked("model", "that it makes these predictions; --replay shows it, and `haet-eval rerun`")
+        yield unchecked("model", "that it makes these predictions; --replay shows it, and --rerun")
     yield stated(
         "times, machine",
         "are what the evaluator wrote down; the documentation on verifying lists such fields",

@@ -460,9 +460,10 @@ def test_the_command_needs_no_torch_and_reports_by_its_status(original: Path) ->
 
 def test_a_rerun_gives_the_same_counts_weights_and_predictions(original: Path, evaluated: Path) -> None:
     submission = evaluated.parents[1] / "submission"
-    honest = command("rerun", original, "--submission", submission)
+    honest = command("verify", original, "--rerun", "--submission", submission)
     assert honest.returncode == 0, honest.stdout + honest.stderr
-    assert "0 differ" in honest.stdout
+    assert " 0 differ" in honest.stdout
+    assert "rerun: weights again" in honest.stdout
     assert "bit for bit the same" in honest.stdout
     assert len(list(original.parent.glob("*.json"))) == 1
 
@@ -561,7 +562,7 @@ def test_a_rerun_keeps_its_record_only_if_asked_to(
     """HAET_RESULTS is where evaluations put records, and does not ask for it."""
     submission = evaluated.parents[1] / "submission"
     monkeypatch.setenv("HAET_RESULTS", str(tmp_path / "elsewhere"))
-    command("rerun", original, "--submission", submission)
+    command("verify", original, "--rerun", "--submission", submission)
     assert not (tmp_path / "elsewhere").exists()
     for number, option in enumerate(("--keep", "--results")):
         kept = tmp_path / f"kept-{number}"
@@ -570,17 +571,42 @@ def test_a_rerun_keeps_its_record_only_if_asked_to(
         assert read_record(record).rerun_of == read_record(original).record_id
 
 
+def test_a_rerun_by_its_former_name_says_the_new_one(original: Path, evaluated: Path) -> None:
+    submission = evaluated.parents[1] / "submission"
+    honest = command("rerun", original, "--submission", submission)
+    assert honest.returncode == 0, honest.stdout + honest.stderr
+    assert "bit for bit the same" in honest.stdout
+    assert "rerun is now `haet-eval verify RECORD --rerun --submission SUBMISSION`" in honest.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--rerun"], "--rerun needs the submission"),
+        (["--submission", "."], "--submission and --keep are for --rerun"),
+        (["--keep", "here"], "--submission and --keep are for --rerun"),
+    ],
+    ids=["no submission", "no rerun", "nothing to keep"],
+)
+def test_options_of_a_rerun_go_together(original: Path, options: list[str], said: str) -> None:
+    refused = command("verify", original, *options)
+    assert refused.returncode == 2
+    assert said in refused.stderr
+
+
 def test_a_rerun_finds_a_fault_that_the_files_do_not_show(original: Path, evaluated: Path) -> None:
     cheat = all_right(original)
     assert not [one for one in check(cheat).values() if one.result is Result.DIFFERS]
-    found = command("rerun", cheat, "--submission", evaluated.parents[1] / "submission", "--json")
+    submission = evaluated.parents[1] / "submission"
+    found = command("verify", cheat, "--rerun", "--submission", submission, "--json")
     assert found.returncode == 1, found.stderr
-    checks = json.loads(found.stdout)["checks"]
-    assert [one["subject"] for one in checks if one["result"] == "differs"] == ["verdict", "accuracy"]
+    (document,) = json.loads(found.stdout)
+    apart = [one["subject"] for one in document["checks"] if one["result"] == "differs"]
+    assert apart == ["rerun: verdict", "rerun: accuracy"]
 
 
 def test_a_rerun_of_another_submission_is_refused(original: Path, tmp_path: Path) -> None:
     other = write_submission(tmp_path / "other", TRAIN.replace("0.1", "0.2"))
-    refused = command("rerun", original, "--submission", other)
+    refused = command("verify", original, "--rerun", "--submission", other)
     assert "is not the submission of record" in refused.stderr
     assert refused.returncode != 0

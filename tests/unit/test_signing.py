@@ -6,6 +6,7 @@ import stat
 import sys
 from pathlib import Path
 
+import click
 import pexpect
 import pytest
 from click.testing import CliRunner, Result
@@ -97,10 +98,10 @@ def test_the_passphrase_is_taken_from_the_environment_or_asked_for(
 ) -> None:
     secret = tmp_path / "secret"
     with pytest.raises(UsageProblem, match="no terminal to ask on"):
-        CliRunner().invoke(cli, ["keygen", str(secret), "--encrypt"], catch_exceptions=False)
+        CliRunner().invoke(cli, ["sign", "--new-key", str(secret), "--encrypt"], catch_exceptions=False)
     assert not secret.exists()
     monkeypatch.setenv("HAET_KEY_PASSPHRASE", "open sesame")
-    assert run("keygen", str(secret), "--encrypt").exit_code == 0
+    assert run("sign", "--new-key", str(secret), "--encrypt").exit_code == 0
     assert run("sign", str(path), "--key", str(secret)).exit_code == 0
     monkeypatch.delenv("HAET_KEY_PASSPHRASE")
     with pytest.raises(UsageProblem, match="no terminal to ask on"):
@@ -110,7 +111,8 @@ def test_the_passphrase_is_taken_from_the_environment_or_asked_for(
 def test_on_a_terminal_the_passphrase_is_asked_for_twice_and_not_shown(path: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     command = [sys.executable, "-m", "haet_eval.cli.main"]
-    child = pexpect.spawn(shlex.join([*command, "keygen", str(secret), "--encrypt"]), encoding="utf-8")
+    making = shlex.join([*command, "sign", "--new-key", str(secret), "--encrypt"])
+    child = pexpect.spawn(making, encoding="utf-8")
     for _ in range(2):
         child.expect(": ")
         child.sendline("open sesame")
@@ -212,7 +214,7 @@ def run(*arguments: object) -> Result:
 
 
 def test_the_commands_make_keys_sign_and_verify(path: Path, tmp_path: Path) -> None:
-    assert "keep it secret" in run("keygen", tmp_path / "mine").output
+    assert "keep it secret" in run("sign", "--new-key", tmp_path / "mine").output
     assert run("sign", path, "--key", tmp_path / "mine").output.strip().endswith(".dsse.json")
     found = run("verify", path, "--key", tmp_path / "mine.pub", "--data-dir", tmp_path, "--json")
     (document,) = json.loads(found.stdout)
@@ -227,3 +229,24 @@ def test_the_commands_make_keys_sign_and_verify(path: Path, tmp_path: Path) -> N
 def test_only_signatures_are_nothing_to_verify(path: Path, record: Record, key: Path) -> None:
     with pytest.raises(UsageProblem, match="no records"):
         run("verify", sign(path, key))
+
+
+def test_a_key_is_made_by_the_former_command_with_a_note(tmp_path: Path) -> None:
+    made = run("keygen", tmp_path / "mine")
+    assert "keygen is now `haet-eval sign --new-key" in made.stderr
+    assert "keep it secret" in made.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--new-key", "mine", "--key", "other"], "signs nothing"),
+        (["--encrypt", "--key", "other"], "--encrypt is for a new key"),
+        (["--key", "other"], "Name the records"),
+        ([], "--new-key makes one"),
+    ],
+    ids=["both keys", "encrypt alone", "no record", "nothing"],
+)
+def test_options_of_sign_go_together(options: list[str], said: str) -> None:
+    with pytest.raises(click.UsageError, match=said):
+        CliRunner().invoke(cli, ["sign", *options], catch_exceptions=False, standalone_mode=False)
