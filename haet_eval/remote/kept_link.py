@@ -154,11 +154,6 @@ class KeptLink(ExecutorLink):
         elif self._is_taking or not self._is_due() or not self._take(point):
             super().mark(point)
 
-    def catch_up(self) -> None:
-        if self._stored is not None:
-            raise departed("its training ended before it came to the checkpoint")
-        super().catch_up()
-
     # Taking a checkpoint.
 
     def _is_due(self) -> bool:
@@ -225,7 +220,7 @@ class KeptLink(ExecutorLink):
     def _check_taken_up(self, table: Table) -> None:
         try:
             super().compare_inventory(table.taken)
-            super().catch_up()
+            self.catch_up()
         except SubmissionFailure as failure:
             raise departed(f"the executor has not taken up the checkpoint: {failure.reason}") from None
 

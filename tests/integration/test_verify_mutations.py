@@ -161,6 +161,7 @@ FILLED: dict[str, Any] = {
     "parameter_bits": "5",
     "modelled_joules": 3.5,
     "joules": 3.5,
+    "resumed": {"parts": [], "restarts": 1},
     "trace": {"sha256": "0" * 64, "bytes": 10},
     "model": {"sha256": "0" * 64, "bytes": 10},
     "parameters": {"total": "1", "trainable": "1", "frozen": "0", "buffers": "0"},
