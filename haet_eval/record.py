@@ -286,11 +286,15 @@ class PeakCall(_Part):
     """The call that made the peak: its number among the training's calls from 1, operator and phase.
 
     Operators, selects, slices and uploads are calls. `operator` is `upload` for a constant that was sent up.
+    `line` is the line of the submission that first made such a call, and `module` the module that was called
+    there, None if there is none. The submission's own process says so, and nobody vouches for it.
     """
 
     number: Annotated[int, Field(ge=1)]
     operator: str
     phase: str
+    line: str | None = None
+    module: str | None = None
 
 
 class TensorMemory(_Part):
@@ -329,7 +333,8 @@ class Training(_Part):
     of tensors that depend on no data: each can make a constant. None in records of schema version 1.
     `memory` is that of its tensors, `precision` how wide the numbers are, `bytes_moved` what the calls read
     and write; all three are None in older records. `modelled_joules` is computed from them by the model of
-    energy in the rules, and not measured; None where the rules have no such model.
+    energy in the rules, and not measured; None where the rules have no such model. `labels` are the lines
+    and modules of calls, by the submission's own process; None in older records.
     """
 
     operations: Operations
@@ -350,6 +355,7 @@ class Training(_Part):
     precision: Precision | None = None
     bytes_moved: BytesMoved | None = None
     modelled_joules: Joules | None = None
+    labels: Artifact | None = None
 
 
 class NativeTraining(_Part):

@@ -18,6 +18,8 @@ MAX_MESSAGE_BYTES = 8 << 20
 REPORT_VALUES, REPORT_NAME, REPORT_TEXT = 1000, 100, 500
 """Limits of one report: values, and characters of a name and of a text. The rest is cut, with a note."""
 _SHORT = 200
+LABEL_CHARACTERS = 200
+"""The limit of each text of a label."""
 _LONG = 100_000
 
 _Kind = TypeVar("_Kind")
@@ -68,6 +70,15 @@ class Decided(Message):
 
     kind: Literal["decided"] = "decided"
     place: str = Field(max_length=_SHORT)
+
+
+class Labelled(Message):
+    """The line that makes the first call of this template, and the module that is called there."""
+
+    kind: Literal["label"] = "label"
+    template: int = Field(ge=0)
+    line: Text = Field(max_length=LABEL_CHARACTERS)
+    module: Text = Field(max_length=LABEL_CHARACTERS)
 
 
 class ModelTensor(Message):
@@ -235,7 +246,7 @@ class WeightsFollow(Message):
     peak_memory_bytes: int = Field(ge=0)
 
 
-FromSubmission: TypeAlias = Ready | Report | Decided | Returned | Failed | Predicted
+FromSubmission: TypeAlias = Ready | Report | Decided | Labelled | Returned | Failed | Predicted
 ToExecutor: TypeAlias = Start | Load | Seal | TakeInventory | Mark | TellMemory | Argmax | Fit | Drop
 _FROM_SUBMISSION: TypeAdapter[FromSubmission] = TypeAdapter(
     Annotated[FromSubmission, Field(discriminator="kind")]

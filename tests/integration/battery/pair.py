@@ -21,6 +21,7 @@ from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.watch import ending
 from haet_eval.progress import ReportValue
 from haet_eval.remote.client.task import Task
+from haet_eval.remote.labels import Labels
 from haet_eval.remote.memory import TensorMemory
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.environment import PYTHON_OPTIONS
@@ -37,7 +38,9 @@ _CLIENT = (
     "from haet_eval.remote.client.job import run_job; "
     "link = socket.socket(socket.AF_UNIX); link.connect(sys.argv[1]); run_job(link)"
 )
-_MAINS = sandbox_mains() | {Role.SUBMISSION: (sys.executable, *PYTHON_OPTIONS, "-c", _CLIENT)}
+SILENT_CLIENT = "from haet_eval.remote.client.link import Link; Link.label = lambda *_: None; " + _CLIENT
+"""A client that says nothing of its calls."""
+
 _FOLDER = Path(__file__).parent
 _ENTRY = """
 from battery import {theme}
@@ -61,6 +64,7 @@ class RemoteRun:
     operations: dict[str, int]
     memory: TensorMemory
     trace_sha256: str
+    labels: Labels
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def _as_in_the_workers(threads: int) -> Iterator[None]:
         torch.set_num_threads(before[2])
 
 
-def run_remotely(theme: str, only: str = "") -> RemoteRun:
+def run_remotely(theme: str, only: str = "", client: str = _CLIENT) -> RemoteRun:
     """The same programs through handles, in a pair of workers."""
     operations: dict[str, int] = {}
     images, labels = battery_data()
@@ -151,7 +155,8 @@ def run_remotely(theme: str, only: str = "") -> RemoteRun:
         device="cpu",
         time_budget_seconds=600.0,
     )
-    with open_pair(ProcessRuntime(mains=_MAINS), _budgets(theme), {}) as run:
+    mains = sandbox_mains() | {Role.SUBMISSION: (sys.executable, *PYTHON_OPTIONS, "-c", client)}
+    with open_pair(ProcessRuntime(mains=mains), _budgets(theme), {}) as run:
 
         def note(values: Mapping[str, ReportValue]) -> None:
             if "case" in values:
@@ -174,6 +179,7 @@ def run_remotely(theme: str, only: str = "") -> RemoteRun:
             operations,
             run.meter.tensor_memory,
             sha256(run.trace_path.read_bytes()).hexdigest(),
+            run.relay.labels,
         )
 
 
