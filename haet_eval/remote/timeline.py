@@ -32,7 +32,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Each point is the most bytes that lived in `calls_each` calls one after another.
+    """Each point is the most bytes that lived in `calls_each` calls in a row, and of `lowest` the least.
 
     `largest` has all that lived at the peak, the most bytes first. `label` is that of the call that made it.
     """
@@ -42,6 +42,7 @@ class Timeline:
     points: tuple[int, ...]
     largest: tuple[Held, ...]
     label: Label = NO_LABEL
+    lowest: tuple[int, ...] = ()
 
 
 def memory_timeline(trace: Path, labels: Labels | None = None) -> Timeline:
@@ -57,33 +58,38 @@ def memory_timeline(trace: Path, labels: Labels | None = None) -> Timeline:
     known = labels or Labels()
     held = _grouped(snapshot.storages, known)
     label = known.of(memory.call.template if memory.call else None)
-    return Timeline(memory, course.calls_each, tuple(course.points), held, label)
+    points, lowest = tuple(course.points), tuple(course.lowest)
+    return Timeline(memory, course.calls_each, points, held, label, lowest)
 
 
 class _Course(MemoryBooks):
-    """Keeps the most bytes of each span of calls; spans double when there are too many of them."""
+    """Keeps the most and the least bytes of each span of calls; spans double when there are too many."""
 
-    __slots__ = ("calls_each", "points")
+    __slots__ = ("calls_each", "lowest", "points")
 
     def __init__(self) -> None:
         super().__init__()
         self.calls_each = 1
         self.points: list[int] = []
+        self.lowest: list[int] = []
 
     def made(self, new_bytes: int, maker: Template | None, phase: int, following: int) -> None:
         super().made(new_bytes, maker, phase, following)
         if self.closed is None:
-            self._note()
+            self._note(self.living_bytes - new_bytes)
 
-    def _note(self) -> None:
+    def _note(self, before: int) -> None:
         while self.calls > _MOST_POINTS * self.calls_each:
-            pairs = zip(self.points[::2], [*self.points[1::2], 0], strict=False)
-            self.points = [max(pair) for pair in pairs]
+            starts = range(0, len(self.points), 2)
+            self.points = [max(self.points[start : start + 2]) for start in starts]
+            self.lowest = [min(self.lowest[start : start + 2]) for start in starts]
             self.calls_each *= 2
         span = (self.calls - 1) // self.calls_each
         missing = span + 1 - len(self.points)
         self.points += [self.living_bytes] * missing
+        self.lowest += [before] * missing
         self.points[span] = max(self.points[span], self.living_bytes)
+        self.lowest[span] = min(self.lowest[span], before)
 
 
 class _Snapshot(MemoryBooks):

@@ -28,10 +28,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """The picture in its own coordinates: a step for each span of calls. `up` are bytes, `across` calls."""
+    """The picture in its own coordinates: a step for each span of calls. `up` are bytes, `across` calls.
+
+    `line` follows the most bytes of each span; `area` is below it, and `always` below the least.
+    """
 
     line: str
     area: str
+    always: str
     up: list[tuple[float, str]]
     across: list[tuple[float, str]]
     peak: tuple[float, float]
@@ -75,22 +79,27 @@ def draw_course(timeline: Timeline) -> Course | None:
         return None
     step = (_WIDTH - _LEFT - _RIGHT) / len(points)
     ends = [round(_LEFT + step * place, 1) for place in range(len(points) + 1)]
-    heights = [_height(value, most) for value in points]
-    line = f"M{ends[0]} {heights[0]}H{ends[1]}"
-    line += "".join(f"V{height}H{end}" for height, end in zip(heights[1:], ends[2:], strict=True))
-    floor = _HEIGHT - _BOTTOM
+    line = _steps([_height(value, most) for value in points], ends)
+    floor = f"V{_HEIGHT - _BOTTOM}H{_LEFT}Z"
     highest = points.index(max(points))
     calls = timeline.calls_each * len(points)
     return Course(
         line=line,
-        area=f"{line}V{floor}H{_LEFT}Z",
+        area=line + floor,
+        always=_steps([_height(value, most) for value in timeline.lowest], ends) + floor,
         up=[(_height(most * part // 4, most), f"{most * part // 4:,}") for part in _QUARTERS],
         across=[
             (round(_LEFT + (_WIDTH - _LEFT - _RIGHT) * part / 4, 1), f"{calls * part // 4:,}")
             for part in _QUARTERS
         ],
-        peak=(round(ends[highest] + step / 2, 1), heights[highest]),
+        peak=(round(ends[highest] + step / 2, 1), _height(points[highest], most)),
     )
+
+
+def _steps(heights: list[float], ends: list[float]) -> str:
+    """A path with a step of each height."""
+    first = f"M{ends[0]} {heights[0]}H{ends[1]}"
+    return first + "".join(f"V{height}H{end}" for height, end in zip(heights[1:], ends[2:], strict=True))
 
 
 def _height(value: int, most: int) -> float:

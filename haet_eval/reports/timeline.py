@@ -32,6 +32,7 @@ def timeline_document(timeline: Timeline) -> dict[str, Any]:
         "call": _call(timeline),
         "calls_each": timeline.calls_each,
         "points": list(timeline.points),
+        "lowest": list(timeline.lowest),
         "largest": [
             {
                 "operator": one.operator,

@@ -1,8 +1,8 @@
 """Measures what the books of tensor memory cost the meter, in CPU time for each call.
 
-Usage: python -m scripts.bench.books [ROUNDS]. Most calls make a tensor and later free it. The books enter both,
-and these entries are timed alone, their calls in Python included; the whole meter is timed on a trace. The least
-of the rounds counts: what else the machine does makes a round longer, never shorter.
+Usage: python -m scripts.bench.books [ROUNDS]. Most calls make a tensor and later free it. The books enter
+both, and these entries are timed alone, their calls in Python included. The whole meter is timed on a trace.
+The least of the rounds counts: what else the machine does makes a round longer, never shorter.
 """
 
 import sys

@@ -23,6 +23,7 @@ from tests.integration.battery.pair import SILENT_CLIENT, RemoteRun, run_plainly
 from tests.integration.storage_follower import StorageFollower
 
 MIB = 1 << 20
+EXAMPLES = Path(__file__).parents[2] / "submissions"
 PROGRAM = """
 import torch
 from torch import nn
@@ -204,6 +205,22 @@ def test_labels_are_no_part_of_the_trace() -> None:
 @pytest.mark.parametrize(("theme", "name"), PROGRAMS[:2])
 def test_equal_runs_have_equal_traces(theme: str, name: str) -> None:
     assert run_remotely(theme, name).trace_sha256 == remote_run(theme, name).trace_sha256
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["digits-cnn", "digits-resnet9"])
+def test_equal_runs_of_an_example_have_equal_traces(tmp_path: Path, name: str) -> None:
+    """So have their labels, their memory and its call: all of it lies in files named by their digest."""
+    first, second = (
+        evaluate(Request(EXAMPLES / name, tmp_path, tmp_path / folder, sandbox="process")).record
+        for folder in ("first", "second")
+    )
+    assert first.trace is not None
+    assert first.trace == second.trace
+    assert first.training is not None
+    assert second.training is not None
+    assert first.training.memory == second.training.memory
+    assert first.training.labels == second.training.labels
 
 
 GARBAGE = """

@@ -3,19 +3,24 @@
 import csv
 import dataclasses
 import io
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from haet_eval.cli.leaderboard_table import print_leaderboard
 from haet_eval.competition import Competition, load_competition
 from haet_eval.ranking import Entry, summarize
 from haet_eval.reports.csv import leaderboard_csv
+from haet_eval.reports.html import leaderboard_html
 from haet_eval.reports.markdown import leaderboard_markdown
 from haet_eval.reports.pareto import best_in_all
 from haet_eval.reports.rows import Leaderboard, leaderboard_rows, make_leaderboard
 from haet_eval.reports.rules import explain_rules
+from haet_eval.store import Store
 from tests.fixtures.records import make_record
 
 RULES = load_competition("digits-memory")
@@ -74,6 +79,26 @@ def test_markdown_has_the_columns_and_the_mark() -> None:
     head, *rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert {line.count("|") for line in (head, *rows)} == {15}
     assert [line for line in rows if "●" not in line] == [line for line in rows if "| worse |" in line]
+
+
+def test_the_page_has_the_columns_and_the_mark(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    paths = {one.record_id: store.add(make_record(name=one.name or "")) for one in (SMALL, WORSE)}
+    shown = make_leaderboard(
+        [SMALL, dataclasses.replace(WORSE, accuracy=0.94)], everything=True, rules={RULES.digest: RULES}
+    )
+    page = leaderboard_html(shown, paths, [RULES])
+    table = page[page.index("<table class") : page.index("</table>")]
+    assert re.findall(r"<th [^>]*>(\w[\w ]*)", table)[-3:] == ["Complexity", "Bit complexity", "Front"]
+    assert table.count("●") == 1
+    assert "No other entry is as good in accuracy and peak memory, complexity, and better" in page
+
+
+def test_the_table_in_the_terminal_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    print_leaderboard(board({RULES.digest: RULES}))
+    shown = capsys.readouterr().out
+    assert "front" in shown
+    assert shown.count("●") == 3
 
 
 def test_an_entry_without_one_of_the_costs_is_on_no_front() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haet_eval.counting.signature import TensorMeta
-from haet_eval.remote.labels import Label
+from haet_eval.remote.labels import NO_LABEL, Label
 from haet_eval.remote.memory import PeakCall, TensorMemory
 from haet_eval.remote.timeline import Held, Timeline
 from haet_eval.reports.course import draw_course, memory_page
@@ -19,8 +19,11 @@ LABEL = Label("net.py:7", "Net.<b>head</b>")
 def timeline(*points: int) -> Timeline:
     peak = max(points, default=0)
     call = PeakCall(3, "aten.relu.default", 2) if peak else None
+    label = LABEL if peak else NO_LABEL
     held = (Held("aten.relu.default", LAYOUT, 2, peak, LABEL), Held("upload", None, 1, 0)) if peak else ()
-    return Timeline(TensorMemory(peak, None, 900, call), 4, points, held, LABEL if peak else Label("", ""))
+    return Timeline(
+        TensorMemory(peak, None, 900, call), 4, points, held, label, tuple(one // 2 for one in points)
+    )
 
 
 def test_the_page_names_the_peak_and_the_lines_and_runs_nothing() -> None:
@@ -46,5 +49,7 @@ def test_the_line_has_a_step_for_each_point_as_high_as_its_bytes(points: list[in
     most = max(points)
     heights = [bottom - (bottom - top) * value / most for value in points]
     assert all(abs(float(y) - height) < 0.06 for y, height in zip(moves, heights, strict=True))
+    lows = re.findall(r"[MV](?:[\d.]+ )?([\d.]+)", course.always)[:-1]
+    assert all(float(low) >= float(high) for low, high in zip(lows, moves, strict=True))
     assert course.peak[1] == top
     assert course.across[-1][1] == f"{4 * len(points):,}"

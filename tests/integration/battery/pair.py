@@ -55,7 +55,8 @@ def train(task):
 class RemoteRun:
     """What programs that ran through handles left behind, and what the meter knows of the run.
 
-    `operations` has what the judge has counted when each program was over, from the first on.
+    `operations` has what the judge has counted when each program was over, from the first on, and `levels` the
+    bytes of tensors that lived then and the most that had lived.
     """
 
     results: dict[str, torch.Tensor]
@@ -65,6 +66,7 @@ class RemoteRun:
     memory: TensorMemory
     trace_sha256: str
     labels: Labels
+    levels: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def _as_in_the_workers(threads: int) -> Iterator[None]:
 def run_remotely(theme: str, only: str = "", client: str = _CLIENT) -> RemoteRun:
     """The same programs through handles, in a pair of workers."""
     operations: dict[str, int] = {}
+    levels: dict[str, tuple[int, int]] = {}
     images, labels = battery_data()
     job = Job(
         files=_files(theme, only),
@@ -160,7 +163,9 @@ def run_remotely(theme: str, only: str = "", client: str = _CLIENT) -> RemoteRun
 
         def note(values: Mapping[str, ReportValue]) -> None:
             if "case" in values:
-                operations[str(values["case"])] = run.meter.operations
+                name, memory = str(values["case"]), run.meter.tensor_memory
+                operations[name] = run.meter.operations
+                levels[name] = run.meter.living_bytes - memory.training_set_bytes, memory.peak_bytes
 
         run.relay.use(run.watch.look, note)
         with ending(run.watch) as end:
@@ -180,6 +185,7 @@ def run_remotely(theme: str, only: str = "", client: str = _CLIENT) -> RemoteRun
             run.meter.tensor_memory,
             sha256(run.trace_path.read_bytes()).hexdigest(),
             run.relay.labels,
+            levels,
         )
 
 
