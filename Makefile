@@ -47,6 +47,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m scripts.bench.compare 1
 	$(BIN)/python -m scripts.bench.compare
 	$(BIN)/python -m scripts.bench.checks
+	$(BIN)/python -m scripts.bench.books
 
 image: $(VENV)/.runtime
 	@scripts/base-image.sh

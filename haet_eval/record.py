@@ -289,11 +289,15 @@ class PeakCall(_Part):
     """The call that made the peak: its number among the training's calls from 1, operator and phase.
 
     Operators, selects, slices and uploads are calls. `operator` is `upload` for a constant that was sent up.
+    `line` is the line of the submission that first made such a call, and `module` the module that was called
+    there, None if there is none. The submission's own process says so, and nobody vouches for it.
     """
 
     number: Annotated[int, Field(ge=1)]
     operator: str
     phase: str
+    line: str | None = None
+    module: str | None = None
 
 
 class TensorMemory(_Part):
@@ -366,7 +370,8 @@ class Training(_Part):
     `memory` is that of its tensors, `precision` how wide the numbers are, `bytes_moved` what the calls read
     and write; all three are None in older records. `modelled_joules` is computed from them by the model of
     energy in the rules, and not measured; None if the rules have no such model.
-    `resumed` is None if the training was never interrupted.
+    `resumed` is None if the training was never interrupted. `labels` are the lines and modules of calls, by
+    the submission's own process; None in older records.
     """
 
     operations: Operations
@@ -388,6 +393,7 @@ class Training(_Part):
     bytes_moved: BytesMoved | None = None
     modelled_joules: Joules | None = None
     resumed: Resumed | None = None
+    labels: Artifact | None = None
 
     @model_validator(mode="after")
     def _has_parts_that_add_up(self) -> Self:

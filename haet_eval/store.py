@@ -24,7 +24,14 @@ INTERRUPTED_RUNS: Final = ".haet-runs"
 """The folder with the finished runs of evaluations of several runs that are not finished yet."""
 
 _CHUNK_BYTES: Final = 1024 * 1024
-ARTIFACT_SUFFIXES: Final = ("trace", "histogram.json", "safetensors", "predictions.txt", "reports.jsonl")
+ARTIFACT_SUFFIXES: Final = (
+    "trace",
+    "histogram.json",
+    "safetensors",
+    "predictions.txt",
+    "reports.jsonl",
+    "labels.json",
+)
 _WHERE_RECORDS_ARE: Final = "Records are the .json files of a results directory, as an evaluation wrote them."
 
 

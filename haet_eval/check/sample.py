@@ -223,7 +223,7 @@ class _Sampling:
         histogram = meter.histogram()
         sample.operations = priced(bill(histogram))
         sample.bytes_moved = bytes_moved(histogram)
-        sample.tensor_memory = in_record(meter.tensor_memory)
+        sample.tensor_memory = in_record(meter.tensor_memory, self._run.relay.labels)
         sample.messages = meter.charges.messages
         sample.readback_bytes = meter.charges.readback_bytes
         sample.upload_bytes = meter.charges.upload_bytes

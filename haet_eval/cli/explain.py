@@ -11,16 +11,17 @@ from haet_eval.cli.costs_table import print_costs
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.numbers import WholeNumber
 from haet_eval.cli.options import results_option
+from haet_eval.cli.output_files import write_page
 from haet_eval.cli.records import find_records
 from haet_eval.cli.suggestions import suggest_records
 from haet_eval.cli.timeline_table import print_timeline
-from haet_eval.counting.histogram import Histogram
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Record
+from haet_eval.remote.labels import Labels
 from haet_eval.remote.timeline import Timeline, memory_timeline
 from haet_eval.remote.trace import BrokenTrace
 from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
-from haet_eval.reports.costs import MACHINE_BALANCE, Costs, costs_document, explain_costs
+from haet_eval.reports.costs import MACHINE_BALANCE, Costs, costs_document, explain_costs, find_histogram
 from haet_eval.reports.timeline import timeline_document
 from haet_eval.store import Store, find_record, read_record
 
@@ -32,6 +33,7 @@ from haet_eval.store import Store, find_record, read_record
         "haet-eval explain 3f2a91c0 --compare 77b0d1e4",
         "haet-eval explain results/RECORD.json --reprice --lines 30",
         "haet-eval explain results/RECORD.json --memory",
+        "haet-eval explain results/RECORD.json --memory --html memory.html",
     ),
 )
 @click.argument("records", metavar="RECORD…", nargs=-1, required=True, shell_complete=suggest_records)
@@ -52,6 +54,13 @@ from haet_eval.store import Store, find_record, read_record
     help="Show how the tensors' memory went up and down, and what it was at its peak; needs the trace.",
 )
 @click.option(
+    "--html",
+    "page",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --memory, write a page with the course of the memory as a plot.",
+)
+@click.option(
     "--balance",
     default=MACHINE_BALANCE,
     show_default=True,
@@ -67,6 +76,7 @@ def explain(
     repricing: bool,
     results: Path,
     timeline: bool,
+    page: Path | None,
     balance: float,
     lines: int,
     as_json: bool,
@@ -81,6 +91,8 @@ def explain(
     names = [str(path) for path in find_records(records, results)]
     if timeline and (len(names) > 1 or compare is not None or repricing):
         raise click.UsageError("--memory takes one record, without --compare and --reprice.")
+    if page is not None and (not timeline or as_json):
+        raise click.UsageError("--html goes with --memory, and without --json.")
     if len(names) > 1:
         if compare is not None or repricing or as_json:
             raise click.UsageError("--compare, --reprice and --json take one record.")
@@ -91,7 +103,10 @@ def explain(
     (record,) = names
     if timeline:
         course = _timeline(record, results)
-        _print_document(timeline_document(course)) if as_json else print_timeline(course, lines)
+        if page is not None:
+            _write_course(page, read_record(find_record(record, results)), course)
+        else:
+            _print_document(timeline_document(course)) if as_json else print_timeline(course, lines)
     elif compare is not None:
         first, second = (_costs(name, results, balance, repriced=repricing) for name in (record, compare))
         comparison = compare_costs(first, second)
@@ -109,6 +124,12 @@ def _print_document(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
+def _write_course(page: Path, record: Record, course: Timeline) -> None:
+    from haet_eval.reports.course import memory_page
+
+    write_page(page, memory_page(record, course))
+
+
 def _costs(name: str, results: Path, balance: float, *, repriced: bool = False) -> Costs:
     """The costs of the record of that file name or id, as it was priced or as it would be now.
 
@@ -117,7 +138,7 @@ def _costs(name: str, results: Path, balance: float, *, repriced: bool = False) 
     """
     path = find_record(name, results)
     record = read_record(path)
-    histogram = _histogram(path, record)
+    histogram = find_histogram(path, record)
     if repriced and record.training is not None:
         if histogram is None:
             raise UsageProblem(
@@ -145,23 +166,24 @@ def _timeline(name: str, results: Path) -> Timeline:
             code="trace-missing",
         )
     try:
-        return memory_timeline(trace)
+        return memory_timeline(trace, _labels(record, store))
     except BrokenTrace as fault:
         raise UsageProblem(f"{trace} cannot be read: {fault}", code="trace-unreadable") from None
 
 
-def _histogram(path: Path, record: Record) -> Histogram | None:
-    """The histogram next to the record, or None.
+def _labels(record: Record, store: Store) -> Labels:
+    """What the submission said of its calls; nothing of an older record, or if the file is not there.
 
     Raises:
-        UsageProblem: it is not the one that the record names, or no histogram.
+        UsageProblem: it is not the file that the record names.
     """
-    if record.training is None:
-        return None
-    data = Store(path.parent).read_artifact(record.training.histogram)
+    kept = record.training.labels if record.training else None
+    data = store.read_artifact(kept) if kept else None
+    if data is None:
+        return Labels()
     try:
-        return None if data is None else Histogram.from_json(data)
+        return Labels.from_json(data)
     except ValueError as error:
         raise UsageProblem(
-            f"the histogram beside {path} cannot be read: {error}", code="histogram-unreadable"
+            f"the labels of the record's calls cannot be read: {error}", code="labels-unreadable"
         ) from None

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from haet_eval.atomic import Draft
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.leaderboard_table import print_leaderboard
 from haet_eval.cli.options import competition_option, records_folder, results_option, task_option
+from haet_eval.cli.output_files import write_file, write_page
 from haet_eval.cli.receipts import read_receipts, with_receipts
 from haet_eval.competition import (
     Competition,
@@ -19,7 +19,7 @@ from haet_eval.competition import (
     builtin_in_version_1,
     load_competition,
 )
-from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.errors import UsageProblem
 from haet_eval.listing import Listing
 from haet_eval.ranking import Entry
 from haet_eval.reports.csv import leaderboard_csv
@@ -102,6 +102,7 @@ def leaderboard(
         rest_too=site is not None or phase is not None,
         best_of_team=best_of_team,
         awards=rules.awards if rules else None,
+        rules={known.digest: known for known in _known_rules(rules)},
     )
     if page is not None:
         _write_page(page, board, listing, rules)
@@ -166,8 +167,7 @@ def _write_page(page: Path, board: Leaderboard, listing: Listing, rules: Competi
     from haet_eval.reports.html import leaderboard_html
 
     text = leaderboard_html(board, _paths(listing), _known_rules(rules))
-    _write(page, text.encode())
-    click.echo(printable(f"{page}: {len(text.encode()):,} bytes, to be read in any browser"), err=True)
+    write_page(page, text)
 
 
 def _write_site(
@@ -178,7 +178,7 @@ def _write_site(
     document = _as_json(board, listing) + "\n"
     written = 0
     for name, content in site_files(board, _paths(listing), _known_rules(rules), folder, document):
-        _write(site / name, content)
+        write_file(site / name, content)
         written += 1
     click.echo(printable(f"{site}: {written:,} files; begin with {site / 'index.html'}"), err=True)
 
@@ -191,20 +191,6 @@ def _known_rules(rules: Competition | None) -> list[Competition]:
     names = builtin_competitions()
     built_in = [*map(load_competition, names), *map(builtin_in_version_1, names)]
     return [*built_in, *([rules, rules.as_in_version_1()] if rules else [])]
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with Draft(path.parent) as draft:
-            draft.write(content)
-            draft.replace(path)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"{error.filename or path} cannot be written: {error.strerror}",
-            "Check the folder and the free space.",
-            code="output-not-writable",
-        ) from None
 
 
 def _as_json(board: Leaderboard, listing: Listing) -> str:

@@ -10,7 +10,7 @@ from haet_eval.cli.long_table import print_table
 from haet_eval.cli.text import result_console, safe
 from haet_eval.ranking import Entry, Pool, Ranked, why_unranked
 from haet_eval.reports.figure import cost, gap
-from haet_eval.reports.rows import Leaderboard, by_pool
+from haet_eval.reports.rows import FRONT, Leaderboard, by_pool, further_columns
 from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
 
 _ID_DIGITS: Final = 8
@@ -39,16 +39,22 @@ def _pool_table(
 ) -> Table:
     """Narrow terminals get no operations and no date: the complexity nearly says the former."""
     figure, leader = cost(pool.ranking), places[0].entry
+    further, front = further_columns(leaderboard, places), leaderboard.front(places)
     table = _table(safe(leaderboard.title(pool), "bold"))
     table.add_column("#", justify="right", no_wrap=True)
     _add_name_columns(table)
     for name in (f"{figure.name} ↓", "gap", "parameters", *(["operations"] if wide else []), "accuracy ↑"):
         table.add_column(name, justify="right", no_wrap=True)
+    for name, _ in further:
+        table.add_column(f"{name} ↓", justify="right", no_wrap=True)
+    if front is not None:
+        table.add_column("front", justify="center", no_wrap=True)
     if widest:
         table.add_column("source", justify="right", no_wrap=True)
     for name in [*(["date"] if wide else []), "record"]:
         table.add_column(name, no_wrap=True)
-    for place, shown in zip(places, figure.readable_all(place.entry for place in places), strict=True):
+    shown_costs = figure.readable_all(place.entry for place in places)
+    for number, (place, shown) in enumerate(zip(places, shown_costs, strict=True)):
         entry = place.entry
         table.add_row(
             Text(str(place.position), "bold green" if place.awarded else ""),
@@ -59,6 +65,8 @@ def _pool_table(
             readable_count(entry.parameters),
             *([_operations(entry)] if wide else []),
             leaderboard.accuracy(entry),
+            *(cells[number] for _, cells in further),
+            *([] if front is None else [FRONT if entry.record_id in front else ""]),
             *([readable_count(entry.source_bytes_compressed)] if widest else []),
             *([f"{entry.created_at:%Y-%m-%d}"] if wide else []),
             entry.record_id[:_ID_DIGITS],

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from haet_eval.cli.text import result_console, safe
 from haet_eval.remote.timeline import Timeline
-from haet_eval.reports.text import readable_share
+from haet_eval.reports.text import NOTHING, readable_share
 from haet_eval.reports.timeline import shown, sparkline
 
 _COLUMNS: Final = 72
@@ -21,7 +21,8 @@ def print_timeline(timeline: Timeline, lines: int) -> None:
     console.print(sparkline(timeline.points, min(_COLUMNS, console.width)))
     console.print(f"peak {most:,} bytes")
     if memory.call is not None:
-        console.print(safe(f"reached at call {memory.call.number:,}, {memory.call.operator}"))
+        place = f", {timeline.label}" if timeline.label.line else ""
+        console.print(safe(f"reached at call {memory.call.number:,}, {memory.call.operator}{place}"))
     console.print()
     table = Table(
         title=Text("The largest tensors at the peak", "bold"),
@@ -31,12 +32,14 @@ def print_timeline(timeline: Timeline, lines: int) -> None:
         header_style="dim",
     )
     table.add_column("made by", overflow="fold")
+    table.add_column("first in", overflow="fold")
     table.add_column("tensor", overflow="fold")
     for name in ("storages", "bytes", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in timeline.largest[:lines]:
         share = readable_share(one.bytes / most if most else 0.0)
-        table.add_row(safe(one.operator), safe(shown(one)), f"{one.storages:,}", f"{one.bytes:,}", share)
+        made_by, line = safe(one.operator), safe(str(one.label) or NOTHING)
+        table.add_row(made_by, line, safe(shown(one)), f"{one.storages:,}", f"{one.bytes:,}", share)
     console.print(table)
     left = len(timeline.largest) - lines
     if left > 0:

@@ -11,6 +11,7 @@ from haet_eval.competition.loading import (
 from haet_eval.competition.rules import (
     MAX_IMAGE_SIDE,
     Budgets,
+    Column,
     Competition,
     Counts,
     EnergyModel,
@@ -26,6 +27,7 @@ from haet_eval.competition.rules import (
 __all__ = [
     "MAX_IMAGE_SIDE",
     "Budgets",
+    "Column",
     "Competition",
     "Counts",
     "EnergyModel",

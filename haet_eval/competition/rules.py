@@ -36,6 +36,9 @@ Ranking: TypeAlias = Literal[
     "training_time",
     "accuracy",
 ]
+Column: TypeAlias = Literal["complexity", "peak_memory", "bit_complexity", "modelled_energy", "training_time"]
+"""Costs that a leaderboard can show beside the ranked one."""
+
 Runner: TypeAlias = Literal["counted", "native"]
 Metric: TypeAlias = Literal["accuracy", "balanced_accuracy"]
 """`accuracy` is the fraction of images with their right label, `balanced_accuracy` the mean over the classes
@@ -67,6 +70,9 @@ MAX_IMAGE_SIDE: Final = 1024
 
 _ABOUT_ENTRIES: Final = ("organizer", "opens", "closes", "phases")
 """Keys that say who may enter when: they judge no submission."""
+
+_ABOUT_BOARDS: Final = ("columns", "front")
+"""Keys that say what leaderboards show beside the ranking."""
 
 _MOMENTS_EACH_SECOND: Final = 100_000
 
@@ -384,6 +390,15 @@ class Competition(_Rules):
     energy_model: EnergyModel | None = _later(
         None, description="Picojoules of operations and bytes, for `modelled_energy`."
     )
+    columns: tuple[Column, ...] = _later(
+        (), strict=False, description="Further costs that leaderboards show, in this order."
+    )
+    front: tuple[Column, ...] = _later(
+        (),
+        strict=False,
+        description="Costs of the Pareto front that leaderboards mark: an entry is on it if no other is "
+        "as good in accuracy and all of these, and better in one.",
+    )
     organizer: str | None = _later(None, min_length=1, description="Who holds it, for the published page.")
     opens: Moment | None = _later(
         None,
@@ -418,6 +433,24 @@ class Competition(_Rules):
         if any(low >= high for low, high in pairwise(bounds)):
             raise ValueError("the bounds must ascend")
         return bounds
+
+    @field_validator("columns", "front")
+    @classmethod
+    def _are_different(cls, costs: tuple[Column, ...]) -> tuple[Column, ...]:
+        if len(set(costs)) < len(costs):
+            raise ValueError("a cost is named twice")
+        return costs
+
+    @model_validator(mode="after")
+    def _can_be_shown(self) -> Self:
+        if self.ranking in self.columns:
+            raise ValueError(f'`ranking` shows "{self.ranking}" already: take it out of `columns`')
+        for cost in (*self.columns, *self.front):
+            if self.runner != _RUNNER_OF_RANKING[cost] and cost != "training_time":
+                raise ValueError(f'"{cost}" is counted, and with `runner = "{self.runner}"` nothing is')
+            if cost == "modelled_energy" and self.energy_model is None:
+                raise ValueError('"modelled_energy" in `columns` or `front` needs `[energy_model]`')
+        return self
 
     @model_validator(mode="after")
     def _has_a_calendar(self) -> Self:
@@ -491,8 +524,9 @@ class Competition(_Rules):
     def judging_digest(self, task_name: str) -> str:
         """Hexadecimal SHA-256 of what judges and ranks the submissions of a task, as sorted JSON.
 
-        Left out are the name, the texts, the awards, the calendar, other tasks, and what says where the data
-        lie: records of the same judging digest and the same data compete, whatever the file was called.
+        Left out are the name, the texts, the awards, the calendar, what leaderboards show, other tasks, and
+        what says where the data lie: records of the same judging digest and the same data compete, whatever
+        the file was called.
 
         Raises:
             InvalidSubmission: the competition has no such task.
@@ -500,7 +534,16 @@ class Competition(_Rules):
         task = self.task(task_name).model_dump(mode="json", exclude={"data", "digest"})
         rules = self.model_dump(
             mode="json",
-            exclude={"name", "title", "description", "awards", "tasks", "budgets", *_ABOUT_ENTRIES},
+            exclude={
+                "name",
+                "title",
+                "description",
+                "awards",
+                "tasks",
+                "budgets",
+                *_ABOUT_ENTRIES,
+                *_ABOUT_BOARDS,
+            },
         )
         content = json.dumps({"rules": rules, "task": task}, sort_keys=True, separators=(",", ":"))
         return sha256(content.encode()).hexdigest()

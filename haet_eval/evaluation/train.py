@@ -21,6 +21,7 @@ from haet_eval.progress import Tick
 from haet_eval.record import HistogramArtifact, NativeTraining, Parameters, Resumed, Training
 from haet_eval.remote.charges import Charges
 from haet_eval.remote.executor_link import Sealed
+from haet_eval.remote.labels import Labels
 from haet_eval.remote.memory import TensorMemory
 from haet_eval.remote.messages import Start
 from haet_eval.remote.meter import Meter
@@ -75,7 +76,7 @@ def train_counted(pair: Pair, work: Work) -> Trained:
         watch.begin("predict", budgets.prediction_seconds)
         model = parameters, relay.seal(tensors)
     count = _cut_short(pair) if end.failure and end.failure.verdict in _FROM_OUTSIDE else _whole(pair.meter)
-    training = taken and _counted(count, taken, model, work)
+    training = taken and _counted(count, taken, model, work, relay.labels)
     return Trained(facts, training, refused=count.refused, failure=end.failure)
 
 
@@ -132,8 +133,9 @@ def _counted(
     taken: _Taken,
     model: tuple[ParameterCount, Sealed] | None,
     work: Work,
+    labels: Labels,
 ) -> Training:
-    """Price the counted calls; keep their histogram, and the weights of a model that came back."""
+    """Price the counted calls; keep their histogram and labels, and the weights of a model that came back."""
     histogram, charged, store = count.histogram, count.charged, work.store
     widths = precision(histogram, model[0].bits if model else None)
     moved, energy = bytes_moved(histogram), work.assignment.competition.energy_model
@@ -154,11 +156,12 @@ def _counted(
         timed_answers=charged.timed_answers,
         stalls=count.stalls,
         constant_selects=charged.constant_selects,
-        memory=in_record(count.memory),
+        memory=in_record(count.memory, labels),
         precision=widths,
         bytes_moved=moved,
         modelled_joules=energy.joules(widths.by_dtype, moved.read + moved.written) if energy else None,
         resumed=resumed,
+        labels=store.put_artifact(labels.to_json(), "labels.json"),
     )
 
 

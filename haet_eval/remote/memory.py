@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from haet_eval.remote.handles import Handle, Storage
+from haet_eval.remote.template import Template
 
 _NEVER: Final = 1 << 200
 UPLOAD: Final = "upload"
@@ -22,11 +23,15 @@ was there before any that counts."""
 
 @dataclass(frozen=True, slots=True)
 class PeakCall:
-    """The call whose new tensors made the peak: its number from 1, its operator, the index of its phase."""
+    """The call whose new tensors made the peak: its number from 1, its operator, the index of its phase.
+
+    `template` is the number of its template, None of an upload.
+    """
 
     number: int
     operator: str
     phase: int
+    template: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +62,22 @@ class MemoryBooks:
         self.training_set_bytes = 0
         self.calls = 0
         self.closed: TensorMemory | None = None
-        self._place: tuple[int, str, int] | None = None
+        self._place: tuple[int, Template | None, int] | None = None
         self._first = 0
 
     def watch(self, living: Mapping[int, Handle]) -> None:
         """Is told the table of living tensors once, before all else. The books themselves do not need it."""
 
-    def made(self, new_bytes: int, operator: str, phase: int, following: int) -> None:
-        """A call has made storages of so many bytes; `following` is the handle that is given next."""
+    def made(self, new_bytes: int, maker: Template | None, phase: int, following: int) -> None:
+        """A call has made storages of so many bytes; `following` is the handle that is given next.
+
+        `maker` is its template, None of an upload.
+        """
         self.calls += 1
         self.living_bytes += new_bytes
         if self.living_bytes > self.peak_bytes:
             self.peak_bytes = self.living_bytes
-            self._place = self.calls, operator, phase
+            self._place = self.calls, maker, phase
             self._first = following
 
     def dropped(self, storage: Storage) -> None:
@@ -95,5 +103,11 @@ class MemoryBooks:
         return self.closed or self._totals(None)
 
     def _totals(self, model_bytes: int | None) -> TensorMemory:
-        call = PeakCall(*self._place) if self._place else None
+        call = _call(*self._place) if self._place else None
         return TensorMemory(self.peak_bytes, model_bytes, self.training_set_bytes, call)
+
+
+def _call(number: int, maker: Template | None, phase: int) -> PeakCall:
+    if maker is None:
+        return PeakCall(number, UPLOAD, phase)
+    return PeakCall(number, maker.operator.name, phase, maker.number)

@@ -22,6 +22,8 @@ MAX_STATE_BYTES = 16 << 10
 """The state of a generator: 5,056 bytes on a CPU."""
 MAX_GENERATORS = (1 << 16) + 1
 _SHORT = 200
+LABEL_CHARACTERS = 200
+"""The limit of each text of a label."""
 _LONG = 100_000
 
 _Kind = TypeVar("_Kind")
@@ -72,6 +74,15 @@ class Decided(Message):
 
     kind: Literal["decided"] = "decided"
     place: str = Field(max_length=_SHORT)
+
+
+class Labelled(Message):
+    """The line that makes the first call of this template, and the module that is called there."""
+
+    kind: Literal["label"] = "label"
+    template: int = Field(ge=0)
+    line: Text = Field(max_length=LABEL_CHARACTERS)
+    module: Text = Field(max_length=LABEL_CHARACTERS)
 
 
 class ModelTensor(Message):
@@ -302,7 +313,7 @@ class WeightsFollow(Message):
     peak_memory_bytes: int = Field(ge=0)
 
 
-FromSubmission: TypeAlias = Ready | Report | Decided | Returned | Failed | Predicted
+FromSubmission: TypeAlias = Ready | Report | Decided | Labelled | Returned | Failed | Predicted
 ToExecutor: TypeAlias = (
     Start
     | Load

@@ -30,7 +30,7 @@ from haet_eval.remote.definitions import check_outcome, make_template, price_tol
 from haet_eval.remote.generators import Generators
 from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
 from haet_eval.remote.inventory import inventory
-from haet_eval.remote.memory import APART, UPLOAD, MemoryBooks, TensorMemory
+from haet_eval.remote.memory import APART, MemoryBooks, TensorMemory
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
 from haet_eval.remote.operators.allowed import lookup, refusal
 from haet_eval.remote.operators.call import MAX_ELEMENTS
@@ -306,7 +306,7 @@ class Meter:
                 table.living[table.next] = Handle(layout, offset, source.storage)
             table.next += 1
         if made_bytes:
-            self._memory.made(made_bytes, template.operator.name, self._phase, table.next)
+            self._memory.made(made_bytes, template, self._phase, table.next)
         else:
             self._memory.calls += 1
         if template.changed or template.moves:
@@ -454,7 +454,7 @@ class Meter:
         layout = intern_layout(meta)
         size = size_bytes(layout, 0)
         self._handles.add(Handle(layout, 0, Storage(size, tainted=False, first=self._handles.next)))
-        self._memory.made(size, UPLOAD, self._phase, self._handles.next)
+        self._memory.made(size, None, self._phase, self._handles.next)
         return end
 
     def _seed(self, payload: bytes, position: int) -> int:

@@ -18,12 +18,14 @@ from haet_eval.remote.executor_link import (
     Sealed,
     failed,
 )
+from haet_eval.remote.labels import Label, Labels
 from haet_eval.remote.log import OutputLog
 from haet_eval.remote.messages import (
     Batch,
     Decided,
     Failed,
     Job,
+    Labelled,
     ModelTensor,
     Predicted,
     Ready,
@@ -57,6 +59,7 @@ class Relay:
     `watch` is called a few times a second; it raises to end the run. `report` receives what the submission
     told through `task.report`, `decided` the lines where its code decides by values that the check made up.
     What goes to the executor goes through `link`. `made_up` names the values of the last report that were.
+    `labels` are what the submission's process says of its calls.
     """
 
     submission: Connection
@@ -67,6 +70,7 @@ class Relay:
     output_bytes: int
     decided: Callable[[str], None] = lambda _: None
     made_up: tuple[str, ...] = ()
+    labels: Labels = field(default_factory=Labels)
     log: OutputLog = field(default_factory=OutputLog)
     link: ExecutorLink = field(init=False)
     _watched: float = 0.0
@@ -184,6 +188,8 @@ class Relay:
                     self.report(message.values)
                 elif isinstance(message, Decided):
                     self.decided(message.place)
+                elif isinstance(message, Labelled):
+                    self.labels.add(message.template, Label(message.line, message.module))
                 elif isinstance(message, Failed):
                     self._take_failure(message)
                 else:

@@ -31,6 +31,7 @@ class Tally:
 
     def add(self, template: Template, described_bytes: int) -> None:
         """Keep a settled template; its calls are counted in `template.calls`."""
+        template.number = len(self.templates)
         self.templates.append(template)
         self._described_bytes += described_bytes
 

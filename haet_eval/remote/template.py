@@ -54,7 +54,8 @@ class Template:
     `moves`: the first input gets the storage of the second (`set_`).
     `draws`: the generator from which it draws, if any; `spills`: the number of draws depends on values.
     `written`: the inputs that the kernel writes. `changed`: inputs with new layout and offset (see
-    NewTensor). `new_bytes`: the size of the storages that a call makes.
+    NewTensor). `new_bytes`: the size of the storages that a call makes. `number`: its place among the
+    templates.
     """
 
     operator: Operator
@@ -69,6 +70,7 @@ class Template:
     spills: bool
     written: tuple[int, ...]
     record: struct.Struct
+    number: int = -1
     new: tuple[NewTensor, ...] = ()
     new_bytes: int = 0
     changed: tuple[tuple[int, TensorMeta, int], ...] = ()

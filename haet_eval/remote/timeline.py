@@ -8,6 +8,7 @@ from typing import Final
 
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.remote.handles import Handle, Storage
+from haet_eval.remote.labels import NO_LABEL, Label, Labels
 from haet_eval.remote.memory import APART, UPLOAD, MemoryBooks, TensorMemory
 from haet_eval.remote.recount import recount
 from haet_eval.remote.template import Template
@@ -17,29 +18,35 @@ _MOST_POINTS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Storages at the peak that the same operator has made in the same layout; `layout` None of constants."""
+    """Storages at the peak that the same operator has made in the same layout; `layout` None of constants.
+
+    `label` is what the submission says of the first call that made such a one.
+    """
 
     operator: str
     layout: TensorMeta | None
     storages: int
     bytes: int
+    label: Label = NO_LABEL
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Each point is the most bytes that lived in `calls_each` calls one after another.
+    """Each point is the most bytes that lived in `calls_each` calls in a row, and of `lowest` the least.
 
-    `largest` has all that lived at the peak, the most bytes first.
+    `largest` has all that lived at the peak, the most bytes first. `label` is that of the call that made it.
     """
 
     memory: TensorMemory
     calls_each: int
     points: tuple[int, ...]
     largest: tuple[Held, ...]
+    label: Label = NO_LABEL
+    lowest: tuple[int, ...] = ()
 
 
-def memory_timeline(trace: Path) -> Timeline:
-    """Follow the memory of a training's tensors through its trace.
+def memory_timeline(trace: Path, labels: Labels | None = None) -> Timeline:
+    """Follow the memory of a training's tensors through its trace; calls are named by these labels.
 
     Raises:
         BrokenTrace: see `recount`.
@@ -48,33 +55,41 @@ def memory_timeline(trace: Path) -> Timeline:
     memory = recount(trace, memory=course).memory
     snapshot = _Snapshot(memory.call.number if memory.call else 0)
     recount(trace, memory=snapshot)
-    return Timeline(memory, course.calls_each, tuple(course.points), _grouped(snapshot.storages))
+    known = labels or Labels()
+    held = _grouped(snapshot.storages, known)
+    label = known.of(memory.call.template if memory.call else None)
+    points, lowest = tuple(course.points), tuple(course.lowest)
+    return Timeline(memory, course.calls_each, points, held, label, lowest)
 
 
 class _Course(MemoryBooks):
-    """Keeps the most bytes of each span of calls; spans double when there are too many of them."""
+    """Keeps the most and the least bytes of each span of calls; spans double when there are too many."""
 
-    __slots__ = ("calls_each", "points")
+    __slots__ = ("calls_each", "lowest", "points")
 
     def __init__(self) -> None:
         super().__init__()
         self.calls_each = 1
         self.points: list[int] = []
+        self.lowest: list[int] = []
 
-    def made(self, new_bytes: int, operator: str, phase: int, following: int) -> None:
-        super().made(new_bytes, operator, phase, following)
+    def made(self, new_bytes: int, maker: Template | None, phase: int, following: int) -> None:
+        super().made(new_bytes, maker, phase, following)
         if self.closed is None:
-            self._note()
+            self._note(self.living_bytes - new_bytes)
 
-    def _note(self) -> None:
+    def _note(self, before: int) -> None:
         while self.calls > _MOST_POINTS * self.calls_each:
-            pairs = zip(self.points[::2], [*self.points[1::2], 0], strict=False)
-            self.points = [max(pair) for pair in pairs]
+            starts = range(0, len(self.points), 2)
+            self.points = [max(self.points[start : start + 2]) for start in starts]
+            self.lowest = [min(self.lowest[start : start + 2]) for start in starts]
             self.calls_each *= 2
         span = (self.calls - 1) // self.calls_each
         missing = span + 1 - len(self.points)
         self.points += [self.living_bytes] * missing
+        self.lowest += [before] * missing
         self.points[span] = max(self.points[span], self.living_bytes)
+        self.lowest[span] = min(self.lowest[span], before)
 
 
 class _Snapshot(MemoryBooks):
@@ -91,20 +106,24 @@ class _Snapshot(MemoryBooks):
     def watch(self, living: Mapping[int, Handle]) -> None:
         self._handles = living
 
-    def made(self, new_bytes: int, operator: str, phase: int, following: int) -> None:
-        super().made(new_bytes, operator, phase, following)
+    def made(self, new_bytes: int, maker: Template | None, phase: int, following: int) -> None:
+        super().made(new_bytes, maker, phase, following)
         if self.calls == self._call:
             found = {id(handle.storage): handle.storage for handle in self._handles.values()}
             self.storages = [storage for storage in found.values() if storage.first != APART]
 
 
-def _grouped(storages: Iterable[Storage]) -> tuple[Held, ...]:
-    counts: Counter[tuple[str, TensorMeta | None]] = Counter()
-    sizes: Counter[tuple[str, TensorMeta | None]] = Counter()
+def _grouped(storages: Iterable[Storage], labels: Labels) -> tuple[Held, ...]:
+    counts: Counter[tuple[str, TensorMeta | None, Label]] = Counter()
+    sizes: Counter[tuple[str, TensorMeta | None, Label]] = Counter()
     for storage in storages:
-        maker = storage.maker.operator.name if isinstance(storage.maker, Template) else UPLOAD
-        kind = maker, storage.made[0] if storage.made else None
+        maker = storage.maker if isinstance(storage.maker, Template) else None
+        name, number = (maker.operator.name, maker.number) if maker else (UPLOAD, None)
+        kind = name, storage.made[0] if storage.made else None, labels.of(number)
         counts[kind] += 1
         sizes[kind] += storage.size_bytes
-    held = [Held(maker, layout, counts[maker, layout], sizes[maker, layout]) for maker, layout in counts]
-    return tuple(sorted(held, key=lambda one: (-one.bytes, one.operator)))
+    held = [
+        Held(name, layout, count, sizes[name, layout, label], label)
+        for (name, layout, label), count in counts.items()
+    ]
+    return tuple(sorted(held, key=lambda one: (-one.bytes, one.operator, one.label)))

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from haet_eval.counting.costs import CallCost, call_costs, price_family
@@ -11,7 +12,9 @@ from haet_eval.counting.precision import bits, operations_by_dtype
 from haet_eval.counting.prices.table import formula
 from haet_eval.counting.standard import nearest, under
 from haet_eval.counting.traffic import traffic_by_operator
+from haet_eval.errors import UsageProblem
 from haet_eval.record import Operations, OperatorCost, Record
+from haet_eval.store import Store
 
 MACHINE_BALANCE: Final = 20.0
 """Operations that a machine computes while it moves a byte. An NVIDIA H100 SXM computes 67·10¹² operations in
@@ -114,6 +117,23 @@ def explain_costs(record: Record, histogram: Histogram | None, balance: float = 
         return Costs(record, [], [], [], None)
     with under(nearest(operations.standard)):
         return _broken_down(record, operations, histogram, balance)
+
+
+def find_histogram(path: Path, record: Record) -> Histogram | None:
+    """The histogram next to the record, or None.
+
+    Raises:
+        UsageProblem: it is not the one that the record names, or no histogram.
+    """
+    if record.training is None:
+        return None
+    data = Store(path.parent).read_artifact(record.training.histogram)
+    try:
+        return None if data is None else Histogram.from_json(data)
+    except ValueError as error:
+        raise UsageProblem(
+            f"the histogram beside {path} cannot be read: {error}", code="histogram-unreadable"
+        ) from None
 
 
 def _broken_down(

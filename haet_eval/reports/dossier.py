@@ -8,7 +8,8 @@ from typing import Final
 from haet_eval.ranking import Ranked
 from haet_eval.record import Record, Training
 from haet_eval.reports.audit import AUDIT_NAMES, audit_lines
-from haet_eval.reports.costs import explain_costs
+from haet_eval.reports.costs import Costs, explain_costs, find_histogram
+from haet_eval.reports.roofline import Roofline, draw_roofline
 from haet_eval.reports.rows import pool_title
 from haet_eval.reports.text import (
     NOTHING,
@@ -47,7 +48,10 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """The section of one entry; every text is printable. `file_name` is that of its record."""
+    """The section of one entry; every text is printable. `file_name` is that of its record.
+
+    `roofline` is None where the operation histogram is not beside the record, or no operator computes.
+    """
 
     record_id: str
     title: str
@@ -57,19 +61,24 @@ class Dossier:
     runs: list[RunLine]
     log: str
     whole_log: str = ""
+    roofline: Roofline | None = None
 
 
 def make_dossier(path: Path, record: Record, place: Ranked | None, *, whole: bool = False) -> Dossier:
     """The section of a record that lies in a file, and of its place, if it has one.
 
     With `whole`, it has all of the log that the record has.
+
+    Raises:
+        UsageProblem: the operation histogram beside the record is not the one that it names.
     """
+    costs = explain_costs(record, find_histogram(path, record))
     return Dossier(
         record_id=record.record_id,
         title=_title(record),
         file_name=printable(path.name),
         description=_shortened(record.submission.description or ""),
-        facts=[Fact(name, printable(value)) for name, value in _facts(record, place) if value],
+        facts=[Fact(name, printable(value)) for name, value in _facts(record, costs, place) if value],
         runs=[
             RunLine(
                 run.seed,
@@ -81,6 +90,7 @@ def make_dossier(path: Path, record: Record, place: Ranked | None, *, whole: boo
         ],
         log=_end_of_log(record),
         whole_log=_log(record) if whole else "",
+        roofline=draw_roofline(costs.traffic or (), costs.balance),
     )
 
 
@@ -90,7 +100,7 @@ def _title(record: Record) -> str:
     return f"{printable(name)} · {printable(submission.team or NOTHING)}"
 
 
-def _facts(record: Record, place: Ranked | None) -> Iterator[tuple[str, str]]:
+def _facts(record: Record, costs: Costs, place: Ranked | None) -> Iterator[tuple[str, str]]:
     if place is not None:
         yield "Rank", f"{place.position} of {place.of} in {pool_title(place.pool)}"
     yield "Verdict", f"{record.status.verdict.value} {record.status.reason}"
@@ -98,7 +108,7 @@ def _facts(record: Record, place: Ranked | None) -> Iterator[tuple[str, str]]:
     for audit in record.audits:
         yield AUDIT_NAMES[audit.kind].capitalize(), "; ".join(audit_lines(audit))
     yield from _cost(record)
-    yield from _shares(record)
+    yield from _shares(costs)
     yield from _machine(record)
     yield from _origin(record)
 
@@ -138,15 +148,16 @@ def _cost(record: Record) -> Iterator[tuple[str, str]]:
 def _counted(training: Training) -> Iterator[tuple[str, str]]:
     """Figures that older records do not have: memory of the tensors, bits, bytes, modelled energy."""
     memory, widths, moved = training.memory, training.precision, training.bytes_moved
-    yield "Tensors", f"{memory.peak_bytes:,} bytes at the peak, counted" if memory else NOTHING
+    line = memory and memory.call and memory.call.line
+    made = f"; such a call was first made by {line}" if line else ""
+    yield "Tensors", f"{memory.peak_bytes:,} bytes at the peak, counted{made}" if memory else NOTHING
     yield "Bit operations", f"{widths.bit_operations:,}" if widths else NOTHING
     yield "Moved", f"{moved.read:,} bytes read, {moved.written:,} written" if moved else NOTHING
     if training.modelled_joules is not None:
         yield "Energy", f"{readable_joules(training.modelled_joules)} by the rules' model, not measured"
 
 
-def _shares(record: Record) -> Iterator[tuple[str, str]]:
-    costs = explain_costs(record, None)
+def _shares(costs: Costs) -> Iterator[tuple[str, str]]:
     yield "By phase", ", ".join(f"{line.phase} {readable_share(line.share)}" for line in costs.phases)
     dearest = costs.operators[:_OPERATORS]
     yield "By operator", ", ".join(f"{line.operator} {readable_share(line.share)}" for line in dearest)

@@ -16,7 +16,7 @@ from haet_eval.errors import EnvironmentProblem
 from haet_eval.ranking import why_unranked
 from haet_eval.record import Record
 from haet_eval.reports.dossier import make_dossier
-from haet_eval.reports.rows import Leaderboard, by_pool
+from haet_eval.reports.rows import FRONT, Leaderboard, by_pool
 from haet_eval.reports.section import Section
 from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count, readable_spread
 from haet_eval.store import read_record
@@ -61,6 +61,7 @@ def leaderboard_html(
         "dossiers": [make_dossier(paths[name], record, places.get(name)) for name, record in records.items()],
         "left_out": len(shown) - len(records),
         "site": site,
+        "mark": FRONT,
     }
     return (
         page_environment()
@@ -69,7 +70,7 @@ def leaderboard_html(
             content,
             policy=page_policy(scripts),
             scripts=scripts,
-            style=(_PAGES / "leaderboard.css").read_text("utf-8"),
+            style=page_style(),
         )
     )
 
@@ -114,6 +115,11 @@ def page_policy(scripts: Iterable[str]) -> str:
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline';"
         " base-uri 'none'; form-action 'none'"
     )
+
+
+def page_style() -> str:
+    """The style of all pages."""
+    return (_PAGES / "leaderboard.css").read_text("utf-8")
 
 
 def page_environment() -> Environment:

@@ -5,12 +5,12 @@ from typing import Final
 
 from haet_eval.ranking import Entry, Pool, Ranked, why_unranked
 from haet_eval.reports.figure import cost, gap
-from haet_eval.reports.rows import Leaderboard, by_pool
+from haet_eval.reports.rows import FRONT, Leaderboard, by_pool, further_columns
 from haet_eval.reports.text import NOTHING, printable, readable_count
 
 _HEADER: Final = """\
-| # | Team | Submission | {} ↓ | Gap | Parameters | Operations | Accuracy ↑ | Source bytes | Date | Record |
-|--:|------|------------|--:|----:|-----------:|-----------:|-----------:|-------------:|------|--------|"""
+| # | Team | Submission | {} ↓ | Gap | Parameters | Operations | Accuracy ↑ |{} Source bytes | Date | Record |
+|--:|------|------------|--:|----:|-----------:|-----------:|-----------:|{}-------------:|------|--------|"""
 
 _UNRANKED_HEADER: Final = """\
 | Competition | Team | Submission | Verdict | Record |
@@ -28,16 +28,29 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
 
 def _pool(pool: Pool, places: list[Ranked], leaderboard: Leaderboard) -> str:
     figure = cost(pool.ranking)
-    header = _HEADER.format(figure.name.capitalize())
+    further = further_columns(leaderboard, places)
+    front = leaderboard.front(places)
+    names = [f" {name.capitalize()} ↓ |" for name, _ in further] + ([] if front is None else [" Front |"])
+    header = _HEADER.format(figure.name.capitalize(), "".join(names), "--:|" * len(names))
     shown = figure.readable_all(place.entry for place in places)
     lines = (
-        _line(place, cell, gap(place.entry, places[0].entry), leaderboard)
-        for place, cell in zip(places, shown, strict=True)
+        _line(
+            place,
+            shown[number],
+            gap(place.entry, places[0].entry),
+            [cells[number] for _, cells in further] + _marked(place.entry, front),
+            leaderboard,
+        )
+        for number, place in enumerate(places)
     )
     return "\n".join([f"## {_escape(leaderboard.title(pool))}", "", header, *lines])
 
 
-def _line(place: Ranked, figure: str, gap_to_first: str, leaderboard: Leaderboard) -> str:
+def _marked(entry: Entry, front: set[str] | None) -> list[str]:
+    return [] if front is None else [FRONT if entry.record_id in front else ""]
+
+
+def _line(place: Ranked, figure: str, gap_to_first: str, further: list[str], leaderboard: Leaderboard) -> str:
     entry = place.entry
     return _table_line(
         f"**{place.position}**" if place.awarded else str(place.position),
@@ -48,6 +61,7 @@ def _line(place: Ranked, figure: str, gap_to_first: str, leaderboard: Leaderboar
         readable_count(entry.parameters),
         readable_count(entry.operations),
         leaderboard.accuracy(entry),
+        *further,
         readable_count(entry.source_bytes_compressed),
         f"{entry.created_at:%Y-%m-%d}",
         f"`{entry.record_id}`",

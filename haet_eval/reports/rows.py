@@ -1,18 +1,23 @@
 """A leaderboard as rows of plain values: what JSON, CSV, Markdown and HTML are made from."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
 from typing import Final
 
+from haet_eval.competition import Competition
 from haet_eval.listing import Spread
 from haet_eval.ranking import Entry, Interval, Pool, Ranked, rank, unranked, why_unranked
-from haet_eval.reports.figure import times_leader
+from haet_eval.reports.figure import Figure, cost, times_leader
+from haet_eval.reports.pareto import best_in_all
 from haet_eval.reports.text import printable, readable_accuracy, readable_spread
 
 _BY_OPERATIONS: Final = ("complexity", "bit_complexity", "modelled_energy")
+
+FRONT: Final = "●"
+"""What marks an entry on the Pareto front."""
 
 EVERY_ACCURACY: Final = Interval(0.0, 1.0)
 """The interval of pools whose rules have none."""
@@ -25,7 +30,8 @@ class Row:
     Without a place, `position` is None and `unranked` says why.
 
     `times_leader` is the ranked cost as a multiple of that of the first in the pool; `accuracy_low` and
-    `accuracy_high` are the 95 % interval of the mean accuracy of several runs.
+    `accuracy_high` are the 95 % interval of the mean accuracy of several runs. `on_front` says whether it is
+    on the Pareto front that its rules name; None if they name none, or are not available.
     """
 
     position: int | None
@@ -62,6 +68,7 @@ class Row:
     modelled_joules: float | None
     received_at: str | None
     unranked: str | None
+    on_front: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,8 @@ class Leaderboard:
     """The ranked entries, those shown without a place, and how many are not shown.
 
     `unofficial` is how many would be ranked if unofficial records were, 0 if any official one is.
-    `spreads` has the 95 % interval of the mean accuracy of records of several runs, by their id.
+    `spreads` has the 95 % interval of the mean accuracy of records of several runs, by their id. `rules` are
+    those that are available, by their digest: they say what else is shown.
     """
 
     ranked: list[Ranked]
@@ -77,6 +85,33 @@ class Leaderboard:
     hidden: int
     spreads: Mapping[str, Spread]
     unofficial: int = 0
+    rules: Mapping[str, Competition] = field(default_factory=dict)
+
+    def rules_of(self, places: Sequence[Ranked]) -> Competition | None:
+        """The rules of the first of a pool, if they are available."""
+        return self.rules.get(places[0].entry.rules_digest or "")
+
+    def columns(self, places: Sequence[Ranked]) -> list[Figure]:
+        """The further costs that a pool shows."""
+        rules = self.rules_of(places)
+        return [cost(name) for name in rules.columns] if rules else []
+
+    def front(self, places: Sequence[Ranked]) -> set[str] | None:
+        """The ids of a pool's records on its Pareto front; None if the rules name none.
+
+        An entry without one of the costs is not on it.
+        """
+        rules = self.rules_of(places)
+        if rules is None or not rules.front:
+            return None
+        figures = [cost(name) for name in rules.front]
+        points = {}
+        for entry in (place.entry for place in places):
+            values = [figure.of(entry) for figure in figures]
+            known = [value for value in values if value is not None]
+            if entry.accuracy is not None and len(known) == len(values):
+                points[entry.record_id] = [*known, -entry.accuracy]
+        return best_in_all(points)
 
     def changed_rules(self) -> dict[str, list[str]]:
         """The competitions whose rules were changed, with the digests of those that entries are ranked by."""
@@ -126,25 +161,45 @@ def make_leaderboard(
     rest_too: bool = False,
     best_of_team: bool = False,
     awards: int | None = None,
+    rules: Mapping[str, Competition] = MappingProxyType({}),
 ) -> Leaderboard:
     """Rank entries for a reader: the official and qualified ones, or `everything`.
 
     With `rest_too`, those that have no place are shown as well: they failed, came late or did not qualify.
+    `rules` are those that are available, by their digest.
     """
     known = list(entries)
     ranked = rank(known, unofficial=everything, best_of_team=best_of_team, awards=awards)
     rest = unranked(known) if everything or rest_too else []
     apart = 0 if ranked or everything else len(rank(known, unofficial=True))
-    return Leaderboard(ranked, rest, len(known) - len(ranked) - len(rest), spreads, apart)
+    return Leaderboard(ranked, rest, len(known) - len(ranked) - len(rest), spreads, apart, rules)
 
 
 def leaderboard_rows(leaderboard: Leaderboard) -> list[Row]:
     """One row an entry, the ranked ones first."""
+    fronts = _fronts(leaderboard)
     ranked = [
-        _row(place.entry, leaderboard, place, times_leader(place.entry, leader))
+        _row(
+            place.entry,
+            leaderboard,
+            place,
+            times_leader(place.entry, leader),
+            fronts.get(place.entry.record_id),
+        )
         for leader, place in with_leaders(leaderboard)
     ]
     return ranked + [_row(entry, leaderboard) for entry in leaderboard.unranked]
+
+
+def _fronts(leaderboard: Leaderboard) -> dict[str, bool]:
+    """Whether each record of a pool with a Pareto front is on it."""
+    found: dict[str, bool] = {}
+    for _, those in by_pool(leaderboard):
+        places = list(those)
+        front = leaderboard.front(places)
+        if front is not None:
+            found |= {place.entry.record_id: place.entry.record_id in front for place in places}
+    return found
 
 
 def with_leaders(leaderboard: Leaderboard) -> Iterator[tuple[Entry, Ranked]]:
@@ -154,6 +209,12 @@ def with_leaders(leaderboard: Leaderboard) -> Iterator[tuple[Entry, Ranked]]:
         for place in places:
             leader = leader or place.entry
             yield leader, place
+
+
+def further_columns(leaderboard: Leaderboard, places: Sequence[Ranked]) -> list[tuple[str, list[str]]]:
+    """The further costs of a pool as text: the name of each column, and its cells."""
+    entries = [place.entry for place in places]
+    return [(figure.name, figure.readable_all(entries)) for figure in leaderboard.columns(places)]
 
 
 def by_pool(leaderboard: Leaderboard) -> Iterator[tuple[Pool, Iterator[Ranked]]]:
@@ -175,7 +236,11 @@ def pool_title(pool: Pool) -> str:
 
 
 def _row(
-    entry: Entry, leaderboard: Leaderboard, place: Ranked | None = None, times: float | None = None
+    entry: Entry,
+    leaderboard: Leaderboard,
+    place: Ranked | None = None,
+    times: float | None = None,
+    on_front: bool | None = None,
 ) -> Row:
     low, high = leaderboard.spreads.get(entry.record_id, (None, None))
     return Row(
@@ -215,6 +280,7 @@ def _row(
         modelled_joules=entry.modelled_joules,
         received_at=None if entry.received_at is None else _moment(entry.received_at),
         unranked=None if place else why_unranked(entry),
+        on_front=on_front,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from haet_eval.competition import Budgets, Competition, EnergyModel, Ranking, Task
+from haet_eval.competition import Budgets, Column, Competition, EnergyModel, Ranking, Task
 from haet_eval.data.readback import budgets_with, compressed_bytes
 from haet_eval.dataset import Dataset
 from haet_eval.errors import HaetError, UsageProblem
@@ -72,8 +72,7 @@ def _whole(rules: Competition) -> Iterator[Line]:
         bounds = (0.0, *rules.accuracy_intervals)
         intervals = ", ".join(str(interval_of(bound, rules.accuracy_intervals)) for bound in bounds)
         yield Line("intervals", f"of accuracy, each ranked and awarded apart: {intervals}")
-    if rules.metric == "balanced_accuracy":
-        yield Line("accuracy", "balanced: the mean of the accuracies of the classes, each counting alike")
+    yield from _shown(rules)
     yield Line("awards", _awards(rules))
     yield Line("ties", "higher accuracy, then smaller source, then earlier receipt")
     if rules.organizer:
@@ -93,6 +92,20 @@ def _whole(rules: Competition) -> Iterator[Line]:
         f"{limits.entries} files and folders",
     )
     yield Line("digest", rules.digest)
+
+
+def _shown(rules: Competition) -> Iterator[Line]:
+    if rules.metric == "balanced_accuracy":
+        yield Line("accuracy", "balanced: the mean of the accuracies of the classes, each counting alike")
+    if rules.columns:
+        yield Line("shown too", ", ".join(map(_readable, rules.columns)))
+    if rules.front:
+        costs = ", ".join(map(_readable, rules.front))
+        yield Line("front", f"marked: entries that no other betters in accuracy and {costs} together")
+
+
+def _readable(cost: Column) -> str:
+    return cost.replace("_", " ")
 
 
 def _energy_model(model: EnergyModel) -> Iterator[Line]:

@@ -57,6 +57,23 @@ class Section:
         return {entry.record_id: cell for entry, cell in zip(entries, shown, strict=True)}
 
     @property
+    def columns(self) -> list[tuple[Figure, list[str]]]:
+        """The further costs that are shown, with their cells."""
+        entries = [place.entry for place in self.places]
+        return [(figure, figure.readable_all(entries)) for figure in self.leaderboard.columns(self.places)]
+
+    @property
+    def front(self) -> set[str] | None:
+        """The ids of the records on the Pareto front; None if the rules name none."""
+        return self.leaderboard.front(self.places)
+
+    @property
+    def front_costs(self) -> str:
+        """What the front is about, beside accuracy."""
+        rules = self.leaderboard.rules_of(self.places)
+        return ", ".join(cost(name).name for name in rules.front) if rules else ""
+
+    @property
     def summary(self) -> str:
         """How many there are, what they had to reach, how many are awarded, and what wins."""
         entries = "1 entry" if len(self.places) == 1 else f"{len(self.places):,} entries"

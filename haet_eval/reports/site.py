@@ -4,14 +4,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 
 from haet_eval import __version__
 from haet_eval.competition import Competition
 from haet_eval.reports.csv import leaderboard_csv
 from haet_eval.reports.dossier import make_dossier
-from haet_eval.reports.html import leaderboard_html, page_environment, page_policy
+from haet_eval.reports.html import leaderboard_html, page_environment, page_policy, page_style
 from haet_eval.reports.rows import Leaderboard
 from haet_eval.reports.rules import Section, explain_rules
 from haet_eval.reports.text import printable
@@ -64,10 +63,9 @@ def site_files(
     yield "leaderboard.csv", leaderboard_csv(leaderboard).encode()
     yield "leaderboard.json", document.encode()
     template = page_environment().get_template("entry.html")
-    style = (files("haet_eval") / "resources" / "pages" / "leaderboard.css").read_text("utf-8")
     for name in shown:
         dossier = make_dossier(paths[name], read_record(paths[name]), places.get(name), whole=True)
-        page = template.render(dossier=dossier, site=site, policy=page_policy([]), style=style)
+        page = template.render(dossier=dossier, site=site, policy=page_policy([]), style=page_style())
         yield f"entries/{name}.html", page.encode()
         yield f"records/{paths[name].name}", paths[name].read_bytes()
 

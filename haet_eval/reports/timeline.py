@@ -3,6 +3,8 @@
 from itertools import pairwise
 from typing import Any, Final
 
+from haet_eval.counting.histogram import PHASES
+from haet_eval.remote.labels import Label
 from haet_eval.remote.timeline import Held, Timeline
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -27,10 +29,34 @@ def timeline_document(timeline: Timeline) -> dict[str, Any]:
     """The same as a JSON document."""
     return {
         "peak_bytes": timeline.memory.peak_bytes,
+        "call": _call(timeline),
         "calls_each": timeline.calls_each,
         "points": list(timeline.points),
+        "lowest": list(timeline.lowest),
         "largest": [
-            {"operator": one.operator, "tensor": shown(one), "storages": one.storages, "bytes": one.bytes}
+            {
+                "operator": one.operator,
+                "tensor": shown(one),
+                "storages": one.storages,
+                "bytes": one.bytes,
+                **_label(one.label),
+            }
             for one in timeline.largest
         ],
     }
+
+
+def _call(timeline: Timeline) -> dict[str, Any] | None:
+    call = timeline.memory.call
+    if call is None:
+        return None
+    return {
+        "number": call.number,
+        "operator": call.operator,
+        "phase": PHASES[call.phase],
+        **_label(timeline.label),
+    }
+
+
+def _label(label: Label) -> dict[str, str | None]:
+    return {"line": label.line or None, "module": label.module or None}

@@ -8,7 +8,7 @@ from typing import Any
 from haet_eval.competition import Budgets, Competition, Task
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
-from haet_eval.counting.memory import in_record
+from haet_eval.counting.memory import in_record, without_labels
 from haet_eval.counting.operations import bytes_moved, precision, priced, with_refused
 from haet_eval.counting.standard import VERSIONS, nearest, under
 from haet_eval.dataset import Dataset
@@ -221,10 +221,11 @@ def _check_memory(training: Training, found: Recount) -> Check:
     subject, memory = "tensor memory", in_record(found.memory)
     if training.memory is None:
         return stated(subject, f"the record has none; in the trace the peak is {memory.peak_bytes:,} bytes")
-    if training.memory.peak_bytes == memory.peak_bytes and training.memory != memory:
+    claimed = without_labels(training.memory)
+    if claimed.peak_bytes == memory.peak_bytes and claimed != memory:
         return differs(subject, "the peak is right, but its parts or the call that made it are wrong")
     detail = f"{memory.peak_bytes:,} bytes at the peak, without the training set, follow from the trace"
-    return same(subject, training.memory.peak_bytes, memory.peak_bytes, detail)
+    return same(subject, claimed.peak_bytes, memory.peak_bytes, detail)
 
 
 def _check_prediction(record: Record, found: Recount, task: Task | None) -> Check:

@@ -215,6 +215,7 @@ def _artifacts(record: Record) -> dict[str, Artifact]:
         "trace": record.trace,
         "histogram": training.histogram if training else None,
         "weights": training.model if training else None,
+        "labels": training.labels if training else None,
         "native weights": native.model if native else None,
         "predictions": evaluation.predictions if evaluation else None,
         "reports": record.history,

@@ -19,10 +19,11 @@ from haet_eval.remote.client.task import Task
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.process import ProcessRuntime
 from tests.fixtures.submissions import write_competition, write_submission
-from tests.integration.battery.pair import RemoteRun, run_plainly, run_remotely
+from tests.integration.battery.pair import SILENT_CLIENT, RemoteRun, run_plainly, run_remotely
 from tests.integration.storage_follower import StorageFollower
 
 MIB = 1 << 20
+EXAMPLES = Path(__file__).parents[2] / "submissions"
 PROGRAM = """
 import torch
 from torch import nn
@@ -192,9 +193,34 @@ def test_an_oracle_on_plain_tensors_finds_the_same_peak(theme: str, name: str) -
     assert (memory.peak_bytes, memory.call.operator) == (found[0].peak_bytes, found[0].operator)
 
 
+def test_labels_are_no_part_of_the_trace() -> None:
+    theme, name = PROGRAMS[0]
+    silent = run_remotely(theme, name, client=SILENT_CLIENT)
+    assert silent.memory == remote_run(theme, name).memory
+    assert silent.trace_sha256 == remote_run(theme, name).trace_sha256
+    assert not silent.labels
+    assert remote_run(theme, name).labels
+
+
 @pytest.mark.parametrize(("theme", "name"), PROGRAMS[:2])
 def test_equal_runs_have_equal_traces(theme: str, name: str) -> None:
     assert run_remotely(theme, name).trace_sha256 == remote_run(theme, name).trace_sha256
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["digits-cnn", "digits-resnet9"])
+def test_equal_runs_of_an_example_have_equal_traces(tmp_path: Path, name: str) -> None:
+    """So have their labels, their memory and its call: all of it lies in files named by their digest."""
+    first, second = (
+        evaluate(Request(EXAMPLES / name, tmp_path, tmp_path / folder, sandbox="process")).record
+        for folder in ("first", "second")
+    )
+    assert first.trace is not None
+    assert first.trace == second.trace
+    assert first.training is not None
+    assert second.training is not None
+    assert first.training.memory == second.training.memory
+    assert first.training.labels == second.training.labels
 
 
 GARBAGE = """
@@ -224,6 +250,36 @@ def test_when_garbage_is_collected_does_not_depend_on_allocations(tmp_path: Path
     assert many is not None
     assert few.memory == many.memory
     assert few.messages == many.messages
+
+
+LABELLED = """
+class Wide(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleList([nn.Identity(), Linear()])
+
+    def forward(self, x):
+        return self.parts[1](x).sum() + torch.nn.functional.pad(x.flatten(1), (0, 5000)).sum()
+
+def train(task):
+    x = task.images[:64].float()
+    Wide()(x).backward()
+    return Linear()
+"""
+
+
+def test_a_record_says_which_line_and_module_made_the_peak(tmp_path: Path) -> None:
+    """It is what the submission says, and a check says the same of it."""
+    training = judged(tmp_path, LABELLED.replace("3072", "64"), 0).training
+    assert training is not None
+    assert training.memory is not None
+    call = training.memory.call
+    assert call is not None
+    lines = (tmp_path / "submission0" / "submission.py").read_text("utf-8").splitlines()
+    name, _, number = (call.line or "").partition(":")
+    assert name == "submission.py"
+    assert "functional.pad" in lines[int(number) - 1]
+    assert call.module == "Wide"
 
 
 LARGE = """

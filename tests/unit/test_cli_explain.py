@@ -15,6 +15,7 @@ from haet_eval.counting.signature import Argument, Signature, TensorMeta
 from haet_eval.counting.standard import STANDARD
 from haet_eval.errors import UsageProblem, Verdict
 from haet_eval.record import (
+    Content,
     HistogramArtifact,
     Operations,
     OperatorCost,
@@ -22,8 +23,10 @@ from haet_eval.record import (
     Record,
     TensorMemory,
     Uncounted,
+    seal,
 )
-from haet_eval.store import Store
+from haet_eval.reports.dossier import make_dossier
+from haet_eval.store import Store, read_record
 from tests.fixtures.records import make_record, make_training
 
 
@@ -184,6 +187,42 @@ def test_the_course_of_the_memory_is_shown_from_the_trace() -> None:
     assert max(document["points"]) == document["peak_bytes"]
     assert sum(one["bytes"] for one in document["largest"]) == document["peak_bytes"]
     assert run(path, "--memory", "--compare", path).exit_code == 2
+
+
+def test_the_course_is_written_as_a_page_with_a_plot(tmp_path: Path) -> None:
+    (path,) = REFERENCE.glob("*-small-cnn-be05eb53*.json")
+    page = tmp_path / "new" / "memory.html"
+    assert "to be read in any browser" in run(path, "--memory", "--html", page).stderr
+    assert "<svg" in page.read_text("utf-8")
+    assert run(path, "--html", page).exit_code == 2
+    assert run(path, "--memory", "--json", "--html", page).exit_code == 2
+
+
+def test_an_entry_has_a_roofline_if_its_histogram_is_there(store: Store) -> None:
+    record = make_explained()
+    path = store.add(record)
+    assert make_dossier(path, record, None).roofline is None
+    store.put_artifact(HISTOGRAM.to_json(), "histogram.json")
+    picture = make_dossier(path, record, None).roofline
+    assert picture is not None
+    assert picture.balance == "20"
+    assert [spot.text.partition(":")[0] for spot in picture.spots] == ["aten.mm.default", "aten.relu.default"]
+
+
+def test_labels_that_are_not_those_of_the_record_are_refused(tmp_path: Path) -> None:
+    (source,) = REFERENCE.glob("*-small-cnn-be05eb53*.json")
+    record, store = read_record(source), Store(tmp_path)
+    assert record.training is not None
+    assert record.trace is not None
+    trace = Store(REFERENCE).artifact_path(record.trace)
+    assert trace is not None
+    store.put_artifact(trace, "trace")
+    labels = store.put_artifact(b"[[0, 1, 2]]", "labels.json")
+    training = record.training.model_copy(update={"labels": labels})
+    content = {name: getattr(record, name) for name in Content.model_fields}
+    path = store.add(seal(Content(**content | {"training": training})))
+    with pytest.raises(UsageProblem, match="labels of the record's calls cannot be read"):
+        run(path, "--memory")
 
 
 def test_without_the_trace_there_is_no_course(store: Store) -> None:

@@ -28,6 +28,7 @@ from haet_eval.remote.client.calls import (
     results_of,
 )
 from haet_eval.remote.client.in_parts import IN_PARTS
+from haet_eval.remote.client.labels import Labeller
 from haet_eval.remote.client.link import FLUSH_RECORDS, Link, Refusal, RemoteError
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
 from haet_eval.remote.client.random import Randomness
@@ -68,6 +69,7 @@ class Dispatcher:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.readings = Readings()
+        self.labeller: Labeller | None = None
         self.random = Randomness(link)
         self.phases = PhaseTracker()
         self._known: dict[tuple[Any, ...], KnownCall] = {}
@@ -326,6 +328,8 @@ class Dispatcher:
         )
         head = wire.encode_definition(definition)
         layout = wire.call_layout(len(tensors), len(floats))
+        if self.labeller is not None:
+            self.labeller.label(self._defined)
         values = layout.pack(0, 0, *[t._handle.number for t in tensors], *floats)[wire.COUNTED.size :]
         answer = self._asked(wire.COUNTED.pack(Code.DEFINE, len(head)) + head + values, NUMBER_BYTES)
         outcome = wire.decode_outcome(answer, len(tensors))

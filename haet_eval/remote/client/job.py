@@ -12,6 +12,7 @@ import torch
 
 from haet_eval.remote.client.dispatch import Dispatcher
 from haet_eval.remote.client.fresh import start_alike
+from haet_eval.remote.client.labels import Labeller
 from haet_eval.remote.client.lazy import install_lazy_parameters
 from haet_eval.remote.client.link import Link
 from haet_eval.remote.client.made_up import Decisions
@@ -50,6 +51,7 @@ def run_job(sock: socket.socket) -> None:
         dispatcher = Dispatcher(link)
         code = OwnCode(Path(folder))
         dispatcher.readings = Readings(code)
+        dispatcher.labeller = Labeller(code, dispatcher.phases.modules, link.label)
         RemoteTensor.dispatcher = dispatcher
         try:
             with RemoteMode(dispatcher):
@@ -99,6 +101,7 @@ def _work(dispatcher: Dispatcher, job: Job, folder: Path, code: OwnCode) -> None
     del task
     hand_in(dispatcher, model)
     dispatcher.readings.clear()
+    dispatcher.labeller = None
     sealed = SealedModel(dispatcher, model, code)
     with sealed.watching():
         sealed.evaluate()

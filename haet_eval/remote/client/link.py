@@ -133,6 +133,11 @@ class Link:
             self.flush()
             self._socket.sendall(wire.frame(Channel.CONTROL, message))
 
+    def label(self, message: bytes) -> None:
+        """Send a control message beside the stream: records are sent when they would be anyway."""
+        self._check_process()
+        self._socket.sendall(wire.frame(Channel.CONTROL, message))
+
     def request(self, message: bytes) -> bytes:
         """Send a control message and wait for its answer; raises as `ask` does."""
         with self.lock:

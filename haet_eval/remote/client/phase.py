@@ -23,12 +23,13 @@ class PhaseTracker:
 
     Calling a module begins `forward`, which the loss belongs to as well; autograd is `backward`, what
     follows it (clipping, say) `other`; `Optimizer.step` is `optimizer`, what follows it `input`.
-    `begun` is the phase that the last event began.
+    `begun` is the phase that the last event began. `modules` are those that are being called, the outermost
+    first.
     """
 
     def __init__(self) -> None:
         self.begun = INITIALISATION
-        self._depth = 0
+        self.modules: list[torch.nn.Module] = []
 
     def current(self) -> int:
         """The phase of a call that is made now, as an index into PHASES."""
@@ -41,17 +42,16 @@ class PhaseTracker:
         """Watch modules and optimizers of this process from now on."""
         register_optimizer_step_pre_hook(lambda *_: self.enter(OPTIMIZER))
         register_optimizer_step_post_hook(lambda *_: self.enter(INPUT))
-        call = torch.nn.Module.__call__
+        call, modules = torch.nn.Module.__call__, self.modules
 
         def watched(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if self._depth:
-                return call(module, *args, **kwargs)
-            self.enter(FORWARD)
-            self._depth = 1
+            if not modules:
+                self.enter(FORWARD)
+            modules.append(module)
             try:
                 return call(module, *args, **kwargs)
             finally:
-                self._depth = 0
+                modules.pop()
 
         torch.nn.Module.__call__ = watched  # type: ignore[method-assign]
 

@@ -22,6 +22,7 @@ from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.watch import ending
 from haet_eval.progress import ReportValue
 from haet_eval.remote.client.task import Task
+from haet_eval.remote.labels import Labels
 from haet_eval.remote.memory import TensorMemory
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.environment import PYTHON_OPTIONS
@@ -38,7 +39,9 @@ _CLIENT = (
     "from haet_eval.remote.client.job import run_job; "
     "link = socket.socket(socket.AF_UNIX); link.connect(sys.argv[1]); run_job(link)"
 )
-_MAINS = sandbox_mains() | {Role.SUBMISSION: (sys.executable, *PYTHON_OPTIONS, "-c", _CLIENT)}
+SILENT_CLIENT = "from haet_eval.remote.client.link import Link; Link.label = lambda *_: None; " + _CLIENT
+"""A client that says nothing of its calls."""
+
 _FOLDER = Path(__file__).parent
 _ENTRY = """
 from battery import {theme}
@@ -53,7 +56,8 @@ def train(task):
 class RemoteRun:
     """What programs that ran through handles left behind, and what the meter knows of the run.
 
-    `operations` has what the judge has counted when each program was over, from the first on.
+    `operations` has what the judge has counted when each program was over, from the first on, and `levels` the
+    bytes of tensors that lived then and the most that had lived.
     """
 
     results: dict[str, torch.Tensor]
@@ -62,6 +66,8 @@ class RemoteRun:
     operations: dict[str, int]
     memory: TensorMemory
     trace_sha256: str
+    labels: Labels
+    levels: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -138,9 +144,12 @@ def _as_in_the_workers(threads: int) -> Iterator[None]:
         torch.set_num_threads(before[2])
 
 
-def run_remotely(theme: str, only: str = "", course: Course | None = None) -> RemoteRun:
+def run_remotely(
+    theme: str, only: str = "", client: str = _CLIENT, course: Course | None = None
+) -> RemoteRun:
     """The same programs through handles, in a pair of workers; with a course, checkpoints are taken."""
     operations: dict[str, int] = {}
+    levels: dict[str, tuple[int, int]] = {}
     images, labels = battery_data()
     job = Job(
         files=_files(theme, only),
@@ -152,11 +161,14 @@ def run_remotely(theme: str, only: str = "", course: Course | None = None) -> Re
         device="cpu",
         time_budget_seconds=600.0,
     )
-    with open_pair(ProcessRuntime(mains=_MAINS), _budgets(theme), {}, course=course) as run:
+    mains = sandbox_mains() | {Role.SUBMISSION: (sys.executable, *PYTHON_OPTIONS, "-c", client)}
+    with open_pair(ProcessRuntime(mains=mains), _budgets(theme), {}, course=course) as run:
 
         def note(values: Mapping[str, ReportValue]) -> None:
             if "case" in values:
-                operations[str(values["case"])] = run.meter.operations
+                name, memory = str(values["case"]), run.meter.tensor_memory
+                operations[name] = run.meter.operations
+                levels[name] = run.meter.living_bytes - memory.training_set_bytes, memory.peak_bytes
 
         run.relay.use(run.watch.look, note)
         with ending(run.watch) as end:
@@ -178,6 +190,8 @@ def run_remotely(theme: str, only: str = "", course: Course | None = None) -> Re
             operations,
             run.meter.tensor_memory,
             sha256(run.trace_path.read_bytes()).hexdigest(),
+            run.relay.labels,
+            levels,
         )
 
 

@@ -31,17 +31,23 @@ def test_what_lived_at_the_peak_is_grouped_and_adds_up(tmp_path: Path) -> None:
     ]
     assert sum(one.bytes for one in found.largest) == found.memory.peak_bytes
     assert list(found.points) == [32, 44, 44 + 1536, 44 + 3072, 44 + 32]
+    assert list(found.lowest) == [0, 32, 44, 44 + 1536, 44]
+
+
+def living(bench: Bench) -> int:
+    return bench.meter.living_bytes - bench.meter.tensor_memory.training_set_bytes
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.booleans(), min_size=300, max_size=1200))
-def test_long_courses_keep_the_highest_of_each_span(tmp_path: Path, frees: list[bool]) -> None:
-    levels: list[int] = [32]
+def test_long_courses_keep_the_highest_and_the_lowest_of_each_span(tmp_path: Path, frees: list[bool]) -> None:
+    levels, before = [32], [0]
 
     def steps(bench: Bench) -> None:
         for free in frees:
+            before.append(living(bench))
             number = bench.call(0)
-            levels.append(bench.meter.living_bytes - bench.meter.tensor_memory.training_set_bytes)
+            levels.append(living(bench))
             if free:
                 bench.send(frames.free(number))
 
@@ -49,6 +55,7 @@ def test_long_courses_keep_the_highest_of_each_span(tmp_path: Path, frees: list[
     found = memory_timeline(tmp_path / "trace")
     spans = range(0, len(levels), found.calls_each)
     assert list(found.points) == [max(levels[start : start + found.calls_each]) for start in spans]
+    assert list(found.lowest) == [min(before[start : start + found.calls_each]) for start in spans]
     assert len(found.points) <= 256
     assert max(found.points) == found.memory.peak_bytes
 

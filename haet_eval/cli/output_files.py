@@ -1,0 +1,39 @@
+"""Files that a command writes where its user wants them, whole or not at all."""
+
+from pathlib import Path
+
+import click
+
+from haet_eval.atomic import Draft
+from haet_eval.errors import EnvironmentProblem
+from haet_eval.reports.text import printable
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file, and the folders that it lies in.
+
+    Raises:
+        EnvironmentProblem: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Draft(path.parent) as draft:
+            draft.write(content)
+            draft.replace(path)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{error.filename or path} cannot be written: {error.strerror}",
+            "Check the folder and the free space.",
+            code="output-not-writable",
+        ) from None
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page, and say so.
+
+    Raises:
+        EnvironmentProblem: it cannot be written.
+    """
+    content = text.encode()
+    write_file(path, content)
+    click.echo(printable(f"{path}: {len(content):,} bytes, to be read in any browser"), err=True)

@@ -1,0 +1,46 @@
+"""Which line of the submission makes a call of a new kind, and in which module that is."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+
+from haet_eval.remote.client.own_code import OwnCode
+from haet_eval.remote.messages import LABEL_CHARACTERS, Labelled
+
+
+class Labeller:
+    """Labels the templates of a training. A call that repeats one costs nothing here.
+
+    Args:
+        code: the submission's own.
+        modules: those that are being called, the outermost first.
+        tell: is given each message.
+    """
+
+    def __init__(
+        self, code: OwnCode, modules: Sequence[torch.nn.Module], tell: Callable[[bytes], None]
+    ) -> None:
+        self._code = code
+        self._modules = modules
+        self._tell = tell
+
+    def label(self, template: int) -> None:
+        """A call is about to be made that is the first of this template."""
+        frame = self._code.frame()
+        line = f"{self._code.relative(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
+        module = _path(self._modules)
+        message = Labelled(template=template, line=line[:LABEL_CHARACTERS], module=module[:LABEL_CHARACTERS])
+        self._tell(message.encode())
+
+
+def _path(modules: Sequence[torch.nn.Module]) -> str:
+    """The innermost module by the names of those around it, as in `Net.layers.0`."""
+    outermost = [type(module).__name__ for module in modules[:1]]
+    return ".".join([*outermost, *(_name(inner, outer) for outer, inner in pairwise(modules))])
+
+
+def _name(inner: torch.nn.Module, outer: torch.nn.Module) -> str:
+    """What a module is called in another one; its class if it is not one of its children."""
+    children = vars(outer).get("_modules", {})
+    return next((name for name, child in children.items() if child is inner), type(inner).__name__)
