@@ -32,6 +32,7 @@ MISTAKES = [
     ("mine --runs abc", 2, ["'abc' is not a whole number; the value must be 1 to 100."]),
     ("check mine --within 0", 2, ["0.0 is not allowed; the value must be more than 0."]),
     ("check mine --within nan", 2, ["'nan' is not a number"]),
+    ("explain mine --balance -1", 2, ["-1.0 is not allowed; the value must be 0 or more."]),
     ("--verison", 2, ["No such option '--verison'", "Did you mean '--version'?"]),
     ("help", 2, ["There is no command 'help'; use --help."]),
     ("leaderbord.json", 2, ["Did you mean 'leaderboard'?"]),
