@@ -33,7 +33,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "not ready": "bold red", "unsafe"
 @click.option("--quick", is_flag=True, help="Leave out the attacks on the engine and the look for a GPU.")
 @click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print JSON.")
 def doctor(data_dir: Path | None, results: Path, quick: bool, as_json: bool) -> ExitCode:
-    """Say whether this machine is ready to judge strangers' code, and safe.
+    """Say whether this machine is ready to judge untrusted code, and safe.
 
     Looks at the software, the disk, the data sets and the Docker engine, then runs short attacks in the
     sandbox's containers. Exit status: 0 ready and safe, 4 not.
@@ -69,7 +69,7 @@ def _print(console: "Console", finding: "Finding") -> None:
 
 def _summary(ready: bool, quick: bool) -> str:
     if not ready:
-        return "Not ready to judge strangers' code: see above what to do."
+        return "Not ready to judge untrusted code: see above what to do."
     if quick:
         return "Ready, as far as was looked; without --quick the engine is attacked, too."
-    return "Ready to judge strangers' code."
+    return "Ready to judge untrusted code."

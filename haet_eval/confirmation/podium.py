@@ -38,8 +38,8 @@ def nothing_to_confirm(entries: Iterable[Entry], rules: Competition, sandbox: Sa
     other: Sandbox = "process" if sandbox == "docker" else "docker"
     if sum(len(podium.entries) for podium in podiums(known, rules, other)):
         return (
-            f"{rules.name} has no entry of the sandbox {sandbox} to confirm. It has some of the sandbox {other}:"
-            f" --sandbox {other} examines them."
+            f"{rules.name} has no entry of the sandbox {sandbox} to confirm. It has some of the sandbox"
+            f" {other}: --sandbox {other} examines them."
         )
     return f"{rules.name} has no qualified entry in this folder of records."
 

@@ -90,7 +90,7 @@ def test_the_table_says_the_same_in_words(tmp_path: Path) -> None:
     assert done.returncode == ExitCode.ENVIRONMENT
     assert "not ready engine" in done.stdout
     assert "→ start it" in done.stdout
-    assert done.stdout.endswith("Not ready to judge strangers' code: see above what to do.\n")
+    assert done.stdout.endswith("Not ready to judge untrusted code: see above what to do.\n")
 
 
 def breach(name: str, runtime: Runtime, limits: WorkerLimits = LIMITS) -> str:

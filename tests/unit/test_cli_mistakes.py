@@ -43,6 +43,7 @@ MISTAKES = [
     ("check mine --runtime runsc", 2, ["--oci-runtime is an option of the Docker engine"]),
     ("pack mine -o out.tar.gz", 2, ["out.tar.gz does not end in .zip"]),
     ("export results -o out.txt", 2, ["export writes no .txt file"]),
+    ("competition show rules.toml", 2, ["rules.toml is a file", "`haet-eval competition check rules.toml`"]),
     ("mine --competition nope.toml", 2, ["there is no competition file nope.toml"]),
     ("verify empty", 2, ["there is no record in the folder empty"]),
     ("sign ffff --key k", 2, ["no record in results with an id that begins with 'ffff'"]),

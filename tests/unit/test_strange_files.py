@@ -12,9 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from haet_eval.batch.node import reserved
+from haet_eval.check.standing import rivals_on
 from haet_eval.cli.main import cli
-from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.errors import EnvironmentProblem, ExitCode, UsageProblem
 from haet_eval.files import StrangeFile, open_file, read_file
+from haet_eval.incidents import describe
 from haet_eval.record import Record
 from haet_eval.signing import make_keys
 from haet_eval.store import Store
@@ -112,6 +114,15 @@ def differing(path: Path, data_dir: Path) -> dict[str, str]:
     return {one["subject"]: one["detail"] for one in found["checks"] if one["result"] == "differs"}
 
 
+TEXTS = {
+    "receipts": ["leaderboard", "RESULTS", "--receipts", "TEXT"],
+    "settings": ["--config", "TEXT", "config"],
+}
+DEEP = {
+    "settings": ["--config", "deep.toml", "config"],
+    "rules": ["competition", "check", "deep.toml"],
+    "list": ["batch", "deep.toml", "--dry-run"],
+}
 COMMANDS = {
     "verify": ["verify"],
     "explain": ["explain"],
@@ -181,6 +192,48 @@ def test_as_rules_it_is_refused(path: Path, make: Maker, tmp_path: Path) -> None
     problem = run("leaderboard", path.parent, "--competition", tmp_path / "rules.toml").exception
     assert isinstance(problem, UsageProblem), problem
     assert "rules.toml" in problem.message
+
+
+@strange
+@pytest.mark.parametrize("command", TEXTS.values(), ids=TEXTS)
+def test_as_a_text_that_a_command_reads_it_is_refused(
+    path: Path, make: Maker, command: list[str], tmp_path: Path
+) -> None:
+    make(tmp_path / "text")
+    places = {"TEXT": str(tmp_path / "text"), "RESULTS": str(path.parent)}
+    done = run(*(places.get(word, word) for word in command))
+    problem = done.exception
+    assert isinstance(problem, UsageProblem) or done.exit_code == ExitCode.USAGE, problem
+    assert str(tmp_path / "text") in done.output + getattr(problem, "message", "")
+
+
+@strange
+def test_as_a_leaderboard_to_compare_with_it_is_refused(make: Maker, tmp_path: Path) -> None:
+    make(tmp_path / "leaderboard.json")
+    with pytest.raises(UsageProblem, match="is no leaderboard"):
+        rivals_on(tmp_path / "leaderboard.json", "digits", "digits")
+
+
+@strange
+def test_as_an_incident_it_is_named(make: Maker, tmp_path: Path) -> None:
+    make(tmp_path / "incident.json")
+    assert describe(tmp_path / "incident.json") == "incident.json cannot be read"
+
+
+@pytest.mark.parametrize("command", DEEP.values(), ids=DEEP)
+def test_brackets_in_brackets_in_brackets_are_a_mistake_of_the_file(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep.toml").write_text(f"x = {'[' * 100_000}{']' * 100_000}", "utf-8")
+    problem = run(*command).exception
+    assert isinstance(problem, UsageProblem), problem
+    assert "deep.toml" in problem.message
+
+
+def test_an_incident_of_brackets_in_brackets_is_named(tmp_path: Path) -> None:
+    (tmp_path / "incident.json").write_text("[" * 100_000, "utf-8")
+    assert describe(tmp_path / "incident.json") == "incident.json cannot be read"
 
 
 @strange
