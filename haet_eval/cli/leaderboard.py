@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from haet_eval.atomic import Draft
+from haet_eval.atomic import write_output
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.leaderboard_table import print_leaderboard
 from haet_eval.cli.options import competition_option, records_folder, results_option, task_option
@@ -196,9 +196,7 @@ def _known_rules(rules: Competition | None) -> list[Competition]:
 def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with Draft(path.parent) as draft:
-            draft.write(content)
-            draft.replace(path)
+        write_output(path, content)
     except OSError as error:
         raise EnvironmentProblem(
             f"{error.filename or path} cannot be written: {error.strerror}",

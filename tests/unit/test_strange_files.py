@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from haet_eval.atomic import write_output
 from haet_eval.batch.node import reserved
 from haet_eval.check.standing import rivals_on
 from haet_eval.cli.main import cli
@@ -21,6 +22,7 @@ from haet_eval.record import Record
 from haet_eval.signing import make_keys
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
+from tests.fixtures.submissions import write_submission
 
 _PATIENCE_SECONDS = 60
 
@@ -117,6 +119,10 @@ def differing(path: Path, data_dir: Path) -> dict[str, str]:
 TEXTS = {
     "receipts": ["leaderboard", "RESULTS", "--receipts", "TEXT"],
     "settings": ["--config", "TEXT", "config"],
+}
+OUTPUTS = {
+    "pack": ["pack", "MINE", "-o"],
+    "leaderboard": ["leaderboard", "RESULTS", "--html"],
 }
 DEEP = {
     "settings": ["--config", "deep.toml", "config"],
@@ -218,6 +224,39 @@ def test_as_a_leaderboard_to_compare_with_it_is_refused(make: Maker, tmp_path: P
 def test_as_an_incident_it_is_named(make: Maker, tmp_path: Path) -> None:
     make(tmp_path / "incident.json")
     assert describe(tmp_path / "incident.json") == "incident.json cannot be read"
+
+
+@pytest.mark.parametrize("command", OUTPUTS.values(), ids=OUTPUTS)
+def test_an_output_that_is_a_device_or_a_pipe_stays_one(
+    path: Path, command: list[str], tmp_path: Path
+) -> None:
+    places = {
+        "MINE": str(write_submission(tmp_path / "mine", "def train(task): ...")),
+        "RESULTS": str(path.parent),
+    }
+    words = [places.get(word, word) for word in command]
+    (tmp_path / "device.zip").symlink_to("/dev/null")
+    assert run(*words, tmp_path / "device.zip").exit_code == 0
+    assert (tmp_path / "device.zip").is_char_device()
+
+    named_pipe(tmp_path / "pipe.zip")
+    unread = run(*words, tmp_path / "pipe.zip").exception
+    assert isinstance(unread, EnvironmentProblem), unread
+    assert str(tmp_path / "pipe.zip") in unread.message
+    assert (tmp_path / "pipe.zip").is_fifo()
+
+
+def test_an_output_goes_through_a_pipe_and_through_links(tmp_path: Path) -> None:
+    named_pipe(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_output(tmp_path / "pipe", b"content")
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("file")
+    write_output(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("command", DEEP.values(), ids=DEEP)
