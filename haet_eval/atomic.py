@@ -75,6 +75,27 @@ class Draft:
         self._file.close()
 
 
+def write_output(target: Path, content: bytes) -> None:
+    """Write a file that a user has named, whole or not at all; links to it stay.
+
+    A device or a pipe, such as /dev/stdout, is written to as it is: a file that took its name would
+    remove it.
+
+    Raises:
+        OSError: it cannot be written, or is a pipe that nobody reads.
+    """
+    if target.exists() and not target.is_file():
+        descriptor = os.open(target, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        os.set_blocking(descriptor, True)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        return
+    target = target.resolve()
+    with Draft(target.parent) as draft:
+        draft.write(content)
+        draft.replace(target)
+
+
 def remove_leftovers(directory: Path, older_than_seconds: float = LEFTOVER_SECONDS) -> None:
     """Remove drafts that killed writers left in the directory: old drafts whose lock no process holds.
 

@@ -142,19 +142,19 @@ def _dataset(name: str, data_dir: Path) -> Finding:
     except EnvironmentProblem as problem:
         return Finding(row, State.WARNING, problem.message, problem.hint)
     if official:
-        return Finding(row, State.OK, "there, and the published one")
+        return Finding(row, State.OK, "present, and equal to the published data set")
     return Finding(
         row,
         State.WARNING,
-        "there, but not the published one: its records will not be official",
-        f"`haet-eval data fetch {name}` gets the published one",
+        "present, but not the published data set: its records will not be official",
+        f"`haet-eval data fetch {name}` gets the published data set",
     )
 
 
 def _leftovers() -> Finding:
     left = len(list(abandoned_folders()))
     if not left:
-        return Finding("leftovers", State.OK, "none of interrupted runs")
+        return Finding("leftovers", State.OK, "no leftovers of interrupted runs")
     return Finding(
         "leftovers", State.WARNING, f"folders of {left} interrupted runs", "`haet-eval clean` removes them"
     )

@@ -7,6 +7,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
+MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
+"""The limit of texts that people or commands write: lists, settings, leaderboards, notes on a run."""
+
 _KINDS: Final = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",

@@ -13,6 +13,7 @@ from typing import Any, Final
 from haet_eval import __version__
 from haet_eval.atomic import Draft
 from haet_eval.errors import HaetError
+from haet_eval.files import MAX_TEXT_BYTES, read_file
 
 FOLDER: Final = "incidents"
 """A folder in the results folder: a listing of records does not look into folders."""
@@ -57,9 +58,9 @@ def incidents(results: Path) -> list[Path]:
 def describe(path: Path) -> str:
     """One line on an incident."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_file(path, MAX_TEXT_BYTES))
         return f"{document['what']} (stage {document['stage']}, {document['submission']})"
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return f"{path.name} cannot be read"
 
 

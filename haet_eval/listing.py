@@ -28,6 +28,7 @@ RECORD_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{16}\.json")
 """Names that the store gives. A file of such a name that is no sound record is a problem."""
 
 _CACHE_VERSION: Final = 8
+_MOST_CACHE_BYTES: Final = 1024**3
 _MOMENTS: Final = ("created_at", "received_at", "opens", "closes")
 """The dates of an entry."""
 _MOST_LINES_OF_A_RECORD: Final = 2
@@ -164,7 +165,7 @@ def _cache_file(directory: Path) -> Path:
 def _load(cache: Path) -> tuple[_Known, int]:
     """What is remembered, and the number of lines that it took; nothing of a file that was damaged."""
     try:
-        first, *lines = cache.read_bytes().splitlines()
+        first, *lines = read_file(cache, _MOST_CACHE_BYTES).splitlines()
         if json.loads(first) != {"version": _CACHE_VERSION}:
             return {}, 0
         known: _Known = {}
@@ -174,7 +175,7 @@ def _load(cache: Path) -> tuple[_Known, int]:
             else:
                 known[name] = (tuple(stamp), _unpack(found))
         return known, len(lines)
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return {}, 0
 
 

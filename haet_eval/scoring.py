@@ -10,6 +10,7 @@ import numpy.typing as npt
 from haet_eval.competition import Metric
 from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.record import Uncounted
+from haet_eval.spelling import percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def shortfall(
     if verdict is Verdict.UNCOUNTABLE:
         return SubmissionFailure(verdict, without_price(uncounted), code="operator-unpriced")
     if verdict is Verdict.BELOW_THRESHOLD:
-        reason = f"Accuracy {accuracy:.2%} is below the {threshold:.2%} asked for."
+        reason = f"Accuracy {percent(accuracy)} is below the {percent(threshold)} asked for."
         if nan_images:
             reason += (
                 f" The logits of {nan_images:,} test images contain NaN, and such an image cannot be right. "

@@ -1,10 +1,15 @@
-"""What was probably meant by a name that nothing has, and when two names are one."""
+"""Spelling: what was probably meant by an unknown name, when two names are one, and how percentages look."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """A fraction as `94.12 %`: messages, tables and pages all write it so."""
+    return f"{100 * fraction:.{digits}f} %"
 
 
 def quoted(text: str) -> str:

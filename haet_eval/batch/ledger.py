@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from haet_eval.atomic import Draft
 from haet_eval.batch.job import Identity
 from haet_eval.errors import EnvironmentProblem, Verdict
+from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.store import Store
 
 _FOLDER: Final = ".haet-batch"
@@ -85,8 +86,8 @@ class Ledger:
     def failure_of(self, identity: Identity) -> Failure | None:
         """Why the last batch gave this evaluation up, if it did."""
         try:
-            return Failure(**json.loads(self._failure_path(identity).read_bytes()))
-        except (OSError, ValueError, TypeError):
+            return Failure(**json.loads(read_file(self._failure_path(identity), MAX_TEXT_BYTES)))
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     def put_failure(self, identity: Identity, failure: Failure) -> None:

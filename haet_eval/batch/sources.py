@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from haet_eval.errors import UsageProblem
+from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.spelling import suggested_name
 from haet_eval.submission.manifest import MANIFEST_NAME
 
@@ -90,16 +91,16 @@ def _is_submission(path: Path) -> bool:
 
 def _read_list(path: Path) -> Iterator[Source]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # spreadsheets begin a CSV file with a byte order mark
+        data = read_file(path, MAX_TEXT_BYTES)
+        text = data.decode("utf-8-sig")  # spreadsheets begin a CSV file with a byte order mark
         rows = list(_csv_rows(text, path) if path.suffix.lower() == ".csv" else _toml_rows(text, path))
     except UnicodeDecodeError:
         raise UsageProblem(
             f"the list {path} is not UTF-8", "Save it as UTF-8 (in Excel: CSV UTF-8).", code="list-unreadable"
         ) from None
-    except (OSError, csv.Error, tomllib.TOMLDecodeError) as error:
-        raise UsageProblem(
-            f"the list {path} cannot be read: {error}", _FORM, code="list-unreadable"
-        ) from None
+    except (OSError, csv.Error, tomllib.TOMLDecodeError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageProblem(f"the list {path} cannot be read: {why}", _FORM, code="list-unreadable") from None
     if not rows:
         raise UsageProblem(f"the list {path} names no submission", _FORM, code="list-empty")
     for place, row in rows:

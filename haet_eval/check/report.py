@@ -102,6 +102,15 @@ class Report:
             return self.record.status.reason
         return self.unfinished or (self.sample.reason if self.sample else "")
 
+    @property
+    def code(self) -> str | None:
+        """The stable name of the reason; None if nothing failed."""
+        if self.invalid is not None:
+            return self.invalid.code
+        if self.record is not None:
+            return self.record.status.code
+        return self.sample.code if self.sample else None
+
 
 _UNBOUNDED: Final = "not estimated: it is not known how much is computed (--seconds computes more)"
 
@@ -135,7 +144,7 @@ def document(report: Report) -> dict[str, Any]:
     return {
         "verdict": report.verdict or ("not_finished" if report.unfinished else None),
         "reason": report.reason,
-        "code": report.invalid.code if report.invalid else None,
+        "code": report.code,
         "submission": {
             "name": submission.name,
             "team": submission.team,

@@ -59,7 +59,7 @@ class Sample:
     """What the run has shown.
 
     Attributes:
-        verdict, reason, log: what stands in the way, with the end of the submission's output; or None.
+        verdict, reason, code, log: what stands in the way, with the end of the submission's output; or None.
         failure: how it ended, if it did and may have for no reason but a value that was made up.
         doubt: why it may have failed for no reason but a value that was made up; then there is no verdict.
         decides: lines where the code decides by a value that was made up.
@@ -79,6 +79,7 @@ class Sample:
 
     verdict: Verdict | None = None
     reason: str = ""
+    code: str | None = None
     failure: Verdict | None = None
     doubt: str = ""
     log: str = ""
@@ -216,7 +217,7 @@ class _Sampling:
         if by_values or sample.decides or sample.made_up.shapes:
             sample.failure, sample.doubt = failure.verdict, failure.reason
         else:
-            sample.verdict, sample.reason = failure.verdict, failure.reason
+            sample.verdict, sample.reason, sample.code = failure.verdict, failure.reason, failure.code
 
     def _take_counts(self) -> None:
         meter, sample = self._run.meter, self.sample
@@ -239,6 +240,7 @@ class _Sampling:
         uncounted = sample.operations.uncounted if sample.operations else ()
         if uncounted and sample.verdict is None:
             sample.verdict, sample.reason = Verdict.UNCOUNTABLE, without_price(uncounted)
+            sample.code = "operator-unpriced"
 
     # What is called while it runs.
 

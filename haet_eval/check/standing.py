@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from haet_eval.errors import UsageProblem
+from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.ranking import rank
 from haet_eval.store import Store
 
@@ -54,13 +55,13 @@ def rivals_on(leaderboard: Path, competition: str, task: str) -> Rivals:
         UsageProblem: it is no such file.
     """
     try:
-        rows: list[dict[str, Any]] = json.loads(leaderboard.read_text("utf-8"))["entries"]
+        rows: list[dict[str, Any]] = json.loads(read_file(leaderboard, MAX_TEXT_BYTES))["entries"]
         ranked = tuple(
             int(row["complexity"])
             for row in rows
             if row["position"] is not None and (row["competition"], row["task"]) == (competition, task)
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageProblem(
             f"{leaderboard} is no leaderboard: {type(error).__name__}: {error}",
             "Give the file that `haet-eval leaderboard DIR --json > FILE` writes.",

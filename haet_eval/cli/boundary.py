@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 import click
 
 from haet_eval.cli.lazy_group import CONFIGURATION
+from haet_eval.cli.settings import variable_in_force
 from haet_eval.cli.streams import drop_stdout
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, SubmissionFailure
 from haet_eval.interruption import listening
@@ -77,7 +78,7 @@ def _tell_source(error: click.ClickException) -> None:
         return
     match error.ctx.get_parameter_source(str(error.param.name)):
         case click.core.ParameterSource.ENVIRONMENT:
-            say(f"Hint: The value comes from the environment variable {error.param.envvar}.")
+            say(f"Hint: The value comes from the environment variable {variable_in_force(error.param)}.")
         case click.core.ParameterSource.DEFAULT_MAP:
             say(f"Hint: The value comes from {error.ctx.meta[CONFIGURATION].path}.")
 

@@ -180,11 +180,7 @@ def _off(what: str, estimated: float, true: float) -> str:
 
 def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
     """What stands in the way, or that nothing does."""
-    if report.invalid is not None:
-        yield "verdict", report.invalid.verdict.value
-        yield "reason", f"{report.invalid.reason} [{report.invalid.code}]"
-        return
-    if report.sample is None and report.record is None:
+    if report.invalid is None and report.sample is None and report.record is None:
         if report.competition.runner == "native":
             yield "", f"{report.competition.name} is measured and not counted: --full measures it."
         return
@@ -196,7 +192,7 @@ def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "verdict", f"no failure found{_warnings(report)}{judged}"
     else:
         yield "verdict", report.verdict.value
-        yield "reason", report.reason
+        yield "reason", f"{report.reason} [{report.code}]" if report.code else report.reason
 
 
 def _warnings(report: Report) -> str:

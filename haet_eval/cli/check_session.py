@@ -93,7 +93,7 @@ class Session:
             sample = sampling.take()
         charged = sample.charged_operations(assignment.budgets, len(assignment.dataset.test_images))
         report.sample, report.estimates = sample, estimate(sample, report.look, charged)
-        if rivals is not None and report.estimates is not None:
+        if rivals is not None and report.estimates is not None and report.verdict is None:
             report.standing = _standing(rivals, report.estimates)
         if sample.log and not self.as_json:
             print_log(sample.log)

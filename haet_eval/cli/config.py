@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.lazy_group import CONFIGURATION
-from haet_eval.cli.settings import settings
+from haet_eval.cli.settings import settings, variable_in_force, variables
 from haet_eval.errors import ExitCode
 from haet_eval.reports.text import printable
 
@@ -44,14 +44,14 @@ def config(ctx: click.Context) -> ExitCode:
     exists = configuration.path.exists()
     click.echo(printable(f"file {configuration.path}{'' if exists else ' (not there)'}"))
     places, faults = defaultdict(list), {}
-    variables = set(_WITHOUT_OPTION)
+    known = set(_WITHOUT_OPTION)
     for one in _contexts(ctx.find_root(), configuration):
         for parameter, setting in settings(one.command):
             value, source = parameter.consume_value(one, {})
-            variables.add(str(parameter.envvar))
+            known.update(variables(parameter))
             if source not in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
                 continue
-            name = str(parameter.envvar) if source is ParameterSource.ENVIRONMENT else "file"
+            name = variable_in_force(parameter) if source is ParameterSource.ENVIRONMENT else "file"
             places[setting, value, name].append(str(one.info_name))
             if fault := _fault(one, parameter, value):
                 faults[setting, value, name] = fault
@@ -60,8 +60,8 @@ def config(ctx: click.Context) -> ExitCode:
         click.echo(f"{printable(f'{setting} = {value}')}  from {name}, for {', '.join(commands)}")
         if place in faults:
             click.echo(printable(f"Error: {setting} from {name}: {faults[place]}"), err=True)
-    for name in sorted(name for name in os.environ if name.startswith("HAET_") and name not in variables):
-        close = get_close_matches(name, variables, n=1)
+    for name in sorted(name for name in os.environ if name.startswith("HAET_") and name not in known):
+        close = get_close_matches(name, known, n=1)
         click.echo(f"{name} sets nothing{f'; did you mean {close[0]}?' if close else '.'}", err=True)
     return ExitCode.USAGE if faults else ExitCode.QUALIFIED
 

@@ -12,6 +12,7 @@ from platformdirs import user_config_path
 
 from haet_eval.cli.settings import settings
 from haet_eval.errors import UsageProblem
+from haet_eval.files import MAX_TEXT_BYTES, exists, read_file
 
 if TYPE_CHECKING:
     from haet_eval.cli.lazy_group import LazyCommand
@@ -135,17 +136,17 @@ def load_configuration(path: Path | None, commands: "Mapping[str, LazyCommand]")
         UsageProblem: the file cannot be read, or has an unknown key.
     """
     wanted = path or user_config_path("haet-eval", appauthor=False) / "config.toml"
-    if path is None and not wanted.exists():
+    if path is None and not exists(wanted):
         return Configuration(wanted)
     try:
-        configuration = Configuration(wanted, tomllib.loads(wanted.read_text("utf-8")))
+        configuration = Configuration(wanted, tomllib.loads(read_file(wanted, MAX_TEXT_BYTES).decode()))
     except OSError as error:
         raise UsageProblem(
             f"the configuration {wanted} cannot be read: {error.strerror}",
             "Name a TOML file that you may read with --config or HAET_CONFIG.",
             code="config-unreadable",
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageProblem(
             f"{wanted} is no valid TOML: {error}", "Correct the file at that place.", code="config-toml"
         ) from None

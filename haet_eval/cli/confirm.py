@@ -95,7 +95,7 @@ def confirm(
     from haet_eval.cli.sites import batch_settings, cluster_site, local_site
     from haet_eval.competition import builtin_competitions, load_competition
     from haet_eval.confirmation.notebook import Notebook
-    from haet_eval.confirmation.podium import podiums
+    from haet_eval.confirmation.podium import nothing_to_confirm, podiums
     from haet_eval.confirmation.runs import Rules, find_submissions
     from haet_eval.confirmation.settle import Setting, settle
     from haet_eval.dataset import default_data_dir
@@ -142,7 +142,7 @@ def confirm(
     if as_json:
         click.echo(text, nl=False)
     else:
-        print_confirmation(settled)
+        print_confirmation(settled, nothing_to_confirm(listing.entries, rules, sandbox))
     click.echo(printable(f"{folder / 'index.html'} has the figures"), err=True)
     return _status(settled, [outcome.summary for outcome in outcomes])
 

@@ -11,8 +11,11 @@ from haet_eval.reports.rows import pool_title
 from haet_eval.reports.text import NOTHING
 
 
-def print_confirmation(settled: Iterable[Settled]) -> None:
-    """A table for each pool: a line for each entry that holds, and the checks of those that do not."""
+def print_confirmation(settled: Iterable[Settled], nothing: str) -> None:
+    """A table for each pool: a line for each entry that holds, and the checks of those that do not.
+
+    `nothing` is what is said if there is no pool.
+    """
     console = result_console()
     pools = list(settled)
     for one in pools:
@@ -37,7 +40,7 @@ def print_confirmation(settled: Iterable[Settled]) -> None:
         console.print(table)
         console.print(f"{len(one.confirmed)} of {one.awards} awards are confirmed.")
     if not pools:
-        console.print("No qualified submission yet.")
+        console.print(safe(nothing))
 
 
 def _result(each: Examined, awarded: bool) -> Text:

@@ -62,7 +62,7 @@ def list_datasets(data_dir: Path | None, as_json: bool) -> None:
     "--mirror",
     "mirrors",
     multiple=True,
-    envvar="HAET_DATA_MIRRORS",
+    envvar=["HAET_MIRROR", "HAET_DATA_MIRRORS"],  # the second was its name in version 0.1.0
     show_envvar=True,
     help="Address of a folder that has the archive, instead of the authors' host; may be repeated.",
 )

@@ -9,7 +9,7 @@ import click
 from haet_eval.cli.comparison_table import print_comparison, print_repricing
 from haet_eval.cli.costs_table import print_costs
 from haet_eval.cli.examples import CommandWithExamples
-from haet_eval.cli.numbers import WholeNumber
+from haet_eval.cli.numbers import Number, WholeNumber
 from haet_eval.cli.options import results_option
 from haet_eval.cli.output_files import write_page
 from haet_eval.cli.records import find_records
@@ -64,7 +64,7 @@ from haet_eval.store import Store, find_record, read_record
     "--balance",
     default=MACHINE_BALANCE,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="OPERATIONS",
     help="Operations that the machine does while it moves a byte: with fewer, a call is bound by memory.",
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from haet_eval.atomic import Draft
+from haet_eval.atomic import write_output
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.reports.text import printable
 
@@ -17,9 +17,7 @@ def write_file(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with Draft(path.parent) as draft:
-            draft.write(content)
-            draft.replace(path)
+        write_output(path, content)
     except OSError as error:
         raise EnvironmentProblem(
             f"{error.filename or path} cannot be written: {error.strerror}",

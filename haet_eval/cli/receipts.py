@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.errors import UsageProblem
+from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.ranking import Entry
 
 _FORM: Final = (
@@ -49,7 +50,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     from haet_eval.batch.sources import csv_cells
 
     try:
-        rows = list(csv_cells(path.read_bytes().decode("utf-8-sig")))
+        rows = list(csv_cells(read_file(path, MAX_TEXT_BYTES).decode("utf-8-sig")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else _reason(error)
         raise UsageProblem(f"{path} cannot be read: {why}", _FORM, code="receipts-invalid") from None

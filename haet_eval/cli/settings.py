@@ -1,5 +1,6 @@
 """What the options of the commands are called outside the command line: in the environment and in files."""
 
+import os
 from collections.abc import Iterator
 
 import click
@@ -23,6 +24,17 @@ def name_variables(command: click.Command) -> None:
     for option, name in settings(command):
         if option.envvar is None:
             option.envvar = f"HAET_{name.upper().replace('-', '_')}"
+
+
+def variables(parameter: click.Parameter) -> tuple[str, ...]:
+    """The environment variables of a parameter; the first one that is set is read."""
+    names = parameter.envvar
+    return (names,) if isinstance(names, str) else tuple(names or ())
+
+
+def variable_in_force(parameter: click.Parameter) -> str:
+    """The variable that a value from the environment comes from."""
+    return next(name for name in variables(parameter) if os.environ.get(name))
 
 
 def settings(command: click.Command) -> Iterator[tuple[click.Parameter, str]]:

@@ -98,7 +98,7 @@ def schema_text() -> str:
 def _parse(text: str, source: str) -> Competition:
     try:
         return Competition.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageProblem(
             f"{source} is no valid TOML: {error}", "Correct the file at that place.", code="competition-toml"
         ) from error
@@ -116,6 +116,12 @@ def _parse(text: str, source: str) -> Competition:
 
 def _no_such_competition(name: str) -> UsageProblem:
     """A name with a folder or a suffix in it is meant as a path: names of built-in rules would mislead."""
+    if exists(Path(name)):
+        return UsageProblem(
+            f"{name} is a file, and no built-in competition has that name",
+            f"`haet-eval competition check {name}` explains the rules in a file.",
+            code="competition-unknown",
+        )
     if "/" in name or name.endswith(".toml"):
         return UsageProblem(
             f"there is no competition file {name}{suggested_path(Path(name))}",

@@ -9,6 +9,7 @@ from typing import Final
 from haet_eval import __version__
 from haet_eval.atomic import Draft
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.record import Sandbox
 from haet_eval.reports.confirmation import Finding
 
@@ -60,13 +61,13 @@ class Notebook:
         if record_id in self._seeds:
             return
         try:
-            document = json.loads(self._path(record_id).read_bytes())
+            document = json.loads(read_file(self._path(record_id), MAX_TEXT_BYTES))
             if document["circumstances"] == self._circumstances:
                 findings = [Finding(**fact) for fact in document["findings"]]
                 self._seeds[record_id] = Seeds(**document["seeds"])
                 self._findings[record_id] = {finding.name: finding for finding in findings}
                 return
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # the file is missing or damaged: the checks are made again
         self._seeds[record_id] = Seeds(*(secrets.randbelow(_SEEDS) for _ in range(3)))
         self._findings[record_id] = {}

@@ -32,6 +32,18 @@ def podiums(entries: Iterable[Entry], rules: Competition, sandbox: Sandbox) -> l
     return [Podium(pool, rules.awards, tuple(found)) for pool, found in pools.items()]
 
 
+def nothing_to_confirm(entries: Iterable[Entry], rules: Competition, sandbox: Sandbox) -> str:
+    """What is said if the competition has no podium in this sandbox."""
+    known = list(entries)
+    other: Sandbox = "process" if sandbox == "docker" else "docker"
+    if sum(len(podium.entries) for podium in podiums(known, rules, other)):
+        return (
+            f"{rules.name} has no entry of the sandbox {sandbox} to confirm. It has some of the sandbox"
+            f" {other}: --sandbox {other} examines them."
+        )
+    return f"{rules.name} has no qualified entry in this folder of records."
+
+
 def _others(ranked: Ranked, entries: Iterable[Entry]) -> Iterator[Entry]:
     """Further records of a submission that has a place, the best first: the one that counts may be forged."""
     rest = [

@@ -18,6 +18,7 @@ from haet_eval.record import (
     Status,
     seal,
 )
+from haet_eval.spelling import percent
 
 _JUDGED = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
 
@@ -169,10 +170,10 @@ def _judge(
     records: Sequence[Record], statistics: Statistics, rules: Runs, threshold: float, middle: float
 ) -> tuple[bool, str]:
     """Whether the runs pass, and the reason for the record if they do not."""
-    asked = f"the {threshold:.2%} asked for"
+    asked = f"the {percent(threshold)} asked for"
     match rules.passes:
         case "mean":
-            return middle >= threshold, f"The mean accuracy {middle:.2%} is below {asked}."
+            return middle >= threshold, f"The mean accuracy {percent(middle)} is below {asked}."
         case "every":
             below = sum(record.status.verdict is Verdict.BELOW_THRESHOLD for record in records)
             return not below, f"{below} of {len(records)} runs are below {asked}."
@@ -180,7 +181,8 @@ def _judge(
             p_value = statistics.p_value
             passed = p_value is not None and p_value <= rules.p
             told = (
-                f"The mean accuracy {middle:.2%} is not above {asked} at p = {rules.p:g}: p is {p_value:.3g}."
+                f"The mean accuracy {percent(middle)} is not above {asked} at p = {rules.p:g}: "
+                f"p is {p_value:.3g}."
             )
             return passed, told
 

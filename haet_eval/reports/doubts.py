@@ -8,6 +8,7 @@ import numpy as np
 from haet_eval.competition import Budgets, Competition, Task
 from haet_eval.data.arrays import Images
 from haet_eval.dataset import Dataset
+from haet_eval.spelling import percent
 
 _SHORT_SECONDS: Final = 10
 _LITTLE_MEMORY: Final = 2**30
@@ -43,7 +44,7 @@ def _threshold(rules: Competition, task: Task, data: Dataset | None) -> Iterator
         yield "any accuracy qualifies, so a model that is not trained at all wins; set `threshold`."
     elif data is not None and task.threshold <= _best_guess(data):
         guess = _best_guess(data)
-        yield f"guessing one class always reaches {guess:.1%}, which qualifies; raise `threshold`."
+        yield f"guessing one class always reaches {percent(guess, 1)}, which qualifies; raise `threshold`."
 
 
 def _best_guess(data: Dataset) -> float:

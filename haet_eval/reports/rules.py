@@ -10,6 +10,7 @@ from haet_eval.dataset import Dataset
 from haet_eval.errors import HaetError, UsageProblem
 from haet_eval.ranking import interval_of
 from haet_eval.reports.text import readable_moment
+from haet_eval.spelling import percent
 
 _RANKED: Final[Mapping[Ranking, str]] = {
     "complexity": "complexity: the parameters of the model plus the operations of the whole training",
@@ -219,9 +220,8 @@ def _budgets(rules: Competition, budgets: Budgets) -> Iterator[Line]:
 def _readback_share(budgets: Budgets, data: Dataset) -> str:
     whole = compressed_bytes(data.train_images)
     share = budgets.readback_bytes / whole
-    return (
-        f"what can be read back is {share:.2%} of the training images, which take {_size(whole)} compressed"
-    )
+    images = f"the training images, which take {_size(whole)} compressed"
+    return f"what can be read back is {percent(share)} of {images}"
 
 
 def _awards(rules: Competition) -> str:

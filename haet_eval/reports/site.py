@@ -8,6 +8,7 @@ from pathlib import Path
 
 from haet_eval import __version__
 from haet_eval.competition import Competition
+from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.reports.csv import leaderboard_csv
 from haet_eval.reports.dossier import make_dossier
 from haet_eval.reports.html import leaderboard_html, page_environment, page_policy, page_style
@@ -95,7 +96,7 @@ def _site(
 def _is_confirmed(folder: Path, competition: str) -> bool:
     """Whether `haet-eval confirm` has filled the podium, by its document in the results folder."""
     try:
-        document = json.loads((folder / f"confirm-{competition}" / "confirmed.json").read_bytes())
-    except (OSError, ValueError):
+        document = json.loads(read_file(folder / f"confirm-{competition}" / "confirmed.json", MAX_TEXT_BYTES))
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(document, dict) and document.get("full") is True

@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from haet_eval.spelling import percent
+
 NOTHING: Final = "–"
 
 _SHAPING: Final = {"\u200c", "\u200d"}
@@ -71,7 +73,7 @@ def _scientific(count: int, digits: int) -> str:
 
 def readable_accuracy(accuracy: float | None) -> str:
     """A fraction as `94.12 %`."""
-    return NOTHING if accuracy is None else f"{100 * accuracy:.2f} %"
+    return NOTHING if accuracy is None else percent(accuracy)
 
 
 def readable_spread(interval: tuple[float, float] | None) -> str:
@@ -81,7 +83,7 @@ def readable_spread(interval: tuple[float, float] | None) -> str:
 
 def readable_share(share: float) -> str:
     """A fraction as `12.3 %`."""
-    return f"{100 * share:.1f} %"
+    return percent(share, 1)
 
 
 def readable_moment(moment: datetime) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from haet_eval.archive import ArchiveLimits, pack_compressed
-from haet_eval.atomic import Draft
+from haet_eval.atomic import write_output
 from haet_eval.competition import competition_for_task, load_competition
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.submission.loading import Submission, load_submission
@@ -51,9 +51,7 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
     rules.task(submission.task)
     archive = pack_compressed(submission.files)
     try:
-        with Draft(path.parent) as draft:
-            draft.write(archive)
-            draft.replace(path)
+        write_output(path, archive)
     except OSError as error:
         raise EnvironmentProblem(
             f"{path} cannot be written: {error.strerror}",

@@ -10,6 +10,7 @@ from haet_eval.errors import Verdict
 from haet_eval.evaluation.watch import GRACE_SECONDS
 from haet_eval.record import Evaluation, NativeTraining, Record, Status, Training
 from haet_eval.scoring import judge, score
+from haet_eval.spelling import percent
 from haet_eval.verification.check import Check, differs, fits, holds, same, stated, unchecked
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.weights import layout
@@ -101,7 +102,9 @@ def _check_verdict(record: Record, evaluation: Evaluation, task: Task) -> Check:
         task.threshold,
         uncounted=bool(judged and judged.operations.uncounted),
     )
-    detail = f"{record.status.verdict} at {evaluation.accuracy:.2%} of {task.threshold:.2%} asked for"
+    detail = (
+        f"{record.status.verdict} at {percent(evaluation.accuracy)} of {percent(task.threshold)} asked for"
+    )
     return same("verdict", record.status.verdict, found, detail)
 
 

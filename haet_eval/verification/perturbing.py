@@ -18,6 +18,7 @@ from haet_eval.remote.recount import recount
 from haet_eval.remote.replay import Departure
 from haet_eval.remote.trace import BrokenTrace
 from haet_eval.scoring import score
+from haet_eval.spelling import percent
 from haet_eval.verification.check import Check, differs, holds, unchecked
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.replaying import Place, perform
@@ -112,6 +113,7 @@ def _judged(accuracy: float, noisy: float, chance: float) -> tuple[bool, str]:
     """Whether an honest training may have this loss, and the figures in words."""
     lost = (accuracy - noisy) / (accuracy - chance) if accuracy > chance else 0.0
     figures = (
-        f"accuracy {accuracy:.2%}, with noise {noisy:.2%}: {max(lost, 0.0):.1%} of what is above chance lost"
+        f"accuracy {percent(accuracy)}, with noise {percent(noisy)}: {percent(max(lost, 0.0), 1)} of what"
+        " is above chance lost"
     )
-    return lost <= MOST_LOST, f"{figures} ({MOST_LOST:.0%} may be)"
+    return lost <= MOST_LOST, f"{figures} ({percent(MOST_LOST, 0)} may be)"

@@ -12,7 +12,7 @@ from haet_eval.evaluation.request import Outcome, Request
 from haet_eval.evaluation.unpack import digest_of
 from haet_eval.progress import Observer
 from haet_eval.record import Record, Training
-from haet_eval.spelling import quoted
+from haet_eval.spelling import percent, quoted
 from haet_eval.store import Store
 from haet_eval.verification.check import Check, holds, same, unchecked
 from haet_eval.verification.machine import compare_weights, note
@@ -86,7 +86,9 @@ def _builtin_rules(record: Record) -> str | None:
 def compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
     """Compare two records. Counts must be equal; another machine may change the last bits of the weights."""
     if not record.runs or not found.runs:
-        yield same("runs", len(record.runs or [record]), len(found.runs or [found]), "as many")
+        yield same(
+            "runs", len(record.runs or [record]), len(found.runs or [found]), "as many runs as the record has"
+        )
         yield from _compare(record, artifacts, found, found_artifacts)
         return
     yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
@@ -153,8 +155,12 @@ def _compare_accuracy(stated: Record, found: Record, other: list[str]) -> Iterat
     if before is None or now is None:
         yield same("accuracy", before is None, now is None, "neither came so far")
     elif before.predictions == now.predictions:
-        yield same("accuracy", before.correct, now.correct, f"{now.accuracy:.2%}, each prediction the same")
+        yield same(
+            "accuracy", before.correct, now.correct, f"{percent(now.accuracy)}, each prediction the same"
+        )
     elif other:
-        yield unchecked("accuracy", f"{now.accuracy:.2%} instead of {before.accuracy:.2%}{note(other)}")
+        yield unchecked(
+            "accuracy", f"{percent(now.accuracy)} instead of {percent(before.accuracy)}{note(other)}"
+        )
     else:
         yield same("accuracy", before.predictions.sha256, now.predictions.sha256, "")

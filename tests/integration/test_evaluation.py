@@ -72,7 +72,7 @@ def test_an_example_qualifies_and_its_record_can_be_recomputed(judge: Callable[.
 def test_the_same_seed_gives_the_same_record_but_for_the_times(judge: Callable[..., Outcome]) -> None:
     first, second = judge(LINEAR).record, judge(LINEAR).record
     assert first.status.verdict is Verdict.BELOW_THRESHOLD
-    assert "below the 93.00% asked for" in first.status.reason
+    assert "below the 93.00 % asked for" in first.status.reason
     assert first.training is not None
     assert second.training is not None
     assert first.training.model == second.training.model
@@ -148,7 +148,7 @@ FAILURES = {
     "images left as integers": (
         "def train(task):\n    Linear().head(task.images.flatten(1))",
         Verdict.FAILED,
-        ["images are uint8", "`images / 255`", "submission.py, line 14"],
+        ["Images are uint8", "`images / 255`", "submission.py, line 14"],
     ),
     "a shape error": (
         "def train(task):\n    task.images @ task.labels",

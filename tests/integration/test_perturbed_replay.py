@@ -123,4 +123,4 @@ def test_two_numbers_in_one_float_do_not_survive_noise(tmp_path: Path) -> None:
     shown = verified(tmp_path, "--perturbed")
     assert shown.return_value is ExitCode.NOT_QUALIFIED, shown.output
     assert "differs     perturbed replay" in shown.output
-    assert "of what is above chance lost (5% may be)" in shown.output
+    assert "of what is above chance lost (5 % may be)" in shown.output

@@ -108,7 +108,7 @@ def test_a_secret_test_set_is_checked_if_it_is_given(tmp_path: Path) -> None:
     ("old", "new", "told"),
     [
         ("threshold = 0.8", "threshold = 0", "any accuracy qualifies, so a model that is not trained at all"),
-        ("threshold = 0.8", "threshold = 0.3", "guessing one class always reaches 36.7%, which qualifies"),
+        ("threshold = 0.8", "threshold = 0.3", "guessing one class always reaches 36.7 %, which qualifies"),
         ("awards = 1", "awards = 0", "Nothing is awarded"),
         ("[budgets]", "[budgets]\nwall_seconds = 3", "3 s may not do for the first steps"),
         (

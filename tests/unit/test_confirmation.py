@@ -10,7 +10,7 @@ import pytest
 from haet_eval.competition import Task, load_competition
 from haet_eval.confirmation.checks import audit, other_seeds, rerun
 from haet_eval.confirmation.notebook import Notebook
-from haet_eval.confirmation.podium import podiums
+from haet_eval.confirmation.podium import nothing_to_confirm, podiums
 from haet_eval.confirmation.settle import _next
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.audit import conclude, draw, with_audit
@@ -152,6 +152,13 @@ def test_the_page_runs_no_script_and_shows_each_check() -> None:
     assert "1 of 1 awards are confirmed" in page
     assert page.count("<details") == 2
     assert "FLAGGED: drop" in page
+
+
+def test_entries_of_the_other_sandbox_are_named_if_there_is_nothing_to_confirm() -> None:
+    local = [summarize(make_record(sandbox="process"))]
+    assert podiums(local, RULES, "docker") == []
+    assert "--sandbox process examines them" in nothing_to_confirm(local, RULES, "docker")
+    assert "no qualified entry" in nothing_to_confirm([], RULES, "docker")
 
 
 def test_no_records_confirm_nothing() -> None:

@@ -58,6 +58,15 @@ def test_fetch_reports_each_failed_mirror_once(tmp_path: Path) -> None:
     assert printed.count(f"from{second}/cifar-10-python.tar.gz:") == 1
 
 
+@pytest.mark.parametrize("variable", ["HAET_MIRROR", "HAET_DATA_MIRRORS"])
+def test_mirrors_are_read_from_the_environment(variable: str, tmp_path: Path) -> None:
+    with serving(FileServer({})) as server:
+        fetch = ["fetch", "cifar10", "--data-dir", str(tmp_path)]
+        result = CliRunner().invoke(data, fetch, env={variable: f"{server.address}/mine"})
+    assert isinstance(result.exception, EnvironmentProblem)
+    assert f"{server.address}/mine" in result.exception.message
+
+
 def test_fetching_digits_is_done_at_once(tmp_path: Path) -> None:
     result = CliRunner().invoke(data, ["fetch", "digits", "--data-dir", str(tmp_path)])
     assert result.exit_code == 0

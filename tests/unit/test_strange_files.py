@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from haet_eval.atomic import write_output
 from haet_eval.batch.node import reserved
+from haet_eval.check.standing import rivals_on
 from haet_eval.cli.main import cli
-from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.errors import EnvironmentProblem, ExitCode, UsageProblem
 from haet_eval.files import StrangeFile, open_file, read_file
+from haet_eval.incidents import describe
 from haet_eval.record import Record
 from haet_eval.signing import make_keys
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
+from tests.fixtures.submissions import write_submission
 
 _PATIENCE_SECONDS = 60
 
@@ -112,6 +116,19 @@ def differing(path: Path, data_dir: Path) -> dict[str, str]:
     return {one["subject"]: one["detail"] for one in found["checks"] if one["result"] == "differs"}
 
 
+TEXTS = {
+    "receipts": ["leaderboard", "RESULTS", "--receipts", "TEXT"],
+    "settings": ["--config", "TEXT", "config"],
+}
+OUTPUTS = {
+    "pack": ["pack", "MINE", "-o"],
+    "leaderboard": ["leaderboard", "RESULTS", "--html"],
+}
+DEEP = {
+    "settings": ["--config", "deep.toml", "config"],
+    "rules": ["competition", "check", "deep.toml"],
+    "list": ["batch", "deep.toml", "--dry-run"],
+}
 COMMANDS = {
     "verify": ["verify"],
     "explain": ["explain"],
@@ -181,6 +198,81 @@ def test_as_rules_it_is_refused(path: Path, make: Maker, tmp_path: Path) -> None
     problem = run("leaderboard", path.parent, "--competition", tmp_path / "rules.toml").exception
     assert isinstance(problem, UsageProblem), problem
     assert "rules.toml" in problem.message
+
+
+@strange
+@pytest.mark.parametrize("command", TEXTS.values(), ids=TEXTS)
+def test_as_a_text_that_a_command_reads_it_is_refused(
+    path: Path, make: Maker, command: list[str], tmp_path: Path
+) -> None:
+    make(tmp_path / "text")
+    places = {"TEXT": str(tmp_path / "text"), "RESULTS": str(path.parent)}
+    done = run(*(places.get(word, word) for word in command))
+    problem = done.exception
+    assert isinstance(problem, UsageProblem) or done.exit_code == ExitCode.USAGE, problem
+    assert str(tmp_path / "text") in done.output + getattr(problem, "message", "")
+
+
+@strange
+def test_as_a_leaderboard_to_compare_with_it_is_refused(make: Maker, tmp_path: Path) -> None:
+    make(tmp_path / "leaderboard.json")
+    with pytest.raises(UsageProblem, match="is no leaderboard"):
+        rivals_on(tmp_path / "leaderboard.json", "digits", "digits")
+
+
+@strange
+def test_as_an_incident_it_is_named(make: Maker, tmp_path: Path) -> None:
+    make(tmp_path / "incident.json")
+    assert describe(tmp_path / "incident.json") == "incident.json cannot be read"
+
+
+@pytest.mark.parametrize("command", OUTPUTS.values(), ids=OUTPUTS)
+def test_an_output_that_is_a_device_or_a_pipe_stays_one(
+    path: Path, command: list[str], tmp_path: Path
+) -> None:
+    places = {
+        "MINE": str(write_submission(tmp_path / "mine", "def train(task): ...")),
+        "RESULTS": str(path.parent),
+    }
+    words = [places.get(word, word) for word in command]
+    (tmp_path / "device.zip").symlink_to("/dev/null")
+    assert run(*words, tmp_path / "device.zip").exit_code == 0
+    assert (tmp_path / "device.zip").is_char_device()
+
+    named_pipe(tmp_path / "pipe.zip")
+    unread = run(*words, tmp_path / "pipe.zip").exception
+    assert isinstance(unread, EnvironmentProblem), unread
+    assert str(tmp_path / "pipe.zip") in unread.message
+    assert (tmp_path / "pipe.zip").is_fifo()
+
+
+def test_an_output_goes_through_a_pipe_and_through_links(tmp_path: Path) -> None:
+    named_pipe(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_output(tmp_path / "pipe", b"content")
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("file")
+    write_output(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("command", DEEP.values(), ids=DEEP)
+def test_brackets_in_brackets_in_brackets_are_a_mistake_of_the_file(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep.toml").write_text(f"x = {'[' * 100_000}{']' * 100_000}", "utf-8")
+    problem = run(*command).exception
+    assert isinstance(problem, UsageProblem), problem
+    assert "deep.toml" in problem.message
+
+
+def test_an_incident_of_brackets_in_brackets_is_named(tmp_path: Path) -> None:
+    (tmp_path / "incident.json").write_text("[" * 100_000, "utf-8")
+    assert describe(tmp_path / "incident.json") == "incident.json cannot be read"
 
 
 @strange

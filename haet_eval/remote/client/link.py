@@ -29,10 +29,10 @@ NO_EXTENSION: Final = (
 _ADVICE: Final = {
     **dict.fromkeys(
         ("Byte", "unsigned char"),
-        "images are uint8: compute with `images / 255`, or with `images.float()`",
+        "Images are uint8: compute with `images / 255`, or with `images.float()`.",
     ),
-    "Target # is out of bounds": "a label is outside of the classes: labels run from 0 to "
-    "`task.num_classes - 1`, and the model needs one logit for each class",
+    "Target # is out of bounds": "A label is outside of the classes: labels run from 0 to "
+    "`task.num_classes - 1`, and the model needs one logit for each class.",
 }
 
 
@@ -171,4 +171,6 @@ class Link:
 
 
 def _advice(failure: str) -> str:
-    return next((f" ({advice})" for words, advice in _ADVICE.items() if words in failure), "")
+    advice = next((advice for words, advice in _ADVICE.items() if words in failure), "")
+    ended = failure.endswith((".", ")"))
+    return f"{'' if ended else '.'} {advice}" if advice else ""

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import linecache
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -91,9 +92,12 @@ def explain(error: BaseException, folder: Path) -> tuple[str, str]:
         if frame.line:
             lines.append(f"    {frame.line}\n")
     said = _said(error)
-    where = f" ({Path(own[-1].filename).relative_to(folder)}, line {own[-1].lineno})" if own else ""
+    where = f"{Path(own[-1].filename).relative_to(folder)}, line {own[-1].lineno}" if own else ""
+    if re.search(re.escape(where) + r"(?!\d)", said):
+        where = ""  # said already
     text = sendable("".join(lines) + _last_lines(error, said))
-    return sendable(said)[: _MAX_TEXT // 2] + where, text[-_MAX_TEXT:] if own else ""
+    reason = sendable(said)[: _MAX_TEXT // 2] + (f" ({where})" if where else "")
+    return reason, text[-_MAX_TEXT:] if own else ""
 
 
 def _last_lines(error: BaseException, said: str) -> str:

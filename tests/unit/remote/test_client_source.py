@@ -80,6 +80,16 @@ def test_a_missing_module_is_reported_with_the_available_ones(folder: Path) -> N
     assert trace.startswith("Traceback of the submission")
 
 
+@pytest.mark.parametrize(
+    ("said", "times"), [("It is used in theirs.py, line 1.", 1), ("theirs.py, line 12", 2)]
+)
+def test_a_line_that_the_message_names_is_not_named_again(folder: Path, said: str, times: int) -> None:
+    install_source(folder, {"theirs.py": f"raise ValueError({said!r})"})
+    with pytest.raises(ValueError, match="theirs") as caught:
+        load_function("theirs", "train")
+    assert explain(caught.value, folder)[0].count("theirs.py, line 1") == times
+
+
 def test_a_refusal_is_its_message(tmp_path: Path) -> None:
     assert explain(Refusal("Not here.", code="handle-x"), tmp_path)[0] == "Not here. [handle-x]"
 
