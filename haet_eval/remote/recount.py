@@ -164,7 +164,7 @@ class _Walk:
     def __init__(self, meter: Meter, listener: Listener, *, strict: bool) -> None:
         self.meter = meter
         self._strict = strict
-        self._inventoried = False
+        self._inventoried = self._after_passed = False
         self.parameters: ParameterCount | None = None
         self.training: Charged | None = None
         self.refused: dict[str, int] | None = None
@@ -183,10 +183,9 @@ class _Walk:
         )
 
     def take(self, entry: int, kind: Kind, body: bytes, entries: _Entries) -> None:
-        needed = self.meter.inventory_is_due or (kind is Kind.SEAL and not self._inventoried)
-        if self._strict and needed and kind is not Kind.INVENTORY:
+        if self._strict and kind is not Kind.INVENTORY and self._lacks_inventory(kind):
             raise BrokenTrace("an inventory is missing in the trace")
-        self._inventoried = kind is Kind.INVENTORY
+        self._inventoried, self._after_passed = kind is Kind.INVENTORY, kind is Kind.PASSED
         match kind:
             case Kind.SEAL:
                 self._seal(entry, Seal.model_validate_json(body))
@@ -198,6 +197,17 @@ class _Walk:
                 self._take_inventory(entry, body)
             case _:
                 self._records(entry, kind, body, entries)
+
+    def _lacks_inventory(self, kind: Kind) -> bool:
+        """Whether the run took an inventory before an entry of this kind, and the trace has none here.
+
+        The run takes one when it has worked off a frame. So the question of the frame in which it falls due
+        comes before it.
+        """
+        if kind is Kind.SEAL:
+            return not self._inventoried
+        same_frame = self._after_passed and kind in (Kind.QUESTION, Kind.REFUSED)
+        return self.meter.inventory_is_due and not same_frame
 
     def _seal(self, entry: int, seal: Seal) -> None:
         if self.parameters is not None:
