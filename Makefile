@@ -46,6 +46,7 @@ docs: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m scripts.bench.compare 1
 	$(BIN)/python -m scripts.bench.compare
+	$(BIN)/python -m scripts.bench.compare 1 reading
 	$(BIN)/python -m scripts.bench.checks
 	$(BIN)/python -m scripts.bench.books
 
