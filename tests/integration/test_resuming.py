@@ -6,20 +6,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import docker
 import psutil
 import pytest
 
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.record import Record, from_json
 from haet_eval.resumable import RunHome, homes
-from haet_eval.runtimes.docker.container import LABEL_FOLDER
 from haet_eval.store import Store
-from tests.fixtures.evaluator import Evaluator
+from tests.fixtures.evaluator import Evaluator, containers_of
 from tests.fixtures.submissions import write_competition, write_submission
 
 pytestmark = pytest.mark.slow
@@ -121,23 +118,18 @@ def wait_for_checkpoint(program: subprocess.Popen[str], runs: Path, newer_than: 
     return None
 
 
-def kill(evaluator: Evaluator, program: subprocess.Popen[str], role: str) -> None:
+def kill(evaluator: Evaluator, program: subprocess.Popen[str], sandbox: str, role: str) -> None:
     """SIGKILL to the program, or to one of its workers."""
     if role == "host":
         program.kill()
-        return
-    for process in psutil.Process(program.pid).children(recursive=True):
-        line = " ".join(process.cmdline())
-        if f"{role}.py" in line and "supervisor" not in line:
-            process.kill()
-    try:
-        engine = docker.from_env()
-    except docker.errors.DockerException:
-        return
-    with closing(engine):
-        for container in engine.containers.list(filters={"label": LABEL_FOLDER}):
-            ours = container.labels[LABEL_FOLDER].startswith(f"{evaluator.temporary}/")
-            if ours and role in str(container.attrs["Config"]["Cmd"]):
+    elif sandbox == "process":
+        for process in psutil.Process(program.pid).children(recursive=True):
+            line = process.cmdline()
+            if any(part.endswith(f"/{role}.py") for part in line) and "supervisor" not in " ".join(line):
+                process.kill()
+    else:
+        for container in containers_of(evaluator):
+            if f"{role}.py" in str(container.attrs["Config"]):
                 container.kill()
 
 
@@ -158,7 +150,7 @@ def test_a_run_whose_processes_are_killed_at_random_ends_in_the_same_record(
             break
         newest = home.checkpoints()[0].name
         time.sleep(chance.uniform(0, 1))
-        kill(evaluator, program, role)
+        kill(evaluator, program, sandbox, role)
         ended(program)
         if program.returncode in (ExitCode.QUALIFIED, ExitCode.NOT_QUALIFIED):
             break
