@@ -193,7 +193,7 @@ def leaderboard_rows(leaderboard: Leaderboard) -> list[Row]:
 
 def _fronts(leaderboard: Leaderboard) -> dict[str, bool]:
     """Whether each record of a pool with a Pareto front is on it."""
-    found = {}
+    found: dict[str, bool] = {}
     for _, those in by_pool(leaderboard):
         places = list(those)
         front = leaderboard.front(places)
