@@ -89,8 +89,11 @@ def test_the_page_has_the_columns_and_the_mark(tmp_path: Path) -> None:
     )
     page = leaderboard_html(shown, paths, [RULES])
     table = page[page.index("<table class") : page.index("</table>")]
-    heads = [name.strip() for name in re.findall(r"<th [^>]*>(\w[\w ]*)", table)]
-    assert heads[-3:] == ["Complexity", "Bit complexity", "Front"]
+    assert [name.strip() for name in re.findall(r"<th [^>]*>(\w[\w ]*)", table)[-3:]] == [
+        "Complexity",
+        "Bit complexity",
+        "Front",
+    ]
     assert table.count("●") == 1
     assert "No other entry is as good in accuracy and peak memory, complexity, and better" in page
 
