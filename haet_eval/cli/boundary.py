@@ -127,7 +127,7 @@ def _name_too_long(error: OSError) -> UsageProblem:
     return UsageProblem(
         f"{shown} is too long for the name of a file ({len(name):,} characters)",
         "Correct the path, or use a shorter one.",
-        code="name-too-long",
+        code="filename-too-long",
     )
 
 
