@@ -6,7 +6,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from errno import EDQUOT, EMFILE, ENFILE, ENOSPC
+from errno import EDQUOT, EMFILE, ENAMETOOLONG, ENFILE, ENOSPC
 from typing import Final, NoReturn
 
 import click
@@ -14,9 +14,12 @@ import click
 from haet_eval.cli.lazy_group import CONFIGURATION
 from haet_eval.cli.settings import variable_in_force
 from haet_eval.cli.streams import drop_stdout
-from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, SubmissionFailure
+from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, SubmissionFailure, UsageProblem
 from haet_eval.interruption import listening
 from haet_eval.reports.text import printable_lines
+
+_SHOWN_LETTERS: Final = 60
+"""Of a name that is too long."""
 
 BROKEN_PIPE_STATUS: Final = 128 + 13  # SIGPIPE, which Windows lacks
 """What a shell reports of a program whose reader went away, as in `haet-eval leaderboard | head -1`."""
@@ -96,6 +99,8 @@ def _tell_of_the_system(error: OSError) -> ExitCode:
         return _tell(_disk_full(error))
     if error.errno in (EMFILE, ENFILE):
         return _tell(_too_many_files(error))
+    if error.errno == ENAMETOOLONG:
+        return _tell(_name_too_long(error))
     return _tell_unexpected(error)
 
 
@@ -112,6 +117,17 @@ def _too_many_files(error: OSError) -> EnvironmentProblem:
         f"{error.filename or 'a file or a connection'} cannot be opened: {error.strerror}",
         "Allow more with `ulimit -n 1024`, or close what else is open on this machine.",
         code="too-many-files",
+    )
+
+
+def _name_too_long(error: OSError) -> UsageProblem:
+    """Of a path that the command line, a variable or a file named: haet-eval makes short names."""
+    name = str(error.filename or "a path")
+    shown = name if len(name) <= _SHOWN_LETTERS else f"{name[:_SHOWN_LETTERS]}…"
+    return UsageProblem(
+        f"{shown} is too long for the name of a file ({len(name):,} characters)",
+        "Correct the path, or use a shorter one.",
+        code="filename-too-long",
     )
 
 

@@ -14,7 +14,7 @@ from haet_eval.reports.text import NOTHING
 def print_confirmation(settled: Iterable[Settled], nothing: str) -> None:
     """A table for each pool: a line for each entry that holds, and the checks of those that do not.
 
-    `nothing` is what is said if there is no pool.
+    `nothing` is the sentence that is printed if there is no pool.
     """
     console = result_console()
     pools = list(settled)

@@ -33,7 +33,7 @@ def podiums(entries: Iterable[Entry], rules: Competition, sandbox: Sandbox) -> l
 
 
 def nothing_to_confirm(entries: Iterable[Entry], rules: Competition, sandbox: Sandbox) -> str:
-    """What is said if the competition has no podium in this sandbox."""
+    """The sentence for a competition that has no podium in this sandbox."""
     known = list(entries)
     other: Sandbox = "process" if sandbox == "docker" else "docker"
     if sum(len(podium.entries) for podium in podiums(known, rules, other)):

@@ -68,7 +68,7 @@ def site_files(
         dossier = make_dossier(paths[name], read_record(paths[name]), places.get(name), whole=True)
         page = template.render(dossier=dossier, site=site, policy=page_policy([]), style=page_style())
         yield f"entries/{name}.html", page.encode()
-        yield f"records/{paths[name].name}", paths[name].read_bytes()
+        yield f"records/{site.files[name]}", paths[name].read_bytes()
 
 
 def _site(
@@ -87,10 +87,19 @@ def _site(
         made=f"{now:%Y-%m-%d %H:%M} UTC with haet-eval {__version__}",
         organizers=sorted({printable(one.organizer) for one in mine.values() if one.organizer}),
         rules=[section for one in mine.values() for section in explain_rules(one)],
-        files={name: path.name for name, path in paths.items()},
+        files={name: _published_name(path, name) for name, path in paths.items()},
         confirmed=confirmed,
         provisional=[name for name in names if name not in confirmed],
     )
+
+
+def _published_name(path: Path, record_id: str) -> str:
+    """The name of a record's file on the site: its own, unless an address cannot have it."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:  # the name in the results folder is not UTF-8
+        return f"{record_id}.json"
+    return path.name
 
 
 def _is_confirmed(folder: Path, competition: str) -> bool:

@@ -108,6 +108,31 @@ def test_a_mistake_is_explained(
         assert word in " ".join(said.split()), said
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "LONG",
+        "check LONG",
+        "pack LONG",
+        "batch LONG --dry-run",
+        "verify LONG",
+        "explain LONG.json",
+        "leaderboard LONG",
+        "verify x --results LONG",
+        "clean --results LONG",
+    ],
+)
+@pytest.mark.usefixtures("workplace")
+def test_a_path_that_is_too_long_is_a_mistake_of_the_command_line(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(line.replace("LONG", "a" * 5_000)) == 2
+    said = capsys.readouterr().err
+    assert "itself failed" not in said
+    assert "is too long for the name of a file" in said
+    assert len(said) < 500
+
+
 @pytest.mark.usefixtures("workplace")
 def test_a_refused_output_is_not_written() -> None:
     before = sorted(path.name for path in Path().iterdir())

@@ -51,7 +51,7 @@ def site(results: Path, tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
-def test_every_link_is_relative_and_leads_to_a_file_or_a_place_in_the_page(site: Path) -> None:
+def assert_links_lead_somewhere(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) == 1 + 4
     for page in pages:
@@ -63,6 +63,18 @@ def test_every_link_is_relative_and_leads_to_a_file_or_a_place_in_the_page(site:
                 assert f'id="{link[1:]}"' in text, link
             else:
                 assert (page.parent / unquote(link)).is_file(), link
+
+
+def test_every_link_is_relative_and_leads_to_a_file_or_a_place_in_the_page(site: Path) -> None:
+    assert_links_lead_somewhere(site)
+
+
+def test_a_record_whose_file_has_a_name_that_is_not_utf_8_is_published(results: Path, tmp_path: Path) -> None:
+    first = min(results.glob("*.json"))
+    first.rename(results / b"caf\xe9 1#.json".decode("utf-8", "surrogateescape"))
+    done = run("leaderboard", str(results), "--all", "--site", str(tmp_path / "site"))
+    assert done.returncode == 0, done.stderr
+    assert_links_lead_somewhere(tmp_path / "site")
 
 
 def test_page_names_title_organizer_date_version_state_and_rules(site: Path) -> None:
