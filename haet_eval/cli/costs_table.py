@@ -33,15 +33,15 @@ def print_costs(costs: Costs, lines: int) -> None:
         return
     console.print(_phases(costs.phases), "")
     console.print(_families(costs.families), "")
-    console.print(_operators(costs.operators[:lines]), _more(costs.operators, lines))
+    console.print(_operators(costs.operators[:lines]), more(costs.operators, lines))
     console.print(_prices(costs.operators[:lines]), "")
     if costs.dtypes:
         console.print(_dtypes(costs.dtypes), "")
     if costs.traffic:
-        console.print(_traffic(costs.traffic[:lines], costs.balance), _more(costs.traffic, lines))
+        console.print(_traffic(costs.traffic[:lines], costs.balance), more(costs.traffic, lines))
     _print_memory(console, training.memory)
     if costs.calls:
-        console.print(_calls(costs.calls[:lines], training.operations.total), _more(costs.calls, lines))
+        console.print(_calls(costs.calls[:lines], training.operations.total), more(costs.calls, lines))
     if training.operations.uncounted:
         console.print(_uncounted(training))
 
@@ -69,35 +69,35 @@ def _of_prediction(record: Record) -> str:
 
 
 def _phases(lines: Iterable[PhaseShare]) -> Table:
-    table = _table("By phase", "phase")
-    _add_cost_columns(table)
+    table = cost_table("By phase", "phase")
+    add_cost_columns(table)
     for line in lines:
-        table.add_row(safe(line.phase), *_cost(line.operations, line.share))
+        table.add_row(safe(line.phase), *cost_cells(line.operations, line.share))
     return table
 
 
 def _families(lines: Iterable[FamilyShare]) -> Table:
-    table = _table("By family of the price table", "family")
+    table = cost_table("By family of the price table", "family")
     table.add_column("calls", justify="right", no_wrap=True)
-    _add_cost_columns(table)
+    add_cost_columns(table)
     for line in lines:
         name = safe(line.family or NOTHING)
-        table.add_row(name, readable_count(line.calls), *_cost(line.operations, line.share))
+        table.add_row(name, readable_count(line.calls), *cost_cells(line.operations, line.share))
     return table
 
 
 def _operators(lines: Iterable[OperatorShare]) -> Table:
-    table = _table("By operator", "operator")
+    table = cost_table("By operator", "operator")
     table.add_column("calls", justify="right", no_wrap=True)
-    _add_cost_columns(table)
+    add_cost_columns(table)
     for line in lines:
-        cost = _cost(line.operations, line.share)
+        cost = cost_cells(line.operations, line.share)
         table.add_row(safe(line.operator), readable_count(line.calls), *cost)
     return table
 
 
 def _prices(lines: Iterable[OperatorShare]) -> Table:
-    table = _table("What a call of them costs: n elements of the result, |in| of the input", "operator")
+    table = cost_table("What a call of them costs: n elements of the result, |in| of the input", "operator")
     table.add_column("operations")
     for line in lines:
         table.add_row(safe(line.operator), safe(line.formula or NOTHING))
@@ -105,19 +105,19 @@ def _prices(lines: Iterable[OperatorShare]) -> Table:
 
 
 def _dtypes(lines: Iterable[DtypeShare]) -> Table:
-    table = _table("By dtype of the widest operand", "dtype")
+    table = cost_table("By dtype of the widest operand", "dtype")
     table.add_column("bits", justify="right", no_wrap=True)
     table.add_column("bit operations", justify="right", no_wrap=True)
-    _add_cost_columns(table)
+    add_cost_columns(table)
     for line in lines:
         counts = str(line.bits), readable_count(line.bit_operations)
-        table.add_row(safe(line.dtype), *counts, *_cost(line.operations, line.share))
+        table.add_row(safe(line.dtype), *counts, *cost_cells(line.operations, line.share))
     return table
 
 
 def _traffic(lines: Iterable[OperatorTraffic], balance: float) -> Table:
     title = f"By bytes moved; bound by memory below {balance:g} operations for each byte (--balance)"
-    table = _table(title, "operator")
+    table = cost_table(title, "operator")
     for name in ("calls", "read", "written", "operations/byte", "bound by"):
         table.add_column(name, justify="right", no_wrap=True)
     for line in lines:
@@ -146,20 +146,20 @@ def _print_memory(console: Console, memory: TensorMemory | None) -> None:
 
 
 def _calls(lines: Iterable[CallCost], whole: int) -> Table:
-    table = _table("By call", "operator and tensors")
+    table = cost_table("By call", "operator and tensors")
     table.add_column("each", justify="right", no_wrap=True)
     table.add_column("calls", justify="right", no_wrap=True)
-    _add_cost_columns(table)
+    add_cost_columns(table)
     for line in lines:
         share = line.operations / whole if whole else 0.0
         name = safe(f"{line.operator} {line.shapes}")
         counts = readable_count(line.each), readable_count(line.calls)
-        table.add_row(name, *counts, *_cost(line.operations, share))
+        table.add_row(name, *counts, *cost_cells(line.operations, share))
     return table
 
 
 def _uncounted(training: Training) -> Table:
-    table = _table("Not in the counting standard: these make the run uncountable", "operator")
+    table = cost_table("Not in the counting standard: these make the run uncountable", "operator")
     table.add_column("calls", justify="right", no_wrap=True)
     table.add_column("tensors")
     table.add_column("what to do")
@@ -170,24 +170,28 @@ def _uncounted(training: Training) -> Table:
     return table
 
 
-def _table(title: str, first_column: str) -> Table:
+def cost_table(title: str, first_column: str) -> Table:
+    """A table whose first column may be folded."""
     heading = Text(title, "bold")
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="dim")
     table.add_column(first_column, overflow="fold")
     return table
 
 
-def _add_cost_columns(table: Table) -> None:
+def add_cost_columns(table: Table) -> None:
+    """The columns of `cost_cells`."""
     table.add_column("operations", justify="right", no_wrap=True)
     table.add_column("share", justify="right", no_wrap=True)
     if bars_fit():
         table.add_column("", width=_BAR_CELLS)
 
 
-def _cost(operations: int, share: float) -> list[str | Bar]:
+def cost_cells(operations: int, share: float) -> list[str | Bar]:
+    """Operations, their share, and a bar if there is room."""
     bar = [Bar(1.0, 0.0, share, width=_BAR_CELLS)] if bars_fit() else []
     return [readable_count(operations), readable_share(share), *bar]
 
 
-def _more(lines: Sized, shown: int) -> str:
+def more(lines: Sized, shown: int) -> str:
+    """How many lines a table has left out; "" if it has all."""
     return f"… and {len(lines) - shown} more; --lines shows them.\n" if len(lines) > shown else ""

@@ -1,6 +1,7 @@
 """`haet-eval explain`: where the operations of a training went."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.numbers import Number, WholeNumber
 from haet_eval.cli.options import results_option
 from haet_eval.cli.output_files import write_page
+from haet_eval.cli.places_table import print_places
 from haet_eval.cli.records import find_records
 from haet_eval.cli.suggestions import suggest_records
 from haet_eval.cli.timeline_table import print_timeline
+from haet_eval.counting.standard import nearest, under
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Record
 from haet_eval.remote.labels import Labels
+from haet_eval.remote.recount import recount
 from haet_eval.remote.timeline import Timeline, memory_timeline
 from haet_eval.remote.trace import BrokenTrace
 from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
 from haet_eval.reports.costs import MACHINE_BALANCE, Costs, costs_document, explain_costs, find_histogram
+from haet_eval.reports.places import Places, places_document, places_of
 from haet_eval.reports.timeline import timeline_document
 from haet_eval.store import Store, find_record, read_record
 
@@ -32,6 +37,7 @@ from haet_eval.store import Store, find_record, read_record
         "haet-eval explain 3f2a91c0",
         "haet-eval explain 3f2a91c0 --compare 77b0d1e4",
         "haet-eval explain results/RECORD.json --reprice --lines 30",
+        "haet-eval explain 3f2a91c0 --modules",
         "haet-eval explain results/RECORD.json --memory",
         "haet-eval explain results/RECORD.json --memory --html memory.html",
     ),
@@ -47,6 +53,12 @@ from haet_eval.store import Store, find_record, read_record
     help="Price the recorded calls under the present version of the standard, and show what changes.",
 )
 @results_option("Folder in which ids of records are looked up.")
+@click.option(
+    "--modules",
+    "by_place",
+    is_flag=True,
+    help="Show the operations by line and by module, as the submission names them; needs the trace.",
+)
 @click.option(
     "--memory",
     "timeline",
@@ -75,6 +87,7 @@ def explain(
     compare: str | None,
     repricing: bool,
     results: Path,
+    by_place: bool,
     timeline: bool,
     page: Path | None,
     balance: float,
@@ -89,24 +102,24 @@ def explain(
     operation histogram lies beside the record. Signatures among the files are skipped.
     """
     names = [str(path) for path in find_records(records, results)]
-    if timeline and (len(names) > 1 or compare is not None or repricing):
-        raise click.UsageError("--memory takes one record, without --compare and --reprice.")
+    if timeline + by_place + (compare is not None or repricing) > 1:
+        raise click.UsageError("--memory, --modules, and --compare with --reprice are shown one at a time.")
     if page is not None and (not timeline or as_json):
         raise click.UsageError("--html goes with --memory, and without --json.")
     if len(names) > 1:
-        if compare is not None or repricing or as_json:
-            raise click.UsageError("--compare, --reprice and --json take one record.")
-        for number, name in enumerate(names):
-            click.echo("\n" * (number > 0), nl=False)
-            print_costs(_costs(name, results, balance), lines)
+        if compare is not None or repricing or timeline or by_place or as_json:
+            raise click.UsageError("--compare, --reprice, --memory, --modules and --json take one record.")
+        _print_each((_costs(name, results, balance) for name in names), lines)
         return
     (record,) = names
-    if timeline:
+    if page is not None:
+        _write_course(page, read_record(find_record(record, results)), _timeline(record, results))
+    elif timeline:
         course = _timeline(record, results)
-        if page is not None:
-            _write_course(page, read_record(find_record(record, results)), course)
-        else:
-            _print_document(timeline_document(course)) if as_json else print_timeline(course, lines)
+        _print_document(timeline_document(course)) if as_json else print_timeline(course, lines)
+    elif by_place:
+        places = _places(record, results)
+        _print_document(places_document(places)) if as_json else print_places(places, lines)
     elif compare is not None:
         first, second = (_costs(name, results, balance, repriced=repricing) for name in (record, compare))
         comparison = compare_costs(first, second)
@@ -118,6 +131,12 @@ def explain(
     else:
         costs = _costs(record, results, balance)
         _print_document(costs_document(costs)) if as_json else print_costs(costs, lines)
+
+
+def _print_each(several: Iterable[Costs], lines: int) -> None:
+    for number, costs in enumerate(several):
+        click.echo("\n" * (number > 0), nl=False)
+        print_costs(costs, lines)
 
 
 def _print_document(document: dict[str, Any]) -> None:
@@ -151,24 +170,57 @@ def _costs(name: str, results: Path, balance: float, *, repriced: bool = False) 
 
 
 def _timeline(name: str, results: Path) -> Timeline:
-    """The course of the memory of a record's tensors.
+    """The course of the memory of a record's tensors. Raises UsageProblem as `_trace` does."""
+    record, store, trace = _trace(name, results, "the course of its memory is not known")
+    try:
+        return memory_timeline(trace, _labels(record, store))
+    except BrokenTrace as fault:
+        raise _broken(trace, fault) from None
+
+
+def _places(name: str, results: Path) -> Places:
+    """The operations of a record's training by place.
 
     Raises:
-        UsageProblem: there is no such record, or its trace is not next to it or is broken.
+        UsageProblem: as `_trace` does, or the submission has named no places.
+    """
+    record, store, trace = _trace(name, results, "the operations of its lines are not known")
+    standard = record.training.operations.standard if record.training else 0
+    try:
+        with under(nearest(standard)):
+            operations = recount(trace).operations_by_template
+    except BrokenTrace as fault:
+        raise _broken(trace, fault) from None
+    places = places_of(operations, _labels(record, store))
+    if not places.labelled:
+        raise UsageProblem(
+            f"the record {record.record_id} names no lines of its calls, or the file with them is missing",
+            "Records from before lines were kept have none: evaluate the submission again.",
+            code="labels-missing",
+        )
+    return places
+
+
+def _trace(name: str, results: Path, lost: str) -> tuple[Record, Store, Path]:
+    """A record, its store and its trace.
+
+    Raises:
+        UsageProblem: there is no such record, or its trace is not next to it.
     """
     path = find_record(name, results)
     record, store = read_record(path), Store(path.parent)
     trace = store.artifact_path(record.trace) if record.trace else None
     if trace is None:
         raise UsageProblem(
-            f"the trace of {path} is not there, so the course of its memory is not known",
+            f"the trace of {path} is not there, so {lost}",
             "A record of a counted training names its trace; keep the folder `artifacts` next to the record.",
             code="trace-missing",
         )
-    try:
-        return memory_timeline(trace, _labels(record, store))
-    except BrokenTrace as fault:
-        raise UsageProblem(f"{trace} cannot be read: {fault}", code="trace-unreadable") from None
+    return record, store, trace
+
+
+def _broken(trace: Path, fault: BrokenTrace) -> UsageProblem:
+    return UsageProblem(f"{trace} cannot be read: {fault}", code="trace-unreadable")
 
 
 def _labels(record: Record, store: Store) -> Labels:

@@ -189,6 +189,28 @@ def test_the_course_of_the_memory_is_shown_from_the_trace() -> None:
     assert run(path, "--memory", "--compare", path).exit_code == 2
 
 
+def test_operations_are_shown_by_line_and_by_module() -> None:
+    (path,) = REFERENCE.glob("*-resnet-9-narrow-*.json")
+    shown = run(path, "--modules", "--lines", "4").stdout
+    assert "submission.py:82" in shown
+    assert "Sequential.6.layers.0.0" in shown
+    assert "(no module: backward passes, optimizers, and what train() does itself)" in shown
+    document = json.loads(run(path, "--modules", "--json").stdout)
+    training = read_record(path).training
+    assert training is not None
+    for name in ("lines", "modules"):
+        assert sum(int(one["operations"]) for one in document[name]) == training.operations.total
+        assert sum(one["share"] for one in document[name]) == pytest.approx(1)
+
+
+def test_places_are_shown_of_one_record_that_has_them() -> None:
+    (path,) = REFERENCE.glob("*-small-cnn-be05eb53*.json")
+    with pytest.raises(UsageProblem, match="names no lines of its calls"):
+        run(path, "--modules")
+    assert run(path, "--modules", "--memory").exit_code == 2
+    assert run(path, "--modules", "--reprice").exit_code == 2
+
+
 def test_the_course_is_written_as_a_page_with_a_plot(tmp_path: Path) -> None:
     (path,) = REFERENCE.glob("*-small-cnn-be05eb53*.json")
     page = tmp_path / "new" / "memory.html"
@@ -252,7 +274,7 @@ def test_several_records_are_shown_one_after_another_without_their_signatures(st
     for option in (["--json"], ["--reprice"], ["--compare", records[0]]):
         refused = run(*records, *option)
         assert refused.exit_code == 2
-        assert "--compare, --reprice and --json take one record" in refused.stderr
+        assert "--compare, --reprice, --memory, --modules and --json take one record" in refused.stderr
 
 
 def test_operators_without_a_price_are_named(store: Store) -> None:
