@@ -1,4 +1,4 @@
-"""A client cuts its stream into frames as it likes, and a trace does not tell how. A recount follows all the same.
+"""A client cuts its stream into frames as it likes, and a trace does not tell how. A recount follows.
 
 Before, a question in the frame in which an inventory fell due made a trace that `verify` contradicted. A
 submission that waited with it until its time was over made that the evaluator's fault: it recounts such runs.
