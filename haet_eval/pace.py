@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _UNITS: Final = ("epoch", "step", "iteration", "iter", "batch", "round")
+_MOST_UNITS: Final = 10**12
+"""No training has more steps. A submission may report any number, and a float cannot hold every one."""
 _TOTAL: Final = "{0}s", "total_{0}s", "num_{0}s", "n_{0}s", "max_{0}s", "{0}_total", "of", "total"
 
 
@@ -22,7 +24,7 @@ def advance_in(values: Mapping[str, str]) -> Advance | None:
     """The progress in a report, as in `epoch=3, epochs=10` or `step="300/2400"`; None without such values."""
     for unit in _UNITS:
         found = _done_of(unit, values)
-        if found is not None and 0 < found[0] <= found[1]:
+        if found is not None and 0 < found[0] <= found[1] <= _MOST_UNITS:
             return Advance(unit, *found)
     return None
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isinf
 from typing import Any, Final
 
@@ -78,6 +79,27 @@ class Histogram:
             return cls(_entry_from_json(row) for row in document["entries"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a histogram: {error}") from None
+
+
+def described_bytes(signature: Signature) -> int:
+    """How long a call is in a histogram, within a few percent; for a list of 65,000 tensors some MiB."""
+    named = sum(len(name) + _length(value) for name, value in signature.arguments.items())
+    return len(signature.operator) + named + _length(signature.outputs)
+
+
+def _length(value: Argument) -> int:
+    match value:
+        case TensorMeta():
+            return _tensor_length(value)
+        case tuple():
+            return 2 + sum(_length(item) + 2 for item in value)
+        case _:
+            return len(str(value)) + 2
+
+
+@lru_cache(1 << 14)
+def _tensor_length(meta: TensorMeta) -> int:
+    return len(json.dumps(_argument_to_json(meta)))
 
 
 def _entry_from_json(row: dict[str, Any]) -> tuple[Signature, tuple[int, ...]]:

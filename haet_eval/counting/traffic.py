@@ -20,7 +20,7 @@ from typing import Final
 from haet_eval.counting.dtypes import item_bytes
 from haet_eval.counting.histogram import Entry
 from haet_eval.counting.prices.evaluate import computes_nothing
-from haet_eval.counting.prices.foreach import parts_of
+from haet_eval.counting.prices.foreach import singles_of
 from haet_eval.counting.prices.indexing import indexed_elements
 from haet_eval.counting.prices.movement import BOOKKEEPING, CREATIONS, VIEWS
 from haet_eval.counting.prices.random import DRAWS
@@ -85,7 +85,7 @@ def traffic(signature: Signature) -> Traffic:
     operator = lookup(signature.operator)
     if signature.operator in _STILL or computes_nothing(signature) or _is_view(operator):
         return Traffic()
-    parts = [one for one, _ in parts_of(signature)]
+    parts = list(singles_of(signature))
     if parts:
         return sum((traffic(one) for one in parts), Traffic())
     changed = parameters_written(operator, signature.arguments) if operator else frozenset()

@@ -40,8 +40,8 @@ class Recount:
 
     `operations_by_template` has the priced operations of each template, in the order of their definitions.
 
-    Of the prediction, apart from all that: the images that were predicted, its operations, the bytes that it
-    read back, in all and of one batch at most, and what training and prediction were charged together.
+    Of the prediction, apart from all that: the images of each batch, its operations, the bytes that it read
+    back, in all and of one batch at most, and what training and prediction were charged together.
     """
 
     header: dict[str, Any]
@@ -51,11 +51,16 @@ class Recount:
     parameters: ParameterCount | None
     training: Charged
     memory: TensorMemory
-    predicted_images: int
+    batches: tuple[int, ...]
     prediction_operations: int
     prediction_readback_bytes: int
     most_readback_bytes_of_a_batch: int
     whole_run: Charged
+
+    @property
+    def predicted_images(self) -> int:
+        """The images of all batches."""
+        return sum(self.batches)
 
 
 class Listener(Protocol):
@@ -126,7 +131,7 @@ def recount(path: Path, listener: Listener | None = None, *, memory: MemoryBooks
         parameters=walk.parameters,
         training=walk.training or walk.charged(),
         memory=walk.meter.tensor_memory,
-        predicted_images=walk.predicted_images,
+        batches=tuple(walk.batches),
         prediction_operations=walk.meter.prediction_operations,
         prediction_readback_bytes=walk.meter.charges.prediction_readback_bytes,
         most_readback_bytes_of_a_batch=walk.meter.charges.most_readback_bytes_of_a_batch,
@@ -168,7 +173,7 @@ class _Walk:
         self.parameters: ParameterCount | None = None
         self.training: Charged | None = None
         self.refused: dict[str, int] | None = None
-        self.predicted_images = 0
+        self.batches: list[int] = []
         self._batch_images = 0
         self._listener = listener
 
@@ -229,7 +234,7 @@ class _Walk:
         if not self._batch_images:
             raise BrokenTrace("a prediction of no batch is in the trace")
         self.meter.take_logits(logits.handle, self._batch_images, logits.classes)
-        self.predicted_images += self._batch_images
+        self.batches.append(self._batch_images)
         self._batch_images = 0
         self._listener.predicted(entry, logits.handle, logits.classes, self.meter.end_batch())
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from haet_eval.counting.histogram import PHASES, Histogram
+from haet_eval.counting.histogram import PHASES, Histogram, described_bytes
 from haet_eval.counting.signature import Signature, TensorMeta
 from haet_eval.remote.charges import check_templates
 from haet_eval.remote.definitions import price_told, signature_of
@@ -21,7 +21,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.templates: list[Template] = []
-        self._described_bytes = 0
+        self._described_bytes = 0  # on the wire or in the histogram, where a list of tensors is far longer
         self._dynamic: dict[tuple[Template, bytes], _Counted] = {}
         self._views: dict[tuple[Code, TensorMeta, TensorMeta], list[int]] = {}
 
@@ -33,15 +33,15 @@ class Tally:
         """Keep a settled template; its calls are counted in `template.calls`."""
         template.number = len(self.templates)
         self.templates.append(template)
-        self._described_bytes += described_bytes
+        self._described_bytes += max(described_bytes, _described(template.signature))
 
     def count_dynamic(self, template: Template, outcome: Outcome, payload: bytes, phase: int) -> None:
         """Count a call whose outputs depended on data; `payload` is the outcome as it came."""
         counted = self._dynamic.get((template, payload))
         if counted is None:
-            self._described_bytes += len(payload)
-            check_templates(len(self._dynamic), self._described_bytes)
             signature = signature_of(template, outcome)
+            self._described_bytes += max(len(payload), _described(signature))
+            check_templates(len(self._dynamic), self._described_bytes)
             counted = signature, price_told(signature), new_calls()
             self._dynamic[template, payload] = counted
         counted[2][phase] += 1
@@ -50,7 +50,8 @@ class Tally:
         """Count a SELECT or SLICE record."""
         calls = self._views.get((code, base, layout))
         if calls is None:
-            check_templates(len(self._views))
+            self._described_bytes += _described(_view(code, base, layout))
+            check_templates(len(self._views), self._described_bytes)
             calls = self._views[code, base, layout] = new_calls()
         calls[phase] += 1
 
@@ -104,5 +105,13 @@ class Tally:
     def _all(self) -> Iterator[_Counted]:
         yield from self._priced()
         for (code, base, layout), calls in self._views.items():
-            name = "aten.select.int" if code is Code.SELECT else "aten.slice.Tensor"
-            yield Signature(name, {"self": base}, (layout,)), 0, calls
+            yield _view(code, base, layout), 0, calls
+
+
+def _view(code: Code, base: TensorMeta, layout: TensorMeta) -> Signature:
+    name = "aten.select.int" if code is Code.SELECT else "aten.slice.Tensor"
+    return Signature(name, {"self": base}, (layout,))
+
+
+def _described(signature: Signature | None) -> int:
+    return 0 if signature is None else described_bytes(signature)

@@ -193,6 +193,7 @@ class Writer:
 
     def meta(self, meta: TensorMeta) -> None:
         _check_dimensions(meta.ndim)
+        _check_signs((*meta.shape, *meta.stride, meta.offset))
         self.buffer += bytes((DTYPES.index(meta.dtype) | meta.bits << _BITS_SHIFT, meta.ndim))
         self.buffer += struct.pack(f"<{2 * meta.ndim + 1}q", *meta.shape, *meta.stride, meta.offset)
 
@@ -241,6 +242,11 @@ class Writer:
 def _check_dimensions(dimensions: int) -> None:
     if dimensions > MAX_DIMENSIONS:
         raise WireError(f"a tensor of {dimensions} dimensions, more than {MAX_DIMENSIONS}")
+
+
+def _check_signs(numbers: tuple[int, ...]) -> None:
+    if min(numbers) < 0:
+        raise WireError("negative size, stride or offset")
 
 
 class Reader:
@@ -299,8 +305,7 @@ class Reader:
         dimensions = self.number(_U8)
         _check_dimensions(dimensions)
         numbers = self.unpack(struct.Struct(f"<{2 * dimensions + 1}q"))
-        if numbers and min(numbers) < 0:
-            raise WireError("negative size, stride or offset")
+        _check_signs(numbers)
         return TensorMeta(numbers[:dimensions], numbers[dimensions:-1], numbers[-1], DTYPES[index], bits)
 
     def value(self, depth: int = 0) -> Value:
@@ -401,7 +406,8 @@ def encode_outcome(outcome: Outcome) -> bytes:
     """The answer to a DEFINE or DYNAMIC record.
 
     Raises:
-        WireError: `decode_outcome` would refuse it: a tensor has too many dimensions, or it is too long.
+        WireError: `decode_outcome` would refuse it: a tensor has too many dimensions or a stride that has
+            overflown, or it is too long.
     """
     writer = Writer()
     writer.value(outcome.outputs)

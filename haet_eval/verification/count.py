@@ -1,7 +1,7 @@
 """Computes the cost of a training again from its trace, and prices it again."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +233,8 @@ def _check_prediction(record: Record, found: Recount, task: Task | None) -> Chec
     evaluation = record.evaluation
     if evaluation is None:
         return stated("prediction", "the run ended before all images were predicted")
+    if task is not None and not _are_whole(found.batches, task.budgets.prediction_batch_size):
+        return differs("prediction", "its batches are not those of the rules, of which each may read back")
     over = list(_over_budget(record, found, task.budgets)) if task is not None else []
     if over:
         return differs("prediction", f"it uses more than the rules allow: {', '.join(over)}")
@@ -248,6 +250,11 @@ def _check_prediction(record: Record, found: Recount, task: Task | None) -> Chec
         f"{found.prediction_readback_bytes:,} bytes read back in the trace"
     )
     return same("prediction", claimed, counted, detail)
+
+
+def _are_whole(batches: Sequence[int], size: int) -> bool:
+    """Whether each batch has that many images; the last one has what is left."""
+    return all(images == size for images in batches[:-1]) and all(images <= size for images in batches[-1:])
 
 
 def _over_budget(record: Record, found: Recount, budgets: Budgets) -> Iterator[str]:

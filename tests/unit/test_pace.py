@@ -122,10 +122,9 @@ def test_no_report_is_too_strange(reports: list[tuple[dict[str, str], float]]) -
         assert left is None or left > 0
 
 
-def test_reports_of_huge_numbers_do_no_harm() -> None:
+def test_reports_of_huge_numbers_are_no_progress() -> None:
     pace = Pace()
     pace.report({"epoch": "9" * 64, "epochs": "9" * 200})
-    share, _ = pace.look(3.0)
-    assert share is not None
+    assert pace.look(3.0) == (None, None)
     pace.report({"epoch": "1" * 200, "epochs": "9" * 200})
-    pace.look(1e5)
+    assert pace.look(1e5) == (None, None)

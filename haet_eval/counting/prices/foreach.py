@@ -62,13 +62,23 @@ def _singles(signature: Signature, operator: str, names: Mapping[str, str]) -> I
 _PARTS: dict[str, tuple[str, Mapping[str, str]]] = {}
 
 
-def parts_of(signature: Signature) -> Iterator[tuple[Signature, int]]:
-    """The operator on each tensor of a list with its operations; nothing for operators on no list."""
+def singles_of(signature: Signature) -> Iterator[Signature]:
+    """The operator on each tensor of a list; nothing for operators on no list."""
     operator, names = _PARTS.get(signature.operator, ("", {}))
-    single = lookup(operator)
-    if single is not None:
-        for one in _singles(signature, operator, names):
-            yield one, with_dtypes(one, with_parts(one, single))
+    if lookup(operator) is not None:
+        yield from _singles(signature, operator, names)
+
+
+def parts_of(signature: Signature) -> Iterator[tuple[Signature, int]]:
+    """The same with the operations of each.
+
+    Raises:
+        NoPrice: one of them has no price, as some have none for complex numbers.
+    """
+    for one in singles_of(signature):
+        single = lookup(one.operator)
+        assert single is not None
+        yield one, with_dtypes(one, with_parts(one, single))
 
 
 def _over_list(operator: str) -> Price:

@@ -58,9 +58,11 @@ def _mse(signature: Signature) -> int:
 
 @price(*overloads("mse_loss_backward", _BACKWARD))
 def _mse_backward(signature: Signature) -> int:
-    """2n + 1: (x − y) · 2g, with 2g/n formed once; 3n without a reduction, as each element has its own g."""
+    """2n + 1: (x − y) · 2g, with 2g/n formed once; 3n if each element has its own g."""
     elements = signature.out.numel
-    return 3 * elements if signature["reduction"] == 0 else 2 * elements + 1 + incoming_operations(signature)
+    if signature["reduction"] == 0 or signature.tensor("grad_output").numel > 1:
+        return 3 * elements
+    return 2 * elements + 1 + incoming_operations(signature)
 
 
 @price(*overloads("smooth_l1_loss", _FUNCTION))

@@ -38,12 +38,28 @@ def _product(signature: Signature) -> int:
     *overloads("amax amin argmax argmin", _FUNCTION),
     *overloads("max", ".default .dim .dim_max .unary_out"),
     *overloads("min", ".default .dim .dim_min .unary_out"),
+)
+def _extremum(signature: Signature) -> int:
+    """|in| − n: one comparison for each value after the first."""
+    return folding(*_sizes(signature)) * real_or_complex(signature, 1, None)
+
+
+TRUTHS = (
     *overloads("any all", ".default .out .dim .dims .dims_out .all_out"),
     *overloads("_is_all_true _is_any_true", ".default"),
 )
-def _extremum(signature: Signature) -> int:
-    """|in| − n: one comparison, conjunction or disjunction for each value after the first."""
-    return folding(*_sizes(signature)) * real_or_complex(signature, 1, None)
+"""Operators that join truth values, and test numbers that are given in their place."""
+
+
+@price(*TRUTHS)
+def _joined(signature: Signature) -> int:
+    """|in| − n: a conjunction or disjunction for each truth value after the first; of numbers 2|in| − n.
+
+    A number is compared with 0 first. A row of one number is only compared, and that is no copy.
+    """
+    inputs, results = _sizes(signature)
+    tests = 0 if signature.tensor("self").dtype == "bool" else inputs
+    return (tests + folding(inputs, results)) * real_or_complex(signature, 1, None)
 
 
 @price(*overloads("aminmax", _FUNCTION), *overloads("_aminmax", ".default .out .dim .dim_out"))

@@ -526,6 +526,18 @@ def _norm(n: int) -> Pair:
     )
 
 
+@_reading("reductions", "any, of single numbers", "comparison with 0")
+def _truths(n: int) -> Pair:
+    x = _random(n).relu()
+    return lambda: x[:, None].any(1), lambda: x != 0
+
+
+@_reading("losses", "mse_loss, backward", "difference, and two products")
+def _squared_error_backward(n: int) -> Pair:
+    g, x, y = _random(n), _random(n), _random(n)
+    return lambda: aten.mse_loss_backward(g, x, y, 2), lambda: (x - y) * g * 2
+
+
 @_reading("reductions", "var", "sum of squares")
 def _variance(n: int) -> Pair:
     x = _random(n)

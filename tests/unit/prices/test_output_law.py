@@ -44,6 +44,11 @@ def _folded(signature: Signature) -> int:
     return min(signature.out.numel, max(_inputs(signature) - signature.out.numel, 0))
 
 
+def _joined(signature: Signature) -> int:
+    """As `_folded` for truth values; every number is compared with 0."""
+    return _folded(signature) if signature.tensor("self").dtype == "bool" else signature.out.numel
+
+
 def _scanned(signature: Signature) -> int:
     """All but the first of each row."""
     length = signature.out.shape[signature.integers("dim")[0]] if signature.out.shape else 1
@@ -87,7 +92,8 @@ def _matrix(signature: Signature) -> int:
 
 _SINGLE = "a result of one value is that value"
 EXCEPTIONS: Final = (
-    Exempt("sum all any amax amin argmax argmin max min", _SINGLE, _folded),
+    Exempt("sum amax amin argmax argmin max min", _SINGLE, _folded),
+    Exempt("all any", "a result of one truth value is that value", _joined),
     Exempt("aminmax median nanmedian", f"{_SINGLE}; indices go with their values", _folded),
     Exempt("adaptive_max_pool2d adaptive_max_pool3d", f"{_SINGLE}; indices go with their values", _folded),
     Exempt("cumsum cumprod", "the first element of a row is copied", _scanned),

@@ -23,7 +23,7 @@ CASES: dict[str, Case] = {
     "amax": (lambda x: x.amax(-1), largest),
     "max with indices": (lambda x: x.max(-1), largest),
     "argmin": (lambda x: x.argmin(-1), largest),
-    "all": (lambda x: x.all(-1), largest),
+    "all of numbers": (lambda x: x.all(-1), lambda row: oracle.norm(row, 0)),
     "mean": (lambda x: x.mean(-1), oracle.mean),
     "var": (lambda x: x.var(-1, correction=0), oracle.variance),
     "var_mean": (lambda x: torch.var_mean(x, -1, correction=0), oracle.variance),

@@ -3,9 +3,11 @@
 from haet_eval.counting.prices.version_1 import (  # noqa: F401  (importing a family binds its prices)
     dropout,
     linalg,
+    losses,
     movement,
     pointwise,
     pooling,
     random,
+    reductions,
     sorting,
 )
