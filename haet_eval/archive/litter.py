@@ -27,8 +27,8 @@ def is_litter(path: str) -> bool:
 
     These are hidden files and folders (`.git`, `.DS_Store`, `._name`), `__MACOSX`, `__pycache__`, `venv`,
     `Thumbs.db`, `desktop.ini`, Finder's `Icon` with a carriage return, the records, signatures, incidents
-    and artefacts of a results folder, and the folders of runs that can go on. A path that could lead elsewhere (`..`, an empty part, a
-    backslash) is never litter: it is refused.
+    and artefacts of a results folder, and the folders of runs that can go on. A path that could lead
+    elsewhere (`..`, an empty part, a backslash) is never litter: it is refused.
     """
     parts = path.removesuffix("/").split("/")
     if "\\" in path or any(part in ("", ".", "..") for part in parts):
