@@ -231,6 +231,8 @@ LITTER = (
     "results/20261126T060017Z-a-team-443353cba60f0254.json",
     "results/20261126T060017Z-a-team-443353cba60f0254.dsse.json",
     "results/incidents/20261126T060017Z-443353cb.json",
+    "results/runs/20261127T183448Z-entry-zip-1ec44b65/run.json",
+    "results/runs/20261127T183448Z-entry-zip-1ec44b65/checkpoint-000003",
     f"results/artifacts/{'a' * 64}.trace",
     f"results/artifacts/{'a' * 64}.reports.jsonl",
 )
