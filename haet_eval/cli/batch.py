@@ -163,6 +163,7 @@ def _print(summary: "Summary", plan: "Plan", results: Path) -> None:
     """The outcome, and the leaderboard of what the list asked for."""
     from haet_eval.cli.batch_table import print_outcome
     from haet_eval.cli.leaderboard_table import print_leaderboard
+    from haet_eval.competition import load_competition
     from haet_eval.reports.rows import make_leaderboard
     from haet_eval.store import Store
 
@@ -170,4 +171,6 @@ def _print(summary: "Summary", plan: "Plan", results: Path) -> None:
     unofficial = any(item.options.sandbox == "process" for item in plan.items)
     tasks = {item.job.task for item in plan.items if item.job}
     entries = [entry for entry in Store(results).listing().entries if entry.task in tasks]
-    print_leaderboard(make_leaderboard(entries, everything=unofficial))
+    named = {item.job.competition for item in plan.items if item.job}
+    rules = {one.digest: one for one in map(load_competition, named)}
+    print_leaderboard(make_leaderboard(entries, everything=unofficial, rules=rules))

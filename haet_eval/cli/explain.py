@@ -237,5 +237,7 @@ def _labels(record: Record, store: Store) -> Labels:
         return Labels.from_json(data)
     except ValueError as error:
         raise UsageProblem(
-            f"the labels of the record's calls cannot be read: {error}", code="labels-unreadable"
+            f"the labels of the record's calls cannot be read: {error}",
+            "Move the file that ends in .labels.json away: the course is shown without labels then.",
+            code="labels-unreadable",
         ) from None

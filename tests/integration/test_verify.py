@@ -284,7 +284,9 @@ def test_a_changed_file_does_not_hold(original: Path) -> None:
     assert "digest" in found["record"].detail
 
 
-@pytest.mark.parametrize("suffix", ["trace", "histogram.json", "safetensors", "predictions.txt"])
+@pytest.mark.parametrize(
+    "suffix", ["trace", "histogram.json", "safetensors", "predictions.txt", "labels.json"]
+)
 def test_a_changed_artefact_does_not_hold_and_is_not_used(original: Path, suffix: str) -> None:
     (path,) = original.parent.glob(f"artifacts/*.{suffix}")
     path.write_bytes(path.read_bytes()[:-1] + b"9")
@@ -298,7 +300,7 @@ def test_without_artefacts_a_record_is_contradicted_and_little_is_checked(origin
     shutil.rmtree(original.parent / "artifacts")
     found = check(original)
     missing = {name for name, one in found.items() if one.result is Result.DIFFERS}
-    assert missing == {"trace", "histogram", "weights", "predictions"}
+    assert missing == {"trace", "histogram", "weights", "labels", "predictions"}
     assert all("is missing" in found[name].detail for name in missing)
     assert found["accuracy"].result is found[OPERATIONS].result is Result.UNCHECKED
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 
 from haet_eval.remote.client.own_code import OwnCode
-from haet_eval.remote.messages import LABEL_CHARACTERS, Labelled
+from haet_eval.remote.messages import LABEL_CHARACTERS, Labelled, sendable
 
 
 class Labeller:
@@ -29,9 +29,8 @@ class Labeller:
         """A call is about to be made that is the first of this template."""
         frame = self._code.frame()
         line = f"{self._code.relative(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
-        module = _path(self._modules)
-        message = Labelled(template=template, line=line[:LABEL_CHARACTERS], module=module[:LABEL_CHARACTERS])
-        self._tell(message.encode())
+        line, module = (sendable(text)[:LABEL_CHARACTERS] for text in (line, _path(self._modules)))
+        self._tell(Labelled(template=template, line=line, module=module).encode())
 
 
 def _path(modules: Sequence[torch.nn.Module]) -> str:

@@ -83,5 +83,10 @@ def test_a_module_is_named_by_those_around_it() -> None:
     assert told(NOWHERE, [net, torch.nn.ReLU()]).module == "Net.ReLU"
 
 
+def test_a_name_of_any_characters_and_length_is_cut_to_the_limit() -> None:
+    strange = type("\udc80" * 100, (nn.Module,), {})
+    assert told(NOWHERE, [strange()]).module == ("\\udc80" * 100)[:200]
+
+
 def test_code_of_others_has_no_line() -> None:
     assert told(NOWHERE, []) == Labelled(template=5, line="", module="")
