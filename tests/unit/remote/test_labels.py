@@ -84,8 +84,9 @@ def test_a_module_is_named_by_those_around_it() -> None:
 
 
 def test_a_name_of_any_characters_and_length_is_cut_to_the_limit() -> None:
-    strange = type("\udc80" * 100, (nn.Module,), {})
-    assert told(NOWHERE, [strange()]).module == ("\\udc80" * 100)[:200]
+    net = nn.Sequential()
+    net.add_module("\udc80" * 100, nn.ReLU())
+    assert told(NOWHERE, [net, net[0]]).module == ("Sequential." + "\\udc80" * 100)[:200]
 
 
 def test_code_of_others_has_no_line() -> None:
