@@ -170,7 +170,7 @@ def test_a_file_that_does_not_name_the_read_back_gets_what_its_images_allow(
     result = run("check", file)
     assert result.return_value is ExitCode.QUALIFIED, result.stdout
     assert "wrong" not in result.stdout
-    share = re.search(r"what can be read back is ([0-9.]+)%", result.stdout)
+    share = re.search(r"what can be read back is ([0-9.]+) %", result.stdout)
     assert share is not None
     assert 0 < float(share[1]) <= 1
     assert rules.digest == load_competition(str(file)).digest  # the images decide, and no rule is changed
