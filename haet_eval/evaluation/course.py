@@ -326,9 +326,10 @@ class Attempt:
     def connect(self, connection: Connection, meter: Meter, watch: Watch) -> KeptLink:
         """The link to the executor."""
         self._meter, self._watch = meter, watch
-        if isinstance(self.trace, ComparedTrace):
-            self.trace.follow(meter)
-        self._link = KeptLink(connection, meter, self.answers, self, self._earlier)
+        compared = self.trace if isinstance(self.trace, ComparedTrace) else None
+        if compared:
+            compared.follow(meter)
+        self._link = KeptLink(connection, meter, self.answers, self, self._earlier, compared)
         return self._link
 
     # The clock of the training.
