@@ -308,6 +308,7 @@ class Attempt:
         self._catch_up_seconds = 0.0
         self._due = _NEVER
         self._fewest_bytes = _NEVER
+        self._sent = 0.0
         self._before = earlier.checkpoint.parts if earlier else ()
         self._stalls = 0
         self.accelerator: str | None = None
@@ -326,9 +327,10 @@ class Attempt:
     def connect(self, connection: Connection, meter: Meter, watch: Watch) -> KeptLink:
         """The link to the executor."""
         self._meter, self._watch = meter, watch
-        if isinstance(self.trace, ComparedTrace):
-            self.trace.follow(meter)
-        self._link = KeptLink(connection, meter, self.answers, self, self._earlier)
+        compared = self.trace if isinstance(self.trace, ComparedTrace) else None
+        if compared:
+            compared.follow(meter)
+        self._link = KeptLink(connection, meter, self.answers, self, self._earlier, compared)
         return self._link
 
     # The clock of the training.
@@ -424,6 +426,7 @@ class Attempt:
             )
             return None
         self._due = self._fewest_bytes = _NEVER
+        self._sent = time.monotonic()
         cpu_seconds = self._watch.submission_cpu_seconds or 0.0
         snapshots = self.trace.snapshot(), self.answers.snapshot()
         return _Taking(self, point, table, snapshots, self._meter.charges.stalls, cpu_seconds)
@@ -439,7 +442,7 @@ class Attempt:
             )
             for _ in left:
                 pass
-        self._due = time.monotonic() + self._course.plan.every_seconds
+        self._due = self._sent + self._course.plan.every_seconds
 
     def _write(self, taking: "_Taking", state: StateFollows, blocks: Iterator[bytes]) -> None:
         spent = Spent(self._watch.elapsed_seconds, self._watch.paused_seconds, taking.cpu_seconds)

@@ -25,6 +25,9 @@ _SIZES: Final = {
 }
 
 
+_OF_QUESTIONS: Final = (Kind.QUESTION, Kind.REFUSED)
+
+
 class _Record(NamedTuple):
     name: str
     content: bytes
@@ -44,6 +47,7 @@ class ComparedTrace(TraceWriter):
 
     def __init__(self, path: Path, header: dict[str, Any], earlier: Iterator[tuple[Kind, bytes]]) -> None:
         self._earlier = earlier
+        self._ahead: list[tuple[Kind, bytes]] = []
         self._meter: Meter | None = None
         super().__init__(path, header)
 
@@ -52,13 +56,30 @@ class ComparedTrace(TraceWriter):
         self._meter = meter
 
     def add(self, kind: Kind, body: bytes) -> None:
-        try:
-            expected = next(self._earlier, None)
-        except Broken as error:
-            raise departed(f"its earlier trace cannot be read: {error}") from None
+        expected = self._expected()
+        self._ahead.clear()
         if expected is not None and expected != (kind, body):
             raise departed(self._difference(*expected, kind, body))
         super().add(kind, body)
+
+    def compare_question(self, record: bytes) -> None:
+        """Compare a question before it gets its earlier answer, which would not fit another one.
+
+        Raises:
+            SubmissionFailure: with the code DEPARTED: it is another question.
+        """
+        expected = self._expected()
+        if expected is not None and (expected[0] not in _OF_QUESTIONS or expected[1] != record):
+            raise departed(self._difference(*expected, Kind.QUESTION, record))
+
+    def _expected(self) -> tuple[Kind, bytes] | None:
+        """The entry that the earlier trace has at this place; None at its end."""
+        try:
+            if not self._ahead:
+                self._ahead += [entry for entry in [next(self._earlier, None)] if entry]
+        except Broken as error:
+            raise departed(f"its earlier trace cannot be read: {error}") from None
+        return self._ahead[0] if self._ahead else None
 
     def _difference(self, old_kind: Kind, old: bytes, kind: Kind, body: bytes) -> str:
         if self._meter is None or kind is Kind.HEADER:
@@ -115,7 +136,7 @@ def _name_and_end(meter: Meter, body: bytes, position: int) -> tuple[str, int]:
 
 
 def _question_name(meter: Meter, kind: Kind, body: bytes) -> str:
-    if kind not in (Kind.QUESTION, Kind.REFUSED):
+    if kind not in _OF_QUESTIONS:
         return kind.name
     match body[0]:
         case Code.DEFINE:

@@ -17,7 +17,7 @@ from haet_eval.remote import wire
 from haet_eval.remote.answers import AnswersWriter
 from haet_eval.remote.books import Table, table_of
 from haet_eval.remote.connection import Connection
-from haet_eval.remote.departure import departed
+from haet_eval.remote.departure import ComparedTrace, departed
 from haet_eval.remote.executor_link import ExecutorLink
 from haet_eval.remote.handles import Storage
 from haet_eval.remote.messages import Laid, Place, Recall, Restore, StateFollows, TakeState
@@ -85,6 +85,7 @@ class KeptLink(ExecutorLink):
         answers: takes the answers.
         checkpoints: takes the checkpoints.
         stored: the checkpoint to begin at, if there is one.
+        trace: the trace that is compared up to there.
     """
 
     def __init__(
@@ -94,12 +95,14 @@ class KeptLink(ExecutorLink):
         answers: AnswersWriter,
         checkpoints: Checkpoints,
         stored: Stored | None = None,
+        trace: ComparedTrace | None = None,
     ) -> None:
         super().__init__(connection)
         self._meter = meter
         self._answers = answers
         self._checkpoints = checkpoints
         self._stored = stored
+        self._trace = trace
         self._settled: list[_Settled] = []
         self._data: dict[int, Storage] = {}
         self._is_taking = False
@@ -128,6 +131,8 @@ class KeptLink(ExecutorLink):
         return status, body
 
     def _answer_again(self, stored: Stored, question: Question) -> tuple[Status, bytes]:
+        if self._trace is not None:
+            self._trace.compare_question(question.record)
         before = tuple(handle.meta for handle in question.inputs)
         try:
             status, body = stored.answer()

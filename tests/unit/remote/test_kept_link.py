@@ -132,7 +132,7 @@ class Host:
         self.once = Once()
         self.told: list[tuple[Status, bytes]] = []
         self.link = KeptLink(
-            Connection(near), self.meter, AnswersWriter(folder / "answers"), self.once, stored
+            Connection(near), self.meter, AnswersWriter(folder / "answers"), self.once, stored, compared
         )
         self.link.start(Start(device="cpu", threads=1))
         for array in (IMAGES, LABELS):
