@@ -13,7 +13,7 @@ import pytest
 from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import SubmissionFailure
 from haet_eval.remote import charges, wire
-from haet_eval.remote.wire import Code, Fresh
+from haet_eval.remote.wire import Code, Fresh, Value
 from tests.unit.remote import frames
 from tests.unit.remote.bench import Bench
 from tests.unit.remote.frames import TENSOR
@@ -32,7 +32,7 @@ def lists(bench: Bench) -> Iterator[None]:
     tensor = _made(bench, ONES)
     joined = Fresh(TensorMeta((500, *ONES.shape[1:]), (1,) * 64, 0, "float32"), -1)
     for dimension in range(64):
-        arguments = {"tensors": (TENSOR,) * 500, "dim": dimension}
+        arguments: dict[str, Value] = {"tensors": (TENSOR,) * 500, "dim": dimension}
         bench.define("aten.cat.default", arguments, (tensor,) * 500, answer=frames.outcome(joined))
         yield
 
