@@ -344,6 +344,8 @@ def train(task):
     read = 0.0
     for step in range(600):
         noise = torch.randn(4) * 1.5
+        if step % 50 == 0:
+            noise.sum().item()  # it waits for the executor, so that checkpoints come
         {attack}
     return model
 """
