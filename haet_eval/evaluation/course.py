@@ -333,6 +333,12 @@ class Attempt:
         self._link = KeptLink(connection, meter, self.answers, self, self._earlier, compared)
         return self._link
 
+    def close(self) -> None:
+        """Finish the file of answers, and give up the earlier checkpoint if the run did not come to it."""
+        self.answers.close()
+        if self._earlier:
+            self._earlier.close()
+
     # The clock of the training.
 
     @property

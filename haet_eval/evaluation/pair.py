@@ -107,7 +107,7 @@ def open_pair(
             log=log or OutputLog(),
         )
         if attempt:
-            stack.callback(attempt.answers.close)
+            stack.callback(attempt.close)
             relay.link = attempt.connect(connections[EXECUTOR], meter, watch)
         yield Pair(relay, meter, watch, trace, trace_path, attempt)
 

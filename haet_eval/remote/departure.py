@@ -89,7 +89,7 @@ class ComparedTrace(TraceWriter):
         )
         same = sum(1 for _ in _same(before, now))
         number = self._meter.charges.messages + same + 1
-        was, came = (one[same].name if same < len(one) else "another frame" for one in (before, now))
+        was, came = (one[same].name if same < len(one) else "another one" for one in (before, now))
         if was == came:
             return f"record {number:,}, {came}, has other tensors or numbers than before"
         return f"record {number:,} is {came}, and was {was} before"
