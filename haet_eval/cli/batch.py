@@ -70,7 +70,7 @@ def batch(
     jobs: int | None,
     retries: int,
     scheduler: str | None,
-    checkpoint_every: int,
+    checkpoint_every: float,
     run_dir: Path | None,
     dry_run: bool,
     as_json: bool,

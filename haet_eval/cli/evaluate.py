@@ -104,7 +104,7 @@ def evaluate(
     cpu_watts: float | None,
     hosts: str,
     audits: tuple[Literal["resplit", "disguise"], ...],
-    checkpoint_every: int,
+    checkpoint_every: float,
     run_dir: Path | None,
     as_json: bool,
 ) -> ExitCode:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 import click
 from click.core import ParameterSource
 
-from haet_eval.cli.numbers import WholeNumber
+from haet_eval.cli.numbers import Number, WholeNumber
 from haet_eval.cli.oci_runtime import refuse_runtime_without_engine
 from haet_eval.cli.suggestions import suggest_competitions, suggest_tasks
 from haet_eval.spelling import quoted
@@ -123,9 +123,9 @@ def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
     every = click.option(
         "--checkpoint-every",
         metavar="SECONDS",
-        default=600,
-        show_default=True,
-        type=WholeNumber(0),
+        default=600.0,
+        show_default="600",
+        type=Number(min=0),
         help="Time between two checkpoints of a counted training; 0 for none.",
     )
     return every(run_dir_option(command))

@@ -146,7 +146,7 @@ def test_a_fault_that_a_run_of_seconds_would_not_come_to_is_found(tmp_path: Path
     assert "submission.py" in result.stdout
     assert "verdict       failed" in result.stdout
     assert '"submission.py", line 23' in result.stdout
-    assert "(submission.py, line 23) [operator-refused]" in " ".join(result.stdout.split())
+    assert "(submission.py, line 12) [code-failed]" in " ".join(result.stdout.split())
     assert "if it qualifies" not in result.stdout
 
 

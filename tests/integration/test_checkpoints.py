@@ -54,6 +54,8 @@ def train(task):
     x = torch.rand(64, 64)
     for step in range(20_000):
         x = (x @ x).sin()
+        if step % 200 == 0:
+            x.sum().item()  # it waits for the executor, so that a checkpoint is soon reached
     return Linear()
 """
 WRITES_INTO_THE_DATA = TRAIN.replace("    model = Linear()", "    task.images.add_(1)\n    model = Linear()")
@@ -316,7 +318,7 @@ def test_a_full_disk_loses_the_checkpoint_and_keeps_the_run(evaluator: Evaluator
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     done = evaluator.run(
         submission,
-        *("--sandbox", "process", "--checkpoint-every", "1", "--competition", str(rules)),
+        *("--sandbox", "process", "--checkpoint-every", "0.1", "--competition", str(rules)),
         prepare=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, hard)),
     )
     assert "A checkpoint could not be written: File too large." in done.stderr
@@ -336,7 +338,7 @@ def test_a_folder_of_runs_that_cannot_be_made_costs_the_checkpoints_only(
     (tmp_path / "a file").write_text("")
     done = evaluator.run(
         submission,
-        *("--sandbox", "process", "--checkpoint-every", "1", "--competition", str(rules)),
+        *("--sandbox", "process", "--checkpoint-every", "0.1", "--competition", str(rules)),
         *("--run-dir", str(tmp_path / "a file" / "runs")),
     )
     assert "A checkpoint could not be written" in done.stderr

@@ -146,7 +146,7 @@ def test_a_run_whose_processes_are_killed_at_random_ends_in_the_same_record(
     chance, runs = random.Random(seed), evaluator.results / "runs"
     options = ("--results", str(evaluator.results), "--run-dir", str(runs))
     program = started(
-        evaluator, str(EXAMPLES / "digits-cnn"), "--sandbox", sandbox, "--checkpoint-every", "1"
+        evaluator, str(EXAMPLES / "digits-cnn"), "--sandbox", sandbox, "--checkpoint-every", "0.1"
     )
     newest = ""
     for role in chance.sample(ROLES, KILLS):
@@ -154,7 +154,7 @@ def test_a_run_whose_processes_are_killed_at_random_ends_in_the_same_record(
         if home is None:
             break
         newest = home.checkpoints()[0].name
-        time.sleep(chance.uniform(0, 1))
+        time.sleep(chance.uniform(0, 0.4))
         kill(evaluator, program, sandbox, role)
         ended(program)
         if program.returncode in (ExitCode.QUALIFIED, ExitCode.NOT_QUALIFIED):
@@ -182,7 +182,7 @@ def test_a_run_whose_processes_are_killed_at_random_ends_in_the_same_record(
 
 def interrupted(evaluator: Evaluator, submission: Path, *options: str) -> tuple[str, RunHome]:
     """What the program printed that was stopped after a checkpoint, and the run's folder."""
-    program = started(evaluator, str(submission), "--sandbox", "process", "--checkpoint-every", "1", *options)
+    program = started(evaluator, str(submission), "--sandbox", "process", "--checkpoint-every", "0.1", *options)
     home = wait_for_checkpoint(program, evaluator.results / "runs")
     program.send_signal(signal.SIGTERM)
     done = ended(program)
@@ -273,7 +273,7 @@ def test_a_run_that_is_under_way_is_not_taken_up_by_another_process(
     submission = write_submission(tmp_path / "long", LONG)
     program = started(
         evaluator,
-        *(str(submission), "--sandbox", "process", "--checkpoint-every", "1", "--competition", str(rules)),
+        *(str(submission), "--sandbox", "process", "--checkpoint-every", "0.1", "--competition", str(rules)),
     )
     try:
         home = wait_for_checkpoint(program, evaluator.results / "runs")

@@ -11,7 +11,7 @@ from tests.integration.battery.pair import RemoteRun, run_remotely, whole_theme
 pytestmark = pytest.mark.slow
 
 THEMES = [
-    *("augmentation", "autocast", "functional", "indexing", "linalg", "loops", "networks", "optimizers"),
+    *("augmentation", "autocast", "functional", "indexing", "linalg", "loops", "optimizers"),
     *("quantization", "randomness", "reading", "views"),
 ]
 
