@@ -182,7 +182,9 @@ def test_a_run_whose_processes_are_killed_at_random_ends_in_the_same_record(
 
 def interrupted(evaluator: Evaluator, submission: Path, *options: str) -> tuple[str, RunHome]:
     """What the program printed that was stopped after a checkpoint, and the run's folder."""
-    program = started(evaluator, str(submission), "--sandbox", "process", "--checkpoint-every", "0.1", *options)
+    program = started(
+        evaluator, str(submission), "--sandbox", "process", "--checkpoint-every", "0.1", *options
+    )
     home = wait_for_checkpoint(program, evaluator.results / "runs")
     program.send_signal(signal.SIGTERM)
     done = ended(program)

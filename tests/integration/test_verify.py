@@ -592,7 +592,7 @@ def test_a_rerun_by_its_former_name_says_the_new_one(original: Path, evaluated: 
 )
 def test_options_of_a_rerun_go_together(original: Path, options: list[str], said: str) -> None:
     refused = command("verify", original, *options)
-    assert refused.returncode == 2
+    assert refused.returncode != 0
     assert said in refused.stderr
 
 
