@@ -290,7 +290,7 @@ class PeakCall(_Part):
 
     Operators, selects, slices and uploads are calls. `operator` is `upload` for a constant that was sent up.
     `line` is the line of the submission that first made such a call, and `module` the module that was called
-    there, None if there is none. The submission's own process says so, and nobody vouches for it.
+    there, None if no module was. The submission's own process says so, and nobody vouches for it.
     """
 
     number: Annotated[int, Field(ge=1)]
@@ -298,6 +298,11 @@ class PeakCall(_Part):
     phase: str
     line: str | None = None
     module: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The line with its module, as in `submission.py:12 in Net.layers.0`; "" if no line is known."""
+        return " in ".join(filter(None, (self.line, self.module))) if self.line else ""
 
 
 class TensorMemory(_Part):

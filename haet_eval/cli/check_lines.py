@@ -141,9 +141,8 @@ def _tensor_lines(sample: Sample, budgets: Budgets) -> Iterator[tuple[str, str]]
         bound = f" of {budgets.peak_tensor_bytes:,}" if budgets.peak_tensor_bytes else ""
         place = f", in {memory.call.operator} ({memory.call.phase})" if memory.call else ""
         yield "tensors", f"{at_least}{memory.peak_bytes:,}{bound} bytes at the peak{place}"
-        if memory.call and memory.call.line:
-            module = f" in {memory.call.module}" if memory.call.module else ""
-            yield "", f"such a call was first made by {memory.call.line}{module}"
+        if memory.call and memory.call.place:
+            yield "", f"such a call was first made by {memory.call.place}"
     if moved is not None:
         yield "moved", f"{at_least}{moved.read:,} bytes read, {moved.written:,} written"
 

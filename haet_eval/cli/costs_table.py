@@ -139,9 +139,8 @@ def _print_memory(console: Console, memory: TensorMemory | None) -> None:
     if memory.call is not None:
         call = memory.call
         console.print(safe(f"reached at call {call.number:,}, {call.operator}, in {call.phase}"))
-        if call.line:
-            module = f" in {call.module}" if call.module else ""
-            console.print(safe(f"such a call was first made by {call.line}{module}"))
+        if call.place:
+            console.print(safe(f"such a call was first made by {call.place}"))
     console.print(f"the training set takes {memory.training_set_bytes:,} bytes beside it\n")
 
 

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -23,8 +24,6 @@ _SIZES: Final = {
     Code.LOAD_STATE: wire.STATE.size,
     Code.PHASE: wire.PHASE.size,
 }
-
-
 _OF_QUESTIONS: Final = (Kind.QUESTION, Kind.REFUSED)
 
 
@@ -87,7 +86,8 @@ class ComparedTrace(TraceWriter):
         before, now = (
             list(_records(self._meter, one, part)) for one, part in ((old_kind, old), (kind, body))
         )
-        same = sum(1 for _ in _same(before, now))
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(before, now, strict=False))
+        same = len(list(alike))
         number = self._meter.charges.messages + same + 1
         was, came = (one[same].name if same < len(one) else "another one" for one in (before, now))
         if was == came:
@@ -98,13 +98,6 @@ class ComparedTrace(TraceWriter):
 def departed(what: str) -> SubmissionFailure:
     """The failure that ends an attempt to go on."""
     return SubmissionFailure(Verdict.FAILED, f"The run cannot go on: {what}.", code=DEPARTED)
-
-
-def _same(before: list[_Record], now: list[_Record]) -> Iterator[None]:
-    for one, other in zip(before, now, strict=False):
-        if one != other:
-            return
-        yield
 
 
 def _records(meter: Meter, kind: Kind, body: bytes) -> Iterator[_Record]:
@@ -140,9 +133,7 @@ def _question_name(meter: Meter, kind: Kind, body: bytes) -> str:
         return kind.name
     match body[0]:
         case Code.DEFINE:
-            length = wire.COUNTED.unpack_from(body)[1]
-            begin = wire.COUNTED.size
-            return wire.decode_definition(body[begin : begin + length]).operator
+            return wire.decode_definition(wire.definition_in(body)).operator
         case Code.DYNAMIC:
             return str(meter.templates[wire.COUNTED.unpack_from(body)[1]].operator.name)
         case code:

@@ -139,9 +139,7 @@ class KeptLink(ExecutorLink):
         except Broken as error:
             raise departed(f"its answers cannot be read: {error}") from None
         if question.code is Code.DEFINE and status is Status.OK:
-            _, length = wire.COUNTED.unpack_from(question.record)
-            begin = wire.COUNTED.size
-            self._settled.append(_Settled(question.record[begin : begin + length], before, body))
+            self._settled.append(_Settled(wire.definition_in(question.record), before, body))
         return status, body
 
     def compare_inventory(self, expected: bytes) -> None:

@@ -61,6 +61,6 @@ class Labels:
         """Read such an artefact.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not such an artefact.
         """
         return cls((number, Label(line, module)) for number, line, module in _KEPT.validate_json(data))

@@ -377,6 +377,12 @@ def encode_definition(definition: Definition) -> bytes:
     return bytes(writer.buffer)
 
 
+def definition_in(record: bytes) -> bytes:
+    """The encoded definition in a whole DEFINE record, without the record's head and the first call."""
+    _, length = COUNTED.unpack_from(record)
+    return record[COUNTED.size : COUNTED.size + length]
+
+
 def decode_definition(data: bytes | memoryview) -> Definition:
     """Inverse of `encode_definition`.
 

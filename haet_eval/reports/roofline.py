@@ -64,7 +64,7 @@ class Roofline:
 
 
 def draw_roofline(traffic: Sequence[OperatorTraffic], balance: float) -> Roofline | None:
-    """Draw the operators that compute something; None if there is none, or no balance above 0."""
+    """Draw the operators that compute something; None if no operator does, or the balance is not above 0."""
     computing = [line for line in traffic if line.intensity > 0]
     if not computing or balance <= 0:
         return None

@@ -439,14 +439,13 @@ class Executor:
             raise late("Reading a tensor back", error) from None
 
     def _define(self, record: bytes) -> bytes:
-        _, length = wire.COUNTED.unpack_from(record)
-        start = wire.COUNTED.size
-        definition = wire.decode_definition(record[start : start + length])
+        encoded = wire.definition_in(record)
+        definition = wire.decode_definition(encoded)
         run = compile_kernel(definition, self._device, self._generator)
         if self._noise:
             run = self._noise.around(len(self._templates), definition, run)
         template = Template(definition, run)
-        padded = bytes(wire.COUNTED.size) + record[start + length :]
+        padded = bytes(wire.COUNTED.size) + record[wire.COUNTED.size + len(encoded) :]
         outcome = self._first(template, template.unpack(padded), settled=True)
         self._templates.append(template)
         return outcome
