@@ -26,6 +26,7 @@ THEMES = (
     "quantization",
     "randomness",
     "reading",
+    "threads",
     "views",
 )
 THIRD_PARTY = "third_party"
