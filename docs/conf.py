@@ -44,7 +44,8 @@ def _without_hidden(_: Any, ctx: Any, lines: list[str]) -> None:
 html_theme = "furo"
 html_title = f"haet-eval {release}"
 html_theme_options: dict[str, Any] = {"navigation_with_keys": True}
-if repository := os.environ.get("DOCS_REPOSITORY"):  # the address of the source: pages get a link to edit them
+# The address of the source: with it, pages get a link to edit them.
+if repository := os.environ.get("DOCS_REPOSITORY"):
     html_theme_options |= {
         "source_repository": repository,
         "source_branch": "main",

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from haet_eval.remote.receiving import Receiver
 from haet_eval.remote.wire import FRAME, MAX_FRAME_BYTES, Channel, WireError
 
 _BLINK_SECONDS = 0.1
@@ -38,6 +39,7 @@ class Connection:
         self, sock: socket.socket, idle: Callable[[], None] = lambda: None, *, ahead_bytes: int = 0
     ) -> None:
         self._socket = sock
+        self._receiver = Receiver(sock)
         self._buffer = bytearray()
         self._room = memoryview(bytearray(_CHUNK_BYTES))
         self._ahead_bytes = ahead_bytes
@@ -121,7 +123,7 @@ class Connection:
                 self._wait()
                 continue
             try:
-                count = self._socket.recv_into(self._room)
+                count = self._receiver.into(self._room)
             except BlockingIOError:
                 self._wait()
                 continue

@@ -3,6 +3,7 @@
 import socket
 from typing import Final
 
+from haet_eval.remote.receiving import Receiver
 from haet_eval.remote.wire import FRAME
 
 _ROOM_BYTES: Final = 1 << 20
@@ -12,7 +13,7 @@ class FrameReader:
     """Takes from the socket what has arrived, a megabyte at most, and keeps what follows the next frame."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
+        self._receiver = Receiver(sock)
         self._room = memoryview(bytearray(_ROOM_BYTES))
         self._buffer = bytearray()
 
@@ -32,7 +33,7 @@ class FrameReader:
 
     def _fill(self, length: int) -> None:
         while len(self._buffer) < length:
-            count = self._socket.recv_into(self._room)
+            count = self._receiver.into(self._room)
             if not count:
                 raise ConnectionResetError("end of stream")
             self._buffer += self._room[:count]

@@ -273,6 +273,7 @@ def test_ends_the_run_naming_the_line(tmp_path: Path, name: str) -> None:
         ("torch.ones(2, 3) @ torch.ones(2, 3)", Verdict.FAILED, "handle-operator"),
         ("torch.ones(3).to_sparse()", Verdict.UNCOUNTABLE, "operator-unpriced"),
         ("torch.ones(3).to(torch.float8_e4m3fn)", Verdict.FAILED, "handle-float8"),
+        ("torch.ones(3).long() + 2**63", Verdict.FAILED, "handle-integer"),
         ("raise ValueError('of its own')", Verdict.FAILED, "code-failed"),
     ],
 )

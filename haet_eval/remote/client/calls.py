@@ -20,6 +20,7 @@ _FORMATS: Final = {
     torch.channels_last: "channels_last",
     torch.channels_last_3d: "channels_last_3d",
 }
+_INT64: Final = torch.iinfo(torch.int64)
 SPECIAL: Final = {number: index for index, number in enumerate(SPECIAL_FLOATS)}
 
 
@@ -127,6 +128,14 @@ def _refused(func: Any, value: Any) -> Refusal:
     )
 
 
+def _check_integer(func: Any, value: object) -> None:
+    if isinstance(value, int) and not _INT64.min <= value <= _INT64.max:
+        raise Refusal(
+            f"{func} was given {value:,}, and integers have 64 bits here. Write it as a float.",
+            code="handle-integer",
+        )
+
+
 class DefinitionWriter:
     """Writes a call in the words of the wire."""
 
@@ -158,6 +167,7 @@ class DefinitionWriter:
     def _value(self, value: Any, literal: bool) -> Value:
         match value:
             case None | bool() | int() | str() | complex():
+                _check_integer(self._func, value)
                 return value
             case float():
                 return value if literal else self._float(value)

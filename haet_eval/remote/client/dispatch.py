@@ -7,6 +7,7 @@ of its kind defines a template, and asks.
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import count
+from struct import Struct
 from typing import Any, Final
 
 import torch
@@ -55,6 +56,20 @@ _TO_COPY: Final = _aten._to_copy.default
 _SET: Final = _aten.set_.source_Tensor
 _MASKS: Final = (torch.bool, torch.uint8)
 
+_NUMBERS: Final = {
+    dtype: Struct(f"<{letter}")
+    for dtype, letter in {
+        torch.bool: "?",
+        torch.uint8: "B",
+        torch.int8: "b",
+        torch.int16: "h",
+        torch.int32: "i",
+        torch.int64: "q",
+        torch.float16: "e",
+        torch.float32: "f",
+        torch.float64: "d",
+    }.items()
+}
 _FLOATS: Final = {special: ("float", special) for special in (*SPECIAL.values(), ANY_FLOAT)}
 _TRUE, _FALSE, _END = ("true",), ("false",), ("end",)
 
@@ -87,7 +102,7 @@ class Dispatcher:
             if func is _DETACH_IN_PLACE:
                 return args[0]  # below autograd there is nothing to detach from
             if func is _NUMBER:
-                return self.fetch(args[0]).item()
+                return self._number(args[0])
             if func is _LIFT:
                 local = not isinstance(args[0], RemoteTensor) and not args[0].is_meta
                 return self.upload(args[0]) if local else args[0]
@@ -460,19 +475,31 @@ class Dispatcher:
             remote.requires_grad_()
         return remote
 
+    def _number(self, tensor: RemoteTensor) -> Any:
+        """The value of a tensor of one element. Without a tensor in between it takes a third of the time."""
+        layout = _NUMBERS.get(tensor.dtype)
+        if layout is None or tensor._mirror is not None:
+            return self.fetch(tensor).item()
+        return layout.unpack(self._read(tensor))[0]
+
     def fetch(self, tensor: RemoteTensor) -> torch.Tensor:
         """A local copy of a tensor's values; bytes that depend on data are charged."""
         self.link.made_up = False
         if tensor._mirror is not None:
             return tensor._mirror
-        with self.link.lock:
-            size = tensor.numel() * tensor.element_size()
-            raw = self._asked(wire.READ.pack(Code.READ, tensor._handle.number), size)
-            self.readings.add(len(raw) if self.link.charged else 0)
+        raw = self._read(tensor)
         with no_dispatch():
             if not raw:
                 return torch.empty(tensor.shape, dtype=tensor.dtype)
             return torch.frombuffer(bytearray(raw), dtype=tensor.dtype).reshape(tensor.shape)
+
+    def _read(self, tensor: RemoteTensor) -> bytes:
+        self.link.made_up = False
+        with self.link.lock:
+            size = tensor.numel() * tensor.element_size()
+            raw = self._asked(wire.READ.pack(Code.READ, tensor._handle.number), size)
+            self.readings.add(len(raw) if self.link.charged else 0)
+        return raw
 
     def adopt(self, shape: tuple[int, ...], dtype: torch.dtype) -> RemoteTensor:
         """The next tensor is one that the host has put into the executor."""

@@ -1,5 +1,6 @@
 """Runs the calls that the meter passes on, on real tensors."""
 
+import ctypes
 import json
 import resource
 import socket
@@ -515,12 +516,10 @@ _NUMBER: Final = struct.Struct("<I")
 
 
 def _to_bytes(tensor: torch.Tensor) -> bytes:
-    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
-    if not plain.numel():
+    if not tensor.numel():
         return b""
-    # Not contiguous(): it keeps the stride of a dimension of size 1, and then view() raises an error.
-    plain = plain.clone(memory_format=torch.contiguous_format)
-    return bytes(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    return ctypes.string_at(plain.data_ptr(), plain.nbytes)
 
 
 def _from_bytes(meta: TensorMeta, raw: bytes) -> torch.Tensor:
