@@ -32,8 +32,13 @@ def numbers_of_every_dtype(task: Any) -> Results:
     x = normalized(task.images[:8]).sum()
     floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128)
     integers = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-    values = [value.item() for dtype in (*floats, *integers) for value in (x.to(dtype), -x.to(dtype).real.float())]
-    values += [(x / zero).item() for zero in (0.0, -0.0)] + [(x * math.inf * 0).item(), (x.long() * 0 + torch.iinfo(torch.int64).min).item()]
+    values = [
+        value.item() for dtype in (*floats, *integers) for value in (x.to(dtype), -x.to(dtype).real.float())
+    ]
+    values += [(x / zero).item() for zero in (0.0, -0.0)] + [
+        (x * math.inf * 0).item(),
+        (x.long() * 0 + torch.iinfo(torch.int64).min).item(),
+    ]
     values += [torch.view_as_real(x + 1j * x)[1].item(), torch.complex(x, x).conj().imag.item()]
     return {f"{place}{type(value).__name__}": torch.tensor(value) for place, value in enumerate(values)}
 
