@@ -53,6 +53,10 @@ def test_containers_and_local_processes_count_alike(tmp_path: Path, submission: 
     assert inside.training.operations == local.training.operations
     assert inside.training.histogram == local.training.histogram
     assert inside.training.parameters == local.training.parameters
+    assert inside.training.memory is not None
+    assert inside.training.memory == local.training.memory
+    assert inside.training.precision == local.training.precision
+    assert inside.training.bytes_moved == local.training.bytes_moved
     assert inside.environment.image_digest is not None
     assert inside.environment.image_digest.startswith("sha256:")
     assert containers() == before
