@@ -55,6 +55,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._places = places
         self._whole = whole_operators
         self._calls: dict[tuple[Any, ...], Call] = {}
+        self._idle: set[Any] = set()
         self._lock = Lock()
 
     @classmethod
@@ -72,11 +73,16 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         if kwargs is None:
             kwargs = {}
+        if func in self._idle:
+            return func(*args, **kwargs)
         key: list[Any] = [id(func)]
         try:
             for value in args:
-                if type(value) is _Tensor:  # as in _walk, without the call of a function
+                kind = type(value)
+                if kind is _Tensor or kind is _Parameter:  # as in _walk, without the call of a function
                     key += (value.shape, value.stride(), value.dtype, value.is_neg(), value.is_conj())
+                elif kind is int or value is None:
+                    key.append(value)
                 else:
                     _walk((value,), key)
             if args and isinstance(args[0], _Tensor):
@@ -102,6 +108,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = func(*args, **kwargs)
             return self._keep(Call(func, None), key, args, kwargs, result)
         if not computes(func):
+            self._idle.add(func)
             return func(*args, **kwargs)
         if str(func) in self._whole:
             result = _run_whole(func, args, kwargs)

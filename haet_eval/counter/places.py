@@ -29,11 +29,12 @@ OUTSIDE: Final = ""
 """The module of a call that no module made."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
     """A phase, as an index into PHASES, and the path of a module, as in `ResNet.layer1.0.conv1`.
 
-    `thread` tells the threads of autograd apart: each adds to counts of its own.
+    `thread` tells the threads of autograd apart: each adds to counts of its own. There is one object for each
+    place, so that it is a fast key.
     """
 
     phase: int
