@@ -2,6 +2,8 @@
 
 Forward: scores QKᵀ, the scale, the mask, the softmax, the dropout, the product with V. Backward: the
 scores and the softmax once more, then the gradients of the two products, the softmax and the scale.
+
+Checks: the fused CPU kernel takes the shapes of its tensors for granted.
 """
 
 from haet_eval.operators.checking.call import Call

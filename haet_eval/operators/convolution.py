@@ -2,6 +2,8 @@
 
 Padding is dense: a product with a padded zero counts as any other. If the stride passes over an element of
 the input, no product falls on it, and it counts neither as a sum nor as an addition.
+
+Checks: the sizes follow from the geometry, and gradients must have these sizes.
 """
 
 from math import prod

@@ -2,6 +2,8 @@
 
 A complex transform of length N is 5N⌈log₂N⌉ real operations (N/2·log₂N butterflies of ten), a real
 one half of that. If N is not a power of two, the number of stages is rounded up.
+
+Checks: dimensions in range, each once, and as many coefficients as the real side needs.
 """
 
 from haet_eval.operators.checking.call import Call

@@ -2,6 +2,8 @@
 
 P locations per image, C channels, D axes. The constants are counts of the definition (Jaderberg et al.
 2015, Spatial Transformer Networks; cubic convolution: Keys 1981), axis by axis.
+
+Checks: sizes that belong together, and coordinates that their dtype can hold.
 """
 
 from math import prod

@@ -3,6 +3,8 @@
 Accumulating at such a place is two. A complex element is two real numbers. A boolean mask is searched:
 one operation per element of the mask, and then its reads. A write through a mask is priced as if every
 element of the mask were set, because a price must not depend on values.
+
+Checks: kernels check most indices themselves; these cover the others.
 """
 
 from collections.abc import Mapping

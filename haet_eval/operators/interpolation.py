@@ -1,6 +1,8 @@
 """Resizing by fixed positions: the weights follow from the sizes alone and are literals.
 
 The cost of each output is the blend of its neighbours, one axis after the other.
+
+Checks: sizes and scales that belong together.
 """
 
 from math import floor, isfinite, prod

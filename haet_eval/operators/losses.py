@@ -1,4 +1,7 @@
-"""Losses and their backward. n = elements of the broadcast input; a mean divides, a sum does not."""
+"""Losses and their backward. n = elements of the broadcast input; a mean divides, a sum does not.
+
+Checks: targets that are class numbers, and gradients of the size that the reduction leaves.
+"""
 
 from haet_eval.operators.checking.call import Call
 from haet_eval.operators.checking.dtypes import FLOATS

@@ -2,6 +2,8 @@
 
 Forward: mean, centre, square, sum, scale by 1/σ, multiply by γ, add β: 7|in|, and for each statistic
 add eps and take the reciprocal root.
+
+Checks: every vector must be as long as the channels that it belongs to.
 """
 
 from math import prod

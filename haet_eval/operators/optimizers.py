@@ -1,6 +1,8 @@
 """Fused optimizers: the sum of the operators that the unfused ones run, with the flags they were given.
 
 The step counters are advanced by operators of their own, in every variant.
+
+Checks: the kernels walk through memory by parameter, so all state must have the parameter's layout.
 """
 
 from haet_eval.operators.checking.call import Call

@@ -1,4 +1,7 @@
-"""Pooling over windows of k elements; padding is dense, so every window is full."""
+"""Pooling over windows of k elements; padding is dense, so every window is full.
+
+Checks: windows that lie in the input, and indices that the matching forward call has made.
+"""
 
 from collections.abc import Sequence
 from math import gcd, prod

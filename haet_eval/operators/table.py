@@ -8,6 +8,8 @@ dispatches: they have a price, and no submission may call them.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from inspect import cleandoc
 from typing import Final, TypeAlias
 
@@ -70,7 +72,7 @@ def operators(
     indented line goes on with the one before. See `each`, and `schema.parse` for the grammar.
 
     Args:
-        check: the checks of their own, in this order, or the reason why there is none.
+        check: the checks of their own, in this order, or the reason why they need none.
         kind: what they do if they do no arithmetic of their own: one of MOVING, `factory`, `draw`, `list`.
         guard: see `Facts`, as for all that follow.
         exact: see `Facts`.
@@ -164,8 +166,15 @@ def superseded(last: int, *names: str) -> Callable[[Price], Price]:
     return bind
 
 
+@cache
+def _fill() -> None:
+    """Import the families, which fill the table: at the first question, as they import this module."""
+    import_module("haet_eval.operators.version_1")
+
+
 def lookup(name: str) -> Operator | None:
     """The operator of that name, or None if no submission may call it."""
+    _fill()
     found = _OPERATORS.get(name)
     if found is None and (entry := _ENTRIES.get(name)):
         found = _OPERATORS[name] = parse(entry.schema, entry.facts)
@@ -174,11 +183,13 @@ def lookup(name: str) -> Operator | None:
 
 def entries() -> Mapping[str, Entry]:
     """All entries by name."""
+    _fill()
     return _ENTRIES
 
 
 def allowed_operators() -> frozenset[str]:
     """The names of all operators that a submission may call."""
+    _fill()
     return frozenset(_ENTRIES)
 
 
@@ -189,21 +200,25 @@ def plain_operators() -> frozenset[str]:
 
 def priced_operators() -> frozenset[str]:
     """Every overload that has a price."""
+    _fill()
     return frozenset(_PRICES)
 
 
 def kind_of(name: str) -> str:
     """The kind of an operator that does no arithmetic; empty for all others."""
+    _fill()
     return _KINDS.get(name, "")
 
 
 def of_kind(*kinds: str) -> frozenset[str]:
     """All operators of these kinds."""
+    _fill()
     return frozenset(name for name, kind in _KINDS.items() if kind in kinds)
 
 
 def price_function(name: str) -> Price | None:
     """The price of an overload under the current version of the standard; None if it has no price."""
+    _fill()
     former = _SUPERSEDED.get(name, {})
     last = min((last for last in former if last >= current()), default=None)
     return _PRICES.get(name) if last is None else former[last]
@@ -211,11 +226,13 @@ def price_function(name: str) -> Price | None:
 
 def present_price(name: str) -> Price | None:
     """The price of an overload under the present version of the standard, whichever is current."""
+    _fill()
     return _PRICES.get(name)
 
 
 def former_prices() -> dict[tuple[str, int], Price]:
     """Every price that is no longer the present one: by overload and the last version that it is for."""
+    _fill()
     return {(name, last): one for name, former in _SUPERSEDED.items() for last, one in former.items()}
 
 

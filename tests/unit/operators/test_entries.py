@@ -114,6 +114,6 @@ def test_a_text_of_schemas_is_read_line_by_line() -> None:
     ]
 
 
-def test_a_tag_that_is_none_is_refused() -> None:
+def test_an_unknown_tag_is_refused() -> None:
     with pytest.raises(ValueError, match="not tags"):
         parse("aten::relu(Tensor self) -> Tensor : pointless")
