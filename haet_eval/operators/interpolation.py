@@ -13,38 +13,21 @@ from haet_eval.operators.pricing.integers import ceiling_division
 from haet_eval.operators.signature import Signature
 from haet_eval.operators.table import operators
 
-_UPSAMPLED = {
-    "upsample_nearest1d": 1,
-    "upsample_nearest2d": 2,
-    "upsample_nearest3d": 3,
-    "_upsample_nearest_exact1d": 1,
-    "_upsample_nearest_exact2d": 2,
-    "_upsample_nearest_exact3d": 3,
-    "upsample_linear1d": 1,
-    "upsample_bilinear2d": 2,
-    "upsample_trilinear3d": 3,
-    "upsample_bicubic2d": 2,
-    "_upsample_bilinear2d_aa": 2,
-    "_upsample_bicubic2d_aa": 2,
-}
-
-
 _SCALES = {1: ("scales",), 2: ("scales_h", "scales_w"), 3: ("scales_d", "scales_h", "scales_w")}
 
 
 def upsample(call: Call) -> None:
-    count = _UPSAMPLED[call.operator.base]
-    _upsample(call, count, call.tensor("self").shape)
+    _upsample(call, call.tensor("self").shape)
 
 
 def upsample_backward(call: Call) -> None:
-    count = _UPSAMPLED[call.operator.base.removesuffix("_backward")]
     shape = call.integers("input_size")
     fits(call, shape)
-    has_shape(call, "grad_output", _upsample(call, count, shape))
+    has_shape(call, "grad_output", _upsample(call, shape))
 
 
-def _upsample(call: Call, count: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _upsample(call: Call, shape: tuple[int, ...]) -> tuple[int, ...]:
+    count = next(count for count in _SCALES if f"{count}d" in call.operator.base)
     call.require(len(shape) == count + 2, "the input has the wrong number of dimensions")
     call.require(all(size > 0 for size in shape[1:]), "the input is empty")
     sizes = spread(call, "output_size", count)

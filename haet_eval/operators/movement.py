@@ -124,8 +124,7 @@ def free(signature: Signature) -> int:  # noqa: ARG001
 
 operators(check=BY_KERNEL, kind="arrangement")("""
     block_diag(Tensor[] tensors) -> Tensor
-    cat stack(Tensor[] tensors, int dim=0) -> Tensor
-    complex(Tensor real, Tensor imag) -> Tensor
+    cat(Tensor[] tensors, int dim=0) -> Tensor
     diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor
     fill[_].Scalar(Tensor self, Scalar value) -> Tensor
     fill[_].Tensor(Tensor self, Tensor value) -> Tensor
@@ -143,10 +142,16 @@ operators(check=channel_shuffle, kind="arrangement")("channel_shuffle(Tensor sel
 operators(check=constant_pad, kind="arrangement")("""
     constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -> Tensor
 """)(free)
-operators(check=diag_embed, kind="arrangement")("""
+operators(check=BY_KERNEL, makes_complex=True, kind="arrangement")(
+    "complex(Tensor real, Tensor imag) -> Tensor"
+)(free)
+operators(check=BY_KERNEL, dims="more", kind="arrangement")("stack(Tensor[] tensors, int dim=0) -> Tensor")(
+    free
+)
+operators(check=diag_embed, dims="more", kind="arrangement")("""
     diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor
 """)(free)
-operators(check=into_zeros, kind="arrangement")("""
+operators(check=into_zeros, dims="others", kind="arrangement")("""
     diagonal_backward(Tensor grad_output, int[] input_sizes, int offset, int dim1, int dim2) -> Tensor
     select_backward(Tensor grad_output, int[] input_sizes, int dim, int index) -> Tensor
     slice_backward(Tensor grad_output, int[] input_sizes, int dim, int start, int end, int step) -> Tensor
@@ -230,7 +235,7 @@ def _kept(length: int, left: int, right: int, *, reflected: bool) -> int:
     return union_length([(min(last, max(0, -left)), max(1, min(length, end)))], length)
 
 
-@operators(check=unfold_backward)("""
+@operators(check=unfold_backward, dims="others")("""
     unfold_backward(Tensor grad_in, int[] input_sizes, int dim, int size, int step) -> Tensor
 """)
 def _unfold_backward(signature: Signature) -> int:

@@ -18,11 +18,7 @@ from haet_eval.operators.table import operators
 
 _RUNNING = 3
 """(1 − momentum) · running + momentum · new; the coefficient of the new variance makes it unbiased."""
-
-
 _VECTORS = ("weight", "bias", "running_mean", "running_var")
-
-
 _SAVED = ("save_mean", "save_invstd", "save_var")
 
 

@@ -134,13 +134,13 @@ ELEMENTWISE: Final = {
         sinc[_] special_entr(Tensor self) -> Tensor : pointwise
     """,
     (4, None): "hypot[_](Tensor self, Tensor other) -> Tensor : pointwise",
-    (4, 4): "polar(Tensor abs, Tensor angle) -> Tensor",
     (8, None): "logaddexp logaddexp2(Tensor self, Tensor other) -> Tensor : pointwise",
 }
 
 for (_real, _complex), _schemas in ELEMENTWISE.items():
     operators(check=BY_KERNEL)(_schemas)(per_element(_real, _complex))
 
+operators(check=BY_KERNEL, makes_complex=True)("polar(Tensor abs, Tensor angle) -> Tensor")(per_element(4, 4))
 operators(check=BY_KERNEL, guard="magnitudes")("""
     gcd lcm(Tensor self, Tensor other) -> Tensor : pointwise
     gcd_ lcm_(Tensor(a!) self, Tensor other) -> Tensor(a!)

@@ -84,15 +84,20 @@ class Facts:
     names places in a storage: the offset of its result is absolute, or in elements of another size.
     `by_origin` says that its checks ask which call made its tensors, or for the size of their storages, so
     they run at every call. If it `draws_by_value`, values of its inputs decide how often it draws, so the
-    next draws depend on them. `literal` parameters must not be ANY: their value decides shapes or
-    addresses. The kernel writes the tensors of `writes` although the schema does not say so. `dynamic_if`
-    decides for given arguments whether the shapes or the numbers that it returns depend on data.
+    next draws depend on them. One that `makes_complex` makes complex numbers of real ones. Dimensions are
+    counted in its first tensor, unless `dims` is `more` (one more dimension) or `others` (those of another
+    tensor, which its own checks see to). `literal` parameters must not be ANY: their value decides shapes
+    or addresses. The kernel writes the tensors of `writes` although the schema does not say so.
+    `dynamic_if` decides for given arguments whether the shapes or the numbers that it returns depend on
+    data.
     """
 
     guard: str | None = None
     exact: bool = False
     by_origin: bool = False
     draws_by_value: bool = False
+    makes_complex: bool = False
+    dims: str = ""
     literal: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     dynamic_if: Callable[[Mapping[str, Argument]], bool] | None = None

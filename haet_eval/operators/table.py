@@ -62,6 +62,8 @@ def operators(
     exact: bool = False,
     by_origin: bool = False,
     draws_by_value: bool = False,
+    makes_complex: bool = False,
+    dims: str = "",
     literal: str = "",
     writes: str = "",
     dynamic_if: Callable[[Mapping[str, Argument]], bool] | None = None,
@@ -78,6 +80,8 @@ def operators(
         exact: see `Facts`.
         by_origin: see `Facts`.
         draws_by_value: see `Facts`.
+        makes_complex: see `Facts`.
+        dims: see `Facts`.
         literal: the names in one string.
         writes: the names in one string.
         dynamic_if: see `Facts`.
@@ -86,7 +90,7 @@ def operators(
         ValueError: one of them is in the table already.
     """
     names = frozenset(literal.split()), frozenset(writes.split())
-    facts = Facts(guard, exact, by_origin, draws_by_value, *names, dynamic_if)
+    facts = Facts(guard, exact, by_origin, draws_by_value, makes_complex, dims, *names, dynamic_if)
     unchecked = check if isinstance(check, str) else ""
     checks = () if isinstance(check, str) else check if isinstance(check, tuple) else (check,)
 

@@ -79,10 +79,10 @@ operators(check=BY_KERNEL, kind="view")("""
     slice.Tensor(Tensor(a) self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor(a)
     split.Tensor(Tensor(a -> *) self, int split_size, int dim=0) -> Tensor(a)[]
     split_with_sizes(Tensor(a -> *) self, int[] split_sizes, int dim=0) -> Tensor(a)[]
-    squeeze.dim unsqueeze(Tensor(a) self, int dim) -> Tensor(a)
+    squeeze.dim(Tensor(a) self, int dim) -> Tensor(a)
     squeeze.dims(Tensor(a) self, int[] dim) -> Tensor(a)
     squeeze_ t_(Tensor(a!) self) -> Tensor(a!) : inplace_view
-    squeeze_.dim unsqueeze_(Tensor(a!) self, int dim) -> Tensor(a!) : inplace_view
+    squeeze_.dim(Tensor(a!) self, int dim) -> Tensor(a!) : inplace_view
     squeeze_.dims(Tensor(a!) self, int[] dim) -> Tensor(a!) : inplace_view
     transpose.int(Tensor(a) self, int dim0, int dim1) -> Tensor(a)
     transpose_(Tensor(a!) self, int dim0, int dim1) -> Tensor(a!) : inplace_view
@@ -99,7 +99,7 @@ operators(check=BY_KERNEL, kind="copy")(f"""
     select_copy.int(Tensor self, int dim, int index) -> Tensor
     slice_copy.Tensor(Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor
     split_with_sizes_copy(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]
-    squeeze_copy.dim unsqueeze_copy(Tensor self, int dim) -> Tensor
+    squeeze_copy.dim(Tensor self, int dim) -> Tensor
     _to_copy(Tensor self, *, {OPTIONS}, bool non_blocking=False, MemoryFormat? memory_format=None) -> Tensor
     transpose_copy.int(Tensor self, int dim0, int dim1) -> Tensor
     unbind_copy.int(Tensor self, int dim=0) -> Tensor[]
@@ -135,7 +135,13 @@ operators(check=view, kind="view")("""
 operators(check=(view, view_dtype), exact=True, kind="view")("""
     view.dtype(Tensor(a) self, ScalarType dtype) -> Tensor(a)
 """)(free)
-operators(check=BY_KERNEL, exact=True, kind="view")("""
-    view_as_complex view_as_real(Tensor(a) self) -> Tensor(a)
+operators(check=BY_KERNEL, exact=True, makes_complex=True, kind="view")(
+    "view_as_complex(Tensor(a) self) -> Tensor(a)"
+)(free)
+operators(check=BY_KERNEL, exact=True, kind="view")("view_as_real(Tensor(a) self) -> Tensor(a)")(free)
+operators(check=BY_KERNEL, dims="more", kind="view")("""
+    unsqueeze(Tensor(a) self, int dim) -> Tensor(a)
+    unsqueeze_(Tensor(a!) self, int dim) -> Tensor(a!) : inplace_view
 """)(free)
+operators(check=BY_KERNEL, dims="more", kind="copy")("unsqueeze_copy(Tensor self, int dim) -> Tensor")(free)
 operators(check=view, kind="copy")("view_copy(Tensor self, int[] size) -> Tensor")(free)

@@ -5,20 +5,14 @@ from haet_eval.operators.checking.dtypes import COMPLEX
 from haet_eval.operators.checking.shapes import broadcast, dimension, has_shape
 from haet_eval.operators.signature import tensors_in
 
-_ONE_MORE = frozenset({"unsqueeze", "unsqueeze_", "unsqueeze_copy", "stack", "diag_embed"})
-_MAKE_COMPLEX = frozenset({"complex", "polar", "view_as_complex"})
-_ELSEWHERE = frozenset({"unfold_backward", "select_backward", "slice_backward", "diagonal_backward"})
-
 
 def dimensions_exist(call: Call) -> None:
     """Parameters named dim, dims, dim0, dim1 and dimension."""
-    if call.operator.base in _ELSEWHERE:
-        return
-    rank = _rank(call)
+    counted = call.operator.facts.dims
+    rank = None if counted == "others" else _rank(call)
     if rank is None:
         return
-    if call.operator.base in _ONE_MORE:
-        rank += 1
+    rank += counted == "more"
     for name in ("dim", "dims", "dim0", "dim1", "dim2", "dimension"):
         value = call.arguments.get(name)
         for item in value if isinstance(value, tuple) else (value,):
@@ -47,7 +41,7 @@ def complex_halves_do_not_exist(call: Call) -> None:
     tensors = [meta for value in call.arguments.values() for meta in tensors_in(value)]
     kinds = {tensor.dtype for tensor in tensors}
     mixed = bool(kinds & COMPLEX) or any(isinstance(value, complex) for value in call.arguments.values())
-    mixed = mixed or call.operator.base in _MAKE_COMPLEX or call.arguments.get("dtype") in COMPLEX
+    mixed = mixed or call.operator.facts.makes_complex or call.arguments.get("dtype") in COMPLEX
     call.require(not (mixed and "float16" in kinds), "there is no complex number of float16; use float32")
 
 
