@@ -308,14 +308,6 @@ def _group_norm_backward(signature: Signature) -> int:
     )
 
 
-def rms_norm(signature: Signature) -> int:
-    """x / √(mean(x²) + eps), times γ."""
-    data = signature.tensor("input")
-    statistics = _rows(signature, data)
-    mean = folding(data.numel, statistics) + statistics
-    return mean + (2 + _affine(signature)) * data.numel + 2 * statistics
-
-
 def rms_norm_backward(signature: Signature) -> int:
     """x̂ again; g · γ; Σ g · x̂; the mean of g′ · x̂ over each row; 1/σ · (g′ − x̂ · b)."""
     data = signature.tensor("input")

@@ -259,7 +259,6 @@ LIKE: Final[dict[str | Price, str]] = {
     "_batch_norm_with_update": "_batch_norm_with_update_functional.default",
     "native_batch_norm": "cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit_functional.default",
     norms.cudnn_batch_norm_backward: "cudnn_batch_norm_backward miopen_batch_norm_backward",
-    norms.rms_norm: "_fused_rms_norm.default",
     norms.rms_norm_backward: "_fused_rms_norm_backward.default",
     "_amp_foreach_non_finite_check_and_unscale_": "_amp_foreach_non_finite_check_and_unscale",
     "_amp_update_scale_": "_amp_update_scale",

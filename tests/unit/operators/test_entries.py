@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from haet_eval import operators
+from haet_eval.counter.parts import computes, parts_of
 from haet_eval.operators import plain
 from haet_eval.operators.checking import sizes
 from haet_eval.operators.checking.call import Call
@@ -21,6 +22,7 @@ from haet_eval.operators.table import (
     lookup,
     overloads,
     plain_operators,
+    present_price,
     priced_operators,
 )
 from haet_eval.remote.executor.guards import GUARDS
@@ -65,6 +67,18 @@ def test_what_has_a_price_and_may_not_be_called_is_the_one_list_and_nothing_else
         listed |= {full for name in names.split() for full in plain._named(name)}
     assert plain_operators() == listed
     assert not listed & allowed_operators()
+
+
+def test_every_price_can_run() -> None:
+    """The judge prices what may be called, and the counter what is work and is not counted by its parts."""
+    counted = {
+        name
+        for name in plain_operators()
+        if computes(overload_of(name))
+        and not all(parts_of(overload_of(name), one) for one in ("cpu", "cuda"))
+    }
+    running = {present_price(name) for name in allowed_operators() | counted}
+    assert not [name for name in priced_operators() if present_price(name) not in running]
 
 
 def test_every_entry_has_checks_or_the_reason_why_it_needs_none() -> None:
