@@ -7,7 +7,7 @@ of its kind defines a template, and asks.
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import count
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch.utils._mode_utils import no_dispatch
@@ -40,6 +40,9 @@ from haet_eval.remote.operators.offsets import names_offsets
 from haet_eval.remote.operators.validation import literal_parameters
 from haet_eval.remote.wire import ANY_FLOAT, Code
 
+if TYPE_CHECKING:
+    from haet_eval.remote.client.compiled.hits import Hits
+
 _aten: Final = torch.ops.aten
 _NUMBER: Final = _aten._local_scalar_dense.default
 _DETACH: Final = _aten.detach.default
@@ -64,12 +67,18 @@ class _OnMeta(Exception):
 
 
 class Dispatcher:
-    """Turns calls into records. One for each process; safe for threads."""
+    """Turns calls into records. One for each process; safe for threads.
+
+    `hits`: does calls that are known, in C++, so that they do not come here; None if it was not compiled.
+    """
+
+    __slots__ = ("__dict__", "_phase")  # the compiled hit path uses the latter as well
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.readings = Readings()
         self.labeller: Labeller | None = None
+        self.hits: Hits | None = None
         self.random = Randomness(link)
         self.phases = PhaseTracker()
         self._known: dict[tuple[Any, ...], KnownCall] = {}
@@ -220,6 +229,8 @@ class Dispatcher:
             result = self._build(known, first, tensors)
             if known.view:
                 _change_metadata(func, args, kwargs, tensors)
+        if self.hits is not None:
+            self.hits.learn(func, known, tensors, floats)
         if link.records >= FLUSH_RECORDS:
             link.flush()
         return result
@@ -311,6 +322,8 @@ class Dispatcher:
             if not any(isinstance(value, torch.dtype) for value in (*args, *kwargs.values())):
                 _check_default_dtype(func, known.single, tensors)
         self._known[key] = known
+        if self.hits is not None:
+            self.hits.learn(func, known, tensors, floats)
         return result
 
     def _define(
@@ -350,6 +363,7 @@ class Dispatcher:
     @staticmethod
     def _classify(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kind: str) -> KnownCall:
         known = KnownCall()
+        known.compiled = None
         tags = func.tags
         known.random = torch.Tag.nondeterministic_seeded in tags
         known.view = torch.Tag.inplace_view in tags or func is _SET
