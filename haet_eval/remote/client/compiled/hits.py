@@ -36,16 +36,17 @@ class _Treatment(IntEnum):
 
     LOOK_UP = 0
     DETACH = 1
-    SELECT = 2
-    SLICE = 3
-    PYTHON = 4
+    NUMBER = 2
+    SELECT = 3
+    SLICE = 4
+    PYTHON = 5
 
 
 _OF_THE_DISPATCHER: Final = {
     "aten.detach.default": _Treatment.DETACH,
     "aten.select.int": _Treatment.SELECT,
     "aten.slice.Tensor": _Treatment.SLICE,
-    "aten._local_scalar_dense.default": _Treatment.PYTHON,
+    "aten._local_scalar_dense.default": _Treatment.NUMBER,
     "aten.lift_fresh.default": _Treatment.PYTHON,
     "aten.detach_.default": _Treatment.PYTHON,
 }

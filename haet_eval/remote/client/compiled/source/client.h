@@ -20,10 +20,10 @@ struct Client {
   PyTypeObject* tensor_type = nullptr;
   PyTypeObject* handle_type = nullptr;
   PyTypeObject* mode_type = nullptr;
-  Slot buffer, freed, next, records;     // of the link
-  Slot begun;                            // of the phases
-  Slot told;                             // of the dispatcher
-  Slot handle, layout, mirror;           // of a tensor
+  Slot buffer, freed, next, records, made_up;  // of the link
+  Slot begun;                   // of the phases
+  Slot told;                    // of the dispatcher
+  Slot handle, layout, mirror;  // of a tensor
   Slot handle_number, handle_freed, handle_shared;
   char call_code = 0, free_code = 0, phase_code = 0, select_code = 0, slice_code = 0;
   uint64_t other_phase = 0, backward_phase = 0, flush_records = 0;

@@ -6,16 +6,6 @@
 
 namespace haet {
 
-// What PyTorch's own kernel of the key Python keeps out of the calls below it, and the key Python itself.
-inline c10::DispatchKeySet keys_of_modes() {
-  using c10::DispatchKey;
-  using c10::DispatchKeySet;
-  const auto above = DispatchKeySet(DispatchKeySet::FULL) ^
-      (DispatchKeySet(DispatchKeySet::FULL_AFTER, DispatchKey::Python) | DispatchKeySet(DispatchKey::Python));
-  return above.remove(DispatchKey::ZeroTensor).remove(DispatchKey::Conjugate).remove(DispatchKey::Negative) |
-      DispatchKeySet({DispatchKey::Python, DispatchKey::PythonTLSSnapshot});
-}
-
 class Hit {
  public:
   Hit(const Operator& op, const Known& known, const Call& call) : op_(op), known_(known), call_(call) {}

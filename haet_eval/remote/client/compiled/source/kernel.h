@@ -17,7 +17,7 @@ inline Table* table = nullptr;
 inline uint64_t hits = 0;
 inline std::map<std::string, uint64_t> left_to_python;
 
-enum class Treatment { LOOK_UP, DETACH, SELECT, SLICE, PYTHON };
+enum class Treatment { LOOK_UP, DETACH, NUMBER, SELECT, SLICE, PYTHON };
 
 class Kernel final : public c10::OperatorKernel {
  public:
@@ -50,6 +50,7 @@ class Kernel final : public c10::OperatorKernel {
     const bool no_mode = c10::impl::TorchDispatchModeTLS::stack_len() == 0;
     if (!in_mode && !no_mode) return false;
     if (treatment_ == Treatment::DETACH) return detach(stack);
+    if (treatment_ == Treatment::NUMBER) return number(stack);
     if (treatment_ != Treatment::LOOK_UP) return cut(stack, pending);
     if (c10::get_default_dtype_as_scalartype() != at::kFloat) return false;
     Call& call = pending.call;
@@ -79,6 +80,14 @@ class Kernel final : public c10::OperatorKernel {
     if (!result.defined()) return false;
     stack->pop_back();
     stack->emplace_back(std::move(result));
+    return true;
+  }
+
+  static bool number(torch::jit::Stack* stack) {
+    const auto known = known_number(stack->back().toTensor());
+    if (!known) return false;
+    stack->pop_back();
+    stack->emplace_back(*known);
     return true;
   }
 

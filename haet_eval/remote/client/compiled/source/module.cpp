@@ -33,6 +33,7 @@ void attach(const py::dict& parts) {
   one->freed = Slot(link, "freed");
   one->next = Slot(link, "next");
   one->records = Slot(link, "records");
+  one->made_up = Slot(link, "made_up");
   one->begun = Slot(Py_TYPE(one->phases), "begun");
   one->told = Slot(Py_TYPE(one->dispatcher), "_phase");
   one->handle = Slot(one->tensor_type, "_handle");

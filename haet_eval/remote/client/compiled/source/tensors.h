@@ -5,6 +5,8 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/InferenceMode.h>
 
+#include <optional>
+
 #include "known.h"
 
 namespace haet {
@@ -66,6 +68,27 @@ inline bool has_mirror(PyObject* tensor) { return client->mirror.get(tensor) != 
 
 inline void forget_mirror(PyObject* tensor) {
   if (has_mirror(tensor)) client->mirror.share(tensor, Py_None);
+}
+
+// What PyTorch's own kernel of the key Python keeps out of the calls below it, and the key Python itself.
+inline c10::DispatchKeySet keys_of_modes() {
+  using c10::DispatchKey;
+  using c10::DispatchKeySet;
+  const auto above = DispatchKeySet(DispatchKeySet::FULL) ^
+      (DispatchKeySet(DispatchKeySet::FULL_AFTER, DispatchKey::Python) | DispatchKeySet(DispatchKey::Python));
+  return above.remove(DispatchKey::ZeroTensor).remove(DispatchKey::Conjugate).remove(DispatchKey::Negative) |
+      DispatchKeySet({DispatchKey::Python, DispatchKey::PythonTLSSnapshot});
+}
+
+// The number that a tensor holds, if that is known here. Nothing if it must be read from the executor.
+inline std::optional<at::Scalar> known_number(const at::Tensor& tensor) {
+  PyObject* object = tensor.defined() ? tensor.unsafeGetTensorImpl()->pyobj_slot()->load_pyobj() : nullptr;
+  if (!object || Py_TYPE(object) != client->tensor_type) return {};
+  PyObject* mirror = client->mirror.get(object);
+  if (!mirror || !THPVariable_CheckExact(mirror)) return {};
+  client->made_up.share(client->link, Py_False);
+  c10::impl::ExcludeDispatchKeyGuard guard(keys_of_modes());
+  return THPVariable_Unpack(mirror).item();
 }
 
 // A view has the mark of its base; making one with another mark than this thread's is Python's.
