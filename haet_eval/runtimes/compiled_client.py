@@ -14,6 +14,7 @@ from platformdirs import user_cache_path
 
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.remote.client.compiled.build import VARIABLE, NotBuilt, build, fingerprint
+from haet_eval.runtimes.interface import Role
 
 _OFF: Final = "0"
 _REQUIRED: Final = "1"
@@ -30,10 +31,15 @@ def find() -> Path | None:
     return path if path.is_file() else None
 
 
-def environment() -> dict[str, str]:
+def environment(role: Role) -> dict[str, str]:
     """The variable by which a local worker finds the compiled file."""
-    path = find()
+    path = find() if role is Role.SUBMISSION else None
     return {} if path is None else {VARIABLE: str(path)}
+
+
+def switched_off(role: Role) -> dict[str, str]:
+    """The variable by which a container does not use the file that its image has."""
+    return {VARIABLE: _OFF} if role is Role.SUBMISSION and _setting() == _OFF else {}
 
 
 def prepare(note: Callable[[str], None]) -> None:

@@ -165,8 +165,8 @@ class ProcessRuntime:
         home = socket_path.parent.with_name(f"{socket_path.parent.name}-home")
         home.mkdir(exist_ok=True)
         folders = {"HOME": str(home), "TMPDIR": str(home)}
-        given = compiled_client.environment() if role is Role.SUBMISSION else {}
-        variables = worker_environment(role, folders | given | _with_gpus(role, environment))
+        folders |= compiled_client.environment(role)
+        variables = worker_environment(role, folders | _with_gpus(role, environment))
         worker = ProcessWorker(
             subprocess.Popen(  # noqa: S603 our own program, our own command
                 supervised(limits, [*self._mains[role], str(socket_path)]),
