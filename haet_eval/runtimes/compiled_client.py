@@ -67,7 +67,7 @@ def prepare(note: Callable[[str], None]) -> None:
         if setting == _REQUIRED:
             raise EnvironmentProblem(
                 f"the client's hit path could not be compiled: {error}",
-                f"install g++ and the headers of Python, or leave {VARIABLE} out: counts are the same without",
+                f"install g++ and Python's headers, or leave {VARIABLE} out: counts are the same without",
                 code="compiled-client",
             ) from None
         note(f"The client's hit path could not be compiled, and trainings run without it: {error}")

@@ -1,7 +1,7 @@
 """Compares the compiled client, the Python client and plain PyTorch: CPU time of an operator on tiny tensors.
 
 Usage: python -m scripts.bench.client. Training runs in local processes. The figures are those of the
-submission's process alone; with the compiled client, the share of calls that Python did not see comes with them.
+submission's process alone. The last line is the share of calls that Python did not see.
 """
 
 import json

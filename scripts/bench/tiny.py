@@ -1,4 +1,4 @@
-"""A training step on tiny tensors, of which kernels take next to nothing: what is left is the cost of a call."""
+"""A training step on tiny tensors, of which kernels take next to nothing: it shows the cost of a call."""
 
 import sys
 import time

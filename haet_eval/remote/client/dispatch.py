@@ -210,11 +210,8 @@ class Dispatcher:
         link.records += 1
         first = link.next
         link.next = first + known.new
-        value = None
-        if known.mirror:
-            value = mirror.run(func, args, kwargs, tensors)
-        elif known.forgets:
-            mirror.forget([tensors[position] for position in known.forgets])
+        follows = known.mirror or known.forgets
+        value = _on_mirrors(known, func, args, kwargs, tensors) if follows else None
         single = known.single
         if single is not None:
             handle = Handle(first, link.freed)
@@ -494,6 +491,20 @@ class Dispatcher:
         handle = Handle(self.link.next, self.link.freed)
         self.link.next += 1
         return make_fast(intern_layout(meta), dtype, 0, handle, None)
+
+
+def _on_mirrors(
+    known: KnownCall,
+    func: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    tensors: list[RemoteTensor],
+) -> torch.Tensor | None:
+    """Do a call on mirrors if that is possible; if not, forget those that may be wrong now."""
+    if known.mirror:
+        return mirror.run(func, args, kwargs, tensors)
+    mirror.forget([tensors[position] for position in known.forgets])
+    return None
 
 
 def _view(new: NewTensor, tensors: list[RemoteTensor], handle: Handle) -> RemoteTensor:

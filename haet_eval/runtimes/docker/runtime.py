@@ -77,7 +77,9 @@ class DockerRuntime:
             created = self._client.containers.create(
                 image_digest(self._client),
                 container.deadline_command(limits, command),
-                environment=worker_environment(role, {"HOME": container.HOME, **environment} | switched_off(role)),
+                environment=worker_environment(
+                    role, {"HOME": container.HOME, **environment} | switched_off(role)
+                ),
                 volumes=container.socket_mount(socket_path),
                 labels=dict(container.labels(socket_path.parent.parent, limits)),
                 **options,

@@ -29,11 +29,33 @@ def _made_again(calls: list[_Call]) -> Results:
 
 def numbers_beside_tensors(task: Any) -> Results:
     floats, whole, truths = torch.rand(2, 3), torch.arange(6).view(2, 3), torch.rand(2, 3) < 0.5
-    numbers = (0, 1, 2, 3, -1, True, False, 0.0, -0.0, 1.0, -1.0, 2.0, 3.0, 0.1, math.inf, -math.inf, math.nan)
+    numbers = (
+        0,
+        1,
+        2,
+        3,
+        -1,
+        True,
+        False,
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        2.0,
+        3.0,
+        0.1,
+        math.inf,
+        -math.inf,
+        math.nan,
+    )
     calls: list[_Call] = []
     for x in (floats, whole, truths):
         for n in numbers:
-            calls += [lambda x=x, n=n: x + n, lambda x=x, n=n: x * n, lambda x=x, n=n: torch.where(truths, x, n)]
+            calls += [
+                lambda x=x, n=n: x + n,
+                lambda x=x, n=n: x * n,
+                lambda x=x, n=n: torch.where(truths, x, n),
+            ]
             calls += [lambda x=x, n=n: x == n, lambda x=x, n=n: torch.full((2,), n)]
             calls += [lambda n=n: floats.clone().fill_(n), lambda n=n: floats.masked_fill(truths, n)]
     return _made_again(calls)
@@ -49,7 +71,11 @@ def optional_numbers(task: Any) -> Results:
         calls += [lambda n=n: torch.clamp(x, 0, n), lambda n=n: torch.clamp(x, 0.0, n)]
         calls += [lambda n=n: torch.std(x, 1, correction=n), lambda n=n: torch.lerp(x, y, n)]
     for slope in (0.01, 0.02, 0.0, 1.0, 2.0):
-        calls += [lambda s=slope: F.leaky_relu(x, s), lambda s=slope: F.elu(x, s), lambda s=slope: F.celu(x, s + 1)]
+        calls += [
+            lambda s=slope: F.leaky_relu(x, s),
+            lambda s=slope: F.elu(x, s),
+            lambda s=slope: F.celu(x, s + 1),
+        ]
     calls += [lambda: F.leaky_relu(x), lambda: F.elu(x), lambda: F.hardtanh(x), lambda: F.hardtanh(x, -1, 1)]
     calls += [lambda: F.hardtanh(x, -1.0, 2.0), lambda: F.softplus(x), lambda: F.softplus(x, 1, 20)]
     calls += [lambda: F.softplus(x, 1.0, 20.0), lambda: F.softplus(x, 2), lambda: F.softplus(x, threshold=1)]
@@ -60,7 +86,12 @@ def optional_numbers(task: Any) -> Results:
 
 def dimensions_and_switches(task: Any) -> Results:
     x = torch.randn(2, 3, 4)
-    calls: list[_Call] = [lambda: x.sum(), lambda: x.mean(), lambda: torch.cat([x]), lambda: torch.cat([x, x])]
+    calls: list[_Call] = [
+        lambda: x.sum(),
+        lambda: x.mean(),
+        lambda: torch.cat([x]),
+        lambda: torch.cat([x, x]),
+    ]
     for dims in (0, 1, -1, 2, (), (0,), (1,), (0, 1), (1, 0), (0, 1, 2)):
         for keep in (False, True):
             calls += [lambda d=dims, k=keep: x.sum(d, k), lambda d=dims, k=keep: x.amax(d, k)]
@@ -71,31 +102,89 @@ def dimensions_and_switches(task: Any) -> Results:
         calls += [lambda t=dtype: x.sum(dtype=t), lambda t=dtype: torch.cumsum(x, 1, dtype=t)]
         calls += [lambda t=dtype: torch.zeros(2, dtype=t), lambda t=dtype: torch.arange(3, dtype=t)]
         calls += [lambda t=dtype: x.to(t or torch.float16), lambda t=dtype: torch.zeros_like(x, dtype=t)]
-    calls += [lambda: torch.arange(3), lambda: torch.arange(3.0), lambda: torch.arange(0, 3), lambda: torch.arange(0, 3, 2)]
-    calls += [lambda: x.split(1), lambda: x.split([1, 1]), lambda: x.chunk(2, 1), lambda: x.unbind(0), lambda: x.unbind(2)]
+    calls += [
+        lambda: torch.arange(3),
+        lambda: torch.arange(3.0),
+        lambda: torch.arange(0, 3),
+        lambda: torch.arange(0, 3, 2),
+    ]
+    calls += [
+        lambda: x.split(1),
+        lambda: x.split([1, 1]),
+        lambda: x.chunk(2, 1),
+        lambda: x.unbind(0),
+        lambda: x.unbind(2),
+    ]
     calls += [lambda: torch.cat([x, x], 1), lambda: torch.stack([x, x]), lambda: torch.stack([x, x], 3)]
     calls += [lambda: F.gelu(x), lambda: F.gelu(x, approximate="none"), lambda: F.gelu(x, approximate="tanh")]
     calls += [lambda m=mode: torch.div(x, 0.3, rounding_mode=m) for mode in (None, "floor", "trunc")]
-    calls += [lambda: x.flip(0), lambda: x.flip([0, 1]), lambda: x.roll(1), lambda: x.roll(1, 0), lambda: x.roll([1], [1])]
-    calls += [lambda: x.sort(1), lambda: x.sort(1, descending=True), lambda: x.sort(stable=True), lambda: x.topk(2)]
-    calls += [lambda: x.max(1), lambda: x.max(1, True), lambda: x.max(), lambda: x.argmax(), lambda: x.argmax(1)]
+    calls += [
+        lambda: x.flip(0),
+        lambda: x.flip([0, 1]),
+        lambda: x.roll(1),
+        lambda: x.roll(1, 0),
+        lambda: x.roll([1], [1]),
+    ]
+    calls += [
+        lambda: x.sort(1),
+        lambda: x.sort(1, descending=True),
+        lambda: x.sort(stable=True),
+        lambda: x.topk(2),
+    ]
+    calls += [
+        lambda: x.max(1),
+        lambda: x.max(1, True),
+        lambda: x.max(),
+        lambda: x.argmax(),
+        lambda: x.argmax(1),
+    ]
     calls += [lambda: F.pad(x, (1, 1)), lambda: F.pad(x, (1, 0)), lambda: F.pad(x, (1, 1), value=1.0)]
-    calls += [lambda: x.cumsum(0), lambda: x.cumsum(1), lambda: x.clone(), lambda: x.contiguous(), lambda: x.to("cpu")]
+    calls += [
+        lambda: x.cumsum(0),
+        lambda: x.cumsum(1),
+        lambda: x.clone(),
+        lambda: x.contiguous(),
+        lambda: x.to("cpu"),
+    ]
     return _made_again(calls)
 
 
 def layouts_and_bits(task: Any) -> Results:
     x, z = torch.randn(4, 4), torch.randn(4, 4, dtype=torch.complex64)
-    kinds = [x, x.t(), x[::2].repeat(2, 1), x[:, 1:], x.expand(2, 4, 4)[0], x.double(), x.half(), x.long(), x > 0]
+    kinds = [
+        x,
+        x.t(),
+        x[::2].repeat(2, 1),
+        x[:, 1:],
+        x.expand(2, 4, 4)[0],
+        x.double(),
+        x.half(),
+        x.long(),
+        x > 0,
+    ]
     lazy = [z, z.conj(), z.t(), z.conj().t(), z.resolve_conj(), z.imag, z.conj().imag, z.real, z.conj().real]
     calls: list[_Call] = []
     for one in kinds:
         calls += [lambda a=one: a * 2, lambda a=one: a + a, lambda a=one: a.sum(), lambda a=one: a.view_as(a)]
-        calls += [lambda a=one: a[0], lambda a=one: a[1:], lambda a=one: a.reshape(-1), lambda a=one: a.transpose(0, 1)]
+        calls += [
+            lambda a=one: a[0],
+            lambda a=one: a[1:],
+            lambda a=one: a.reshape(-1),
+            lambda a=one: a.transpose(0, 1),
+        ]
     for one in lazy:
         calls += [lambda a=one: a * 2, lambda a=one: a + a, lambda a=one: a.sum(), lambda a=one: a.detach()]
-        calls += [lambda a=one: a.t(), lambda a=one: a.clone(), lambda a=one: a.view(-1) if a.is_contiguous() else a]
-    calls += [lambda: z.conj().detach() * 1, lambda: z.conj().imag.detach() * 1, lambda: (z * 1j).conj(), lambda: z @ z.mH]
+        calls += [
+            lambda a=one: a.t(),
+            lambda a=one: a.clone(),
+            lambda a=one: a.view(-1) if a.is_contiguous() else a,
+        ]
+    calls += [
+        lambda: z.conj().detach() * 1,
+        lambda: z.conj().imag.detach() * 1,
+        lambda: (z * 1j).conj(),
+        lambda: z @ z.mH,
+    ]
     return _made_again(calls)
 
 
@@ -113,11 +202,20 @@ def tensors_that_may_be_missing(task: Any) -> Results:
         calls += [lambda w=weight: F.cross_entropy(x, torch.tensor([0, 1, 2, 0]), w)]
         calls += [lambda w=weight: F.linear(x, torch.ones(3, 3), w)]
     rows, columns = torch.tensor([0, 1]), torch.tensor([1, 2])
-    calls += [lambda: x[rows], lambda: x[:, columns], lambda: x[rows, columns], lambda: x[None, rows], lambda: x[x > 0]]
+    calls += [
+        lambda: x[rows],
+        lambda: x[:, columns],
+        lambda: x[rows, columns],
+        lambda: x[None, rows],
+        lambda: x[x > 0],
+    ]
     calls += [lambda: x[rows].clone().index_put_((rows,), one), lambda: x.index_select(0, rows)]
     for list_ in ([x], [x, x * 2], [x, one]):
         calls += [lambda v=list_: torch._foreach_add(v, 1), lambda v=list_: torch._foreach_add(v, 1.0)]
-        calls += [lambda v=list_: torch._foreach_mul(v, [0.5] * len(v)), lambda v=list_: torch._foreach_mul(v, v)]
+        calls += [
+            lambda v=list_: torch._foreach_mul(v, [0.5] * len(v)),
+            lambda v=list_: torch._foreach_mul(v, v),
+        ]
         calls += [lambda v=list_: torch._foreach_norm(v), lambda v=list_: torch._foreach_norm(v, 1)]
     return _made_again(calls)
 
@@ -126,14 +224,24 @@ def draws(task: Any) -> Results:
     x, own = torch.rand(3, 4), torch.Generator().manual_seed(3)
     calls: list[_Call] = []
     for generator in (None, own):
-        calls += [lambda g=generator: torch.randn(3, generator=g), lambda g=generator: torch.randperm(5, generator=g)]
-        calls += [lambda g=generator: torch.bernoulli(x, generator=g), lambda g=generator: torch.randint(3, (2,), generator=g)]
+        calls += [
+            lambda g=generator: torch.randn(3, generator=g),
+            lambda g=generator: torch.randperm(5, generator=g),
+        ]
+        calls += [
+            lambda g=generator: torch.bernoulli(x, generator=g),
+            lambda g=generator: torch.randint(3, (2,), generator=g),
+        ]
         calls += [lambda g=generator: torch.empty(3).normal_(0, 1, generator=g)]
         calls += [lambda g=generator: torch.empty(3).normal_(0.5, 2.0, generator=g)]
         calls += [lambda g=generator: torch.empty(3).uniform_(generator=g)]
         calls += [lambda g=generator: torch.empty(3).uniform_(-1, 1, generator=g)]
     for p in (0.0, 0.1, 0.5, 1.0):
-        calls += [lambda p=p: F.dropout(x, p), lambda p=p: F.dropout(x, p, False), lambda p=p: torch.empty(3).bernoulli_(p)]
+        calls += [
+            lambda p=p: F.dropout(x, p),
+            lambda p=p: F.dropout(x, p, False),
+            lambda p=p: torch.empty(3).bernoulli_(p),
+        ]
     return _made_again(calls)
 
 
@@ -153,16 +261,32 @@ def inside_other_settings(task: Any) -> Results:
             torch.set_default_dtype(torch.float32)
 
     calls: list[_Call] = []
-    for make in (lambda: x * 2, lambda: x.view(9), lambda: x.t() + 1, lambda: torch.zeros(2), lambda: grown * x):
-        calls += [make, lambda f=make: under(torch.inference_mode(), f), lambda f=make: under(torch.no_grad(), f)]
+    for make in (
+        lambda: x * 2,
+        lambda: x.view(9),
+        lambda: x.t() + 1,
+        lambda: torch.zeros(2),
+        lambda: grown * x,
+    ):
+        calls += [
+            make,
+            lambda f=make: under(torch.inference_mode(), f),
+            lambda f=make: under(torch.no_grad(), f),
+        ]
         calls += [lambda f=make: in_double(f), lambda f=make: under(torch.inference_mode(False), f)]
         calls += [lambda f=make: under(torch.autocast("cpu", torch.bfloat16), f)]
     with torch.inference_mode():
         inside = torch.randn(3, 3)
         whole = inside.t()
     calls += [lambda: inside * 2, lambda: inside.t() * 2, lambda: whole[0] * 1, lambda: inside.detach() * 1]
-    calls += [lambda: under(torch.inference_mode(), lambda: inside.t()) * 2, lambda: in_double(lambda: torch.arange(3.0))]
-    calls += [lambda: torch.autograd.grad((grown * grown).sum(), grown), lambda: torch.func.vmap(torch.dot)(x, x)]
+    calls += [
+        lambda: under(torch.inference_mode(), lambda: inside.t()) * 2,
+        lambda: in_double(lambda: torch.arange(3.0)),
+    ]
+    calls += [
+        lambda: torch.autograd.grad((grown * grown).sum(), grown),
+        lambda: torch.func.vmap(torch.dot)(x, x),
+    ]
     return _made_again(calls)
 
 
@@ -187,12 +311,19 @@ def values_that_are_known(task: Any) -> Results:
 
 def errors_in_between(task: Any) -> Results:
     x = torch.randn(2, 3)
+    wrong: list[Callable[[Tensor], Tensor]] = [
+        lambda x: x @ x,
+        lambda x: x.view(5),
+        lambda x: x[:, 7],
+        lambda x: torch.cat([x, x.long().t()]),
+        lambda x: x.sum(5),
+    ]
     said = 0
     for _ in range(_ROUNDS):
-        for call in (lambda: x @ x, lambda: x.view(5), lambda: x[:, 7], lambda: torch.cat([x, x.long().t()]), lambda: x.sum(5)):
+        for call in wrong:
             x = x + 1
             try:
-                call()
+                call(x)
             except (RuntimeError, IndexError) as error:
                 said += len(str(error)) > 0
     return {"x": x, "said": torch.tensor(said)}
@@ -201,7 +332,13 @@ def errors_in_between(task: Any) -> Results:
 def calls_drawn_at_random(task: Any) -> Results:
     """Each with arguments from a short list, so that near ones follow each other in every order."""
     numbers: list[Any] = [0, 1, 2, True, 0.0, 1.0, 2.0, 0.25, -1.0, None]
-    tensors = [torch.rand(2, 2), torch.rand(2, 2).t(), torch.arange(4).view(2, 2), torch.rand(1, 2), torch.rand(2, 2) < 0.5]
+    tensors = [
+        torch.rand(2, 2),
+        torch.rand(2, 2).t(),
+        torch.arange(4).view(2, 2),
+        torch.rand(1, 2),
+        torch.rand(2, 2) < 0.5,
+    ]
     kinds: list[Callable[[Any, Any, Any], Any]] = [
         lambda a, b, n: a + b,
         lambda a, b, n: torch.add(a.float(), b, alpha=1 if n is None else n * 1),

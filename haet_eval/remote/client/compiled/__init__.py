@@ -1,1 +1,1 @@
-"""The compiled hit path: calls that are known, done in C++. The Python client is the reference, and complete."""
+"""The compiled hit path: it does calls that are known. The Python client is the reference, and complete."""

@@ -79,7 +79,9 @@ def build(target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".haet-build-") as folder:
         draft = Path(folder) / target.name
         _run([compiler, *_arguments(), "-o", str(draft)], folder, "the C++ compiler failed")
-        _run([sys.executable, "-P", "-s", "-B", "-c", _LOOK, MODULE, str(draft)], folder, "it cannot be loaded")
+        _run(
+            [sys.executable, "-P", "-s", "-B", "-c", _LOOK, MODULE, str(draft)], folder, "it cannot be loaded"
+        )
         draft.replace(target)
 
 

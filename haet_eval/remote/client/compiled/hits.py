@@ -1,8 +1,8 @@
 """Leads known calls past Python: loads the compiled hit path, and tells it what the Python client learns.
 
 A call that it knows is done in C++, byte for byte as `Dispatcher._again` does it. Every other call comes to
-the dispatcher as before, which then describes the call. A kernel of the dispatch key Python stands in front of
-each allowed operator; without it, or where it cannot be loaded, all calls come to the dispatcher.
+the dispatcher as before, which then describes the call. A kernel of the dispatch key Python stands in front
+of each allowed operator. Without them all calls come to the dispatcher.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def attach(dispatcher: Dispatcher) -> None:
 
 def _loaded(path: str) -> Any:
     """The compiled module; None if there is none, or if it belongs to another PyTorch."""
-    if not os.path.isabs(path):
+    if not path.startswith("/"):  # nothing, or 0
         return None
     loader = ExtensionFileLoader(MODULE, path)
     try:
