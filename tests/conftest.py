@@ -19,6 +19,10 @@ for _variable in ("COLUMNS", "LINES"):  # pytest imports readline, which sets th
     os.environ.pop(_variable, None)
     os.unsetenv(_variable)
 
+# Tests run the Python client, which is the reference, unless the variable says otherwise. Those of the
+# compiled client run both.
+os.environ.setdefault("HAET_COMPILED_CLIENT", "0")
+
 settings.register_profile("untimed", deadline=None)  # no test asserts how long something takes
 settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("untimed")

@@ -18,7 +18,7 @@ from haet_eval.reports.text import printable
 if TYPE_CHECKING:
     from haet_eval.cli.configuration import Configuration
 
-_WITHOUT_OPTION: Final = {"HAET_CONFIG", "HAET_DEBUG", "HAET_KEY_PASSPHRASE"}
+_WITHOUT_OPTION: Final = {"HAET_COMPILED_CLIENT", "HAET_CONFIG", "HAET_DEBUG", "HAET_KEY_PASSPHRASE"}
 
 
 @click.command(

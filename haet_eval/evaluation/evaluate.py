@@ -25,6 +25,7 @@ from haet_eval.incidents import put_incident
 from haet_eval.interruption import check, deferred
 from haet_eval.progress import Observer, Silent
 from haet_eval.record import AuditKind, Record
+from haet_eval.runtimes import compiled_client
 from haet_eval.runtimes.choice import choose_runtime
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.leftovers import remove_leftovers
@@ -137,6 +138,8 @@ def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, 
         remove_leftovers()
         if request.sandbox == "process" and (other := differing_packages()):
             work.heard.note(f"Packages here differ from those of the image: {', '.join(other)}.")
+        if request.sandbox == "process" and work.assignment.competition.runner != "native":
+            compiled_client.prepare(work.heard.note)
         ran = run(work, runtime, work.assignment.competition.runner, request.metering)
         if ran.predicted and ran.predicted.labels is not None and ran.failure is None:
             training, labels = ran.trained.training, ran.predicted.labels

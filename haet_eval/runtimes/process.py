@@ -22,6 +22,7 @@ from typing import Any, Self
 import psutil
 
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes import compiled_client
 from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import Exit, MeetingPoint, Network, Role, WorkerLimits
@@ -164,6 +165,7 @@ class ProcessRuntime:
         home = socket_path.parent.with_name(f"{socket_path.parent.name}-home")
         home.mkdir(exist_ok=True)
         folders = {"HOME": str(home), "TMPDIR": str(home)}
+        folders |= compiled_client.environment(role)
         variables = worker_environment(role, folders | _with_gpus(role, environment))
         worker = ProcessWorker(
             subprocess.Popen(  # noqa: S603 our own program, our own command

@@ -17,6 +17,8 @@ def test_the_context_holds_the_files_that_the_dockerfile_copies_and_the_workers_
     assert {"Dockerfile", "sandbox/constraints.txt", "sandbox/executor.py"} <= set(names)
     assert {"sandbox/native.py", "sandbox/submission.py"} <= set(names)
     assert {"haet_eval/__init__.py", "haet_eval/errors.py", "haet_eval/remote/wire.py"} <= set(names)
+    compiled = "haet_eval/remote/client/compiled"
+    assert {f"{compiled}/build.py", f"{compiled}/source/module.cpp", f"{compiled}/source/key.h"} <= set(names)
     assert len(names) == len(set(names))
 
 

@@ -125,6 +125,14 @@ def test_the_wheel_has_no_tests_and_every_module(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests", "submissions"))]
 
 
+def test_the_wheel_has_the_sources_of_the_compiled_client_and_nothing_compiled(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    folder = ROOT / "haet_eval" / "remote" / "client" / "compiled" / "source"
+    assert {str(path.relative_to(ROOT)) for path in folder.iterdir()} <= names
+    assert not [name for name in names if name.endswith((".so", ".o"))]
+
+
 def test_the_installed_package_is_typed_and_names_its_program(installed: Path) -> None:
     assert (installed / "haet_eval" / "py.typed").exists()
     (entry_points,) = installed.glob("*.dist-info/entry_points.txt")

@@ -49,9 +49,11 @@ class KnownCall:
 
     `single` is the one result that is a new tensor, `same` the input that is the one result, or -1.
     `mirror`: whether it can be done on mirrors; `forgets`: the inputs that may have one and not afterwards.
+    `compiled`: how the compiled hit path knows it, None if it was not asked yet.
     """
 
     __slots__ = (
+        "compiled",
         "dynamic",
         "exact",
         "forgets",
@@ -67,6 +69,7 @@ class KnownCall:
         "view",
     )
 
+    compiled: int | None
     number: int
     pack: Any
     new: int

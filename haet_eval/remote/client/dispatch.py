@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import count
 from struct import Struct
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch.utils._mode_utils import no_dispatch
@@ -39,6 +39,9 @@ from haet_eval.remote.client.readings import Readings
 from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast, make_view
 from haet_eval.remote.handles import intern_layout, span_elements
 from haet_eval.remote.wire import ANY_FLOAT, Code
+
+if TYPE_CHECKING:
+    from haet_eval.remote.client.compiled.hits import Hits
 
 _aten: Final = torch.ops.aten
 _NUMBER: Final = _aten._local_scalar_dense.default
@@ -78,12 +81,18 @@ class _OnMeta(Exception):
 
 
 class Dispatcher:
-    """Turns calls into records. One for each process; safe for threads."""
+    """Turns calls into records. One for each process; safe for threads.
+
+    `hits`: does calls that are known, in C++, so that they do not come here; None if it was not compiled.
+    """
+
+    __slots__ = ("__dict__", "_phase")  # the compiled hit path uses the latter as well
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.readings = Readings()
         self.labeller: Labeller | None = None
+        self.hits: Hits | None = None
         self.random = Randomness(link)
         self.phases = PhaseTracker()
         self._known: dict[tuple[Any, ...], KnownCall] = {}
@@ -215,11 +224,8 @@ class Dispatcher:
         link.records += 1
         first = link.next
         link.next = first + known.new
-        value = None
-        if known.mirror:
-            value = mirror.run(func, args, kwargs, tensors)
-        elif known.forgets:
-            mirror.forget([tensors[position] for position in known.forgets])
+        follows = known.mirror or known.forgets
+        value = _on_mirrors(known, func, args, kwargs, tensors) if follows else None
         single = known.single
         if single is not None:
             handle = Handle(first, link.freed)
@@ -234,6 +240,8 @@ class Dispatcher:
             result = self._build(known, first, tensors)
             if known.view:
                 _change_metadata(func, args, kwargs, tensors)
+        if self.hits is not None:
+            self.hits.learn(func, known, tensors, floats)
         if link.records >= FLUSH_RECORDS:
             link.flush()
         return result
@@ -325,6 +333,8 @@ class Dispatcher:
             if not any(isinstance(value, torch.dtype) for value in (*args, *kwargs.values())):
                 _check_default_dtype(func, known.single, tensors)
         self._known[key] = known
+        if self.hits is not None:
+            self.hits.learn(func, known, tensors, floats)
         return result
 
     def _define(
@@ -364,6 +374,7 @@ class Dispatcher:
     @staticmethod
     def _classify(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kind: str) -> KnownCall:
         known = KnownCall()
+        known.compiled = None
         tags = func.tags
         known.random = torch.Tag.nondeterministic_seeded in tags
         known.view = torch.Tag.inplace_view in tags or func is _SET
@@ -506,6 +517,20 @@ class Dispatcher:
         handle = Handle(self.link.next, self.link.freed)
         self.link.next += 1
         return make_fast(intern_layout(meta), dtype, 0, handle, None)
+
+
+def _on_mirrors(
+    known: KnownCall,
+    func: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    tensors: list[RemoteTensor],
+) -> torch.Tensor | None:
+    """Do a call on mirrors if that is possible; if not, forget those that may be wrong now."""
+    if known.mirror:
+        return mirror.run(func, args, kwargs, tensors)
+    mirror.forget([tensors[position] for position in known.forgets])
+    return None
 
 
 def _view(new: NewTensor, tensors: list[RemoteTensor], handle: Handle) -> RemoteTensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from haet_eval.remote.client.compiled.hits import attach
 from haet_eval.remote.client.dispatch import Dispatcher
 from haet_eval.remote.client.fresh import start_alike
 from haet_eval.remote.client.labels import Labeller
@@ -53,6 +54,7 @@ def run_job(sock: socket.socket) -> None:
         dispatcher.readings = Readings(code)
         dispatcher.labeller = Labeller(code, dispatcher.phases.modules, link.label)
         RemoteTensor.dispatcher = dispatcher
+        attach(dispatcher)
         try:
             with RemoteMode(dispatcher):
                 _work(dispatcher, job, Path(folder), code)

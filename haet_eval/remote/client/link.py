@@ -61,6 +61,15 @@ class Link:
     check made up, which no evaluation does. `charged`: it depended on data, and counts as read back.
     """
 
+    __slots__ = (
+        "__dict__",
+        "buffer",
+        "freed",
+        "made_up",
+        "next",
+        "records",
+    )  # what the compiled hit path uses as well
+
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._frames = FrameReader(sock)

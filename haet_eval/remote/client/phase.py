@@ -27,6 +27,8 @@ class PhaseTracker:
     first.
     """
 
+    __slots__ = ("begun", "modules")  # the compiled hit path uses the former as well
+
     def __init__(self) -> None:
         self.begun = INITIALISATION
         self.modules: list[torch.nn.Module] = []

@@ -57,6 +57,8 @@ class SealedModel:
         Raises:
             RemoteError: as the host's, with the line and what to write instead.
         """
+        if self._dispatcher.hits is not None:
+            self._dispatcher.hits.stop()
         watched: Any = self._dispatcher
         watched.dispatch = self._watched
         try:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes.compiled_client import switched_off
 from haet_eval.runtimes.docker import container
 from haet_eval.runtimes.docker.engine import chosen_runtime, connect, engine, remove_container
 from haet_eval.runtimes.docker.image import check_image, image_digest
@@ -76,7 +77,9 @@ class DockerRuntime:
             created = self._client.containers.create(
                 image_digest(self._client),
                 container.deadline_command(limits, command),
-                environment=worker_environment(role, {"HOME": container.HOME, **environment}),
+                environment=worker_environment(
+                    role, {"HOME": container.HOME, **environment} | switched_off(role)
+                ),
                 volumes=container.socket_mount(socket_path),
                 labels=dict(container.labels(socket_path.parent.parent, limits)),
                 **options,

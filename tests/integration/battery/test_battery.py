@@ -22,6 +22,7 @@ THEMES = (
     "loaders",
     "loops",
     "models",
+    "near_calls",
     "optimizers",
     "quantization",
     "randomness",
