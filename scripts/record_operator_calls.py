@@ -32,7 +32,7 @@ from torch.testing._internal.opinfo.core import OpInfo, SampleInput
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from haet_eval.remote.operators.allowed import allowed_operators
+from haet_eval.operators.table import allowed_operators
 
 UNSUPPORTED = (torch.complex32, torch.uint16, torch.uint32, torch.uint64)
 SMALL_NUMEL = 64

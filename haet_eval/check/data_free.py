@@ -15,7 +15,7 @@ from typing import Final
 
 from haet_eval.check.numbering import Numbering, definition_of, numbers_in, renumbered
 from haet_eval.check.stand_in import StandIns
-from haet_eval.counting.signature import SPECIAL_FLOATS, TensorMeta
+from haet_eval.operators.signature import SPECIAL_FLOATS, TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLink
 from haet_eval.remote.handles import Handle, Storage

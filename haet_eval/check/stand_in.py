@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from haet_eval.check.numbering import Numbering, packed
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.handles import Handle, size_bytes
 from haet_eval.remote.wire import Atom, Code, Definition, Tag, Value

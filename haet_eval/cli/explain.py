@@ -17,8 +17,8 @@ from haet_eval.cli.places_table import print_places
 from haet_eval.cli.records import find_records
 from haet_eval.cli.suggestions import suggest_records
 from haet_eval.cli.timeline_table import print_timeline
-from haet_eval.counting.standard import nearest, under
 from haet_eval.errors import UsageProblem
+from haet_eval.operators.standard import nearest, under
 from haet_eval.record import Record
 from haet_eval.remote.labels import Labels
 from haet_eval.remote.recount import recount

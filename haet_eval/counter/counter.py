@@ -12,8 +12,8 @@ from haet_eval.counter.table import table
 from haet_eval.counting.bill import Bill, Line, UncountedLine, bill, price_with
 from haet_eval.counting.histogram import PHASES, Histogram
 from haet_eval.counting.multiply_adds import multiply_adds
-from haet_eval.counting.prices.table import Price
-from haet_eval.counting.signature import Signature
+from haet_eval.operators.signature import Signature
+from haet_eval.operators.table import Price
 
 OwnPrice: TypeAlias = Price | int
 """Operations of a call: a number, or a function of its signature."""
@@ -58,7 +58,7 @@ class OperationCounter:
     Args:
         prices: prices for operators that the standard has none for, by overload (`"mylib.scan.default"`) or
             by kernel (`"triton.my_kernel"`): a number of operations for each call, or a function from the
-            call's `haet_eval.counting.signature.Signature` to such a number. They are not of the standard,
+            call's `haet_eval.operators.signature.Signature` to such a number. They are not of the standard,
             and `nonstandard` shows what they come to.
         allow_uncounted: let `total` leave out what has no price; `uncounted` lists it in any case.
         meta: count calls on the device `meta`, which have shapes and compute nothing: a whole training there

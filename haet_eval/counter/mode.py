@@ -14,7 +14,7 @@ from haet_eval.counter.elsewhere import whole
 from haet_eval.counter.parts import computes, parts_of
 from haet_eval.counter.places import Place, Places
 from haet_eval.counter.signatures import signature_of
-from haet_eval.counting.signature import SPECIAL_FLOATS, Signature
+from haet_eval.operators.signature import SPECIAL_FLOATS, Signature
 
 _Tensor: Final = torch.Tensor
 _Parameter: Final = torch.nn.Parameter

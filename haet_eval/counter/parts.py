@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import torch
 
+from haet_eval.operators.table import lookup
 from haet_eval.remote.client.in_parts import IN_PARTS
-from haet_eval.remote.operators.allowed import lookup
 
 _aten: Final = torch.ops.aten
 _RESIZE: Final = _aten.resize_.default

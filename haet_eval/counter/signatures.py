@@ -6,7 +6,7 @@ from typing import Any, Final
 import torch
 from torch.utils._pytree import tree_iter
 
-from haet_eval.counting.signature import (
+from haet_eval.operators.signature import (
     ANY,
     CONJUGATE,
     NEGATIVE,

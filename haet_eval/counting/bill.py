@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from haet_eval.counting.histogram import PHASES, Entry, Histogram
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.pointwise import is_complex
-from haet_eval.counting.prices.refusals import refusal
-from haet_eval.counting.prices.table import Price, lookup
-from haet_eval.counting.signature import Signature, tensors_in
-from haet_eval.counting.standard import current
+from haet_eval.operators.pointwise import is_complex
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.refusals import unpriced
+from haet_eval.operators.signature import Signature, tensors_in
+from haet_eval.operators.standard import current
+from haet_eval.operators.table import Price, price_function
 
 _SHOWN_SHAPES = 5
 
@@ -104,7 +104,7 @@ def price_with(own: Mapping[str, Price]) -> Callable[[Signature], int | None]:
         ValueError: the standard has a price for one of these.
     """
     for operator in own:
-        if lookup(operator) is not None:
+        if price_function(operator) is not None:
             raise ValueError(f"{operator} has a price in the counting standard, which stays as it is")
 
     def price_one(signature: Signature) -> int | None:
@@ -124,7 +124,7 @@ def _note(line: UncountedLine, entry: Entry) -> None:
 
 def _hint(signature: Signature) -> str:
     """Why a call has no price, and what to write instead."""
-    reason = refusal(signature.operator)
+    reason = unpriced(signature.operator)
     if reason is not None:
         return f"{reason[0].upper()}{reason[1:]}."
     if is_complex(signature):

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from haet_eval.counting.histogram import Histogram
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.table import present_price
-from haet_eval.counting.signature import Signature, TensorMeta, tensors_in
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.signature import Signature, TensorMeta, tensors_in
+from haet_eval.operators.table import present_price
 
 
 @dataclass(frozen=True, slots=True)

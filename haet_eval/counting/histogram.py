@@ -7,7 +7,7 @@ from functools import lru_cache
 from math import isinf
 from typing import Any, Final
 
-from haet_eval.counting.signature import (
+from haet_eval.operators.signature import (
     ANY,
     CONJUGATE,
     NEGATIVE,

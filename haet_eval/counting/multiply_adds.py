@@ -7,9 +7,9 @@ convolutions and attention. A sum of K products is K multiply-adds there and 2K 
 from math import prod
 from typing import Final
 
-from haet_eval.counting.prices.output_mask import output_mask
-from haet_eval.counting.prices.table import present_price
-from haet_eval.counting.signature import Signature
+from haet_eval.operators.pricing.output_mask import output_mask
+from haet_eval.operators.signature import Signature
+from haet_eval.operators.table import present_price
 
 _LEFT: Final = {
     "baddbmm": "batch1",

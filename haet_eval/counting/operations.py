@@ -6,8 +6,8 @@ from haet_eval.counting.bill import Bill
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.precision import bit_operations, operations_by_dtype
 from haet_eval.counting.traffic import Traffic, traffic_by_operator
+from haet_eval.operators.refusals import refusal
 from haet_eval.record import BytesMoved, Operations, OperatorCost, Precision, Uncounted
-from haet_eval.remote.operators.allowed import refusal
 
 
 def priced(costs: Bill) -> Operations:

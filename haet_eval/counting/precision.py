@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from haet_eval.counting.dtypes import INTEGERS, is_complex, part, width
 from haet_eval.counting.histogram import Entry
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.foreach import parts_of
-from haet_eval.counting.prices.width import arithmetic_operands
-from haet_eval.counting.signature import Signature, TensorMeta, tensors_in
+from haet_eval.operators.dtypes import INTEGERS, is_complex, part, width
+from haet_eval.operators.foreach import parts_of
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.pricing.width import arithmetic_operands
+from haet_eval.operators.signature import Signature, TensorMeta, tensors_in
 
 _BITS: Final = 8
 _NOTHING: Final = "float32"

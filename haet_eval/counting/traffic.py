@@ -17,19 +17,17 @@ from dataclasses import dataclass
 from math import prod
 from typing import Final
 
-from haet_eval.counting.dtypes import item_bytes
 from haet_eval.counting.histogram import Entry
-from haet_eval.counting.prices.evaluate import computes_nothing
-from haet_eval.counting.prices.foreach import singles_of
-from haet_eval.counting.prices.indexing import indexed_elements
-from haet_eval.counting.prices.movement import BOOKKEEPING, CREATIONS, VIEWS
-from haet_eval.counting.prices.random import DRAWS
-from haet_eval.counting.signature import Signature, TensorMeta, tensors_in
+from haet_eval.operators.dtypes import item_bytes
+from haet_eval.operators.foreach import singles_of
+from haet_eval.operators.indexing import indexed_elements
+from haet_eval.operators.pricing.evaluate import computes_nothing
+from haet_eval.operators.schema import Operator
+from haet_eval.operators.signature import Signature, TensorMeta, tensors_in
+from haet_eval.operators.table import kind_of, lookup
 from haet_eval.remote.definitions import parameters_written
-from haet_eval.remote.operators.allowed import lookup
-from haet_eval.remote.operators.schema import Operator
 
-_STILL: Final = frozenset((*VIEWS, *BOOKKEEPING, "aten.set_.source_Tensor"))
+_STILL: Final = ("view", "bookkeeping")
 _UNFILLED: Final = ("empty", "new_empty")
 _OVERWRITING: Final = frozenset(
     {"copy", "copy_", "fill", "fill_", "zero", "zero_", "index_copy_", "index_fill_", "_foreach_copy_"}
@@ -83,7 +81,8 @@ class Traffic:
 def traffic(signature: Signature) -> Traffic:
     """What one call reads and writes."""
     operator = lookup(signature.operator)
-    if signature.operator in _STILL or computes_nothing(signature) or _is_view(operator):
+    still = kind_of(signature.operator) in _STILL or signature.operator == "aten.set_.source_Tensor"
+    if still or computes_nothing(signature) or _is_view(operator):
         return Traffic()
     parts = list(singles_of(signature))
     if parts:
@@ -132,12 +131,13 @@ def _bytes(meta: TensorMeta, count: int | None = None) -> int:
 
 def _read(signature: Signature, name: str, meta: TensorMeta, changed: frozenset[str]) -> int:
     base = _base(signature)
-    if signature.operator in CREATIONS or _SHAPE_ONLY.get(base) == name or _is_example(signature, name):
+    kind = kind_of(signature.operator)
+    if kind == "factory" or _SHAPE_ONLY.get(base) == name or _is_example(signature, name):
         return 0
     if base == "convolution_backward":
         return _bytes(meta) * _is_needed(signature, name)
     if name in changed:
-        overwritten = base in _OVERWRITING or signature.operator in DRAWS or _is_out(signature, name)
+        overwritten = base in _OVERWRITING or kind == "draw" or _is_out(signature, name)
         return 0 if overwritten else _bytes(meta, _places(signature))
     if name == "self" and base in ("copy", "zero", "fill"):
         return 0
@@ -146,7 +146,7 @@ def _read(signature: Signature, name: str, meta: TensorMeta, changed: frozenset[
 
 def _is_example(signature: Signature, name: str) -> bool:
     """Whether a draw takes the shape of this tensor and no number from it."""
-    return signature.operator in DRAWS and name == "self" and _base(signature).endswith("_like")
+    return kind_of(signature.operator) == "draw" and name == "self" and _base(signature).endswith("_like")
 
 
 def _is_out(signature: Signature, name: str) -> bool:
@@ -190,7 +190,7 @@ def _places(signature: Signature) -> int | None:
 
 
 def _written(signature: Signature, operator: Operator | None, changed: frozenset[str]) -> int:
-    if signature.operator in CREATIONS and _base(signature).startswith(_UNFILLED):
+    if kind_of(signature.operator) == "factory" and _base(signature).startswith(_UNFILLED):
         return 0
     places = _places(signature)
     into = sum(_bytes(meta, places) for name, meta in _given(signature) if name in changed)

@@ -3,14 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.signature import Argument, Signature
-from haet_eval.remote import wire
-from haet_eval.remote.handles import Handle, intern_layout
-from haet_eval.remote.operators.offsets import names_offsets
-from haet_eval.remote.operators.origins import needs_origins
-from haet_eval.remote.operators.schema import Operator, Return
-from haet_eval.remote.operators.validation import (
+from haet_eval.operators.checking.validation import (
     MAX_ELEMENTS,
     Origin,
     bind,
@@ -18,6 +11,11 @@ from haet_eval.remote.operators.validation import (
     validate,
     written_parameters,
 )
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.schema import Operator, Return
+from haet_eval.operators.signature import Argument, Signature
+from haet_eval.remote import wire
+from haet_eval.remote.handles import Handle, intern_layout
 from haet_eval.remote.template import (
     Template,
     arguments_of,
@@ -30,10 +28,6 @@ from haet_eval.remote.template import (
 )
 from haet_eval.remote.wire import Definition, Outcome, WireError
 
-DRAWS_BY_VALUE: Final = frozenset(
-    {"_sample_dirichlet", "_standard_gamma", "binomial", "poisson", "rrelu_with_noise", "rrelu_with_noise_"}
-)
-"""Operators whose number of draws depends on values of their inputs: the next draws depend on them, too."""
 _STATISTICS: Final = frozenset({"running_mean", "running_var"})
 
 
@@ -49,12 +43,12 @@ def make_template(operator: Operator, definition: Definition, inputs: list[Handl
         definition=definition,
         layouts=[handle.layout for handle in inputs],
         offsets=[handle.offset for handle in inputs],
-        exact=names_offsets(operator.name),
+        exact=operator.facts.exact,
         dynamic=is_dynamic(operator, arguments),
-        guarded=needs_origins(operator),
+        guarded=operator.facts.by_origin,
         moves=operator.base == "set_",
         draws=generator_of(operator, definition),
-        spills=operator.base in DRAWS_BY_VALUE,
+        spills=operator.facts.draws_by_value,
         written=written_inputs(definition, parameters_written(operator, arguments)),
         record=record_of(definition),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote.wire import ITEM_BYTES
 
 _LAYOUTS: Final[dict[TensorMeta, TensorMeta]] = {}

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable
 from functools import lru_cache
 from typing import Final
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 
 _TOTAL_BYTES: Final = 16
 INVENTORY_BYTES: Final = 2 * _TOTAL_BYTES + hashlib.sha256().digest_size

@@ -11,8 +11,8 @@ from typing import Final, Protocol
 
 from pydantic import ValidationError
 
-from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.answers import AnswersWriter
 from haet_eval.remote.books import Table, table_of

@@ -15,8 +15,12 @@ from typing import Final, Protocol
 
 from haet_eval.counting.histogram import PHASES, Histogram
 from haet_eval.counting.parameters import ParameterCount, StoredTensor, count_parameters
-from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import SubmissionFailure, Verdict
+from haet_eval.operators.checking.call import MAX_ELEMENTS
+from haet_eval.operators.checking.validation import Refused
+from haet_eval.operators.refusals import refusal
+from haet_eval.operators.signature import TensorMeta
+from haet_eval.operators.table import lookup
 from haet_eval.remote import wire
 from haet_eval.remote.charges import (
     COMPLEX_BYTES,
@@ -32,9 +36,6 @@ from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout
 from haet_eval.remote.inventory import inventory
 from haet_eval.remote.memory import APART, MemoryBooks, TensorMemory
 from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
-from haet_eval.remote.operators.allowed import lookup, refusal
-from haet_eval.remote.operators.call import MAX_ELEMENTS
-from haet_eval.remote.operators.validation import Refused
 from haet_eval.remote.tally import Tally
 from haet_eval.remote.template import (
     PREDICTION,

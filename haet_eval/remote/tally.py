@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from haet_eval.counting.histogram import PHASES, Histogram, described_bytes
-from haet_eval.counting.signature import Signature, TensorMeta
+from haet_eval.operators.signature import Signature, TensorMeta
 from haet_eval.remote.charges import check_templates
 from haet_eval.remote.definitions import price_told, signature_of
 from haet_eval.remote.template import PREDICTION, Template, new_calls

@@ -4,9 +4,9 @@ import struct
 from dataclasses import dataclass, field
 
 from haet_eval.counting.histogram import PHASES
-from haet_eval.counting.signature import ANY, SPECIAL_FLOATS, Argument, Signature, TensorMeta
+from haet_eval.operators.schema import Operator
+from haet_eval.operators.signature import ANY, SPECIAL_FLOATS, Argument, Signature, TensorMeta
 from haet_eval.remote.handles import Handle, intern_layout, size_bytes
-from haet_eval.remote.operators.schema import Operator
 from haet_eval.remote.wire import (
     ANY_FLOAT,
     DEFAULT_GENERATOR,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote.handles import Handle, Storage
 from haet_eval.remote.labels import NO_LABEL, Label, Labels
 from haet_eval.remote.memory import APART, UPLOAD, MemoryBooks, TensorMemory

@@ -14,25 +14,20 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, TypeAlias
 
-from haet_eval.counting.dtypes import item_bytes
-from haet_eval.counting.signature import SPECIAL_FLOATS, TensorMeta
+from haet_eval.operators import dtypes
+from haet_eval.operators.signature import SPECIAL_FLOATS, TensorMeta
 
 MAX_FRAME_BYTES: Final = 64 << 20
 MAX_DEFINITION_BYTES: Final = 1 << 20
 MAX_OUTCOME_BYTES: Final = 4 << 20
-MAX_DIMENSIONS: Final = 64
+MAX_DIMENSIONS: Final = dtypes.MAX_DIMENSIONS
 MAX_ARGUMENTS: Final = 64
 MAX_DEPTH: Final = 3
 ANY_FLOAT: Final = 255
 
-DTYPES: Final = (
-    *("bool", "uint8", "int8", "int16", "int32", "int64"),
-    *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
-)
-"""In the order of their numbers on the wire."""
-
-ITEM_BYTES: Final = {dtype: item_bytes(dtype) for dtype in DTYPES}
-FORMATS: Final = ("contiguous_format", "preserve_format", "channels_last", "channels_last_3d")
+DTYPES: Final = dtypes.DTYPES
+ITEM_BYTES: Final = {dtype: dtypes.item_bytes(dtype) for dtype in DTYPES}
+FORMATS: Final = dtypes.FORMATS
 
 
 class WireError(Exception):

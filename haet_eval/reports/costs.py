@@ -9,10 +9,10 @@ from typing import Any, Final
 from haet_eval.counting.costs import CallCost, call_costs, price_family
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.precision import bits, operations_by_dtype
-from haet_eval.counting.prices.table import formula
-from haet_eval.counting.standard import nearest, under
 from haet_eval.counting.traffic import traffic_by_operator
 from haet_eval.errors import UsageProblem
+from haet_eval.operators.standard import nearest, under
+from haet_eval.operators.table import formula
 from haet_eval.record import Operations, OperatorCost, Record
 from haet_eval.store import Store
 

@@ -10,9 +10,9 @@ from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.memory import in_record, without_labels
 from haet_eval.counting.operations import bytes_moved, precision, priced, with_refused
-from haet_eval.counting.standard import VERSIONS, nearest, under
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
+from haet_eval.operators.standard import VERSIONS, nearest, under
 from haet_eval.record import Operations, Parameters, Precision, Record, Status, Training, complexity
 from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.recount import Deaf, Recount, recount

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 
+from haet_eval.operators.checking.validation import Refused, names_offsets
 from haet_eval.remote.executor.guards import BadValue
 from haet_eval.remote.executor.kernel import compile_kernel, overload
-from haet_eval.remote.operators.offsets import names_offsets
-from haet_eval.remote.operators.validation import Refused
 from haet_eval.remote.wire import Atom, Definition, Tag, Value
 from tests.attacks.execution import prepared, with_real_origins
 from tests.attacks.mutation import mutated

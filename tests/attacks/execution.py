@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 
-from haet_eval.counting.signature import Argument, TensorMeta
+from haet_eval.operators.checking.validation import Origin, Refused
+from haet_eval.operators.schema import Parameter
+from haet_eval.operators.signature import Argument, TensorMeta
+from haet_eval.operators.table import lookup
 from haet_eval.remote.executor.guards import BadValue, guarded
-from haet_eval.remote.operators.allowed import lookup
-from haet_eval.remote.operators.origins import needs_origins
-from haet_eval.remote.operators.schema import Parameter
-from haet_eval.remote.operators.validation import Origin, Refused
 from tests.attacks.recorded_calls import RecordedCall
 
 ALIGNMENT_BYTES = 64
@@ -23,7 +22,7 @@ STRIDED = ("aten.as_strided", "aten.set_")
 def with_real_origins(call: RecordedCall, chance: Random) -> tuple[RecordedCall, dict[str, torch.Tensor]]:
     """The call with those origins only that hold, and the tensors that they have really made."""
     tensors: dict[str, torch.Tensor] = {}
-    if needs_origins(call.schema()):
+    if call.schema().facts.by_origin:
         for name, origin in call.origins.items():
             meta = call.arguments.get(name)
             made = _made(origin, meta, chance) if isinstance(meta, TensorMeta) else None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
-from haet_eval.counting.signature import Argument, TensorMeta, tensors_in
+from haet_eval.operators.signature import Argument, TensorMeta, tensors_in
 from tests.attacks.recorded_calls import RecordedCall
 
 LARGEST_NUMEL = 2_000_000

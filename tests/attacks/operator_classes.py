@@ -1,22 +1,24 @@
-"""The classes and traits that haet_eval/remote/operators/safety.toml explains, from schema and tags."""
+"""The classes and traits that haet_eval/operators/safety.toml explains, from schema and tags."""
 
 import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from haet_eval.remote.operators import allowed
-from haet_eval.remote.operators.offsets import names_offsets
-from haet_eval.remote.operators.schema import Operator
-from haet_eval.remote.operators.validation import written_parameters
+from haet_eval import operators
+from haet_eval.operators.checking.validation import names_offsets, written_parameters
+from haet_eval.operators.schema import Operator
 
-SAFETY = Path(allowed.__file__).parent / "safety.toml"
+SAFETY = Path(operators.__file__).parent / "safety.toml"
 
 
 @cache
 def safety() -> dict[str, Any]:
-    """What safety.toml says."""
-    return tomllib.loads(SAFETY.read_text(encoding="utf-8"))
+    """What safety.toml says; its exceptions by operator."""
+    said = tomllib.loads(SAFETY.read_text(encoding="utf-8"))
+    entries = [(name, entry) for entry in said["exceptions"] for name in entry.pop("operators")]
+    assert len(dict(entries)) == len(entries)
+    return {**said, "exceptions": dict(entries)}
 
 
 def classes_of(operator: Operator) -> list[str]:

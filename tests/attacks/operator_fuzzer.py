@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from haet_eval.remote.operators.validation import Refused
+from haet_eval.operators.checking.validation import Refused
 from tests.attacks.execution import run, with_real_origins
 from tests.attacks.mutation import mutated
 from tests.attacks.recorded_calls import CORPUS, RecordedCall, recorded_calls

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 import torch
 
+from haet_eval.operators.table import allowed_operators
 from haet_eval.remote.executor.outcome import flat, storage_of, tidied
-from haet_eval.remote.operators.allowed import allowed_operators
 from tests.attacks.executed_calls import ExecutedCall, Variant, executed_calls, memory_of
 
 CONTROL = "memory that nothing has written:"

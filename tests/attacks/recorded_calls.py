@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from haet_eval.counting.signature import ANY, SPECIAL_FLOATS, Argument, TensorMeta
-from haet_eval.remote.operators.allowed import lookup
-from haet_eval.remote.operators.schema import Operator
-from haet_eval.remote.operators.validation import Origin, bind, literal_parameters, validate
+from haet_eval.operators.checking.validation import Origin, bind, literal_parameters, validate
+from haet_eval.operators.schema import Operator
+from haet_eval.operators.signature import ANY, SPECIAL_FLOATS, Argument, TensorMeta
+from haet_eval.operators.table import lookup
 
 CORPUS = Path(__file__).parent.parent / "fixtures" / "operator_calls.json.gz"
 

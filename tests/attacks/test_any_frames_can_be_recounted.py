@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.executor.executor import Executor
 from haet_eval.remote.messages import ModelTensor, Returned

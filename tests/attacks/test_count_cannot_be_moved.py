@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import Verdict
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote.recount import recount
 from tests.attacks.evaluating import Attack, evaluate_attack
 

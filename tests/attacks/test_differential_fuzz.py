@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from haet_eval.remote.operators.allowed import allowed_operators
+from haet_eval.operators.table import allowed_operators
 from tests.attacks.differential.report import Outcome, Report
 
 ROOT: Final = Path(__file__).parents[2]

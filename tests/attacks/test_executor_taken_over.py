@@ -17,7 +17,6 @@ import pytest
 import safetensors.torch
 import torch
 
-from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.evaluation.compose import compose
 from haet_eval.evaluation.frame import Work
@@ -26,6 +25,7 @@ from haet_eval.evaluation.request import Request
 from haet_eval.evaluation.run import run_counted
 from haet_eval.evaluation.score import score_predictions
 from haet_eval.evaluation.unpack import unpack
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.progress import Silent
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLost

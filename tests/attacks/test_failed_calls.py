@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from haet_eval.errors import SubmissionFailure
+from haet_eval.operators.checking.validation import written_parameters
+from haet_eval.operators.schema import Operator
+from haet_eval.operators.table import allowed_operators, lookup
 from haet_eval.remote import wire
 from haet_eval.remote.executor.executor import Executor
 from haet_eval.remote.executor.failure import explained
 from haet_eval.remote.executor.kernel import overload
 from haet_eval.remote.messages import Start
-from haet_eval.remote.operators.allowed import allowed_operators, lookup
-from haet_eval.remote.operators.schema import Operator
-from haet_eval.remote.operators.validation import written_parameters
 from haet_eval.remote.wire import Atom, Channel, Code, Definition, Status, Tag, Value, WireError
 from tests.attacks.played import End
 from tests.unit.remote import frames

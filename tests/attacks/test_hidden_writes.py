@@ -5,9 +5,9 @@ from contextlib import suppress
 import pytest
 import torch
 
+from haet_eval.operators.table import allowed_operators, lookup
 from haet_eval.remote.definitions import parameters_written
 from haet_eval.remote.executor.outcome import storage_of
-from haet_eval.remote.operators.allowed import allowed_operators, lookup
 from tests.attacks.executed_calls import FAILURES, ExecutedCall, Variant, executed_calls, memory_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import SubmissionFailure
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import charges, wire
 from haet_eval.remote.wire import Code, Fresh, Value
 from tests.unit.remote import frames

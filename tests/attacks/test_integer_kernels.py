@@ -13,10 +13,10 @@ from random import Random
 import pytest
 import torch
 
-from haet_eval.counting.signature import Argument, TensorMeta
+from haet_eval.operators.checking.validation import Refused
+from haet_eval.operators.signature import Argument, TensorMeta
+from haet_eval.operators.table import allowed_operators
 from haet_eval.remote.executor.guards import BadValue, guarded
-from haet_eval.remote.operators.allowed import allowed_operators
-from haet_eval.remote.operators.validation import Refused
 from tests.attacks.execution import run, with_real_origins
 from tests.attacks.recorded_calls import RecordedCall, recorded_calls
 from tests.unit.operators.test_validation import refused

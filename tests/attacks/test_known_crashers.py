@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import pytest
 import torch
 
-from haet_eval.counting.signature import Argument, TensorMeta
+from haet_eval.operators.checking.validation import Origin
+from haet_eval.operators.signature import Argument, TensorMeta
 from haet_eval.remote.executor.guards import BadValue, guarded
 from haet_eval.remote.executor.kernel import compile_kernel
-from haet_eval.remote.operators.validation import Origin
 from haet_eval.remote.wire import Definition
 from tests.unit.operators.test_validation import refused, tensor
 

@@ -14,12 +14,11 @@ from haet_eval.cli.screen import progress_text
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import PHASES, Histogram
 from haet_eval.counting.operations import bytes_moved, precision, priced
-from haet_eval.counting.prices.foreach import BY_PART
-from haet_eval.counting.signature import Argument, Signature, TensorMeta
+from haet_eval.operators.signature import Argument, Signature, TensorMeta
+from haet_eval.operators.table import lookup, of_kind
 from haet_eval.pace import Pace
 from haet_eval.progress import Tick
 from haet_eval.remote import wire
-from haet_eval.remote.operators.allowed import lookup
 from haet_eval.remote.wire import Fresh, Outcome, WireError
 from tests.attacks.recorded_calls import RecordedCall, metered, recorded_calls
 
@@ -61,7 +60,7 @@ def test_an_executor_describes_no_tensor_that_the_meter_cannot_read(
     assert wire.decode_outcome(told, 0) == outcome
 
 
-@pytest.mark.parametrize("operator", sorted(name for name in BY_PART if lookup(name)))
+@pytest.mark.parametrize("operator", sorted(name for name in of_kind("list") if lookup(name)))
 def test_every_call_on_a_list_has_a_place_in_the_record(operator: str) -> None:
     """Also one that has no price: a sine of complex numbers was not to be found in the bytes moved."""
     for call in recorded_calls()[operator][:2]:

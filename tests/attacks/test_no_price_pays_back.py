@@ -6,9 +6,9 @@ from typing import Final
 
 import torch
 
-from haet_eval.counting.prices.table import NoPrice, lookup
-from haet_eval.counting.signature import Argument, Signature, TensorMeta
-from haet_eval.remote.operators.validation import Refused
+from haet_eval.operators.checking.validation import Refused
+from haet_eval.operators.signature import Argument, Signature, TensorMeta
+from haet_eval.operators.table import NoPrice, price_function
 from tests.attacks.execution import overload_of
 from tests.attacks.mutation import mutated
 from tests.attacks.recorded_calls import RecordedCall, metered, recorded_calls
@@ -71,7 +71,7 @@ def _on_meta(value: Argument) -> object:
 
 def raw_price(signature: Signature) -> int | None:
     """What the formula gives, where `price_of` would let a negative price be none."""
-    price = lookup(signature.operator)
+    price = price_function(signature.operator)
     try:
         return None if price is None else price(signature)
     except (NoPrice, KeyError, TypeError):

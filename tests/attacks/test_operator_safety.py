@@ -7,9 +7,8 @@ from itertools import count
 import pytest
 import torch
 
-from haet_eval.remote.definitions import DRAWS_BY_VALUE
-from haet_eval.remote.operators.allowed import allowed_operators, lookup
-from haet_eval.remote.operators.schema import Operator
+from haet_eval.operators.schema import Operator
+from haet_eval.operators.table import allowed_operators, lookup
 from haet_eval.remote.wire import Atom, Definition, Tag, Value
 from tests.attacks.executed_calls import ExecutedCall, Variant, executed_calls
 from tests.attacks.observed import INPUT, NEW, UNTIDY, VIEW, Seen, observed
@@ -144,7 +143,8 @@ def test_exceptions_are_allowed_operators() -> None:
 
 def test_meter_knows_every_operator_that_draws_by_value() -> None:
     exceptions = safety()["exceptions"].items()
-    assert {n.split(".")[1] for n, entry in exceptions if "draws-by-value" in entry["does"]} == DRAWS_BY_VALUE
+    known = {name for name in allowed_operators() if schema_of(name).facts.draws_by_value}
+    assert {name for name, entry in exceptions if "draws-by-value" in entry["does"]} == known
 
 
 @pytest.mark.parametrize("variant", ONE_TEMPLATE)

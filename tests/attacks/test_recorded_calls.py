@@ -4,8 +4,8 @@ from contextlib import nullcontext, suppress
 
 import pytest
 
-from haet_eval.remote.operators.allowed import allowed_operators
-from haet_eval.remote.operators.validation import Refused
+from haet_eval.operators.checking.validation import Refused
+from haet_eval.operators.table import allowed_operators
 from tests.attacks.recorded_calls import recorded_calls
 
 pytestmark = [

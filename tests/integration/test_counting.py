@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from haet_eval.counting.histogram import PHASES, Histogram
-from haet_eval.counting.prices.evaluate import price_of
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.operators.pricing.evaluate import price_of
 from haet_eval.record import Training
 from tests.fixtures.submissions import write_competition, write_submission
 

@@ -15,10 +15,10 @@ from haet_eval.competition import load_competition
 from haet_eval.counting.bill import bill
 from haet_eval.counting.memory import in_record
 from haet_eval.counting.operations import bytes_moved, precision, priced
-from haet_eval.counting.standard import STANDARD, under
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
+from haet_eval.operators.standard import STANDARD, under
 from haet_eval.record import Artifact, Content, HistogramArtifact, Parameters, Record, complexity, seal
 from haet_eval.remote import wire
 from haet_eval.remote.recount import recount

@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.table import lookup
-from haet_eval.counting.signature import (
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.signature import (
     ANY,
     CONJUGATE,
     NEGATIVE,
@@ -17,6 +16,7 @@ from haet_eval.counting.signature import (
     Signature,
     TensorMeta,
 )
+from haet_eval.operators.table import price_function
 
 
 class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -37,7 +37,7 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         keywords = dict(kwargs or {})
-        if lookup(str(func)) is None and is_composite(func):
+        if price_function(str(func)) is None and is_composite(func):
             with self:
                 decomposed = func.decompose(*args, **keywords)
             if decomposed is not NotImplemented:

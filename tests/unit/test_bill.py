@@ -3,7 +3,7 @@
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import PHASES, Histogram
 from haet_eval.counting.operations import priced
-from haet_eval.counting.signature import Signature, TensorMeta
+from haet_eval.operators.signature import Signature, TensorMeta
 
 
 def elementwise(operator: str, size: int, dtype: str = "float32") -> Signature:

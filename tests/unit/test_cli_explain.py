@@ -5,15 +5,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import haet_eval.counting.prices  # noqa: F401  (binds the prices)
 from haet_eval.cli.explain import explain
 from haet_eval.counting.bill import bill
 from haet_eval.counting.costs import CallCost, call_costs
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.operations import priced
-from haet_eval.counting.signature import Argument, Signature, TensorMeta
-from haet_eval.counting.standard import STANDARD
 from haet_eval.errors import UsageProblem, Verdict
+from haet_eval.operators.signature import Argument, Signature, TensorMeta
+from haet_eval.operators.standard import STANDARD
 from haet_eval.record import (
     Content,
     HistogramArtifact,

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import haet_eval
 from haet_eval import OperationCounter, Uncounted
-from haet_eval.counting.prices.table import priced_operators
+from haet_eval.operators.table import priced_operators
 
 IMAGES = torch.rand(4, 3, 8, 8)
 LABELS = torch.tensor([0, 1, 2, 3])

@@ -2,11 +2,10 @@
 
 import pytest
 
-import haet_eval.counting.prices  # noqa: F401  (binds the prices)
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.precision import bit_operations, bits, computed_in, operations_by_dtype
-from haet_eval.counting.signature import ANY, Argument, Signature, TensorMeta
+from haet_eval.operators.signature import ANY, Argument, Signature, TensorMeta
 
 FORWARD = (0, 0, 1, 0, 0, 0)
 

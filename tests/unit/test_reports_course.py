@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote.labels import NO_LABEL, Label
 from haet_eval.remote.memory import PeakCall, TensorMemory
 from haet_eval.remote.timeline import Held, Timeline

@@ -2,10 +2,9 @@
 
 import pytest
 
-import haet_eval.counting.prices  # noqa: F401  (binds the prices)
 from haet_eval.counting.histogram import Histogram
-from haet_eval.counting.signature import ANY, Argument, Signature, TensorMeta
 from haet_eval.counting.traffic import Traffic, elements, traffic, traffic_by_operator
+from haet_eval.operators.signature import ANY, Argument, Signature, TensorMeta
 
 FORWARD = (0, 0, 3, 0, 0, 0)
 

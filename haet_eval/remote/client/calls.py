@@ -6,12 +6,12 @@ from typing import Any, Final, TypeAlias
 
 import torch
 
-from haet_eval.counting.signature import SPECIAL_FLOATS, TensorMeta
+from haet_eval.operators.checking.validation import literal_parameters
+from haet_eval.operators.signature import SPECIAL_FLOATS, TensorMeta
+from haet_eval.operators.table import lookup
 from haet_eval.remote.client.gpu_scripts import here
 from haet_eval.remote.client.link import Refusal
 from haet_eval.remote.handles import intern_layout
-from haet_eval.remote.operators.allowed import lookup
-from haet_eval.remote.operators.validation import literal_parameters
 from haet_eval.remote.wire import ANY_FLOAT, DTYPES, Atom, Definition, Fresh, Outcome, Tag, Value
 
 _FORMATS: Final = {

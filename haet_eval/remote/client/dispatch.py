@@ -14,7 +14,9 @@ import torch
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._pytree import tree_iter
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.checking.validation import literal_parameters, names_offsets
+from haet_eval.operators.signature import TensorMeta
+from haet_eval.operators.table import lookup
 from haet_eval.remote import wire
 from haet_eval.remote.charges import NUMBER_BYTES
 from haet_eval.remote.client import mirror
@@ -36,9 +38,6 @@ from haet_eval.remote.client.random import Randomness
 from haet_eval.remote.client.readings import Readings
 from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast, make_view
 from haet_eval.remote.handles import intern_layout, span_elements
-from haet_eval.remote.operators.allowed import lookup
-from haet_eval.remote.operators.offsets import names_offsets
-from haet_eval.remote.operators.validation import literal_parameters
 from haet_eval.remote.wire import ANY_FLOAT, Code
 
 _aten: Final = torch.ops.aten

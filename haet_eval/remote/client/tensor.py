@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils._mode_utils import no_dispatch
 
-from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
+from haet_eval.operators.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.client.gpu_scripts import here, moved
 from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
 from haet_eval.remote.client.made_up import Decisions, marked

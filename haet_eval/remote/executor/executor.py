@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import torch
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.checking.call import MAX_ELEMENTS
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.executor.cut import selected, sliced
 from haet_eval.remote.executor.determinism import make_reproducible
@@ -55,7 +56,6 @@ from haet_eval.remote.messages import (
 from haet_eval.remote.messages import (
     Place as PlaceTensors,
 )
-from haet_eval.remote.operators.call import MAX_ELEMENTS
 from haet_eval.remote.wire import Channel, Code, Status
 
 _BLOCK_BYTES: Final = 16 << 20

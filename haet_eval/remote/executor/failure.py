@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import torch
 
+from haet_eval.operators.checking.validation import written_parameters
+from haet_eval.operators.table import lookup
 from haet_eval.remote.executor.kernel import compile_kernel
 from haet_eval.remote.executor.outcome import Mismatch
-from haet_eval.remote.operators.allowed import lookup
-from haet_eval.remote.operators.validation import written_parameters
 from haet_eval.remote.wire import Definition, Status
 
 _ADDRESSES: Final = re.compile(r"0[xX][0-9a-fA-F]+|\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,}\b")

@@ -9,6 +9,8 @@ from typing import Any, Final, TypeAlias
 
 import torch
 
+from haet_eval.operators.table import lookup
+
 LARGEST_TOTAL: Final = 2**33
 LARGEST_COORDINATE: Final = 2**24
 Guard: TypeAlias = Callable[[Mapping[str, Any]], None]
@@ -23,10 +25,10 @@ def guarded(operator: Any) -> Callable[..., Any]:
 
     A call raises BadValue, or an error of the operator.
     """
-    schema = operator._schema
-    guard = _GUARDS.get(schema.name.removeprefix("aten::"))
-    if guard is None:
+    schema, known = operator._schema, lookup(str(operator))
+    if known is None or known.facts.guard is None:
         return operator  # type: ignore[no-any-return]
+    guard = GUARDS[known.facts.guard]
     names = [argument.name for argument in schema.arguments]
     defaults = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
 
@@ -114,21 +116,16 @@ def _require(holds: torch.Tensor, name: str) -> None:
         raise BadValue(f"{name} holds a value that is out of range")
 
 
-_DIVISIONS: Final = ("div", "floor_divide", "remainder", "fmod")
-_GUARDS: Final[dict[str, Guard]] = {
-    "nll_loss_backward": _class_numbers,
-    "nll_loss2d_backward": _class_numbers,
-    "multi_margin_loss_backward": _class_numbers,
-    "multilabel_margin_loss_backward": _label_numbers,
-    "embedding_dense_backward": _embedded,
-    "adaptive_max_pool2d_backward": _chosen(2),
-    "adaptive_max_pool3d_backward": _chosen(3),
-    "max_pool2d_with_indices_backward": _chosen(2),
-    "max_pool3d_with_indices_backward": _chosen(3),
-    "linalg_lu_solve": _pivots,
-    "grid_sampler_2d_backward": _grid,
-    "grid_sampler_3d_backward": _grid,
-    "repeat_interleave": _repeats,
-    **dict.fromkeys(("gcd", "gcd_", "lcm", "lcm_"), _magnitudes),
-    **dict.fromkeys((f"{name}{mark}" for name in _DIVISIONS for mark in ("", "_")), _quotients),
+GUARDS: Final[dict[str, Guard]] = {
+    "class_numbers": _class_numbers,
+    "label_numbers": _label_numbers,
+    "embedded": _embedded,
+    "chosen_in_plane": _chosen(2),
+    "chosen_in_space": _chosen(3),
+    "pivots": _pivots,
+    "repeats": _repeats,
+    "grid": _grid,
+    "quotients": _quotients,
+    "magnitudes": _magnitudes,
 }
+"""By the names that the entries of operators give them."""

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import torch
 
-from haet_eval.counting.prices import movement, random
-from haet_eval.counting.prices.table import family
+from haet_eval.operators.table import MOVING, family, of_kind
 from haet_eval.remote.executor.kernel import Run, overload
 from haet_eval.remote.executor.outcome import flat, new_tensors, storage_of, written_positions
 from haet_eval.remote.messages import Fit, Noise
@@ -19,9 +18,7 @@ from haet_eval.remote.wire import Definition
 PRODUCTS: Final = frozenset({"matmul", "convolution", "attention", "distance", "rnn"})
 """Families of operators that are sums of products."""
 
-_NOT_ARITHMETIC: Final = frozenset(
-    {*movement.VIEWS, *movement.COPIES, *movement.ARRANGEMENTS, *movement.FACTORIES, *movement.BOOKKEEPING}
-) | frozenset(random.DRAWS)
+_NOT_ARITHMETIC: Final = of_kind(*MOVING, "factory", "draw")
 _EXACT: Final = frozenset({"ceil", "floor", "round", "sgn", "sign", "trunc"})
 """They return whole numbers, which are often indices. Their input has had noise already."""
 _PARTS: Final = frozenset({"as_strided", "_conj", "_neg_view", "set_"})

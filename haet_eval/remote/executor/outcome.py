@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import torch
 
-from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
+from haet_eval.operators.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.handles import intern_layout
 from haet_eval.remote.template import written_inputs
 from haet_eval.remote.wire import Atom, Definition, Fresh, Outcome, Tag, Value, contiguous_stride

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import torch
 
-from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
+from haet_eval.operators.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.executor.expectation import Expectation
 from haet_eval.remote.executor.kernel import overload
 from haet_eval.remote.executor.outcome import Place, written_positions

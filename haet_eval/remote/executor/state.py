@@ -5,7 +5,7 @@ from typing import Final
 
 import torch
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote.executor.recalled import laid_out
 from haet_eval.remote.messages import Placed, Restore, StateFollows, TakeState
 

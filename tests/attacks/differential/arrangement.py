@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import torch
 
-from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
+from haet_eval.operators.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.handles import span_elements
 from haet_eval.remote.wire import ITEM_BYTES
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import torch
 
-from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
+from haet_eval.operators.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.client.dispatch import Dispatcher
 from haet_eval.remote.client.link import Link, Refusal, RemoteError
 from haet_eval.remote.client.tensor import Handle, RemoteTensor, make

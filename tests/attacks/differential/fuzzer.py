@@ -24,7 +24,7 @@ import torch
 import torch._dynamo  # PyTorch imports these two at the first error on shapes: not in every child
 import torch._inductor
 
-from haet_eval.remote.operators.allowed import allowed_operators
+from haet_eval.operators.table import allowed_operators
 from tests.attacks.differential.report import Finding, Note, Report
 from tests.attacks.differential.visits import VISITORS
 from tests.attacks.recorded_calls import recorded_calls

@@ -5,9 +5,9 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
-from haet_eval.counting.signature import CONJUGATE, NEGATIVE, Argument, TensorMeta
-from haet_eval.remote.operators.allowed import lookup
-from haet_eval.remote.operators.schema import Parameter
+from haet_eval.operators.schema import Parameter
+from haet_eval.operators.signature import CONJUGATE, NEGATIVE, Argument, TensorMeta
+from haet_eval.operators.table import lookup
 from tests.attacks.mutation import (
     DTYPES,
     FORMATS,

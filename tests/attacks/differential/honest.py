@@ -12,15 +12,14 @@ from typing import Any, Final
 import torch
 from torch.utils._pytree import tree_leaves
 
-from haet_eval.counting.signature import Argument, TensorMeta
+from haet_eval.operators.checking.validation import Refused, names_offsets
+from haet_eval.operators.schema import Parameter
+from haet_eval.operators.signature import Argument, TensorMeta
 from haet_eval.remote.client.dispatch import Dispatcher
 from haet_eval.remote.client.link import Refusal, RemoteError
 from haet_eval.remote.client.mode import RemoteMode
 from haet_eval.remote.client.tensor import RemoteTensor
 from haet_eval.remote.executor.guards import guarded
-from haet_eval.remote.operators.offsets import names_offsets
-from haet_eval.remote.operators.schema import Parameter
-from haet_eval.remote.operators.validation import Refused
 from tests.attacks.differential.arrangement import APART, Pattern, Wanted, any_pattern, arranged
 from tests.attacks.differential.client import WorldLink, adopted, claimed, connected, held
 from tests.attacks.differential.report import Note, Outcome, Visit

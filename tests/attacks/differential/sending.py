@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from random import Random
 
-from haet_eval.counting.signature import Argument, TensorMeta
-from haet_eval.remote.operators.offsets import names_offsets
-from haet_eval.remote.operators.schema import Parameter
-from haet_eval.remote.operators.validation import literal_parameters
+from haet_eval.operators.checking.validation import literal_parameters, names_offsets
+from haet_eval.operators.schema import Parameter
+from haet_eval.operators.signature import Argument, TensorMeta
 from haet_eval.remote.wire import Atom, Definition, Tag, Value, float_class
 from tests.attacks.differential.arrangement import Wanted
 from tests.attacks.recorded_calls import RecordedCall

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Final
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.wire import ITEM_BYTES, Code
 from tests.attacks.differential.world import Answer, World

@@ -7,10 +7,9 @@ from typing import Final
 
 import torch
 
+from haet_eval.operators.checking.validation import names_offsets
 from haet_eval.remote.handles import Storage
 from haet_eval.remote.messages import ModelTensor
-from haet_eval.remote.operators.offsets import names_offsets
-from haet_eval.remote.operators.origins import needs_origins
 from haet_eval.remote.template import Template
 from tests.attacks.differential.arrangement import APART, PADDED, Pattern, Wanted, any_pattern, arranged
 from tests.attacks.differential.memory import bytes_of, changed_outside
@@ -138,7 +137,7 @@ class Trial:
     def _made(self) -> dict[str, int]:
         """By parameter, tensors that other operators make: the meter asks where some tensors come from."""
         made: dict[str, int] = {}
-        if not needs_origins(self.call.schema()):
+        if not self.call.schema().facts.by_origin:
             return made
         for name, origin in self.call.origins.items():
             try:

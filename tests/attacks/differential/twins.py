@@ -12,7 +12,7 @@ from typing import Final
 
 import torch
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from tests.attacks.differential.world import Kind
 
 _M_PERTURB: Final = -6

@@ -9,8 +9,8 @@ from typing import Final
 
 import torch
 
-from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import SubmissionFailure
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.charges import Budgets
 from haet_eval.remote.executor.executor import Executor

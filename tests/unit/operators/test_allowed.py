@@ -1,15 +1,9 @@
 """The list of allowed operators: what is on it, what can never be."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from haet_eval.remote.operators.allowed import allowed_operators, lookup, refusal
-from haet_eval.remote.operators.validators import table
-
-ROOT = Path(__file__).parents[3]
+from haet_eval.operators.refusals import refusal
+from haet_eval.operators.table import allowed_operators, lookup
 
 NEVER = (
     "aten.from_file.default",
@@ -36,11 +30,6 @@ NEVER = (
     "prims.add.default",
     "aten.__class__.__init__",
 )
-
-
-def test_the_file_is_what_the_installed_pytorch_says() -> None:
-    done = subprocess.run([sys.executable, ROOT / "scripts/export_schemas.py", "--check"], timeout=120)
-    assert done.returncode == 0, "run scripts/export_schemas.py"
 
 
 @pytest.mark.parametrize("name", NEVER)
@@ -76,8 +65,3 @@ def test_ordinary_training_is_allowed() -> None:
 def test_a_refusal_shows_no_control_characters() -> None:
     assert "\x1b" not in refusal("aten.\x1b[31m" + "x" * 1000)
     assert len(refusal("x" * 10_000)) < 400
-
-
-def test_every_validator_belongs_to_an_allowed_operator() -> None:
-    bases = {name.split(".")[1] for name in allowed_operators()}
-    assert table.names() <= allowed_operators() | bases

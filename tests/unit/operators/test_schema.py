@@ -2,16 +2,15 @@
 
 import pytest
 
-from haet_eval.remote.operators.allowed import allowed_operators, lookup
-from haet_eval.remote.operators.schema import parse
+from haet_eval.operators.schema import parse
+from haet_eval.operators.table import allowed_operators, lookup
 from tests.attacks.execution import overload_of
 
 
 def test_reads_types_lists_defaults_and_keywords() -> None:
     operator = parse(
         "aten::max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, "
-        "int[2] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-        frozenset({"core"}),
+        "int[2] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)"
     )
     assert operator.name == "aten.max_pool2d_with_indices.default"
     assert operator.base == "max_pool2d_with_indices"

@@ -6,10 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.counting.signature import ANY, Argument, TensorMeta
-from haet_eval.remote.operators.allowed import allowed_operators, lookup
-from haet_eval.remote.operators.schema import Operator
-from haet_eval.remote.operators.validation import (
+from haet_eval.operators.checking.validation import (
     MAX_ELEMENTS,
     Origin,
     Refused,
@@ -19,6 +16,9 @@ from haet_eval.remote.operators.validation import (
     validate,
     written_parameters,
 )
+from haet_eval.operators.schema import Operator
+from haet_eval.operators.signature import ANY, Argument, TensorMeta
+from haet_eval.operators.table import allowed_operators, lookup
 
 
 def operator(name: str) -> Operator:

@@ -1,6 +1,6 @@
 """The table of free casts in the counting standard: `python -m tests.unit.prices.casts` prints it."""
 
-from haet_eval.counting.dtypes import RANGES, may_change
+from haet_eval.operators.dtypes import RANGES, may_change
 
 
 def table() -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from haet_eval.counting.signature import Argument, Signature, TensorMeta
+from haet_eval.operators.signature import Argument, Signature, TensorMeta
 
 
 @dataclass(frozen=True, slots=True)

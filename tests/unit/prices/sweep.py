@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
-from haet_eval.counting.signature import Signature
+from haet_eval.operators.signature import Signature
 from tests.oracle.recording import Recording
 
 FLOAT_SAMPLES = 2

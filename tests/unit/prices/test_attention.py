@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.signature import ANY, Argument, Signature, TensorMeta
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.signature import ANY, Argument, Signature, TensorMeta
 from tests.oracle import attention as oracle
 from tests.oracle.counted import Tally, count
 from tests.oracle.recording import operations, record

@@ -13,11 +13,10 @@ from typing import Any, Final
 import pytest
 import torch
 
-import haet_eval.counting.prices  # noqa: F401  (binds the prices)
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.table import Price, former_prices, lookup, priced_operators
-from haet_eval.counting.signature import ANY, SPECIAL_FLOATS, Argument, Signature, TensorMeta
-from haet_eval.counting.standard import VERSIONS, under
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.signature import ANY, SPECIAL_FLOATS, Argument, Signature, TensorMeta
+from haet_eval.operators.standard import VERSIONS, under
+from haet_eval.operators.table import Price, former_prices, price_function, priced_operators
 from tests.unit.prices.effort import TooMuch, effort, size_of
 from tests.unit.prices.sweep import swept
 
@@ -91,7 +90,7 @@ def enlarged(signature: Signature, chance: Random) -> Signature:
 def test_real_calls_with_huge_sizes_are_priced_within_the_bound(seed: int) -> None:
     chance = Random(seed)
     for name, signatures in swept().items():
-        if lookup(name) is not None:
+        if price_function(name) is not None:
             for signature in chance.sample(signatures, min(3, len(signatures))):
                 bounded(enlarged(signature, chance))
 
@@ -157,7 +156,7 @@ LONG: Final = 300
 def test_the_price_of_a_long_list_grows_with_its_length_only() -> None:
     chance = Random(0)
     with_lists = {
-        lookup(name): name
+        price_function(name): name
         for name in sorted(priced_operators())
         if any("List[" in str(one.type) for one in schema_of(name).arguments)
     }
@@ -176,7 +175,7 @@ def test_every_price_function_stays_within_the_bound_whatever_it_is_asked() -> N
     overloads_of: dict[Price, str] = {}
     answered: set[Price] = set()
     for name in sorted(priced_operators()):
-        price = lookup(name)
+        price = price_function(name)
         assert price is not None
         overloads_of.setdefault(price, name)
         for _ in range(ATTEMPTS_EACH):

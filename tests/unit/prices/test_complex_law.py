@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Final
 
-from haet_eval.counting.prices.evaluate import WITHOUT_DTYPES, price_of
-from haet_eval.counting.prices.movement import MOVEMENTS
-from haet_eval.counting.signature import Argument, Signature, TensorMeta, tensors_in
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.signature import Argument, Signature, TensorMeta, tensors_in
+from haet_eval.operators.table import MOVING, kind_of
 from tests.unit.prices.sweep import swept
 
 NOT_TWICE: Final = {
@@ -31,7 +31,7 @@ def of_complex(value: Argument) -> Argument:
 def test_a_call_on_complex_numbers_costs_twice_that_on_real_ones_or_has_no_price() -> None:
     asked, cheap = 0, {}
     for name, signatures in swept().items():
-        if name in MOVEMENTS or (name in WITHOUT_DTYPES and not name.startswith("aten._foreach")):
+        if kind_of(name) in {*MOVING, "factory", "draw"}:
             continue
         for signature in signatures:
             metas = [*tensors_in(tuple(signature.arguments.values())), *tensors_in(signature.outputs)]

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.signature import Signature
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.signature import Signature
 from tests.oracle import convolution as oracle
 from tests.oracle.convolution import Geometry
 from tests.oracle.counted import count

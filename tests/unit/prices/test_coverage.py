@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haet_eval.counting.prices.coverage import Axis, floor_sum
+from haet_eval.operators.pricing.coverage import Axis, floor_sum
 
 small = st.integers(1, 9)
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from haet_eval.counting.costs import price_family
-from haet_eval.counting.prices.table import priced_operators
+from haet_eval.operators.table import priced_operators
 from tests.oracle.recording import operations
 
 PAGE = Path(__file__).parents[3] / "docs" / "counting-standard.md"

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from haet_eval.counting.prices.evaluate import SIZED_BY_DATA, price_of
-from haet_eval.counting.signature import Argument, TensorMeta
+from haet_eval.operators.pricing.evaluate import SIZED_BY_DATA, price_of
+from haet_eval.operators.signature import Argument, TensorMeta
 from tests.oracle.recording import operations
 from tests.unit.prices.sweep import swept
 

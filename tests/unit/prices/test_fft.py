@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.counting.prices.fft import transform
+from haet_eval.operators.fft import transform
 from tests.oracle.recording import operations
 from tests.unit.prices.shapes import extents, few
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
-from haet_eval.counting.prices.interpolation import BLEND_OPERATIONS, SPREAD_OPERATIONS
+from haet_eval.operators.interpolation import BLEND_OPERATIONS, SPREAD_OPERATIONS
 from tests.oracle import interpolation as oracle
 from tests.oracle.counted import count
 from tests.oracle.recording import operations

@@ -13,10 +13,10 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.signature import tensors_in
-from haet_eval.remote.operators.allowed import allowed_operators, lookup
-from haet_eval.remote.operators.schema import Operator
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.schema import Operator
+from haet_eval.operators.signature import tensors_in
+from haet_eval.operators.table import allowed_operators, lookup
 from tests.oracle.recording import operations, record
 from tests.unit.prices.shapes import extents, few
 

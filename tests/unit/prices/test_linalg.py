@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.counting.prices import factorizations
-from haet_eval.counting.prices import linalg as prices
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.factorizations import substitution
+from haet_eval.operators import linalg as prices
+from haet_eval.operators.pricing import factorizations
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.pricing.factorizations import substitution
 from tests.oracle import linalg as oracle
 from tests.oracle.counted import Tally, count
 from tests.oracle.recording import operations, record

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from torch.nn import functional as F  # noqa: N812
 
-from haet_eval.counting.prices.evaluate import price_of
+from haet_eval.operators.pricing.evaluate import price_of
 from tests.oracle import norms as oracle
 from tests.oracle.counted import Tally, count, total
 from tests.oracle.recording import operations, record

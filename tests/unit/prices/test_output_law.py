@@ -10,9 +10,9 @@ from typing import Final
 
 import pytest
 
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.table import lookup, present_price
-from haet_eval.counting.signature import Signature, tensors_in
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.signature import Signature, tensors_in
+from haet_eval.operators.table import present_price, price_function
 from tests.unit.prices.sweep import swept
 from tests.unit.prices.test_versions import priced_by_version_1
 
@@ -155,7 +155,7 @@ def calls() -> Iterator[tuple[Signature, int]]:
         *(one for one, _ in priced_by_version_1()),
     ):
         price = price_of(signature)
-        if price is not None and lookup(signature.operator) not in FREE:
+        if price is not None and price_function(signature.operator) not in FREE:
             yield signature, price
 
 

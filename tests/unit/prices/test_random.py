@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.counting.prices.sorting import search_comparisons, selection_comparisons
+from haet_eval.operators.sorting import search_comparisons, selection_comparisons
 from tests.oracle.counted import Tally, count, total
 from tests.oracle.recording import operations
 from tests.unit.prices.shapes import extents, few, shapes

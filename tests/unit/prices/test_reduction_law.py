@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from haet_eval.counting.standard import under
+from haet_eval.operators.standard import under
 from tests.oracle.recording import operations
 from tests.unit.prices.readings import READINGS, SIZES, Reading, table
 

@@ -2,31 +2,30 @@
 
 import torch
 
-import haet_eval.counting.prices  # noqa: F401  (binds the prices)
-from haet_eval.counting.prices.refusals import refusal
-from haet_eval.counting.prices.table import priced_operators
+from haet_eval.operators.refusals import unpriced
+from haet_eval.operators.table import priced_operators
 
 
 def test_a_refusal_gives_its_reason() -> None:
-    assert refusal("aten._to_sparse.default") == (
+    assert unpriced("aten._to_sparse.default") == (
         "the work on a sparse tensor depends on where its values are, which no shape tells; "
         "use dense tensors, with a mask where zeros matter"
     )
-    assert "logsumexp" in (refusal("aten._ctc_loss.default") or "")
+    assert "logsumexp" in (unpriced("aten._ctc_loss.default") or "")
 
 
 def test_priced_and_unknown_operators_are_not_refused() -> None:
-    assert refusal("aten.add.Tensor") is None
-    assert refusal("aten.unheard_of.default") is None
+    assert unpriced("aten.add.Tensor") is None
+    assert unpriced("aten.unheard_of.default") is None
 
 
 def test_no_operator_is_both_priced_and_refused() -> None:
-    assert not [operator for operator in priced_operators() if refusal(operator) is not None]
+    assert not [operator for operator in priced_operators() if unpriced(operator) is not None]
 
 
 def test_every_operator_of_torch_is_priced_refused_or_a_composite() -> None:
     decided = priced_operators()
-    assert not [name for name in own_operators() if name not in decided and refusal(name) is None]
+    assert not [name for name in own_operators() if name not in decided and unpriced(name) is None]
 
 
 def own_operators() -> list[str]:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given
 
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.signature import Argument, Signature, TensorMeta
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.signature import Argument, Signature, TensorMeta
 from tests.oracle import rnn as oracle
 from tests.oracle.counted import count
 from tests.oracle.recording import record

@@ -7,12 +7,11 @@ from typing import Any, Final, TypeAlias
 import pytest
 import torch
 
-from haet_eval.counting.prices.evaluate import computes_nothing, price_of
-from haet_eval.counting.prices.movement import CREATIONS
-from haet_eval.counting.prices.signs import FLAGGING, STATES, VIEWS, flips
-from haet_eval.counting.prices.table import priced_operators
-from haet_eval.counting.signature import CONJUGATE, NEGATIVE, Argument, Signature, TensorMeta, tensors_in
-from haet_eval.counting.standard import under
+from haet_eval.operators.pricing.evaluate import computes_nothing, price_of
+from haet_eval.operators.pricing.signs import FLAGGING, STATES, VIEWS, flips
+from haet_eval.operators.signature import CONJUGATE, NEGATIVE, Argument, Signature, TensorMeta, tensors_in
+from haet_eval.operators.standard import under
+from haet_eval.operators.table import of_kind, priced_operators
 from tests.oracle.recording import operations
 from tests.unit.prices.sweep import swept
 
@@ -66,7 +65,7 @@ def without_bits(signature: Signature) -> bool:
 def lazy_calls() -> Iterator[tuple[Signature, Signature, int, int]]:
     """PyTorch's own samples, and the same with one lazy argument; its signs; how often they change."""
     for name, signatures in swept().items():
-        if name in {*VIEWS, *FLAGGING, *CREATIONS} or name.startswith("aten.set_."):
+        if name in {*VIEWS, *FLAGGING, *of_kind("factory")} or name.startswith("aten.set_."):
             continue
         for signature in filter(without_bits, signatures):
             for argument, value in signature.arguments.items():

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.counting.prices.sorting import (
+from haet_eval.operators.sorting import (
     rank_comparisons,
     search_comparisons,
     selection_comparisons,

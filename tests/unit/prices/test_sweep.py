@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-import haet_eval.counting.prices  # noqa: F401  (binds the prices)
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.refusals import refusal
-from haet_eval.counting.prices.table import NoPrice, lookup
-from haet_eval.counting.signature import Signature
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.refusals import unpriced
+from haet_eval.operators.signature import Signature
+from haet_eval.operators.table import NoPrice, price_function
 from tests.oracle.recording import record
 from tests.unit.prices.sweep import of_tensors, swept
 
@@ -21,21 +20,21 @@ def met() -> dict[str, list[Signature]]:
 
 
 def test_every_overload_is_priced_or_refused_with_a_reason(met: dict[str, list[Signature]]) -> None:
-    silent = sorted(name for name in met if lookup(name) is None and refusal(name) is None)
+    silent = sorted(name for name in met if price_function(name) is None and unpriced(name) is None)
     assert not silent, f"neither priced nor refused: {silent}"
 
 
 def test_nothing_is_both_priced_and_refused(met: dict[str, list[Signature]]) -> None:
-    assert not [name for name in met if lookup(name) is not None and refusal(name) is not None]
+    assert not [name for name in met if price_function(name) is not None and unpriced(name) is not None]
 
 
 def test_the_table_is_wide(met: dict[str, list[Signature]]) -> None:
-    assert sum(lookup(name) is not None for name in met) >= FEWEST_PRICED
+    assert sum(price_function(name) is not None for name in met) >= FEWEST_PRICED
 
 
 def test_every_price_is_a_whole_number(met: dict[str, list[Signature]]) -> None:
     for name, signatures in met.items():
-        price = lookup(name)
+        price = price_function(name)
         if price is None:
             continue
         for signature in signatures:
@@ -105,5 +104,5 @@ def test_ordinary_training_meets_no_refused_operator() -> None:
         _train(transformer, torch.optim.AdamW(transformer.parameters(), 1e-3))
 
     for signature in of_tensors(record(programs)):
-        assert refusal(signature.operator) is None, signature.operator
+        assert unpriced(signature.operator) is None, signature.operator
         assert price_of(signature) is not None, signature.operator

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from haet_eval.counting.prices.evaluate import price_of
-from haet_eval.counting.prices.table import formula, lookup, price, priced_operators
-from haet_eval.counting.signature import Signature
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.signature import Signature
+from haet_eval.operators.table import BY_KERNEL, formula, operators, price_function, priced_operators
 
 
 def test_every_priced_overload_exists_in_torch() -> None:
@@ -19,8 +19,8 @@ def exists(name: str) -> bool:
 
 
 def test_an_overload_is_priced_once() -> None:
-    with pytest.raises(ValueError, match=r"aten\.mm\.default is priced twice"):
-        price("aten.mm.default")(lambda signature: 0)
+    with pytest.raises(ValueError, match=r"aten\.mm\.default is in the table already"):
+        operators(check=BY_KERNEL)("mm(Tensor self, Tensor mat2) -> Tensor")(lambda signature: 0)
 
 
 def test_an_unknown_operator_has_no_price() -> None:
@@ -33,7 +33,7 @@ def test_a_price_belongs_to_the_family_it_is_written_in() -> None:
         "mul.Tensor": "pointwise",
         "_foreach_abs": "foreach",
     }.items():
-        bound = lookup(f"aten.{operator}" if "." in operator else f"aten.{operator}.default")
+        bound = price_function(f"aten.{operator}" if "." in operator else f"aten.{operator}.default")
         assert bound is not None
         assert bound.__module__.endswith(f".{family}")
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import haet_eval.counting.prices  # noqa: F401  (binds the prices)
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import Entry, Histogram
-from haet_eval.counting.prices.evaluate import computes_nothing, price_of
-from haet_eval.counting.prices.table import former_prices, lookup, superseded
-from haet_eval.counting.signature import Signature, tensors_in
-from haet_eval.counting.standard import STANDARD, VERSIONS, current, nearest, under
+from haet_eval.operators.pricing.evaluate import computes_nothing, price_of
+from haet_eval.operators.signature import Signature, tensors_in
+from haet_eval.operators.standard import STANDARD, VERSIONS, current, nearest, under
+from haet_eval.operators.table import former_prices, price_function, superseded
 
 PRICED = Path(__file__).parents[2] / "fixtures" / "prices_of_version_1.json.gz"
 """Calls of every family that torch made, with the prices that the code of version 1 gave them in its time."""
@@ -44,7 +43,7 @@ def test_the_prices_of_version_1_stay_what_they_were() -> None:
 def test_the_calls_of_version_1_try_every_price_that_has_changed_since() -> None:
     operators = {signature.operator for signature, _ in priced_by_version_1()}
     with under(1):
-        tried = {lookup(operator) for operator in operators}
+        tried = {price_function(operator) for operator in operators}
     assert not [name for (name, _), price in former_prices().items() if price not in tried]
 
 

@@ -9,11 +9,11 @@ from typing import Final
 import pytest
 import torch
 
-from haet_eval.counting.dtypes import RANGES, may_change
-from haet_eval.counting.prices.evaluate import WITHOUT_DTYPES, price_of
-from haet_eval.counting.prices.movement import MOVEMENTS
-from haet_eval.counting.signature import Argument, Signature, TensorMeta, tensors_in
-from haet_eval.counting.standard import under
+from haet_eval.operators.dtypes import RANGES, may_change
+from haet_eval.operators.pricing.evaluate import price_of
+from haet_eval.operators.signature import Argument, Signature, TensorMeta, tensors_in
+from haet_eval.operators.standard import under
+from haet_eval.operators.table import MOVING, kind_of
 from tests.oracle.recording import operations, record
 from tests.unit.prices.casts import table
 from tests.unit.prices.sweep import swept
@@ -125,7 +125,7 @@ def test_an_operator_on_int64_costs_at_least_eight_times_that_on_int8() -> None:
     """All calls of PyTorch's own samples on integers, but for movement, creation and draws."""
     asked, cheap = 0, set()
     for name, signatures in swept().items():
-        if name in MOVEMENTS or (name in WITHOUT_DTYPES and not name.startswith("aten._foreach")):
+        if kind_of(name) in {*MOVING, "factory", "draw"}:
             continue
         for signature in filter(of_integers_only, signatures):
             wide, narrow = price_of(signature), price_of(narrowed(signature))

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Mapping
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.wire import Atom, Code, Definition, Fresh, Outcome, Tag, Value
 

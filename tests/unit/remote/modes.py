@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from haet_eval.operators.table import lookup
 from haet_eval.remote.client.dispatch import _in_other_words
-from haet_eval.remote.operators.allowed import lookup
 
 _MODES = (torch.enable_grad, torch.no_grad, torch.inference_mode)
 _FREE = tuple(f"aten.{name}.default" for name in ("detach", "detach_", "alias", "lift_fresh", "clone"))

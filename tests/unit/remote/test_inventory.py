@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.counting.signature import NEGATIVE, TensorMeta
+from haet_eval.operators.signature import NEGATIVE, TensorMeta
 from haet_eval.remote.inventory import INVENTORY_BYTES, inventory, totals
 
 META = TensorMeta((2, 3), (3, 1), 0, "float32")

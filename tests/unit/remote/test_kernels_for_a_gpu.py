@@ -5,10 +5,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
-from haet_eval.counting.signature import Argument, TensorMeta
+from haet_eval.operators.signature import Argument, TensorMeta
+from haet_eval.operators.table import allowed_operators
 from haet_eval.remote.executor.gpu import ON_GPU
 from haet_eval.remote.executor.kernel import compile_kernel, overload
-from haet_eval.remote.operators.allowed import allowed_operators
 from haet_eval.remote.wire import ANY_FLOAT, Atom, Definition, Tag, Value
 from tests.attacks.recorded_calls import RecordedCall, recorded_calls
 

@@ -3,7 +3,7 @@
 import pytest
 
 from haet_eval.counting.histogram import Histogram
-from haet_eval.counting.signature import CONJUGATE, NEGATIVE, TensorMeta
+from haet_eval.operators.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.wire import Atom, Code, Fresh, Tag, Value, WireError
 from tests.unit.remote.bench import Bench

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haet_eval.counting.parameters import ParameterCount
-from haet_eval.counting.signature import TensorMeta
 from haet_eval.errors import SubmissionFailure, Verdict
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import charges, wire
 from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.wire import Atom, Code, Tag, Value, WireError

@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.weights import Weight, check_weights, most_bytes, weight_of
 

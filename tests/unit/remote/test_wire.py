@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.counting.signature import TensorMeta
+from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.wire import Atom, Definition, Fresh, Outcome, Tag, Value, WireError
 

@@ -1,0 +1,125 @@
+"""The part of a price for dtypes: casts, the width of integers, and bits.
+
+The prices of the families take each element for one number. An integer can hold several: three products of 16
+bits fit one product of int64. So an operator on integers costs its price for each byte of the widest, and a
+bitwise one for each bit. A cast that may change a value is an operation, explicit or not.
+docs/decisions/0112-casts-and-widths.md has the reasons.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from haet_eval.operators.dtypes import INTEGERS, is_complex, is_double, may_change, part, width
+from haet_eval.operators.signature import Signature, TensorMeta, tensors_in
+from haet_eval.operators.standard import current
+from haet_eval.operators.table import MOVING, kind_of
+
+BITWISE: Final = frozenset(
+    {
+        *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "bitwise_left_shift"),
+        *("bitwise_right_shift", "__lshift__", "__rshift__", "__ilshift__", "__irshift__"),
+    }
+)
+"""Operators on the bits of integers, each of which is one result."""
+
+INDICES: Final = frozenset(
+    {
+        *("index", "indices", "maximum_indices", "sorter", "offsets", "offset2bag", "bag_size", "repeats"),
+        *("lengths", "batch_sizes", "input_lengths", "target_lengths", "pivots", "LU_pivots", "state_steps"),
+    }
+)
+"""Arguments that say where, how many or which step, and are not computed with."""
+
+LABELS: Final = frozenset({"target", "targets", "is_target"})
+_LOSSES_OF_CLASSES: Final = (
+    "nll_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "_ctc_loss",
+    "_use_cudnn_ctc",
+)
+
+COUNTED: Final = frozenset({"bincount", "_embedding_bag", "embedding_dense_backward"})
+"""Operators whose own `self`, if they have one, is an index."""
+
+REINTERPRETING: Final = frozenset({"aten.view.dtype", "aten.view_copy.dtype", "aten.view_copy.dtype_out"})
+
+PARTS: Final = ("aten.view_as_real", "aten.view_as_complex")
+"""Views of a complex number as its two parts, and of two numbers as one."""
+
+_OUTPUTS: Final = ("out", "grad_input")
+
+
+def with_dtypes(signature: Signature, price: int) -> int:
+    """The operations of a call with its dtypes. Under version 1, which has no widths, `price` as it is.
+
+    Args:
+        signature: the call.
+        price: the price of its family, which takes each element for one number.
+    """
+    if current() == 1:
+        return price
+    operands = list(arithmetic_operands(signature))
+    result = next(tensors_in(signature.outputs), None)
+    if kind_of(signature.operator) in MOVING:
+        return price + (_moved(signature, operands, result) if result else 0)
+    asked = signature.arguments.get("dtype")
+    if isinstance(asked, str):
+        return _in_dtype(operands, price, asked)
+    return _computed(signature, operands, price, result)
+
+
+def arithmetic_operands(signature: Signature) -> Iterator[TensorMeta]:
+    """The tensors that a call computes with or moves."""
+    base = signature.operator.split(".")[1]
+    for name, value in signature.arguments.items():
+        if name in INDICES or name.startswith(_OUTPUTS):
+            continue
+        if (name in LABELS and base.startswith(_LOSSES_OF_CLASSES)) or (name == "self" and base in COUNTED):
+            continue
+        yield from tensors_in(value)
+
+
+def _casts(operands: list[TensorMeta], dtype: str) -> int:
+    """One for each element that is converted to a dtype which cannot hold every value of it."""
+    return sum(meta.numel for meta in operands if may_change(meta.dtype, dtype))
+
+
+def _moved(signature: Signature, operands: list[TensorMeta], result: TensorMeta) -> int:
+    if signature.operator.startswith(PARTS):
+        return 0
+    if signature.operator not in REINTERPRETING:
+        return _casts(operands, result.dtype)
+    source = signature.tensor("self").dtype
+    if source in INTEGERS and result.dtype in INTEGERS:
+        return result.numel * may_change(source, result.dtype)
+    return result.numel * width(result.dtype) * (source != result.dtype)
+
+
+def _in_dtype(operands: list[TensorMeta], price: int, dtype: str) -> int:
+    """A reduction or scan that converts its operand first; integers keep their width in a wider sum."""
+    casts = _casts([meta for meta in operands if is_complex(meta.dtype) <= is_complex(dtype)], dtype)
+    if dtype not in INTEGERS:
+        return price * (1 + is_double(dtype)) + casts
+    kept = [meta.dtype for meta in operands if not may_change(meta.dtype, dtype)]
+    return price * max(map(width, kept or [dtype])) + casts
+
+
+def _computed(signature: Signature, operands: list[TensorMeta], price: int, result: TensorMeta | None) -> int:
+    integers = [meta for meta in operands if meta.dtype in INTEGERS]
+    floats = [meta for meta in operands if meta.dtype not in INTEGERS]
+    as_float = None if result is None or result.dtype in INTEGERS else part(result.dtype)
+    if as_float is None and floats and (not integers or result is None or result.dtype == "bool"):
+        as_float = _widest(floats)
+    if as_float is not None:
+        return price * (1 + is_double(as_float)) + _casts(integers, as_float)
+    widest = max((width(meta.dtype) for meta in integers), default=1)
+    base = signature.operator.split(".")[1]
+    bits = base in BITWISE or base.removesuffix("_") in BITWISE
+    truth = all(meta.dtype == "bool" for meta in integers)
+    return price * widest * (8 if bits and not truth else 1)
+
+
+def _widest(floats: list[TensorMeta]) -> str:
+    """The dtype of the computation on floats: as in PyTorch, tensors without dimensions do not widen it."""
+    return max((part(meta.dtype) for meta in floats if meta.ndim), key=width, default=part(floats[0].dtype))
