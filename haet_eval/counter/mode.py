@@ -77,14 +77,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         key: list[Any] = [id(func)]
         try:
-            for value in args:
-                kind = type(value)
-                if kind is _Tensor or kind is _Parameter:  # as in _walk, without the call of a function
-                    key += (value.shape, value.stride(), value.dtype, value.is_neg(), value.is_conj())
-                elif kind is int or value is None:
-                    key.append(value)
-                else:
-                    _walk((value,), key)
+            _walk(args, key)
             if args and isinstance(args[0], _Tensor):
                 key.append(args[0].is_meta)
             for name, value in kwargs.items():
