@@ -4,6 +4,7 @@ The folder is made at the first checkpoint and removed when the run has its reco
 holds its lock, so that no two processes go on with one run.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -32,6 +33,7 @@ _FACTS: Final = "run.json"
 _ARCHIVE: Final = "submission.zip"
 _RULES: Final = "competition.toml"
 _MAX_FACTS_BYTES: Final = 1 << 20
+_MAX_FILE_BYTES: Final = 64 << 20
 _CHECKPOINT: Final = re.compile(r"checkpoint-\d{6}")
 _STREAM: Final = re.compile(r"(?:trace|answers)-[0-9a-f]{16}")
 _NAME: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-z-]{1,60}-[0-9a-f]{8}")
@@ -43,6 +45,7 @@ class RunFacts(BaseModel):
     Attributes:
         identity: what must be the same where the run goes on.
         request: the request of the evaluation.
+        files: SHA-256 of the submission's zip and of the rules, if they are kept, by name.
         restarts: how often it began again, because it did not do the same as before.
     """
 
@@ -55,6 +58,7 @@ class RunFacts(BaseModel):
     submission: str
     identity: dict[str, str | int | None]
     request: dict[str, Any]
+    files: dict[str, str] = {}
     restarts: int = 0
 
 
@@ -91,6 +95,22 @@ class RunHome:
                 "Evaluate the submission again, and remove this folder.",
                 code="run-unreadable",
             ) from None
+
+    def check_files(self) -> None:
+        """Raises UsageProblem if the submission or the rules are not what the run began with."""
+        for name, digest in self.facts().files.items():
+            path = self.path / name
+            try:
+                found = hashlib.sha256(read_file(path, _MAX_FILE_BYTES)).hexdigest()
+            except OSError as error:
+                found = str(error.strerror)
+            if found != digest:
+                what = "it was changed or damaged" if len(found) == len(digest) else found
+                raise UsageProblem(
+                    f"{path} cannot be used: {what}",
+                    "Evaluate the submission again, and remove this folder.",
+                    code="run-unreadable",
+                )
 
     def put_facts(self, facts: RunFacts) -> None:
         """Write what the run began with. Raises OSError."""
@@ -183,11 +203,12 @@ def make_home(base: Path, facts: RunFacts, archive: bytes, rules: bytes | None) 
     home = RunHome(base / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{words}-{secrets.token_hex(4)}")
     home.path.mkdir(mode=0o700)  # it holds values of the training data
     home.lock()
+    files = {_ARCHIVE: archive} | ({} if rules is None else {_RULES: rules})
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     try:
-        home._put(_ARCHIVE, archive)
-        if rules is not None:
-            home._put(_RULES, rules)
-        home.put_facts(facts)
+        for name, content in files.items():
+            home._put(name, content)
+        home.put_facts(facts.model_copy(update={"files": digests}))
     except BaseException:
         home.remove()
         raise

@@ -59,13 +59,11 @@ class Origin:
     Attributes:
         submission: its name.
         request: the request of the evaluation, as JSON.
-        archive: the submission's zip.
         rules: an organizer's own competition file; None if the rules are built in.
     """
 
     submission: str
     request: dict[str, Any]
-    archive: Callable[[], bytes]
     rules: bytes | None
 
 
@@ -76,6 +74,7 @@ class Plan:
     Attributes:
         base: the folder of the runs.
         every_seconds: the time between two checkpoints of a training.
+        archive: the submission's zip as it was read: the folder or file may change while the training runs.
         resume: go on with a run of the same identity that was interrupted, if there is one.
         named: the run that the user wants to go on with.
         ended: the folders of runs that are over: they are removed when their record is written.
@@ -87,6 +86,7 @@ class Plan:
     every_seconds: float
     resume: bool
     origin: Origin
+    archive: bytes = b""
     named: RunHome | None = None
     kept: int = KEPT_CHECKPOINTS
     ended: list[RunHome] = field(default_factory=list)
@@ -201,7 +201,7 @@ class Course:
                 request=origin.request,
                 restarts=self.restarts,
             )
-            self.home = make_home(self.plan.base, facts, origin.archive(), origin.rules)
+            self.home = make_home(self.plan.base, facts, self.plan.archive, origin.rules)
         return self.home
 
 
@@ -442,10 +442,9 @@ class Attempt:
         left = _Once(blocks)
         try:
             self._write(taking, state, left)
-        except OSError as error:
-            self._course.heard.note(
-                f"A checkpoint could not be written: {error.strerror}. The run goes on without it."
-            )
+        except (OSError, Broken) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            self._course.heard.note(f"A checkpoint could not be written: {why}. The run goes on without it.")
             for _ in left:
                 pass
         self._due = self._sent + self._course.plan.every_seconds

@@ -82,6 +82,8 @@ def _record(request: Request, keeping: Keeping, heard: Heard, plan: Plan | None)
     unpacked = unpack(request, heard)
     if unpacked.assignment is None:
         return compose(request, request.seed, unpacked, heard)
+    if plan:
+        plan.archive = unpacked.assignment.submission.archive
     check_options(request, unpacked.assignment.competition)
     records = list(_runs(request, unpacked, unpacked.assignment, keeping, heard, plan))
     assignment, first = unpacked.assignment, records[0]

@@ -6,12 +6,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from haet_eval.archive import pack_folder
 from haet_eval.competition import builtin_competitions
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.course import Origin, Plan
 from haet_eval.evaluation.request import Request
-from haet_eval.evaluation.unpack import archive_name, limits_by, rules_asked_for
+from haet_eval.evaluation.unpack import archive_name
 from haet_eval.files import exists
 from haet_eval.resumable import RUNS, RunHome
 
@@ -31,7 +30,6 @@ def plan_of(request: Request) -> Plan | None:
         origin=Origin(
             submission=archive_name(request),
             request=_stored(request),
-            archive=lambda: _archive(request),
             rules=rules.read_bytes() if rules and exists(rules) else None,
         ),
         named=RunHome(request.resumed_run) if request.resumed_run else None,
@@ -53,8 +51,9 @@ def request_of(home: RunHome) -> Request:
     """The request of a run, so that it goes on.
 
     Raises:
-        UsageProblem: the file with the request is missing or broken.
+        UsageProblem: the file with the request, or one of those that it needs, is missing or broken.
     """
+    home.check_files()
     document = home.facts().request
     own_rules = home.rules.exists()
     facts = dict(document) | {
@@ -97,9 +96,3 @@ def _own_rules(request: Request) -> Path | None:
     """The file of an organizer's own rules; None if the rules are built in."""
     named = request.competition
     return Path(named) if named is not None and named not in builtin_competitions() else None
-
-
-def _archive(request: Request) -> bytes:
-    if not request.submission.is_dir():
-        return request.submission.read_bytes()
-    return pack_folder(request.submission, limits_by(rules_asked_for(request)))

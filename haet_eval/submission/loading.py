@@ -21,8 +21,8 @@ class Submission:
         module, function: what to import and what to call; from the entrypoint `submission:train`.
         files: relative posix path -> content, sorted, `haet.toml` included.
         sha256: of the canonical zip of `files`; the same for a folder and any zip of it.
-        archive_bytes, archive_sha256: size and SHA-256 of the submitted file; for a folder, those of the zip
-            that was made of it.
+        archive: the submitted file as it was read; for a folder, the zip that was made of it.
+        archive_bytes, archive_sha256: size and SHA-256 of `archive`.
         compressed_bytes: size of a compressed zip of `files`; on every machine the same within a few bytes.
         source_bytes: sum of the files' sizes.
     """
@@ -36,6 +36,7 @@ class Submission:
     function: str
     files: Mapping[str, bytes]
     sha256: str
+    archive: bytes = field(compare=False, repr=False)
     archive_bytes: int = field(compare=False)
     archive_sha256: str = field(compare=False)
     compressed_bytes: int
@@ -86,6 +87,7 @@ def load_unfinished(path: Path, limits: ArchiveLimits) -> Submission:
         function=function,
         files=MappingProxyType(files),
         sha256=hashlib.sha256(canonical).hexdigest(),
+        archive=archive,
         archive_bytes=len(archive),
         archive_sha256=hashlib.sha256(archive).hexdigest(),
         compressed_bytes=len(pack_compressed(files)),

@@ -14,9 +14,13 @@ import psutil
 import pytest
 
 from haet_eval.errors import ExitCode, Verdict
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
+from haet_eval.progress import Silent, Tick
 from haet_eval.record import Record, from_json
 from haet_eval.resumable import RunHome, homes
 from haet_eval.store import Store
+from haet_eval.submission import load_submission
 from tests.fixtures.evaluator import Evaluator, containers_of
 from tests.fixtures.submissions import write_competition, write_submission
 
@@ -287,3 +291,30 @@ def test_a_run_that_is_under_way_is_not_taken_up_by_another_process(
         program.kill()
         program.communicate()
     assert Store(evaluator.results).listing().records == {}
+
+
+class Meddling(Silent):
+    """Changes the submission's folder when the training has begun, and looks at what checkpoints keep."""
+
+    def __init__(self, submission: Path, runs: Path) -> None:
+        self.submission = submission
+        self.runs = runs
+        self.kept: set[str] = set()
+
+    def stage(self, name: str, detail: str = "") -> None:
+        if name == "train":
+            (self.submission / "latest").symlink_to("/nowhere")
+            (self.submission / "submission.py").write_text("unfinished(")
+
+    def tick(self, tick: Tick) -> None:
+        self.kept |= {load_submission(home.archive).sha256 for home in homes(self.runs) if home.checkpoints()}
+
+
+def test_a_folder_that_changes_while_it_trains_is_kept_as_it_was_read(tmp_path: Path) -> None:
+    submission, results = tmp_path / "entry", tmp_path / "results"
+    shutil.copytree(EXAMPLES / "digits-cnn", submission)
+    observer = Meddling(submission, results / "runs")
+    request = Request(submission, tmp_path, results, sandbox="process", checkpoint_seconds=0.2)
+    record = evaluate(request, observer).record
+    assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
+    assert observer.kept == {record.submission.sha256}

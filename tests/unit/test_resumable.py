@@ -51,6 +51,18 @@ def a_run(base: Path, *, checkpoints: int = 1, age_seconds: float = 0.0, **ident
     return home
 
 
+@pytest.mark.parametrize("name", ["submission.zip", "competition.toml"])
+def test_a_run_whose_files_were_damaged_or_lost_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    home = make_home(tmp_path, facts(), b"a zip", b"rules")
+    home.check_files()
+    (home.path / name).write_bytes(b"other")
+    with pytest.raises(UsageProblem, match=f"{name} cannot be used: it was changed or damaged"):
+        home.check_files()
+    (home.path / name).unlink()
+    with pytest.raises(UsageProblem, match=f"{name} cannot be used: No such file"):
+        home.check_files()
+
+
 def test_a_run_is_found_by_its_identity(tmp_path: Path) -> None:
     a_run(tmp_path, seed=4)
     ours = a_run(tmp_path)
