@@ -13,8 +13,9 @@ from tests.integration.battery.pair import RemoteRun, run_remotely
 from tests.integration.battery.running import ERROR
 from tests.integration.test_refusals import ENDING, PROBE, REFUSED, judge
 
-THEMES: Final = ("functional", "near_calls", "optimizers", "views")
+THEMES: Final = ("functional", "near_calls", "optimizers")
 SETTINGS: Final = {"python": "0", "compiled": "1"}
+FAILURES: Final = ("an uncaught refusal", "an index out of range", "shapes that do not fit")
 LEAST_RATE: Final = 0.99
 
 COUNTING: Final = """
@@ -154,7 +155,7 @@ def test_refusals_say_the_same(tmp_path: Path) -> None:
     assert compiled.trace == python.trace
 
 
-@pytest.mark.parametrize("name", ENDING)
+@pytest.mark.parametrize("name", FAILURES)
 def test_failures_end_a_run_alike(tmp_path: Path, name: str) -> None:
     python, compiled = records(tmp_path, ENDING[name][0], upload_bytes=100_000, readback_bytes=10_000)
     assert compiled.status == python.status
