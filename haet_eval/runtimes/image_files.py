@@ -14,7 +14,7 @@ IMAGE = f"haet-eval-sandbox:{haet_eval.__version__}"
 
 _PACKAGE = Path(haet_eval.__file__).parent
 # The modules of the package that workers import. A change of any other module leaves the image as it is.
-WORKERS_NEED = ("__init__.py", "errors.py", "counting", "native", "remote")
+WORKERS_NEED = ("__init__.py", "errors.py", "counting", "native", "operators", "remote")
 
 _INSTALLED = _PACKAGE / "resources" / "image"
 
