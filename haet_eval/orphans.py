@@ -16,7 +16,7 @@ from typing import Final
 
 from haet_eval.atomic import LEFTOVER_SECONDS, Draft
 from haet_eval.errors import UsageProblem
-from haet_eval.files import read_file
+from haet_eval.files import StrangeFile, read_file
 from haet_eval.listing import RECORD_NAME
 from haet_eval.record import MAX_RECORD_BYTES
 from haet_eval.store import ARTIFACT_SUFFIXES, INTERRUPTED_RUNS, Store
@@ -95,7 +95,7 @@ def _referred(store: Store) -> set[str]:
 
     Interrupted runs are read first: they are removed only after the record of all of them exists.
     """
-    runs = sorted(store.directory.glob(f"{INTERRUPTED_RUNS}/*/*.json"))
+    runs = [path for folder in _within(store.directory / INTERRUPTED_RUNS) for path in _records(folder)]
     found: set[str] = set()
     for path in (*runs, *_records(store.directory)):
         found |= _digests(path)
@@ -103,18 +103,36 @@ def _referred(store: Store) -> set[str]:
 
 
 def _records(directory: Path) -> Iterator[Path]:
-    yield from sorted(directory.glob("*.json"))
+    return (path for path in _within(directory) if path.name.endswith(".json"))
+
+
+def _within(directory: Path) -> list[Path]:
+    """What lies in a folder; nothing in a file, or in a folder that was removed.
+
+    Raises:
+        OSError: the folder cannot be listed, or is a link to one that is not here.
+    """
+    try:
+        return sorted(directory.iterdir())
+    except NotADirectoryError:
+        return []
+    except FileNotFoundError:
+        if directory.is_symlink():
+            raise
+        return []
 
 
 def _digests(path: Path) -> set[str]:
+    """Every digest in a file that may be a record; none of one that was removed, or cannot be a record."""
+    ours = RECORD_NAME.fullmatch(path.name) is not None
     try:
         content = read_file(path, MAX_RECORD_BYTES)
-        if RECORD_NAME.fullmatch(path.name):
+        if ours:
             json.loads(content)
-    except FileNotFoundError:  # an evaluation has ended and removed its interrupted runs
-        return set()
     except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, OSError) and not RECORD_NAME.fullmatch(path.name):
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            return set()  # an evaluation has ended and removed its interrupted runs
+        if isinstance(error, StrangeFile | IsADirectoryError) and not ours:
             return set()
         raise UsageProblem(
             f"{path} cannot be read as a record ({error}), so the artefacts that it refers to are not known",

@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -63,11 +62,15 @@ class RunFacts(BaseModel):
 
 
 class RunHome:
-    """The folder of a run. `name` is what users call the run."""
+    """The folder of a run. `name` is what users call the run.
+
+    `is_alone`: the lock is taken, and the file system has locks, so no other process works with the run.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
+        self.is_alone = False
         self._lock: int | None = None
 
     @property
@@ -149,15 +152,22 @@ class RunHome:
         return 0
 
     @property
-    def age_seconds(self) -> float:
-        """The time since the newest checkpoint, or since the run began."""
+    def age_seconds(self) -> float | None:
+        """The time since the newest checkpoint, or since the run began; None if it cannot be told.
+
+        It is the distance from a new file by the clock of the file system: our own may be wrong. That file
+        lies beside the run's folder, because a file in it would make the folder young.
+        """
         newest = next(iter(self.checkpoints()), self.path)
-        with suppress(OSError):
-            return max(0.0, time.time() - newest.lstat().st_mtime)
-        return 0.0
+        with suppress(OSError), Draft(self.path.parent) as probe:
+            return max(0.0, probe.modified_seconds() - newest.lstat().st_mtime)
+        return None
 
     def lock(self) -> bool:
-        """Take the lock of the folder, until `unlock`. False if another process has it."""
+        """Take the lock of the folder, until `unlock`. False if another process has it.
+
+        True also if the file system has no locks; `is_alone` tells these apart.
+        """
         import fcntl  # Windows does not have it; no submission runs there
 
         if self._lock is not None:
@@ -168,16 +178,17 @@ class RunHome:
         except BlockingIOError:
             os.close(descriptor)
             return False
-        except OSError:
-            pass  # the file system has no locks
-        self._lock = descriptor
+        except OSError:  # the file system has no locks
+            self._lock = descriptor
+            return True
+        self._lock, self.is_alone = descriptor, True
         return True
 
     def unlock(self) -> None:
         """Give up the lock."""
         if self._lock is not None:
             os.close(self._lock)
-            self._lock = None
+            self._lock, self.is_alone = None, False
 
     def remove(self) -> None:
         """Remove the folder with all that is in it, and the folder of runs if it is empty then."""
@@ -261,28 +272,34 @@ def described(home: RunHome) -> str:
         what = f"{facts.submission}, seed {facts.identity.get('seed')}, begun on {facts.host}"
     except UsageProblem:
         what = "what it is of cannot be read"
-    return f"{home.name}: {what}; {_age(home.age_seconds)} old, {home.size_bytes / 1e6:,.1f} MB"
+    return f"{home.name}: {what}; {_age(home.age_seconds)}, {home.size_bytes / 1e6:,.1f} MB"
 
 
-def _age(seconds: float) -> str:
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "of unknown age"
     hours = seconds / 3600
     if hours < 1:
-        return f"{seconds / 60:.0f} min"
-    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
+        return f"{seconds / 60:.0f} min old"
+    return f"{hours:.0f} h old" if hours < 48 else f"{hours / 24:.0f} days old"
 
 
 def cleaned_homes(base: Path) -> Iterator[RunHome]:
     """The runs that `haet-eval clean` removes, locked: old ones, and those without a checkpoint.
 
-    A run that a process works with, or that another user owns, is left alone.
+    A run that a process works with or may work with, or that another user owns, is left alone.
     """
     for home in homes(base):
-        is_old = home.age_seconds > CLEANED_SECONDS
-        is_empty = not home.checkpoints() and home.age_seconds > LEFTOVER_SECONDS
         with suppress(OSError):
-            if (is_old or is_empty) and home.lock():
-                yield home
+            if _is_abandoned(home) and home.lock():
+                if home.is_alone:
+                    yield home
                 home.unlock()
+
+
+def _is_abandoned(home: RunHome) -> bool:
+    age = home.age_seconds
+    return age is not None and age > (CLEANED_SECONDS if home.checkpoints() else LEFTOVER_SECONDS)
 
 
 def _is_checkpoint(path: Path) -> bool:

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from haet_eval.competition import Task
-from haet_eval.errors import Verdict
+from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.evaluation.audit import COST_RATIO, GAP_P, GAP_POINTS, compare
 from haet_eval.evaluation.repetition import split
-from haet_eval.record import AuditFlag, AuditKind, Evaluation, Record, Run, Share
+from haet_eval.files import StrangeFile, open_file
+from haet_eval.record import Artifact, AuditFlag, AuditKind, Evaluation, Record, Run, Share
 from haet_eval.reports.audit import audit_lines
 from haet_eval.reports.confirmation import Finding
 from haet_eval.reports.text import readable_accuracy, readable_count
+from haet_eval.store import MAX_ARTIFACT_BYTES, Store
 from haet_eval.verification.check import Check, Result, believable
 from haet_eval.verification.conclusion import REPLAY
-from haet_eval.verification.evidence import Evidence, Sources
+from haet_eval.verification.evidence import Evidence, Sources, named_artifacts
 from haet_eval.verification.perturbing import SUBJECT as PERTURBED
 from haet_eval.verification.perturbing import check_perturbed as perturbed_part
 from haet_eval.verification.replaying import Place
@@ -43,15 +45,43 @@ class Case:
         return verify(self.path, self.sources, replaying=True)
 
 
+class Undecided(Exception):
+    """A check could not be made, which says nothing about the entry: the text says what is missing here."""
+
+
 def check_verify(case: Case) -> tuple[bool, str]:
     """Every file that the record names is here and agrees with it."""
-    found, _ = case.verified
+    found, parts = case.verified
+    absent = {f"{part.name}{name}" for part in parts for name in _absent(part.record, case.sources.store)}
+    there = [check for check in found.checks if check.subject not in absent]
     lacking = found.conclusion.lacking
-    if not found.believable:
-        return False, _told(found.checks, Result.DIFFERS)
+    if not believable(there):
+        return False, _told(there, Result.DIFFERS)
+    if absent:
+        missing = [check for check in found.checks if check.subject in absent]
+        raise Undecided(_told(missing, Result.DIFFERS))
     if lacking:
-        return False, f"not checked: {', '.join(lacking)}. {_told(found.checks, Result.UNCHECKED)}"
+        raise Undecided(f"not checked: {', '.join(lacking)}. {_told(found.checks, Result.UNCHECKED)}")
     return True, f"{sum(check.result is Result.HOLDS for check in found.checks)} lines hold, none differs"
+
+
+def _absent(record: Record, store: Store) -> list[str]:
+    """The kinds of artefacts that are not here or cannot be read. Whoever forged a record did not do that."""
+    return [name for name, artifact in named_artifacts(record).items() if not _is_readable(artifact, store)]
+
+
+def _is_readable(artifact: Artifact, store: Store) -> bool:
+    path = store.artifact_path(artifact)
+    if path is None:
+        return False
+    try:
+        with open_file(path, MAX_ARTIFACT_BYTES) as file:
+            file.read(1)
+    except (StrangeFile, IsADirectoryError):  # it is there, and is not what the record names
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def check_replay(case: Case) -> tuple[bool, str]:
@@ -68,9 +98,11 @@ def _replayed(case: Case, replay: ReplayPart, subject: str) -> tuple[bool, str]:
     """The replay of every run of the record holds."""
     _, parts = case.verified
     checks = [check for part in parts for check in part.named(replay(part.record, part.evidence, case.place))]
-    made = [check for check in checks if check.subject.endswith(subject) and not check.lacking]
-    if not believable(checks) or not made:
-        return False, _told(checks, Result.DIFFERS) or _told(checks, Result.UNCHECKED)
+    if not believable(checks):
+        return False, _told(checks, Result.DIFFERS)
+    replays = [check for check in checks if check.subject.endswith(subject)]
+    if not replays or any(check.lacking for check in replays):
+        raise Undecided(_told(checks, Result.UNCHECKED))
     return True, "; ".join(check.detail for check in checks)
 
 
@@ -80,7 +112,7 @@ def _told(checks: Iterable[Check], result: Result) -> str:
 
 
 RecordCheck: TypeAlias = Callable[[Case], tuple[bool, str]]
-"""Checks a record and its files. Returns whether it holds, and the figures."""
+"""Checks a record and its files. Returns whether it holds, and the figures; raises Undecided."""
 
 RECORD_CHECKS: Final[Mapping[str, RecordCheck]] = {
     "verify": check_verify,
@@ -165,6 +197,18 @@ RUN_CHECKS: Final[Mapping[str, RunCheck]] = {
 """All of these are made, whatever the results of the others. A training that stops early may cost a little
 more or less in disguise. So the flag `operations` alone is only reported; above a quarter more it is
 `cost`."""
+
+
+def look_at(case: Case, check: RecordCheck) -> tuple[bool, str]:
+    """The outcome of a check of a record.
+
+    Raises:
+        Undecided: it could not be made.
+    """
+    try:
+        return check(case)
+    except EnvironmentProblem as problem:
+        raise Undecided(f"{problem.message}; {problem.hint}".rstrip("; ")) from None
 
 
 def finding(name: str, outcome: tuple[bool, str]) -> Finding:

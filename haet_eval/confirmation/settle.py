@@ -7,10 +7,11 @@ from pathlib import Path
 
 from haet_eval.batch.events import Checked, Started
 from haet_eval.batch.run import Reporting, Settings, Summary
-from haet_eval.confirmation.checks import RECORD_CHECKS, RUN_CHECKS, Case, finding
+from haet_eval.confirmation.checks import RECORD_CHECKS, RUN_CHECKS, Case, Undecided, finding, look_at
 from haet_eval.confirmation.notebook import Notebook
 from haet_eval.confirmation.podium import Podium
 from haet_eval.confirmation.runs import OpenSite, Rules, Run, make_all, make_run
+from haet_eval.errors import Verdict
 from haet_eval.ranking import Entry
 from haet_eval.record import AuditKind, Record, Sandbox
 from haet_eval.reports.confirmation import Examined, Finding, Settled
@@ -95,7 +96,7 @@ class _Checker:
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
         self._notebook = setting.notebook
-        self._unfound: dict[str, str] = {}
+        self._undecided: dict[str, str] = {}
 
     def check(self, entries: Sequence[Entry]) -> Summary:
         """Check the records first; then the runs of all entries with sound records, as one batch."""
@@ -118,26 +119,35 @@ class _Checker:
         names = [name for name in (*RECORD_CHECKS, *RUN_CHECKS) if name in found]
         findings = [found[name] for name in names]
         lacking = [name for name in (*RECORD_CHECKS, *RUN_CHECKS) if name not in found]
-        undecided = self._unfound.get(entry.record_id, "")
+        undecided = self._undecided.get(entry.record_id, "")
         if lacking and not undecided and all(one.held for one in findings):
             undecided = f"{', '.join(lacking)} failed on our side; start again"
         return Examined(entry, position, tuple(findings), undecided)
 
     def _is_sound(self, entry: Entry) -> bool:
-        """Whether all checks of the record itself hold; the first failure ends them."""
+        """Whether all checks of the record itself hold; the first failure ends them.
+
+        A check that could not be made is not kept: the next start makes it again.
+        """
         setting, name = self._setting, entry.record_id
         case = Case(setting.paths[name], setting.sources, Place(setting.sandbox, setting.device))
         for check, look in RECORD_CHECKS.items():
             found = self._notebook.found(name).get(check)
             if found is None:
                 setting.reporting.tell(Started(_label(entry, check), 1))
-                found = finding(check, look(case))
+                try:
+                    found = finding(check, look_at(case, look))
+                except Undecided as reason:
+                    self._undecided[name] = f"{check} could not be made: {reason}"
+                    return False
                 self._add(entry, found)
             if not found.held:
                 return False
         if entry.submission_sha256 not in setting.submissions:
             digest = entry.submission_sha256
-            self._unfound[name] = f"no submission has the digest {digest[:16]}…; --submissions DIR says where"
+            self._undecided[name] = (
+                f"no submission has the digest {digest[:16]}…; --submissions DIR says where"
+            )
             return False
         return True
 
@@ -175,7 +185,7 @@ class _Checker:
                 self._add(
                     entry, Finding(key, True, "not made: it would give away labels of the secret test set")
                 )
-            elif again is not None and not _lacks(again, check.audit):
+            elif again is not None and not _is_ours(again, check.audit):
                 self._add(entry, finding(key, check.conclude(record, again, task)))
 
     def _is_secret(self, kind: AuditKind) -> bool:
@@ -187,9 +197,9 @@ class _Checker:
         self._setting.reporting.tell(Checked(label, found.held, found.detail))
 
 
-def _lacks(again: Record, audit: AuditKind | None) -> bool:
-    """Whether a run that predicted lacks this audit, which means that the audit failed on our side."""
-    return (
+def _is_ours(again: Record, audit: AuditKind | None) -> bool:
+    """Whether the run failed on our side: it was interrupted, or it predicted and yet lacks this audit."""
+    return again.status.verdict is Verdict.INTERRUPTED or (
         audit is not None
         and again.evaluation is not None
         and audit not in [found.kind for found in again.audits]

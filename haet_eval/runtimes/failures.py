@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 from enum import StrEnum, auto
-from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, Signals
+from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, SIGXCPU, SIGXFSZ, Signals
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.runtimes.interface import Exit, Role, WorkerLimits
 
 CRASHES = frozenset({SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP})
+
+_MEANINGS = {
+    SIGXCPU: ": it had used the processor time that a limit left it",
+    SIGXFSZ: ": it wrote a file larger than a limit",
+}
 
 
 class Cause(StrEnum):
@@ -150,5 +155,5 @@ def _numbers(limits: WorkerLimits | None) -> dict[str, str]:
 def _how(end: Exit) -> str:
     if end.signal is None:
         return f"exit status {end.code}"
-    known = {one.value: one.name for one in Signals}
+    known = {one.value: f"{one.name}{_MEANINGS.get(one, '')}" for one in Signals}
     return known.get(end.signal, f"signal {end.signal}")

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +23,7 @@ from typing import Any, Self
 import psutil
 
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.remote.charges import MAX_TRACE_BYTES
 from haet_eval.runtimes import compiled_client
 from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
@@ -32,6 +34,7 @@ _END_SECONDS = 60
 _SIGKILL = 9
 _CODE_BYTES = 8 << 30
 """Address space that torch takes for code, threads and arenas, most of it without memory."""
+_MIB = 1 << 20
 _GPUS = "CUDA_VISIBLE_DEVICES"
 
 
@@ -207,25 +210,32 @@ class ProcessRuntime:
 def _check_own_limits(limits: WorkerLimits) -> None:
     """Check the limits of haet-eval's own process: workers inherit them, and would be judged for them.
 
+    Processor time is that of the worker's processors up to its deadline. The largest file is the trace.
+
     Raises:
         EnvironmentProblem: a limit of the shell is lower than what a worker may use.
     """
     import resource  # Windows does not have it, but haet-eval runs no submission there
 
-    files, space = (resource.getrlimit(kind)[1] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_AS))
-    if files != resource.RLIM_INFINITY and files < limits.open_files:
-        raise EnvironmentProblem(
-            f"a process may open {files} files here, and a worker {limits.open_files}",
-            f"run it where `ulimit -Hn` says {limits.open_files} or more",
-            code="own-limit",
-        )
-    needed = limits.memory_bytes + _CODE_BYTES
-    if space != resource.RLIM_INFINITY and space < needed:
-        raise EnvironmentProblem(
-            f"a process may have {space >> 20:,} MiB of addresses here, and a worker needs {needed >> 20:,}",
-            "run it where `ulimit -Hv` says unlimited",
-            code="own-limit",
-        )
+    memory = limits.memory_bytes + _CODE_BYTES
+    cpu_seconds = ceil(limits.deadline_seconds * (limits.cpus or os.cpu_count() or 1))
+    file_bytes = max(limits.tmp_bytes, MAX_TRACE_BYTES)
+    needs = (
+        (resource.RLIMIT_NOFILE, "n", limits.open_files, "files at once", 1),
+        (resource.RLIMIT_AS, "v", memory, "MiB of addresses", _MIB),
+        (resource.RLIMIT_DATA, "d", memory, "MiB of data", _MIB),
+        (resource.RLIMIT_CPU, "t", cpu_seconds, "s of processor time", 1),
+        (resource.RLIMIT_FSIZE, "f", file_bytes, "MiB in a file", _MIB),
+    )
+    for kind, option, needed, unit, size in needs:
+        allowed = resource.getrlimit(kind)[1]
+        if allowed != resource.RLIM_INFINITY and allowed < needed:
+            raise EnvironmentProblem(
+                f"a process may have {allowed // size:,} {unit} here, and an evaluation needs"
+                f" {needed // size:,}",
+                f"run it where `ulimit -H{option}` says unlimited, or enough",
+                code="own-limit",
+            )
 
 
 def supervised(limits: WorkerLimits, command: Sequence[str]) -> list[str]:

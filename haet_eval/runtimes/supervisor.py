@@ -45,6 +45,7 @@ class Report:
 def main() -> None:
     limits = json.loads(sys.argv[1])
     report = Report()
+    _raise_soft_limits()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # daemonised descendants come to us instead of to process 1
     with tempfile.TemporaryFile() as errors:
         worker = subprocess.Popen(  # noqa: S603 the command comes from haet-eval
@@ -154,6 +155,13 @@ def _end_all(worker: subprocess.Popen[bytes]) -> None:
                 process.wait(timeout=1)
             except (psutil.Error, ChildProcessError):
                 continue
+
+
+def _raise_soft_limits() -> None:
+    """haet-eval has checked the hard limits only: a soft one of the shell would hold for the worker too."""
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (hard, hard))
 
 
 def _confine(limits: dict[str, int]) -> None:

@@ -94,7 +94,7 @@ class Evidence:
 
     def gather(self, record: Record, sources: Sources) -> Iterator[Check]:
         """Find all pieces, and check for each whether it has the digest that the record names."""
-        for name, artifact in _artifacts(record).items():
+        for name, artifact in named_artifacts(record).items():
             yield self._take_file(name, artifact, sources.store)
         yield self._take_rules(record, sources)
         yield self._take_data(record, sources)
@@ -209,7 +209,8 @@ def _threshold(record: Record, rules: Competition) -> float | None:
     return rules.tasks[task].threshold if task in rules.tasks else None
 
 
-def _artifacts(record: Record) -> dict[str, Artifact]:
+def named_artifacts(record: Record) -> dict[str, Artifact]:
+    """The artefacts of one run by their kind, as in `Evidence.files`."""
     training, native, evaluation = record.training, record.native, record.evaluation
     named = {
         "trace": record.trace,

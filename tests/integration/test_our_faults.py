@@ -212,10 +212,11 @@ def test_the_folder_of_a_run_is_removed(evaluator: Evaluator, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("kind", "limit", "words"),
     [
-        (resource.RLIMIT_NOFILE, 64, "a process may open 64 files here"),
+        (resource.RLIMIT_NOFILE, 64, "a process may have 64 files at once here"),
         (resource.RLIMIT_AS, 6 << 30, "a process may have 6,144 MiB of addresses here"),
+        (resource.RLIMIT_CPU, 60, "a process may have 60 s of processor time here"),
     ],
-    ids=["open files", "addresses"],
+    ids=["open files", "addresses", "processor time"],
 )
 def test_a_limit_of_the_shell_is_not_held_against_the_submission(
     evaluator: Evaluator, quick: Path, kind: int, limit: int, words: str

@@ -4,15 +4,29 @@ from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from haet_eval.batch.events import Event
+from haet_eval.batch.plan import Plan
+from haet_eval.batch.run import Reporting, Settings
 from haet_eval.competition import Task, load_competition
-from haet_eval.confirmation.checks import audit, other_seeds, rerun
+from haet_eval.confirmation.checks import (
+    Case,
+    RecordCheck,
+    Undecided,
+    audit,
+    check_perturbed,
+    check_replay,
+    other_seeds,
+    rerun,
+)
 from haet_eval.confirmation.notebook import Notebook
 from haet_eval.confirmation.podium import nothing_to_confirm, podiums
-from haet_eval.confirmation.settle import _next
-from haet_eval.errors import Verdict
+from haet_eval.confirmation.runs import Rules
+from haet_eval.confirmation.settle import Setting, _is_ours, _next, settle
+from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.evaluation.audit import conclude, draw, with_audit
 from haet_eval.evaluation.repetition import as_run, merge
 from haet_eval.ranking import summarize
@@ -24,6 +38,11 @@ from haet_eval.reports.confirmation import (
     confirmation_document,
     confirmation_html,
 )
+from haet_eval.store import Store, read_record
+from haet_eval.verification.check import differs
+from haet_eval.verification.evidence import Evidence, Sources
+from haet_eval.verification.replaying import Place
+from haet_eval.verification.verify import Part, Verification
 from tests.fixtures.records import make_record, make_training
 from tests.unit.test_audit import DATA
 
@@ -107,6 +126,96 @@ def test_findings_of_other_circumstances_are_not_used(tmp_path: Path) -> None:
     again = Notebook(tmp_path, "process", None)
     assert (again.seeds("a" * 16), again.found("a" * 16)) == (seeds, book.found("a" * 16))
     assert Notebook(tmp_path, "docker", None).found("a" * 16) == {}
+
+
+class Contest:
+    """Two records of different submissions in a results folder, none of whose artefacts is there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder)
+        records = [make_record(), make_record(name="second", training=make_training(2 * 10**17))]
+        self.paths = {record.record_id: self.store.add(record) for record in records}
+        (self.podium,) = podiums(map(summarize, records), RULES, "docker")
+        self.podium = replace(self.podium, awards=1)
+        self.folder = folder
+
+    def settle(self) -> Settled:
+        def open_site(_: Plan) -> NoReturn:
+            raise AssertionError("no entry is sound, so nothing is run")
+
+        batch = Settings(self.folder / "runs", self.folder, None, 0, "sources", None)
+        sources = Sources(self.store, self.folder)
+        book = Notebook(self.folder / "findings", "process", None)
+        reporting = Reporting(_Silent())
+        rules = Rules("haet2021", RULES)
+        setting = Setting(rules, self.paths, {}, sources, "process", None, book, batch, reporting, open_site)
+        return settle(self.podium, setting).settled
+
+    def kept(self) -> dict[str, Finding]:
+        """The findings of the first entry that the next start would use."""
+        return Notebook(self.folder / "findings", "process", None).found(self.podium.entries[0].record_id)
+
+
+class _Silent:
+    def tell(self, event: Event) -> None:
+        pass
+
+
+def test_a_record_whose_artefacts_are_not_here_has_not_fallen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its place, which nobody else gets, and is examined again by the next start."""
+    contest = Contest(tmp_path)
+    record = read_record(contest.paths[contest.podium.entries[0].record_id])
+    line = differs("trace", "is missing")
+    monkeypatch.setattr(
+        "haet_eval.confirmation.checks.verify",
+        lambda path, *_, **__: (Verification(path, record, (line,)), [Part("", record, Evidence())]),
+    )
+    for _ in range(2):
+        (examined,) = contest.settle().examined
+        assert examined.entry == contest.podium.entries[0]
+        assert "verify could not be made: trace: is missing" in examined.undecided
+        assert contest.kept() == {}
+
+
+def test_a_record_that_is_contradicted_falls_though_its_artefacts_are_not_here(tmp_path: Path) -> None:
+    """These records are made up: their figures contradict each other."""
+    first, *_ = Contest(tmp_path).settle().examined
+    assert not first.undecided
+    assert [(one.name, one.held) for one in first.findings] == [("verify", False)]
+
+
+@pytest.mark.parametrize(
+    "problem", [Undecided("no data set"), EnvironmentProblem("no Docker", "Start it.", code="no-docker")]
+)
+def test_a_check_that_could_not_be_made_is_undecided_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    def fail(_: Case) -> NoReturn:
+        raise problem
+
+    contest = Contest(tmp_path)
+    checks = {"verify": lambda _: (True, "it holds"), "replay": fail}
+    monkeypatch.setattr("haet_eval.confirmation.settle.RECORD_CHECKS", checks)
+    (examined,) = contest.settle().examined
+    assert "replay could not be made: no " in examined.undecided
+    assert not examined.held
+    assert list(contest.kept()) == ["verify"]
+
+
+@pytest.mark.parametrize(("check", "part"), [(check_replay, "replay"), (check_perturbed, "perturbed replay")])
+def test_a_replay_that_lacks_something_is_undecided(tmp_path: Path, check: RecordCheck, part: str) -> None:
+    """The trace and the data set are not here."""
+    (path, *_) = Contest(tmp_path).paths.values()
+    case = Case(path, Sources(Store(tmp_path), tmp_path), Place("process"))
+    with pytest.raises(Undecided, match=f"{part}: needs the trace and the data set"):
+        check(case)
+
+
+def test_a_run_that_was_interrupted_decides_nothing() -> None:
+    assert _is_ours(make_record(verdict=Verdict.INTERRUPTED, reason="Ctrl-C"), None)
+    assert not _is_ours(make_record(), None)
 
 
 def settled() -> Settled:

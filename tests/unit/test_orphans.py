@@ -96,6 +96,43 @@ def test_a_damaged_record_keeps_all_artefacts(store: Store, content: bytes) -> N
         find_orphans(store, later(store))
 
 
+@pytest.mark.parametrize("name", ["", "winner.json"])
+def test_a_record_on_a_disk_that_is_not_mounted_keeps_all_artefacts(store: Store, name: str) -> None:
+    put(store, "trace", "left")
+    path = store.add(make_record())
+    path.unlink()
+    path.with_name(name or path.name).symlink_to("/nowhere/archive.json")
+    with pytest.raises(UsageProblem, match=r"cannot be read as a record"):
+        find_orphans(store, later(store))
+
+
+@pytest.mark.parametrize("name", ["", "winner.json"])
+def test_a_record_that_cannot_be_read_keeps_all_artefacts(store: Store, name: str) -> None:
+    """A loop of links stands for a disk with a fault: both raise an error of the system."""
+    put(store, "trace", "left")
+    path = store.add(make_record())
+    path.unlink()
+    path.with_name(name or path.name).symlink_to(name or path.name)
+    with pytest.raises(UsageProblem, match=r"cannot be read as a record"):
+        find_orphans(store, later(store))
+
+
+def test_interrupted_runs_on_a_disk_that_is_not_mounted_keep_all_artefacts(store: Store) -> None:
+    put(store, "left")
+    (store.directory / INTERRUPTED_RUNS).symlink_to("/nowhere/runs")
+    with pytest.raises(OSError, match="No such file"):
+        find_orphans(store, later(store))
+
+
+def test_what_cannot_be_a_record_keeps_no_artefact(store: Store) -> None:
+    (path,) = put(store, "left")
+    (store.directory / "folder.json").mkdir()
+    os.mkfifo(store.directory / "pipe.json")
+    (store.directory / INTERRUPTED_RUNS).mkdir()
+    (store.directory / INTERRUPTED_RUNS / "notes.txt").write_text("mine")
+    assert find_orphans(store, later(store)) == [path]
+
+
 def test_an_orphan_is_removed_once(store: Store) -> None:
     (path,) = put(store, "left")
     deadline = later(store)

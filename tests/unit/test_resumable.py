@@ -1,5 +1,7 @@
 """The folders of runs that can go on: found by identity and name, locked, listed and cleaned."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -147,6 +149,36 @@ def test_clean_removes_old_runs_and_abandoned_beginnings(tmp_path: Path) -> None
     CliRunner().invoke(cli, clean)
     assert {home.name for home in homes(runs)} == kept
     assert (runs / "something else").exists()
+
+
+def test_the_age_of_a_run_is_by_the_clock_of_the_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_run(tmp_path)
+    a_run(tmp_path, checkpoints=0)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 2 * CLEANED_SECONDS)
+    assert not list(cleaned_homes(tmp_path))
+
+
+def test_a_run_whose_age_cannot_be_told_is_left_alone(tmp_path: Path) -> None:
+    home = RunHome(tmp_path / "gone" / "run")
+    assert home.age_seconds is None
+    assert "of unknown age" in described(home)
+
+
+def test_clean_leaves_runs_alone_if_the_file_system_has_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may work with them. No file system here lacks locks, so one is made to."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    a_run(tmp_path, age_seconds=2 * CLEANED_SECONDS)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert not list(cleaned_homes(tmp_path))
+    assert find_home(tmp_path, IDENTITY) is not None
 
 
 def test_doctor_lists_runs_with_age_and_size(tmp_path: Path) -> None:
