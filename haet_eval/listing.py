@@ -130,7 +130,7 @@ def _read(path: Path) -> _Found:
     try:
         return _summarize(from_json(data))
     except ValueError as error:
-        return explain_fault(error) if ours or _claims_to_be_a_record(data) else None
+        return explain_fault(error) if ours or claims_to_be_a_record(data) else None
 
 
 def _summarize(record: Record) -> _Summary:
@@ -138,7 +138,8 @@ def _summarize(record: Record) -> _Summary:
     return _Summary(summarize(record), several.confidence_95 if several else None)
 
 
-def _claims_to_be_a_record(data: bytes) -> bool:
+def claims_to_be_a_record(data: bytes) -> bool:
+    """Whether a file is meant as a record, whatever its name is and whether or not it is sound."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from haet_eval.atomic import Draft
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.files import exists, read_file
-from haet_eval.record import Record
+from haet_eval.listing import claims_to_be_a_record
+from haet_eval.record import MAX_RECORD_BYTES, Record
 from haet_eval.store import file_name, read_sealed
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ SUFFIX: Final = ".dsse.json"
 
 _MAX_ENVELOPE_BYTES: Final = 1024 * 1024
 _MAX_KEY_BYTES: Final = 64 * 1024
+_MAX_PASSPHRASE_BYTES: Final = 1023
+"""The limit of OpenSSL."""
 
 
 class BadSignature(Exception):
@@ -54,7 +57,7 @@ def without_signatures(names: Iterable[str]) -> list[str]:
     Raises:
         UsageProblem: all names are those of signatures.
     """
-    left = [name for name in names if not name.endswith(SUFFIX)]
+    left = [name for name in names if not _is_signature(name)]
     if not left:
         raise UsageProblem(
             "these are signatures, and no records",
@@ -62,6 +65,16 @@ def without_signatures(names: Iterable[str]) -> list[str]:
             code="record-needed",
         )
     return left
+
+
+def _is_signature(name: str) -> bool:
+    """By its name, unless it holds a record: a user may give that any name."""
+    if not name.endswith(SUFFIX):
+        return False
+    try:
+        return not claims_to_be_a_record(read_file(Path(name), MAX_RECORD_BYTES))
+    except OSError:
+        return True
 
 
 def make_keys(path: Path, passphrase: str | None = None) -> Path:
@@ -72,7 +85,7 @@ def make_keys(path: Path, passphrase: str | None = None) -> Path:
         passphrase: encrypts the key; without one (None) it is not encrypted.
 
     Raises:
-        UsageProblem: the file exists already.
+        UsageProblem: the file exists already, or no key can have this passphrase.
         EnvironmentProblem: the keys cannot be written.
     """
     _need_libraries()
@@ -90,13 +103,17 @@ def make_keys(path: Path, passphrase: str | None = None) -> Path:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption()
         if passphrase is None
-        else serialization.BestAvailableEncryption(passphrase.encode()),
+        else serialization.BestAvailableEncryption(_as_bytes(passphrase)),
     )
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     _write_new(path, private, 0o600)
-    _write_new(public_path, public, 0o644)
+    try:
+        _write_new(public_path, public, 0o644)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return public_path
 
 
@@ -284,8 +301,9 @@ def _private_key(path: Path, passphrase: str | None) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+    password = _as_bytes(passphrase) if passphrase else None
     try:
-        key: Any = load_pem_private_key(_read_key(path), passphrase.encode() if passphrase else None)
+        key: Any = load_pem_private_key(_read_key(path), password)
     except (TypeError, ValueError):
         if is_encrypted(path):
             raise UsageProblem(
@@ -308,6 +326,26 @@ def _public_key(path: Path) -> "Ed25519PublicKey":
     return key if isinstance(key, Ed25519PublicKey) else _refuse_key(path, "public key")
 
 
+def _as_bytes(passphrase: str) -> bytes:
+    """The passphrase as keys are encrypted with it.
+
+    Raises:
+        UsageProblem: it is too long, or not UTF-8.
+    """
+    try:
+        password = passphrase.encode()
+    except UnicodeEncodeError:
+        password = b""
+    if 0 < len(password) <= _MAX_PASSPHRASE_BYTES:
+        return password
+    what = f"it has {len(password):,} bytes" if password else "it is not UTF-8"
+    raise UsageProblem(
+        f"no key can have this passphrase: {what}",
+        f"Choose one of 1 to {_MAX_PASSPHRASE_BYTES:,} bytes in UTF-8.",
+        code="passphrase-invalid",
+    )
+
+
 def _read_key(path: Path) -> bytes:
     try:
         return read_file(path, _MAX_KEY_BYTES)
@@ -326,14 +364,19 @@ def _refuse_key(path: Path, kind: str) -> NoReturn:
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
+    """Write a file that is not there yet, whole or not at all: a part of a key would be in the way."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise EnvironmentProblem(
             f"{path} cannot be written: {error.strerror}", code="output-not-writable"
         ) from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
 
 
 def _need_libraries() -> None:

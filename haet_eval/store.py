@@ -11,7 +11,7 @@ from typing import Final
 
 from haet_eval.atomic import Draft, remove_leftovers
 from haet_eval.errors import EnvironmentProblem, UsageProblem
-from haet_eval.files import exists, read_file
+from haet_eval.files import exists, open_file, read_file
 from haet_eval.listing import Listing, explain_fault, list_records
 from haet_eval.ranking import place
 from haet_eval.record import MAX_RECORD_BYTES, Artifact, Record, from_unambiguous_json, to_json
@@ -126,6 +126,24 @@ class Store:
         usual = (self.artifacts / f"{artifact.sha256}.{suffix}" for suffix in ARTIFACT_SUFFIXES)
         return next(filter(exists, usual), None)
 
+    def unchanged_path(self, artifact: Artifact) -> Path | None:
+        """The file of an artefact that is too large for the memory; None if it does not exist.
+
+        Raises:
+            UsageProblem: the file cannot be read, or its content has another digest.
+        """
+        path = self.artifact_path(artifact)
+        if path is None:
+            return None
+        try:
+            with open_file(path, MAX_ARTIFACT_BYTES) as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        if digest != artifact.sha256:
+            raise _changed(path)
+        return path
+
     def read_artifact(self, artifact: Artifact) -> bytes | None:
         """The content of an artefact; None if its file does not exist.
 
@@ -138,11 +156,9 @@ class Store:
         try:
             data = read_file(path, MAX_ARTIFACT_BYTES)
         except OSError as error:
-            raise UsageProblem(f"{path} cannot be read: {error.strerror}", code="record-unreadable") from None
+            raise _unreadable(path, error) from None
         if hashlib.sha256(data).hexdigest() != artifact.sha256:
-            raise UsageProblem(
-                f"{path} was changed after it was written: its digest is another", code="artifact-changed"
-            )
+            raise _changed(path)
         return data
 
     def listing(self) -> Listing:
@@ -189,6 +205,16 @@ class Store:
                 "Check its owner and the free space, or choose another one with --results.",
                 code="results-not-writable",
             ) from error
+
+
+def _unreadable(path: Path, error: OSError) -> UsageProblem:
+    return UsageProblem(f"{path} cannot be read: {error.strerror}", code="record-unreadable")
+
+
+def _changed(path: Path) -> UsageProblem:
+    return UsageProblem(
+        f"{path} was changed after it was written: its digest is another", code="artifact-changed"
+    )
 
 
 def find_record(name: str, results: Path) -> Path:

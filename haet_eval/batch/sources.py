@@ -98,7 +98,7 @@ def _read_list(path: Path) -> Iterator[Source]:
         raise UsageProblem(
             f"the list {path} is not UTF-8", "Save it as UTF-8 (in Excel: CSV UTF-8).", code="list-unreadable"
         ) from None
-    except (OSError, csv.Error, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, csv.Error, ValueError, RecursionError) as error:  # of TOML, or of too many digits in it
         why = error.strerror if isinstance(error, OSError) else error
         raise UsageProblem(f"the list {path} cannot be read: {why}", _FORM, code="list-unreadable") from None
     if not rows:
@@ -219,8 +219,13 @@ def _seed(row: Mapping[str, Any], place: str) -> int | None:
     value = row.get("seed")
     if value is None:
         return None
-    if str(value).isdecimal() and int(value) <= _MAX_SEED:
-        return int(value)
+    try:
+        found = int(value) if str(value).isdecimal() else -1
+        shown = repr(value)
+    except ValueError:  # Python turns no text of so many digits into a number, or back
+        found, shown = -1, "a number of thousands of digits"
+    if 0 <= found <= _MAX_SEED:
+        return found
     raise UsageProblem(
-        f"{place}: seed is {value!r}, and must be a number from 0 to {_MAX_SEED}", _FORM, code="list-seed"
+        f"{place}: seed is {shown}, and must be a number from 0 to {_MAX_SEED}", _FORM, code="list-seed"
     )

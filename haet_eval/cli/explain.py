@@ -205,11 +205,11 @@ def _trace(name: str, results: Path, lost: str) -> tuple[Record, Store, Path]:
     """A record, its store and its trace.
 
     Raises:
-        UsageProblem: there is no such record, or its trace is not next to it.
+        UsageProblem: there is no such record, or its trace is not next to it or was changed.
     """
     path = find_record(name, results)
     record, store = read_record(path), Store(path.parent)
-    trace = store.artifact_path(record.trace) if record.trace else None
+    trace = store.unchanged_path(record.trace) if record.trace else None
     if trace is None:
         raise UsageProblem(
             f"the trace of {path} is not there, so {lost}",

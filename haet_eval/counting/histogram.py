@@ -77,7 +77,7 @@ class Histogram:
             if document["version"] != 1:
                 raise ValueError(f"a histogram of version {document['version']}")
             return cls(_entry_from_json(row) for row in document["entries"])
-        except (KeyError, TypeError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, RecursionError) as error:
             raise ValueError(f"not a histogram: {error}") from None
 
 

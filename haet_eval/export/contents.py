@@ -80,8 +80,11 @@ def gather(
         submissions: folders or zips, each evaluated in at least one of the records.
 
     Raises:
-        UsageProblem: a file is missing, was changed, or belongs to none of the records.
+        UsageProblem: a file is missing, was changed, or belongs to none of the records, or two records have
+            files of one name.
     """
+    paths = list(paths)
+    _check_names(paths)
     records = {path: read_record(path) for path in paths}
     rules = {path: _rules(record, competition) for path, record in records.items()}
     limits = [*(found[0].limits for found in rules.values() if found), Limits()]
@@ -104,6 +107,19 @@ def gather(
         )
         for path, record in records.items()
     ]
+
+
+def _check_names(paths: Iterable[Path]) -> None:
+    """A bundle has one folder of records, so files of one name would replace each other."""
+    named: dict[str, Path] = {}
+    for path in paths:
+        other = named.setdefault(path.name, path)
+        if other != path and not path.samefile(other):
+            raise UsageProblem(
+                f"{other} and {path} have the same name, and a bundle has one folder of records",
+                "Rename one of them, or export each to a bundle of its own.",
+                code="export-names",
+            )
 
 
 def _artifacts(path: Path, record: Record) -> Iterator[Piece]:

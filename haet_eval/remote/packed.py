@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import IO, Final
 
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.files import StrangeFile, open_file
 
 _ENTRY: Final = struct.Struct("<BI")
 _MAX_ENTRY_BYTES: Final = 80 << 20
+_MAX_FILE_BYTES: Final = 4 << 30
+"""Twice the limit of a trace, which is the largest of these files."""
 _CHUNK_BYTES: Final = 1 << 16
 _INFLATED_BYTES: Final = 1 << 20
 _LEVEL: Final = 1
@@ -86,13 +89,26 @@ class PackedWriter:
             self._write(self._compressor.compress(self._pending) + self._compressor.flush())
 
 
+def open_packed(path: Path, name: str) -> IO[bytes]:
+    """Open such a file for reading.
+
+    Raises:
+        Broken: it is no regular file, or too large.
+        OSError: it cannot be opened.
+    """
+    try:
+        return open_file(path, _MAX_FILE_BYTES)
+    except (StrangeFile, IsADirectoryError) as error:
+        raise Broken(f"{name} cannot be read: {error.strerror}") from None
+
+
 def read_packed(path: Path, magic: bytes, name: str) -> Iterator[tuple[int, bytes]]:
     """Entries of a file, decompressed as they are asked for.
 
     Raises:
         Broken: the file has another magic word, or was cut short or changed.
     """
-    with path.open("rb") as file:
+    with open_packed(path, name) as file:
         if file.read(len(magic)) != magic:
             raise Broken(f"{name} begins with other bytes than it should")
         stream = _Inflated(file, name)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from haet_eval.remote.charges import check_trace
-from haet_eval.remote.packed import Broken, PackedWriter, read_packed
+from haet_eval.remote.packed import Broken, PackedWriter, open_packed, read_packed
 from haet_eval.remote.wire import TRACE_VERSION
 
 _MAGICS: Final = {2: b"haet-trace-2\n", 3: b"haet-trace-3\n"}
@@ -78,7 +78,7 @@ def trace_version(path: Path) -> int:
     Raises:
         BrokenTrace: the file is not a trace of a known version.
     """
-    with path.open("rb") as file:
+    with open_packed(path, "the trace") as file:
         head = file.read(len(_MAGICS[TRACE_VERSION]))
     for version, magic in _MAGICS.items():
         if head == magic:

@@ -111,12 +111,23 @@ def explain_costs(record: Record, histogram: Histogram | None, balance: float = 
 
     An operator with fewer operations for each byte than `balance` is bound by memory. Single calls and
     formulas are those of the version of the standard that priced the record.
+
+    Raises:
+        UsageProblem: the histogram holds calls that no training makes.
     """
     operations = record.training.operations if record.training else None
     if operations is None:
         return Costs(record, [], [], [], None)
-    with under(nearest(operations.standard)):
-        return _broken_down(record, operations, histogram, balance)
+    try:
+        with under(nearest(operations.standard)):
+            return _broken_down(record, operations, histogram, balance)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if histogram is None:
+            raise
+        raise UsageProblem(
+            f"the histogram of record {record.record_id} holds calls that no training makes: {error}",
+            code="histogram-unreadable",
+        ) from None
 
 
 def find_histogram(path: Path, record: Record) -> Histogram | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from haet_eval.errors import UsageProblem
 from haet_eval.ranking import Ranked
 from haet_eval.record import Record, Training
 from haet_eval.reports.audit import AUDIT_NAMES, audit_lines
@@ -67,18 +68,16 @@ class Dossier:
 def make_dossier(path: Path, record: Record, place: Ranked | None, *, whole: bool = False) -> Dossier:
     """The section of a record that lies in a file, and of its place, if it has one.
 
-    With `whole`, it has all of the log that the record has.
-
-    Raises:
-        UsageProblem: the operation histogram beside the record is not the one that it names.
+    With `whole`, it has all of the log that the record has. If the operation histogram beside the record is
+    not the one that it names, a fact says so: it keeps no other entry from being shown.
     """
-    costs = explain_costs(record, find_histogram(path, record))
+    costs, fault = _costs(path, record)
     return Dossier(
         record_id=record.record_id,
         title=_title(record),
         file_name=printable(path.name),
         description=_shortened(record.submission.description or ""),
-        facts=[Fact(name, printable(value)) for name, value in _facts(record, costs, place) if value],
+        facts=[Fact(name, printable(value)) for name, value in _facts(record, costs, fault, place) if value],
         runs=[
             RunLine(
                 run.seed,
@@ -94,13 +93,21 @@ def make_dossier(path: Path, record: Record, place: Ranked | None, *, whole: boo
     )
 
 
+def _costs(path: Path, record: Record) -> tuple[Costs, str]:
+    """The costs, and what is wrong with the histogram; then they are those of the record alone."""
+    try:
+        return explain_costs(record, find_histogram(path, record)), ""
+    except UsageProblem as problem:
+        return explain_costs(record, None), problem.message.replace(f"{path.parent}/", "")
+
+
 def _title(record: Record) -> str:
     submission = record.submission
     name = submission.name or submission.archive_name or NOTHING
     return f"{printable(name)} · {printable(submission.team or NOTHING)}"
 
 
-def _facts(record: Record, costs: Costs, place: Ranked | None) -> Iterator[tuple[str, str]]:
+def _facts(record: Record, costs: Costs, fault: str, place: Ranked | None) -> Iterator[tuple[str, str]]:
     if place is not None:
         yield "Rank", f"{place.position} of {place.of} in {pool_title(place.pool)}"
     yield "Verdict", f"{record.status.verdict.value} {record.status.reason}"
@@ -109,6 +116,7 @@ def _facts(record: Record, costs: Costs, place: Ranked | None) -> Iterator[tuple
         yield AUDIT_NAMES[audit.kind].capitalize(), "; ".join(audit_lines(audit))
     yield from _cost(record)
     yield from _shares(costs)
+    yield "Operation histogram", fault
     yield from _machine(record)
     yield from _origin(record)
 

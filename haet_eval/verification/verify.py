@@ -108,6 +108,9 @@ def _check_sources(record: Record) -> Check:
     paths = [file.path for file in submission.files]
     if paths != sorted(set(paths)):
         return differs("source size", "the files are not listed once each, in the order of their names")
+    trained = record.training is not None or record.native is not None
+    if trained and not (paths and submission.source_bytes):
+        return differs("source size", "something was trained, and the submission has no code")
     if not paths and record.status.stage == "unpack" and not submission.source_bytes:
         return stated("source size", "the submission could not be read")
     size = sum(file.bytes for file in submission.files)

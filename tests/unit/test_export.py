@@ -138,6 +138,15 @@ def test_a_record_under_two_names_is_there_under_both(record: Path, tmp_path: Pa
     assert len(list((tmp_path / "b" / "competitions").iterdir())) == 1
 
 
+def test_two_records_of_one_name_are_refused_by_their_paths(record: Path, tmp_path: Path) -> None:
+    other = Store(tmp_path / "x2").add(make_record(name="other"))
+    other = other.rename(other.with_name(record.name))
+    problem = run(record, other, "-o", tmp_path / "bundle").exception
+    assert isinstance(problem, UsageProblem)
+    assert f"{record} and {other} have the same name" in problem.message
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_what_is_missing_is_named_and_nothing_is_written(record: Path, tmp_path: Path) -> None:
     for path in record.parent.glob("artifacts/*.safetensors"):
         path.unlink()

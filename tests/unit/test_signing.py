@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import json
+import resource
 import shlex
 import stat
 import sys
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from haet_eval.cli.main import cli
-from haet_eval.errors import UsageProblem
+from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.record import Record
 from haet_eval.signing import (
     PAYLOAD_TYPE,
@@ -22,6 +23,7 @@ from haet_eval.signing import (
     sign,
     signature_path,
     signers,
+    without_signatures,
 )
 from haet_eval.store import Store, read_record
 from haet_eval.verification import check
@@ -129,6 +131,55 @@ def test_a_key_is_never_overwritten(key: Path) -> None:
     with pytest.raises(UsageProblem, match="there already"):
         make_keys(key)
     assert key.read_bytes() == before[0]
+
+
+def test_a_full_disk_leaves_no_part_of_a_key(tmp_path: Path) -> None:
+    """Files may have ten bytes here."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(EnvironmentProblem, match="cannot be written: File too large"):
+            make_keys(tmp_path / "judge")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+    make_keys(tmp_path / "judge")
+
+
+def test_a_private_key_without_its_public_key_does_not_stay(tmp_path: Path) -> None:
+    """The name of the latter is too long."""
+    with pytest.raises(EnvironmentProblem, match="cannot be written"):
+        make_keys(tmp_path / ("k" * 252))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("passphrase", "said"),
+    [("x" * 1024, "it has 1,024 bytes"), ("\udcff", "it is not UTF-8")],
+    ids=["too long", "not UTF-8"],
+)
+def test_a_passphrase_that_no_key_can_have_is_refused(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: str, said: str
+) -> None:
+    make_keys(tmp_path / "judge", "long enough")
+    monkeypatch.setenv("HAET_KEY_PASSPHRASE", passphrase)
+    for arguments in (["--new-key", tmp_path / "new", "--encrypt"], [path, "--key", tmp_path / "judge"]):
+        problem = CliRunner().invoke(cli, ["sign", *map(str, arguments)]).exception
+        assert isinstance(problem, UsageProblem)
+        assert said in problem.message
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_record_that_is_called_like_a_signature_is_a_record(path: Path, key: Path) -> None:
+    """`haet-eval leaderboard` ranks it."""
+    sign(path, key)
+    record = Store(path.parent).add(make_record(name="second"))
+    record = record.rename(record.with_name("second.dsse.json"))
+    names = [str(path), str(signature_path(path)), str(record)]
+    assert without_signatures(names) == [str(path), str(record)]
+    assert record in Store(path.parent).listing().records
+    record.write_text('{"record_id": 1, "schema_version": 1}')
+    assert without_signatures(names) == [str(path), str(record)]
 
 
 def test_another_key_has_not_signed(path: Path, record: Record, key: Path, tmp_path: Path) -> None:

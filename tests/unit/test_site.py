@@ -1,7 +1,9 @@
 """The folder that an organizer publishes: what is in it, and that its links lead somewhere."""
 
 import csv
+import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -9,7 +11,9 @@ from urllib.parse import unquote
 import pytest
 
 from haet_eval.competition import load_competition
+from haet_eval.counting.histogram import Histogram
 from haet_eval.errors import Verdict
+from haet_eval.operators.signature import Signature
 from haet_eval.record import Content, Record, seal
 from haet_eval.store import Store
 from tests.fixtures.records import make_record, make_training
@@ -17,6 +21,10 @@ from tests.unit.test_calendar import entries_at, received, write_rules
 from tests.unit.test_cli_main import run
 
 pytest.importorskip("altair")
+
+STRANGE = Histogram(
+    [(Signature("aten.mm.default", {"self": 3, "mat2": "x"}, ("y",)), (0, 0, 1, 0, 0, 0))]
+).to_json()
 
 
 def broken(record: Record) -> Record:
@@ -75,6 +83,38 @@ def test_a_record_whose_file_has_a_name_that_is_not_utf_8_is_published(results: 
     done = run("leaderboard", str(results), "--all", "--site", str(tmp_path / "site"))
     assert done.returncode == 0, done.stderr
     assert_links_lead_somewhere(tmp_path / "site")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"changed", "its digest is another"),
+        (b'{"version": 1, "entries": [{"arguments": [], "calls": {}}]}', "not a histogram"),
+        (STRANGE, "holds calls that no training makes"),
+        (None, "it is a named pipe"),
+    ],
+    ids=["changed", "no histogram", "strange", "pipe"],
+)
+def test_a_strange_histogram_is_named_on_its_own_page_and_blocks_no_other(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    store = Store(tmp_path / "results")
+    digest = hashlib.sha256(content or b"").hexdigest() if said != "its digest is another" else "0" * 64
+    training = make_training()
+    kept = training.histogram.model_copy(update={"sha256": digest})
+    record = make_record(name="strange", training=training.model_copy(update={"histogram": kept}))
+    store.add(record)
+    store.add(make_record(name="other"))
+    store.artifacts.mkdir(exist_ok=True)
+    path = store.artifacts / f"{digest}.histogram.json"
+    os.mkfifo(path) if content is None else path.write_bytes(content)
+    done = run("leaderboard", str(store.directory), "--all", "--site", str(tmp_path / "site"))
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site" / "entries" / f"{record.record_id}.html").read_text("utf-8")
+    assert "Operation histogram" in page
+    assert said in page
+    assert str(tmp_path) not in page
+    assert len(list((tmp_path / "site" / "entries").iterdir())) == 2
 
 
 def test_page_names_title_organizer_date_version_state_and_rules(site: Path) -> None:

@@ -19,6 +19,9 @@ from haet_eval.errors import EnvironmentProblem, ExitCode, UsageProblem
 from haet_eval.files import StrangeFile, open_file, read_file
 from haet_eval.incidents import describe
 from haet_eval.record import Record
+from haet_eval.remote.answers import read_answers
+from haet_eval.remote.recount import recount
+from haet_eval.remote.trace import BrokenTrace, trace_version
 from haet_eval.signing import make_keys
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
@@ -174,6 +177,29 @@ def test_as_an_artefact_it_is_named(path: Path, record: Record, make: Maker, tmp
     problem = run("export", path, "-o", tmp_path / "bundle.zip").exception
     assert isinstance(problem, UsageProblem), problem
     assert not (tmp_path / "bundle.zip").exists()
+
+
+@strange
+@pytest.mark.parametrize("option", ["--modules", "--memory"])
+def test_as_a_trace_that_is_explained_it_is_named(
+    path: Path, record: Record, make: Maker, option: str
+) -> None:
+    (path.parent / "artifacts").mkdir()
+    assert record.trace is not None
+    target = path.parent / "artifacts" / f"{record.trace.sha256}.trace"
+    make(target)
+    problem = run("explain", path, option).exception
+    assert isinstance(problem, UsageProblem), problem
+    assert target.name in str(problem)
+    assert ("was changed" if make is hundred_megabytes else "cannot be read") in str(problem)
+
+
+@pytest.mark.parametrize("make", [named_pipe, endless_device, directory])
+def test_as_a_trace_it_is_no_trace(make: Maker, tmp_path: Path) -> None:
+    make(tmp_path / "trace")
+    for read in (recount, trace_version, lambda path: list(read_answers(path))):
+        with pytest.raises(BrokenTrace, match="cannot be read"):
+            read(tmp_path / "trace")
 
 
 @strange

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from haet_eval.competition import load_competition
-from haet_eval.record import CompetitionInfo
+from haet_eval.record import CompetitionInfo, Content, SourceFile, seal
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import Result
 from haet_eval.verification.evidence import Evidence, Sources
+from haet_eval.verification.verify import verify
 from tests.fixtures.records import make_record
 
 OLD_RECORDS = Path(__file__).parents[1] / "fixtures" / "old-records"
@@ -43,6 +44,22 @@ def test_the_rules_in_a_record_are_compared_with_the_rules(
     sources = Sources(Store(tmp_path), tmp_path)
     found = {check.subject: check for check in Evidence().gather(record, sources)}
     assert found["competition"].result is result, found["competition"].detail
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"files": (), "source_bytes": 0}, {"files": (SourceFile(path="a.py", bytes=0, sha256="0" * 64),)}],
+    ids=["no files", "an empty file"],
+)
+def test_a_training_without_code_is_contradicted(tmp_path: Path, changes: dict[str, Any]) -> None:
+    record = make_record()
+    submission = record.submission.model_copy(update={"source_bytes": 0} | changes)
+    facts = {name: getattr(record, name) for name in Content.model_fields}
+    path = Store(tmp_path).add(seal(Content(**facts | {"submission": submission})))
+    verification, _ = verify(path, Sources(Store(tmp_path), tmp_path))
+    found = {check.subject: check for check in verification.checks}["source size"]
+    assert found.result is Result.DIFFERS
+    assert "the submission has no code" in found.detail
 
 
 @pytest.mark.parametrize("path", sorted(OLD_RECORDS.glob("*.json")), ids=lambda path: path.stem[-16:])
