@@ -13,7 +13,7 @@ import click
 
 from haet_eval.cli.lazy_group import CONFIGURATION
 from haet_eval.cli.settings import variable_in_force
-from haet_eval.cli.streams import drop_stdout
+from haet_eval.cli.streams import StdoutClosed, drop_stdout
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, SubmissionFailure, UsageProblem
 from haet_eval.interruption import listening
 from haet_eval.reports.text import printable_lines
@@ -95,6 +95,9 @@ def _tell(error: HaetError) -> ExitCode:
 
 
 def _tell_of_the_system(error: OSError) -> ExitCode:
+    if isinstance(error, StdoutClosed):
+        drop_stdout()
+        return _tell(_closed(error))
     if error.errno in (ENOSPC, EDQUOT):
         return _tell(_disk_full(error))
     if error.errno in (EMFILE, ENFILE):
@@ -102,6 +105,14 @@ def _tell_of_the_system(error: OSError) -> ExitCode:
     if error.errno == ENAMETOOLONG:
         return _tell(_name_too_long(error))
     return _tell_unexpected(error)
+
+
+def _closed(error: StdoutClosed) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"the result could not be printed: {error.strerror}",
+        "Run the command again with a stdout that is open, such as a file or a pipe.",
+        code="stdout-closed",
+    )
 
 
 def _out_of_memory(error: MemoryError) -> EnvironmentProblem:

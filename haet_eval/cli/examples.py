@@ -1,9 +1,14 @@
-"""Commands whose help pages end in examples."""
+"""Commands whose help pages end in examples, and whose data for other programs must be delivered."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
+
+from haet_eval.cli.streams import demand_stdout
+
+_DATA: Final = ("as_json", "json", "csv", "markdown")
+"""The options that ask for data, by the names of their parameters."""
 
 
 class CommandWithExamples(click.Command):
@@ -12,6 +17,12 @@ class CommandWithExamples(click.Command):
     def __init__(self, *arguments: Any, examples: Sequence[str], **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.examples = tuple(examples)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Data for another program must reach it; texts for people need not."""
+        if any(ctx.params.get(name) for name in _DATA):
+            demand_stdout()
+        return super().invoke(ctx)
 
     def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples unwrapped: a broken line could not be copied."""

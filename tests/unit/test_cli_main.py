@@ -1,4 +1,5 @@
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import haet_eval
 from haet_eval.cli.boundary import BROKEN_PIPE_STATUS, run_guarded
 from haet_eval.cli.main import COMMANDS, cli
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem
+from haet_eval.store import Store
+from tests.fixtures.records import make_record
 
 PROGRAM = (sys.executable, "-m", "haet_eval.cli.main")
 
@@ -148,6 +151,33 @@ def test_a_full_disk_is_the_machines_and_no_fault_of_ours() -> None:
     first, second = done.stderr.splitlines()
     assert first.startswith("Error: the output, or a temporary file, cannot be written: No space left")
     assert second.startswith("Hint: Make room there")
+
+
+@pytest.mark.parametrize("redirection", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "command", ["competition list --json", "leaderboard . --json", "leaderboard . --csv", "verify . --json"]
+)
+def test_data_for_a_closed_stdout_are_lost_as_for_a_full_disk(
+    tmp_path: Path, command: str, redirection: str
+) -> None:
+    Store(tmp_path).add(make_record())
+    script = f"{shlex.join([*PROGRAM, *command.split()])} {redirection}"
+    done = subprocess.run(
+        ["bash", "-c", script], stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == ExitCode.ENVIRONMENT
+    if "2>&-" not in redirection:
+        assert "Error: the result could not be printed: stdout is closed [stdout-closed]" in done.stderr
+
+
+def test_a_closed_stdout_costs_nothing_if_nothing_is_printed_there(tmp_path: Path) -> None:
+    Store(tmp_path).add(make_record())
+    script = f"{shlex.join([*PROGRAM, 'leaderboard', '.', '--html', 'page.html'])} >&-"
+    done = subprocess.run(
+        ["bash", "-c", script], stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == ExitCode.QUALIFIED, done.stderr
+    assert (tmp_path / "page.html").exists()
 
 
 def test_a_file_that_may_not_be_used_is_named(capsys: pytest.CaptureFixture[str]) -> None:
