@@ -93,7 +93,7 @@ def test_only_listed_variables_reach_a_worker(start: Start, monkeypatch: pytest.
         variables = dict(item.split("=", 1) for item in probe.line().split("|"))
     assert variables["OMP_NUM_THREADS"] == "1"
     assert set(variables) <= {
-        *("HOME", "HOSTNAME", "LANG", "LC_ALL"),
+        *("HAET_COMPILED_CLIENT", "HOME", "HOSTNAME", "LANG", "LC_ALL"),
         *(
             "OMP_NUM_THREADS",
             "PATH",
