@@ -130,10 +130,14 @@ def run_plainly(
 
 @contextmanager
 def _as_in_the_workers(threads: int) -> Iterator[None]:
-    """Compiled code runs eagerly, the layers of an encoder are not fused, and kernels have so many threads."""
-    config, heads = torch._dynamo.config, torch.backends.mha
-    before = config.disable, heads.get_fastpath_enabled(), torch.get_num_threads()
+    """Compiled code runs eagerly, the layers of an encoder are not fused, and kernels have so many threads.
+
+    Distributions check their parameters: PyTorch's compiler, once it is imported, switches that off.
+    """
+    config, heads, checked = torch._dynamo.config, torch.backends.mha, torch.distributions.Distribution
+    before = config.disable, heads.get_fastpath_enabled(), torch.get_num_threads(), checked._validate_args
     config.disable = True
+    checked.set_default_validate_args(True)
     heads.set_fastpath_enabled(False)
     torch.set_num_threads(threads)
     try:
@@ -142,6 +146,7 @@ def _as_in_the_workers(threads: int) -> Iterator[None]:
         config.disable = before[0]
         heads.set_fastpath_enabled(before[1])
         torch.set_num_threads(before[2])
+        checked.set_default_validate_args(before[3])
 
 
 def run_remotely(
