@@ -19,7 +19,7 @@ class CommandWithExamples(click.Command):
         self.examples = tuple(examples)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Data for another program must reach it; texts for people need not."""
+        """Run the command. It fails if data for a program cannot be delivered; texts may be lost."""
         if any(ctx.params.get(name) for name in _DATA):
             demand_stdout()
         return super().invoke(ctx)

@@ -46,7 +46,7 @@ def prepare(note: Callable[[str], None]) -> None:
     """Compile it if that was not tried yet. One note says so.
 
     Args:
-        note: is told what is done.
+        note: receives a line about the compilation.
 
     Raises:
         EnvironmentProblem: it is required, and cannot be compiled.

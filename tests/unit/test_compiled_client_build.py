@@ -72,7 +72,7 @@ def test_a_compiler_that_fails_is_not_tried_again(tmp_path: Path, cache: Path, c
     assert files(cache) == [".failed", ".lock"]
 
 
-def test_what_is_required_and_cannot_be_compiled_is_a_problem_of_the_machine(
+def test_a_required_client_that_cannot_be_compiled_is_a_problem_of_the_machine(
     monkeypatch: pytest.MonkeyPatch, compiler: Compiler
 ) -> None:
     monkeypatch.setenv(VARIABLE, "1")

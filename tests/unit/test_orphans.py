@@ -97,22 +97,14 @@ def test_a_damaged_record_keeps_all_artefacts(store: Store, content: bytes) -> N
 
 
 @pytest.mark.parametrize("name", ["", "winner.json"])
-def test_a_record_on_a_disk_that_is_not_mounted_keeps_all_artefacts(store: Store, name: str) -> None:
+@pytest.mark.parametrize("target", ["/nowhere/archive.json", ""], ids=["not mounted", "a loop"])
+def test_a_record_that_cannot_be_read_keeps_all_artefacts(store: Store, name: str, target: str) -> None:
+    """Its disk is not mounted, or has a fault: a loop of links raises an error of the system as well."""
     put(store, "trace", "left")
     path = store.add(make_record())
     path.unlink()
-    path.with_name(name or path.name).symlink_to("/nowhere/archive.json")
-    with pytest.raises(UsageProblem, match=r"cannot be read as a record"):
-        find_orphans(store, later(store))
-
-
-@pytest.mark.parametrize("name", ["", "winner.json"])
-def test_a_record_that_cannot_be_read_keeps_all_artefacts(store: Store, name: str) -> None:
-    """A loop of links stands for a disk with a fault: both raise an error of the system."""
-    put(store, "trace", "left")
-    path = store.add(make_record())
-    path.unlink()
-    path.with_name(name or path.name).symlink_to(name or path.name)
+    link = path.with_name(name or path.name)
+    link.symlink_to(target or link.name)
     with pytest.raises(UsageProblem, match=r"cannot be read as a record"):
         find_orphans(store, later(store))
 

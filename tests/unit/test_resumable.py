@@ -161,7 +161,7 @@ def test_the_age_of_a_run_is_by_the_clock_of_the_file_system(
     assert not list(cleaned_homes(tmp_path))
 
 
-def test_a_run_whose_age_cannot_be_told_is_left_alone(tmp_path: Path) -> None:
+def test_a_run_of_unknown_age_is_left_alone(tmp_path: Path) -> None:
     home = RunHome(tmp_path / "gone" / "run")
     assert home.age_seconds is None
     assert "of unknown age" in described(home)

@@ -70,7 +70,7 @@ def build(target: Path) -> None:
     """Compile, see that it can be loaded, and put the file in its place: it appears whole or not at all.
 
     Raises:
-        NotBuilt: no compiler, no headers, or what was compiled cannot be loaded.
+        NotBuilt: there is no compiler or there are no headers, or the compiled file cannot be loaded.
         OSError: the folder cannot be written to.
     """
     compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
