@@ -104,13 +104,13 @@ class RunHome:
         for name, digest in self.facts().files.items():
             path = self.path / name
             try:
-                found = hashlib.sha256(read_file(path, _MAX_FILE_BYTES)).hexdigest()
+                whole = hashlib.sha256(read_file(path, _MAX_FILE_BYTES)).hexdigest() == digest
+                fault = None if whole else "it was changed or damaged"
             except OSError as error:
-                found = str(error.strerror)
-            if found != digest:
-                what = "it was changed or damaged" if len(found) == len(digest) else found
+                fault = str(error.strerror)
+            if fault:
                 raise UsageProblem(
-                    f"{path} cannot be used: {what}",
+                    f"{path} cannot be used: {fault}",
                     "Evaluate the submission again, and remove this folder.",
                     code="run-unreadable",
                 )
@@ -153,7 +153,7 @@ class RunHome:
 
     @property
     def age_seconds(self) -> float | None:
-        """The time since the newest checkpoint, or since the run began; None if it cannot be told.
+        """The time since the newest checkpoint, or since the run began; None if the file system does not say.
 
         It is the distance from a new file by the clock of the file system: our own may be wrong. That file
         lies beside the run's folder, because a file in it would make the folder young.

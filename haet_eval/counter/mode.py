@@ -55,7 +55,6 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._places = places
         self._whole = whole_operators
         self._calls: dict[tuple[Any, ...], Call] = {}
-        self._idle: set[Any] = set()
         self._lock = Lock()
 
     @classmethod
@@ -73,7 +72,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         if kwargs is None:
             kwargs = {}
-        if func in self._idle:
+        if not computes(func):
             return func(*args, **kwargs)
         key: list[Any] = [id(func)]
         try:
@@ -100,9 +99,6 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(func, HigherOrderOperator):
             result = func(*args, **kwargs)
             return self._keep(Call(func, None), key, args, kwargs, result)
-        if not computes(func):
-            self._idle.add(func)
-            return func(*args, **kwargs)
         if str(func) in self._whole:
             result = _run_whole(func, args, kwargs)
             return self._keep(Call(func, None, varies=True, whole=True), key, args, kwargs, result)

@@ -5,6 +5,7 @@ from functools import cache, partial
 from typing import Any, Final
 
 import torch
+from torch._ops import HigherOrderOperator
 
 from haet_eval.operators.table import lookup
 from haet_eval.remote.client.in_parts import IN_PARTS
@@ -26,6 +27,8 @@ NOT_WORK: Final = frozenset(
 @cache
 def computes(func: Any) -> bool:
     """Whether a call is work on tensors: neither a mark of the profiler nor one of NOT_WORK."""
+    if isinstance(func, HigherOrderOperator):
+        return True
     if func.namespace == "profiler" or func in NOT_WORK:
         return False
     values = (*func._schema.arguments, *func._schema.returns)

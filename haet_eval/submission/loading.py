@@ -22,7 +22,6 @@ class Submission:
         files: relative posix path -> content, sorted, `haet.toml` included.
         sha256: of the canonical zip of `files`; the same for a folder and any zip of it.
         archive: the submitted file as it was read; for a folder, the zip that was made of it.
-        archive_bytes, archive_sha256: size and SHA-256 of `archive`.
         compressed_bytes: size of a compressed zip of `files`; on every machine the same within a few bytes.
         source_bytes: sum of the files' sizes.
     """
@@ -37,10 +36,18 @@ class Submission:
     files: Mapping[str, bytes]
     sha256: str
     archive: bytes = field(compare=False, repr=False)
-    archive_bytes: int = field(compare=False)
-    archive_sha256: str = field(compare=False)
     compressed_bytes: int
     source_bytes: int
+
+    @property
+    def archive_bytes(self) -> int:
+        """Size of `archive`."""
+        return len(self.archive)
+
+    @property
+    def archive_sha256(self) -> str:
+        """SHA-256 of `archive`."""
+        return hashlib.sha256(self.archive).hexdigest()
 
 
 def load_submission(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Submission:  # noqa: B008 frozen
@@ -88,8 +95,6 @@ def load_unfinished(path: Path, limits: ArchiveLimits) -> Submission:
         files=MappingProxyType(files),
         sha256=hashlib.sha256(canonical).hexdigest(),
         archive=archive,
-        archive_bytes=len(archive),
-        archive_sha256=hashlib.sha256(archive).hexdigest(),
         compressed_bytes=len(pack_compressed(files)),
         source_bytes=sum(map(len, files.values())),
     )

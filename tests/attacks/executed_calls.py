@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from haet_eval.operators.checking.validation import Refused, names_offsets
+from haet_eval.operators.checking.validation import Refused
+from haet_eval.operators.table import entries
 from haet_eval.remote.executor.guards import BadValue
 from haet_eval.remote.executor.kernel import compile_kernel, overload
 from haet_eval.remote.wire import Atom, Definition, Tag, Value
@@ -124,7 +125,7 @@ def _laid_out(
 ) -> torch.Tensor:
     plain = _without_bits(tensor)
     match variant:
-        case Variant.ELSEWHERE if not names_offsets(operator):
+        case Variant.ELSEWHERE if not entries()[operator].facts.exact:
             return _moved(plain)
         case Variant.SHARED:
             layout = (plain.dtype, plain.shape, plain.stride())

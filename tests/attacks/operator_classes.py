@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from haet_eval import operators
-from haet_eval.operators.checking.validation import names_offsets, written_parameters
+from haet_eval.operators.checking.validation import written_parameters
 from haet_eval.operators.schema import Operator
 
 SAFETY = Path(operators.__file__).parent / "safety.toml"
@@ -40,5 +40,5 @@ def classes_of(operator: Operator) -> list[str]:
 
 def traits_of(operator: Operator) -> frozenset[str]:
     """The traits that an operator has beside its class."""
-    traits = {"random": operator.random, "dynamic": operator.dynamic, "exact": names_offsets(operator.name)}
+    traits = {"random": operator.random, "dynamic": operator.dynamic, "exact": operator.facts.exact}
     return frozenset(name for name, holds in traits.items() if holds)

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from haet_eval.operators.checking.validation import Origin, bind, literal_parameters, validate
+from haet_eval.operators.checking.validation import Origin, bind, validate
 from haet_eval.operators.schema import Operator
 from haet_eval.operators.signature import ANY, SPECIAL_FLOATS, Argument, TensorMeta
 from haet_eval.operators.table import lookup
@@ -57,7 +57,7 @@ class RecordedCall:
 
 def metered(operator: Operator, arguments: Mapping[str, Argument]) -> dict[str, Argument]:
     """The arguments as the meter has them: floats that no price depends on are ANY."""
-    literal = literal_parameters(operator)
+    literal = operator.facts.literal
     kinds = {parameter.name: parameter.type for parameter in operator.parameters}
     return {
         name: value if name in literal or kinds.get(name) == "Tensor" else _masked(value)

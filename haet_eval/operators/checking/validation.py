@@ -14,7 +14,7 @@ from haet_eval.operators.checking.call import MAX_ELEMENTS, Call, Origin, Refuse
 from haet_eval.operators.dtypes import DTYPES, FORMATS, MAX_DIMENSIONS
 from haet_eval.operators.schema import Operator, Parameter
 from haet_eval.operators.signature import ANY, Argument, TensorMeta
-from haet_eval.operators.table import Check, entries, lookup
+from haet_eval.operators.table import Check, entries
 
 __all__ = [
     "DTYPES",
@@ -23,8 +23,6 @@ __all__ = [
     "Refused",
     "bind",
     "is_dynamic",
-    "literal_parameters",
-    "names_offsets",
     "validate",
     "validators_of",
     "written_parameters",
@@ -59,7 +57,6 @@ def bind(operator: Operator, given: Mapping[str, Argument]) -> dict[str, Argumen
     known = {parameter.name for parameter in operator.parameters}
     if not known.issuperset(given):
         raise Refused(f"{operator.name} was given an argument that it does not have")
-    literal = literal_parameters(operator)
     bound: dict[str, Argument] = {}
     for parameter in operator.parameters:
         if parameter.name in given:
@@ -68,7 +65,7 @@ def bind(operator: Operator, given: Mapping[str, Argument]) -> dict[str, Argumen
             value = parameter.default
         else:
             raise Refused(f"{operator.name} needs an argument for {parameter.name!r}")
-        if parameter.name in literal and value is ANY:
+        if parameter.name in operator.facts.literal and value is ANY:
             raise Refused(f"{operator.name}: {parameter.name!r} must be part of the definition")
         bound[parameter.name] = value
     return bound
@@ -116,17 +113,6 @@ def is_dynamic(operator: Operator, arguments: Mapping[str, Argument]) -> bool:
 def written_parameters(operator: Operator) -> frozenset[str]:
     """The parameters whose tensors the kernel may write: by the schema, and by the facts."""
     return operator.facts.writes | {parameter.name for parameter in operator.parameters if parameter.written}
-
-
-def literal_parameters(operator: Operator) -> frozenset[str]:
-    """The parameters that must not be ANY: their exact value decides shapes or addresses."""
-    return operator.facts.literal
-
-
-def names_offsets(name: str) -> bool:
-    """Whether the offsets of its tensors are part of a template of this overload."""
-    operator = lookup(name)
-    return operator is not None and operator.facts.exact
 
 
 def _checked(operator: Operator, parameter: Parameter, value: Argument) -> Argument:

@@ -6,7 +6,6 @@ from typing import Any, Final, TypeAlias
 
 import torch
 
-from haet_eval.operators.checking.validation import literal_parameters
 from haet_eval.operators.signature import SPECIAL_FLOATS, TensorMeta
 from haet_eval.operators.table import lookup
 from haet_eval.remote.client.gpu_scripts import here
@@ -148,7 +147,7 @@ class DefinitionWriter:
         self._tensors = 0
         self._floats: list[int] = []
         self._operator = lookup(str(func))
-        self._literal = literal_parameters(self._operator) if self._operator else frozenset()
+        self._literal = self._operator.facts.literal if self._operator else frozenset()
 
     def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Definition:
         """The definition of this call; of an operator that is not on the list, the name alone.

@@ -14,7 +14,6 @@ import torch
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._pytree import tree_iter
 
-from haet_eval.operators.checking.validation import literal_parameters, names_offsets
 from haet_eval.operators.signature import TensorMeta
 from haet_eval.operators.table import lookup
 from haet_eval.remote import wire
@@ -323,8 +322,7 @@ class Dispatcher:
             self._unshare(tensors[0])
         self._tell_phase()
         self._define(known, func, args, kwargs, tensors, floats)
-        value = mirror.run(func, args, kwargs, tensors) if known.mirror else None
-        mirror.forget([tensors[position] for position in known.forgets])
+        value = _on_mirrors(known, func, args, kwargs, tensors)
         result = self._adopt(known, tensors)
         if known.view:
             _change_metadata(func, args, kwargs, tensors)
@@ -644,10 +642,10 @@ def _for_factory(functional: Any, kwargs: dict[str, Any], out: torch.Tensor) -> 
 
 def _kind_of(func: Any) -> str:
     """`exact` where absolute offsets are part of the template, `literal` where the value of floats is."""
-    if names_offsets(str(func)):
-        return "exact"
     operator = lookup(str(func))
-    return "literal" if operator is not None and literal_parameters(operator) else ""
+    if operator is None:
+        return ""
+    return "exact" if operator.facts.exact else "literal" if operator.facts.literal else ""
 
 
 def _check_default_dtype(func: Any, new: NewTensor, tensors: list[RemoteTensor]) -> None:

@@ -61,14 +61,8 @@ class Link:
     check made up, which no evaluation does. `charged`: it depended on data, and counts as read back.
     """
 
-    __slots__ = (
-        "__dict__",
-        "buffer",
-        "freed",
-        "made_up",
-        "next",
-        "records",
-    )  # what the compiled hit path uses as well
+    # The slots are what the compiled hit path uses as well.
+    __slots__ = ("__dict__", "buffer", "freed", "made_up", "next", "records")
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock

@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from torch.utils._pytree import tree_leaves
 
-from haet_eval.operators.checking.validation import Refused, names_offsets
+from haet_eval.operators.checking.validation import Refused
 from haet_eval.operators.schema import Parameter
 from haet_eval.operators.signature import Argument, TensorMeta
 from haet_eval.remote.client.dispatch import Dispatcher
@@ -173,7 +173,7 @@ def _native(parameter: Parameter, value: Argument, rest: Iterator[torch.Tensor])
 
 
 def _wanted(call: RecordedCall) -> Iterator[Wanted]:
-    exact = names_offsets(call.operator)
+    exact = call.schema().facts.exact
     for parameter in call.schema().parameters:
         value = call.arguments.get(parameter.name)
         for meta in value if isinstance(value, tuple) else (value,):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from random import Random
 
-from haet_eval.operators.checking.validation import literal_parameters, names_offsets
 from haet_eval.operators.schema import Parameter
 from haet_eval.operators.signature import Argument, TensorMeta
 from haet_eval.remote.wire import Atom, Definition, Tag, Value, float_class
@@ -57,8 +56,8 @@ class _Writer:
         self.floats: list[float] = []
         self._call = call
         self._chance = chance
-        self._literal = literal_parameters(call.schema())
-        self._exact = names_offsets(call.operator)
+        self._literal = call.schema().facts.literal
+        self._exact = call.schema().facts.exact
 
     def value(self, parameter: Parameter, argument: Argument) -> Value:
         match argument:

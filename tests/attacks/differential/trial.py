@@ -7,7 +7,6 @@ from typing import Final
 
 import torch
 
-from haet_eval.operators.checking.validation import names_offsets
 from haet_eval.remote.handles import Storage
 from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.template import Template
@@ -100,7 +99,7 @@ class Trial:
         if self.chance.random() < 0.8:
             return number
         known = self.world.handles[number]
-        exact = names_offsets(self.call.operator)
+        exact = self.call.schema().facts.exact
         alike = [
             other
             for other, handle in self.world.handles.items()

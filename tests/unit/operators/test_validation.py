@@ -12,7 +12,6 @@ from haet_eval.operators.checking.validation import (
     Refused,
     bind,
     is_dynamic,
-    literal_parameters,
     validate,
     written_parameters,
 )
@@ -83,7 +82,7 @@ class TestBind:
             bind(operator("add.Tensor"), given)
 
     def test_wants_sizes_by_value_if_a_float_decides_them(self) -> None:
-        assert literal_parameters(operator("arange.start_step")) == {"start", "end", "step"}
+        assert operator("arange.start_step").facts.literal == {"start", "end", "step"}
         with pytest.raises(Refused):
             bind(operator("arange.default"), {"end": ANY})
         assert bind(operator("normal_.default"), {"self": tensor(2), "std": ANY})["std"] is ANY

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from haet_eval.operators.checking.validation import literal_parameters, names_offsets
 from haet_eval.operators.signature import CONJUGATE, NEGATIVE, SPECIAL_FLOATS
 from haet_eval.operators.table import allowed_operators, lookup
 from haet_eval.remote.client.calls import Input, KnownCall, NewTensor, Result
@@ -130,7 +129,7 @@ def attach(dispatcher: Dispatcher) -> None:
 
 
 def _loaded(path: str) -> Any:
-    """The compiled module; None if there is none, or if it belongs to another PyTorch."""
+    """The compiled module; None if this process was given no file, or one for another PyTorch."""
     if not path.startswith("/"):  # nothing, or 0
         return None
     loader = ExtensionFileLoader(MODULE, path)
@@ -155,7 +154,7 @@ def _treatment(name: str) -> _Treatment:
     operator = lookup(name)
     if name in _OF_THE_DISPATCHER or operator is None:
         return _OF_THE_DISPATCHER[name]
-    special = names_offsets(name) or literal_parameters(operator) or "inplace_view" in operator.tags
+    special = operator.facts.exact or operator.facts.literal or operator.inplace_view
     return _Treatment.PYTHON if special else _Treatment.LOOK_UP
 
 
