@@ -1,15 +1,18 @@
 """A training that loses its processes goes on at a checkpoint, and ends in the record of one that did not."""
 
+import os
 import random
 import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import docker
 import psutil
 import pytest
 
@@ -27,9 +30,9 @@ from tests.fixtures.submissions import write_competition, write_submission
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[2] / "submissions"
+START_DOCKER = Path(__file__).parents[2] / "scripts" / "start-docker.sh"
 SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "process"]
 ROLES = ("submission", "executor", "host")
-KILLS = 3
 PATIENCE_SECONDS = 600
 OF_THE_MACHINE = ("wall_seconds", "submission_cpu_seconds", "peak_memory_bytes", "paused_seconds", "stalls")
 BY_A_FILE = """
@@ -96,17 +99,31 @@ def settled(record: Record) -> dict[str, Any]:
     return document
 
 
-def started(evaluator: Evaluator, *arguments: str) -> subprocess.Popen[str]:
-    """The program with these arguments, in the middle of its work."""
-    command = evaluator.command(Path(arguments[0]), *arguments[1:])
-    return subprocess.Popen(
+@contextmanager
+def running(evaluator: Evaluator, command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """The program in the middle of its work; it is killed if the test leaves it running."""
+    with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=evaluator.folder,
         env=evaluator.environment(),
-    )
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+def evaluation(evaluator: Evaluator, submission: Path, *options: str) -> list[str]:
+    """The command that evaluates a submission, with a checkpoint every tenth of a second."""
+    return evaluator.command(submission, "--checkpoint-every", "0.1", *options)
+
+
+def resumption(evaluator: Evaluator, name: str) -> list[str]:
+    """The command that goes on with a run."""
+    return [*evaluator.command(Path("resume"))[:-4], name, "--results", str(evaluator.results)]
 
 
 def ended(program: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
@@ -133,13 +150,15 @@ def kill(evaluator: Evaluator, program: subprocess.Popen[str], sandbox: str, rol
         program.kill()
     elif sandbox == "process":
         for process in psutil.Process(program.pid).children(recursive=True):
-            line = process.cmdline()
-            if any(part.endswith(f"/{role}.py") for part in line) and "supervisor" not in " ".join(line):
-                process.kill()
+            with suppress(psutil.NoSuchProcess):  # it has just ended by itself
+                line = process.cmdline()
+                if any(part.endswith(f"/{role}.py") for part in line) and "supervisor" not in " ".join(line):
+                    process.kill()
     else:
         for container in containers_of(evaluator):
             if f"{role}.py" in str(container.attrs["Config"]):
-                container.kill()
+                with suppress(docker.errors.APIError):  # it has just ended by itself
+                    container.kill()
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -148,30 +167,19 @@ def test_a_run_whose_processes_are_killed_at_random_ends_in_the_same_record(
 ) -> None:
     sandbox, expected = undisturbed
     chance, runs = random.Random(seed), evaluator.results / "runs"
-    options = ("--results", str(evaluator.results), "--run-dir", str(runs))
-    program = started(
-        evaluator, str(EXAMPLES / "digits-cnn"), "--sandbox", sandbox, "--checkpoint-every", "0.1"
-    )
+    command = evaluation(evaluator, EXAMPLES / "digits-cnn", "--sandbox", sandbox)
     newest = ""
-    for role in chance.sample(ROLES, KILLS):
-        home = wait_for_checkpoint(program, runs, newest)
-        if home is None:
+    for role in [*chance.sample(ROLES, len(ROLES)), None]:
+        with running(evaluator, command) as program:
+            home = wait_for_checkpoint(program, runs, newest) if role else None
+            if home and role:
+                newest = home.checkpoints()[0].name
+                time.sleep(chance.uniform(0, 0.4))
+                kill(evaluator, program, sandbox, role)
+            done = ended(program)
+        if not home or done.returncode in (ExitCode.QUALIFIED, ExitCode.NOT_QUALIFIED):
             break
-        newest = home.checkpoints()[0].name
-        time.sleep(chance.uniform(0, 0.4))
-        kill(evaluator, program, sandbox, role)
-        ended(program)
-        if program.returncode in (ExitCode.QUALIFIED, ExitCode.NOT_QUALIFIED):
-            break
-        program = subprocess.Popen(
-            [*evaluator.command(Path("resume"))[:-4], home.name, *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=evaluator.folder,
-            env=evaluator.environment(),
-        )
-    done = ended(program)
+        command = resumption(evaluator, home.name)
     assert done.returncode == ExitCode.QUALIFIED, done.stderr
     record = only_record(evaluator.results)
     assert settled(record) == settled(expected)
@@ -184,14 +192,53 @@ def test_a_run_whose_processes_are_killed_at_random_ends_in_the_same_record(
     assert verified.returncode == ExitCode.QUALIFIED, verified.stdout
 
 
+@pytest.fixture
+def engine() -> Iterator[Callable[[], None]]:
+    """A function that kills the machine's Docker engine; the engine is started again after it."""
+    if os.environ.get("HAET_MAY_KILL_ENGINE") != "1":
+        pytest.skip("it kills the machine's Docker engine, so it runs only with HAET_MAY_KILL_ENGINE=1")
+
+    def kill_and_start() -> None:
+        daemons = [process for process in psutil.process_iter() if process.name() == "dockerd"]
+        for daemon in daemons:
+            daemon.kill()
+        psutil.wait_procs(daemons)
+        start()
+
+    def start() -> None:
+        subprocess.run([START_DOCKER], check=True, capture_output=True)
+
+    yield kill_and_start
+    start()
+
+
+@pytest.mark.parametrize("undisturbed", SANDBOXES[:1], indirect=True)
+def test_a_run_whose_engine_is_killed_goes_on_when_the_engine_is_back(
+    undisturbed: tuple[str, Record], evaluator: Evaluator, engine: Callable[[], None]
+) -> None:
+    command = evaluation(evaluator, EXAMPLES / "digits-cnn", "--sandbox", "docker")
+    with running(evaluator, command) as program:
+        home = wait_for_checkpoint(program, evaluator.results / "runs")
+        assert home is not None
+        engine()
+        done = ended(program)
+    assert done.returncode == ExitCode.ENVIRONMENT, done.stderr
+    assert "haet-eval resume" in done.stderr
+    done = resumed(evaluator, home.name)
+    assert done.returncode == ExitCode.QUALIFIED, done.stderr
+    record = only_record(evaluator.results)
+    assert settled(record) == settled(undisturbed[1])
+    assert record.training is not None
+    assert record.training.resumed is not None
+    assert len(record.training.resumed.parts) == 2
+
+
 def interrupted(evaluator: Evaluator, submission: Path, *options: str) -> tuple[str, RunHome]:
     """What the program printed that was stopped after a checkpoint, and the run's folder."""
-    program = started(
-        evaluator, str(submission), "--sandbox", "process", "--checkpoint-every", "0.1", *options
-    )
-    home = wait_for_checkpoint(program, evaluator.results / "runs")
-    program.send_signal(signal.SIGTERM)
-    done = ended(program)
+    with running(evaluator, evaluation(evaluator, submission, "--sandbox", "process", *options)) as program:
+        home = wait_for_checkpoint(program, evaluator.results / "runs")
+        program.send_signal(signal.SIGTERM)
+        done = ended(program)
     assert done.returncode == ExitCode.INTERRUPTED, done.stderr
     assert home is not None
     return done.stderr, home
@@ -199,7 +246,7 @@ def interrupted(evaluator: Evaluator, submission: Path, *options: str) -> tuple[
 
 def resumed(evaluator: Evaluator, name: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*evaluator.command(Path("resume"))[:-4], name, "--results", str(evaluator.results)],
+        resumption(evaluator, name),
         capture_output=True,
         text=True,
         check=False,
@@ -277,19 +324,13 @@ def test_a_run_that_is_under_way_is_not_taken_up_by_another_process(
 ) -> None:
     rules = write_competition(tmp_path / "rules.toml", wall_seconds=600, messages=10**9)
     submission = write_submission(tmp_path / "long", LONG)
-    program = started(
-        evaluator,
-        *(str(submission), "--sandbox", "process", "--checkpoint-every", "0.1", "--competition", str(rules)),
-    )
-    try:
+    options = ("--sandbox", "process", "--competition", str(rules))
+    with running(evaluator, evaluation(evaluator, submission, *options)) as program:
         home = wait_for_checkpoint(program, evaluator.results / "runs")
         assert home is not None
         done = resumed(evaluator, home.name)
         assert done.returncode == ExitCode.USAGE
         assert "run-busy" in done.stderr
-    finally:
-        program.kill()
-        program.communicate()
     assert Store(evaluator.results).listing().records == {}
 
 
