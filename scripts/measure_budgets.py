@@ -25,7 +25,7 @@ def used(record: Record) -> Mapping[str, float]:
         "upload_bytes": training.upload_bytes,
         "messages": training.messages,
         "output_bytes": len((log.head + log.tail).encode()) + log.dropped_bytes,
-        "prediction_operations_per_image": evaluation.operations / evaluation.total,
+        "prediction_operations_per_image": (evaluation.operations or 0) / evaluation.total,
         "memory_bytes": training.peak_memory_bytes or 0,
         "wall_seconds": training.wall_seconds,
     }

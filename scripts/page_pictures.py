@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -96,7 +96,7 @@ def write_submissions(folder: Path) -> list[Path]:
     return written
 
 
-def evaluate_all(results: Path, sandbox: str) -> None:
+def evaluate_all(results: Path, sandbox: Literal["docker", "process"]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for submission in write_submissions(Path(folder)):
             request = Request(submission, default_data_dir(), results, sandbox=sandbox, runs=RUNS)

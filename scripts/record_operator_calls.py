@@ -50,11 +50,11 @@ def place(tensor: torch.Tensor) -> tuple[Any, ...]:
     return tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps distinct calls per overload, and where each tensor argument came from."""
 
     def __init__(self, calls_per_overload: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls_per_overload = calls_per_overload
         self.calls: dict[str, dict[str, Any]] = {}
         self.made: dict[tuple[Any, ...], tuple[torch.Tensor, int, dict[str, Any]]] = {}
@@ -154,13 +154,14 @@ def backward(output: Any) -> None:
 
 def samples(info: OpInfo, dtype: torch.dtype) -> Iterable[SampleInput]:
     gradient = info.supports_autograd and (dtype.is_floating_point or dtype.is_complex)
-    return islice(info.sample_inputs("cpu", dtype, requires_grad=gradient), SAMPLES_PER_OPERATOR)
+    found = info.sample_inputs("cpu", dtype, requires_grad=gradient)  # type: ignore[no-untyped-call]
+    return islice(found, SAMPLES_PER_OPERATOR)
 
 
 def call_forms(info: OpInfo, sample: SampleInput, recorder: Recorder) -> None:
     for form in (info.op, info.inplace_variant):
         if form is None:
-            continue
+            continue  # type: ignore[unreachable]
         first = sample.input
         if form is info.inplace_variant and isinstance(first, torch.Tensor):
             first = first.detach().clone()
@@ -189,7 +190,7 @@ def record_lists(recorder: Recorder) -> None:
     lists = foreach_unary_op_db + foreach_binary_op_db + foreach_pointwise_op_db
     for info in lists + foreach_reduce_op_db + foreach_other_op_db:
         for form in (info.method_variant, info.inplace_variant):
-            for sample in islice(info.sample_inputs("cpu", torch.float32, noncontiguous=False), 0, 40, 4):
+            for sample in islice(info.sample_inputs("cpu", torch.float32, noncontiguous=False), 0, 40, 4):  # type: ignore[no-untyped-call]
                 attempt(recorder, form, sample)
         recorder.made.clear()
 
@@ -233,7 +234,7 @@ def record_optimizers(recorder: Recorder) -> None:
                     parameter.grad = torch.randn_like(parameter)
                 try:
                     with recorder:
-                        optimizer = info.optim_cls(parameters, **{**given.kwargs, **way})
+                        optimizer = info.optim_cls(parameters, **{**given.kwargs, **way})  # type: ignore[operator]
                         for _ in range(3):
                             optimizer.step(lambda: torch.tensor(1.0))
                 except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError):

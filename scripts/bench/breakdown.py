@@ -25,8 +25,7 @@ from torch.utils._pytree import tree_map_only
 from haet_eval.competition import Budgets
 from haet_eval.evaluation.pair import open_pair
 from haet_eval.remote.connection import Connection
-from haet_eval.remote.executor.executor import Executor
-from haet_eval.remote.executor.kernel import Run
+from haet_eval.remote.executor.executor import Executor, Template
 from haet_eval.remote.messages import Start
 from haet_eval.remote.meter import Question
 from haet_eval.remote.recount import recount
@@ -82,7 +81,7 @@ def through_handles(name: str, steps: int) -> Seconds:
         }
         executor = _process_clock(run.relay.executor)
 
-        def report(values: Mapping[str, str]) -> None:
+        def report(values: Mapping[str, int | float | str]) -> None:
             told.append({key: float(value) for key, value in values.items()})
             inside = {key: clock.seconds for key, clock in clocks.items()}
             marks.append(inside | {"host": time.thread_time(), "executor": executor()})
@@ -107,30 +106,62 @@ def _process_clock(connection: Connection) -> Callable[[], float]:
 # Parts that are measured outside of the run, in processes of their own.
 
 
+class Remembered:
+    """A template that remembers what its calls returned, and then returns that again without a kernel."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        self._own = template.run, template.look, template.settle
+        self._result: Any = None
+        self._kept: Sequence[torch.Tensor] = ()
+
+    def remember(self) -> None:
+        run, _, settle = self._own
+
+        def running(*call: Any) -> Any:
+            self._result = run(*call)
+            return self._result
+
+        def settling(*call: Any) -> Sequence[torch.Tensor]:
+            self._kept = settle(*call)
+            return self._kept
+
+        self._template.run, self._template.settle = running, settling
+
+    def recall(self) -> None:
+        self._template.run = lambda *_: self._result
+        self._template.look = lambda _: []
+        self._template.settle = lambda *_: self._kept
+
+    def restore(self) -> None:
+        self._template.run, self._template.look, self._template.settle = self._own
+
+
 class Replayed(Executor):
     """An executor that is fed from a trace and answers nobody.
 
-    The values read back part the trace into what `measure` repeats. First a clock runs in the kernels. Then,
-    after a repetition in which results are remembered, no kernel runs: each call returns what it has before.
+    The values read back part the trace into what `measure` repeats. First clocks run in the kernels and in
+    the checks. Then, after a repetition in which results are remembered, neither of them runs: each call
+    returns what it has before.
     """
 
     def __init__(self) -> None:
         super().__init__(socket.socket())
         self._put(torch.from_numpy(IMAGES))
         self._put(torch.from_numpy(LABELS))
-        self._kernel: Callable[..., Any] = self._call
-        self._last: dict[int, Any] = {}
+        self._clocks = ExitStack()
+        self._kernels: list[Clock] = []
+        self._checks: list[Clock] = []
+        self._remembered: list[Remembered] = []
         self._seconds = 0.0
         self._marks: list[Seconds] = []
 
     def replay(self, path: Path) -> Seconds:
-        """Seconds in kernels, seconds of the executor without kernels, and the number of operators."""
-        with Clock(self, "_call") as self._clock:
-            self._kernel = self._call
-            recount(path, self)
+        """Seconds in kernels, in checks, and in the executor without both, and the number of operators."""
+        recount(path, self)
         windows = differences(self._marks)
-        kernels, empty = least(windows[:REPEATS]), least(windows[REPEATS + 1 :])
-        return {"kernels": kernels["kernels"], "bookkeeping": empty["all"], "operators": kernels["operators"]}
+        timed, empty = least(windows[:REPEATS]), least(windows[REPEATS + 1 :])
+        return timed | {"bookkeeping": empty["all"]}
 
     def passed(self, _entry: int, records: bytes) -> None:
         start = time.thread_time()
@@ -147,35 +178,40 @@ class Replayed(Executor):
     def refused(self, *_: Any) -> None: ...
     def sealed(self, *_: Any) -> None: ...
     def batch(self, *_: Any) -> None: ...
+    def inventoried(self, *_: Any) -> None: ...
     def predicted(self, *_: Any) -> None: ...
     def _answer(self, *_: Any) -> None: ...
 
     def _mark(self) -> None:
-        clock = self._clock
-        self._marks.append({"kernels": clock.seconds, "operators": clock.calls, "all": self._seconds})
-        stages: dict[int, Callable[..., Any]] = {
-            REPEATS: self._remember,
-            REPEATS + 1: self._recall,
-            2 * REPEATS: self._call,
-        }
-        self._kernel = stages.get(len(self._marks) - 1, self._kernel)
+        self._marks.append(
+            {
+                "kernels": sum(clock.seconds for clock in self._kernels),
+                "checks": sum(clock.seconds for clock in self._checks),
+                "operators": sum(clock.calls for clock in self._kernels),
+                "all": self._seconds,
+            }
+        )
+        match len(self._marks) - 1:
+            case done if done == REPEATS:
+                self._clocks.close()
+                self._remembered = [Remembered(template) for template in self._templates]
+                for template in self._remembered:
+                    template.remember()
+            case done if done == REPEATS + 1:
+                for template in self._remembered:
+                    template.recall()
+            case done if done == 2 * REPEATS:
+                for template in self._remembered:
+                    template.restore()
 
     def _define(self, record: bytes) -> bytes:
         answer = super()._define(record)
-        template, number = self._templates[-1], len(self._templates) - 1
-        run = template.run
-        template.run = lambda tensors, floats: self._kernel(number, run, tensors, floats)
+        template = self._templates[-1]
+        if not self._remembered:
+            self._kernels.append(self._clocks.enter_context(Clock(template, "run")))
+            for name in ("look", "settle"):
+                self._checks.append(self._clocks.enter_context(Clock(template, name)))
         return answer
-
-    def _call(self, _number: int, run: Run, *call: Any) -> Any:
-        return run(*call)
-
-    def _remember(self, number: int, *call: Any) -> Any:
-        self._last[number] = result = self._call(number, *call)
-        return result
-
-    def _recall(self, number: int, *_: Any) -> Any:
-        return self._last[number]
 
 
 class Recall(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -272,7 +308,11 @@ def rows(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
         *of(
             "executor",
             "executor",
-            {"kernels": seconds["kernels"], "decode, look up, keep": seconds["bookkeeping"]},
+            {
+                "kernels": seconds["kernels"],
+                "checks of what a call did": seconds["checks"],
+                "decode, look up, keep": seconds["bookkeeping"],
+            },
         ),
     ]
 

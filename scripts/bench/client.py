@@ -71,12 +71,12 @@ def plain() -> Figures:
 def plain_here() -> Figures:
     """The figures of `plain`, in this process."""
     torch.set_num_threads(1)
-    torch.backends.mkldnn.enabled = False  # it prepares each convolution anew, which takes longer than a call
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # it prepares each convolution anew, which takes longer than a call
     task = SimpleNamespace(images=torch.from_numpy(IMAGES), labels=torch.from_numpy(LABELS))
     found = tiny.timed(task)
     step = tiny.training(task)
     step()
-    with Counting() as mode:
+    with Counting() as mode:  # type: ignore[no-untyped-call]
         step()
     return found | {"operators": float(mode.calls)}
 

@@ -108,8 +108,8 @@ def time_handles(suite: str, threads: int) -> dict[str, float]:
     budgets = Budgets(cpus=threads, readback_bytes=1 << 40, timed_answers=1 << 40)
     found: dict[str, float] = {}
 
-    def report(values: Mapping[str, str]) -> None:
-        found[values["name"]] = float(values["milliseconds"])
+    def report(values: Mapping[str, int | float | str]) -> None:
+        found[str(values["name"])] = float(values["milliseconds"])
 
     source = Path(__file__).with_name(f"{suite}.py").read_text(encoding="utf-8")
     with open_pair(ProcessRuntime(), budgets, {}) as run:

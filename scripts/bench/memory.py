@@ -61,7 +61,7 @@ def through_handles(name: str) -> tuple[int, dict[str, int]]:
     """Peak of the executor, and what the submission's process reports of itself, in bytes."""
     told: dict[str, int] = {}
 
-    def report(values: Mapping[str, str]) -> None:
+    def report(values: Mapping[str, int | float | str]) -> None:
         told.update({key: int(value) * 1024 for key, value in values.items()})
 
     steps = Path(__file__).with_name("steps.py").read_text(encoding="utf-8")

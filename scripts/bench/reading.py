@@ -57,7 +57,7 @@ def pseudo_labels(task: Any) -> Callable[[], object]:
         if chosen.any():
             loss = loss + cross_entropy(model(cropped(images)[chosen]), guessed[chosen])
         update.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         update.step()
         return float(loss)
 
@@ -105,7 +105,7 @@ def equilibrium(task: Any) -> Callable[[], object]:
                     break
         loss = cross_entropy(head(torch.tanh(inner(state) + told)), labels)
         update.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         update.step()
         return float(loss)
 
@@ -128,7 +128,7 @@ def experts(task: Any) -> Callable[[], object]:
                 logits = logits.index_add(0, places, member(images[places]) * weights[places, None])
         loss = cross_entropy(logits, labels)
         update.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         update.step()
         return float(loss)
 

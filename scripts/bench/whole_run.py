@@ -69,10 +69,10 @@ def prepared(arguments: argparse.Namespace) -> tuple[Assignment, Job]:
 
 def through_handles(assignment: Assignment, timed: Job, threads: int) -> dict[str, float]:
     """Seconds, and the peaks of submission, executor and host (this process, with the data) in bytes."""
-    dataset, told = assignment.dataset, dict[str, str]()
+    dataset, told = assignment.dataset, dict[str, int | float | str]()
     budgets = assignment.budgets.model_copy(update={"cpus": threads})
 
-    def report(values: Mapping[str, str]) -> None:
+    def report(values: Mapping[str, int | float | str]) -> None:
         told.update(values)
 
     with open_pair(ProcessRuntime(), budgets, {}) as run:

@@ -12,6 +12,7 @@ Calls that the usual case does not accept are compared in full.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import torch
@@ -42,7 +43,7 @@ _address: Final = torch.Tensor.data_ptr
 
 def addresses(tensors: Tensors) -> list[int]:
     """Where the elements of each tensor begin."""
-    return list(map(_address, tensors))
+    return [*map(_address, tensors)]
 
 
 def places(tensors: Tensors) -> list[Place]:
@@ -105,13 +106,18 @@ class Expectation:
         self._shift = after[0].meta.offset - before[int(self._moves)].meta.offset if self._changes else 0
         self._outputs = _outputs(values, inputs, written)
         fresh = _fresh(flat(values), self._outputs)
-        self._check = _guard([*fresh, *inputs])
+        self._twice, self._distinct = _twice([*fresh, *inputs])
+        self._check_distinct = _guard(self._distinct([*fresh, *inputs]))
+        self._check = self._check_shared if self._twice else self._check_distinct
         self._each = [_guard([tensor]) for tensor in (*fresh, *inputs)]
         empty = any(not tensor.numel() for tensor in inputs)
         self.look: Look = places if empty or self._changes else addresses
         self.settle: Callable[[Any, Tensors, list[Any]], Tensors] = self._settle
-        if isinstance(values, torch.Tensor) and fresh and not self._changes:
-            self.settle = self._settle_new if isinstance(self._outputs[0], _New) else self._settle_view
+        if isinstance(values, torch.Tensor) and not self._changes:
+            usual = {_New: self._settle_new, _View: self._settle_view, int: self._settle_input}
+            self.settle = usual[type(self._outputs[0])]
+        elif values is None and not self._changes:
+            self.settle = self._settle_none
 
     # The usual cases. Each returns the tensors that get a handle, in order.
 
@@ -131,6 +137,24 @@ class Expectation:
             and _is_view(result, self._outputs[0], inputs)
         ):
             return (result,)
+        return self._settle_in_full([result], inputs, before)
+
+    def _settle_input(self, result: Any, inputs: Tensors, before: list[Any]) -> Tensors:
+        if (
+            result is inputs[self._outputs[0]]  # type: ignore[index]
+            and (self._check(*inputs) or self._check_each((), inputs))
+            and self.look(inputs) == before
+        ):
+            return ()
+        return self._settle_in_full([result], inputs, before)
+
+    def _settle_none(self, result: Any, inputs: Tensors, before: list[Any]) -> Tensors:
+        if (
+            result is None
+            and (self._check(*inputs) or self._check_each((), inputs))
+            and self.look(inputs) == before
+        ):
+            return ()
         return self._settle_in_full([result], inputs, before)
 
     def _settle(self, result: Any, inputs: Tensors, before: list[Any]) -> Tensors:
@@ -154,13 +178,22 @@ class Expectation:
             return fresh
         return self._settle_in_full(values, inputs, before)
 
+    def _check_shared(self, *tensors: torch.Tensor) -> bool:
+        """The usual check of a template whose first call got one tensor twice: x * x.
+
+        `TensorGuards` rejects a tensor that is given twice, so it gets each tensor once.
+        """
+        for one, other in self._twice:
+            if tensors[one] is not tensors[other]:
+                return False
+        return self._check_distinct(*self._distinct(tensors))
+
     def _check_each(self, fresh: Tensors, inputs: Tensors) -> bool:
-        """As `_check`, for a call that gets one tensor twice: x * x. `TensorGuards` rejects such inputs."""
-        given = {id(tensor) for tensor in inputs}
-        made = {id(tensor) for tensor in fresh}
+        """As `_check`, for a call whose inputs share tensors in another way than those of the first call."""
+        given = {*map(id, inputs)}
+        made = {*map(id, fresh)}
         return (
-            len(given) < len(inputs)
-            and len(made) == len(fresh)
+            len(made) == len(fresh)
             and given.isdisjoint(made)
             and all(guard(one) for guard, one in zip(self._each, (*fresh, *inputs), strict=True))
         )
@@ -246,6 +279,15 @@ def _is_view(value: torch.Tensor, output: Any, inputs: Tensors) -> bool:
     base = inputs[output.index]
     same: bool = value.untyped_storage()._cdata == base.untyped_storage()._cdata
     return same and value.storage_offset() == base.storage_offset() + int(output.shift)
+
+
+def _twice(tensors: Tensors) -> tuple[list[tuple[int, int]], Callable[[Tensors], Tensors]]:
+    """Pairs of places that have one tensor, and a function that picks each tensor once, in order."""
+    first: dict[int, int] = {}
+    pairs = [(first.setdefault(id(tensor), place), place) for place, tensor in enumerate(tensors)]
+    kept = [place for one, place in pairs if one == place]
+    twice = [(one, place) for one, place in pairs if one != place]
+    return twice, itemgetter(*kept) if len(kept) > 1 else lambda given: [given[place] for place in kept]
 
 
 def _guard(tensors: Tensors) -> Callable[..., bool]:

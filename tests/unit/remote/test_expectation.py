@@ -115,7 +115,7 @@ def test_view_stays_that_view(kernel: Kernel) -> None:
 
 def test_operator_in_place_returns_its_input_and_nothing_else() -> None:
     expected = settled("aten.add_.Tensor", lambda t: t[0].add_(t[1]), pair())
-    assert call(expected, lambda t: t[0].add_(t[1]), pair()) == []
+    assert not call(expected, lambda t: t[0].add_(t[1]), pair())
     for kernel in (lambda t: t[0] + t[1], lambda t: t[1], lambda t: t[0].add_(t[1])[:]):
         with pytest.raises(Mismatch):
             call(expected, kernel, pair())
@@ -284,4 +284,30 @@ def test_output_given_as_an_input_as_well_stays_the_output() -> None:
     expected = Expectation(add_out, run(inputs), inputs, before, written=(2,))
     assert describe(add_out, (inputs[2],), inputs, before, written=(2,)).outputs == (Atom(Tag.INPUT, 2),)
     for same in range(3):
-        assert call(expected, run, given(same)) == []
+        assert not call(expected, run, given(same))
+
+
+SHARED = ((0, 1, 2), (0, 0, 2), (0, 1, 0), (0, 1, 1), (0, 0, 0))
+"""How three inputs may share tensors: at each place the first place that has the same tensor."""
+
+
+@pytest.mark.parametrize("first", SHARED)
+@pytest.mark.parametrize("later", SHARED)
+def test_inputs_may_share_tensors_in_another_way_than_those_of_the_first_call(
+    first: tuple[int, ...], later: tuple[int, ...]
+) -> None:
+    def given(shared: tuple[int, ...], wrong: int = -1) -> list[torch.Tensor]:
+        tensors = [torch.ones(3, dtype=torch.float64 if place == wrong else None) for place in range(3)]
+        return [tensors[place] for place in shared]
+
+    def run(tensors: Sequence[torch.Tensor]) -> Any:
+        return torch.addcmul(*tensors)
+
+    expected = settled("aten.addcmul.default", run, given(first))
+    (result,) = call(expected, run, given(later))
+    assert result.equal(torch.full((3,), 2.0))
+    for wrong in set(later):
+        with pytest.raises(Mismatch):
+            call(expected, lambda _: torch.full((3,), 2.0), given(later, wrong))
+    with pytest.raises(Mismatch):
+        call(expected, lambda tensors: tensors[0], given(later))
