@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from haet_eval.counter.elsewhere import whole
+from haet_eval.counter.foreseen import Followers
 from haet_eval.counter.parts import computes, parts_of
 from haet_eval.counter.places import Place, Places
 from haet_eval.counter.signatures import signature_of
@@ -42,6 +43,7 @@ class Call:
     whole: bool = False
     meta: bool = False
     counts: dict[Place, int] = field(default_factory=dict)
+    followers: "Followers[Call]" = field(default_factory=Followers)
     variants: dict[tuple[Any, ...], "Call"] = field(default_factory=dict)
 
 
@@ -55,6 +57,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._places = places
         self._whole = whole_operators
         self._calls: dict[tuple[Any, ...], Call] = {}
+        self._last = Call(None, None)
         self._lock = Lock()
 
     @classmethod
@@ -70,30 +73,35 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if kwargs is None:
-            kwargs = {}
+        if kwargs:
+            values, names = (*args, *kwargs.values()), tuple(kwargs)
+        else:
+            values, names, kwargs = args, (), {}
+        for foreseen in self._last.followers.newest:
+            if foreseen.func is func and foreseen.fits(values, names):
+                result = func(*args, **kwargs)
+                self._last = call = foreseen.kept
+                place = self._places.now if _graph_task() == _NO_GRAPH_TASK else self._places.backward()
+                call.counts[place] = call.counts.get(place, 0) + 1
+                return result
         if not computes(func):
             return func(*args, **kwargs)
-        key: list[Any] = [id(func)]
-        try:
-            _walk(args, key)
-            if args and isinstance(args[0], _Tensor):
-                key.append(args[0].is_meta)
-            for name, value in kwargs.items():
-                key.append(name)
-                _walk((value,), key)
-            known = self._calls.get(tuple(key))
-        except (RuntimeError, TypeError, NotImplementedError):  # sparse and nested tensors have no strides
-            key, known = [id(func), *(type(value) for value in tree_iter((args, kwargs)))], None
+        known = self._calls.get(key := _key(func, args, kwargs))
         if known is None:
-            return self._first(func, args, kwargs, tuple(key))
+            return self._first(func, args, kwargs, key)
         result = _run_whole(func, args, kwargs) if known.whole else func(*args, **kwargs)
-        call = known.variants.get(_outputs(result)) if known.varies else known
-        if call is None or call.signature is None:
-            call = self._signed(known, args, kwargs, result)
+        variant = known.variants.get(_outputs(result)) if known.varies else known
+        if variant is None or variant.signature is None:
+            variant = self._signed(known, args, kwargs, result)
+        self._count(variant)
+        if not (known.varies or known.whole or isinstance(func, HigherOrderOperator)):
+            self._last.followers.add(func, values, names, _kind, variant)
+        self._last = variant
+        return result
+
+    def _count(self, call: Call) -> None:
         place = self._places.now if _graph_task() == _NO_GRAPH_TASK else self._places.backward()
         call.counts[place] = call.counts.get(place, 0) + 1
-        return result
 
     def _first(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: tuple[Any, ...]) -> Any:
         if isinstance(func, HigherOrderOperator):
@@ -116,8 +124,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         call.meta = any(tensor.is_meta for tensor in tensors)
         with self._lock:
             call = self._signed(self._calls.setdefault(key, call), args, kwargs, result)
-        place = self._places.now if _graph_task() == _NO_GRAPH_TASK else self._places.backward()
-        call.counts[place] = call.counts.get(place, 0) + 1
+        self._count(call)
+        self._last = call
         return result
 
     @staticmethod
@@ -128,6 +136,31 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if call.signature is None:
             call.signature = signature_of(known.func, args, kwargs, result)
         return call
+
+
+def _key(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells a call from all that have another signature."""
+    key: list[Any] = [id(func)]
+    try:
+        _walk(args, key)
+        if args and isinstance(args[0], _Tensor):
+            key.append(args[0].is_meta)
+        for name, value in kwargs.items():
+            key.append(name)
+            _walk((value,), key)
+        hash(found := tuple(key))
+    except (RuntimeError, TypeError, NotImplementedError):  # sparse and nested tensors have no strides
+        return (id(func), *(type(value) for value in tree_iter((args, kwargs))))
+    return found
+
+
+def _kind(value: Any) -> tuple[Any, ...]:
+    """The part of a key that an argument makes."""
+    if type(value) is float:
+        return _FLOATS.get(value, _ANY_FLOAT)
+    key: list[Any] = []
+    _walk((value,), key)
+    return tuple(key)
 
 
 def _walk(values: Any, key: list[Any]) -> None:
