@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from haet_eval.files import real_path
+
 LEFTOVER_SECONDS: Final = 24 * 3600
 """A draft older than this belongs to a writer that was killed."""
 
@@ -90,7 +92,9 @@ def write_output(target: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         return
-    target = target.resolve()
+    target = real_path(target)
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(target))
     with Draft(target.parent) as draft:
         draft.write(content)
         draft.replace(target)

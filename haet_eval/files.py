@@ -65,6 +65,14 @@ def exists(path: Path) -> bool:
     return os.path.lexists(path)
 
 
+def real_path(path: Path) -> Path:
+    """The absolute path without links. A loop of links stays as it is: whoever opens it says so.
+
+    `Path.resolve` raises a RuntimeError for a loop instead, which tells nobody what to do.
+    """
+    return Path(os.path.realpath(path))
+
+
 def _check(path: Path, facts: os.stat_result, most_bytes: int) -> None:
     if stat.S_ISDIR(facts.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from haet_eval.atomic import Draft
 from haet_eval.errors import Verdict
-from haet_eval.files import read_file
+from haet_eval.files import read_file, real_path
 from haet_eval.ranking import Entry, summarize
 from haet_eval.record import MAX_RECORD_BYTES, Record, from_json
 
@@ -159,7 +159,7 @@ def explain_fault(error: ValueError) -> str:
 
 
 def _cache_file(directory: Path) -> Path:
-    key = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
+    key = hashlib.sha256(os.fsencode(real_path(directory))).hexdigest()[:16]
     return user_cache_path("haet-eval") / f"records-{key}.json"
 
 

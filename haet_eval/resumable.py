@@ -19,7 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from haet_eval.atomic import LEFTOVER_SECONDS, Draft, remove_leftovers
 from haet_eval.errors import UsageProblem
-from haet_eval.files import exists, read_file
+from haet_eval.files import exists, read_file, real_path
 
 RUNS: Final = "runs"
 """The folder in a results folder that holds these runs, unless another one is named."""
@@ -252,7 +252,7 @@ def named_home(name: str, base: Path) -> RunHome:
     """
     path = Path(name)
     if exists(path / _FACTS):
-        return RunHome(path.resolve())
+        return RunHome(real_path(path))
     matches = [home for home in homes(base) if home.name.startswith(name)] if name else []
     if len(matches) == 1:
         return matches[0]

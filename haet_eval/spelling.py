@@ -43,7 +43,7 @@ def suggested_path(path: Path) -> str:
     while not path.parent.exists():
         path = path.parent
     try:
-        names = [neighbour.name for neighbour in path.parent.iterdir()]
+        names = [neighbour.name for neighbour in path.parent.iterdir() if neighbour.exists()]
     except OSError:
         return ""
     match = get_close_matches(path.name, names, n=1)

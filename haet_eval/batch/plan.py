@@ -13,6 +13,7 @@ from haet_eval.batch.sources import Source
 from haet_eval.competition import Competition, competition_for_task, load_competition
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.evaluation.unpack import digest_of, task_of
+from haet_eval.files import real_path
 from haet_eval.record import Sandbox
 from haet_eval.submission import ArchiveLimits, load_submission
 
@@ -192,7 +193,7 @@ def _job(source: Source, options: Options, rules: _Rules) -> Job:
         budgets=competition.budgets_for(task),
         exclusive=exclusive(competition),
         received_at=source.received,
-        archive_name=source.path.resolve().name,
+        archive_name=real_path(source.path).name,
     )
 
 

@@ -21,11 +21,12 @@ from haet_eval.batch.judge import Message
 from haet_eval.batch.ledger import Failure, Ledger
 from haet_eval.batch.plan import Item, Plan
 from haet_eval.batch.site import Site, SiteLost
-from haet_eval.competition import builtin_competitions, load_competition
+from haet_eval.competition import builtin_competitions, load_competition, read_rules
 from haet_eval.dataset import default_data_dir
 from haet_eval.errors import EnvironmentProblem, HaetError, SubmissionFailure, UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.files import real_path
 from haet_eval.store import Store
 from haet_eval.submission import ArchiveLimits, load_submission
 
@@ -220,8 +221,8 @@ class Batch:
         return Order(
             job=job,
             archive=_archive(job, limits),
-            rules=None if built_in else Path(job.competition).read_text("utf-8"),
-            rules_folder=None if built_in else Path(job.competition).resolve().parent,
+            rules=None if built_in else read_rules(Path(job.competition)),
+            rules_folder=None if built_in else real_path(Path(job.competition)).parent,
             data_dir=self._settings.data_dir,
             test_data=self._settings.test_data,
             sources=self._settings.sources,

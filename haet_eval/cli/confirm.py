@@ -127,7 +127,7 @@ def confirm(
             sources=Sources(Store(results), data_dir or default_data_dir(), own_rules, test_data),
             sandbox=sandbox,
             device=device,
-            notebook=Notebook(folder / "findings", sandbox, device),
+            notebook=Notebook(folder / "findings", rules.digest, sandbox, device),
             batch=settings,
             reporting=reporting,
             open_site=open_site,

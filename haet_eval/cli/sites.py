@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from haet_eval.files import real_path
+
 if TYPE_CHECKING:
     from haet_eval.batch.judge import Message
     from haet_eval.batch.plan import Options, Plan
@@ -26,7 +28,7 @@ def batch_settings(
     from haet_eval.runtimes.image_files import build_context
 
     image = local_image() if options.sandbox == "docker" else None
-    data_dir, test_data = data_dir and data_dir.resolve(), test_data and test_data.resolve()
+    data_dir, test_data = data_dir and real_path(data_dir), test_data and real_path(test_data)
     return Settings(
         results=results,
         data_dir=data_dir,
@@ -35,7 +37,7 @@ def batch_settings(
         sources=build_context().digest,
         image=image,
         checkpoint_seconds=checkpoint_seconds,
-        run_dir=run_dir and run_dir.resolve(),
+        run_dir=run_dir and real_path(run_dir),
     )
 
 

@@ -6,6 +6,7 @@ from haet_eval.competition.loading import (
     builtin_tasks,
     competition_for_task,
     load_competition,
+    read_rules,
     schema_text,
 )
 from haet_eval.competition.rules import (
@@ -43,5 +44,6 @@ __all__ = [
     "builtin_tasks",
     "competition_for_task",
     "load_competition",
+    "read_rules",
     "schema_text",
 ]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from haet_eval.competition.faults import faults, shown, unknown_task
 from haet_eval.competition.rules import Competition, key_names
 from haet_eval.errors import InvalidSubmission, UsageProblem
-from haet_eval.files import exists, read_file
+from haet_eval.files import exists, read_file, real_path
 from haet_eval.spelling import suggested_name, suggested_path
 
 _COMPETITION_OF_TASK = {"cifar10": "haet2021", "cifar100": "haet2021", "digits": "digits"}
@@ -54,16 +54,21 @@ def load_competition(name_or_path: str) -> Competition:
     path = Path(name_or_path)
     if not exists(path):
         raise _no_such_competition(name_or_path)
+    return _parse(read_rules(path), name_or_path).located(real_path(path).parent)
+
+
+def read_rules(path: Path) -> str:
+    """The text of an organizer's own competition file.
+
+    Raises:
+        UsageProblem: it cannot be read.
+    """
     try:
-        return _parse(read_file(path, _MAX_BYTES).decode("utf-8"), name_or_path).located(
-            path.resolve().parent
-        )
+        return read_file(path, _MAX_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UsageProblem(
-            f"{name_or_path} cannot be read: {why}",
-            "It must be a UTF-8 text.",
-            code="competition-unreadable",
+            f"{path} cannot be read: {why}", "It must be a UTF-8 text.", code="competition-unreadable"
         ) from error
 
 

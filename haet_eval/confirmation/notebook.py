@@ -28,12 +28,23 @@ class Seeds:
 class Notebook:
     """A file for each record, written again after each check.
 
-    Findings of another sandbox, another device or another version are not used.
+    Findings of other rules, another sandbox, another device or another version are not used.
+
+    Args:
+        folder: takes the files.
+        rules: the digest of the competition's rules.
+        sandbox: where the runs are made.
+        device: that of the kernels; None for that of each record.
     """
 
-    def __init__(self, folder: Path, sandbox: Sandbox, device: str | None) -> None:
+    def __init__(self, folder: Path, rules: str, sandbox: Sandbox, device: str | None) -> None:
         self._folder = folder
-        self._circumstances = {"sandbox": sandbox, "device": device, "haet_eval": __version__}
+        self._circumstances = {
+            "rules": rules,
+            "sandbox": sandbox,
+            "device": device,
+            "haet_eval": __version__,
+        }
         self._seeds: dict[str, Seeds] = {}
         self._findings: dict[str, dict[str, Finding]] = {}
 

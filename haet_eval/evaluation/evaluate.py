@@ -115,8 +115,8 @@ def _runs(
         if several:
             over = ": it is over, and was kept" if seed in kept else ""
             heard.note(f"run {number} of {request.runs}, seed {seed}{over}")
-        if seed in kept:
-            yield kept[seed]
+        if seed in kept:  # the entry may be named or dated otherwise than when that run was made
+            yield kept[seed].model_copy(update={"submission": unpacked.submission})
             continue
         work = Work(assignment, seed, request.device, keeping.store, heard.of_a_run(), plan)
         record, _ = _attempt(request, unpacked, work)

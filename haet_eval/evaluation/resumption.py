@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from haet_eval.competition import builtin_competitions
+from haet_eval.competition import builtin_competitions, read_rules
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.course import Origin, Plan
 from haet_eval.evaluation.request import Request
 from haet_eval.evaluation.unpack import archive_name
-from haet_eval.files import exists
+from haet_eval.files import exists, real_path
 from haet_eval.resumable import RUNS, RunHome
 
 _PATHS = ("data_dir", "results", "test_data", "rules_folder", "run_dir")
@@ -23,6 +23,7 @@ def plan_of(request: Request) -> Plan | None:
     if request.checkpoint_seconds is None:
         return None
     rules = _own_rules(request)
+    text = read_rules(rules) if rules and exists(rules) else None
     return Plan(
         base=runs_folder(request.results, request.run_dir),
         every_seconds=request.checkpoint_seconds,
@@ -30,7 +31,7 @@ def plan_of(request: Request) -> Plan | None:
         origin=Origin(
             submission=archive_name(request),
             request=_stored(request),
-            rules=rules.read_bytes() if rules and exists(rules) else None,
+            rules=None if text is None else text.encode(),
         ),
         named=RunHome(request.resumed_run) if request.resumed_run else None,
     )
@@ -38,12 +39,12 @@ def plan_of(request: Request) -> Plan | None:
 
 def runs_folder(results: Path, run_dir: Path | None) -> Path:
     """The folder of the runs that can go on."""
-    return (run_dir or results / RUNS).resolve()
+    return real_path(run_dir or results / RUNS)
 
 
 def how_to_go_on(home: RunHome) -> str:
     """The command that goes on with a run."""
-    usual = home.path.parent == Path("results", RUNS).resolve()
+    usual = home.path.parent == real_path(Path("results", RUNS))
     return f"haet-eval resume {home.name if usual else quote(str(home.path))}"
 
 
@@ -78,11 +79,11 @@ def request_of(home: RunHome) -> Request:
 def _stored(request: Request) -> dict[str, Any]:
     """The request as JSON. Its submission and an organizer's own rules lie in the folder of the run."""
     rules = _own_rules(request)
-    folder = request.rules_folder or (rules.resolve().parent if rules else None)
+    folder = request.rules_folder or (real_path(rules).parent if rules else None)
     document: dict[str, Any] = TypeAdapter(Request).dump_python(request, mode="json")
     for name in _PATHS:
         value = folder if name == "rules_folder" else getattr(request, name)
-        document[name] = None if value is None else str(value.resolve())
+        document[name] = None if value is None else str(real_path(value))
     return document | {
         "submission": "",
         "competition": None if rules else request.competition,

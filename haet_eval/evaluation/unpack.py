@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from haet_eval.archive import is_litter
 from haet_eval.competition import Competition, Task, competition_for_task, load_competition
@@ -14,10 +15,14 @@ from haet_eval.dataset import load_task_data
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.evaluation.request import Assignment, Request
 from haet_eval.evaluation.results import Unpacked
+from haet_eval.files import real_path
 from haet_eval.progress import Observer
 from haet_eval.record import SourceFile, SubmissionInfo
 from haet_eval.spelling import quoted
 from haet_eval.submission import ArchiveLimits, Submission, load_submission
+
+_MOST_HASHED_BYTES: Final = 1 << 30
+"""A larger file would be read for minutes or hours, only to be refused."""
 
 
 def unpack(request: Request, observer: Observer) -> Unpacked:
@@ -124,14 +129,15 @@ def _described(submission: Submission, request: Request) -> SubmissionInfo:
 
 def archive_name(request: Request) -> str:
     """What the file or folder was called that was handed in, in UTF-8."""
-    name = request.archive_name or request.submission.resolve().name
+    name = request.archive_name or real_path(request.submission).name
     return os.fsencode(name).decode(errors="replace")
 
 
 def unread_submission(path: Path, received_at: datetime | None = None) -> SubmissionInfo:
     """The facts about a submission whose archive or manifest could not be read.
 
-    The digest is that of the file; of a folder, that of the names and sizes of its contents.
+    The digest is that of the file; of a folder, that of the names and sizes of its contents. A file that is
+    far too large is not read, which could take hours: its digest is that of its size.
     """
     digest, archive_bytes, archive_sha256 = hashlib.sha256(), 0, None
     if path.is_dir():
@@ -140,9 +146,13 @@ def unread_submission(path: Path, received_at: datetime | None = None) -> Submis
             if not is_litter(name):
                 digest.update(f"{name}\0{file.lstat().st_size}\n".encode(errors="surrogateescape"))
     if path.is_file():
-        with path.open("rb") as archive:
-            digest = hashlib.file_digest(archive, "sha256")
-        archive_bytes, archive_sha256 = path.stat().st_size, digest.hexdigest()
+        archive_bytes = path.stat().st_size
+        if archive_bytes > _MOST_HASHED_BYTES:
+            digest.update(f"{archive_bytes}\n".encode())
+        else:
+            with path.open("rb") as archive:
+                digest = hashlib.file_digest(archive, "sha256")
+            archive_sha256 = digest.hexdigest()
     return SubmissionInfo(
         name=None,
         team=None,

@@ -8,6 +8,7 @@ from haet_eval.archive import ArchiveLimits, pack_compressed
 from haet_eval.atomic import write_output
 from haet_eval.competition import competition_for_task, load_competition
 from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.files import real_path
 from haet_eval.submission.loading import Submission, load_submission
 
 
@@ -38,7 +39,7 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
         EnvironmentProblem: the zip cannot be written.
     """
     path = output or _beside(folder)
-    if folder.resolve() in path.resolve().parents:
+    if real_path(folder) in real_path(path).parents:
         raise UsageProblem(
             f"{path} would lie in the submission, where the next zip would have to hold it.",
             "Name a file outside of the folder.",
@@ -64,5 +65,5 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
 def _beside(folder: Path) -> Path:
     """`mine` -> `mine.zip`; for the folder that one is in, the name that it has above."""
     if folder.name in ("", ".."):
-        folder = folder.resolve()
+        folder = real_path(folder)
     return folder.with_name(f"{folder.name}.zip")

@@ -11,6 +11,7 @@ from typing import Final
 
 from haet_eval.atomic import Draft
 from haet_eval.errors import EnvironmentProblem, InvalidSubmission, UsageProblem
+from haet_eval.files import real_path
 from haet_eval.submission.manifest import MANIFEST_NAME, read_manifest
 
 _TEMPLATE: Final = files("haet_eval") / "resources" / "template"
@@ -83,7 +84,7 @@ def _manifest(name: str, team: str, task: str) -> bytes:
 
 def _name_from(folder: Path) -> str:
     """`my-first_try` -> `My first try`."""
-    words = _title(folder.resolve().name.replace("-", " ").replace("_", " "))
+    words = _title(real_path(folder).name.replace("-", " ").replace("_", " "))
     return words[:1].upper() + words[1:] or "My submission"
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def train(task):
     while task.seed:
         x = x * 1
     return Linear()
+"""
+FAILS_THEN_ENDLESS = """
+def train(task):
+    x = torch.ones(1)
+    while task.seed:
+        x = x * 1
+    raise ValueError("no")
 """
 
 
@@ -239,12 +247,7 @@ def test_an_audit_that_fails_in_an_unforeseen_way_leaves_the_run_that_it_was_to_
     only_record(tmp_path / "results")
 
 
-def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_goes_on(
-    evaluator: Evaluator, tmp_path: Path
-) -> None:
-    submission = write_submission(tmp_path / "two", QUICK_THEN_ENDLESS)
-    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
-    options = (*PROCESS, "--runs", "2", "--competition", str(rules))
+def fail_in_the_second_run(evaluator: Evaluator, submission: Path, *options: str) -> None:
     with evaluator.running(submission, *options) as program:
         assert program.stderr is not None
         for line in ("run 2 of 2", "train: a test"):
@@ -254,6 +257,15 @@ def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_go
         worker_of(program, "executor").kill()
         done = ended(program)
     assert_our_fault(done, "the executor was killed")
+
+
+def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_goes_on(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    submission = write_submission(tmp_path / "two", QUICK_THEN_ENDLESS)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    options = (*PROCESS, "--runs", "2", "--competition", str(rules))
+    fail_in_the_second_run(evaluator, submission, *options)
     assert not list(evaluator.results.glob("*.json"))
     again = evaluator.run(submission, *options)
     assert again.returncode == ExitCode.LIMIT, again.stderr
@@ -267,6 +279,21 @@ def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_go
     assert {path.name for path in evaluator.results.iterdir() if path.is_dir()} == {"artifacts", "incidents"}
     once_more = evaluator.run(submission, *options)
     assert "was kept" not in once_more.stderr
+
+
+def test_a_retry_that_says_when_the_entry_came_is_believed_although_a_run_was_kept(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    """The record shows the first run that failed, which is the kept one."""
+    submission = write_submission(tmp_path / "two", FAILS_THEN_ENDLESS)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    options = (*PROCESS, "--runs", "2", "--competition", str(rules))
+    fail_in_the_second_run(evaluator, submission, *options)
+    again = evaluator.run(submission, *options, "--received", "2026-05-01T12:00:00Z")
+    assert "run 1 of 2, seed 0: it is over, and was kept" in again.stderr
+    _, record = only_record(evaluator.results)
+    assert record.status.verdict is Verdict.FAILED
+    assert record.submission.received_at == datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def test_a_local_process_that_someone_killed_judges_nobody(evaluator: Evaluator, tmp_path: Path) -> None:

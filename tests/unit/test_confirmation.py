@@ -120,12 +120,17 @@ def test_a_forged_record_does_not_keep_the_true_one_from_being_examined() -> Non
 
 
 def test_findings_of_other_circumstances_are_not_used(tmp_path: Path) -> None:
-    book = Notebook(tmp_path, "process", None)
+    book = Notebook(tmp_path, RULES.digest, "process", None)
     seeds = book.seeds("a" * 16)
     book.add("a" * 16, Finding("verify", True, "as it should be"))
-    again = Notebook(tmp_path, "process", None)
+    again = Notebook(tmp_path, RULES.digest, "process", None)
     assert (again.seeds("a" * 16), again.found("a" * 16)) == (seeds, book.found("a" * 16))
-    assert Notebook(tmp_path, "docker", None).found("a" * 16) == {}
+    assert Notebook(tmp_path, RULES.digest, "docker", None).found("a" * 16) == {}
+
+
+def test_findings_under_other_rules_are_not_used(tmp_path: Path) -> None:
+    Notebook(tmp_path, RULES.digest, "process", None).add("a" * 16, Finding("verify", True, ""))
+    assert Notebook(tmp_path, "b" * 64, "process", None).found("a" * 16) == {}
 
 
 class Contest:
@@ -145,7 +150,7 @@ class Contest:
 
         batch = Settings(self.folder / "runs", self.folder, None, 0, "sources", None)
         sources = Sources(self.store, self.folder)
-        book = Notebook(self.folder / "findings", "process", None)
+        book = Notebook(self.folder / "findings", RULES.digest, "process", None)
         reporting = Reporting(_Silent())
         rules = Rules("haet2021", RULES)
         setting = Setting(rules, self.paths, {}, sources, "process", None, book, batch, reporting, open_site)
@@ -153,7 +158,9 @@ class Contest:
 
     def kept(self) -> dict[str, Finding]:
         """The findings of the first entry that the next start would use."""
-        return Notebook(self.folder / "findings", "process", None).found(self.podium.entries[0].record_id)
+        return Notebook(self.folder / "findings", RULES.digest, "process", None).found(
+            self.podium.entries[0].record_id
+        )
 
 
 class _Silent:

@@ -15,7 +15,9 @@ from haet_eval.atomic import write_output
 from haet_eval.batch.node import reserved
 from haet_eval.check.standing import rivals_on
 from haet_eval.cli.main import cli
-from haet_eval.errors import EnvironmentProblem, ExitCode, UsageProblem
+from haet_eval.errors import EnvironmentProblem, ExitCode, UsageProblem, Verdict
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
 from haet_eval.files import StrangeFile, open_file, read_file
 from haet_eval.incidents import describe
 from haet_eval.record import Record
@@ -23,6 +25,7 @@ from haet_eval.remote.answers import read_answers
 from haet_eval.remote.recount import recount
 from haet_eval.remote.trace import BrokenTrace, trace_version
 from haet_eval.signing import make_keys
+from haet_eval.spelling import suggested_path
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
 from tests.fixtures.submissions import write_submission
@@ -126,6 +129,18 @@ TEXTS = {
 OUTPUTS = {
     "pack": ["pack", "MINE", "-o"],
     "leaderboard": ["leaderboard", "RESULTS", "--html"],
+}
+PLACES = {
+    "results": ["evaluate", "MINE", "--sandbox", "process", "--results", "LOOP"],
+    "in-results": ["evaluate", "MINE", "--sandbox", "process", "--results", "INSIDE"],
+    "data": ["data", "verify", "cifar10", "--data-dir", "LOOP"],
+    "batch": ["batch", "MINE", "--sandbox", "process", "--results", "LOOP"],
+    "leaderboard": ["leaderboard", "LOOP"],
+    "ids": ["verify", "3f2a", "--results", "LOOP"],
+    "page": ["leaderboard", "RESULTS", "--html", "LOOP"],
+    "site": ["leaderboard", "RESULTS", "--site", "LOOP"],
+    "resume": ["resume", "run", "--results", "LOOP"],
+    "new": ["new", "LOOP"],
 }
 DEEP = {
     "settings": ["--config", "deep.toml", "config"],
@@ -294,6 +309,56 @@ def test_brackets_in_brackets_in_brackets_are_a_mistake_of_the_file(
     problem = run(*command).exception
     assert isinstance(problem, UsageProblem), problem
     assert "deep.toml" in problem.message
+
+
+@pytest.mark.parametrize("command", PLACES.values(), ids=PLACES)
+def test_as_a_folder_a_loop_of_links_is_named(path: Path, command: list[str], tmp_path: Path) -> None:
+    link_to_itself(tmp_path / "loop")
+    places = {
+        "LOOP": str(tmp_path / "loop"),
+        "INSIDE": str(tmp_path / "loop" / "inside"),
+        "MINE": str(write_submission(tmp_path / "mine", "def train(task): ...")),
+        "OTHER": str(tmp_path / "other"),
+        "RESULTS": str(path.parent),
+    }
+    done = run(*(places.get(word, word) for word in command))
+    problem = done.exception
+    assert isinstance(problem, UsageProblem | EnvironmentProblem) or done.exit_code == ExitCode.USAGE, problem
+    assert str(tmp_path / "loop") in done.output + getattr(problem, "message", "")
+    assert (tmp_path / "loop").is_symlink()
+
+
+@strange
+def test_as_the_rules_of_an_evaluation_it_is_refused(make: Maker, tmp_path: Path) -> None:
+    """An evaluation keeps a copy of them for the checkpoints, before it reads them as rules."""
+    rules = tmp_path / "rules.toml"
+    make(rules)
+    mine = write_submission(tmp_path / "mine", "def train(task): ...")
+    results = tmp_path / "results"
+    problem = run(
+        "evaluate", mine, "--competition", rules, "--sandbox", "process", "--results", results
+    ).exception
+    assert isinstance(problem, UsageProblem), problem
+    assert f"{rules} cannot be read" in problem.message
+
+
+def test_an_archive_of_a_terabyte_is_refused_and_not_read_to_its_end(tmp_path: Path) -> None:
+    archive = tmp_path / "entry.zip"
+    with archive.open("wb") as file:
+        file.truncate(2**40)
+    request = Request(archive, tmp_path, tmp_path / "results", sandbox="process")
+    record = evaluate(request).record
+    assert record.status.verdict is Verdict.INVALID_SUBMISSION
+    assert "larger than" in record.status.reason
+    assert (record.submission.archive_bytes, record.submission.archive_sha256) == (2**40, None)
+
+
+@pytest.mark.parametrize("make", [link_to_itself, link_to_nowhere])
+def test_what_does_not_exist_is_not_proposed_in_its_own_place(make: Maker, tmp_path: Path) -> None:
+    make(tmp_path / "entry.zip")
+    assert suggested_path(tmp_path / "entry.zip") == ""
+    (tmp_path / "entry2.zip").touch()
+    assert suggested_path(tmp_path / "entry.zip") == f"; did you mean {tmp_path / 'entry2.zip'}?"
 
 
 def test_an_incident_of_brackets_in_brackets_is_named(tmp_path: Path) -> None:
