@@ -7,8 +7,8 @@ from typing import Final
 
 from haet_eval.batch import pool
 from haet_eval.batch.job import Order
-from haet_eval.batch.judge import Message, Reporter, judge
-from haet_eval.batch.pool import Pool, ProcessDied
+from haet_eval.batch.judge import Reporter, StageReached, judge
+from haet_eval.batch.pool import ProcessDied, ProcessPool
 from haet_eval.batch.site import SiteLost
 from haet_eval.evaluation.request import Outcome
 from haet_eval.runtimes.leftovers import remove_leftovers
@@ -24,12 +24,12 @@ class LocalSite:
         results: Path,
         jobs: int,
         gpus: Sequence[str],
-        receive: Callable[[Message], None],
+        receive: Callable[[StageReached], None],
     ) -> None:
         self._results = results
         self._jobs = jobs
         self._stopped = False
-        self._pool = Pool(jobs, receive, shares(jobs, gpus))
+        self._pool = ProcessPool(jobs, receive, shares(jobs, gpus))
 
     def slots(self) -> int:
         return self._jobs

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from haet_eval.batch.job import Job
+from haet_eval.batch.job import BatchJob
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.keeping import Keeping
 from haet_eval.evaluation.request import Outcome
@@ -33,7 +33,7 @@ def pack(outcome: Outcome) -> Parcel:
     )
 
 
-def unpack(parcel: Parcel, job: Job, store: Store) -> Outcome:
+def unpack(parcel: Parcel, job: BatchJob, store: Store) -> Outcome:
     """Check all files by their digests, and add them to the store.
 
     Raises:
@@ -48,7 +48,7 @@ def unpack(parcel: Parcel, job: Job, store: Store) -> Outcome:
         return Outcome(record, keeping.finish(record))
 
 
-def _checked(parcel: Parcel, job: Job) -> Record:
+def _checked(parcel: Parcel, job: BatchJob) -> Record:
     try:
         record = from_json(parcel.record)
     except ValueError as error:
@@ -67,7 +67,7 @@ def _checked(parcel: Parcel, job: Job) -> Record:
     return record
 
 
-def _damaged(job: Job, why: str) -> EnvironmentProblem:
+def _damaged(job: BatchJob, why: str) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"what came back for {job.label} cannot be used: {why}",
         "the machine that made the run, or the way from it, cannot be trusted",

@@ -21,8 +21,8 @@ from haet_eval.errors import ExitCode
 from haet_eval.reports.text import printable
 
 if TYPE_CHECKING:
-    from haet_eval.batch.plan import Plan
-    from haet_eval.batch.run import Summary
+    from haet_eval.batch.plan import BatchPlan
+    from haet_eval.batch.run import BatchSummary
     from haet_eval.batch.site import Site
     from haet_eval.competition import Competition
     from haet_eval.reports.confirmation import Settled
@@ -115,7 +115,7 @@ def confirm(
     with open_view() as view:
         reporting = Reporting(view)
 
-        def open_site(plan: "Plan") -> "Site":
+        def open_site(plan: "BatchPlan") -> "Site":
             if scheduler:
                 return cluster_site(scheduler, plan, settings, jobs, reporting.receive)
             return local_site(plan, settings, jobs, reporting.receive)
@@ -147,7 +147,7 @@ def confirm(
     return _status(settled, [outcome.summary for outcome in outcomes])
 
 
-def _status(settled: "list[Settled]", summaries: "list[Summary]") -> ExitCode:
+def _status(settled: "list[Settled]", summaries: "list[BatchSummary]") -> ExitCode:
     if any(one.undecided for each in settled for one in each.examined) or any(
         summary.given_up or summary.left for summary in summaries
     ):

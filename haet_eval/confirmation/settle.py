@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from haet_eval.batch.events import Checked, Started
-from haet_eval.batch.run import Reporting, Settings, Summary
+from haet_eval.batch.events import Checked, RunStarted
+from haet_eval.batch.run import BatchSettings, BatchSummary, Reporting
 from haet_eval.confirmation.checks import RECORD_CHECKS, RUN_CHECKS, Case, Undecided, finding, look_at
 from haet_eval.confirmation.notebook import Notebook
 from haet_eval.confirmation.podium import Podium
@@ -38,7 +38,7 @@ class Setting:
     sandbox: Sandbox
     device: str | None
     notebook: Notebook
-    batch: Settings
+    batch: BatchSettings
     reporting: Reporting
     open_site: OpenSite
 
@@ -48,7 +48,7 @@ class Outcome:
     """The result of a pool, and of its last batch of runs. If that gave runs up, the pool is not settled."""
 
     settled: Settled
-    summary: Summary
+    summary: BatchSummary
 
 
 def settle(podium: Podium, setting: Setting) -> Outcome:
@@ -60,7 +60,7 @@ def settle(podium: Podium, setting: Setting) -> Outcome:
     """
     places = {entry.record_id: place for place, entry in enumerate(podium.entries, start=1)}
     examined: list[Examined] = []
-    summary = Summary()
+    summary = BatchSummary()
     while missing := podium.awards - sum(one.held for one in examined):
         following = list(islice(_next(podium, examined), missing))
         if not following or any(one.undecided for one in examined):
@@ -98,7 +98,7 @@ class _Checker:
         self._notebook = setting.notebook
         self._undecided: dict[str, str] = {}
 
-    def check(self, entries: Sequence[Entry]) -> Summary:
+    def check(self, entries: Sequence[Entry]) -> BatchSummary:
         """Check the records first; then the runs of all entries with sound records, as one batch."""
         sound = [entry for entry in entries if self._is_sound(entry)]
         runs = {entry.record_id: self._runs(entry) for entry in sound}
@@ -134,7 +134,7 @@ class _Checker:
         for check, look in RECORD_CHECKS.items():
             found = self._notebook.found(name).get(check)
             if found is None:
-                setting.reporting.tell(Started(_label(entry, check), 1))
+                setting.reporting.tell(RunStarted(_label(entry, check), 1))
                 try:
                     found = finding(check, look_at(case, look))
                 except Undecided as reason:

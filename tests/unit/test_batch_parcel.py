@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.batch.job import Identity, Job
+from haet_eval.batch.job import BatchJob, Identity
 from haet_eval.batch.parcel import Parcel, pack, unpack
 from haet_eval.competition import Budgets
 from haet_eval.errors import EnvironmentProblem
@@ -24,10 +24,10 @@ ARTIFACTS = {
 """What the records of these tests name, by content."""
 
 
-def job_of(record: Record) -> Job:
+def job_of(record: Record) -> BatchJob:
     assert record.competition is not None
     identity = Identity(record.submission.sha256, record.competition.digest, 1, 1, "docker", "cpu", "0.1.0")
-    return Job(identity, "a", Path("a"), "A", "T", "cifar10", "haet2021", Budgets(), False)
+    return BatchJob(identity, "a", Path("a"), "A", "T", "cifar10", "haet2021", Budgets(), False)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import NoReturn
 import pytest
 
 from haet_eval.batch.events import Event
-from haet_eval.batch.plan import Plan
-from haet_eval.batch.run import Reporting, Settings
+from haet_eval.batch.plan import BatchPlan
+from haet_eval.batch.run import BatchSettings, Reporting
 from haet_eval.competition import Task, load_competition
 from haet_eval.confirmation.checks import (
     Case,
@@ -140,10 +140,10 @@ class Contest:
         self.folder = folder
 
     def settle(self) -> Settled:
-        def open_site(_: Plan) -> NoReturn:
+        def open_site(_: BatchPlan) -> NoReturn:
             raise AssertionError("no entry is sound, so nothing is run")
 
-        batch = Settings(self.folder / "runs", self.folder, None, 0, "sources", None)
+        batch = BatchSettings(self.folder / "runs", self.folder, None, 0, "sources", None)
         sources = Sources(self.store, self.folder)
         book = Notebook(self.folder / "findings", "process", None)
         reporting = Reporting(_Silent())
