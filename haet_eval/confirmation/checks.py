@@ -13,7 +13,7 @@ from haet_eval.evaluation.repetition import split
 from haet_eval.files import StrangeFile, open_file
 from haet_eval.record import Artifact, AuditFlag, AuditKind, Evaluation, Record, Run, Share
 from haet_eval.reports.audit import audit_lines
-from haet_eval.reports.confirmation import Finding
+from haet_eval.reports.confirmation import EntryCheck
 from haet_eval.reports.text import readable_accuracy, readable_count
 from haet_eval.store import MAX_ARTIFACT_BYTES, Store
 from haet_eval.verification.check import Check, Result, believable
@@ -211,10 +211,10 @@ def look_at(case: Case, check: RecordCheck) -> tuple[bool, str]:
         raise Undecided(f"{problem.message}; {problem.hint}".rstrip("; ")) from None
 
 
-def finding(name: str, outcome: tuple[bool, str]) -> Finding:
+def finding(name: str, outcome: tuple[bool, str]) -> EntryCheck:
     """A check's outcome with its name."""
     held, detail = outcome
-    return Finding(name, held, detail)
+    return EntryCheck(name, held, detail)
 
 
 def _as_good(before: Evaluation | None, now: Share, shown: str) -> tuple[bool, str]:

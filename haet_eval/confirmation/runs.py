@@ -27,7 +27,7 @@ OTHER_SEEDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class NamedCompetition:
     """A competition, by a built-in name or a path."""
 
     name: str
@@ -35,7 +35,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class AwaitedRun:
     """One evaluation for which some checks of an entry wait."""
 
     of: Literal["again", "other seeds"]
@@ -48,10 +48,10 @@ def make_run(
     submission: Path,
     seeds: Seeds,
     audits: Iterable[AuditKind],
-    rules: Rules,
+    rules: NamedCompetition,
     sandbox: Sandbox,
     device: str | None,
-) -> Run:
+) -> AwaitedRun:
     """The same seed again with these audits, or two other seeds."""
     info, competition = record.submission, rules.competition
     task = info.task or ""
@@ -78,12 +78,12 @@ def make_run(
         budgets=competition.budgets_for(task),
         exclusive=exclusive(competition),
     )
-    return Run(of, job)
+    return AwaitedRun(of, job)
 
 
 def make_all(
-    runs: Sequence[Run], settings: BatchSettings, reporting: Reporting, open_site: OpenSite
-) -> tuple[BatchSummary, Callable[[Run], Record | None]]:
+    runs: Sequence[AwaitedRun], settings: BatchSettings, reporting: Reporting, open_site: OpenSite
+) -> tuple[BatchSummary, Callable[[AwaitedRun], Record | None]]:
     """Make the runs that have no record yet. Returns the batch's summary, and a function to their records.
 
     Raises:
@@ -97,7 +97,7 @@ def make_all(
         summary = RunningBatch(plan, settings, ledger, reporting).run(lambda: open_site(plan))
     records, now = Ledger(store), {label: outcome.record for label, outcome in summary.outcomes}
 
-    def record_of(run: Run) -> Record | None:
+    def record_of(run: AwaitedRun) -> Record | None:
         path = records.record_of(run.job.identity)
         return read_record(path) if path else now.get(run.job.label)
 
@@ -111,11 +111,11 @@ def _item(job: BatchJob, ledger: Ledger) -> Item:
         job.competition, job.task, identity.sandbox, identity.seed, identity.runs, identity.device
     )
     state = SubmissionState.DONE if done else SubmissionState.NEW
-    return Item(_Labelled(job.path, text=job.label), state, options, job.key, job, str(done or ""))
+    return Item(_NamedSource(job.path, text=job.label), state, options, job.key, job, str(done or ""))
 
 
 @dataclass(frozen=True, slots=True)
-class _Labelled(SubmissionSource):
+class _NamedSource(SubmissionSource):
     """A submission of which a batch makes several evaluations, each shown by a name of its own."""
 
     text: str = ""

@@ -24,17 +24,17 @@ from haet_eval.confirmation.checks import (
 )
 from haet_eval.confirmation.notebook import Notebook
 from haet_eval.confirmation.podium import nothing_to_confirm, podiums
-from haet_eval.confirmation.runs import Rules
-from haet_eval.confirmation.settle import Setting, _is_ours, _next, settle
+from haet_eval.confirmation.runs import NamedCompetition
+from haet_eval.confirmation.settle import ConfirmationSettings, _is_ours, _next, settle
 from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.evaluation.audit import conclude, draw, with_audit
 from haet_eval.evaluation.repetition import as_run, merge
 from haet_eval.ranking import summarize
 from haet_eval.record import Record
 from haet_eval.reports.confirmation import (
+    EntryCheck,
     Examined,
-    Finding,
-    Settled,
+    SettledPool,
     confirmation_document,
     confirmation_html,
 )
@@ -113,16 +113,16 @@ def test_a_forged_record_does_not_keep_the_true_one_from_being_examined() -> Non
         other.record_id,
     ]
     assert list(_next(podium, [])) == [first, third]
-    unsound = Examined(first, 1, (Finding("verify", False, ""),))
+    unsound = Examined(first, 1, (EntryCheck("verify", False, ""),))
     assert list(_next(podium, [unsound])) == [second, third]
-    fell = Examined(first, 1, (Finding("verify", True, ""), Finding("audit disguise", False, "")))
+    fell = Examined(first, 1, (EntryCheck("verify", True, ""), EntryCheck("audit disguise", False, "")))
     assert list(_next(podium, [fell])) == [third]
 
 
 def test_findings_of_other_circumstances_are_not_used(tmp_path: Path) -> None:
     book = Notebook(tmp_path, "process", None)
     seeds = book.seeds("a" * 16)
-    book.add("a" * 16, Finding("verify", True, "as it should be"))
+    book.add("a" * 16, EntryCheck("verify", True, "as it should be"))
     again = Notebook(tmp_path, "process", None)
     assert (again.seeds("a" * 16), again.found("a" * 16)) == (seeds, book.found("a" * 16))
     assert Notebook(tmp_path, "docker", None).found("a" * 16) == {}
@@ -139,7 +139,7 @@ class Contest:
         self.podium = replace(self.podium, awards=1)
         self.folder = folder
 
-    def settle(self) -> Settled:
+    def settle(self) -> SettledPool:
         def open_site(_: BatchPlan) -> NoReturn:
             raise AssertionError("no entry is sound, so nothing is run")
 
@@ -147,11 +147,13 @@ class Contest:
         sources = Sources(self.store, self.folder)
         book = Notebook(self.folder / "findings", "process", None)
         reporting = Reporting(_Silent())
-        rules = Rules("haet2021", RULES)
-        setting = Setting(rules, self.paths, {}, sources, "process", None, book, batch, reporting, open_site)
+        rules = NamedCompetition("haet2021", RULES)
+        setting = ConfirmationSettings(
+            rules, self.paths, {}, sources, "process", None, book, batch, reporting, open_site
+        )
         return settle(self.podium, setting).settled
 
-    def kept(self) -> dict[str, Finding]:
+    def kept(self) -> dict[str, EntryCheck]:
         """The findings of the first entry that the next start would use."""
         return Notebook(self.folder / "findings", "process", None).found(self.podium.entries[0].record_id)
 
@@ -218,19 +220,19 @@ def test_a_run_that_was_interrupted_decides_nothing() -> None:
     assert not _is_ours(make_record(), None)
 
 
-def settled() -> Settled:
+def settled() -> SettledPool:
     """Two entries, the first of which fell; their names are hostile."""
     records = [make_record(name="<script>alert(1)</script>"), make_record(name="second")]
     (podium,) = podiums(map(summarize, records), RULES, "docker")
     findings = (
-        (Finding("verify", True, "21 lines hold"), Finding("audit disguise", False, "FLAGGED: drop")),
-        (Finding("verify", True, "21 lines hold"),),
+        (EntryCheck("verify", True, "21 lines hold"), EntryCheck("audit disguise", False, "FLAGGED: drop")),
+        (EntryCheck("verify", True, "21 lines hold"),),
     )
     examined = tuple(
         Examined(replace(entry), place, found)
         for place, (entry, found) in enumerate(zip(podium.entries, findings, strict=True), start=1)
     )
-    return Settled(podium.pool, 1, examined)
+    return SettledPool(podium.pool, 1, examined)
 
 
 def test_the_document_names_the_confirmed_records_in_their_order() -> None:
