@@ -15,7 +15,7 @@ from haet_eval.evaluation.nodes import Nodes
 from haet_eval.evaluation.pair import Pair
 from haet_eval.evaluation.results import Trained
 from haet_eval.evaluation.watch import ending
-from haet_eval.native.messages import Setting
+from haet_eval.native.messages import NodeJob
 from haet_eval.native.node import HandedIn
 from haet_eval.progress import Tick
 from haet_eval.record import HistogramArtifact, NativeTraining, Parameters, Resumed, Training
@@ -195,8 +195,8 @@ def train_native(nodes: Nodes, work: Work, energy: Measurement | None) -> Traine
     return Trained(facts, native=native, failure=end.failure)
 
 
-def _setting(work: Work, node: int) -> Setting:
-    return Setting(
+def _setting(work: Work, node: int) -> NodeJob:
+    return NodeJob(
         **dict(job(work.assignment, work.seed, work.device)),
         threads=work.threads,
         checkpoints=work.assignment.competition.overtime == "checkpoint",

@@ -15,6 +15,7 @@ from haet_eval.remote.inventory import INVENTORY_BYTES, totals
 from haet_eval.remote.messages import (
     Argmax,
     Drop,
+    ExecutorStarted,
     Fit,
     Load,
     Mark,
@@ -22,7 +23,6 @@ from haet_eval.remote.messages import (
     ModelTensor,
     Seal,
     Start,
-    Started,
     TakeInventory,
     TellMemory,
     WeightsFollow,
@@ -35,7 +35,7 @@ REASON_BYTES: Final = 2000
 _BLOCK_BYTES: Final = 4 << 20
 _INVENTORIES_AHEAD: Final = 16
 
-_Answer = TypeVar("_Answer", Started, MemoryTold, WeightsFollow)
+_Answer = TypeVar("_Answer", ExecutorStarted, MemoryTold, WeightsFollow)
 
 
 class ExecutorLost(Exception):
@@ -84,7 +84,7 @@ class ExecutorLink:
         """Send the executor its settings; return facts about it (`torch`, `accelerator`)."""
         self._command(start.encode())
         try:
-            return self._message(Started).model_dump()
+            return self._message(ExecutorStarted).model_dump()
         except SubmissionFailure as failure:
             raise EnvironmentProblem(
                 f"The executor cannot start on the device {start.device!r}: {failure.reason}.",

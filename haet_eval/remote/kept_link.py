@@ -20,7 +20,7 @@ from haet_eval.remote.connection import Connection
 from haet_eval.remote.departure import ComparedTrace, departed
 from haet_eval.remote.executor_link import ExecutorLink
 from haet_eval.remote.handles import Storage
-from haet_eval.remote.messages import Laid, Place, Recall, Restore, StateFollows, TakeState
+from haet_eval.remote.messages import Laid, PlaceTensors, Recall, Restore, StateFollows, TakeState
 from haet_eval.remote.meter import Meter, Point, Question
 from haet_eval.remote.packed import Broken
 from haet_eval.remote.wire import Channel, Code, Status
@@ -206,7 +206,9 @@ class KeptLink(ExecutorLink):
             self._send_state(size, stored.block)
         for start in range(0, max(len(table.tensors), 1), _PLACED_AT_ONCE):
             end = start + _PLACED_AT_ONCE
-            self._command(Place(tensors=table.tensors[start:end], last=end >= len(table.tensors)).encode())
+            self._command(
+                PlaceTensors(tensors=table.tensors[start:end], last=end >= len(table.tensors)).encode()
+            )
         for settled in self._settled:
             inputs = tuple(map(_laid, settled.inputs))
             self._command(Recall(definition_bytes=len(settled.definition), inputs=inputs).encode())

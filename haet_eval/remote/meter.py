@@ -35,7 +35,7 @@ from haet_eval.remote.generators import Generators
 from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
 from haet_eval.remote.inventory import inventory
 from haet_eval.remote.memory import APART, MemoryBooks, TensorMemory
-from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
+from haet_eval.remote.messages import ImageBatch, Logits, ModelTensor, Seal
 from haet_eval.remote.tally import Tally
 from haet_eval.remote.template import (
     PREDICTION,
@@ -671,7 +671,7 @@ class Meter:
         """Images to predict (uint8) are put into the executor; returns their handle."""
         self._images += shape[0]
         handle = self.load(shape, "uint8")
-        self._sink.add(Kind.BATCH, Batch(handle=handle, shape=shape).encode())
+        self._sink.add(Kind.BATCH, ImageBatch(handle=handle, shape=shape).encode())
         return handle
 
     def take_logits(self, number: int, images: int, classes: int) -> None:

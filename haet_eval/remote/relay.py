@@ -21,13 +21,13 @@ from haet_eval.remote.executor_link import (
 from haet_eval.remote.labels import Label, Labels
 from haet_eval.remote.log import OutputLog
 from haet_eval.remote.messages import (
-    Batch,
+    BatchPredicted,
     Decided,
     Failed,
+    ImageBatch,
     Job,
     Labelled,
     ModelTensor,
-    Predicted,
     Ready,
     Report,
     Returned,
@@ -45,7 +45,7 @@ _MAX_WEIGHTS_BYTES: Final = 1 << 30
 _RECORDS_TO_A_MARK: Final = 128
 """A mark costs about as much as a call of an operator, and a look at each template."""
 
-_Message = TypeVar("_Message", Ready, Returned, Predicted)
+_Expected = TypeVar("_Expected", Ready, Returned, BatchPredicted)
 
 
 class SubmissionLost(Exception):
@@ -139,18 +139,18 @@ class Relay:
     ) -> npt.NDArray[np.int64]:
         """One label for each image. Between batches nothing lives on but the model."""
         labels: list[npt.NDArray[np.int64]] = []
-        self._expect(Predicted)
+        self._expect(BatchPredicted)
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             self.link.load(batch)
             self._stalls = self.executor.stalls
             handle = self.meter.begin_batch(batch.shape)
-            self._reply(Status.OK, Batch(handle=handle, shape=batch.shape).encode())
-            logits = self._expect(Predicted).logits
+            self._reply(Status.OK, ImageBatch(handle=handle, shape=batch.shape).encode())
+            logits = self._expect(BatchPredicted).logits
             self.meter.take_logits(logits or 0, len(batch), num_classes)
             labels.append(self.link.argmax(logits or 0, len(batch), num_classes))
             self.link.drop(self.meter.end_batch())
-        self._reply(Status.OK, Batch(handle=None).encode())
+        self._reply(Status.OK, ImageBatch(handle=None).encode())
         return np.concatenate(labels)
 
     # Talking to the submission.
@@ -161,7 +161,7 @@ class Relay:
         except Disconnected:
             raise SubmissionLost from None
 
-    def _expect(self, kind: type[_Message]) -> _Message:
+    def _expect(self, kind: type[_Expected]) -> _Expected:
         """Serve the submission until it sends a message, which must be of this kind."""
         try:
             message = self._serve()
@@ -173,7 +173,7 @@ class Relay:
         except Disconnected:
             raise SubmissionLost from None
 
-    def _serve(self) -> Ready | Returned | Predicted:
+    def _serve(self) -> Ready | Returned | BatchPredicted:
         while True:
             self._look()
             channel, payload = self.submission.receive()

@@ -14,7 +14,7 @@ import numpy as np
 
 from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.remote.connection import Connection
-from haet_eval.remote.messages import Job, Predicted, Ready, Returned, Start
+from haet_eval.remote.messages import BatchPredicted, Job, Ready, Returned, Start
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.relay import Relay
 from haet_eval.remote.trace import TraceWriter
@@ -139,10 +139,10 @@ def hand_in(end: End, returned: Returned, logits: int) -> None:
     """Return a module, then predict every batch with the same tensor."""
     end.send(Channel.CONTROL, returned.encode())
     end.receive()
-    message = Predicted(logits=None)
+    message = BatchPredicted(logits=None)
     while True:
         end.send(Channel.CONTROL, message.encode())
         batch = json.loads(end.receive()[1][1:])
         if batch["handle"] is None:
             return
-        message = Predicted(logits=logits)
+        message = BatchPredicted(logits=logits)

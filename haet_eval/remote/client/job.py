@@ -30,12 +30,12 @@ from haet_eval.remote.client.source import explain, install_source, load_functio
 from haet_eval.remote.client.task import Task
 from haet_eval.remote.client.tensor import RemoteTensor
 from haet_eval.remote.messages import (
-    Batch,
+    BatchPredicted,
     Decided,
     Failed,
+    ImageBatch,
     Job,
     ModelTensor,
-    Predicted,
     Ready,
     Report,
     Returned,
@@ -172,8 +172,8 @@ def _predict(dispatcher: Dispatcher, sealed: SealedModel, model: torch.nn.Module
     number: int | None = None
     logits: Any = None
     while True:
-        answer = dispatcher.link.request(Predicted(logits=number).encode())
-        batch = Batch.model_validate_json(answer)
+        answer = dispatcher.link.request(BatchPredicted(logits=number).encode())
+        batch = ImageBatch.model_validate_json(answer)
         del logits
         if batch.handle is None:
             return

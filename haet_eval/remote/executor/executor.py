@@ -54,7 +54,7 @@ from haet_eval.remote.messages import (
     to_executor,
 )
 from haet_eval.remote.messages import (
-    Place as PlaceTensors,
+    PlaceTensors as PlaceTensors,
 )
 from haet_eval.remote.wire import Channel, Code, Status
 
