@@ -26,7 +26,7 @@ from haet_eval.batch.node import NodeProblem
 from haet_eval.batch.parcel import Parcel, pack, unpack
 from haet_eval.batch.site import SiteLost
 from haet_eval.errors import EnvironmentProblem, HaetError, UsageProblem
-from haet_eval.evaluation.request import Outcome
+from haet_eval.evaluation.request import WrittenRecord
 from haet_eval.progress import Tick
 from haet_eval.record import Sandbox
 from haet_eval.store import Store
@@ -109,7 +109,7 @@ class ClusterSite:
         self._where()
         return min(sum(self._offers().values()), self._jobs or 2**31)
 
-    def judge(self, order: Order) -> Outcome:
+    def judge(self, order: Order) -> WrittenRecord:
         try:
             future = self._executor.submit(_judge_on_node, order, self._topic, **self._where())
             return unpack(future.result(), order.job, self._store)

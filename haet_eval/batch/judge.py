@@ -13,7 +13,7 @@ from haet_eval.batch.job import Order
 from haet_eval.batch.node import NodeProblem, check_node, reserved
 from haet_eval.errors import EnvironmentProblem, HaetError
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.progress import ReportValue, Tick
 from haet_eval.runtimes.folder import RunFolder
 
@@ -61,7 +61,9 @@ class Reporter:
     def note(self, text: str) -> None: ...
 
 
-def judge(order: Order, results: Path | None, reporter: Reporter, take: Callable[[Outcome], None]) -> None:
+def judge(
+    order: Order, results: Path | None, reporter: Reporter, take: Callable[[WrittenRecord], None]
+) -> None:
     """Make the run and pass on its outcome, while its folder still exists.
 
     Args:

@@ -35,7 +35,7 @@ from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.dataset import default_data_dir
 from haet_eval.errors import EnvironmentProblem, HaetError, SubmissionFailure, UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.store import Store
 from haet_eval.submission import ArchiveLimits, load_submission
 
@@ -68,7 +68,7 @@ class BatchSummary:
     named them.
     """
 
-    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
+    outcomes: list[tuple[str, WrittenRecord]] = field(default_factory=list)
     given_up: list[GivenUp] = field(default_factory=list)
     blocked: list[GivenUp] = field(default_factory=list)
     left: int = 0
@@ -215,7 +215,7 @@ class RunningBatch:
             self._in_a_row.clear()
             self._judged(job.label, outcome, started)
 
-    def _attempt(self, job: BatchJob, site: Site) -> Outcome:
+    def _attempt(self, job: BatchJob, site: Site) -> WrittenRecord:
         if self._stop.is_set():
             raise SiteLost("the batch was stopped")
         outcome = site.judge(self._order(job))
@@ -242,7 +242,7 @@ class RunningBatch:
             run_dir=self._settings.run_dir,
         )
 
-    def _judged(self, label: str, outcome: Outcome, started: float) -> None:
+    def _judged(self, label: str, outcome: WrittenRecord, started: float) -> None:
         record = outcome.record
         with self._lock:
             self.summary.outcomes.append((label, outcome))

@@ -21,11 +21,11 @@ from haet_eval.verification.conclusion import REPLAY
 from haet_eval.verification.evidence import Evidence, Sources, named_artifacts
 from haet_eval.verification.perturbing import SUBJECT as PERTURBED
 from haet_eval.verification.perturbing import check_perturbed as perturbed_part
-from haet_eval.verification.replaying import Place
+from haet_eval.verification.replaying import ReplayPlace
 from haet_eval.verification.replaying import check_replay as replay_part
-from haet_eval.verification.verify import Part, Verification, verify
+from haet_eval.verification.verify import RunWithEvidence, Verification, verify
 
-ReplayPart: TypeAlias = Callable[[Record, Evidence, Place], Iterable[Check]]
+ReplayPart: TypeAlias = Callable[[Record, Evidence, ReplayPlace], Iterable[Check]]
 """Replays the trace of a run."""
 
 JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
@@ -37,10 +37,10 @@ class Case:
 
     path: Path
     sources: Sources
-    place: Place
+    place: ReplayPlace
 
     @cached_property
-    def verified(self) -> tuple[Verification, list[Part]]:
+    def verified(self) -> tuple[Verification, list[RunWithEvidence]]:
         """The result of the files' check, computed once: the replays need the same evidence."""
         return verify(self.path, self.sources, replaying=True)
 

@@ -17,7 +17,7 @@ from haet_eval.record import AuditKind, Record, Sandbox
 from haet_eval.reports.confirmation import EntryCheck, Examined, SettledPool
 from haet_eval.store import read_record
 from haet_eval.verification.evidence import Sources
-from haet_eval.verification.replaying import Place
+from haet_eval.verification.replaying import ReplayPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class _Checker:
         A check that could not be made is not kept: the next start makes it again.
         """
         setting, name = self._setting, entry.record_id
-        case = Case(setting.paths[name], setting.sources, Place(setting.sandbox, setting.device))
+        case = Case(setting.paths[name], setting.sources, ReplayPlace(setting.sandbox, setting.device))
         for check, look in RECORD_CHECKS.items():
             found = self._notebook.found(name).get(check)
             if found is None:

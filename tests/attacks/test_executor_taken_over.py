@@ -19,7 +19,7 @@ import torch
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.evaluation.compose import compose
-from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.frame import PlannedRun
 from haet_eval.evaluation.heard import Heard
 from haet_eval.evaluation.request import Request
 from haet_eval.evaluation.run import run_counted
@@ -40,7 +40,7 @@ from haet_eval.runtimes.process import ProcessRuntime
 from haet_eval.store import Store
 from haet_eval.verification.check import Check, Result
 from haet_eval.verification.evidence import Sources
-from haet_eval.verification.replaying import Place, check_replay
+from haet_eval.verification.replaying import ReplayPlace, check_replay
 from haet_eval.verification.verify import verify
 from tests.attacks.played import End, hand_in, played, take_job
 from tests.unit.remote import frames
@@ -346,7 +346,7 @@ def faked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     request = Request(linear, folder, store.directory, sandbox="process")
     unpacked = unpack(request, heard)
     assert unpacked.assignment is not None
-    work = Work(unpacked.assignment, request.seed, request.device, store, heard)
+    work = PlannedRun(unpacked.assignment, request.seed, request.device, store, heard)
     ran = run_counted(work, ProcessRuntime(mains={Role.EXECUTOR: LIAR, Role.SUBMISSION: CLIENT}))
     assert ran.predicted is not None
     assert ran.predicted.labels is not None
@@ -356,7 +356,7 @@ def faked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def checks(path: Path, *, replaying: bool) -> dict[str, Check]:
     verification, (part,) = verify(path, Sources(Store(path.parent), path.parent))
-    more = check_replay(part.record, part.evidence, Place("process")) if replaying else ()
+    more = check_replay(part.record, part.evidence, ReplayPlace("process")) if replaying else ()
     return {check.subject: check for check in (*verification.checks, *more)}
 
 

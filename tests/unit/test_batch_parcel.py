@@ -10,7 +10,7 @@ from haet_eval.batch.job import BatchJob, Identity
 from haet_eval.batch.parcel import Parcel, pack, unpack
 from haet_eval.competition import Budgets
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.evaluation.request import Outcome
+from haet_eval.evaluation.request import WrittenRecord
 from haet_eval.record import Artifact, Record, from_json
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
@@ -36,7 +36,7 @@ def parcel(tmp_path: Path) -> Parcel:
     record = make_record()
     for name, suffix in ARTIFACTS.items():
         there.put_artifact(name.encode(), suffix)
-    return pack(Outcome(record, there.add(record)))
+    return pack(WrittenRecord(record, there.add(record)))
 
 
 def test_record_and_artefacts_arrive_whole(tmp_path: Path, parcel: Parcel) -> None:

@@ -41,8 +41,8 @@ from haet_eval.reports.confirmation import (
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import differs
 from haet_eval.verification.evidence import Evidence, Sources
-from haet_eval.verification.replaying import Place
-from haet_eval.verification.verify import Part, Verification
+from haet_eval.verification.replaying import ReplayPlace
+from haet_eval.verification.verify import RunWithEvidence, Verification
 from tests.fixtures.records import make_record, make_training
 from tests.unit.test_audit import DATA
 
@@ -172,7 +172,10 @@ def test_a_record_whose_artefacts_are_not_here_has_not_fallen(
     line = differs("trace", "is missing")
     monkeypatch.setattr(
         "haet_eval.confirmation.checks.verify",
-        lambda path, *_, **__: (Verification(path, record, (line,)), [Part("", record, Evidence())]),
+        lambda path, *_, **__: (
+            Verification(path, record, (line,)),
+            [RunWithEvidence("", record, Evidence())],
+        ),
     )
     for _ in range(2):
         (examined,) = contest.settle().examined
@@ -210,7 +213,7 @@ def test_a_check_that_could_not_be_made_is_undecided_and_not_kept(
 def test_a_replay_that_lacks_something_is_undecided(tmp_path: Path, check: RecordCheck, part: str) -> None:
     """The trace and the data set are not here."""
     (path, *_) = Contest(tmp_path).paths.values()
-    case = Case(path, Sources(Store(tmp_path), tmp_path), Place("process"))
+    case = Case(path, Sources(Store(tmp_path), tmp_path), ReplayPlace("process"))
     with pytest.raises(Undecided, match=f"{part}: needs the trace and the data set"):
         check(case)
 
