@@ -18,10 +18,10 @@ from haet_eval.check.stand_in import StandIns
 from haet_eval.operators.signature import SPECIAL_FLOATS, TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLink
-from haet_eval.remote.handles import Handle, Storage
+from haet_eval.remote.handles import HeldTensor, Storage
 from haet_eval.remote.meter import Meter, Question
 from haet_eval.remote.template import NewTensor, Template, new_tensors
-from haet_eval.remote.wire import Atom, Code, Status, Tag, Value
+from haet_eval.remote.wire import AnswerStatus, Atom, Code, Tag, Value
 
 _SMALL_BYTES: Final = 64
 """Tensors of that size stay when computing ends, whatever they depend on: their values are the real ones."""
@@ -110,12 +110,12 @@ class DataFree:
 
     # Questions.
 
-    def read(self, question: Question) -> tuple[Status, bytes] | None:
+    def read(self, question: Question) -> tuple[AnswerStatus, bytes] | None:
         """The value of a tensor; None if it depends on images."""
         kept = self._found(wire.READ.unpack(question.record)[1])
         return None if kept is None else self._numbering.ask(wire.READ.pack(Code.READ, kept.number))
 
-    def define(self, question: Question) -> tuple[Status, bytes, bool]:
+    def define(self, question: Question) -> tuple[AnswerStatus, bytes, bool]:
         """The answer to a call that was not made before; and whether it is what the evaluation would get.
 
         If the call depends on images, it is made on tensors in their place, and only its shapes are right.
@@ -130,11 +130,11 @@ class DataFree:
         record = renumbered(question.record, start, used)
         known = computed or self._is_finite(template, named)
         status, body = self._ask(question, template, named, record, made, computed=known)
-        if status is Status.OK:
+        if status is AnswerStatus.OK:
             self._templates.append(self._numbering.templates - 1)
         return status, body, computed or not template.dynamic or mixed is not None
 
-    def shapes(self, question: Question) -> tuple[Status, bytes] | None:
+    def shapes(self, question: Question) -> tuple[AnswerStatus, bytes] | None:
         """The answer to a call whose shapes depend on values; None if these depend on images."""
         template = question.template
         assert template is not None
@@ -158,11 +158,11 @@ class DataFree:
         made: list[int],
         *,
         computed: bool,
-    ) -> tuple[Status, bytes]:
+    ) -> tuple[AnswerStatus, bytes]:
         """Have the executor answer a call, keep what it computes, and free the inputs made for it."""
         first, count = self._numbering.tensors, len(question.inputs)
         status, body = self._numbering.ask(record, count)
-        if status is Status.OK:
+        if status is AnswerStatus.OK:
             new = new_tensors(wire.decode_outcome(body, count), question.inputs, template.exact)
             self._adopt(template, named, new, first if computed else None)
             if not computed:
@@ -179,7 +179,9 @@ class DataFree:
         outcome = wire.decode_outcome(body, len(named))
         self._adopt(template, named, new_tensors(outcome, question.inputs, template.exact), None)
 
-    def _inputs(self, handles: Sequence[Handle], kept: Sequence[_Kept | None]) -> tuple[list[int], list[int]]:
+    def _inputs(
+        self, handles: Sequence[HeldTensor], kept: Sequence[_Kept | None]
+    ) -> tuple[list[int], list[int]]:
         """Numbers of what a call is given, and of what was made for it."""
         before = self._numbering.tensors
         absent = [handle for handle, one in zip(handles, kept, strict=True) if one is None]
@@ -342,7 +344,7 @@ def _places(value: Value) -> list[int]:
     ]
 
 
-def _alone(layout: TensorMeta, template: Template, place: int) -> Handle:
+def _alone(layout: TensorMeta, template: Template, place: int) -> HeldTensor:
     """A tensor of that layout in memory of its own."""
     offset = template.offsets[place] if template.exact else 0
-    return Handle(layout, offset, Storage(0, tainted=True))
+    return HeldTensor(layout, offset, Storage(0, tainted=True))

@@ -32,10 +32,10 @@ from haet_eval.remote.connection import Connection
 from haet_eval.remote.departure import DEPARTED, ComparedTrace
 from haet_eval.remote.kept_link import KeptLink
 from haet_eval.remote.messages import StateFollows
-from haet_eval.remote.meter import Meter, Point
+from haet_eval.remote.meter import Meter, StreamPoint
 from haet_eval.remote.packed import Broken, PackedWriter, Snapshot
 from haet_eval.remote.trace import TraceWriter, read_trace
-from haet_eval.remote.wire import Status
+from haet_eval.remote.wire import AnswerStatus
 from haet_eval.resumable import KEPT_CHECKPOINTS, RunFacts, RunHome, find_home, make_home
 
 _OF_OTHER_RUNS: Final = frozenset({"dataset", "seed"})
@@ -275,7 +275,7 @@ class Earlier:
     def facts(self) -> StateFollows:
         return self.checkpoint.state
 
-    def answer(self) -> tuple[Status, bytes]:
+    def answer(self) -> tuple[AnswerStatus, bytes]:
         found = next(self._answers, None)
         if found is None:
             raise Broken("it holds fewer answers than the trace has questions")
@@ -426,7 +426,7 @@ class Attempt:
             return False
         return tensor_bytes <= _AS_GOOD * self._fewest_bytes or now > self._due + _PATIENCE * every
 
-    def begin_checkpoint(self, point: Point, table: Table) -> "_RequestedCheckpoint | None":
+    def begin_checkpoint(self, point: StreamPoint, table: Table) -> "_RequestedCheckpoint | None":
         if table.stored_bytes > MAX_CHECKPOINT_BYTES // 2:
             self._due = _NEVER
             self._course.heard.note(
@@ -496,7 +496,7 @@ class _RequestedCheckpoint:
     """A checkpoint for whose state the executor was asked, with the facts about this place of the stream."""
 
     attempt: Attempt
-    point: Point
+    point: StreamPoint
     table: Table
     snapshots: tuple[Snapshot, Snapshot]
     stalls: int

@@ -21,8 +21,8 @@ from haet_eval.progress import Tick
 from haet_eval.record import HistogramArtifact, NativeTraining, Parameters, Resumed, Training
 from haet_eval.remote.charges import Charges
 from haet_eval.remote.executor_link import Sealed
-from haet_eval.remote.labels import Labels
-from haet_eval.remote.memory import TensorMemory
+from haet_eval.remote.labels import TemplateLabels
+from haet_eval.remote.memory import MeteredMemory
 from haet_eval.remote.messages import Start
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.recount import Charged, recount
@@ -40,7 +40,7 @@ class _CountedCalls(NamedTuple):
     refused: Mapping[str, int]
     charged: Charges | Charged
     stalls: int
-    memory: TensorMemory
+    memory: MeteredMemory
 
 
 class _Taken(NamedTuple):
@@ -135,7 +135,7 @@ def _counted(
     taken: _Taken,
     model: tuple[ParameterCount, Sealed] | None,
     work: PlannedRun,
-    labels: Labels,
+    labels: TemplateLabels,
 ) -> Training:
     """Price the counted calls; keep their histogram and labels, and the weights of a model that came back."""
     histogram, charged, store = count.histogram, count.charged, work.store

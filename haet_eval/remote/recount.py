@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol, TypeAlias
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.errors import SubmissionFailure
-from haet_eval.remote.charges import Budgets
-from haet_eval.remote.memory import MemoryBooks, TensorMemory
+from haet_eval.remote.charges import MeterLimits
+from haet_eval.remote.memory import MemoryBooks, MeteredMemory
 from haet_eval.remote.messages import ImageBatch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import Accepted, Meter, Question
 from haet_eval.remote.trace import BrokenTrace, Kind, read_trace, trace_version
@@ -20,7 +20,7 @@ from haet_eval.remote.wire import TRACE_VERSION, Code, WireError
 _ANY: Final = 1 << 62
 _Entries: TypeAlias = Iterator[tuple[int, tuple[Kind, bytes]]]
 
-_UNBOUNDED: Final = Budgets(_ANY, _ANY, _ANY, None, _ANY, _ANY, _ANY)
+_UNBOUNDED: Final = MeterLimits(_ANY, _ANY, _ANY, None, _ANY, _ANY, _ANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Recount:
     refused: Mapping[str, int]
     parameters: ParameterCount | None
     training: Charged
-    memory: TensorMemory
+    memory: MeteredMemory
     batches: tuple[int, ...]
     prediction_operations: int
     prediction_readback_bytes: int

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from haet_eval.remote.labels import Labels
+from haet_eval.remote.labels import TemplateLabels
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Places:
         return any(share.place for share in self.lines)
 
 
-def places_of(operations: Sequence[int], labels: Labels) -> Places:
+def places_of(operations: Sequence[int], labels: TemplateLabels) -> Places:
     """Add up operations by place.
 
     Args:

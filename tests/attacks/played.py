@@ -18,7 +18,7 @@ from haet_eval.remote.messages import BatchPredicted, Job, Ready, Returned, Star
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.relay import Relay
 from haet_eval.remote.trace import TraceWriter
-from haet_eval.remote.wire import FRAME, Channel, Status, frame
+from haet_eval.remote.wire import FRAME, AnswerStatus, Channel, frame
 from tests.unit.remote.bench import budgets
 
 IMAGES = np.zeros((8, 3, 4, 4), np.uint8)
@@ -36,7 +36,7 @@ class End:
     def send(self, channel: Channel, payload: bytes) -> None:
         self.sock.sendall(frame(channel, payload))
 
-    def answer(self, body: bytes, status: Status = Status.OK) -> None:
+    def answer(self, body: bytes, status: AnswerStatus = AnswerStatus.OK) -> None:
         """As the executor answers."""
         self.send(Channel.STREAM, bytes([status]) + body)
 

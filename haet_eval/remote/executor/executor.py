@@ -56,7 +56,7 @@ from haet_eval.remote.messages import (
 from haet_eval.remote.messages import (
     PlaceTensors as PlaceTensors,
 )
-from haet_eval.remote.wire import Channel, Code, Status
+from haet_eval.remote.wire import AnswerStatus, Channel, Code
 
 _BLOCK_BYTES: Final = 16 << 20
 _OF_CHECKPOINTS: Final = (TakeState, Restore, PlaceTensors, Recall)
@@ -118,7 +118,7 @@ class Executor:
 
     # Transport.
 
-    def _answer(self, payload: bytes, status: Status = Status.OK) -> None:
+    def _answer(self, payload: bytes, status: AnswerStatus = AnswerStatus.OK) -> None:
         self._socket.sendall(wire.frame(Channel.STREAM, bytes([status]) + payload))
 
     # Commands of the host.
@@ -154,7 +154,7 @@ class Executor:
 
     def _start(self, start: Start) -> None:
         if start.device == "cuda" and not torch.cuda.is_available():
-            self._answer(b"it sees no CUDA device", Status.FATAL)
+            self._answer(b"it sees no CUDA device", AnswerStatus.FATAL)
             return
         torch.set_num_threads(start.threads)
         make_reproducible()
@@ -429,7 +429,7 @@ class Executor:
             else:
                 self._answer(self._dynamic(record))
         except Failure as failure:
-            if failure.status is not Status.REFUSED:
+            if failure.status is not AnswerStatus.REFUSED:
                 self._failure = failure
             self._answer(failure.text.encode(), failure.status)
 
@@ -483,10 +483,12 @@ class Executor:
         except Mismatch as error:
             raise mismatch(template.name, error) from None
         except wire.WireError as error:  # the meter would refuse the answer: a fault of the call, not of ours
-            raise Failure(Status.FATAL, f"{template.name} gives {error}: handles do not carry that") from None
+            raise Failure(
+                AnswerStatus.FATAL, f"{template.name} gives {error}: handles do not carry that"
+            ) from None
         except Exception as error:
             text = f"{template.name} returned what cannot be described: {without_values(error)}"
-            raise Failure(Status.FATAL, text) from None
+            raise Failure(AnswerStatus.FATAL, text) from None
         for tensor in new_tensors(result, inputs):
             self._put(tensor)
         return outcome
@@ -500,7 +502,7 @@ class Executor:
         error: Exception,
     ) -> Failure:
         failure = explained(template.definition, template.operator, inputs, floats, error)
-        if failure.status is Status.REFUSED and places(inputs) != before:
+        if failure.status is AnswerStatus.REFUSED and places(inputs) != before:
             return mismatch(template.name, Mismatch("it failed and left an input changed"))
         return failure
 

@@ -10,7 +10,7 @@ from haet_eval.operators.checking.validation import written_parameters
 from haet_eval.operators.table import lookup
 from haet_eval.remote.executor.kernel import compile_kernel
 from haet_eval.remote.executor.outcome import Mismatch
-from haet_eval.remote.wire import Definition, Status
+from haet_eval.remote.wire import AnswerStatus, Definition
 
 _ADDRESSES: Final = re.compile(r"0[xX][0-9a-fA-F]+|\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,}\b")
 """Numbers in base 16, with or without a prefix: in a text about shapes only addresses have this form."""
@@ -29,7 +29,7 @@ class Failure(Exception):
     and so undo the randomisation of its address space.
     """
 
-    def __init__(self, status: Status, text: str) -> None:
+    def __init__(self, status: AnswerStatus, text: str) -> None:
         self.status = status
         self.text = without_addresses(text)
         super().__init__(self.text)
@@ -54,7 +54,7 @@ def late(name: str, error: Exception) -> Failure:
     if isinstance(error, Mismatch):
         return mismatch(name, error)
     return Failure(
-        Status.FATAL,
+        AnswerStatus.FATAL,
         f"{name} failed: {without_values(error)}. (# stands for a number that may be data. Calls "
         "run ahead of their results: the line named is the one at which this was noticed; the call was made "
         "before.)",
@@ -64,7 +64,7 @@ def late(name: str, error: Exception) -> Failure:
 def mismatch(name: str, error: Mismatch) -> Failure:
     """The tensors are no longer what the meter takes them for."""
     return Failure(
-        Status.MISMATCH,
+        AnswerStatus.MISMATCH,
         f"Tensor mismatch: {name} did not do to its tensors what it was counted for: {error}. The count of "
         "this run cannot be trusted, so the run ends. If the code is ordinary PyTorch, this is a fault of "
         "haet-eval: please report it with the submission.",
@@ -91,13 +91,13 @@ def explained(
     except NotImplementedError:
         pass
     except Exception as shape_error:
-        status = Status.FATAL if _writes(definition.operator, operator) else Status.REFUSED
+        status = AnswerStatus.FATAL if _writes(definition.operator, operator) else AnswerStatus.REFUSED
         return Failure(status, f"{definition.operator}: {shape_error}")
     text = _first_line(error)
     if not _is_same_for_other_values(definition, inputs, floats, error):
         hidden = without_values(error)
         text = hidden + _HIDDEN if hidden != without_addresses(text) else hidden
-    return Failure(Status.FATAL, f"{definition.operator} failed: {text}")
+    return Failure(AnswerStatus.FATAL, f"{definition.operator} failed: {text}")
 
 
 def _is_same_for_other_values(

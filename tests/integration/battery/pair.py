@@ -22,8 +22,8 @@ from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.watch import ending
 from haet_eval.progress import ReportValue
 from haet_eval.remote.client.task import Task
-from haet_eval.remote.labels import Labels
-from haet_eval.remote.memory import TensorMemory
+from haet_eval.remote.labels import TemplateLabels
+from haet_eval.remote.memory import MeteredMemory
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.environment import PYTHON_OPTIONS
 from haet_eval.runtimes.interface import Role
@@ -64,9 +64,9 @@ class RemoteRun:
     unpriced: frozenset[str]
     output: str
     operations: dict[str, int]
-    memory: TensorMemory
+    memory: MeteredMemory
     trace_sha256: str
-    labels: Labels
+    labels: TemplateLabels
     levels: dict[str, tuple[int, int]]
 
 
