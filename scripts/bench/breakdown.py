@@ -26,7 +26,7 @@ from haet_eval.competition import Budgets
 from haet_eval.evaluation.pair import open_pair
 from haet_eval.remote.connection import Connection
 from haet_eval.remote.executor.executor import Executor
-from haet_eval.remote.executor.kernel import Run
+from haet_eval.remote.executor.kernel import RunCall
 from haet_eval.remote.messages import Start
 from haet_eval.remote.meter import Question
 from haet_eval.remote.recount import recount
@@ -167,7 +167,7 @@ class Replayed(Executor):
         template.run = lambda tensors, floats: self._kernel(number, run, tensors, floats)
         return answer
 
-    def _call(self, _number: int, run: Run, *call: Any) -> Any:
+    def _call(self, _number: int, run: RunCall, *call: Any) -> Any:
         return run(*call)
 
     def _remember(self, number: int, *call: Any) -> Any:

@@ -22,7 +22,7 @@ _HIDDEN: Final = " (# stands for a number that may be data.)"
 _MOST_STAND_IN_BYTES: Final = 1 << 26
 
 
-class Failure(Exception):
+class FailedCall(Exception):
     """A call failed: the text is for the contestant and holds no value of any tensor.
 
     It holds no address either: an address would show an attacker where the executor's code and memory are,
@@ -49,11 +49,11 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def late(name: str, error: Exception) -> Failure:
+def late(name: str, error: Exception) -> FailedCall:
     """A call of a settled template has failed. The submission did not wait for it and has gone on."""
     if isinstance(error, Mismatch):
         return mismatch(name, error)
-    return Failure(
+    return FailedCall(
         AnswerStatus.FATAL,
         f"{name} failed: {without_values(error)}. (# stands for a number that may be data. Calls "
         "run ahead of their results: the line named is the one at which this was noticed; the call was made "
@@ -61,9 +61,9 @@ def late(name: str, error: Exception) -> Failure:
     )
 
 
-def mismatch(name: str, error: Mismatch) -> Failure:
+def mismatch(name: str, error: Mismatch) -> FailedCall:
     """The tensors are no longer what the meter takes them for."""
-    return Failure(
+    return FailedCall(
         AnswerStatus.MISMATCH,
         f"Tensor mismatch: {name} did not do to its tensors what it was counted for: {error}. The count of "
         "this run cannot be trusted, so the run ends. If the code is ordinary PyTorch, this is a fault of "
@@ -77,7 +77,7 @@ def explained(
     inputs: Sequence[torch.Tensor],
     floats: Sequence[float],
     error: Exception,
-) -> Failure:
+) -> FailedCall:
     """Why the first call of a template has failed.
 
     If the call fails on shapes alone, its text holds no value and may be shown whole. The submission may then
@@ -92,12 +92,12 @@ def explained(
         pass
     except Exception as shape_error:
         status = AnswerStatus.FATAL if _writes(definition.operator, operator) else AnswerStatus.REFUSED
-        return Failure(status, f"{definition.operator}: {shape_error}")
+        return FailedCall(status, f"{definition.operator}: {shape_error}")
     text = _first_line(error)
     if not _is_same_for_other_values(definition, inputs, floats, error):
         hidden = without_values(error)
         text = hidden + _HIDDEN if hidden != without_addresses(text) else hidden
-    return Failure(AnswerStatus.FATAL, f"{definition.operator} failed: {text}")
+    return FailedCall(AnswerStatus.FATAL, f"{definition.operator} failed: {text}")
 
 
 def _is_same_for_other_values(
