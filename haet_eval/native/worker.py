@@ -31,7 +31,7 @@ from haet_eval.remote.client.fresh import pin_entropy
 from haet_eval.remote.client.output import OutputCapture
 from haet_eval.remote.client.seeds import seed_all
 from haet_eval.remote.client.source import explain, install_source, load_function
-from haet_eval.remote.client.task import Task
+from haet_eval.remote.client.task import SubmissionTask
 from haet_eval.remote.executor.labels import labels_of
 from haet_eval.remote.messages import Failed, Report
 
@@ -89,7 +89,7 @@ def _work(link: HostLink, setting: NodeJob, images: torch.Tensor, labels: torch.
     pin_entropy(setting.seed)
     keeper = _Keeper(link)
     keeps = setting.checkpoints and setting.node == 0
-    task = Task(
+    task = SubmissionTask(
         images=images,
         labels=labels,
         num_classes=setting.num_classes,
@@ -111,7 +111,9 @@ def _work(link: HostLink, setting: NodeJob, images: torch.Tensor, labels: torch.
     _predict(link, setting, model)
 
 
-def _train(setting: NodeJob, task: Task, keeper: "_Keeper", seconds: float) -> torch.nn.Module | None:
+def _train(
+    setting: NodeJob, task: SubmissionTask, keeper: "_Keeper", seconds: float
+) -> torch.nn.Module | None:
     """The model that `train` returned; None if the time was over before. With 0 seconds there is no limit."""
     try:
         with keeper.ends_training_after(seconds):
