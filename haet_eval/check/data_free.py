@@ -43,7 +43,7 @@ class _Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _KnownTensor:
     """A tensor that depends on no image: its number in the executor, and the memory that it lies in."""
 
     number: int
@@ -71,7 +71,7 @@ class DataFree:
         self._places: dict[tuple[int, int], int] = {}
         memories: dict[int, _Memory] = {}
         self._kept = {
-            number: _Kept(number, memories.setdefault(id(handle.storage), _Memory()))
+            number: _KnownTensor(number, memories.setdefault(id(handle.storage), _Memory()))
             for number, handle in meter.living.items()
             if not handle.storage.tainted or handle.storage.size_bytes <= _SMALL_BYTES
         }
@@ -180,7 +180,7 @@ class DataFree:
         self._adopt(template, named, new_tensors(outcome, question.inputs, template.exact), None)
 
     def _inputs(
-        self, handles: Sequence[HeldTensor], kept: Sequence[_Kept | None]
+        self, handles: Sequence[HeldTensor], kept: Sequence[_KnownTensor | None]
     ) -> tuple[list[int], list[int]]:
         """Numbers of what a call is given, and of what was made for it."""
         before = self._numbering.tensors
@@ -190,7 +190,9 @@ class DataFree:
         return used, list(range(before, self._numbering.tensors))
 
     @staticmethod
-    def _deciding(template: Template, kept: Sequence[_Kept | None]) -> list[_Kept | None] | None:
+    def _deciding(
+        template: Template, kept: Sequence[_KnownTensor | None]
+    ) -> list[_KnownTensor | None] | None:
         """What is there of the inputs that decide the shapes, if it is all of them."""
         names = _DECIDE.get(template.operator.base)
         if names is None or not template.dynamic:
@@ -222,7 +224,7 @@ class DataFree:
             self._adopt(template, named, template.new, None)
         return int(position + template.record.size)
 
-    def _computed(self, template: Template, named: Sequence[int]) -> tuple[list[_Kept | None], bool]:
+    def _computed(self, template: Template, named: Sequence[int]) -> tuple[list[_KnownTensor | None], bool]:
         """What is there of the inputs, and whether the call depends on nothing else."""
         kept = [self._found(number) for number in named]
         lost = None in kept
@@ -259,11 +261,11 @@ class DataFree:
             self._lose(template, named)
         elif template.moves:
             moved, source = self._kept[named[0]], self._kept[named[1]]
-            self._kept[named[0]] = _Kept(moved.number, source.memory)
+            self._kept[named[0]] = _KnownTensor(moved.number, source.memory)
         for count, tensor in enumerate(new):
             if first is not None:
                 memory = self._kept[named[tensor.alias]].memory if tensor.alias >= 0 else _Memory()
-                self._kept[self._next] = _Kept(first + count, memory)
+                self._kept[self._next] = _KnownTensor(first + count, memory)
             self._next += 1
 
     def _lose(self, template: Template, named: Sequence[int]) -> None:
@@ -277,7 +279,7 @@ class DataFree:
         for place in (0,) if template.moves else [place for place, _, _ in template.changed]:
             self.forget([named[place]])
 
-    def _found(self, number: int) -> _Kept | None:
+    def _found(self, number: int) -> _KnownTensor | None:
         kept = self._kept.get(number)
         return None if kept is None or kept.memory.lost else kept
 
@@ -293,7 +295,7 @@ class DataFree:
         kept = self._found(number)
         if kept is not None:
             cut = self._numbering.write(layout.pack(code, kept.number, *numbers), 1)
-            self._kept[self._next] = _Kept(cut, kept.memory)
+            self._kept[self._next] = _KnownTensor(cut, kept.memory)
         self._next += 1
         return layout.size
 
@@ -305,7 +307,7 @@ class DataFree:
 
     def _upload(self, records: bytes, position: int) -> int:
         end = wire.decode_upload(records, position)[2]
-        self._kept[self._next] = _Kept(self._numbering.write(records[position:end], 1))
+        self._kept[self._next] = _KnownTensor(self._numbering.write(records[position:end], 1))
         self._next += 1
         return end
 

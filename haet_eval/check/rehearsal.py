@@ -40,7 +40,7 @@ class Sizes(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class RehearsedSoFar:
     """The executor had done so much by then. `definitions`: calls of a kind that had not been made before."""
 
     seconds: float
@@ -117,7 +117,7 @@ class Rehearsal(ExecutorLink):
         self._definitions = 0
         self._data_free: DataFree | None = None
         self._answers: defaultdict[object, deque[bytes]] = defaultdict(lambda: deque(maxlen=_KEPT_ANSWERS))
-        self.moments: list[Moment] = []
+        self.moments: list[RehearsedSoFar] = []
         self.made_up = MadeUp()
         self.computing = True
         self.computed_operations = 0
@@ -204,7 +204,7 @@ class Rehearsal(ExecutorLink):
             self._frames_ahead = max(self._frames_ahead // 2, 1)
         self._frames = 0
         meter = self._meter
-        self.moments.append(Moment(now, meter.operations, meter.charges.messages, self._definitions))
+        self.moments.append(RehearsedSoFar(now, meter.operations, meter.charges.messages, self._definitions))
 
     def _stop_computing(self) -> None:
         self.computing = False
