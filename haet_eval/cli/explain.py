@@ -26,7 +26,7 @@ from haet_eval.remote.timeline import Timeline, memory_timeline
 from haet_eval.remote.trace import BrokenTrace
 from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
 from haet_eval.reports.costs import MACHINE_BALANCE, Costs, costs_document, explain_costs, find_histogram
-from haet_eval.reports.places import Places, places_document, places_of
+from haet_eval.reports.places import CostPlaces, places_document, places_of
 from haet_eval.reports.timeline import timeline_document
 from haet_eval.store import Store, find_record, read_record
 
@@ -178,7 +178,7 @@ def _timeline(name: str, results: Path) -> Timeline:
         raise _broken(trace, fault) from None
 
 
-def _places(name: str, results: Path) -> Places:
+def _places(name: str, results: Path) -> CostPlaces:
     """The operations of a record's training by place.
 
     Raises:
