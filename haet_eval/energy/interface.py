@@ -2,10 +2,10 @@
 
 from typing import Literal, Protocol, TypeAlias
 
-Kind: TypeAlias = Literal["measured", "estimated", "unavailable"]
+EnergyKind: TypeAlias = Literal["measured", "estimated", "unavailable"]
 
 
-class Meter(Protocol):
+class EnergyMeter(Protocol):
     """Counts joules from its opening on.
 
     Attributes:
@@ -18,7 +18,7 @@ class Meter(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> EnergyKind: ...
     @property
     def covers(self) -> tuple[str, ...]: ...
     @property

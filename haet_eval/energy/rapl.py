@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from haet_eval.energy.interface import Kind
+from haet_eval.energy.interface import EnergyKind
 from haet_eval.errors import EnvironmentProblem
 
 POWERCAP: Final = Path("/sys/class/powercap")
@@ -40,7 +40,7 @@ class RaplMeter:
     """Sums the packages and their memory. Zones inside a package are part of it and not added again."""
 
     name = "rapl"
-    kind: Kind = "measured"
+    kind: EnergyKind = "measured"
 
     def __init__(self, powercap: Path = POWERCAP) -> None:
         self._zones = list(_zones(powercap))
