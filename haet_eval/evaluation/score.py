@@ -8,12 +8,15 @@ import numpy.typing as npt
 from haet_eval.competition import Budgets
 from haet_eval.evaluation.frame import PlannedRun
 from haet_eval.evaluation.results import Predicted, Scored
-from haet_eval.record import Evaluation, Uncounted
+from haet_eval.record import Evaluation, UncountedOperator
 from haet_eval.scoring import score, shortfall
 
 
 def score_predictions(
-    work: PlannedRun, labels: npt.NDArray[np.int64], predicted: Predicted, uncounted: Sequence[Uncounted]
+    work: PlannedRun,
+    labels: npt.NDArray[np.int64],
+    predicted: Predicted,
+    uncounted: Sequence[UncountedOperator],
 ) -> Scored:
     """Judge the predictions and keep them: one label in each line, in the order of the test images.
 
