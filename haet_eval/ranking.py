@@ -270,7 +270,7 @@ def rank(
         best_of_team: rank only the best entry of each team.
         awards: how many submissions of each official pool are awarded; None: as many as their rules say.
     """
-    pools: defaultdict[Pool, list[_Ranked]] = defaultdict(list)
+    pools: defaultdict[Pool, list[_PlacedRecord]] = defaultdict(list)
     for field, entries_of_field in _fields(entries).items():
         if field.unofficial and not unofficial:
             continue
@@ -347,7 +347,7 @@ class _CountingRecord(NamedTuple):
     untimely: bool
 
 
-class _Ranked(NamedTuple):
+class _PlacedRecord(NamedTuple):
     key: _SortKey
     pool: Pool
     submission: _CountingRecord
@@ -444,14 +444,14 @@ def _worst(entry: Entry) -> float:
     return -figure if entry.ranking == "accuracy" else figure
 
 
-def _standing(submission: _CountingRecord) -> _Ranked | None:
+def _standing(submission: _CountingRecord) -> _PlacedRecord | None:
     entry = submission.entry
     field = _field(entry)
     if field is None or not _is_ranked(entry) or entry.accuracy is None:
         return None
     pool = Pool(*field, interval=interval_of(entry.accuracy, entry.accuracy_intervals))
     key = (_worst(entry), -entry.accuracy, entry.source_bytes, submission.received, entry.record_id)
-    return _Ranked(key, pool, submission)
+    return _PlacedRecord(key, pool, submission)
 
 
 def interval_of(accuracy: float, bounds: tuple[float, ...]) -> Interval:
@@ -461,7 +461,9 @@ def interval_of(accuracy: float, bounds: tuple[float, ...]) -> Interval:
     return Interval(edges[above], edges[above + 1])
 
 
-def _rank_pool(pool: Pool, standings: list[_Ranked], best_of_team: bool, awards: int | None) -> list[Ranked]:
+def _rank_pool(
+    pool: Pool, standings: list[_PlacedRecord], best_of_team: bool, awards: int | None
+) -> list[Ranked]:
     submissions = [standing.submission for standing in sorted(standings, key=lambda standing: standing.key)]
     if best_of_team:
         submissions = _first_of_each_team(submissions)
