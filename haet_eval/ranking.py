@@ -10,15 +10,13 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from haet_eval.competition import Counts, Ranking, Runner, builtin_competitions, load_competition
 from haet_eval.errors import Verdict
-from haet_eval.record import Rank, Record, Sandbox
+from haet_eval.record import EnergyKind, Rank, Record, Sandbox
 from haet_eval.spelling import same_name
 
 DEFAULT_AWARDS: Final = 3
 """Where neither the records nor the caller say how many are awarded."""
 
 _WIDEST_BITS: Final = 64
-
-EnergyKind: TypeAlias = Literal["measured", "estimated", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from haet_eval.competition import Counts, Metric, Ranking
+from haet_eval.competition import Counts, Metric, Ranking, Runner
 from haet_eval.errors import Verdict
 
 SCHEMA_VERSION: Final = 2
@@ -70,7 +70,7 @@ Stage: TypeAlias = Literal["unpack", "train", "predict", "score", "record"]
 
 Sandbox: TypeAlias = Literal["docker", "process"]
 
-Runner: TypeAlias = Literal["counted", "native"]
+EnergyKind: TypeAlias = Literal["measured", "estimated", "unavailable"]
 
 
 class _RecordPart(BaseModel):
@@ -551,7 +551,7 @@ class Energy(_RecordPart):
     computed from processor time and wins nothing.
     """
 
-    kind: Literal["measured", "estimated", "unavailable"]
+    kind: EnergyKind
     meter: str
     covers: tuple[str, ...]
     joules: Joules | None

@@ -18,7 +18,7 @@ TASK_ATTRIBUTES: Final = (
     "report",
     "checkpoint",
 )
-"""What `train(task)` finds in the task: the public fields and methods of remote.client.task.Task."""
+"""What `train(task)` finds in the task: the public fields and methods of SubmissionTask."""
 
 
 def check_entry(source: PythonFile, function: str) -> Iterator[Remark]:

@@ -4,7 +4,7 @@ import os
 
 import psutil
 
-from haet_eval.energy.interface import EnergyKind
+from haet_eval.record import EnergyKind
 
 
 class CpuTimeMeter:

@@ -1,8 +1,8 @@
 """The contract of an energy meter."""
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
-EnergyKind: TypeAlias = Literal["measured", "estimated", "unavailable"]
+from haet_eval.record import EnergyKind
 
 
 class EnergyMeter(Protocol):

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.energy.choice import Choice, open_meters
-from haet_eval.energy.interface import EnergyKind, EnergyMeter
+from haet_eval.energy.interface import EnergyMeter
 from haet_eval.energy.quiet import watch_machine
 from haet_eval.energy.rapl import POWERCAP
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.progress import Observer
-from haet_eval.record import Energy, EnergyPhase, PhaseEnergy, Quietness
+from haet_eval.record import Energy, EnergyKind, EnergyPhase, PhaseEnergy, Quietness
 
 _SAMPLE_SECONDS: Final = 0.25
 _BASELINE_SECONDS: Final = 5.0

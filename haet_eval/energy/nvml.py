@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
-from haet_eval.energy.interface import EnergyKind
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.record import EnergyKind
 
 _POWER_GAP_SECONDS: Final = 2.0
 """If the power is read less often, the readings say too little about the energy between them."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from haet_eval.energy.interface import EnergyKind
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.record import EnergyKind
 
 POWERCAP: Final = Path("/sys/class/powercap")
 _MOST_WATTS: Final = 1_000.0

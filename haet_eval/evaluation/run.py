@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from haet_eval import __version__
+from haet_eval.competition import Runner
 from haet_eval.energy.measurement import Measurement, measured
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.compose import cpu_name
@@ -20,7 +21,6 @@ from haet_eval.evaluation.results import Ran, Trained
 from haet_eval.evaluation.train import train_counted, train_native
 from haet_eval.evaluation.watch import Watch, interrupted
 from haet_eval.progress import Tick
-from haet_eval.record import Runner
 from haet_eval.remote.wire import TRACE_VERSION
 from haet_eval.runtimes.interface import Runtime
 

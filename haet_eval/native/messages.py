@@ -9,7 +9,7 @@ from haet_eval.remote.messages import Failed, Job, Message, Report, decode_untru
 _SHORT: Final = 200
 _MOST: Final = 2**50
 
-_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_HexDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _BoundedCount = Annotated[int, Field(ge=0, le=_MOST)]
 
 
@@ -74,7 +74,7 @@ class ModelOffered(Message):
 
     kind: Literal["model"] = "model"
     origin: Literal["checkpoint", "returned", "last_checkpoint"]
-    sha256: _Sha256
+    sha256: _HexDigest
     weights_bytes: _BoundedCount
     trainable: _BoundedCount
     frozen: _BoundedCount

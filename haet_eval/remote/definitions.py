@@ -5,7 +5,7 @@ from typing import Final
 
 from haet_eval.operators.checking.validation import (
     MAX_ELEMENTS,
-    Origin,
+    ElementOrigin,
     bind,
     is_dynamic,
     validate,
@@ -124,11 +124,11 @@ def parameters_written(operator: Operator, arguments: Mapping[str, Argument]) ->
     return written - _STATISTICS if arguments.get("training") is False else written
 
 
-def _origin(handle: HeldTensor) -> Origin | None:
+def _origin(handle: HeldTensor) -> ElementOrigin | None:
     storage = handle.storage
     maker = storage.maker
     if not isinstance(maker, Template) or maker.signature is None:
         return None
     if storage.made != (handle.layout, handle.offset):
         return None
-    return Origin(maker.operator.name, storage.output, maker.signature.arguments, storage.writes == 0)
+    return ElementOrigin(maker.operator.name, storage.output, maker.signature.arguments, storage.writes == 0)

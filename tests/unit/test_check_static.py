@@ -157,7 +157,9 @@ def test_on_plain_tensors_calls_are_not_remarked_on(tmp_path: Path) -> None:
 def test_the_task_has_the_attributes_that_are_expected() -> None:
     source = (Path(haet_eval.__file__).parent / "remote/client/task.py").read_text("utf-8")
     [task] = [
-        node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == "Task"
+        node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and node.name == "SubmissionTask"
     ]
     fields = [
         node.target.id
