@@ -31,7 +31,7 @@ _GPU_LIMITS: Final = WorkerLimits(memory_bytes=8 * _GIB, processes=256, deadline
 _NVIDIA_DRIVER: Final = Path("/proc/driver/nvidia/version")
 
 
-class State(StrEnum):
+class FindingState(StrEnum):
     """The state of a finding. With one of the last two, no competition should be judged here."""
 
     OK = "ok"
@@ -45,14 +45,14 @@ class Finding:
     """One row: the subject, its state, and what to do about it."""
 
     name: str
-    state: State
+    state: FindingState
     message: str
     fix: str = ""
 
     @property
     def allows_judging(self) -> bool:
         """Whether this machine may judge untrusted code in spite of this finding."""
-        return self.state in (State.OK, State.WARNING)
+        return self.state in (FindingState.OK, FindingState.WARNING)
 
 
 def examine(
@@ -83,7 +83,7 @@ def examine(
     if quick:
         return
     if not engine_ready:
-        yield Finding("attacks", State.WARNING, "not tried before the engine and its image are ready")
+        yield Finding("attacks", FindingState.WARNING, "not tried before the engine and its image are ready")
         return
     yield _gpu()
     for attack in selftest.ATTACKS:
@@ -95,18 +95,18 @@ def _checked(name: str, check: Callable[[], str | Finding]) -> Finding:
     try:
         found = check()
     except EnvironmentProblem as problem:
-        return Finding(name, State.NOT_READY, problem.message, problem.hint)
-    return found if isinstance(found, Finding) else Finding(name, State.OK, found)
+        return Finding(name, FindingState.NOT_READY, problem.message, problem.hint)
+    return found if isinstance(found, Finding) else Finding(name, FindingState.OK, found)
 
 
 def _python() -> Finding:
     ours = f"haet-eval {__version__}, Python {platform.python_version()}"
     try:
-        return Finding("software", State.OK, f"{ours}, torch {version('torch')}")
+        return Finding("software", FindingState.OK, f"{ours}, torch {version('torch')}")
     except PackageNotFoundError:
         message = f"{ours}, no torch: Docker's image has it, but nothing runs in local processes"
         fix = "for `check` and --sandbox process: pip install 'haet-eval[local]'"
-        return Finding("software", State.WARNING, message, fix)
+        return Finding("software", FindingState.WARNING, message, fix)
 
 
 def _memory() -> Finding:
@@ -118,20 +118,22 @@ def _memory() -> Finding:
     )
     message = f"{_gib(has)}; the built-in rules let one run use {_gib(allowed)}"
     if has >= allowed:
-        return Finding("memory", State.OK, message)
+        return Finding("memory", FindingState.OK, message)
     fix = "a run that needs more than there is cannot be judged here: lower memory_bytes in the competition"
-    return Finding("memory", State.WARNING, message, fix)
+    return Finding("memory", FindingState.WARNING, message, fix)
 
 
 def _disk(name: str, folder: Path, fix: str) -> Finding:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Finding(name, State.WARNING, f"{folder} cannot be looked at: {error.strerror}", fix)
+        return Finding(name, FindingState.WARNING, f"{folder} cannot be looked at: {error.strerror}", fix)
     message = f"{_gib(free)} free at {folder}"
     if free >= _SCARCE_BYTES:
-        return Finding(name, State.OK, message)
-    return Finding(name, State.WARNING if free >= _TOO_LITTLE_BYTES else State.NOT_READY, message, fix)
+        return Finding(name, FindingState.OK, message)
+    return Finding(
+        name, FindingState.WARNING if free >= _TOO_LITTLE_BYTES else FindingState.NOT_READY, message, fix
+    )
 
 
 def _dataset(name: str, data_dir: Path) -> Finding:
@@ -140,12 +142,12 @@ def _dataset(name: str, data_dir: Path) -> Finding:
     try:
         official = load_dataset(name, data_dir).official
     except EnvironmentProblem as problem:
-        return Finding(row, State.WARNING, problem.message, problem.hint)
+        return Finding(row, FindingState.WARNING, problem.message, problem.hint)
     if official:
-        return Finding(row, State.OK, "present, and equal to the published data set")
+        return Finding(row, FindingState.OK, "present, and equal to the published data set")
     return Finding(
         row,
-        State.WARNING,
+        FindingState.WARNING,
         "present, but not the published data set: its records will not be official",
         f"`haet-eval data fetch {name}` gets the published data set",
     )
@@ -154,9 +156,12 @@ def _dataset(name: str, data_dir: Path) -> Finding:
 def _leftovers() -> Finding:
     left = len(list(abandoned_folders()))
     if not left:
-        return Finding("leftovers", State.OK, "no leftovers of interrupted runs")
+        return Finding("leftovers", FindingState.OK, "no leftovers of interrupted runs")
     return Finding(
-        "leftovers", State.WARNING, f"folders of {left} interrupted runs", "`haet-eval clean` removes them"
+        "leftovers",
+        FindingState.WARNING,
+        f"folders of {left} interrupted runs",
+        "`haet-eval clean` removes them",
     )
 
 
@@ -164,10 +169,10 @@ def _incidents(results: Path) -> Finding:
     """Evaluations that failed on our side, each with a file of the known facts."""
     found = incidents(results)
     if not found:
-        return Finding("incidents", State.OK, f"no evaluation in {results} has failed on our side")
+        return Finding("incidents", FindingState.OK, f"no evaluation in {results} has failed on our side")
     return Finding(
         "incidents",
-        State.WARNING,
+        FindingState.WARNING,
         f"{len(found)} evaluations failed on our side; the last: {describe(found[-1])}",
         f"read {found[-1]}; evaluate again what it names; then remove the files",
     )
@@ -177,10 +182,10 @@ def _resumable(folder: Path) -> Finding:
     """Trainings that were interrupted and can go on."""
     found = [home for home in homes(folder) if home.checkpoints()]
     if not found:
-        return Finding("runs to go on", State.OK, f"no run in {folder} was interrupted")
+        return Finding("runs to go on", FindingState.OK, f"no run in {folder} was interrupted")
     return Finding(
         "runs to go on",
-        State.OK,
+        FindingState.OK,
         f"{len(found)} runs that are under way or were interrupted. {'; '.join(map(described, found))}",
         f"`haet-eval resume {found[0].name}` goes on; `haet-eval clean` removes runs after"
         f" {CLEANED_SECONDS // 86400} days",
@@ -191,11 +196,11 @@ def _energy() -> Finding:
     """Only competitions that rank energy need its counters."""
     meters = open_meters("auto", "cuda" if _NVIDIA_DRIVER.exists() else "cpu")
     if not meters.opened:
-        return Finding("energy", State.OK, f"cannot be measured on this machine: {meters.missing}")
+        return Finding("energy", FindingState.OK, f"cannot be measured on this machine: {meters.missing}")
     covers = ", ".join(part for meter in meters.opened for part in meter.covers)
     for meter in meters.opened:
         meter.close()
-    return Finding("energy", State.OK, f"counted for {covers}")
+    return Finding("energy", FindingState.OK, f"counted for {covers}")
 
 
 def _engine() -> Iterator[Finding]:
@@ -205,9 +210,9 @@ def _engine() -> Iterator[Finding]:
     try:
         facts = examination.examine_engine()
     except EnvironmentProblem as problem:
-        yield Finding("engine", State.NOT_READY, problem.message, problem.hint)
+        yield Finding("engine", FindingState.NOT_READY, problem.message, problem.hint)
         return
-    yield Finding("engine", State.OK, f"Docker {facts.version}, runtime {facts.oci_runtime}")
+    yield Finding("engine", FindingState.OK, f"Docker {facts.version}, runtime {facts.oci_runtime}")
     yield _checked("limits", lambda: _limits(facts.cgroup_version, facts.swap_limited))
     if facts.root_folder.exists():  # it does not exist here if the engine runs in a virtual machine
         yield _disk("disk for images", facts.root_folder, "`docker image prune` removes what nobody uses")
@@ -221,7 +226,7 @@ def _limits(cgroup_version: str, swap_limited: bool) -> str | Finding:
     if not swap_limited and psutil.swap_memory().total:
         return Finding(
             "limits",
-            State.WARNING,
+            FindingState.WARNING,
             "memory is limited, but not swap, of which this machine has some",
             "switch swap off, or start the kernel with swapaccount=1",
         )
@@ -231,7 +236,7 @@ def _limits(cgroup_version: str, swap_limited: bool) -> str | Finding:
 def _gpu() -> Finding:
     """Whether the executor's container sees a GPU, if the machine has one."""
     if not _NVIDIA_DRIVER.exists():
-        return Finding("GPU", State.OK, "none on this machine: kernels run on the CPU")
+        return Finding("GPU", FindingState.OK, "none on this machine: kernels run on the CPU")
     fix = "install the NVIDIA Container Toolkit and restart the engine; --device cpu works as it is"
     code = selftest.PRELUDE + (
         "import torch\n"
@@ -242,11 +247,11 @@ def _gpu() -> Finding:
         seen = selftest.run_probe(Role.EXECUTOR, code, _GPU_LIMITS, cuda=True).said
     except EnvironmentProblem as problem:
         return Finding(
-            "GPU", State.WARNING, f"the machine's is not seen in containers: {problem.message}", fix
+            "GPU", FindingState.WARNING, f"the machine's is not seen in containers: {problem.message}", fix
         )
     if not seen:
-        return Finding("GPU", State.WARNING, "torch in the executor's container sees none", fix)
-    return Finding("GPU", State.OK, f"{', '.join(seen)}, in the executor's container")
+        return Finding("GPU", FindingState.WARNING, "torch in the executor's container sees none", fix)
+    return Finding("GPU", FindingState.OK, f"{', '.join(seen)}, in the executor's container")
 
 
 def _attack(attack: selftest.Attack) -> Finding:
@@ -254,11 +259,11 @@ def _attack(attack: selftest.Attack) -> Finding:
     try:
         breach = selftest.run_attack(attack)
     except EnvironmentProblem as problem:
-        return Finding(name, State.NOT_READY, problem.message, problem.hint)
+        return Finding(name, FindingState.NOT_READY, problem.message, problem.hint)
     if not breach:
-        return Finding(name, State.OK, attack.held)
+        return Finding(name, FindingState.OK, attack.held)
     fix = "do not run untrusted code on this engine; the documentation has a threat model for engines"
-    return Finding(name, State.UNSAFE, breach, fix)
+    return Finding(name, FindingState.UNSAFE, breach, fix)
 
 
 def _gib(count: int) -> str:

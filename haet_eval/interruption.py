@@ -17,12 +17,12 @@ _SIGNALS: Final = [
 
 
 @dataclass
-class _State:
+class _SignalState:
     received: signal.Signals | None = None
     deferrals: int = 0
 
 
-_state: Final = _State()
+_state: Final = _SignalState()
 
 
 @contextmanager

@@ -63,17 +63,17 @@ class Listing:
         return list(self.records.values())
 
 
-class _Summary(NamedTuple):
+class _RecordSummary(NamedTuple):
     entry: Entry
     spread: Spread | None
 
 
-_Found: TypeAlias = _Summary | str | None
+_ReadFile: TypeAlias = _RecordSummary | str | None
 """A record's summary, its problem, or None for a file that is not a record."""
 
 _Stamp: TypeAlias = tuple[int, ...]
 
-_Known: TypeAlias = dict[str, tuple[_Stamp, _Found]]
+_Known: TypeAlias = dict[str, tuple[_Stamp, _ReadFile]]
 
 
 def list_records(directory: Path) -> Listing:
@@ -83,7 +83,7 @@ def list_records(directory: Path) -> Listing:
     seen = {name: _look(directory / name, stamp, known.get(name)) for name, stamp in _files(directory)}
     if seen != known:
         _save(cache, known, seen, lines)
-    records: dict[str, tuple[Path, _Summary]] = {}
+    records: dict[str, tuple[Path, _RecordSummary]] = {}
     problems = []
     for name, (_, found) in sorted(seen.items()):
         if isinstance(found, str):
@@ -113,11 +113,11 @@ def _stamp(path: Path) -> _Stamp:
     return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
 
 
-def _look(path: Path, stamp: _Stamp, known: tuple[_Stamp, _Found] | None) -> tuple[_Stamp, _Found]:
+def _look(path: Path, stamp: _Stamp, known: tuple[_Stamp, _ReadFile] | None) -> tuple[_Stamp, _ReadFile]:
     return known if known is not None and known[0] == stamp else (stamp, _read(path))
 
 
-def _read(path: Path) -> _Found:
+def _read(path: Path) -> _ReadFile:
     ours = RECORD_NAME.fullmatch(path.name) is not None
     try:
         data = read_file(path, MAX_RECORD_BYTES)
@@ -133,9 +133,9 @@ def _read(path: Path) -> _Found:
         return explain_fault(error) if ours or claims_to_be_a_record(data) else None
 
 
-def _summarize(record: Record) -> _Summary:
+def _summarize(record: Record) -> _RecordSummary:
     several = record.statistics.accuracy if record.statistics else None
-    return _Summary(summarize(record), several.confidence_95 if several else None)
+    return _RecordSummary(summarize(record), several.confidence_95 if several else None)
 
 
 def claims_to_be_a_record(data: bytes) -> bool:
@@ -201,12 +201,12 @@ def _save(cache: Path, known: _Known, seen: _Known, lines: int) -> None:
         return  # without a cache the next listing reads the records again
 
 
-def _line(name: str, stamp: _Stamp | None, found: _Found) -> bytes:
+def _line(name: str, stamp: _Stamp | None, found: _ReadFile) -> bytes:
     return json.dumps([name, stamp, _pack(found)], separators=(",", ":")).encode() + b"\n"
 
 
-def _pack(found: _Found) -> Any:
-    if not isinstance(found, _Summary):
+def _pack(found: _ReadFile) -> Any:
+    if not isinstance(found, _RecordSummary):
         return found
     entry = found.entry
     facts = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
@@ -214,7 +214,7 @@ def _pack(found: _Found) -> Any:
     return [facts | moments, found.spread]
 
 
-def _unpack(found: Any) -> _Found:
+def _unpack(found: Any) -> _ReadFile:
     if found is None or isinstance(found, str):
         return found
     facts, spread = found
@@ -223,4 +223,4 @@ def _unpack(found: Any) -> _Found:
         "verdict": Verdict(facts["verdict"]),
         "accuracy_intervals": tuple(facts["accuracy_intervals"]),
     }
-    return _Summary(Entry(**facts | converted), None if spread is None else (spread[0], spread[1]))
+    return _RecordSummary(Entry(**facts | converted), None if spread is None else (spread[0], spread[1]))

@@ -10,15 +10,13 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from haet_eval.competition import Counts, Ranking, Runner, builtin_competitions, load_competition
 from haet_eval.errors import Verdict
-from haet_eval.record import Rank, Record, Sandbox
+from haet_eval.record import EnergyKind, Rank, Record, Sandbox
 from haet_eval.spelling import same_name
 
 DEFAULT_AWARDS: Final = 3
 """Where neither the records nor the caller say how many are awarded."""
 
 _WIDEST_BITS: Final = 64
-
-EnergyKind: TypeAlias = Literal["measured", "estimated", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +268,7 @@ def rank(
         best_of_team: rank only the best entry of each team.
         awards: how many submissions of each official pool are awarded; None: as many as their rules say.
     """
-    pools: defaultdict[Pool, list[_Standing]] = defaultdict(list)
+    pools: defaultdict[Pool, list[_PlacedRecord]] = defaultdict(list)
     for field, entries_of_field in _fields(entries).items():
         if field.unofficial and not unofficial:
             continue
@@ -319,7 +317,7 @@ def place(record: Record, entries: Iterable[Entry]) -> Record:
     return record
 
 
-_Key: TypeAlias = tuple[float, float, int, datetime, str]
+_SortKey: TypeAlias = tuple[float, float, int, datetime, str]
 
 
 _JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
@@ -338,7 +336,7 @@ class _Field(NamedTuple):
     energy_kind: EnergyKind | None
 
 
-class _Submission(NamedTuple):
+class _CountingRecord(NamedTuple):
     """The record of a submission that counts, with the time of its receipt and the number of its records."""
 
     entry: Entry
@@ -347,10 +345,10 @@ class _Submission(NamedTuple):
     untimely: bool
 
 
-class _Standing(NamedTuple):
-    key: _Key
+class _PlacedRecord(NamedTuple):
+    key: _SortKey
     pool: Pool
-    submission: _Submission
+    submission: _CountingRecord
 
 
 def _field(entry: Entry) -> _Field | None:
@@ -384,13 +382,13 @@ def _fields(entries: Iterable[Entry]) -> dict[_Field, list[Entry]]:
     return fields
 
 
-def _submissions(entries: Iterable[Entry]) -> list[_Submission]:
+def _submissions(entries: Iterable[Entry]) -> list[_CountingRecord]:
     """Each submission of a field once, by the record that counts."""
     runs: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         runs[entry.submission_sha256].append(entry)
     return [
-        _Submission(
+        _CountingRecord(
             _that_counts(group), min(entry.received for entry in group), len(group), _is_untimely(group)
         )
         for group in runs.values()
@@ -417,7 +415,7 @@ def _in_time(entry: Entry) -> tuple[datetime, str]:
     return entry.created_at, entry.record_id
 
 
-def _admitted(submissions: list[_Submission]) -> list[_Submission]:
+def _admitted(submissions: list[_CountingRecord]) -> list[_CountingRecord]:
     """Those in time, and of each team as many as its rules allow, the earliest received first."""
     known: Counter[str] = Counter()
     admitted = []
@@ -444,14 +442,14 @@ def _worst(entry: Entry) -> float:
     return -figure if entry.ranking == "accuracy" else figure
 
 
-def _standing(submission: _Submission) -> _Standing | None:
+def _standing(submission: _CountingRecord) -> _PlacedRecord | None:
     entry = submission.entry
     field = _field(entry)
     if field is None or not _is_ranked(entry) or entry.accuracy is None:
         return None
     pool = Pool(*field, interval=interval_of(entry.accuracy, entry.accuracy_intervals))
     key = (_worst(entry), -entry.accuracy, entry.source_bytes, submission.received, entry.record_id)
-    return _Standing(key, pool, submission)
+    return _PlacedRecord(key, pool, submission)
 
 
 def interval_of(accuracy: float, bounds: tuple[float, ...]) -> Interval:
@@ -462,7 +460,7 @@ def interval_of(accuracy: float, bounds: tuple[float, ...]) -> Interval:
 
 
 def _rank_pool(
-    pool: Pool, standings: list[_Standing], best_of_team: bool, awards: int | None
+    pool: Pool, standings: list[_PlacedRecord], best_of_team: bool, awards: int | None
 ) -> list[Ranked]:
     submissions = [standing.submission for standing in sorted(standings, key=lambda standing: standing.key)]
     if best_of_team:
@@ -481,8 +479,8 @@ def _rank_pool(
     ]
 
 
-def _first_of_each_team(submissions: list[_Submission]) -> list[_Submission]:
-    first: dict[str, _Submission] = {}
+def _first_of_each_team(submissions: list[_CountingRecord]) -> list[_CountingRecord]:
+    first: dict[str, _CountingRecord] = {}
     for one in submissions:
         first.setdefault(_team(one.entry), one)
     return list(first.values())

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from haet_eval.competition import Counts, Metric, Ranking
+from haet_eval.competition import Counts, Metric, Ranking, Runner
 from haet_eval.errors import Verdict
 
 SCHEMA_VERSION: Final = 2
@@ -70,16 +70,16 @@ Stage: TypeAlias = Literal["unpack", "train", "predict", "score", "record"]
 
 Sandbox: TypeAlias = Literal["docker", "process"]
 
-Runner: TypeAlias = Literal["counted", "native"]
+EnergyKind: TypeAlias = Literal["measured", "estimated", "unavailable"]
 
 
-class _Part(BaseModel):
+class _RecordPart(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, json_schema_serialization_defaults_required=True
     )
 
 
-class Status(_Part):
+class Status(_RecordPart):
     """The verdict, the last stage that was reached, and one sentence on why ("" when qualified).
 
     The verdict `interrupted` judges nothing: the record says how far an evaluation came that was stopped.
@@ -92,7 +92,7 @@ class Status(_Part):
     code: str = ""
 
 
-class SourceFile(_Part):
+class SourceFile(_RecordPart):
     """One file of the submission; the path is relative, with forward slashes."""
 
     path: str
@@ -100,7 +100,7 @@ class SourceFile(_Part):
     sha256: Sha256
 
 
-class SubmissionInfo(_Part):
+class SubmissionInfo(_RecordPart):
     """Who handed in what. Names and texts are the contestant's: untrusted.
 
     `name`, `team` and `task` are None, and `files` empty, if the archive or its manifest could not
@@ -128,7 +128,7 @@ class SubmissionInfo(_Part):
     source_bytes_compressed: Size | None = None
 
 
-class CompetitionInfo(_Part):
+class CompetitionInfo(_RecordPart):
     """The rules that were applied; the digest is that of the competition file.
 
     `ranking` is what its prizes go by, `accuracy_intervals` the lower bounds of the intervals that each
@@ -152,7 +152,7 @@ class CompetitionInfo(_Part):
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
-class DatasetInfo(_Part):
+class DatasetInfo(_RecordPart):
     """The data that was used; `official` says that its digest is the published one."""
 
     name: str
@@ -160,7 +160,7 @@ class DatasetInfo(_Part):
     official: bool
 
 
-class Environment(_Part):
+class Environment(_RecordPart):
     """Where it ran. None stands for what was not used or not reached.
 
     `runner` says whether the evaluation was made of handles that count or of plain tensors. `host` is the
@@ -185,7 +185,7 @@ class Environment(_Part):
     oci_runtime: str | None = None
 
 
-class Artifact(_Part):
+class Artifact(_RecordPart):
     """A file `artifacts/<sha256>.<suffix>` beside the record."""
 
     sha256: Sha256
@@ -205,7 +205,7 @@ class ReportHistory(Artifact):
     kept: Size
 
 
-class NotFinite(_Part):
+class NotFinite(_RecordPart):
     """The first report, counted from 1, with a value that is not a number, or with an infinite loss."""
 
     report: Annotated[int, Field(ge=1)]
@@ -213,7 +213,7 @@ class NotFinite(_Part):
     value: str
 
 
-class OperatorCost(_Part):
+class OperatorCost(_RecordPart):
     """What one overload (`aten.add.Tensor`) cost in all."""
 
     operator: str
@@ -221,7 +221,7 @@ class OperatorCost(_Part):
     operations: Count
 
 
-class Uncounted(_Part):
+class UncountedOperator(_RecordPart):
     """An overload that the standard has no price for, with a few of the shapes it ran with."""
 
     operator: str
@@ -230,7 +230,7 @@ class Uncounted(_Part):
     hint: str
 
 
-class Operations(_Part):
+class Operations(_RecordPart):
     """The operations of the training, priced under version `standard` of the counting standard.
 
     Where `uncounted` is not empty, `total` covers the priced operators only.
@@ -240,7 +240,7 @@ class Operations(_Part):
     total: Count
     by_phase: dict[str, Count]
     by_operator: tuple[OperatorCost, ...]
-    uncounted: tuple[Uncounted, ...]
+    uncounted: tuple[UncountedOperator, ...]
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -251,7 +251,7 @@ class Operations(_Part):
         return self
 
 
-class Parameters(_Part):
+class Parameters(_RecordPart):
     """Every number the trained model stores, each distinct storage once."""
 
     total: Count
@@ -266,7 +266,7 @@ class Parameters(_Part):
         return self
 
 
-class Precision(_Part):
+class Precision(_RecordPart):
     """Operations of the training by the dtype that they are computed in, and in bits.
 
     `bit_operations` is the sum of operations times the width of their dtype in bits. `parameter_bits` is what
@@ -278,14 +278,14 @@ class Precision(_Part):
     parameter_bits: Count | None
 
 
-class BytesMoved(_Part):
+class BytesMoved(_RecordPart):
     """Bytes that the calls of the training read and write, each element of a tensor once a call."""
 
     read: Count
     written: Count
 
 
-class PeakCall(_Part):
+class PeakCall(_RecordPart):
     """The call that made the peak: its number among the training's calls from 1, operator and phase.
 
     Operators, selects, slices and uploads are calls. `operator` is `upload` for a constant that was sent up.
@@ -305,7 +305,7 @@ class PeakCall(_Part):
         return " in ".join(filter(None, (self.line, self.module))) if self.line else ""
 
 
-class TensorMemory(_Part):
+class TensorMemory(_RecordPart):
     """Bytes of the tensors of a training: of all storages that lived when these took the most, each once.
 
     They are counted from the calls, not measured, and are the same on every machine. `model_bytes` is the
@@ -333,7 +333,7 @@ class TensorMemory(_Part):
 _ROUNDING_SECONDS: Final = 1e-3
 
 
-class TrainingPart(_Part):
+class TrainingPart(_RecordPart):
     """A part of a training that went on after an interruption, up to the next one or the end.
 
     `host`, `cpu` and `accelerator` say where it ran. `wall_seconds`, `paused_seconds` and
@@ -353,7 +353,7 @@ class TrainingPart(_Part):
     peak_memory_bytes: Size | None
 
 
-class Resumed(_Part):
+class Resumed(_RecordPart):
     """How a training went on that was interrupted: its parts, in order.
 
     `restarts` is how often it began again from its beginning, because it did not do the same as before.
@@ -363,7 +363,7 @@ class Resumed(_Part):
     restarts: Size
 
 
-class Training(_Part):
+class Training(_RecordPart):
     """The train stage, as far as it came. `parameters` and `model` are None if no model came back.
 
     `wall_seconds` is without `paused_seconds`, in which the evaluation itself was stopped.
@@ -411,7 +411,7 @@ class Training(_Part):
         return self
 
 
-class NativeTraining(_Part):
+class NativeTraining(_RecordPart):
     """The training on plain tensors, not counted, as far as it came.
 
     `parameters` are what the submission's process said its model has, None if no model came back.
@@ -427,7 +427,7 @@ class NativeTraining(_Part):
     checkpoint_used: bool
 
 
-class Evaluation(_Part):
+class Evaluation(_RecordPart):
     """Accuracy by the competition's metric, as a fraction, and what predicting cost.
 
     `correct` of `total` images got their right label. `operations` are those of the whole prediction, and
@@ -456,7 +456,7 @@ class Evaluation(_Part):
         return self
 
 
-class Log(_Part):
+class Log(_RecordPart):
     """The beginning and the end of what the submission printed: untrusted text."""
 
     head: str
@@ -464,7 +464,7 @@ class Log(_Part):
     dropped_bytes: Size
 
 
-class Run(_Part):
+class Run(_RecordPart):
     """One of several runs with different seeds; its parts are as those of a record."""
 
     seed: int
@@ -478,7 +478,7 @@ class Run(_Part):
     energy: "Energy | None" = None
 
 
-class AccuracyStatistics(_Part):
+class AccuracyStatistics(_RecordPart):
     """Of the runs that predicted: mean, sample standard deviation, 95 % confidence interval of the mean.
 
     The interval is Student's, as if accuracies were normally distributed: it may reach past 0 or 1. One
@@ -491,7 +491,7 @@ class AccuracyStatistics(_Part):
     confidence_95: tuple[float, float] | None
 
 
-class ComplexityStatistics(_Part):
+class ComplexityStatistics(_RecordPart):
     """Of the runs that could be counted: the mean, rounded up, and the median, the lower one of two."""
 
     runs: Size
@@ -499,7 +499,7 @@ class ComplexityStatistics(_Part):
     median: Count
 
 
-class Statistics(_Part):
+class Statistics(_RecordPart):
     """What several runs are judged by. `p_value` is that of the one-sided test, if the rules ask for one."""
 
     accuracy: AccuracyStatistics | None
@@ -518,7 +518,7 @@ EnergyPhase: TypeAlias = Literal["train", "predict"]
 _QUIET_BUSY: Final = 0.1
 
 
-class PhaseEnergy(_Part):
+class PhaseEnergy(_RecordPart):
     """Energy of one phase; `idle_joules` is what the idle machine would have used in that time."""
 
     phase: EnergyPhase
@@ -527,7 +527,7 @@ class PhaseEnergy(_Part):
     idle_joules: Joules | None
 
 
-class Quietness(_Part):
+class Quietness(_RecordPart):
     """What the machine did before the run: load of the last minute, and the part of its cores that was busy.
 
     `other_containers` are running containers that are not ours, None if no engine was asked.
@@ -543,7 +543,7 @@ class Quietness(_Part):
         return self.busy < _QUIET_BUSY and not self.other_containers
 
 
-class Energy(_Part):
+class Energy(_RecordPart):
     """Energy in joules of all phases, gross: the share of the idle machine is part of it, and told apart.
 
     `joules` is that of the ranked work: the training, or one of `iterations` predictions of the test set;
@@ -551,7 +551,7 @@ class Energy(_Part):
     computed from processor time and wins nothing.
     """
 
-    kind: Literal["measured", "estimated", "unavailable"]
+    kind: EnergyKind
     meter: str
     covers: tuple[str, ...]
     joules: Joules | None
@@ -583,14 +583,14 @@ AuditFlag: TypeAlias = Literal["failed", "gap", "drop", "cost", "operations"]
 disguise, other operations than it."""
 
 
-class Share(_Part):
+class Share(_RecordPart):
     """So many right predictions of so many."""
 
     correct: Size
     total: Size
 
 
-class Gap(_Part):
+class Gap(_RecordPart):
     """How much better one share is than another, in percentage points, and its standard error if it is not.
 
     `p_value` is that of Fisher's exact test: two-sided for the `gap` of an audit, one-sided for its `drop`
@@ -602,7 +602,7 @@ class Gap(_Part):
     p_value: Annotated[float, Field(ge=0, le=1)]
 
 
-class Audit(_Part):
+class Audit(_RecordPart):
     """The same submission, with the seed of the (first) run, on images that were redrawn with `split_seed`.
 
     `dataset` is the redrawn data: another split of the same images, or the same split in a disguise. `run` is
@@ -622,13 +622,13 @@ class Audit(_Part):
     flags: tuple[AuditFlag, ...]
 
 
-class Integrity(_Part):
+class Integrity(_RecordPart):
     """`record_sha256` is `document_digest` of the record."""
 
     record_sha256: Sha256
 
 
-class Rank(_Part):
+class Rank(_RecordPart):
     """The place among the qualified records that lie beside this one when it is shown; nothing in its file.
 
     Records compete where competition, task, sandbox, data and interval of accuracy are the same. `official`
@@ -642,7 +642,7 @@ class Rank(_Part):
     official: bool
 
 
-class Content(_Part):
+class Content(_RecordPart):
     """All that a record says of an evaluation, before it is sealed. Stages not reached are None.
 
     `complexity` is parameters + operations of the training + charged operations of the prediction, None

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from haet_eval.competition import Metric
 from haet_eval.errors import SubmissionFailure, Verdict
-from haet_eval.record import Uncounted
+from haet_eval.record import UncountedOperator
 from haet_eval.spelling import percent
 
 
@@ -68,7 +68,7 @@ def judge(accuracy: float, threshold: float, *, uncounted: bool) -> Verdict:
 
 
 def shortfall(
-    accuracy: float, threshold: float, uncounted: Sequence[Uncounted], nan_images: int = 0
+    accuracy: float, threshold: float, uncounted: Sequence[UncountedOperator], nan_images: int = 0
 ) -> SubmissionFailure | None:
     """Why a submission that trained and predicted does not qualify; None if it does. It follows `judge`."""
     verdict = judge(accuracy, threshold, uncounted=bool(uncounted))
@@ -86,7 +86,7 @@ def shortfall(
     return None
 
 
-def without_price(uncounted: Iterable[Uncounted]) -> str:
+def without_price(uncounted: Iterable[UncountedOperator]) -> str:
     """Why a training cannot be counted."""
     lines = (
         f"{line.operator} ({line.calls:,} calls, as in {line.shapes[0]}): {line.hint}" for line in uncounted

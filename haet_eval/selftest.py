@@ -42,7 +42,7 @@ def attempt(name, action):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttackOutcome:
     """The result of an attack: the words of its code, and the end of its container (None: it did not end)."""
 
     said: tuple[str, ...]
@@ -64,7 +64,7 @@ class Attack:
     name: str
     held: str
     code: str
-    breach: Callable[[Outcome], str]
+    breach: Callable[[AttackOutcome], str]
 
 
 def run_attack(attack: Attack) -> str:
@@ -76,7 +76,7 @@ def run_attack(attack: Attack) -> str:
     return attack.breach(run_probe(Role.SUBMISSION, PRELUDE + attack.code, LIMITS))
 
 
-def run_probe(role: Role, code: str, limits: WorkerLimits, *, cuda: bool = False) -> Outcome:
+def run_probe(role: Role, code: str, limits: WorkerLimits, *, cuda: bool = False) -> AttackOutcome:
     """Run Python code in a container of the sandbox image, with its socket's path in `sys.argv[1]`.
 
     Raises:
@@ -88,7 +88,7 @@ def run_probe(role: Role, code: str, limits: WorkerLimits, *, cuda: bool = False
         return observe(runtime, role, limits)
 
 
-def observe(runtime: Runtime, role: Role, limits: WorkerLimits) -> Outcome:
+def observe(runtime: Runtime, role: Role, limits: WorkerLimits) -> AttackOutcome:
     """Start a worker, read its words and wait for its end, up to a time limit.
 
     Raises:
@@ -100,7 +100,7 @@ def observe(runtime: Runtime, role: Role, limits: WorkerLimits) -> Outcome:
         said = _hear(listener, deadline)
         while (end := worker.poll()) is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        return Outcome(said, end, worker.processes_exhausted())
+        return AttackOutcome(said, end, worker.processes_exhausted())
 
 
 def _hear(listener: socket.socket, deadline: float) -> tuple[str, ...]:
@@ -127,7 +127,7 @@ def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
         yield connection
 
 
-def _nothing_succeeded(outcome: Outcome) -> str:
+def _nothing_succeeded(outcome: AttackOutcome) -> str:
     """The breach for code that reports each success by its name, and `done` at its end."""
     *succeeded, last = outcome.said or ("",)
     if last != "done":
@@ -135,20 +135,20 @@ def _nothing_succeeded(outcome: Outcome) -> str:
     return f"it could {', '.join(succeeded)}" if succeeded else ""
 
 
-def _fork_bomb(outcome: Outcome) -> str:
+def _fork_bomb(outcome: AttackOutcome) -> str:
     if outcome.said != ("refused",):
         return f"it started {LIMITS.processes} processes and more"
     return "" if outcome.processes_exhausted else "the kernel does not report that processes were refused"
 
 
-def _memory_bomb(outcome: Outcome) -> str:
+def _memory_bomb(outcome: AttackOutcome) -> str:
     end = outcome.end
     if end is None or end.signal is None:
         return f"it took more than its {LIMITS.memory_bytes >> 20} MiB and went on"
     return "" if end.out_of_memory else "it was killed, but the engine does not say for what"
 
 
-def _tmpfs(outcome: Outcome) -> str:
+def _tmpfs(outcome: AttackOutcome) -> str:
     room = {"/tmp": LIMITS.tmp_bytes, "/dev/shm": LIMITS.shm_bytes}  # noqa: S108 inside the container
     written = dict(line.split() for line in outcome.said)
     if written.keys() != room.keys():

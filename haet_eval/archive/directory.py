@@ -45,7 +45,7 @@ _SPECIAL_KINDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ArchiveEntry:
     """One file or folder as the central directory describes it; sizes in bytes, `data` still compressed."""
 
     name: str
@@ -72,7 +72,7 @@ class _Header:
         return shown(self.raw_name)
 
 
-def read_directory(archive: bytes, max_entries: int) -> list[Entry]:
+def read_directory(archive: bytes, max_entries: int) -> list[ArchiveEntry]:
     """Every entry, in the order in which they lie in the file.
 
     Raises:
@@ -216,7 +216,7 @@ def _check_start(header: _Header, position: int, previous: str) -> None:
         )
 
 
-def _read_entry(archive: bytes, header: _Header, limit: int) -> tuple[Entry, int]:
+def _read_entry(archive: bytes, header: _Header, limit: int) -> tuple[ArchiveEntry, int]:
     """The entry, and the position of the first byte after it; `limit` is where the entries must end."""
     label = header.label
     if header.offset + _LOCAL.size > limit or not archive.startswith(_LOCAL_MAGIC, header.offset):
@@ -243,7 +243,7 @@ def _read_entry(archive: bytes, header: _Header, limit: int) -> tuple[Entry, int
         after = _skip_descriptor(archive, after, limit, expected, label)
     data = memoryview(archive)[data_at : data_at + header.packed_size]
     name = _decode_name(header)
-    return Entry(name, name.endswith("/"), method, header.crc, header.size, data), after
+    return ArchiveEntry(name, name.endswith("/"), method, header.crc, header.size, data), after
 
 
 def _skip_descriptor(

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from haet_eval.archive.directory import STORED, Entry, read_directory
+from haet_eval.archive.directory import STORED, ArchiveEntry, read_directory
 from haet_eval.archive.limits import ArchiveLimits
 from haet_eval.archive.litter import is_litter
 from haet_eval.archive.names import check_distinct, check_kind, check_path, shown
@@ -54,7 +54,7 @@ def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
     return dict(sorted(contents.items()))
 
 
-def _from_here(entry: Entry) -> Entry:
+def _from_here(entry: ArchiveEntry) -> ArchiveEntry:
     """The entry without the `./` that its name begins with; the folder itself stays `./`."""
     name = entry.name
     while name.startswith(_HERE) and name != _HERE:
@@ -73,7 +73,7 @@ def _wrapping_folders(paths: Sequence[str]) -> str:
         wrapper += folder + slash
 
 
-def _read(entry: Entry, room: int, expansion: int) -> bytes:
+def _read(entry: ArchiveEntry, room: int, expansion: int) -> bytes:
     """The content of a file: at most `room` bytes, and at most `expansion` times the stored bytes."""
     label = shown(entry.name)
     content = bytes(entry.data) if entry.method == STORED else _inflate(entry, min(room, entry.size) + 1)
@@ -98,7 +98,7 @@ def _read(entry: Entry, room: int, expansion: int) -> bytes:
     return content
 
 
-def _inflate(entry: Entry, max_size: int) -> bytes:
+def _inflate(entry: ArchiveEntry, max_size: int) -> bytes:
     label = shown(entry.name)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:

@@ -8,7 +8,7 @@ from typing import Final
 
 import psutil
 
-from haet_eval.batch.job import Job
+from haet_eval.batch.job import BatchJob
 from haet_eval.competition import Budgets, Competition
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES, usable_cpus
@@ -18,7 +18,7 @@ _NVIDIA_DEVICES: Final = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Capacity:
     """The resources of this process. `gpus` are names for CUDA_VISIBLE_DEVICES."""
 
     cores: int
@@ -26,9 +26,9 @@ class Machine:
     gpus: tuple[str, ...]
 
 
-def this_machine() -> Machine:
+def this_machine() -> Capacity:
     """The resources of this process. Cores and GPUs are those that a scheduler such as Slurm left to it."""
-    return Machine(usable_cpus(), psutil.virtual_memory().total, _gpus())
+    return Capacity(usable_cpus(), psutil.virtual_memory().total, _gpus())
 
 
 def exclusive(competition: Competition) -> bool:
@@ -36,12 +36,12 @@ def exclusive(competition: Competition) -> bool:
     return competition.ranking in _MEASURED
 
 
-def fitting(jobs: Iterable[Job], machine: Machine) -> int:
+def fitting(jobs: Iterable[BatchJob], machine: Capacity) -> int:
     """How many of these runs may be made at once; at least one, as for a single evaluation."""
     return max(1, min((_fitting(job, machine) for job in jobs), default=1))
 
 
-def places(jobs: Sequence[Job], asked: int | None, machine: Machine) -> int:
+def places(jobs: Sequence[BatchJob], asked: int | None, machine: Capacity) -> int:
     """How many of these runs to make at once: the number that the user asked for, or as many as fit.
 
     Raises:
@@ -57,7 +57,7 @@ def places(jobs: Sequence[Job], asked: int | None, machine: Machine) -> int:
     return asked or fitting(jobs, machine)
 
 
-def _fitting(job: Job, machine: Machine) -> int:
+def _fitting(job: BatchJob, machine: Capacity) -> int:
     if job.exclusive:
         return 1
     cores = machine.cores // min(job.budgets.cpus, machine.cores)

@@ -21,12 +21,12 @@ from tenacity.stop import stop_after_delay
 from tenacity.wait import wait_fixed
 
 from haet_eval.batch.job import Order
-from haet_eval.batch.judge import InternalFault, Message, Reporter, judge
+from haet_eval.batch.judge import InternalFault, Reporter, StageReached, judge
 from haet_eval.batch.node import NodeProblem
 from haet_eval.batch.parcel import Parcel, pack, unpack
 from haet_eval.batch.site import SiteLost
 from haet_eval.errors import EnvironmentProblem, HaetError, UsageProblem
-from haet_eval.evaluation.request import Outcome
+from haet_eval.evaluation.request import WrittenRecord
 from haet_eval.progress import Tick
 from haet_eval.record import Sandbox
 from haet_eval.store import Store
@@ -85,7 +85,7 @@ class ClusterSite:
         sandbox: Sandbox,
         device: str,
         exclusive: bool,
-        receive: Callable[[Message], None],
+        receive: Callable[[StageReached], None],
     ) -> None:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the batch itself reports errors
         self._address, self._store, self._jobs = address, store, jobs
@@ -109,7 +109,7 @@ class ClusterSite:
         self._where()
         return min(sum(self._offers().values()), self._jobs or 2**31)
 
-    def judge(self, order: Order) -> Outcome:
+    def judge(self, order: Order) -> WrittenRecord:
         try:
             future = self._executor.submit(_judge_on_node, order, self._topic, **self._where())
             return unpack(future.result(), order.job, self._store)
@@ -247,7 +247,7 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
     key = worker.get_current_task()
     parcels: list[Parcel] = []
 
-    def send(message: Message) -> None:
+    def send(message: StageReached) -> None:
         task = worker.state.tasks.get(key)
         if task is None or task.state in _GONE:
             raise Abandoned("nobody waits for this run any more", code="interrupted")
@@ -269,7 +269,7 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
     return parcels[0]
 
 
-def _event(message: Message) -> dict[str, Any]:
+def _event(message: StageReached) -> dict[str, Any]:
     """The message in types that an event can carry: texts, floats, and integers below 2⁶³."""
     event = asdict(message)
     if message.tick is not None and message.tick.operations is not None:
@@ -277,8 +277,8 @@ def _event(message: Message) -> dict[str, Any]:
     return event
 
 
-def _message(event: dict[str, Any]) -> Message:
+def _message(event: dict[str, Any]) -> StageReached:
     tick = event["tick"]
     if tick and tick["operations"] is not None:
         tick = tick | {"operations": int(tick["operations"])}
-    return Message(event["key"], event["node"], event["stage"], Tick(**tick) if tick else None)
+    return StageReached(event["key"], event["node"], event["stage"], Tick(**tick) if tick else None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from haet_eval.batch.plan import State
+from haet_eval.batch.plan import SubmissionState
 from haet_eval.errors import Verdict
 from haet_eval.progress import Tick
 
@@ -15,12 +15,12 @@ class Planned:
 
     submission: str
     seed: int
-    state: State
+    state: SubmissionState
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class RunStarted:
     """A run begins, or waits for a free place; `attempt` counts from 1."""
 
     submission: str
@@ -48,7 +48,7 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class SubmissionJudged:
     """A submission was judged; `record` is the file of its record."""
 
     submission: str
@@ -85,7 +85,7 @@ class Checked:
     detail: str
 
 
-Event: TypeAlias = Planned | Started | Moved | Retried | Finished | GivenUp | Noted | Checked
+Event: TypeAlias = Planned | RunStarted | Moved | Retried | SubmissionJudged | GivenUp | Noted | Checked
 
 
 class Watcher(Protocol):

@@ -37,7 +37,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BatchJob:
     """A submission that can be read, with the rules and options for its evaluation.
 
     Attributes:
@@ -82,7 +82,7 @@ class Order:
         run_dir: the folder of the checkpoints on the machine of the run; None for the results folder there.
     """
 
-    job: Job
+    job: BatchJob
     archive: bytes
     rules: str | None
     rules_folder: Path | None

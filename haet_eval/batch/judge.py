@@ -13,7 +13,7 @@ from haet_eval.batch.job import Order
 from haet_eval.batch.node import NodeProblem, check_node, reserved
 from haet_eval.errors import EnvironmentProblem, HaetError
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.progress import ReportValue, Tick
 from haet_eval.runtimes.folder import RunFolder
 
@@ -23,7 +23,7 @@ class InternalFault(HaetError):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class StageReached:
     """A run, named by its job's key, came to a stage on this node, or is alive in that stage."""
 
     key: str
@@ -32,7 +32,7 @@ class Message:
     tick: Tick | None = None
 
 
-Send: TypeAlias = Callable[[Message], None]
+Send: TypeAlias = Callable[[StageReached], None]
 
 
 class Reporter:
@@ -48,20 +48,22 @@ class Reporter:
 
     def stage(self, name: str, detail: str = "") -> None:  # noqa: ARG002 the signature is the observer's
         self.reached = name
-        self._send(Message(self._key, self.node, name))
+        self._send(StageReached(self._key, self.node, name))
 
     def tick(self, tick: Tick) -> None:
         now = time.monotonic()
         if now - self._sent_seconds >= self._seconds:
             self._sent_seconds = now
-            self._send(Message(self._key, self.node, tick.stage, tick))
+            self._send(StageReached(self._key, self.node, tick.stage, tick))
 
     def report(self, values: Mapping[str, ReportValue]) -> None: ...
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None: ...
     def note(self, text: str) -> None: ...
 
 
-def judge(order: Order, results: Path | None, reporter: Reporter, take: Callable[[Outcome], None]) -> None:
+def judge(
+    order: Order, results: Path | None, reporter: Reporter, take: Callable[[WrittenRecord], None]
+) -> None:
     """Make the run and pass on its outcome, while its folder still exists.
 
     Args:

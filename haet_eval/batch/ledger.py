@@ -20,7 +20,7 @@ _FOLDER: Final = ".haet-batch"
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class GivenUpEvaluation:
     """Why an evaluation was given up."""
 
     path: str
@@ -83,14 +83,14 @@ class Ledger:
                 return path
         return None
 
-    def failure_of(self, identity: Identity) -> Failure | None:
+    def failure_of(self, identity: Identity) -> GivenUpEvaluation | None:
         """Why the last batch gave this evaluation up, if it did."""
         try:
-            return Failure(**json.loads(read_file(self._failure_path(identity), MAX_TEXT_BYTES)))
+            return GivenUpEvaluation(**json.loads(read_file(self._failure_path(identity), MAX_TEXT_BYTES)))
         except (OSError, ValueError, TypeError, RecursionError):
             return None
 
-    def put_failure(self, identity: Identity, failure: Failure) -> None:
+    def put_failure(self, identity: Identity, failure: GivenUpEvaluation) -> None:
         """Keep the reason for giving an evaluation up, if the results can be written."""
         path = self._failure_path(identity)
         with suppress(OSError):

@@ -7,10 +7,10 @@ from typing import Final
 
 from haet_eval.batch import pool
 from haet_eval.batch.job import Order
-from haet_eval.batch.judge import Message, Reporter, judge
-from haet_eval.batch.pool import Pool, ProcessDied
+from haet_eval.batch.judge import Reporter, StageReached, judge
+from haet_eval.batch.pool import ProcessDied, ProcessPool
 from haet_eval.batch.site import SiteLost
-from haet_eval.evaluation.request import Outcome
+from haet_eval.evaluation.request import WrittenRecord
 from haet_eval.runtimes.leftovers import remove_leftovers
 
 _SECONDS_BETWEEN_TICKS: Final = 0.5
@@ -24,17 +24,17 @@ class LocalSite:
         results: Path,
         jobs: int,
         gpus: Sequence[str],
-        receive: Callable[[Message], None],
+        receive: Callable[[StageReached], None],
     ) -> None:
         self._results = results
         self._jobs = jobs
         self._stopped = False
-        self._pool = Pool(jobs, receive, shares(jobs, gpus))
+        self._pool = ProcessPool(jobs, receive, shares(jobs, gpus))
 
     def slots(self) -> int:
         return self._jobs
 
-    def judge(self, order: Order) -> Outcome:
+    def judge(self, order: Order) -> WrittenRecord:
         try:
             return self._pool.submit(_judge, order, self._results).result()
         except (CancelledError, RuntimeError, ProcessDied):
@@ -58,8 +58,8 @@ def shares(jobs: int, gpus: Sequence[str]) -> list[dict[str, str]]:
     return [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {} for slot in range(jobs)]
 
 
-def _judge(order: Order, results: Path) -> Outcome:
-    outcomes: list[Outcome] = []
+def _judge(order: Order, results: Path) -> WrittenRecord:
+    outcomes: list[WrittenRecord] = []
     reporter = Reporter(order.job.key, pool.send, _SECONDS_BETWEEN_TICKS)
     judge(order, results, reporter, outcomes.append)
     return outcomes[0]

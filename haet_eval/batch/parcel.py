@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from haet_eval.batch.job import Job
+from haet_eval.batch.job import BatchJob
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.keeping import Keeping
-from haet_eval.evaluation.request import Outcome
+from haet_eval.evaluation.request import WrittenRecord
 from haet_eval.record import Record, artifacts_of, from_json
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.store import Store
@@ -24,7 +24,7 @@ class Parcel:
     artifacts: dict[str, bytes]
 
 
-def pack(outcome: Outcome) -> Parcel:
+def pack(outcome: WrittenRecord) -> Parcel:
     """The files that an evaluation has left in a results folder of its own."""
     artifacts = Store(outcome.path.parent).artifacts
     return Parcel(
@@ -33,7 +33,7 @@ def pack(outcome: Outcome) -> Parcel:
     )
 
 
-def unpack(parcel: Parcel, job: Job, store: Store) -> Outcome:
+def unpack(parcel: Parcel, job: BatchJob, store: Store) -> WrittenRecord:
     """Check all files by their digests, and add them to the store.
 
     Raises:
@@ -45,10 +45,10 @@ def unpack(parcel: Parcel, job: Job, store: Store) -> Outcome:
         keeping = Keeping(folder, store)
         for name, data in parcel.artifacts.items():
             keeping.store.put_artifact(data, name.partition(".")[2])
-        return Outcome(record, keeping.finish(record))
+        return WrittenRecord(record, keeping.finish(record))
 
 
-def _checked(parcel: Parcel, job: Job) -> Record:
+def _checked(parcel: Parcel, job: BatchJob) -> Record:
     try:
         record = from_json(parcel.record)
     except ValueError as error:
@@ -67,7 +67,7 @@ def _checked(parcel: Parcel, job: Job) -> Record:
     return record
 
 
-def _damaged(job: Job, why: str) -> EnvironmentProblem:
+def _damaged(job: BatchJob, why: str) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"what came back for {job.label} cannot be used: {why}",
         "the machine that made the run, or the way from it, cannot be trusted",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from haet_eval import __version__
 from haet_eval.batch.capacity import exclusive
-from haet_eval.batch.job import Identity, Job
+from haet_eval.batch.job import BatchJob, Identity
 from haet_eval.batch.ledger import Ledger
-from haet_eval.batch.sources import Source
+from haet_eval.batch.sources import SubmissionSource
 from haet_eval.competition import Competition, competition_for_task, load_competition
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.evaluation.unpack import digest_of, task_of
@@ -18,7 +18,7 @@ from haet_eval.record import Sandbox
 from haet_eval.submission import ArchiveLimits, load_submission
 
 
-class State(StrEnum):
+class SubmissionState(StrEnum):
     """The state of a submission. A refused one breaks a rule that is checked without a run.
 
     A blocked one cannot be judged as the user named it: it cannot be read, or is not for the task or the
@@ -44,7 +44,7 @@ class Options:
     runs: int = 1
     device: str = "cpu"
 
-    def of(self, source: Source) -> "Options":
+    def of(self, source: SubmissionSource) -> "Options":
         """These options with the changes that a list gives for one submission."""
         return Options(
             competition=source.competition or self.competition,
@@ -69,40 +69,40 @@ class Item:
         hint: what to do about a blocked submission.
     """
 
-    source: Source
-    state: State
+    source: SubmissionSource
+    state: SubmissionState
     options: Options
     key: str
-    job: Job | None = None
+    job: BatchJob | None = None
     detail: str = ""
     hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BatchPlan:
     """The list, in order."""
 
     items: tuple[Item, ...]
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[BatchJob]:
         """The jobs that remain to run."""
-        states = (State.NEW, State.FAILED_BEFORE)
+        states = (SubmissionState.NEW, SubmissionState.FAILED_BEFORE)
         return [item.job for item in self.items if item.job and item.state in states]
 
     @property
     def refused(self) -> list[Item]:
         """The refused submissions: they need a record, but no run."""
-        return [item for item in self.items if item.state is State.REFUSED]
+        return [item for item in self.items if item.state is SubmissionState.REFUSED]
 
     @property
     def blocked(self) -> list[Item]:
         """The submissions that cannot be judged as the user named them."""
-        return [item for item in self.items if item.state is State.BLOCKED]
+        return [item for item in self.items if item.state is SubmissionState.BLOCKED]
 
 
 @dataclass
-class _Rules:
+class _Competitions:
     """The competitions of a batch, each read once."""
 
     known: dict[str, Competition] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class _Rules:
         return self.known[name]
 
 
-def make_plan(sources: Iterable[Source], options: Options, ledger: Ledger) -> Plan:
+def make_plan(sources: Iterable[SubmissionSource], options: Options, ledger: Ledger) -> BatchPlan:
     """Look at each submission and at its files in the results folder. This runs and writes nothing.
 
     Raises:
@@ -121,11 +121,11 @@ def make_plan(sources: Iterable[Source], options: Options, ledger: Ledger) -> Pl
     """
     if options.competition:
         load_competition(options.competition)
-    return Plan(tuple(_items(sources, options, ledger)))
+    return BatchPlan(tuple(_items(sources, options, ledger)))
 
 
-def _items(sources: Iterable[Source], options: Options, ledger: Ledger) -> Iterator[Item]:
-    rules = _Rules()
+def _items(sources: Iterable[SubmissionSource], options: Options, ledger: Ledger) -> Iterator[Item]:
+    rules = _Competitions()
     seen: dict[str, str] = {}
     for source in sources:
         its_own = options.of(source)
@@ -135,30 +135,32 @@ def _items(sources: Iterable[Source], options: Options, ledger: Ledger) -> Itera
             item = _refused(source, its_own, refusal.reason, ledger)
         except UsageProblem as problem:
             key = f"{source.label} {problem.message}"
-            item = Item(source, State.BLOCKED, its_own, key, detail=problem.message, hint=problem.hint)
+            item = Item(
+                source, SubmissionState.BLOCKED, its_own, key, detail=problem.message, hint=problem.hint
+            )
         else:
             item = _item(source, job, its_own, ledger)
         if item.key in seen:
-            yield replace(item, state=State.REPEATED, detail=f"the same as {seen[item.key]}")
+            yield replace(item, state=SubmissionState.REPEATED, detail=f"the same as {seen[item.key]}")
         else:
             seen[item.key] = source.label
             yield item
 
 
-def _item(source: Source, job: Job, options: Options, ledger: Ledger) -> Item:
+def _item(source: SubmissionSource, job: BatchJob, options: Options, ledger: Ledger) -> Item:
     if record := ledger.record_of(job.identity):
-        return Item(source, State.DONE, options, job.key, job, str(record))
+        return Item(source, SubmissionState.DONE, options, job.key, job, str(record))
     if failure := ledger.failure_of(job.identity):
-        return Item(source, State.FAILED_BEFORE, options, job.key, job, failure.message)
-    return Item(source, State.NEW, options, job.key, job)
+        return Item(source, SubmissionState.FAILED_BEFORE, options, job.key, job, failure.message)
+    return Item(source, SubmissionState.NEW, options, job.key, job)
 
 
-def _refused(source: Source, options: Options, reason: str, ledger: Ledger) -> Item:
+def _refused(source: SubmissionSource, options: Options, reason: str, ledger: Ledger) -> Item:
     digest = _digest(source.path, options)
     key = f"{digest} {reason}"
     if record := ledger.record_of_invalid(digest, reason):
-        return Item(source, State.DONE, options, key, detail=str(record))
-    return Item(source, State.REFUSED, options, key, detail=reason)
+        return Item(source, SubmissionState.DONE, options, key, detail=str(record))
+    return Item(source, SubmissionState.REFUSED, options, key, detail=reason)
 
 
 def _digest(path: Path, options: Options) -> str:
@@ -167,14 +169,14 @@ def _digest(path: Path, options: Options) -> str:
     return digest_of(path, limits)
 
 
-def _job(source: Source, options: Options, rules: _Rules) -> Job:
+def _job(source: SubmissionSource, options: Options, rules: _Competitions) -> BatchJob:
     asked = rules.get(options.competition) if options.competition else None
     submission = load_submission(source.path, _limits(asked))
     task = submission.task
     name = options.competition or competition_for_task(task)
     competition = rules.get(name)
     task_of(submission, competition, options.task, options.competition)
-    return Job(
+    return BatchJob(
         identity=Identity(
             submission=submission.sha256,
             competition=competition.digest,

@@ -37,7 +37,7 @@ def send(message: object) -> None:
     _to_owner.send(("message", message))
 
 
-class Pool(Executor):
+class ProcessPool(Executor):
     """Calls run in processes that are started when needed and used again.
 
     Args:

@@ -15,17 +15,27 @@ from tenacity.stop import stop_after_attempt, stop_when_event_set
 from tenacity.wait import wait_exponential_jitter
 
 from haet_eval.archive import pack_folder
-from haet_eval.batch.events import Event, Finished, GivenUp, Moved, Noted, Planned, Retried, Started, Watcher
-from haet_eval.batch.job import Job, Order
-from haet_eval.batch.judge import Message
-from haet_eval.batch.ledger import Failure, Ledger
-from haet_eval.batch.plan import Item, Plan
+from haet_eval.batch.events import (
+    Event,
+    GivenUp,
+    Moved,
+    Noted,
+    Planned,
+    Retried,
+    RunStarted,
+    SubmissionJudged,
+    Watcher,
+)
+from haet_eval.batch.job import BatchJob, Order
+from haet_eval.batch.judge import StageReached
+from haet_eval.batch.ledger import GivenUpEvaluation, Ledger
+from haet_eval.batch.plan import BatchPlan, Item
 from haet_eval.batch.site import Site, SiteLost
 from haet_eval.competition import builtin_competitions, load_competition, read_rules
 from haet_eval.dataset import default_data_dir
 from haet_eval.errors import EnvironmentProblem, HaetError, SubmissionFailure, UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.files import real_path
 from haet_eval.store import Store
 from haet_eval.submission import ArchiveLimits, load_submission
@@ -38,7 +48,7 @@ _INTERRUPTED: Final = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class BatchSettings:
     """The settings of a batch; the fields from `sources` on are as in an order."""
 
     results: Path
@@ -52,14 +62,14 @@ class Settings:
 
 
 @dataclass
-class Summary:
+class BatchSummary:
     """The result of a batch. `diagnosis` is why it was stopped before its end; "" if it was not.
 
     `given_up` are submissions that failed on our side; `blocked` those that cannot be judged as the user
     named them.
     """
 
-    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
+    outcomes: list[tuple[str, WrittenRecord]] = field(default_factory=list)
     given_up: list[GivenUp] = field(default_factory=list)
     blocked: list[GivenUp] = field(default_factory=list)
     left: int = 0
@@ -75,7 +85,7 @@ class Reporting:
         self._lock = threading.Lock()
         self._labels: dict[str, str] = {}
 
-    def expect(self, job: Job) -> None:
+    def expect(self, job: BatchJob) -> None:
         """Messages about this job will come: keep its label for them."""
         self._labels[job.key] = job.label
 
@@ -83,16 +93,18 @@ class Reporting:
         with self._lock:
             self._watcher.tell(event)
 
-    def receive(self, message: Message) -> None:
+    def receive(self, message: StageReached) -> None:
         """Pass on a message from a run. Messages from runs of another batch are dropped."""
         if label := self._labels.get(message.key):
             self.tell(Moved(label, message.node, message.stage, message.tick))
 
 
-class Batch:
+class RunningBatch:
     """One running batch."""
 
-    def __init__(self, plan: Plan, settings: Settings, ledger: Ledger, reporting: Reporting) -> None:
+    def __init__(
+        self, plan: BatchPlan, settings: BatchSettings, ledger: Ledger, reporting: Reporting
+    ) -> None:
         self._plan = plan
         self._settings = settings
         self._ledger = ledger
@@ -100,9 +112,9 @@ class Batch:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._in_a_row: list[GivenUp] = []
-        self.summary = Summary(left=len(plan.jobs) + len(plan.refused))
+        self.summary = BatchSummary(left=len(plan.jobs) + len(plan.refused))
 
-    def run(self, open_site: Callable[[], Site]) -> Summary:
+    def run(self, open_site: Callable[[], Site]) -> BatchSummary:
         """Judge the submissions without a record. The site is opened only if there is something to run.
 
         Raises:
@@ -137,7 +149,7 @@ class Batch:
             drivers.shutdown(cancel_futures=True)
             site.close()
 
-    def _feed(self, jobs: Iterator[Job], site: Site, drivers: ThreadPoolExecutor) -> None:
+    def _feed(self, jobs: Iterator[BatchJob], site: Site, drivers: ThreadPoolExecutor) -> None:
         """Start runs while the site has room, until no job is left or the batch is stopped."""
         under_way: set[Future[None]] = set()
         job = next(jobs, None)
@@ -178,7 +190,7 @@ class Batch:
         )
         self._judged(item.source.label, evaluate(request), started)
 
-    def _drive(self, job: Job, site: Site) -> None:
+    def _drive(self, job: BatchJob, site: Site) -> None:
         """Make a run, and repeat it if our side failed, until it is judged or given up."""
         started = time.monotonic()
         self._reporting.expect(job)
@@ -187,7 +199,7 @@ class Batch:
             stop=stop_after_attempt(self._settings.retries + 1) | stop_when_event_set(self._stop),
             wait=wait_exponential_jitter(_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS),
             sleep=sleep_using_event(self._stop),
-            before=lambda state: self._reporting.tell(Started(job.label, state.attempt_number)),
+            before=lambda state: self._reporting.tell(RunStarted(job.label, state.attempt_number)),
             before_sleep=lambda state: self._reporting.tell(_retried(job, state)),
             reraise=True,
         )
@@ -204,7 +216,7 @@ class Batch:
             self._in_a_row.clear()
             self._judged(job.label, outcome, started)
 
-    def _attempt(self, job: Job, site: Site) -> Outcome:
+    def _attempt(self, job: BatchJob, site: Site) -> WrittenRecord:
         if self._stop.is_set():
             raise SiteLost("the batch was stopped")
         outcome = site.judge(self._order(job))
@@ -214,7 +226,7 @@ class Batch:
             )
         return outcome
 
-    def _order(self, job: Job) -> Order:
+    def _order(self, job: BatchJob) -> Order:
         """The order with the submission as bytes; the submission must not have changed since the plan."""
         built_in = job.competition in builtin_competitions()
         limits = load_competition(job.competition).limits.for_archives()
@@ -231,13 +243,13 @@ class Batch:
             run_dir=self._settings.run_dir,
         )
 
-    def _judged(self, label: str, outcome: Outcome, started: float) -> None:
+    def _judged(self, label: str, outcome: WrittenRecord, started: float) -> None:
         record = outcome.record
         with self._lock:
             self.summary.outcomes.append((label, outcome))
             self.summary.left -= 1
         self._reporting.tell(
-            Finished(
+            SubmissionJudged(
                 submission=label,
                 verdict=record.status.verdict,
                 record_id=record.record_id,
@@ -248,9 +260,9 @@ class Batch:
             )
         )
 
-    def _give_up(self, job: Job, problem: HaetError) -> None:
+    def _give_up(self, job: BatchJob, problem: HaetError) -> None:
         given = GivenUp(job.label, problem.message, problem.hint)
-        self._ledger.put_failure(job.identity, Failure(job.label, problem.message, problem.hint))
+        self._ledger.put_failure(job.identity, GivenUpEvaluation(job.label, problem.message, problem.hint))
         with self._lock:
             self.summary.given_up.append(given)
             self.summary.left -= 1
@@ -271,13 +283,13 @@ class Batch:
         self._stop.set()
 
 
-def _retried(job: Job, state: RetryCallState) -> Retried:
+def _retried(job: BatchJob, state: RetryCallState) -> Retried:
     assert state.outcome is not None
     reason = str(state.outcome.exception())
     return Retried(job.label, state.attempt_number, state.upcoming_sleep, reason)
 
 
-def _archive(job: Job, limits: ArchiveLimits) -> bytes:
+def _archive(job: BatchJob, limits: ArchiveLimits) -> bytes:
     try:
         unchanged = load_submission(job.path, limits).sha256 == job.identity.submission
         if unchanged:

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from haet_eval.batch.job import Order
-from haet_eval.evaluation.request import Outcome
+from haet_eval.evaluation.request import WrittenRecord
 
 
 class SiteLost(Exception):
@@ -21,7 +21,7 @@ class Site(Protocol):
     def slots(self) -> int:
         """How many runs may be under way now."""
 
-    def judge(self, order: Order) -> Outcome:
+    def judge(self, order: Order) -> WrittenRecord:
         """Make a run and wait until its record is in the results folder. May be called from any thread.
 
         Raises:

@@ -23,7 +23,7 @@ _FORM: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SubmissionSource:
     """A submission to judge, and when it was received. A field that is None follows the batch's options."""
 
     path: Path
@@ -39,20 +39,20 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSources:
     """The submissions in the order in which the user named them, and the skipped files of their folders."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[SubmissionSource, ...]
     passed_over: tuple[Path, ...]
 
 
-def find_sources(paths: Iterable[Path]) -> Found:
+def find_sources(paths: Iterable[Path]) -> FoundSources:
     """All submissions that the paths name. No submission is read.
 
     Raises:
         UsageProblem: a path does not exist, a list is not well formed, or a folder holds no submission.
     """
-    sources: list[Source] = []
+    sources: list[SubmissionSource] = []
     passed_over: list[Path] = []
     for path in paths:
         if path.is_dir() and not (path / MANIFEST_NAME).exists():
@@ -62,17 +62,17 @@ def find_sources(paths: Iterable[Path]) -> Found:
         elif path.suffix.lower() in LIST_SUFFIXES and path.is_file():
             sources += _read_list(path)
         elif path.exists():
-            sources.append(Source(path))
+            sources.append(SubmissionSource(path))
         else:
             raise UsageProblem(
                 f"there is no {path}",
                 "Name zips, submission folders, folders of them, lists.",
                 code="path-missing",
             )
-    return Found(tuple(sources), tuple(passed_over))
+    return FoundSources(tuple(sources), tuple(passed_over))
 
 
-def _look_into(folder: Path) -> Found:
+def _look_into(folder: Path) -> FoundSources:
     children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
     submissions = [child for child in children if _is_submission(child)]
     if not submissions:
@@ -82,14 +82,14 @@ def _look_into(folder: Path) -> Found:
             code="batch-nothing-found",
         )
     others = tuple(child for child in children if child not in submissions)
-    return Found(tuple(map(Source, submissions)), others)
+    return FoundSources(tuple(map(SubmissionSource, submissions)), others)
 
 
 def _is_submission(path: Path) -> bool:
     return (path / MANIFEST_NAME).exists() if path.is_dir() else path.suffix.lower() == ".zip"
 
 
-def _read_list(path: Path) -> Iterator[Source]:
+def _read_list(path: Path) -> Iterator[SubmissionSource]:
     try:
         data = read_file(path, MAX_TEXT_BYTES)
         text = data.decode("utf-8-sig")  # spreadsheets begin a CSV file with a byte order mark
@@ -151,7 +151,7 @@ def _toml_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]
         yield f"{path}, [[{_TABLE}]] {number}", table if isinstance(table, dict) else {}
 
 
-def _source(row: Mapping[str, Any], folder: Path, place: str) -> Source:
+def _source(row: Mapping[str, Any], folder: Path, place: str) -> SubmissionSource:
     for key in row:
         _check_column(key, place)
     texts = {key: row[key] for key in ("path", "competition", "task") if key in row}
@@ -167,7 +167,7 @@ def _source(row: Mapping[str, Any], folder: Path, place: str) -> Source:
             "Paths in a list are relative to the list's folder.",
             code="list-path",
         )
-    return Source(
+    return SubmissionSource(
         path,
         _competition(texts.get("competition"), folder),
         texts.get("task"),

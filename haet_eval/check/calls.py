@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from haet_eval.check.remark import Remark
-from haet_eval.check.source import Source, run_nodes
+from haet_eval.check.source import PythonFile, run_nodes
 
 _ONE_PROCESS: Final = (
     "the data is in the executor, and only the process that train() runs in is connected to it: use threads,"
@@ -65,14 +65,14 @@ _CLOCK: Final = {
 }
 
 
-def check_calls(source: Source, paths: Collection[str]) -> Iterator[Remark]:
+def check_calls(source: PythonFile, paths: Collection[str]) -> Iterator[Remark]:
     """Remarks on the calls of a file; `paths` are those of all files of the submission."""
     for node in run_nodes(source.tree):
         if isinstance(node, ast.Call):
             yield from (source.remark(node, text) for text in _advice(source, node, paths))
 
 
-def clock_places(source: Source) -> Iterator[str]:
+def clock_places(source: PythonFile) -> Iterator[str]:
     """Where the code looks at a clock, as `submission.py:12`: what it decides by it no estimate can know."""
     for node in run_nodes(source.tree):
         looks = isinstance(node, ast.Call) and source.full_name(node.func) in _CLOCK
@@ -81,7 +81,7 @@ def clock_places(source: Source) -> Iterator[str]:
             yield f"{source.path}:{getattr(node, 'lineno', 1)}"
 
 
-def unbounded_loops(source: Source) -> Iterator[str]:
+def unbounded_loops(source: PythonFile) -> Iterator[str]:
     """Loops that no number of rounds bounds, as `submission.py:12`: `while`, and `for` that counts on."""
     for node in run_nodes(source.tree):
         endless = isinstance(node, ast.For) and _never_ends(source, node.iter)
@@ -89,7 +89,7 @@ def unbounded_loops(source: Source) -> Iterator[str]:
             yield f"{source.path}:{getattr(node, 'lineno', 1)}"
 
 
-def _never_ends(source: Source, node: ast.expr) -> bool:
+def _never_ends(source: PythonFile, node: ast.expr) -> bool:
     if not isinstance(node, ast.Call):
         return False
     name = source.full_name(node.func)
@@ -101,7 +101,7 @@ def _never_ends(source: Source, node: ast.expr) -> bool:
     )
 
 
-def _advice(source: Source, call: ast.Call, paths: Collection[str]) -> Iterator[str]:
+def _advice(source: PythonFile, call: ast.Call, paths: Collection[str]) -> Iterator[str]:
     name = source.full_name(call.func)
     for known, text in FUNCTIONS.items():
         if name == known or (known.endswith(".") and name.startswith(known)):

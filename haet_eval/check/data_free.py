@@ -18,10 +18,10 @@ from haet_eval.check.stand_in import StandIns
 from haet_eval.operators.signature import SPECIAL_FLOATS, TensorMeta
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLink
-from haet_eval.remote.handles import Handle, Storage
+from haet_eval.remote.handles import HeldTensor, Storage
 from haet_eval.remote.meter import Meter, Question
 from haet_eval.remote.template import NewTensor, Template, new_tensors
-from haet_eval.remote.wire import Atom, Code, Status, Tag, Value
+from haet_eval.remote.wire import AnswerStatus, Atom, Code, Tag, Value
 
 _SMALL_BYTES: Final = 64
 """Tensors of that size stay when computing ends, whatever they depend on: their values are the real ones."""
@@ -43,7 +43,7 @@ class _Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _KnownTensor:
     """A tensor that depends on no image: its number in the executor, and the memory that it lies in."""
 
     number: int
@@ -71,7 +71,7 @@ class DataFree:
         self._places: dict[tuple[int, int], int] = {}
         memories: dict[int, _Memory] = {}
         self._kept = {
-            number: _Kept(number, memories.setdefault(id(handle.storage), _Memory()))
+            number: _KnownTensor(number, memories.setdefault(id(handle.storage), _Memory()))
             for number, handle in meter.living.items()
             if not handle.storage.tainted or handle.storage.size_bytes <= _SMALL_BYTES
         }
@@ -110,12 +110,12 @@ class DataFree:
 
     # Questions.
 
-    def read(self, question: Question) -> tuple[Status, bytes] | None:
+    def read(self, question: Question) -> tuple[AnswerStatus, bytes] | None:
         """The value of a tensor; None if it depends on images."""
         kept = self._found(wire.READ.unpack(question.record)[1])
         return None if kept is None else self._numbering.ask(wire.READ.pack(Code.READ, kept.number))
 
-    def define(self, question: Question) -> tuple[Status, bytes, bool]:
+    def define(self, question: Question) -> tuple[AnswerStatus, bytes, bool]:
         """The answer to a call that was not made before; and whether it is what the evaluation would get.
 
         If the call depends on images, it is made on tensors in their place, and only its shapes are right.
@@ -130,11 +130,11 @@ class DataFree:
         record = renumbered(question.record, start, used)
         known = computed or self._is_finite(template, named)
         status, body = self._ask(question, template, named, record, made, computed=known)
-        if status is Status.OK:
+        if status is AnswerStatus.OK:
             self._templates.append(self._numbering.templates - 1)
         return status, body, computed or not template.dynamic or mixed is not None
 
-    def shapes(self, question: Question) -> tuple[Status, bytes] | None:
+    def shapes(self, question: Question) -> tuple[AnswerStatus, bytes] | None:
         """The answer to a call whose shapes depend on values; None if these depend on images."""
         template = question.template
         assert template is not None
@@ -158,11 +158,11 @@ class DataFree:
         made: list[int],
         *,
         computed: bool,
-    ) -> tuple[Status, bytes]:
+    ) -> tuple[AnswerStatus, bytes]:
         """Have the executor answer a call, keep what it computes, and free the inputs made for it."""
         first, count = self._numbering.tensors, len(question.inputs)
         status, body = self._numbering.ask(record, count)
-        if status is Status.OK:
+        if status is AnswerStatus.OK:
             new = new_tensors(wire.decode_outcome(body, count), question.inputs, template.exact)
             self._adopt(template, named, new, first if computed else None)
             if not computed:
@@ -179,7 +179,9 @@ class DataFree:
         outcome = wire.decode_outcome(body, len(named))
         self._adopt(template, named, new_tensors(outcome, question.inputs, template.exact), None)
 
-    def _inputs(self, handles: Sequence[Handle], kept: Sequence[_Kept | None]) -> tuple[list[int], list[int]]:
+    def _inputs(
+        self, handles: Sequence[HeldTensor], kept: Sequence[_KnownTensor | None]
+    ) -> tuple[list[int], list[int]]:
         """Numbers of what a call is given, and of what was made for it."""
         before = self._numbering.tensors
         absent = [handle for handle, one in zip(handles, kept, strict=True) if one is None]
@@ -188,7 +190,9 @@ class DataFree:
         return used, list(range(before, self._numbering.tensors))
 
     @staticmethod
-    def _deciding(template: Template, kept: Sequence[_Kept | None]) -> list[_Kept | None] | None:
+    def _deciding(
+        template: Template, kept: Sequence[_KnownTensor | None]
+    ) -> list[_KnownTensor | None] | None:
         """What is there of the inputs that decide the shapes, if it is all of them."""
         names = _DECIDE.get(template.operator.base)
         if names is None or not template.dynamic:
@@ -220,7 +224,7 @@ class DataFree:
             self._adopt(template, named, template.new, None)
         return int(position + template.record.size)
 
-    def _computed(self, template: Template, named: Sequence[int]) -> tuple[list[_Kept | None], bool]:
+    def _computed(self, template: Template, named: Sequence[int]) -> tuple[list[_KnownTensor | None], bool]:
         """What is there of the inputs, and whether the call depends on nothing else."""
         kept = [self._found(number) for number in named]
         lost = None in kept
@@ -257,11 +261,11 @@ class DataFree:
             self._lose(template, named)
         elif template.moves:
             moved, source = self._kept[named[0]], self._kept[named[1]]
-            self._kept[named[0]] = _Kept(moved.number, source.memory)
+            self._kept[named[0]] = _KnownTensor(moved.number, source.memory)
         for count, tensor in enumerate(new):
             if first is not None:
                 memory = self._kept[named[tensor.alias]].memory if tensor.alias >= 0 else _Memory()
-                self._kept[self._next] = _Kept(first + count, memory)
+                self._kept[self._next] = _KnownTensor(first + count, memory)
             self._next += 1
 
     def _lose(self, template: Template, named: Sequence[int]) -> None:
@@ -275,7 +279,7 @@ class DataFree:
         for place in (0,) if template.moves else [place for place, _, _ in template.changed]:
             self.forget([named[place]])
 
-    def _found(self, number: int) -> _Kept | None:
+    def _found(self, number: int) -> _KnownTensor | None:
         kept = self._kept.get(number)
         return None if kept is None or kept.memory.lost else kept
 
@@ -291,7 +295,7 @@ class DataFree:
         kept = self._found(number)
         if kept is not None:
             cut = self._numbering.write(layout.pack(code, kept.number, *numbers), 1)
-            self._kept[self._next] = _Kept(cut, kept.memory)
+            self._kept[self._next] = _KnownTensor(cut, kept.memory)
         self._next += 1
         return layout.size
 
@@ -303,7 +307,7 @@ class DataFree:
 
     def _upload(self, records: bytes, position: int) -> int:
         end = wire.decode_upload(records, position)[2]
-        self._kept[self._next] = _Kept(self._numbering.write(records[position:end], 1))
+        self._kept[self._next] = _KnownTensor(self._numbering.write(records[position:end], 1))
         self._next += 1
         return end
 
@@ -342,7 +346,7 @@ def _places(value: Value) -> list[int]:
     ]
 
 
-def _alone(layout: TensorMeta, template: Template, place: int) -> Handle:
+def _alone(layout: TensorMeta, template: Template, place: int) -> HeldTensor:
     """A tensor of that layout in memory of its own."""
     offset = template.offsets[place] if template.exact else 0
-    return Handle(layout, offset, Storage(0, tainted=True))
+    return HeldTensor(layout, offset, Storage(0, tainted=True))

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from haet_eval.check.remark import Remark
-from haet_eval.check.source import Source
+from haet_eval.check.source import PythonFile
 
 TASK_ATTRIBUTES: Final = (
     "images",
@@ -18,10 +18,10 @@ TASK_ATTRIBUTES: Final = (
     "report",
     "checkpoint",
 )
-"""What `train(task)` finds in the task: the public fields and methods of remote.client.task.Task."""
+"""What `train(task)` finds in the task: the public fields and methods of SubmissionTask."""
 
 
-def check_entry(source: Source, function: str) -> Iterator[Remark]:
+def check_entry(source: PythonFile, function: str) -> Iterator[Remark]:
     """Remarks on how the function is defined and how it uses the task; `source` is its module."""
     found = [
         node
@@ -60,7 +60,7 @@ def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
                 waiting.append(child)
 
 
-def _uses(source: Source, entry: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Remark]:
+def _uses(source: PythonFile, entry: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Remark]:
     first = [*entry.args.posonlyargs, *entry.args.args][:1]
     for node in ast.walk(entry):
         if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from haet_eval.check.rehearsal import Moment
+from haet_eval.check.rehearsal import RehearsedSoFar
 from haet_eval.check.sample import Milestone, Sample
 from haet_eval.pace import advance_in
 
@@ -38,7 +38,7 @@ class OperationsEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class EstimateRange:
     """An estimate that lies between two others."""
 
     value: float
@@ -172,14 +172,14 @@ def why_no_seconds(sample: Sample) -> str:
     return f"not estimated: the rest of the training makes other calls than what was computed {longer}"
 
 
-def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | None:
+def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> EstimateRange | None:
     """Wall time of the training on this machine; None if the computed part does not stand for the rest.
 
     A least-squares fit of the time to operations and calls, where the training had settled. The bounds are
     what the operations alone, and the calls alone, would make of it.
     """
     if sample.finished and sample.computed:
-        return Range(sample.wall_seconds, sample.wall_seconds, sample.wall_seconds)
+        return EstimateRange(sample.wall_seconds, sample.wall_seconds, sample.wall_seconds)
     if len(sample.moments) < _FEWEST_MOMENTS:  # the time before the first is that of imports
         return None
     assert sample.operations is not None
@@ -197,7 +197,7 @@ def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Range | 
     rates, _ = nnls(done / scale, seconds)
     fitted = float(rates / scale @ np.array(left, dtype=float))
     bounds = min(*alone, fitted), max(*alone, fitted)
-    return Range(*(float(last.seconds + more) for more in (fitted, *bounds)))
+    return EstimateRange(*(float(last.seconds + more) for more in (fitted, *bounds)))
 
 
 def _alike(done: npt.NDArray[np.float64], left: tuple[float, float]) -> bool:
@@ -206,14 +206,14 @@ def _alike(done: npt.NDArray[np.float64], left: tuple[float, float]) -> bool:
     return bool(max(here, there) <= _MOST_UNLIKE * min(here, there))
 
 
-def _settled(moments: Sequence[Moment]) -> list[Moment]:
+def _settled(moments: Sequence[RehearsedSoFar]) -> list[RehearsedSoFar]:
     """What was done from one moment to the next, without calls of a new kind where that leaves enough.
 
     The first call of each kind waits for its answer and finds its kernel cold. A training that has made as
     many settled calls as it knows kinds of them has taken about a whole step.
     """
     spans = [
-        Moment(
+        RehearsedSoFar(
             after.seconds - before.seconds,
             after.operations - before.operations,
             after.messages - before.messages,

@@ -10,7 +10,7 @@ from importlib.metadata import packages_distributions
 from pathlib import PurePosixPath
 
 from haet_eval.check.remark import Remark
-from haet_eval.check.source import Source, run_nodes
+from haet_eval.check.source import PythonFile, run_nodes
 from haet_eval.runtimes.image_files import sandbox_folder
 
 _FAMOUS = ("torch", "torchvision", "numpy", "PIL")
@@ -33,7 +33,9 @@ def _normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def check_imports(source: Source, paths: Collection[str], importable: Collection[str]) -> Iterator[Remark]:
+def check_imports(
+    source: PythonFile, paths: Collection[str], importable: Collection[str]
+) -> Iterator[Remark]:
     """Remarks on imports that fail in the sandbox.
 
     Args:
@@ -67,7 +69,7 @@ class _Modules:
 
 
 def _remarks(
-    source: Source, node: ast.stmt, module: str, own: _Modules, importable: Collection[str]
+    source: PythonFile, node: ast.stmt, module: str, own: _Modules, importable: Collection[str]
 ) -> Iterator[Remark]:
     top = module.partition(".")[0]
     elsewhere = top in sys.stdlib_module_names or top in importable
@@ -83,7 +85,7 @@ def _remarks(
         )
 
 
-def _relative(source: Source, node: ast.ImportFrom, own: _Modules) -> Iterator[Remark]:
+def _relative(source: PythonFile, node: ast.ImportFrom, own: _Modules) -> Iterator[Remark]:
     package = PurePosixPath(source.path).parent.parts
     if node.level > len(package):
         names = ", ".join(alias.name for alias in node.names)

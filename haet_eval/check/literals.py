@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from haet_eval.check.source import Source
+from haet_eval.check.source import PythonFile
 
 _LEAST_BYTES: Final = 256
 _SHOWN: Final = 3
@@ -29,7 +29,7 @@ class HeavyLiteral:
     bytes_compressed: int
 
 
-def heaviest_literals(sources: Iterable[Source], texts: Mapping[str, bytes]) -> tuple[HeavyLiteral, ...]:
+def heaviest_literals(sources: Iterable[PythonFile], texts: Mapping[str, bytes]) -> tuple[HeavyLiteral, ...]:
     """Up to three literals of 256 bytes and more, those first that weigh most when compressed.
 
     Docstrings do not count. A collection counts as one literal if all that it holds is literal.
@@ -42,7 +42,7 @@ def heaviest_literals(sources: Iterable[Source], texts: Mapping[str, bytes]) -> 
     return tuple(sorted(found, key=lambda one: (-one.bytes_compressed, one.path, one.line))[:_SHOWN])
 
 
-def _literals(source: Source, content: bytes) -> Iterator[HeavyLiteral]:
+def _literals(source: PythonFile, content: bytes) -> Iterator[HeavyLiteral]:
     lines = content.splitlines(keepends=True)
     waiting: list[ast.AST] = [source.tree]
     while waiting:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLink
-from haet_eval.remote.wire import Code, Fresh, Status, flatten
+from haet_eval.remote.wire import AnswerStatus, Code, Fresh, flatten
 
 
 class Numbering:
@@ -45,12 +45,12 @@ class Numbering:
             self._link.pass_on(bytes(self._buffer))
             self._buffer.clear()
 
-    def ask(self, record: bytes, inputs: int = 0) -> tuple[Status, bytes]:
+    def ask(self, record: bytes, inputs: int = 0) -> tuple[AnswerStatus, bytes]:
         """Put a question; `inputs` are the tensors that a DEFINE or DYNAMIC record gives to its call."""
         self._link.pass_on(bytes(self._buffer) + record)
         self._buffer.clear()
         status, body = self._link.answer()
-        if status is Status.OK and record[0] != Code.READ:
+        if status is AnswerStatus.OK and record[0] != Code.READ:
             self.templates += record[0] == Code.DEFINE
             self.tensors += made_in(body, inputs)
         return status, body

@@ -14,9 +14,9 @@ from haet_eval.check.data_free import DataFree
 from haet_eval.remote import wire
 from haet_eval.remote.executor_link import ExecutorLink, Sealed
 from haet_eval.remote.messages import ModelTensor, Start
-from haet_eval.remote.meter import Meter, Point, Question
+from haet_eval.remote.meter import Meter, Question, StreamPoint
 from haet_eval.remote.weights import Weight
-from haet_eval.remote.wire import Code, Fresh, Status
+from haet_eval.remote.wire import AnswerStatus, Code, Fresh
 
 _KEPT_ANSWERS: Final = 1 << 10
 _QUICK_SECONDS: Final = 0.005
@@ -40,7 +40,7 @@ class Sizes(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class RehearsedSoFar:
     """The executor had done so much by then. `definitions`: calls of a kind that had not been made before."""
 
     seconds: float
@@ -117,7 +117,7 @@ class Rehearsal(ExecutorLink):
         self._definitions = 0
         self._data_free: DataFree | None = None
         self._answers: defaultdict[object, deque[bytes]] = defaultdict(lambda: deque(maxlen=_KEPT_ANSWERS))
-        self.moments: list[Moment] = []
+        self.moments: list[RehearsedSoFar] = []
         self.made_up = MadeUp()
         self.computing = True
         self.computed_operations = 0
@@ -154,7 +154,7 @@ class Rehearsal(ExecutorLink):
         if self._is_over():
             self._stop_computing()
 
-    def ask(self, forward: bytes, question: Question) -> tuple[Status, bytes]:
+    def ask(self, forward: bytes, question: Question) -> tuple[AnswerStatus, bytes]:
         self._look_at_pause()
         if self.computing and self._is_over():
             self._link.pass_on(forward)
@@ -168,9 +168,9 @@ class Rehearsal(ExecutorLink):
         self._heard_seconds = self._seconds
         return self._kept(question, *answer)
 
-    def _kept(self, question: Question, status: Status, body: bytes) -> tuple[Status, bytes]:
+    def _kept(self, question: Question, status: AnswerStatus, body: bytes) -> tuple[AnswerStatus, bytes]:
         """The answer, and kept if the same question may come again."""
-        if status is Status.OK and (question.code is Code.READ or _is_dynamic(question)):
+        if status is AnswerStatus.OK and (question.code is Code.READ or _is_dynamic(question)):
             self._answers[_kind(question)].append(body)
         return status, body
 
@@ -204,7 +204,7 @@ class Rehearsal(ExecutorLink):
             self._frames_ahead = max(self._frames_ahead // 2, 1)
         self._frames = 0
         meter = self._meter
-        self.moments.append(Moment(now, meter.operations, meter.charges.messages, self._definitions))
+        self.moments.append(RehearsedSoFar(now, meter.operations, meter.charges.messages, self._definitions))
 
     def _stop_computing(self) -> None:
         self.computing = False
@@ -212,29 +212,29 @@ class Rehearsal(ExecutorLink):
         self.peak_memory_bytes = self._link.tell_memory()
         self._data_free = DataFree(self._link, self._meter, masks=self._sizes is not Sizes.SMALLEST)
 
-    def _answered(self, data_free: DataFree, question: Question) -> tuple[Status, bytes]:
+    def _answered(self, data_free: DataFree, question: Question) -> tuple[AnswerStatus, bytes]:
         """The answer to a question when nothing that depends on images is computed any more."""
         if question.code is Code.READ:
             return data_free.read(question) or self._value(question)
         if question.code is Code.DYNAMIC:
             return data_free.shapes(question) or self._shape(data_free, question)
         status, body, true = data_free.define(question)
-        if not true and status is Status.FATAL:
+        if not true and status is AnswerStatus.FATAL:
             self.made_up.failed = True
-        if true or status is not Status.OK:
+        if true or status is not AnswerStatus.OK:
             return status, body
         self.made_up.shapes += 1
         return self._kept(question, status, body)
 
-    def _value(self, question: Question) -> tuple[Status, bytes]:
+    def _value(self, question: Question) -> tuple[AnswerStatus, bytes]:
         self.made_up.values += 1
         known = self._answers[_kind(question)]
         if not known:
-            return Status.MADE_UP, _halves(question)
+            return AnswerStatus.MADE_UP, _halves(question)
         known.rotate(-1 if self._sizes is Sizes.IN_TURN else 1)
-        return Status.MADE_UP, known[-1]
+        return AnswerStatus.MADE_UP, known[-1]
 
-    def _shape(self, data_free: DataFree, question: Question) -> tuple[Status, bytes]:
+    def _shape(self, data_free: DataFree, question: Question) -> tuple[AnswerStatus, bytes]:
         self.made_up.shapes += 1
         known = self._answers[_kind(question)]
         if self._sizes is Sizes.IN_TURN:
@@ -244,7 +244,7 @@ class Rehearsal(ExecutorLink):
             choose = min if self._sizes is Sizes.SMALLEST else max
             body = choose(known, key=lambda one: _elements(one, len(question.inputs)))
         data_free.pass_over(question, body)
-        return Status.OK, body
+        return AnswerStatus.OK, body
 
     @property
     def assumes_finite(self) -> bool:
@@ -255,7 +255,7 @@ class Rehearsal(ExecutorLink):
         if self._data_free is None:
             self._link.compare_inventory(expected)
 
-    def mark(self, point: Point) -> None:
+    def mark(self, point: StreamPoint) -> None:
         self.executed = point
 
     def take_answers(self) -> None: ...

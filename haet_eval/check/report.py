@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from haet_eval.check.estimate import (
+    EstimateRange,
     OperationsEstimate,
-    Range,
     estimate_memory_bytes,
     estimate_operations,
     estimate_seconds,
@@ -13,7 +13,7 @@ from haet_eval.check.estimate import (
 )
 from haet_eval.check.sample import Sample
 from haet_eval.check.standing import Standing
-from haet_eval.check.static import Look
+from haet_eval.check.static import StaticCheck
 from haet_eval.competition import Budgets, Competition
 from haet_eval.errors import ExitCode, InvalidSubmission, Verdict
 from haet_eval.record import Record
@@ -30,14 +30,14 @@ class Estimates:
     operations: OperationsEstimate
     parameters: int | None
     complexity: int | None
-    seconds: Range | None
+    seconds: EstimateRange | None
     memory_bytes: int | None
     charged_operations: int = 0
     no_seconds: str = ""
 
 
 @dataclass(slots=True)
-class Report:
+class CheckReport:
     """Filled in part by part; None is what was not come to, or not asked for.
 
     `budgets` are those of the task until its data are there, which may allow less.
@@ -46,7 +46,7 @@ class Report:
     submission: Submission
     competition: Competition
     budgets: Budgets
-    look: Look
+    look: StaticCheck
     invalid: InvalidSubmission | None = None
     real_data: bool = True
     sample: Sample | None = None
@@ -115,7 +115,7 @@ class Report:
 _UNBOUNDED: Final = "not estimated: it is not known how much is computed (--seconds computes more)"
 
 
-def estimate(sample: Sample, look: Look, charged: int = 0) -> Estimates | None:
+def estimate(sample: Sample, look: StaticCheck, charged: int = 0) -> Estimates | None:
     """The estimates that a sample allows; None of a training that fails, or that has not begun in time.
 
     `charged` are the operations of the prediction that count as complexity.
@@ -138,7 +138,7 @@ def estimate(sample: Sample, look: Look, charged: int = 0) -> Estimates | None:
     )
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: CheckReport) -> dict[str, Any]:
     """The report in plain values, for JSON; counts of operations are decimal strings."""
     submission = report.submission
     return {

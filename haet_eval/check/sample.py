@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from haet_eval.check.rehearsal import MadeUp, Moment, Rehearsal, Sizes
+from haet_eval.check.rehearsal import MadeUp, Rehearsal, RehearsedSoFar, Sizes
 from haet_eval.competition import Budgets
 from haet_eval.counting.bill import bill
 from haet_eval.counting.memory import in_record
@@ -85,7 +85,7 @@ class Sample:
     log: str = ""
     decides: list[str] = field(default_factory=list)
     range: tuple[int, int] | None = None
-    moments: list[Moment] = field(default_factory=list)
+    moments: list[RehearsedSoFar] = field(default_factory=list)
     milestones: list[Milestone] = field(default_factory=list)
     made_up: MadeUp = field(default_factory=MadeUp)
     computed: bool = True
@@ -138,7 +138,7 @@ def take_sample(
         EnvironmentProblem: it cannot be run here.
     """
     with open_pair(runtime, assignment.budgets, {"version": 0}) as run:
-        sampling = _Sampling(assignment, run, terms, observer, real_data)
+        sampling = _RunningSample(assignment, run, terms, observer, real_data)
         try:
             sampling.run_all()
         except _OutOfTime:
@@ -147,7 +147,7 @@ def take_sample(
     return sampling.sample
 
 
-class _Sampling:
+class _RunningSample:
     """One sample while it is taken."""
 
     def __init__(

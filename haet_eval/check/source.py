@@ -12,7 +12,7 @@ _IMPORT_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseExcept
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PythonFile:
     """One file. `names`: what its imports bind, with the full name of what that is."""
 
     path: str
@@ -35,7 +35,7 @@ class Source:
         return Remark(self.path, getattr(node, "lineno", 1), text)
 
 
-def parse_sources(files: Mapping[str, bytes]) -> tuple[list[Source], list[Remark]]:
+def parse_sources(files: Mapping[str, bytes]) -> tuple[list[PythonFile], list[Remark]]:
     """The Python files, and a remark on each file that should be Python but does not parse."""
     sources, remarks = [], []
     for path, content in files.items():
@@ -50,7 +50,7 @@ def parse_sources(files: Mapping[str, bytes]) -> tuple[list[Source], list[Remark
         except (RecursionError, MemoryError, ValueError):
             remarks.append(Remark(path, 1, "is nested too deeply to be parsed."))
         else:
-            sources.append(Source(path, tree, dict(_bound_by_imports(tree))))
+            sources.append(PythonFile(path, tree, dict(_bound_by_imports(tree))))
     return sources, remarks
 
 

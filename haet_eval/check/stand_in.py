@@ -6,7 +6,7 @@ from typing import Final
 from haet_eval.check.numbering import Numbering, packed
 from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
-from haet_eval.remote.handles import Handle, size_bytes
+from haet_eval.remote.handles import HeldTensor, size_bytes
 from haet_eval.remote.wire import Atom, Code, Definition, Tag, Value
 
 _WHOLE: Final = ("int", "uint")
@@ -23,7 +23,7 @@ class StandIns:
         self._numbering = numbering
         self._masks = masks
 
-    def make(self, handles: Sequence[Handle]) -> list[int]:
+    def make(self, handles: Sequence[HeldTensor]) -> list[int]:
         """One tensor for each handle; returns their numbers."""
         bases: dict[tuple[int, str], int] = {}
         for handle in handles:
@@ -58,5 +58,5 @@ class StandIns:
         return made
 
 
-def _key(handle: Handle) -> tuple[int, str]:
+def _key(handle: HeldTensor) -> tuple[int, str]:
     return id(handle.storage), handle.layout.dtype

@@ -14,7 +14,7 @@ from haet_eval.submission import Submission
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class StaticCheck:
     """What was found: remarks in the order of files and lines, where the code looks at a clock, literals.
 
     `unbounded` are the loops that no number of rounds bounds, as `submission.py:12`.
@@ -26,7 +26,7 @@ class Look:
     unbounded: tuple[str, ...] = ()
 
 
-def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "handles") -> Look:
+def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "handles") -> StaticCheck:
     """Look at a submission's manifest and at every Python file.
 
     Args:
@@ -46,6 +46,6 @@ def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "hand
     clock = [place for source in sources for place in clock_places(source)]
     literals = heaviest_literals(sources, submission.files)
     unbounded = [place for source in sources for place in unbounded_loops(source)]
-    return Look(
+    return StaticCheck(
         tuple(sorted(set(remarks))), tuple(dict.fromkeys(clock)), literals, tuple(dict.fromkeys(unbounded))
     )

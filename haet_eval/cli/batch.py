@@ -28,8 +28,8 @@ from haet_eval.reports.text import printable
 
 if TYPE_CHECKING:
     from haet_eval.batch.ledger import Ledger
-    from haet_eval.batch.plan import Plan
-    from haet_eval.batch.run import Settings, Summary
+    from haet_eval.batch.plan import BatchPlan
+    from haet_eval.batch.run import BatchSettings, BatchSummary
     from haet_eval.batch.site import Site
 
 
@@ -118,15 +118,15 @@ def batch(
 
 
 def _run(
-    plan: "Plan",
+    plan: "BatchPlan",
     ledger: "Ledger",
-    settings: "Settings",
+    settings: "BatchSettings",
     scheduler: str | None,
     jobs: int | None,
     *,
     as_json: bool,
 ) -> ExitCode:
-    from haet_eval.batch.run import Batch, Reporting
+    from haet_eval.batch.run import Reporting, RunningBatch
     from haet_eval.cli.batch_table import tell_end
     from haet_eval.cli.batch_view import JsonLines, open_view
     from haet_eval.cli.boundary import say
@@ -141,7 +141,7 @@ def _run(
                 return cluster_site(scheduler, plan, settings, jobs, reporting.receive)
             return local_site(plan, settings, jobs, reporting.receive)
 
-        summary = Batch(plan, settings, ledger, reporting).run(open_site)
+        summary = RunningBatch(plan, settings, ledger, reporting).run(open_site)
     lost = lines.lost if lines else deliver(lambda: _print(summary, plan, settings.results))
     if lost:
         say(f"Not all could be printed: {lost}. The records are in {settings.results}")
@@ -153,13 +153,13 @@ def _run(
     return ExitCode.USAGE if summary.blocked else ExitCode.QUALIFIED
 
 
-def _at_once(plan: "Plan", jobs: int | None) -> str:
+def _at_once(plan: "BatchPlan", jobs: int | None) -> str:
     from haet_eval.batch.capacity import places, this_machine
 
     return f"here, {places(plan.jobs, jobs, this_machine())} at a time"
 
 
-def _print(summary: "Summary", plan: "Plan", results: Path) -> None:
+def _print(summary: "BatchSummary", plan: "BatchPlan", results: Path) -> None:
     """The outcome, and the leaderboard of what the list asked for."""
     from haet_eval.cli.batch_table import print_outcome
     from haet_eval.cli.leaderboard_table import print_leaderboard

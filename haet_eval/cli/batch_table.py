@@ -8,24 +8,24 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from haet_eval.batch.plan import Plan, State
-from haet_eval.batch.run import Summary
+from haet_eval.batch.plan import BatchPlan, SubmissionState
+from haet_eval.batch.run import BatchSummary
 from haet_eval.cli.text import result_console, safe
 from haet_eval.ranking import summarize
 from haet_eval.record import Record
 from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count
 
 _EXPLAINED: Final = {
-    State.NEW: "to be judged",
-    State.DONE: "judged already",
-    State.FAILED_BEFORE: "failed on our side before, to be tried again",
-    State.REFUSED: "break a rule: get a record without being run",
-    State.BLOCKED: "cannot be judged as they were named: get no record",
-    State.REPEATED: "on the list more than once",
+    SubmissionState.NEW: "to be judged",
+    SubmissionState.DONE: "judged already",
+    SubmissionState.FAILED_BEFORE: "failed on our side before, to be tried again",
+    SubmissionState.REFUSED: "break a rule: get a record without being run",
+    SubmissionState.BLOCKED: "cannot be judged as they were named: get no record",
+    SubmissionState.REPEATED: "on the list more than once",
 }
 
 
-def print_plan(plan: Plan, jobs: str) -> None:
+def print_plan(plan: BatchPlan, jobs: str) -> None:
     """Print each submission with what would be done about it."""
     console = result_console()
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -43,14 +43,14 @@ def print_plan(plan: Plan, jobs: str) -> None:
     console.print(Text(jobs))
 
 
-def print_plan_as_json(plan: Plan) -> None:
+def print_plan_as_json(plan: BatchPlan) -> None:
     """One line for each submission, as the batch itself prints them."""
     for item in plan.items:
         facts = {"submission": item.source.label, "seed": item.options.seed}
         click.echo(json.dumps({"event": "planned"} | facts | {"state": item.state, "detail": item.detail}))
 
 
-def print_outcome(summary: Summary) -> None:
+def print_outcome(summary: BatchSummary) -> None:
     """Print a line for each submission that this batch judged or gave up."""
     if not (summary.outcomes or summary.given_up or summary.blocked):
         return
@@ -82,7 +82,7 @@ def _verdict(record: Record) -> str:
     return f"{record.status.verdict.value}, received {untimely}" if untimely else record.status.verdict.value
 
 
-def tell_end(summary: Summary) -> None:
+def tell_end(summary: BatchSummary) -> None:
     """Say on stderr what could not be judged, why, and what to do."""
     for given in [*summary.given_up, *summary.blocked]:
         _say(f"Not judged: {given.submission}: {given.reason}")

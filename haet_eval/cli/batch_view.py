@@ -17,30 +17,35 @@ from rich.text import Text
 from haet_eval.batch.events import (
     Checked,
     Event,
-    Finished,
     GivenUp,
     Moved,
     Noted,
     Planned,
     Retried,
-    Started,
+    RunStarted,
+    SubmissionJudged,
     Watcher,
 )
-from haet_eval.batch.plan import State
+from haet_eval.batch.plan import SubmissionState
 from haet_eval.cli.screen import progress_text
 from haet_eval.cli.streams import deliver
 from haet_eval.cli.text import safe
 from haet_eval.errors import Verdict
 from haet_eval.reports.text import printable, readable_accuracy, readable_count
 
-_TO_DO: Final = (State.NEW, State.FAILED_BEFORE, State.REFUSED, State.BLOCKED)
+_TO_DO: Final = (
+    SubmissionState.NEW,
+    SubmissionState.FAILED_BEFORE,
+    SubmissionState.REFUSED,
+    SubmissionState.BLOCKED,
+)
 _REFRESHES_PER_SECOND: Final = 4
 _SHOWN_RUNS: Final = 24
 _NAMES: Final = {
     Planned: "planned",
-    Started: "started",
+    RunStarted: "started",
     Retried: "retried",
-    Finished: "finished",
+    SubmissionJudged: "finished",
     GivenUp: "given_up",
 }
 
@@ -93,12 +98,14 @@ class PlainLines:
     """A line on stderr for each event that changes how it stands with a submission."""
 
     def __init__(self) -> None:
-        self._tally = Tally()
+        self._tally = BatchTally()
 
     def tell(self, event: Event) -> None:
         self._tally.take(event)
         if text := headline(event):
-            count = f"[{self._tally.ended}/{self._tally.wanted}] " if isinstance(event, Finished) else ""
+            count = (
+                f"[{self._tally.ended}/{self._tally.wanted}] " if isinstance(event, SubmissionJudged) else ""
+            )
             click.echo(printable(f"{count}{text}"), err=True)
 
 
@@ -107,21 +114,21 @@ class LiveView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._tally = Tally()
+        self._tally = BatchTally()
         self._running: dict[str, tuple[float, Moved | None]] = {}
 
     def tell(self, event: Event) -> None:
         self._tally.take(event)
         match event:
-            case Started():
+            case RunStarted():
                 self._running[event.submission] = (time.monotonic(), None)
             case Moved() if event.submission in self._running:
                 since, before = self._running[event.submission]
                 if before is None or before.stage != event.stage or event.tick:
                     self._running[event.submission] = (since, event)
-            case Finished() | GivenUp() | Checked():
+            case SubmissionJudged() | GivenUp() | Checked():
                 self._running.pop(event.submission, None)
-        if not isinstance(event, Started) and (text := headline(event)):
+        if not isinstance(event, RunStarted) and (text := headline(event)):
             self._console.print(safe(text, _style(event)), soft_wrap=True)
 
     def __rich__(self) -> Table:
@@ -141,7 +148,7 @@ class LiveView:
 
 
 @dataclasses.dataclass
-class Tally:
+class BatchTally:
     """How many submissions are to be judged, and what came of them so far."""
 
     wanted: int = 0
@@ -150,22 +157,22 @@ class Tally:
 
     def take(self, event: Event) -> None:
         self.wanted += isinstance(event, Planned) and event.state in _TO_DO
-        self.ended += isinstance(event, Finished)
+        self.ended += isinstance(event, SubmissionJudged)
         self.given_up += isinstance(event, GivenUp)
 
 
 def headline(event: Event) -> str:
     """One line on an event; empty for those that have none."""
     match event:
-        case Planned(state=State.NEW | State.BLOCKED) | Moved():
+        case Planned(state=SubmissionState.NEW | SubmissionState.BLOCKED) | Moved():
             return ""
         case Planned():
             return f"{event.submission}: {event.state} ({event.detail})"
-        case Started():
+        case RunStarted():
             return f"{event.submission}: started" + (f", attempt {event.attempt}" * (event.attempt > 1))
         case Retried():
             return f"{event.submission}: {event.reason}; again in {event.wait_seconds:.0f} s"
-        case Finished():
+        case SubmissionJudged():
             score = f"{readable_accuracy(event.accuracy)}, complexity {readable_count(event.complexity)}"
             shown = f" ({score})" if event.accuracy is not None else ""
             return f"{event.submission}: {event.verdict}{shown}, {event.seconds:.0f} s"
@@ -179,9 +186,9 @@ def headline(event: Event) -> str:
 
 def _style(event: Event) -> str:
     match event:
-        case Finished(verdict=Verdict.QUALIFIED) | Checked(held=True):
+        case SubmissionJudged(verdict=Verdict.QUALIFIED) | Checked(held=True):
             return "green"
-        case Finished() | Checked():
+        case SubmissionJudged() | Checked():
             return "yellow"
         case GivenUp() | Retried():
             return "red"
@@ -198,7 +205,7 @@ def _progress(since: float, moved: Moved | None) -> tuple[Text, Text]:
 
 def _facts(event: Event) -> dict[str, Any]:
     facts = dataclasses.asdict(event)
-    if isinstance(event, Finished):
+    if isinstance(event, SubmissionJudged):
         complexity = None if event.complexity is None else str(event.complexity)
         facts |= {"record": str(event.record), "complexity": complexity}
     return facts

@@ -6,10 +6,10 @@ from typing import Final
 from rich.text import Text
 
 from haet_eval.check.estimate import OperationsEstimate
-from haet_eval.check.report import Estimates, Report
+from haet_eval.check.report import CheckReport, Estimates
 from haet_eval.check.sample import Sample
 from haet_eval.check.standing import Standing
-from haet_eval.check.static import Look
+from haet_eval.check.static import StaticCheck
 from haet_eval.cli.text import print_row, result_console, safe
 from haet_eval.competition import Budgets
 from haet_eval.record import Record
@@ -39,7 +39,7 @@ def print_log(log: str) -> None:
     result_console().print("", printable_lines(last_lines), "", sep="\n", soft_wrap=True)
 
 
-def submission_lines(report: Report) -> Iterator[tuple[str, str]]:
+def submission_lines(report: CheckReport) -> Iterator[tuple[str, str]]:
     """What was read, against its limits."""
     submission, limits = report.submission, report.competition.limits
     yield "submission", f"{submission.name} · {submission.team}"
@@ -51,7 +51,7 @@ def submission_lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "sha256", f"{submission.sha256} (of the content, however it is zipped)"
 
 
-def remark_lines(look: Look) -> Iterator[tuple[str, str]]:
+def remark_lines(look: StaticCheck) -> Iterator[tuple[str, str]]:
     """What the look at the code found."""
     if not look.remarks:
         yield "code", "no warnings"
@@ -59,14 +59,14 @@ def remark_lines(look: Look) -> Iterator[tuple[str, str]]:
         yield "" if number else "code", f"{remark.path}:{remark.line} {remark.text}"
 
 
-def literal_lines(look: Look) -> Iterator[tuple[str, str]]:
+def literal_lines(look: StaticCheck) -> Iterator[tuple[str, str]]:
     """The literals that weigh most."""
     for number, one in enumerate(look.literals):
         size = f"{one.bytes_compressed:,} bytes when compressed, {one.bytes:,} as written"
         yield "" if number else "literals", f"{one.path}:{one.line} {size}"
 
 
-def estimate_lines(report: Report) -> Iterator[tuple[str, str]]:
+def estimate_lines(report: CheckReport) -> Iterator[tuple[str, str]]:
     """Complexity, time and memory, with how they were found."""
     if report.estimates is None:
         return
@@ -111,7 +111,7 @@ def _memory(used_bytes: int, budget_bytes: int) -> str:
     return f"{used_bytes / _MIB:,.0f} of {budget_bytes / _MIB:,.0f} MiB at the peak{over}"
 
 
-def sample_lines(report: Report) -> Iterator[tuple[str, str]]:
+def sample_lines(report: CheckReport) -> Iterator[tuple[str, str]]:
     """What the run has shown beside the count."""
     sample, budgets = report.sample, report.budgets
     if sample is None:
@@ -177,7 +177,7 @@ def _off(what: str, estimated: float, true: float) -> str:
     )
 
 
-def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
+def verdict_lines(report: CheckReport) -> Iterator[tuple[str, str]]:
     """What stands in the way, or that nothing does."""
     if report.invalid is None and report.sample is None and report.record is None:
         if report.competition.runner == "native":
@@ -194,7 +194,7 @@ def verdict_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "reason", f"{report.reason} [{report.code}]" if report.code else report.reason
 
 
-def _warnings(report: Report) -> str:
+def _warnings(report: CheckReport) -> str:
     """A reminder of the warnings: they may concern code that this run did not reach."""
     count = len(report.look.remarks)
     return f"; {count} {'warning' if count == 1 else 'warnings'} above" if count else ""

@@ -10,7 +10,7 @@ import click
 
 from haet_eval.check.certainty import Sampling
 from haet_eval.check.preparation import assign, entry_fault, read_submission
-from haet_eval.check.report import Estimates, Report, document, estimate
+from haet_eval.check.report import CheckReport, Estimates, document, estimate
 from haet_eval.check.sample import Terms
 from haet_eval.check.standing import Rivals, Standing, rivals_among, rivals_on
 from haet_eval.check.static import look_at
@@ -60,7 +60,7 @@ class Session:
         counted = competition.runner == "counted"
         look = look_at(submission, "handles" if counted else "plain")
         budgets = competition.budgets_for(submission.task)
-        report = Report(submission, competition, budgets, look, entry_fault(submission))
+        report = CheckReport(submission, competition, budgets, look, entry_fault(submission))
         self._print(submission_lines(report))
         self._print(remark_lines(report.look))
         self._print(literal_lines(report.look))
@@ -72,7 +72,7 @@ class Session:
             click.echo(json.dumps(document(report), indent=2))
         return report.exit_code
 
-    def _run(self, report: Report) -> None:
+    def _run(self, report: CheckReport) -> None:
         if not self.static and report.competition.runner == "counted":
             self._take_sample(report)
         if self.full:
@@ -82,7 +82,7 @@ class Session:
         if not self.as_json:
             print_lines(lines, style)
 
-    def _take_sample(self, report: Report) -> None:
+    def _take_sample(self, report: CheckReport) -> None:
         rivals = self._rivals(report)
         runtime = partial(choose_runtime, self.request.sandbox, self.request.device)
         remove_leftovers()
@@ -101,7 +101,7 @@ class Session:
         self._print(sample_lines(report))
         self._print(standing_lines(report.standing))
 
-    def _rivals(self, report: Report) -> Rivals | None:
+    def _rivals(self, report: CheckReport) -> Rivals | None:
         competition, task = report.competition.name, report.submission.task
         if report.competition.ranking != "complexity":
             return None
@@ -110,7 +110,7 @@ class Session:
         results = self.request.results
         return rivals_among(results, competition, task) if results.is_dir() else None
 
-    def _evaluate(self, report: Report) -> None:
+    def _evaluate(self, report: CheckReport) -> None:
         with open_screen() as observer:
             outcome = evaluate(self.request, observer)
         report.record = outcome.record

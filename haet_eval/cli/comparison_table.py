@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from haet_eval.cli.text import bars_fit, result_console, safe
-from haet_eval.record import Record, Uncounted
+from haet_eval.record import Record, UncountedOperator
 from haet_eval.reports.comparison import Comparison, Difference
 from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count, readable_signed
 
@@ -48,7 +48,9 @@ def print_repricing(comparison: Comparison, lines: int) -> None:
     _print_differences(comparison, lines)
 
 
-def _newly(before: Iterable[Uncounted], after: Iterable[Uncounted], what: str) -> Iterable[Text]:
+def _newly(
+    before: Iterable[UncountedOperator], after: Iterable[UncountedOperator], what: str
+) -> Iterable[Text]:
     """The operators that are uncounted afterwards and were not before."""
     known = {line.operator for line in before}
     return (safe(f"{line.operator} {what}.") for line in after if line.operator not in known)

@@ -21,11 +21,11 @@ from haet_eval.errors import ExitCode
 from haet_eval.reports.text import printable
 
 if TYPE_CHECKING:
-    from haet_eval.batch.plan import Plan
-    from haet_eval.batch.run import Summary
+    from haet_eval.batch.plan import BatchPlan
+    from haet_eval.batch.run import BatchSummary
     from haet_eval.batch.site import Site
     from haet_eval.competition import Competition
-    from haet_eval.reports.confirmation import Settled
+    from haet_eval.reports.confirmation import SettledPool
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -96,8 +96,8 @@ def confirm(
     from haet_eval.competition import builtin_competitions, load_competition
     from haet_eval.confirmation.notebook import Notebook
     from haet_eval.confirmation.podium import nothing_to_confirm, podiums
-    from haet_eval.confirmation.runs import Rules, find_submissions
-    from haet_eval.confirmation.settle import Setting, settle
+    from haet_eval.confirmation.runs import NamedCompetition, find_submissions
+    from haet_eval.confirmation.settle import ConfirmationSettings, settle
     from haet_eval.dataset import default_data_dir
     from haet_eval.store import Store
     from haet_eval.verification.evidence import Sources
@@ -115,13 +115,13 @@ def confirm(
     with open_view() as view:
         reporting = Reporting(view)
 
-        def open_site(plan: "Plan") -> "Site":
+        def open_site(plan: "BatchPlan") -> "Site":
             if scheduler:
                 return cluster_site(scheduler, plan, settings, jobs, reporting.receive)
             return local_site(plan, settings, jobs, reporting.receive)
 
-        setting = Setting(
-            rules=Rules(competition, rules),
+        setting = ConfirmationSettings(
+            rules=NamedCompetition(competition, rules),
             paths={entry.record_id: path for path, entry in listing.records.items()},
             submissions=find_submissions(submissions or results, deep=bool(submissions), limits=limits),
             sources=Sources(Store(results), data_dir or default_data_dir(), own_rules, test_data),
@@ -147,7 +147,7 @@ def confirm(
     return _status(settled, [outcome.summary for outcome in outcomes])
 
 
-def _status(settled: "list[Settled]", summaries: "list[Summary]") -> ExitCode:
+def _status(settled: "list[SettledPool]", summaries: "list[BatchSummary]") -> ExitCode:
     if any(one.undecided for each in settled for one in each.examined) or any(
         summary.given_up or summary.left for summary in summaries
     ):
@@ -156,7 +156,7 @@ def _status(settled: "list[Settled]", summaries: "list[Summary]") -> ExitCode:
     return ExitCode.QUALIFIED if full else ExitCode.NOT_QUALIFIED
 
 
-def _write(folder: Path, rules: "Competition", settled: "list[Settled]") -> str:
+def _write(folder: Path, rules: "Competition", settled: "list[SettledPool]") -> str:
     """The page and the document; gives the document's text."""
     from haet_eval.atomic import Draft
     from haet_eval.errors import EnvironmentProblem

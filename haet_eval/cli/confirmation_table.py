@@ -6,12 +6,12 @@ from rich.table import Table
 from rich.text import Text
 
 from haet_eval.cli.text import result_console, safe
-from haet_eval.reports.confirmation import Examined, Settled
+from haet_eval.reports.confirmation import Examined, SettledPool
 from haet_eval.reports.rows import pool_title
 from haet_eval.reports.text import NOTHING
 
 
-def print_confirmation(settled: Iterable[Settled], nothing: str) -> None:
+def print_confirmation(settled: Iterable[SettledPool], nothing: str) -> None:
     """A table for each pool: a line for each entry that holds, and the checks of those that do not.
 
     `nothing` is the sentence that is printed if there is no pool.

@@ -13,7 +13,7 @@ from haet_eval.cli.suggestions import suggest_datasets
 from haet_eval.errors import EnvironmentProblem, ExitCode
 from haet_eval.progress import Silent
 
-Facts: TypeAlias = dict[str, str | int | bool]
+DataFacts: TypeAlias = dict[str, str | int | bool]
 
 _data_dir = click.option(
     "--data-dir",
@@ -90,7 +90,7 @@ def verify(name: str, data_dir: Path | None, as_json: bool) -> None:
     from haet_eval.dataset import load_dataset
 
     dataset = load_dataset(name, _folder(data_dir))
-    facts: Facts = {
+    facts: DataFacts = {
         "name": name,
         "official": dataset.official,
         "digest": dataset.digest,
@@ -107,7 +107,7 @@ def _folder(data_dir: Path | None) -> Path:
     return data_dir or default_data_dir()
 
 
-def _state(name: str, data_dir: Path) -> Facts:
+def _state(name: str, data_dir: Path) -> DataFacts:
     from haet_eval.dataset import load_dataset
 
     try:

@@ -20,13 +20,13 @@ from haet_eval.cli.timeline_table import print_timeline
 from haet_eval.errors import UsageProblem
 from haet_eval.operators.standard import nearest, under
 from haet_eval.record import Record
-from haet_eval.remote.labels import Labels
+from haet_eval.remote.labels import TemplateLabels
 from haet_eval.remote.recount import recount
 from haet_eval.remote.timeline import Timeline, memory_timeline
 from haet_eval.remote.trace import BrokenTrace
 from haet_eval.reports.comparison import compare_costs, comparison_document, reprice
 from haet_eval.reports.costs import MACHINE_BALANCE, Costs, costs_document, explain_costs, find_histogram
-from haet_eval.reports.places import Places, places_document, places_of
+from haet_eval.reports.places import CostPlaces, places_document, places_of
 from haet_eval.reports.timeline import timeline_document
 from haet_eval.store import Store, find_record, read_record
 
@@ -178,7 +178,7 @@ def _timeline(name: str, results: Path) -> Timeline:
         raise _broken(trace, fault) from None
 
 
-def _places(name: str, results: Path) -> Places:
+def _places(name: str, results: Path) -> CostPlaces:
     """The operations of a record's training by place.
 
     Raises:
@@ -223,7 +223,7 @@ def _broken(trace: Path, fault: BrokenTrace) -> UsageProblem:
     return UsageProblem(f"{trace} cannot be read: {fault}", code="trace-unreadable")
 
 
-def _labels(record: Record, store: Store) -> Labels:
+def _labels(record: Record, store: Store) -> TemplateLabels:
     """What the submission said of its calls; nothing of an older record, or if the file is not there.
 
     Raises:
@@ -232,9 +232,9 @@ def _labels(record: Record, store: Store) -> Labels:
     kept = record.training.labels if record.training else None
     data = store.read_artifact(kept) if kept else None
     if data is None:
-        return Labels()
+        return TemplateLabels()
     try:
-        return Labels.from_json(data)
+        return TemplateLabels.from_json(data)
     except ValueError as error:
         raise UsageProblem(
             f"the labels of the record's calls cannot be read: {error}",

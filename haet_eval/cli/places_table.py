@@ -5,13 +5,13 @@ from typing import Final
 
 from haet_eval.cli.costs_table import add_cost_columns, cost_cells, cost_table, more
 from haet_eval.cli.text import result_console, safe
-from haet_eval.reports.places import Places, PlaceShare
+from haet_eval.reports.places import CostPlaces, PlaceShare
 
 _NO_LINE: Final = "(no line)"
 _NO_MODULE: Final = "(no module: backward passes, optimizers, and what train() does itself)"
 
 
-def print_places(places: Places, rows: int) -> None:
+def print_places(places: CostPlaces, rows: int) -> None:
     """Print a table of lines and one of modules, of so many rows at most."""
     console = result_console()
     console.print("As the submission's own process names them: nobody vouches for it. Calls that are alike")

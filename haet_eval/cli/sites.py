@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from haet_eval.files import real_path
 
 if TYPE_CHECKING:
-    from haet_eval.batch.judge import Message
-    from haet_eval.batch.plan import Options, Plan
-    from haet_eval.batch.run import Settings
+    from haet_eval.batch.judge import StageReached
+    from haet_eval.batch.plan import BatchPlan, Options
+    from haet_eval.batch.run import BatchSettings
     from haet_eval.batch.site import Site
 
 
@@ -21,15 +21,15 @@ def batch_settings(
     options: "Options",
     checkpoint_seconds: float | None = 600.0,
     run_dir: Path | None = None,
-) -> "Settings":
+) -> "BatchSettings":
     """How a batch is run, with the digest of the sandbox image that its runs must use."""
     from haet_eval.batch.node import local_image
-    from haet_eval.batch.run import Settings
+    from haet_eval.batch.run import BatchSettings
     from haet_eval.runtimes.image_files import build_context
 
     image = local_image() if options.sandbox == "docker" else None
     data_dir, test_data = data_dir and real_path(data_dir), test_data and real_path(test_data)
-    return Settings(
+    return BatchSettings(
         results=results,
         data_dir=data_dir,
         test_data=test_data,
@@ -42,7 +42,7 @@ def batch_settings(
 
 
 def local_site(
-    plan: "Plan", settings: "Settings", jobs: int | None, receive: "Callable[[Message], None]"
+    plan: "BatchPlan", settings: "BatchSettings", jobs: int | None, receive: "Callable[[StageReached], None]"
 ) -> "Site":
     """This machine, looked at before the first run."""
     from haet_eval.batch.capacity import places, this_machine
@@ -58,7 +58,11 @@ def local_site(
 
 
 def cluster_site(
-    address: str, plan: "Plan", settings: "Settings", jobs: int | None, receive: "Callable[[Message], None]"
+    address: str,
+    plan: "BatchPlan",
+    settings: "BatchSettings",
+    jobs: int | None,
+    receive: "Callable[[StageReached], None]",
 ) -> "Site":
     """The dask cluster of a scheduler.
 

@@ -18,15 +18,15 @@ DATASETS: Final = ("cifar10", "cifar100", "digits")
 _COMPETITIONS: Final = files("haet_eval") / "resources" / "competitions"
 _RECORD: Final = re.compile(r"\d{8}T\d{6}Z-(?P<words>.*)-(?P<id>[0-9a-f]{16})\.json")
 
-Found: TypeAlias = list["CompletionItem[str]"]
+Suggestions: TypeAlias = list["CompletionItem[str]"]
 
 
-def suggest_submissions(_: click.Context, __: click.Parameter, incomplete: str) -> Found:
+def suggest_submissions(_: click.Context, __: click.Parameter, incomplete: str) -> Suggestions:
     """Zip files and folders."""
     return submission_paths(incomplete)
 
 
-def submission_paths(incomplete: str) -> Found:
+def submission_paths(incomplete: str) -> Suggestions:
     """Zip files and folders; before anything is typed only such folders as have a manifest."""
     found = _paths(incomplete, {".zip"})
     return [
@@ -36,12 +36,12 @@ def submission_paths(incomplete: str) -> Found:
     ]
 
 
-def suggest_competitions(_: click.Context, __: click.Parameter, incomplete: str) -> Found:
+def suggest_competitions(_: click.Context, __: click.Parameter, incomplete: str) -> Suggestions:
     """Built-in competitions, and TOML files."""
     return _words(sorted(_built_in()), incomplete) + _paths(incomplete, {".toml"})
 
 
-def suggest_tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> Found:
+def suggest_tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> Suggestions:
     """The tasks of the competition that the command line names, or else of the built-in ones."""
     import tomllib
 
@@ -53,12 +53,12 @@ def suggest_tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> Fo
     return _words(sorted({task for text in texts for task in tomllib.loads(text)["tasks"]}), incomplete)
 
 
-def suggest_datasets(_: click.Context, __: click.Parameter, incomplete: str) -> Found:
+def suggest_datasets(_: click.Context, __: click.Parameter, incomplete: str) -> Suggestions:
     """The data sets."""
     return _words(DATASETS, incomplete)
 
 
-def suggest_records(ctx: click.Context, _: click.Parameter, incomplete: str) -> Found:
+def suggest_records(ctx: click.Context, _: click.Parameter, incomplete: str) -> Suggestions:
     """JSON files, and the ids of records in the results folder."""
     results = Path(ctx.params.get("results") or "results")
     found = [one for path in listed(results) if (one := _RECORD.fullmatch(path.name))]
@@ -72,11 +72,11 @@ def _built_in() -> dict[str, Traversable]:
     return {file.name[:-5]: file for file in _COMPETITIONS.iterdir() if file.name.endswith(".toml")}
 
 
-def _words(words: Iterable[str], incomplete: str) -> Found:
+def _words(words: Iterable[str], incomplete: str) -> Suggestions:
     return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
-def _paths(incomplete: str, suffixes: set[str]) -> Found:
+def _paths(incomplete: str, suffixes: set[str]) -> Suggestions:
     """Folders, with a slash, and files with one of the suffixes; hidden ones where a dot is typed."""
     folder, slash, beginning = incomplete.rpartition("/")
     return [

@@ -140,12 +140,14 @@ def _verified(
     if not (replay or perturbed):
         return verification
     from haet_eval.verification.perturbing import check_perturbed
-    from haet_eval.verification.replaying import Place, check_replay
+    from haet_eval.verification.replaying import ReplayPlace, check_replay
 
     wanted = [check_replay] * replay + [check_perturbed] * perturbed
     for part in parts:
         for check in wanted:
-            verification = verification.and_also(part.named(check(part.record, part.evidence, Place(*place))))
+            verification = verification.and_also(
+                part.named(check(part.record, part.evidence, ReplayPlace(*place)))
+            )
     return verification
 
 

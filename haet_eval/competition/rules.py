@@ -60,7 +60,7 @@ def _moment(value: object) -> object:
     return found
 
 
-Moment: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
+CompetitionMoment: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
 """A date and time with its time zone."""
 
 Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -89,7 +89,7 @@ _RUNNER_OF_RANKING: Final[dict[str, Runner]] = {
 }
 
 
-class _Rules(BaseModel):
+class _RulesPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -98,7 +98,7 @@ def _later(default: Any, **constraints: Any) -> Any:
     return Field(default=default, exclude_if=lambda value: value == default, **constraints)
 
 
-class Limits(_Rules):
+class Limits(_RulesPart):
     """What a submission's archive may hold."""
 
     archive_bytes: int = Field(default=_ARCHIVE.archive_bytes, gt=0, description="Size of the zip.")
@@ -112,7 +112,7 @@ class Limits(_Rules):
         return ArchiveLimits(**self.model_dump())
 
 
-class Budgets(_Rules):
+class Budgets(_RulesPart):
     """What one training and one prediction may use. A run that passes a budget ends with its verdict.
 
     Operations of the prediction up to the free ones cost nothing; those above count as complexity.
@@ -225,7 +225,7 @@ _SINCE_VERSION_2: Final = frozenset(
 """Budgets that 0.1.0 did not have. They bound counted runs only."""
 
 
-class OwnData(_Rules):
+class OwnData(_RulesPart):
     """An organizer's own images. Paths are relative to the competition file.
 
     A path leads to a folder with a folder of image files for each class, or to a .npz or .safetensors
@@ -248,7 +248,7 @@ class OwnData(_Rules):
         return size
 
 
-class Task(_Rules):
+class Task(_RulesPart):
     """One data set to train on. `budgets` has the competition's wherever the task sets none of its own."""
 
     dataset: str = Field(min_length=1, description="Name of the data set; with `data`, any new name.")
@@ -288,7 +288,7 @@ class Task(_Rules):
         return self
 
 
-class Runs(_Rules):
+class Runs(_RulesPart):
     """How a submission is judged by several runs of it (`--runs`). One run is judged by its own accuracy."""
 
     passes: Literal["mean", "every", "one_sided"] = Field(
@@ -310,7 +310,7 @@ class Runs(_Rules):
 _Picojoules: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]
 
 
-class EnergyModel(_Rules):
+class EnergyModel(_RulesPart):
     """What operations and bytes cost in a model of energy, in picojoules, with the source of the figures.
 
     The result is a model and not a measurement: every operation on a dtype costs the same, and every byte
@@ -336,17 +336,17 @@ class EnergyModel(_Rules):
         return float((operations + Exact(str(self.byte)) * moved_bytes) / 10**12)
 
 
-class Phase(_Rules):
+class Phase(_RulesPart):
     """A part of a competition that has a board of its own, by the time when entries were received.
 
     It opens when the phase before it closes, the first one when the competition opens.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Short name, for `--phase`.")
-    closes: Moment = Field(description="When it ends.")
+    closes: CompetitionMoment = Field(description="When it ends.")
 
 
-class Competition(_Rules):
+class Competition(_RulesPart):
     """The rules that a submission is judged by."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Short name, as on the command line.")
@@ -400,12 +400,12 @@ class Competition(_Rules):
         "as good in accuracy and all of these, and better in one.",
     )
     organizer: str | None = _later(None, min_length=1, description="Who holds it, for the published page.")
-    opens: Moment | None = _later(
+    opens: CompetitionMoment | None = _later(
         None,
         description="When entries are received from: RFC 3339 with a time zone. Earlier ones are shown and "
         "do not rank.",
     )
-    closes: Moment | None = _later(
+    closes: CompetitionMoment | None = _later(
         None, description="When entries are received until. Later ones are evaluated, shown and do not rank."
     )
     phases: tuple[Phase, ...] = _later(

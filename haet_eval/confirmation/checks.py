@@ -13,7 +13,7 @@ from haet_eval.evaluation.repetition import split
 from haet_eval.files import StrangeFile, open_file
 from haet_eval.record import Artifact, AuditFlag, AuditKind, Evaluation, Record, Run, Share
 from haet_eval.reports.audit import audit_lines
-from haet_eval.reports.confirmation import Finding
+from haet_eval.reports.confirmation import EntryCheck
 from haet_eval.reports.text import readable_accuracy, readable_count
 from haet_eval.store import MAX_ARTIFACT_BYTES, Store
 from haet_eval.verification.check import Check, Result, believable
@@ -21,11 +21,11 @@ from haet_eval.verification.conclusion import REPLAY
 from haet_eval.verification.evidence import Evidence, Sources, named_artifacts
 from haet_eval.verification.perturbing import SUBJECT as PERTURBED
 from haet_eval.verification.perturbing import check_perturbed as perturbed_part
-from haet_eval.verification.replaying import Place
+from haet_eval.verification.replaying import ReplayPlace
 from haet_eval.verification.replaying import check_replay as replay_part
-from haet_eval.verification.verify import Part, Verification, verify
+from haet_eval.verification.verify import RunWithEvidence, Verification, verify
 
-ReplayPart: TypeAlias = Callable[[Record, Evidence, Place], Iterable[Check]]
+ReplayPart: TypeAlias = Callable[[Record, Evidence, ReplayPlace], Iterable[Check]]
 """Replays the trace of a run."""
 
 JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
@@ -37,10 +37,10 @@ class Case:
 
     path: Path
     sources: Sources
-    place: Place
+    place: ReplayPlace
 
     @cached_property
-    def verified(self) -> tuple[Verification, list[Part]]:
+    def verified(self) -> tuple[Verification, list[RunWithEvidence]]:
         """The result of the files' check, computed once: the replays need the same evidence."""
         return verify(self.path, self.sources, replaying=True)
 
@@ -211,10 +211,10 @@ def look_at(case: Case, check: RecordCheck) -> tuple[bool, str]:
         raise Undecided(f"{problem.message}; {problem.hint}".rstrip("; ")) from None
 
 
-def finding(name: str, outcome: tuple[bool, str]) -> Finding:
+def finding(name: str, outcome: tuple[bool, str]) -> EntryCheck:
     """A check's outcome with its name."""
     held, detail = outcome
-    return Finding(name, held, detail)
+    return EntryCheck(name, held, detail)
 
 
 def _as_good(before: Evaluation | None, now: Share, shown: str) -> tuple[bool, str]:

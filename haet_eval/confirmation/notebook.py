@@ -11,7 +11,7 @@ from haet_eval.atomic import Draft
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.record import Sandbox
-from haet_eval.reports.confirmation import Finding
+from haet_eval.reports.confirmation import EntryCheck
 
 _SEEDS: Final = 2**32
 
@@ -46,19 +46,19 @@ class Notebook:
             "haet_eval": __version__,
         }
         self._seeds: dict[str, Seeds] = {}
-        self._findings: dict[str, dict[str, Finding]] = {}
+        self._findings: dict[str, dict[str, EntryCheck]] = {}
 
     def seeds(self, record_id: str) -> Seeds:
         """The seeds of this record."""
         self._open(record_id)
         return self._seeds[record_id]
 
-    def found(self, record_id: str) -> dict[str, Finding]:
+    def found(self, record_id: str) -> dict[str, EntryCheck]:
         """The findings on this record, by the check's name."""
         self._open(record_id)
         return dict(self._findings[record_id])
 
-    def add(self, record_id: str, finding: Finding) -> None:
+    def add(self, record_id: str, finding: EntryCheck) -> None:
         """Keep a finding.
 
         Raises:
@@ -74,7 +74,7 @@ class Notebook:
         try:
             document = json.loads(read_file(self._path(record_id), MAX_TEXT_BYTES))
             if document["circumstances"] == self._circumstances:
-                findings = [Finding(**fact) for fact in document["findings"]]
+                findings = [EntryCheck(**fact) for fact in document["findings"]]
                 self._seeds[record_id] = Seeds(**document["seeds"])
                 self._findings[record_id] = {finding.name: finding for finding in findings}
                 return

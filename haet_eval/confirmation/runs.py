@@ -7,12 +7,12 @@ from typing import Literal, TypeAlias
 
 from haet_eval import __version__
 from haet_eval.batch.capacity import exclusive
-from haet_eval.batch.job import Identity, Job
+from haet_eval.batch.job import BatchJob, Identity
 from haet_eval.batch.ledger import Ledger
-from haet_eval.batch.plan import Item, Options, Plan, State
-from haet_eval.batch.run import Batch, Reporting, Settings, Summary
+from haet_eval.batch.plan import BatchPlan, Item, Options, SubmissionState
+from haet_eval.batch.run import BatchSettings, BatchSummary, Reporting, RunningBatch
 from haet_eval.batch.site import Site
-from haet_eval.batch.sources import Source
+from haet_eval.batch.sources import SubmissionSource
 from haet_eval.competition import Competition
 from haet_eval.confirmation.notebook import Seeds
 from haet_eval.errors import InvalidSubmission, UsageProblem
@@ -21,13 +21,13 @@ from haet_eval.store import Store, read_record
 from haet_eval.submission import ArchiveLimits, load_submission
 from haet_eval.submission.manifest import MANIFEST_NAME
 
-OpenSite: TypeAlias = Callable[[Plan], Site]
+OpenSite: TypeAlias = Callable[[BatchPlan], Site]
 
 OTHER_SEEDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class NamedCompetition:
     """A competition, by a built-in name or a path."""
 
     name: str
@@ -35,11 +35,11 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class AwaitedRun:
     """One evaluation for which some checks of an entry wait."""
 
     of: Literal["again", "other seeds"]
-    job: Job
+    job: BatchJob
 
 
 def make_run(
@@ -48,10 +48,10 @@ def make_run(
     submission: Path,
     seeds: Seeds,
     audits: Iterable[AuditKind],
-    rules: Rules,
+    rules: NamedCompetition,
     sandbox: Sandbox,
     device: str | None,
-) -> Run:
+) -> AwaitedRun:
     """The same seed again with these audits, or two other seeds."""
     info, competition = record.submission, rules.competition
     task = info.task or ""
@@ -67,7 +67,7 @@ def make_run(
         haet_eval=__version__,
         audits=tuple((kind, drawn[kind]) for kind in audits) if again else (),
     )
-    job = Job(
+    job = BatchJob(
         identity=identity,
         label=f"{record.record_id[:8]} {info.name}: {of}",
         path=submission,
@@ -78,12 +78,12 @@ def make_run(
         budgets=competition.budgets_for(task),
         exclusive=exclusive(competition),
     )
-    return Run(of, job)
+    return AwaitedRun(of, job)
 
 
 def make_all(
-    runs: Sequence[Run], settings: Settings, reporting: Reporting, open_site: OpenSite
-) -> tuple[Summary, Callable[[Run], Record | None]]:
+    runs: Sequence[AwaitedRun], settings: BatchSettings, reporting: Reporting, open_site: OpenSite
+) -> tuple[BatchSummary, Callable[[AwaitedRun], Record | None]]:
     """Make the runs that have no record yet. Returns the batch's summary, and a function to their records.
 
     Raises:
@@ -93,29 +93,29 @@ def make_all(
     store = Store(settings.results)
     ledger = Ledger(store)
     with ledger.locked():
-        plan = Plan(tuple(_item(run.job, ledger) for run in runs))
-        summary = Batch(plan, settings, ledger, reporting).run(lambda: open_site(plan))
+        plan = BatchPlan(tuple(_item(run.job, ledger) for run in runs))
+        summary = RunningBatch(plan, settings, ledger, reporting).run(lambda: open_site(plan))
     records, now = Ledger(store), {label: outcome.record for label, outcome in summary.outcomes}
 
-    def record_of(run: Run) -> Record | None:
+    def record_of(run: AwaitedRun) -> Record | None:
         path = records.record_of(run.job.identity)
         return read_record(path) if path else now.get(run.job.label)
 
     return summary, record_of
 
 
-def _item(job: Job, ledger: Ledger) -> Item:
+def _item(job: BatchJob, ledger: Ledger) -> Item:
     done = ledger.record_of(job.identity)
     identity = job.identity
     options = Options(
         job.competition, job.task, identity.sandbox, identity.seed, identity.runs, identity.device
     )
-    state = State.DONE if done else State.NEW
-    return Item(_Labelled(job.path, text=job.label), state, options, job.key, job, str(done or ""))
+    state = SubmissionState.DONE if done else SubmissionState.NEW
+    return Item(_NamedSource(job.path, text=job.label), state, options, job.key, job, str(done or ""))
 
 
 @dataclass(frozen=True, slots=True)
-class _Labelled(Source):
+class _NamedSource(SubmissionSource):
     """A submission of which a batch makes several evaluations, each shown by a name of its own."""
 
     text: str = ""

@@ -5,23 +5,23 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from haet_eval.batch.events import Checked, Started
-from haet_eval.batch.run import Reporting, Settings, Summary
+from haet_eval.batch.events import Checked, RunStarted
+from haet_eval.batch.run import BatchSettings, BatchSummary, Reporting
 from haet_eval.confirmation.checks import RECORD_CHECKS, RUN_CHECKS, Case, Undecided, finding, look_at
 from haet_eval.confirmation.notebook import Notebook
 from haet_eval.confirmation.podium import Podium
-from haet_eval.confirmation.runs import OpenSite, Rules, Run, make_all, make_run
+from haet_eval.confirmation.runs import AwaitedRun, NamedCompetition, OpenSite, make_all, make_run
 from haet_eval.errors import Verdict
 from haet_eval.ranking import Entry
 from haet_eval.record import AuditKind, Record, Sandbox
-from haet_eval.reports.confirmation import Examined, Finding, Settled
+from haet_eval.reports.confirmation import EntryCheck, Examined, SettledPool
 from haet_eval.store import read_record
 from haet_eval.verification.evidence import Sources
-from haet_eval.verification.replaying import Place
+from haet_eval.verification.replaying import ReplayPlace
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ConfirmationSettings:
     """The settings of the checks.
 
     Attributes:
@@ -31,27 +31,27 @@ class Setting:
         device: the device of the kernels; None for that of each record.
     """
 
-    rules: Rules
+    rules: NamedCompetition
     paths: Mapping[str, Path]
     submissions: Mapping[str, Path]
     sources: Sources
     sandbox: Sandbox
     device: str | None
     notebook: Notebook
-    batch: Settings
+    batch: BatchSettings
     reporting: Reporting
     open_site: OpenSite
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PoolOutcome:
     """The result of a pool, and of its last batch of runs. If that gave runs up, the pool is not settled."""
 
-    settled: Settled
-    summary: Summary
+    settled: SettledPool
+    summary: BatchSummary
 
 
-def settle(podium: Podium, setting: Setting) -> Outcome:
+def settle(podium: Podium, setting: ConfirmationSettings) -> PoolOutcome:
     """Examine the first entries, and the next ones in place of those that fail, until the podium is full.
 
     Raises:
@@ -60,7 +60,7 @@ def settle(podium: Podium, setting: Setting) -> Outcome:
     """
     places = {entry.record_id: place for place, entry in enumerate(podium.entries, start=1)}
     examined: list[Examined] = []
-    summary = Summary()
+    summary = BatchSummary()
     while missing := podium.awards - sum(one.held for one in examined):
         following = list(islice(_next(podium, examined), missing))
         if not following or any(one.undecided for one in examined):
@@ -69,7 +69,7 @@ def settle(podium: Podium, setting: Setting) -> Outcome:
         summary = checker.check(following)
         examined += [checker.examined(entry, places[entry.record_id]) for entry in following]
     in_order = sorted(examined, key=lambda one: one.position)
-    return Outcome(Settled(podium.pool, podium.awards, tuple(in_order)), summary)
+    return PoolOutcome(SettledPool(podium.pool, podium.awards, tuple(in_order)), summary)
 
 
 def _next(podium: Podium, examined: Sequence[Examined]) -> Iterator[Entry]:
@@ -93,12 +93,12 @@ def _next(podium: Podium, examined: Sequence[Examined]) -> Iterator[Entry]:
 class _Checker:
     """Makes the checks of some entries, except those that were made before."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: ConfirmationSettings) -> None:
         self._setting = setting
         self._notebook = setting.notebook
         self._undecided: dict[str, str] = {}
 
-    def check(self, entries: Sequence[Entry]) -> Summary:
+    def check(self, entries: Sequence[Entry]) -> BatchSummary:
         """Check the records first; then the runs of all entries with sound records, as one batch."""
         sound = [entry for entry in entries if self._is_sound(entry)]
         runs = {entry.record_id: self._runs(entry) for entry in sound}
@@ -130,11 +130,11 @@ class _Checker:
         A check that could not be made is not kept: the next start makes it again.
         """
         setting, name = self._setting, entry.record_id
-        case = Case(setting.paths[name], setting.sources, Place(setting.sandbox, setting.device))
+        case = Case(setting.paths[name], setting.sources, ReplayPlace(setting.sandbox, setting.device))
         for check, look in RECORD_CHECKS.items():
             found = self._notebook.found(name).get(check)
             if found is None:
-                setting.reporting.tell(Started(_label(entry, check), 1))
+                setting.reporting.tell(RunStarted(_label(entry, check), 1))
                 try:
                     found = finding(check, look_at(case, look))
                 except Undecided as reason:
@@ -151,7 +151,7 @@ class _Checker:
             return False
         return True
 
-    def _runs(self, entry: Entry) -> list[Run]:
+    def _runs(self, entry: Entry) -> list[AwaitedRun]:
         """The runs that the remaining checks need."""
         setting, name = self._setting, entry.record_id
         left = [check for key, check in RUN_CHECKS.items() if key not in self._notebook.found(name)]
@@ -183,7 +183,7 @@ class _Checker:
                 continue
             if check.audit and self._is_secret(check.audit):
                 self._add(
-                    entry, Finding(key, True, "not made: it would give away labels of the secret test set")
+                    entry, EntryCheck(key, True, "not made: it would give away labels of the secret test set")
                 )
             elif again is not None and not _is_ours(again, check.audit):
                 self._add(entry, finding(key, check.conclude(record, again, task)))
@@ -191,7 +191,7 @@ class _Checker:
     def _is_secret(self, kind: AuditKind) -> bool:
         return kind == "resplit" and self._setting.batch.test_data is not None
 
-    def _add(self, entry: Entry, found: Finding) -> None:
+    def _add(self, entry: Entry, found: EntryCheck) -> None:
         self._notebook.add(entry.record_id, found)
         label = _label(entry, found.name)
         self._setting.reporting.tell(Checked(label, found.held, found.detail))

@@ -6,10 +6,10 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from haet_eval.counter.elsewhere import META, Elsewhere, hint
-from haet_eval.counter.mode import Call, CountingMode
+from haet_eval.counter.mode import CountedCall, CountingMode
 from haet_eval.counter.places import Places
 from haet_eval.counter.table import table
-from haet_eval.counting.bill import Bill, Line, UncountedLine, bill, price_with
+from haet_eval.counting.bill import Bill, BillLine, UncountedLine, bill, price_with
 from haet_eval.counting.histogram import PHASES, Histogram
 from haet_eval.counting.multiply_adds import multiply_adds
 from haet_eval.operators.signature import Signature
@@ -139,7 +139,7 @@ class OperationCounter:
         return found
 
     @property
-    def by_operator(self) -> dict[str, Line]:
+    def by_operator(self) -> dict[str, BillLine]:
         """Calls and operations by overload, as in `aten.mm.default`; the dearest first."""
         lines = self.bill.by_operator | self._kernel_lines()
         return dict(sorted(lines.items(), key=lambda item: (-item[1].operations, item[0])))
@@ -182,7 +182,7 @@ class OperationCounter:
         return lines
 
     @property
-    def nonstandard(self) -> dict[str, Line]:
+    def nonstandard(self) -> dict[str, BillLine]:
         """Calls and operations of what was priced by `prices` and not by the standard."""
         return {name: line for name, line in self.by_operator.items() if name in self._own}
 
@@ -206,12 +206,12 @@ class OperationCounter:
 
     # Parts.
 
-    def _signed(self) -> Iterator[tuple[Call, Signature]]:
+    def _signed(self) -> Iterator[tuple[CountedCall, Signature]]:
         for call in self._calls():
             if call.signature is not None and (self._meta or not call.meta):
                 yield call, call.signature
 
-    def _calls(self) -> Iterator[Call]:
+    def _calls(self) -> Iterator[CountedCall]:
         for mode in self._modes:
             yield from mode.calls()
 
@@ -222,10 +222,10 @@ class OperationCounter:
                 noted[name] = noted.get(name, 0) + count
         return noted
 
-    def _kernel_lines(self) -> dict[str, Line]:
+    def _kernel_lines(self) -> dict[str, BillLine]:
         """Kernels that are no operators and that have a price of their own."""
         return {
-            name: Line(count, count * self._own[name](Signature(name, {}, ())))
+            name: BillLine(count, count * self._own[name](Signature(name, {}, ())))
             for name, count in self._noted().items()
             if name in self._own
         }
@@ -237,7 +237,7 @@ def _as_function(price: OwnPrice) -> Price:
     return price
 
 
-def _by_phase(call: Call) -> list[int]:
+def _by_phase(call: CountedCall) -> list[int]:
     calls = [0] * len(PHASES)
     for place, count in list(call.counts.items()):
         calls[place.phase] += count

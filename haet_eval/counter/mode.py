@@ -29,7 +29,7 @@ _VARYING: Final = frozenset({torch.Tag.dynamic_output_shape, torch.Tag.data_depe
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class CountedCall:
     """One distinct call: its signature, and how often it was made in each place.
 
     `varies`: its outputs depend on data, so that `variants` has a call for each of their shapes.
@@ -43,8 +43,8 @@ class Call:
     whole: bool = False
     meta: bool = False
     counts: dict[Place, int] = field(default_factory=dict)
-    followers: "Followers[Call]" = field(default_factory=Followers)
-    variants: dict[tuple[Any, ...], "Call"] = field(default_factory=dict)
+    followers: "Followers[CountedCall]" = field(default_factory=Followers)
+    variants: dict[tuple[Any, ...], "CountedCall"] = field(default_factory=dict)
 
 
 class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -56,8 +56,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._places = places
         self._whole = whole_operators
-        self._calls: dict[tuple[Any, ...], Call] = {}
-        self._last = Call(None, None)
+        self._calls: dict[tuple[Any, ...], CountedCall] = {}
+        self._last = CountedCall(None, None)
         self._lock = Lock()
 
     @classmethod
@@ -65,7 +65,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Nothing is compiled while this mode counts, and PyTorch's guard against it would take time."""
         return False
 
-    def calls(self) -> Iterator[Call]:
+    def calls(self) -> Iterator[CountedCall]:
         """Every distinct call so far."""
         for call in list(self._calls.values()):
             yield from list(call.variants.values()) if call.varies else (call,)
@@ -99,26 +99,31 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._last = variant
         return result
 
-    def _count(self, call: Call) -> None:
+    def _count(self, call: CountedCall) -> None:
         place = self._places.now if _graph_task() == _NO_GRAPH_TASK else self._places.backward()
         call.counts[place] = call.counts.get(place, 0) + 1
 
     def _first(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: tuple[Any, ...]) -> Any:
         if isinstance(func, HigherOrderOperator):
             result = func(*args, **kwargs)
-            return self._keep(Call(func, None), key, args, kwargs, result)
+            return self._keep(CountedCall(func, None), key, args, kwargs, result)
         if str(func) in self._whole:
             result = _run_whole(func, args, kwargs)
-            return self._keep(Call(func, None, varies=True, whole=True), key, args, kwargs, result)
+            return self._keep(CountedCall(func, None, varies=True, whole=True), key, args, kwargs, result)
         parts = parts_of(func, _device_of(args, kwargs))
         if parts is not None:
             with self:
                 return parts(*args, **kwargs)
         result = func(*args, **kwargs)
-        return self._keep(Call(func, None, _varies(func, args, kwargs)), key, args, kwargs, result)
+        return self._keep(CountedCall(func, None, _varies(func, args, kwargs)), key, args, kwargs, result)
 
     def _keep(
-        self, call: Call, key: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+        self,
+        call: CountedCall,
+        key: tuple[Any, ...],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
     ) -> Any:
         tensors = (value for value in tree_iter((args, kwargs, result)) if isinstance(value, _Tensor))
         call.meta = any(tensor.is_meta for tensor in tensors)
@@ -129,10 +134,12 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     @staticmethod
-    def _signed(known: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Call:
+    def _signed(
+        known: CountedCall, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> CountedCall:
         call = known
         if known.varies:
-            call = known.variants.setdefault(_outputs(result), Call(known.func, None, meta=known.meta))
+            call = known.variants.setdefault(_outputs(result), CountedCall(known.func, None, meta=known.meta))
         if call.signature is None:
             call.signature = signature_of(known.func, args, kwargs, result)
         return call

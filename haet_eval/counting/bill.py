@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from haet_eval.counting.histogram import PHASES, Entry, Histogram
+from haet_eval.counting.histogram import PHASES, Histogram, HistogramEntry
 from haet_eval.operators.pointwise import is_complex
 from haet_eval.operators.pricing.evaluate import price_of
 from haet_eval.operators.refusals import unpriced
@@ -18,7 +18,7 @@ _SHOWN_SHAPES = 5
 
 
 @dataclass(slots=True)
-class Line:
+class BillLine:
     """The total cost of one overload: calls, and scalar operations."""
 
     calls: int = 0
@@ -44,11 +44,11 @@ class Bill:
     standard: int
     total: int
     by_phase: dict[str, int]
-    by_operator: dict[str, Line]
+    by_operator: dict[str, BillLine]
     uncounted: dict[str, UncountedLine]
 
 
-def bill(entries: Iterable[Entry], own: Mapping[str, Price] | None = None) -> Bill:
+def bill(entries: Iterable[HistogramEntry], own: Mapping[str, Price] | None = None) -> Bill:
     """Price a histogram under the current version of the standard.
 
     An entry without a price is listed as uncounted, and never silently zero.
@@ -62,7 +62,7 @@ def bill(entries: Iterable[Entry], own: Mapping[str, Price] | None = None) -> Bi
     """
     price_one = price_with(own or {})
     by_phase = dict.fromkeys(PHASES, 0)
-    by_operator: dict[str, Line] = defaultdict(Line)
+    by_operator: dict[str, BillLine] = defaultdict(BillLine)
     uncounted: dict[str, UncountedLine] = defaultdict(UncountedLine)
     for entry in entries:
         operator = entry.signature.operator
@@ -114,7 +114,7 @@ def price_with(own: Mapping[str, Price]) -> Callable[[Signature], int | None]:
     return price_one
 
 
-def _note(line: UncountedLine, entry: Entry) -> None:
+def _note(line: UncountedLine, entry: HistogramEntry) -> None:
     line.calls += entry.total_calls
     line.hint = _hint(entry.signature)
     shown = _shapes(entry.signature)

@@ -25,7 +25,7 @@ _BITS: Final = {"conjugate": CONJUGATE, "negative": NEGATIVE}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistogramEntry:
     """One distinct call and how often it was made in each of PHASES."""
 
     signature: Signature
@@ -40,17 +40,17 @@ class Histogram:
     """Entries in canonical order, equal signatures merged, so that equal trainings give equal bytes."""
 
     def __init__(self, entries: Iterable[tuple[Signature, Sequence[int]]]) -> None:
-        merged: dict[str, Entry] = {}
+        merged: dict[str, HistogramEntry] = {}
         for signature, calls in entries:
             if not any(calls):
                 continue
             key = json.dumps(_signature_to_json(signature), sort_keys=True)
             known = merged.get(key)
             before = known.calls if known else (0,) * len(PHASES)
-            merged[key] = Entry(signature, tuple(a + b for a, b in zip(before, calls, strict=True)))
+            merged[key] = HistogramEntry(signature, tuple(a + b for a, b in zip(before, calls, strict=True)))
         self._entries = tuple(merged[key] for key in sorted(merged))
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[HistogramEntry]:
         return iter(self._entries)
 
     def __len__(self) -> int:

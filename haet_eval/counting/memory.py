@@ -2,11 +2,11 @@
 
 from haet_eval import record
 from haet_eval.counting.histogram import PHASES
-from haet_eval.remote.labels import Labels
-from haet_eval.remote.memory import PeakCall, TensorMemory
+from haet_eval.remote.labels import TemplateLabels
+from haet_eval.remote.memory import CallAtPeak, MeteredMemory
 
 
-def in_record(memory: TensorMemory, labels: Labels | None = None) -> record.TensorMemory:
+def in_record(memory: MeteredMemory, labels: TemplateLabels | None = None) -> record.TensorMemory:
     """The meter's figures as the record has them, with what the submission says of the call at the peak."""
     model = memory.model_bytes
     return record.TensorMemory(
@@ -14,7 +14,7 @@ def in_record(memory: TensorMemory, labels: Labels | None = None) -> record.Tens
         model_bytes=model,
         other_bytes=None if model is None else memory.peak_bytes - model,
         training_set_bytes=memory.training_set_bytes,
-        call=_call(memory.call, labels or Labels()) if memory.call else None,
+        call=_call(memory.call, labels or TemplateLabels()) if memory.call else None,
     )
 
 
@@ -24,7 +24,7 @@ def without_labels(memory: record.TensorMemory) -> record.TensorMemory:
     return memory.model_copy(update={"call": call})
 
 
-def _call(call: PeakCall, labels: Labels) -> record.PeakCall:
+def _call(call: CallAtPeak, labels: TemplateLabels) -> record.PeakCall:
     label = labels.of(call.template)
     return record.PeakCall(
         number=call.number,

@@ -7,7 +7,7 @@ from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.precision import bit_operations, operations_by_dtype
 from haet_eval.counting.traffic import Traffic, traffic_by_operator
 from haet_eval.operators.refusals import refusal
-from haet_eval.record import BytesMoved, Operations, OperatorCost, Precision, Uncounted
+from haet_eval.record import BytesMoved, Operations, OperatorCost, Precision, UncountedOperator
 
 
 def priced(costs: Bill) -> Operations:
@@ -21,7 +21,7 @@ def priced(costs: Bill) -> Operations:
             OperatorCost(operator=name, calls=line.calls, operations=line.operations) for name, line in lines
         ),
         uncounted=tuple(
-            Uncounted(operator=name, calls=line.calls, shapes=tuple(line.shapes), hint=line.hint)
+            UncountedOperator(operator=name, calls=line.calls, shapes=tuple(line.shapes), hint=line.hint)
             for name, line in sorted(costs.uncounted.items())
         ),
     )
@@ -51,7 +51,7 @@ def with_refused(operations: Operations, refused: Mapping[str, int], reason: str
             and go on, so not every refused operator has ended the run.)
     """
     lines = (
-        Uncounted(operator=name, calls=calls, shapes=(), hint=refusal(name))
+        UncountedOperator(operator=name, calls=calls, shapes=(), hint=refusal(name))
         for name, calls in sorted(refused.items())
         if name in reason
     )

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from haet_eval.counting.histogram import Entry
+from haet_eval.counting.histogram import HistogramEntry
 from haet_eval.operators.dtypes import INTEGERS, is_complex, part, width
 from haet_eval.operators.foreach import parts_of
 from haet_eval.operators.pricing.evaluate import price_of
@@ -29,7 +29,7 @@ def bits(dtype: str) -> int:
     return _BITS * width(dtype)
 
 
-def operations_by_dtype(entries: Iterable[Entry]) -> dict[str, int]:
+def operations_by_dtype(entries: Iterable[HistogramEntry]) -> dict[str, int]:
     """Priced operations of a histogram by dtype, in the order of their names; the unpriced are left out.
 
     They add up to the total of the bill under the same version of the standard.

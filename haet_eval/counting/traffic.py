@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Final
 
-from haet_eval.counting.histogram import Entry
+from haet_eval.counting.histogram import HistogramEntry
 from haet_eval.operators.dtypes import item_bytes
 from haet_eval.operators.foreach import singles_of
 from haet_eval.operators.indexing import indexed_elements
@@ -92,7 +92,7 @@ def traffic(signature: Signature) -> Traffic:
     return Traffic(read, _written(signature, operator, changed))
 
 
-def traffic_by_operator(entries: Iterable[Entry]) -> dict[str, Traffic]:
+def traffic_by_operator(entries: Iterable[HistogramEntry]) -> dict[str, Traffic]:
     """What the calls of a histogram read and write, by overload; also of those that move nothing."""
     found: dict[str, Traffic] = {}
     for entry in entries:

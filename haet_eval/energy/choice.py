@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from haet_eval.energy.estimate import CpuTimeMeter
-from haet_eval.energy.interface import Meter
+from haet_eval.energy.interface import EnergyMeter
 from haet_eval.energy.nvml import NvmlMeter
 from haet_eval.energy.rapl import POWERCAP, RaplMeter
 from haet_eval.errors import EnvironmentProblem, UsageProblem
@@ -15,7 +15,7 @@ Choice: TypeAlias = Literal["auto", "rapl", "nvml", "estimate", "none"]
 class Meters(NamedTuple):
     """Opened meters; without any, `missing` says why."""
 
-    opened: tuple[Meter, ...]
+    opened: tuple[EnergyMeter, ...]
     missing: str = ""
 
 
@@ -51,7 +51,7 @@ def open_meters(
             return _everything(device, powercap)
 
 
-def _estimate(cpu_watts: float | None) -> Meter:
+def _estimate(cpu_watts: float | None) -> EnergyMeter:
     if cpu_watts is None:
         raise UsageProblem(
             "an estimate of energy needs the processor's thermal design power",
@@ -62,7 +62,7 @@ def _estimate(cpu_watts: float | None) -> Meter:
 
 
 def _everything(device: str, powercap: Path) -> Meters:
-    opened: list[Meter] = []
+    opened: list[EnergyMeter] = []
     try:
         opened.append(RaplMeter(powercap))
         if device == "cuda":

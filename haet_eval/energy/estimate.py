@@ -4,7 +4,7 @@ import os
 
 import psutil
 
-from haet_eval.energy.interface import Kind
+from haet_eval.record import EnergyKind
 
 
 class CpuTimeMeter:
@@ -15,7 +15,7 @@ class CpuTimeMeter:
     """
 
     name = "cpu-time"
-    kind: Kind = "estimated"
+    kind: EnergyKind = "estimated"
     covers = ("cpu",)
     longest_gap_seconds = float("inf")
 

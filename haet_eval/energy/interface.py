@@ -1,11 +1,11 @@
 """The contract of an energy meter."""
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
-Kind: TypeAlias = Literal["measured", "estimated", "unavailable"]
+from haet_eval.record import EnergyKind
 
 
-class Meter(Protocol):
+class EnergyMeter(Protocol):
     """Counts joules from its opening on.
 
     Attributes:
@@ -18,7 +18,7 @@ class Meter(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> EnergyKind: ...
     @property
     def covers(self) -> tuple[str, ...]: ...
     @property

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.energy.choice import Choice, open_meters
-from haet_eval.energy.interface import Kind, Meter
+from haet_eval.energy.interface import EnergyMeter
 from haet_eval.energy.quiet import watch_machine
 from haet_eval.energy.rapl import POWERCAP
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.progress import Observer
-from haet_eval.record import Energy, EnergyPhase, PhaseEnergy, Quietness
+from haet_eval.record import Energy, EnergyKind, EnergyPhase, PhaseEnergy, Quietness
 
 _SAMPLE_SECONDS: Final = 0.25
 _BASELINE_SECONDS: Final = 5.0
@@ -23,7 +23,7 @@ _BASELINE_SECONDS: Final = 5.0
 class _Sampler:
     """Reads the meters so often that no counter wraps unseen."""
 
-    def __init__(self, meters: tuple[Meter, ...]) -> None:
+    def __init__(self, meters: tuple[EnergyMeter, ...]) -> None:
         self._meters = meters
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -81,7 +81,7 @@ class Measurement:
     """The energy of one run, phase after phase. Made by `measured`."""
 
     _sampler: _Sampler
-    _meters: tuple[Meter, ...]
+    _meters: tuple[EnergyMeter, ...]
     _missing: str
     _idle_watts: float | None
     _quietness: Quietness
@@ -134,7 +134,7 @@ class Measurement:
         )
 
 
-def _kind(meters: tuple[Meter, ...]) -> Kind:
+def _kind(meters: tuple[EnergyMeter, ...]) -> EnergyKind:
     kinds = {meter.kind for meter in meters}
     return "estimated" if "estimated" in kinds else "measured" if kinds else "unavailable"
 
@@ -177,7 +177,7 @@ def measured(
         yield Measurement(sampler, meters, missing, idle_watts, quietness)
 
 
-def _announcement(meters: tuple[Meter, ...], missing: str, baseline_seconds: float) -> str:
+def _announcement(meters: tuple[EnergyMeter, ...], missing: str, baseline_seconds: float) -> str:
     if not meters:
         return f"Energy will not be in the record: {missing}"
     covers = ", ".join(part for meter in meters for part in meter.covers)

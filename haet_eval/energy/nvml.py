@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
-from haet_eval.energy.interface import Kind
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.record import EnergyKind
 
 _POWER_GAP_SECONDS: Final = 2.0
 """If the power is read less often, the readings say too little about the energy between them."""
@@ -59,7 +59,7 @@ class NvmlMeter:
     """Sums all GPUs of the machine: during a measured run no other program should use them."""
 
     name = "nvml"
-    kind: Kind = "measured"
+    kind: EnergyKind = "measured"
 
     def __init__(self) -> None:
         self._nvml = _initialised()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from haet_eval.energy.interface import Kind
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.record import EnergyKind
 
 POWERCAP: Final = Path("/sys/class/powercap")
 _MOST_WATTS: Final = 1_000.0
@@ -40,7 +40,7 @@ class RaplMeter:
     """Sums the packages and their memory. Zones inside a package are part of it and not added again."""
 
     name = "rapl"
-    kind: Kind = "measured"
+    kind: EnergyKind = "measured"
 
     def __init__(self, powercap: Path = POWERCAP) -> None:
         self._zones = list(_zones(powercap))

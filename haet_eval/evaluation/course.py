@@ -32,10 +32,10 @@ from haet_eval.remote.connection import Connection
 from haet_eval.remote.departure import DEPARTED, ComparedTrace
 from haet_eval.remote.kept_link import KeptLink
 from haet_eval.remote.messages import StateFollows
-from haet_eval.remote.meter import Meter, Point
+from haet_eval.remote.meter import Meter, StreamPoint
 from haet_eval.remote.packed import Broken, PackedWriter, Snapshot
 from haet_eval.remote.trace import TraceWriter, read_trace
-from haet_eval.remote.wire import Status
+from haet_eval.remote.wire import AnswerStatus
 from haet_eval.resumable import KEPT_CHECKPOINTS, RunFacts, RunHome, find_home, make_home
 
 _OF_OTHER_RUNS: Final = frozenset({"dataset", "seed"})
@@ -53,7 +53,7 @@ _CATCH_UP_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RunOrigin:
     """What a run begins with, and what its folder keeps, so that it can go on from there alone.
 
     Attributes:
@@ -68,7 +68,7 @@ class Origin:
 
 
 @dataclass
-class Plan:
+class CheckpointPlan:
     """Where the checkpoints of an evaluation go, how often they are taken, and whether its runs go on.
 
     Attributes:
@@ -85,7 +85,7 @@ class Plan:
     base: Path
     every_seconds: float
     resume: bool
-    origin: Origin
+    origin: RunOrigin
     archive: bytes = b""
     named: RunHome | None = None
     kept: int = KEPT_CHECKPOINTS
@@ -108,7 +108,9 @@ class Course:
         heard: receives notes.
     """
 
-    def __init__(self, plan: Plan, identity: Mapping[str, str | int | None], cpu: str, heard: Heard) -> None:
+    def __init__(
+        self, plan: CheckpointPlan, identity: Mapping[str, str | int | None], cpu: str, heard: Heard
+    ) -> None:
         self.plan = plan
         self.cpu = cpu
         self.heard = heard
@@ -273,7 +275,7 @@ class Earlier:
     def facts(self) -> StateFollows:
         return self.checkpoint.state
 
-    def answer(self) -> tuple[Status, bytes]:
+    def answer(self) -> tuple[AnswerStatus, bytes]:
         found = next(self._answers, None)
         if found is None:
             raise Broken("it holds fewer answers than the trace has questions")
@@ -424,7 +426,7 @@ class Attempt:
             return False
         return tensor_bytes <= _AS_GOOD * self._fewest_bytes or now > self._due + _PATIENCE * every
 
-    def begin_checkpoint(self, point: Point, table: Table) -> "_Taking | None":
+    def begin_checkpoint(self, point: StreamPoint, table: Table) -> "_RequestedCheckpoint | None":
         if table.stored_bytes > MAX_CHECKPOINT_BYTES // 2:
             self._due = _NEVER
             self._course.heard.note(
@@ -435,9 +437,9 @@ class Attempt:
         self._sent = time.monotonic()
         cpu_seconds = self._watch.submission_cpu_seconds or 0.0
         snapshots = self.trace.snapshot(), self.answers.snapshot()
-        return _Taking(self, point, table, snapshots, self._meter.charges.stalls, cpu_seconds)
+        return _RequestedCheckpoint(self, point, table, snapshots, self._meter.charges.stalls, cpu_seconds)
 
-    def keep(self, taking: "_Taking", state: StateFollows, blocks: Iterator[bytes]) -> None:
+    def keep(self, taking: "_RequestedCheckpoint", state: StateFollows, blocks: Iterator[bytes]) -> None:
         """Write a checkpoint. If it cannot be written, the run goes on without it."""
         left = _Once(blocks)
         try:
@@ -449,7 +451,7 @@ class Attempt:
                 pass
         self._due = self._sent + self._course.plan.every_seconds
 
-    def _write(self, taking: "_Taking", state: StateFollows, blocks: Iterator[bytes]) -> None:
+    def _write(self, taking: "_RequestedCheckpoint", state: StateFollows, blocks: Iterator[bytes]) -> None:
         spent = Spent(self._watch.elapsed_seconds, self._watch.paused_seconds, taking.cpu_seconds)
         home = self._course.a_home()
         trace, answers = (
@@ -490,11 +492,11 @@ class _Once:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taking:
+class _RequestedCheckpoint:
     """A checkpoint for whose state the executor was asked, with the facts about this place of the stream."""
 
     attempt: Attempt
-    point: Point
+    point: StreamPoint
     table: Table
     snapshots: tuple[Snapshot, Snapshot]
     stalls: int

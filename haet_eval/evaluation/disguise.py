@@ -137,7 +137,7 @@ def _recolouring(images: Images, drawn: Disguise) -> Callable[[Images], Images]:
     channels = []
     for place, weights in enumerate(drawn.mixing):
         wanted = _moments(part[:, place] for part in _parts(images))
-        channels.append(_fitted(_Channel(_tables(weights, drawn.bend)), images, wanted))
+        channels.append(_fitted(_MixedChannel(_tables(weights, drawn.bend)), images, wanted))
 
     def recolour(some: Images) -> Images:
         parts = (np.stack([channel.levels(part) for channel in channels], axis=1) for part in _parts(some))
@@ -154,7 +154,7 @@ def _tables(weights: Sequence[int], bend: int) -> tuple[_Levels, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Channel:
+class _MixedChannel:
     """A new channel: the sum of table entries, then scaled and shifted, both in parts of 2²⁰."""
 
     tables: tuple[_Levels, ...]
@@ -195,7 +195,7 @@ def _moments(parts: Iterator[npt.NDArray[np.uint8] | _Levels]) -> _Moments:
     return _Moments(count, total, count * squares - total * total)
 
 
-def _fitted(channel: _Channel, images: Images, wanted: _Moments) -> _Channel:
+def _fitted(channel: _MixedChannel, images: Images, wanted: _Moments) -> _MixedChannel:
     """The channel with the scale and the shift that give the wanted mean and deviation over these images.
 
     Clipping reduces both. So each further pass aims beyond the target by the amount that the pass before

@@ -9,12 +9,12 @@ import numpy.typing as npt
 from haet_eval.errors import UsageProblem, Verdict
 from haet_eval.evaluation.audit import DRAWN, conclude, draw, with_audit
 from haet_eval.evaluation.compose import compose
-from haet_eval.evaluation.course import Plan
-from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.course import CheckpointPlan
+from haet_eval.evaluation.frame import PlannedRun
 from haet_eval.evaluation.heard import Heard
 from haet_eval.evaluation.keeping import Keeping, KeptElsewhere
 from haet_eval.evaluation.repetition import as_run, merge, seeds
-from haet_eval.evaluation.request import Assignment, Outcome, Request, check_options
+from haet_eval.evaluation.request import Assignment, Request, WrittenRecord, check_options
 from haet_eval.evaluation.results import Ran, Scored, Unpacked
 from haet_eval.evaluation.resumption import how_to_go_on, plan_of
 from haet_eval.evaluation.run import run
@@ -34,7 +34,7 @@ from haet_eval.store import Store
 
 
 @deferred()
-def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
+def evaluate(request: Request, observer: Observer | None = None) -> WrittenRecord:
     """Judge one submission and write its record, which is not ranked: see `Store.ranked`.
 
     If this process listens to signals (`interruption`), the first one stops the evaluation cleanly, with a
@@ -60,7 +60,7 @@ def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
             if plan:
                 plan.discard()
             _tell_how_to_go_on(plan, heard)
-            return Outcome(record, path)
+            return WrittenRecord(record, path)
     except (UsageProblem, KeptElsewhere):
         raise
     except Exception as error:
@@ -72,12 +72,12 @@ def evaluate(request: Request, observer: Observer | None = None) -> Outcome:
         raise
 
 
-def _tell_how_to_go_on(plan: Plan | None, heard: Heard) -> None:
+def _tell_how_to_go_on(plan: CheckpointPlan | None, heard: Heard) -> None:
     if plan and plan.interrupted and plan.interrupted.checkpoints():
         heard.note(f"The run can go on at its last checkpoint: {how_to_go_on(plan.interrupted)}")
 
 
-def _record(request: Request, keeping: Keeping, heard: Heard, plan: Plan | None) -> Record:
+def _record(request: Request, keeping: Keeping, heard: Heard, plan: CheckpointPlan | None) -> Record:
     check()
     unpacked = unpack(request, heard)
     if unpacked.assignment is None:
@@ -94,7 +94,9 @@ def _record(request: Request, keeping: Keeping, heard: Heard, plan: Plan | None)
     if first.evaluation is None or record.status.verdict is Verdict.INTERRUPTED:
         heard.note("There is nothing to audit: the run did not come to predictions.")
         return record
-    work = Work(assignment, first.environment.seed, request.device, keeping.store, heard.of_a_run(), plan)
+    work = PlannedRun(
+        assignment, first.environment.seed, request.device, keeping.store, heard.of_a_run(), plan
+    )
     for kind, seed in request.audits.items():
         record = _audit(request, kind, seed, unpacked, work, record, first)
     return record
@@ -106,7 +108,7 @@ def _runs(
     assignment: Assignment,
     keeping: Keeping,
     heard: Heard,
-    plan: Plan | None,
+    plan: CheckpointPlan | None,
 ) -> Iterator[Record]:
     """The record of each run, until one is interrupted. Runs of an earlier evaluation are not repeated."""
     several = request.runs > 1
@@ -118,7 +120,7 @@ def _runs(
         if seed in kept:  # the entry may be named or dated otherwise than when that run was made
             yield kept[seed].model_copy(update={"submission": unpacked.submission})
             continue
-        work = Work(assignment, seed, request.device, keeping.store, heard.of_a_run(), plan)
+        work = PlannedRun(assignment, seed, request.device, keeping.store, heard.of_a_run(), plan)
         record, _ = _attempt(request, unpacked, work)
         yield record
         if record.status.verdict is Verdict.INTERRUPTED:
@@ -129,7 +131,9 @@ def _runs(
                 plan.discard()
 
 
-def _attempt(request: Request, unpacked: Unpacked, work: Work) -> tuple[Record, npt.NDArray[np.int64] | None]:
+def _attempt(
+    request: Request, unpacked: Unpacked, work: PlannedRun
+) -> tuple[Record, npt.NDArray[np.int64] | None]:
     """Run and judge a submission once. Returns the record, not ranked yet, and the predictions, if any."""
     ran: Ran | None = None
     scored: Scored | None = None
@@ -160,7 +164,7 @@ def _audit(
     kind: AuditKind,
     seed: int,
     unpacked: Unpacked,
-    work: Work,
+    work: PlannedRun,
     record: Record,
     audited: Record,
 ) -> Record:
@@ -182,7 +186,7 @@ def _audit(
     return record
 
 
-def _counted_too(request: Request, work: Work, ran: Ran) -> Ran:
+def _counted_too(request: Request, work: PlannedRun, ran: Ran) -> Ran:
     """The native run, with the cost of the same training on handles; the cost does not change the verdict."""
     observer = work.heard
     observer.note("Training again with the same seed, to count its operations.")

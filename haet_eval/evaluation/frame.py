@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from haet_eval.competition import Budgets
-from haet_eval.evaluation.course import Plan
+from haet_eval.evaluation.course import CheckpointPlan
 from haet_eval.evaluation.heard import Heard
 from haet_eval.evaluation.request import Assignment
 from haet_eval.evaluation.watch import START_SECONDS, Watch
@@ -20,7 +20,7 @@ _SPARE_SECONDS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class PlannedRun:
     """One run to make: the assignment, its seed, the device of the kernels, the store, and the observer.
 
     Without a `plan` there are no checkpoints.
@@ -31,7 +31,7 @@ class Work:
     device: str
     store: Store
     heard: Heard
-    plan: Plan | None = None
+    plan: CheckpointPlan | None = None
 
     @property
     def threads(self) -> int:

@@ -148,8 +148,8 @@ def _cpu_allowance(budgets: Budgets, meter: Meter) -> float:
     return budgets.cpu_allowance_seconds(meter.charges.messages, operations)
 
 
-def _meter_budgets(budgets: Budgets) -> charges.Budgets:
-    return charges.Budgets(
+def _meter_budgets(budgets: Budgets) -> charges.MeterLimits:
+    return charges.MeterLimits(
         readback_bytes=budgets.readback_bytes,
         upload_bytes=budgets.upload_bytes,
         messages=budgets.messages,

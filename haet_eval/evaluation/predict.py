@@ -1,14 +1,14 @@
 """The stage that predicts the test set: on handles, or on plain tensors."""
 
 from haet_eval.energy.measurement import Measurement
-from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.frame import PlannedRun
 from haet_eval.evaluation.nodes import Nodes
 from haet_eval.evaluation.pair import Pair
 from haet_eval.evaluation.results import Predicted
 from haet_eval.evaluation.watch import ending
 
 
-def predict_counted(pair: Pair, work: Work) -> Predicted:
+def predict_counted(pair: Pair, work: PlannedRun) -> Predicted:
     """Predict on handles; the time has been running since the end of the training."""
     dataset, labels = work.assignment.dataset, None
     _announce(work)
@@ -20,7 +20,7 @@ def predict_counted(pair: Pair, work: Work) -> Predicted:
     return Predicted(labels, meter.prediction_operations, readback_bytes, end.failure)
 
 
-def predict_native(nodes: Nodes, work: Work, energy: Measurement | None) -> Predicted:
+def predict_native(nodes: Nodes, work: PlannedRun, energy: Measurement | None) -> Predicted:
     """Predict on plain tensors, as often as the rules say; then read the last output of the submission."""
     dataset, budgets, labels = work.assignment.dataset, work.assignment.budgets, None
     _announce(work)
@@ -41,5 +41,5 @@ def predict_native(nodes: Nodes, work: Work, energy: Measurement | None) -> Pred
     return Predicted(labels, failure=end.failure)
 
 
-def _announce(work: Work) -> None:
+def _announce(work: PlannedRun) -> None:
     work.heard.stage("predict", f"{len(work.assignment.dataset.test_images):,} images")

@@ -104,7 +104,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WrittenRecord:
     """The record, and the file with it."""
 
     record: Record

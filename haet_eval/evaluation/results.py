@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from haet_eval.competition import Competition
+from haet_eval.competition import Competition, Runner
 from haet_eval.errors import SubmissionFailure
 from haet_eval.evaluation.request import Assignment
-from haet_eval.record import Artifact, Energy, Evaluation, NativeTraining, Runner, SubmissionInfo, Training
+from haet_eval.record import Artifact, Energy, Evaluation, NativeTraining, SubmissionInfo, Training
 
 
 @dataclass(frozen=True, slots=True)

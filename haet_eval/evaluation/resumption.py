@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from haet_eval.competition import builtin_competitions, read_rules
 from haet_eval.errors import UsageProblem
-from haet_eval.evaluation.course import Origin, Plan
+from haet_eval.evaluation.course import CheckpointPlan, RunOrigin
 from haet_eval.evaluation.request import Request
 from haet_eval.evaluation.unpack import archive_name
 from haet_eval.files import exists, real_path
@@ -18,17 +18,17 @@ _PATHS = ("data_dir", "results", "test_data", "rules_folder", "run_dir")
 """Stored as absolute paths."""
 
 
-def plan_of(request: Request) -> Plan | None:
+def plan_of(request: Request) -> CheckpointPlan | None:
     """The plan of an evaluation; None if it takes no checkpoints."""
     if request.checkpoint_seconds is None:
         return None
     rules = _own_rules(request)
     text = read_rules(rules) if rules and exists(rules) else None
-    return Plan(
+    return CheckpointPlan(
         base=runs_folder(request.results, request.run_dir),
         every_seconds=request.checkpoint_seconds,
         resume=request.resume,
-        origin=Origin(
+        origin=RunOrigin(
             submission=archive_name(request),
             request=_stored(request),
             rules=None if text is None else text.encode(),

@@ -7,11 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from haet_eval import __version__
+from haet_eval.competition import Runner
 from haet_eval.energy.measurement import Measurement, measured
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.compose import cpu_name
 from haet_eval.evaluation.course import Course
-from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.frame import PlannedRun
 from haet_eval.evaluation.nodes import open_nodes
 from haet_eval.evaluation.pair import Pair, open_pair
 from haet_eval.evaluation.predict import predict_counted, predict_native
@@ -20,14 +21,13 @@ from haet_eval.evaluation.results import Ran, Trained
 from haet_eval.evaluation.train import train_counted, train_native
 from haet_eval.evaluation.watch import Watch, interrupted
 from haet_eval.progress import Tick
-from haet_eval.record import Runner
 from haet_eval.remote.wire import TRACE_VERSION
 from haet_eval.runtimes.interface import Runtime
 
 _LOOK_SECONDS: Final = 0.2
 
 
-def run(work: Work, runtime: Runtime, runner: Runner, metering: Metering) -> Ran:
+def run(work: PlannedRun, runtime: Runtime, runner: Runner, metering: Metering) -> Ran:
     """Train and predict, until the end or the first failure."""
     try:
         return _run_native(work, runtime, metering) if runner == "native" else run_counted(work, runtime)
@@ -35,7 +35,7 @@ def run(work: Work, runtime: Runtime, runner: Runner, metering: Metering) -> Ran
         return Ran(runner, work.threads, runtime.describe(), Trained(failure=interrupted()))
 
 
-def run_counted(work: Work, runtime: Runtime) -> Ran:
+def run_counted(work: PlannedRun, runtime: Runtime) -> Ran:
     """Train and predict on handles; go on at a checkpoint, if the plan says so and there is one."""
     dataset = work.assignment.dataset
     header = {
@@ -62,7 +62,9 @@ def run_counted(work: Work, runtime: Runtime) -> Ran:
     return ran
 
 
-def _identity(work: Work, header: Mapping[str, Any], facts: Mapping[str, str]) -> dict[str, str | int | None]:
+def _identity(
+    work: PlannedRun, header: Mapping[str, Any], facts: Mapping[str, str]
+) -> dict[str, str | int | None]:
     """What must be the same where a run goes on: else it would do other things, or give other bits."""
     assignment = work.assignment
     return {
@@ -85,7 +87,7 @@ def _torch_version() -> str | None:
 
 
 def _run_counted(
-    work: Work,
+    work: PlannedRun,
     runtime: Runtime,
     header: Mapping[str, Any],
     facts: Mapping[str, str],
@@ -102,7 +104,7 @@ def _run_counted(
     return Ran("counted", work.threads, facts, trained, predicted, trace)
 
 
-def _run_native(work: Work, runtime: Runtime, metering: Metering) -> Ran:
+def _run_native(work: PlannedRun, runtime: Runtime, metering: Metering) -> Ran:
     """Train and predict on plain tensors. If requested, measure the energy, of the idle machine first."""
     budgets, rules, facts = work.assignment.budgets, work.assignment.competition, runtime.describe()
     choice, found = metering.meters(rules.ranking), None
@@ -137,7 +139,7 @@ def _share(pair: Pair) -> float | None:
 
 def _looking(
     watch: Watch,
-    work: Work,
+    work: PlannedRun,
     count: Callable[[], int | None],
     share: Callable[[], float | None] = lambda: None,
 ) -> Callable[[], None]:

@@ -6,14 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from haet_eval.competition import Budgets
-from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.frame import PlannedRun
 from haet_eval.evaluation.results import Predicted, Scored
-from haet_eval.record import Evaluation, Uncounted
+from haet_eval.record import Evaluation, UncountedOperator
 from haet_eval.scoring import score, shortfall
 
 
 def score_predictions(
-    work: Work, labels: npt.NDArray[np.int64], predicted: Predicted, uncounted: Sequence[Uncounted]
+    work: PlannedRun,
+    labels: npt.NDArray[np.int64],
+    predicted: Predicted,
+    uncounted: Sequence[UncountedOperator],
 ) -> Scored:
     """Judge the predictions and keep them: one label in each line, in the order of the test images.
 

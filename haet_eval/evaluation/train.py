@@ -10,19 +10,19 @@ from haet_eval.counting.operations import bytes_moved, precision, priced
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.energy.measurement import Measurement
 from haet_eval.errors import Verdict
-from haet_eval.evaluation.frame import Work, job
+from haet_eval.evaluation.frame import PlannedRun, job
 from haet_eval.evaluation.nodes import Nodes
 from haet_eval.evaluation.pair import Pair
 from haet_eval.evaluation.results import Trained
 from haet_eval.evaluation.watch import ending
-from haet_eval.native.messages import Setting
+from haet_eval.native.messages import NodeJob
 from haet_eval.native.node import HandedIn
 from haet_eval.progress import Tick
 from haet_eval.record import HistogramArtifact, NativeTraining, Parameters, Resumed, Training
 from haet_eval.remote.charges import Charges
 from haet_eval.remote.executor_link import Sealed
-from haet_eval.remote.labels import Labels
-from haet_eval.remote.memory import TensorMemory
+from haet_eval.remote.labels import TemplateLabels
+from haet_eval.remote.memory import MeteredMemory
 from haet_eval.remote.messages import Start
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.recount import Charged, recount
@@ -33,14 +33,14 @@ _FROM_OUTSIDE: Final = (Verdict.INTERRUPTED, Verdict.LIMIT_TIME)
 """Ends at no place of the submission's code: what the executor had not done by then is not counted."""
 
 
-class _Count(NamedTuple):
+class _CountedCalls(NamedTuple):
     """The calls of a training, or those of them that were executed."""
 
     histogram: Histogram
     refused: Mapping[str, int]
     charged: Charges | Charged
     stalls: int
-    memory: TensorMemory
+    memory: MeteredMemory
 
 
 class _Taken(NamedTuple):
@@ -52,7 +52,7 @@ class _Taken(NamedTuple):
     resumed: Resumed | None = None
 
 
-def train_counted(pair: Pair, work: Work) -> Trained:
+def train_counted(pair: Pair, work: PlannedRun) -> Trained:
     """Train on handles. The training data go to the executor first; no time of the training passes."""
     assignment, watch, relay = work.assignment, pair.watch, pair.relay
     dataset, budgets = assignment.dataset, assignment.budgets
@@ -80,7 +80,7 @@ def train_counted(pair: Pair, work: Work) -> Trained:
     return Trained(facts, training, refused=count.refused, failure=end.failure)
 
 
-def _begin(pair: Pair, work: Work, accelerator: str | None) -> None:
+def _begin(pair: Pair, work: PlannedRun, accelerator: str | None) -> None:
     """The clock of the training begins, or that of the way to the checkpoint at which it goes on."""
     name, budget = work.assignment.submission.name, work.assignment.budgets.wall_seconds
     if pair.attempt:
@@ -109,17 +109,19 @@ def _peaks(resumed: Resumed | None, last: int | None) -> tuple[int | None, Resum
     return peak, resumed.model_copy(update={"parts": parts})
 
 
-def _whole(meter: Meter) -> _Count:
+def _whole(meter: Meter) -> _CountedCalls:
     """All that the submission asked for."""
-    return _Count(meter.histogram(), meter.refused, meter.charges, meter.charges.stalls, meter.tensor_memory)
+    return _CountedCalls(
+        meter.histogram(), meter.refused, meter.charges, meter.charges.stalls, meter.tensor_memory
+    )
 
 
-def _cut_short(pair: Pair) -> _Count:
+def _cut_short(pair: Pair) -> _CountedCalls:
     """What was executed before the end: the submission had asked for more. The trace ends there as well."""
     pair.trace.close()
     cut_trace(pair.trace_path, pair.relay.link.executed.entries)
     counted = recount(pair.trace_path)
-    return _Count(
+    return _CountedCalls(
         counted.histogram,
         counted.refused,
         counted.training,
@@ -129,11 +131,11 @@ def _cut_short(pair: Pair) -> _Count:
 
 
 def _counted(
-    count: _Count,
+    count: _CountedCalls,
     taken: _Taken,
     model: tuple[ParameterCount, Sealed] | None,
-    work: Work,
-    labels: Labels,
+    work: PlannedRun,
+    labels: TemplateLabels,
 ) -> Training:
     """Price the counted calls; keep their histogram and labels, and the weights of a model that came back."""
     histogram, charged, store = count.histogram, count.charged, work.store
@@ -165,7 +167,7 @@ def _counted(
     )
 
 
-def train_native(nodes: Nodes, work: Work, energy: Measurement | None) -> Trained:
+def train_native(nodes: Nodes, work: PlannedRun, energy: Measurement | None) -> Trained:
     """Train on plain tensors. The clock starts when all nodes have their data."""
     assignment, watch = work.assignment, nodes.watch
     dataset = assignment.dataset
@@ -195,8 +197,8 @@ def train_native(nodes: Nodes, work: Work, energy: Measurement | None) -> Traine
     return Trained(facts, native=native, failure=end.failure)
 
 
-def _setting(work: Work, node: int) -> Setting:
-    return Setting(
+def _setting(work: PlannedRun, node: int) -> NodeJob:
+    return NodeJob(
         **dict(job(work.assignment, work.seed, work.device)),
         threads=work.threads,
         checkpoints=work.assignment.competition.overtime == "checkpoint",

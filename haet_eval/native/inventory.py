@@ -9,11 +9,11 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from haet_eval.counting.parameters import StoredTensor, count_parameters
-from haet_eval.native.messages import Model
+from haet_eval.native.messages import ModelOffered
 from haet_eval.remote.executor.model import export_weights, span_bytes
 from haet_eval.remote.messages import ModelTensor
 
-Origin = Literal["checkpoint", "returned", "last_checkpoint"]
+ModelOrigin = Literal["checkpoint", "returned", "last_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Weights:
     frozen: int
     buffers: int
 
-    def described(self, origin: Origin) -> Model:
+    def described(self, origin: ModelOrigin) -> ModelOffered:
         """The message that announces them."""
-        return Model(
+        return ModelOffered(
             origin=origin,
             sha256=hashlib.sha256(self.content).hexdigest(),
             weights_bytes=len(self.content),

@@ -9,11 +9,11 @@ from haet_eval.remote.messages import Failed, Job, Message, Report, decode_untru
 _SHORT: Final = 200
 _MOST: Final = 2**50
 
-_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-_Count = Annotated[int, Field(ge=0, le=_MOST)]
+_HexDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_BoundedCount = Annotated[int, Field(ge=0, le=_MOST)]
 
 
-class Setting(Job):
+class NodeJob(Job):
     """To a node: its job. The training images, uint8, and their labels, int64, follow.
 
     Attributes:
@@ -33,14 +33,14 @@ class Begin(Message):
     kind: Literal["begin"] = "begin"
 
 
-class Kept(Message):
+class ModelKept(Message):
     """To a node, in answer to a Model: whether the model was in time."""
 
     kind: Literal["kept"] = "kept"
     in_time: bool
 
 
-class Images(Message):
+class ImagesFollow(Message):
     """To a node: the test images follow, uint8."""
 
     kind: Literal["images"] = "images"
@@ -64,7 +64,7 @@ class Loaded(Message):
     problem: str = Field(max_length=_SHORT)
 
 
-class Model(Message):
+class ModelOffered(Message):
     """A model that may be judged: its weights' digest and size as safetensors, and its stored numbers.
 
     `origin` is one of three: a checkpoint of a training that goes on, the model that `train` has returned, or
@@ -74,33 +74,33 @@ class Model(Message):
 
     kind: Literal["model"] = "model"
     origin: Literal["checkpoint", "returned", "last_checkpoint"]
-    sha256: _Sha256
-    weights_bytes: _Count
-    trainable: _Count
-    frozen: _Count
-    buffers: _Count
+    sha256: _HexDigest
+    weights_bytes: _BoundedCount
+    trainable: _BoundedCount
+    frozen: _BoundedCount
+    buffers: _BoundedCount
 
 
-class Finished(Message):
+class TrainReturned(Message):
     """`train` has returned on a node other than node 0."""
 
     kind: Literal["finished"] = "finished"
 
 
-class Ready(Message):
+class ImagesArrived(Message):
     """The test images have arrived."""
 
     kind: Literal["ready"] = "ready"
 
 
-class Labels(Message):
+class LabelsFollow(Message):
     """The predicted labels follow, int64, one for each test image."""
 
     kind: Literal["labels"] = "labels"
 
 
-FromNode = Loaded | Model | Finished | Ready | Labels | Report | Failed
-ToNode = Setting | Begin | Kept | Images | Predict
+FromNode = Loaded | ModelOffered | TrainReturned | ImagesArrived | LabelsFollow | Report | Failed
+ToNode = NodeJob | Begin | ModelKept | ImagesFollow | Predict
 _FROM_NODE: TypeAdapter[FromNode] = TypeAdapter(Annotated[FromNode, Field(discriminator="kind")])
 _TO_NODE: TypeAdapter[ToNode] = TypeAdapter(Annotated[ToNode, Field(discriminator="kind")])
 

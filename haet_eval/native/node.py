@@ -14,16 +14,16 @@ from haet_eval.counting.parameters import ParameterCount
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.native.messages import (
     Begin,
-    Finished,
     FromNode,
-    Images,
-    Kept,
-    Labels,
+    ImagesArrived,
+    ImagesFollow,
+    LabelsFollow,
     Loaded,
-    Model,
+    ModelKept,
+    ModelOffered,
+    NodeJob,
     Predict,
-    Ready,
-    Setting,
+    TrainReturned,
     from_node,
 )
 from haet_eval.progress import ReportValue
@@ -38,10 +38,10 @@ _BLOCK_BYTES: Final = 4 << 20
 _FAREWELL_SECONDS: Final = 2.0
 _MAX_WEIGHTS_BYTES: Final = 1 << 30
 
-_Answer = TypeVar("_Answer", Loaded, Model, Finished, Ready, Labels)
+_NodeAnswer = TypeVar("_NodeAnswer", Loaded, ModelOffered, TrainReturned, ImagesArrived, LabelsFollow)
 
 
-class Clock(Protocol):
+class TrainingClock(Protocol):
     """The host's clock of a training."""
 
     def is_over(self) -> bool:
@@ -76,7 +76,7 @@ class Node:
     report: Callable[[Mapping[str, ReportValue]], None]
     log: OutputLog = field(default_factory=OutputLog)
 
-    def load(self, setting: Setting, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loaded:
+    def load(self, setting: NodeJob, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loaded:
         """Send the node its task and the training data; return facts about the node.
 
         Raises:
@@ -99,14 +99,14 @@ class Node:
         """Let the node run the submission."""
         self._send(Begin())
 
-    def model(self, clock: Clock) -> HandedIn:
+    def model(self, clock: TrainingClock) -> HandedIn:
         """Wait for the model of node 0: the result of `train`, or the last checkpoint if that is too late.
 
         The clock of the host decides, because a node could lie about its own.
         """
         kept_sha256 = ""
         while True:
-            told = self._expect(Model)
+            told = self._expect(ModelOffered)
             if told.origin == "last_checkpoint":
                 if told.sha256 != kept_sha256:
                     raise _broken("a checkpoint that was not told in time")
@@ -114,7 +114,7 @@ class Node:
             in_time = not clock.is_over()
             if not in_time and not kept_sha256:
                 clock.overdue()
-            self._send(Kept(in_time=in_time))
+            self._send(ModelKept(in_time=in_time))
             if in_time and told.origin == "returned":
                 return self._weights(told)
             if in_time:
@@ -123,20 +123,20 @@ class Node:
 
     def finish(self) -> None:
         """Wait until `train` has returned on a node other than node 0."""
-        self._expect(Finished)
+        self._expect(TrainReturned)
 
     def load_test(self, images: npt.NDArray[np.uint8]) -> None:
         """Send the node the test images."""
-        self._send(Images(shape=images.shape))
+        self._send(ImagesFollow(shape=images.shape))
         self._blocks(images)
-        self._expect(Ready)
+        self._expect(ImagesArrived)
 
     def predict(
         self, images: int, num_classes: int, batch_size: int, iterations: int = 1
     ) -> npt.NDArray[np.int64]:
         """One label for each test image, from the last pass; -1 if no logit was a number."""
         self._send(Predict(iterations=iterations, batch_size=batch_size))
-        self._expect(Labels)
+        self._expect(LabelsFollow)
         labels = np.frombuffer(self._receive_blocks(images * np.dtype(np.int64).itemsize), dtype="<i8")
         if not -1 <= labels.min() <= labels.max() < num_classes:
             raise _broken("a label that no class has")
@@ -157,7 +157,7 @@ class Node:
         except SubmissionLost:
             return
 
-    def _weights(self, told: Model) -> HandedIn:
+    def _weights(self, told: ModelOffered) -> HandedIn:
         if told.weights_bytes > _MAX_WEIGHTS_BYTES:
             raise SubmissionFailure(
                 Verdict.LIMIT_MEMORY,
@@ -191,7 +191,7 @@ class Node:
             self.connection.close()  # the ssh process that carries the socket waits for this
             raise SubmissionLost from None
 
-    def _expect(self, kind: type[_Answer]) -> _Answer:
+    def _expect(self, kind: type[_NodeAnswer]) -> _NodeAnswer:
         while isinstance(message := self._message(), Report):
             self.report(message.values)
         if isinstance(message, Failed):

@@ -18,20 +18,20 @@ from haet_eval.native.inventory import Weights, bare_module, weights_of
 from haet_eval.native.link import HostLink
 from haet_eval.native.messages import (
     Begin,
-    Finished,
-    Images,
-    Kept,
-    Labels,
+    ImagesArrived,
+    ImagesFollow,
+    LabelsFollow,
     Loaded,
+    ModelKept,
+    NodeJob,
     Predict,
-    Ready,
-    Setting,
+    TrainReturned,
 )
 from haet_eval.remote.client.fresh import pin_entropy
 from haet_eval.remote.client.output import OutputCapture
 from haet_eval.remote.client.seeds import seed_all
 from haet_eval.remote.client.source import explain, install_source, load_function
-from haet_eval.remote.client.task import Task
+from haet_eval.remote.client.task import SubmissionTask
 from haet_eval.remote.executor.labels import labels_of
 from haet_eval.remote.messages import Failed, Report
 
@@ -45,7 +45,7 @@ class TimeIsOver(BaseException):
 def run_node(sock: socket.socket) -> None:
     """Do one job over a connected socket. Returns after the last message."""
     link = HostLink(sock)
-    setting = link.expect(Setting)
+    setting = link.expect(NodeJob)
     images = torch.empty(setting.images, dtype=torch.uint8)
     labels = torch.empty(setting.images[:1], dtype=torch.int64)
     for tensor in (images, labels):
@@ -68,7 +68,7 @@ def run_node(sock: socket.socket) -> None:
             output.close()
 
 
-def _prepare(setting: Setting) -> str:
+def _prepare(setting: NodeJob) -> str:
     """Set torch up as in a counted run; return why this machine cannot do it, or an empty text."""
     problem = missing_device(setting.device)
     torch.set_num_threads(setting.threads)
@@ -78,18 +78,18 @@ def _prepare(setting: Setting) -> str:
     return problem
 
 
-def _accelerator(setting: Setting) -> str | None:
+def _accelerator(setting: NodeJob) -> str | None:
     usable = setting.device == "cuda" and torch.cuda.is_available()
     return torch.cuda.get_device_name() if usable else None
 
 
-def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.Tensor, folder: Path) -> None:
+def _work(link: HostLink, setting: NodeJob, images: torch.Tensor, labels: torch.Tensor, folder: Path) -> None:
     install_source(folder, setting.files)
     os.chdir(folder)
     pin_entropy(setting.seed)
     keeper = _Keeper(link)
     keeps = setting.checkpoints and setting.node == 0
-    task = Task(
+    task = SubmissionTask(
         images=images,
         labels=labels,
         num_classes=setting.num_classes,
@@ -103,7 +103,7 @@ def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.
     link.expect(Begin)
     model = _train(setting, task, keeper, setting.time_budget_seconds if keeps else 0)
     if setting.node:
-        link.tell(Finished())
+        link.tell(TrainReturned())
         return
     if model is None or not keeper.hand_in(model):
         model = keeper.hand_in_last()
@@ -111,7 +111,9 @@ def _work(link: HostLink, setting: Setting, images: torch.Tensor, labels: torch.
     _predict(link, setting, model)
 
 
-def _train(setting: Setting, task: Task, keeper: "_Keeper", seconds: float) -> torch.nn.Module | None:
+def _train(
+    setting: NodeJob, task: SubmissionTask, keeper: "_Keeper", seconds: float
+) -> torch.nn.Module | None:
     """The model that `train` returned; None if the time was over before. With 0 seconds there is no limit."""
     try:
         with keeper.ends_training_after(seconds):
@@ -157,7 +159,7 @@ class _Keeper:
         kept = copy.deepcopy(bare_module(model))
         weights = weights_of(kept)
         self._link.tell(weights.described("checkpoint"))
-        if not self._link.expect(Kept).in_time:
+        if not self._link.expect(ModelKept).in_time:
             raise TimeIsOver
         self.model, self._weights = kept, weights
 
@@ -165,7 +167,7 @@ class _Keeper:
         """Send the host the model that `train` has returned; False if it is too late."""
         weights = weights_of(model)
         self._link.tell(weights.described("returned"))
-        if not self._link.expect(Kept).in_time:
+        if not self._link.expect(ModelKept).in_time:
             return False
         self._link.blocks(weights.content)
         return True
@@ -179,17 +181,17 @@ class _Keeper:
         return self.model
 
 
-def _predict(link: HostLink, setting: Setting, model: torch.nn.Module) -> None:
-    images = torch.empty(link.expect(Images).shape, dtype=torch.uint8, device="cpu")
+def _predict(link: HostLink, setting: NodeJob, model: torch.nn.Module) -> None:
+    images = torch.empty(link.expect(ImagesFollow).shape, dtype=torch.uint8, device="cpu")
     link.fill(_bytes_of(images))
     images = images.to(setting.device)
-    link.tell(Ready())
+    link.tell(ImagesArrived())
     order = link.expect(Predict)
     labels = torch.empty(0)
     for _ in range(order.iterations):
         batches = torch.split(images, order.batch_size)
         labels = torch.cat([_labels(model, batch, setting.num_classes) for batch in batches]).cpu()
-    link.tell(Labels())
+    link.tell(LabelsFollow())
     link.blocks(labels.numpy().tobytes())
 
 

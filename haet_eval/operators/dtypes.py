@@ -18,7 +18,7 @@ MAX_DIMENSIONS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class NumberRange:
     """The finite numbers of a dtype: those of `digits` binary digits between two powers of two.
 
     Integers hold every whole number of that many digits, below 0 as well if `signed`. The smallest number
@@ -38,23 +38,23 @@ class Range:
 
 
 RANGES: Final = {
-    "bool": Range(1, 1, signed=False),
-    "uint8": Range(1, 8, signed=False),
-    "uint16": Range(2, 16, signed=False),
-    "uint32": Range(4, 32, signed=False),
-    "uint64": Range(8, 64, signed=False),
-    "int8": Range(1, 7),
-    "int16": Range(2, 15),
-    "int32": Range(4, 31),
-    "int64": Range(8, 63),
-    "float8_e5m2": Range(1, 3, lowest=-16, highest=16),
-    "float8_e4m3fn": Range(1, 4, lowest=-9, highest=9),
-    "float8_e5m2fnuz": Range(1, 3, lowest=-17, highest=16),
-    "float8_e4m3fnuz": Range(1, 4, lowest=-10, highest=8),
-    "float16": Range(2, 11, lowest=-24, highest=16),
-    "bfloat16": Range(2, 8, lowest=-133, highest=128),
-    "float32": Range(4, 24, lowest=-149, highest=128),
-    "float64": Range(8, 53, lowest=-1074, highest=1024),
+    "bool": NumberRange(1, 1, signed=False),
+    "uint8": NumberRange(1, 8, signed=False),
+    "uint16": NumberRange(2, 16, signed=False),
+    "uint32": NumberRange(4, 32, signed=False),
+    "uint64": NumberRange(8, 64, signed=False),
+    "int8": NumberRange(1, 7),
+    "int16": NumberRange(2, 15),
+    "int32": NumberRange(4, 31),
+    "int64": NumberRange(8, 63),
+    "float8_e5m2": NumberRange(1, 3, lowest=-16, highest=16),
+    "float8_e4m3fn": NumberRange(1, 4, lowest=-9, highest=9),
+    "float8_e5m2fnuz": NumberRange(1, 3, lowest=-17, highest=16),
+    "float8_e4m3fnuz": NumberRange(1, 4, lowest=-10, highest=8),
+    "float16": NumberRange(2, 11, lowest=-24, highest=16),
+    "bfloat16": NumberRange(2, 8, lowest=-133, highest=128),
+    "float32": NumberRange(4, 24, lowest=-149, highest=128),
+    "float64": NumberRange(8, 53, lowest=-1074, highest=1024),
 }
 """IEEE 754-2019 gives float16 to float64; the names of the others have their exponent and fraction."""
 
@@ -107,7 +107,7 @@ def may_change(source: str, target: str) -> bool:
     return one is None or other is None or not _contains(other, one)
 
 
-def _contains(large: Range, small: Range) -> bool:
+def _contains(large: NumberRange, small: NumberRange) -> bool:
     if small.digits > large.digits or (small.signed and not large.signed):
         return False
     if large.is_integer:

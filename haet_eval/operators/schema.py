@@ -77,7 +77,7 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class OperatorFacts:
     """What the schema of an operator does not tell.
 
     `guard` is the name of a check of values beside the kernel (`executor/guards.py`). An `exact` operator
@@ -111,7 +111,7 @@ class Operator:
     parameters: tuple[Parameter, ...]
     returns: tuple[Return, ...]
     tags: frozenset[str]
-    facts: Facts = Facts()
+    facts: OperatorFacts = OperatorFacts()
 
     @property
     def dynamic(self) -> bool:
@@ -153,7 +153,7 @@ class Operator:
         raise KeyError(name)
 
 
-def parse(text: str, facts: Facts = Facts()) -> Operator:
+def parse(text: str, facts: OperatorFacts = OperatorFacts()) -> Operator:
     """Read one schema; after ` : ` its tags may follow.
 
     Raises:

@@ -14,12 +14,12 @@ from inspect import cleandoc
 from typing import Final, TypeAlias
 
 from haet_eval.operators.checking.call import Call
-from haet_eval.operators.schema import Facts, Operator, parse
+from haet_eval.operators.schema import Operator, OperatorFacts, parse
 from haet_eval.operators.signature import Argument, Signature
 from haet_eval.operators.standard import current
 
 Price: TypeAlias = Callable[[Signature], int]
-Check: TypeAlias = Callable[[Call], None]
+ArgumentCheck: TypeAlias = Callable[[Call], None]
 
 OPTIONS: Final = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
 """What every factory takes."""
@@ -36,16 +36,16 @@ class NoPrice(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OperatorEntry:
     """An overload that a submission may call. `unchecked` says why it has no checks of its own."""
 
     schema: str
-    facts: Facts
-    checks: tuple[Check, ...]
+    facts: OperatorFacts
+    checks: tuple[ArgumentCheck, ...]
     unchecked: str
 
 
-_ENTRIES: dict[str, Entry] = {}
+_ENTRIES: dict[str, OperatorEntry] = {}
 _OPERATORS: dict[str, Operator] = {}
 """The entries whose schema has been read."""
 _PRICES: dict[str, Price] = {}
@@ -56,7 +56,7 @@ _SUPERSEDED: dict[str, dict[int, Price]] = {}
 
 def operators(
     *,
-    check: Check | tuple[Check, ...] | str,
+    check: ArgumentCheck | tuple[ArgumentCheck, ...] | str,
     kind: str = "",
     guard: str | None = None,
     exact: bool = False,
@@ -76,21 +76,21 @@ def operators(
     Args:
         check: the checks of their own, in this order, or the reason why they need none.
         kind: what they do if they do no arithmetic of their own: one of MOVING, `factory`, `draw`, `list`.
-        guard: see `Facts`, as for all that follow.
-        exact: see `Facts`.
-        by_origin: see `Facts`.
-        draws_by_value: see `Facts`.
-        makes_complex: see `Facts`.
-        dims: see `Facts`.
+        guard: see `OperatorFacts`, as for all that follow.
+        exact: see `OperatorFacts`.
+        by_origin: see `OperatorFacts`.
+        draws_by_value: see `OperatorFacts`.
+        makes_complex: see `OperatorFacts`.
+        dims: see `OperatorFacts`.
         literal: the names in one string.
         writes: the names in one string.
-        dynamic_if: see `Facts`.
+        dynamic_if: see `OperatorFacts`.
 
     Raises:
         ValueError: one of them is in the table already.
     """
     names = frozenset(literal.split()), frozenset(writes.split())
-    facts = Facts(guard, exact, by_origin, draws_by_value, makes_complex, dims, *names, dynamic_if)
+    facts = OperatorFacts(guard, exact, by_origin, draws_by_value, makes_complex, dims, *names, dynamic_if)
     unchecked = check if isinstance(check, str) else ""
     checks = () if isinstance(check, str) else check if isinstance(check, tuple) else (check,)
 
@@ -98,7 +98,7 @@ def operators(
         def enter(price: Price) -> Price:
             for name, schema in each(schemas):
                 _bind(name, price, kind)
-                _ENTRIES[name] = Entry(schema, facts, checks, unchecked)
+                _ENTRIES[name] = OperatorEntry(schema, facts, checks, unchecked)
             return price
 
         return enter
@@ -185,7 +185,7 @@ def lookup(name: str) -> Operator | None:
     return found
 
 
-def entries() -> Mapping[str, Entry]:
+def entries() -> Mapping[str, OperatorEntry]:
     """All entries by name."""
     _fill()
     return _ENTRIES

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.remote.packed import Broken, PackedWriter, read_packed
-from haet_eval.remote.wire import Status
+from haet_eval.remote.wire import AnswerStatus
 
 MAX_ANSWERS_BYTES: Final = 1 << 30
 _MAGIC: Final = b"haet-answers-1\n"
-_KEPT: Final = frozenset({Status.OK, Status.REFUSED})
+_KEPT: Final = frozenset({AnswerStatus.OK, AnswerStatus.REFUSED})
 """After any other answer the run is over."""
 
 
@@ -29,7 +29,7 @@ class AnswersWriter(PackedWriter):
     def __init__(self, path: Path) -> None:
         super().__init__(path, _MAGIC, "the file of answers")
 
-    def add(self, status: Status, body: bytes) -> None:
+    def add(self, status: AnswerStatus, body: bytes) -> None:
         """Keep an answer. When the file has grown too large, no more is kept."""
         if status in _KEPT and not self.is_full:
             self._append(status, body)
@@ -40,7 +40,7 @@ class AnswersWriter(PackedWriter):
         return self._written > MAX_ANSWERS_BYTES
 
 
-def read_answers(path: Path) -> Iterator[tuple[Status, bytes]]:
+def read_answers(path: Path) -> Iterator[tuple[AnswerStatus, bytes]]:
     """Answers, decompressed as they are asked for.
 
     Raises:
@@ -49,4 +49,4 @@ def read_answers(path: Path) -> Iterator[tuple[Status, bytes]]:
     for status, body in read_packed(path, _MAGIC, "the file of answers"):
         if status not in _KEPT:
             raise Broken("the file of answers holds one that ends a run")
-        yield Status(status), body
+        yield AnswerStatus(status), body

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from haet_eval.remote.handles import Handle, Storage
+from haet_eval.remote.handles import HeldTensor, Storage
 from haet_eval.remote.inventory import inventory
 from haet_eval.remote.messages import Placed
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredTensors:
     """A storage: its size, and the number of one of its tensors.
 
     `data` is the number that the training data got whose storage it is, if nothing has written to it; else 0.
@@ -27,13 +27,13 @@ class Table:
     `next` is the number that the next new tensor gets, `taken` the inventory.
     """
 
-    storages: tuple[Held, ...]
+    storages: tuple[StoredTensors, ...]
     tensors: tuple[Placed, ...]
     next: int
     taken: bytes
 
     @property
-    def stored(self) -> list[Held]:
+    def stored(self) -> list[StoredTensors]:
         """The storages whose bytes a checkpoint holds: all but training data that nothing has written to."""
         return [held for held in self.storages if not held.data]
 
@@ -42,7 +42,7 @@ class Table:
         return sum(held.size_bytes for held in self.stored)
 
 
-def table_of(living: Mapping[int, Handle], following: int, data: Mapping[int, Storage]) -> Table:
+def table_of(living: Mapping[int, HeldTensor], following: int, data: Mapping[int, Storage]) -> Table:
     """The table of an executor by the meter's books.
 
     Args:
@@ -51,14 +51,14 @@ def table_of(living: Mapping[int, Handle], following: int, data: Mapping[int, St
         data: the storages of the training data, by the numbers that their tensors got.
     """
     places: dict[int, int] = {}
-    storages: list[Held] = []
+    storages: list[StoredTensors] = []
     tensors: list[Placed] = []
     unwritten = {id(storage): number for number, storage in data.items() if not storage.writes}
     for number, handle in sorted(living.items()):
         storage, layout = handle.storage, handle.layout
         if id(storage) not in places:
             places[id(storage)] = len(storages)
-            storages.append(Held(storage.size_bytes, number, unwritten.get(id(storage), 0)))
+            storages.append(StoredTensors(storage.size_bytes, number, unwritten.get(id(storage), 0)))
         place = places[id(storage)]
         tensors.append((number, place, layout.dtype, layout.shape, layout.stride, handle.offset, layout.bits))
     taken = inventory(

@@ -18,7 +18,7 @@ MAX_TRACE_BYTES: Final = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Budgets:
+class MeterLimits:
     """The limits of a submission: bytes, records, scalar operations. None stands for no limit."""
 
     readback_bytes: int
@@ -35,7 +35,7 @@ class Budgets:
 class Charges:
     """Running totals. Every method raises `SubmissionFailure` once its budget is used up."""
 
-    budgets: Budgets
+    budgets: MeterLimits
     readback_bytes: int = 0
     prediction_readback_bytes: int = 0
     most_readback_bytes_of_a_batch: int = 0

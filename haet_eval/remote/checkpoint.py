@@ -28,7 +28,7 @@ _LENGTH: Final = struct.Struct("<I")
 _DIGEST_BYTES: Final = 32
 _CHUNK_BYTES: Final = 1 << 20
 
-_Size = Annotated[int, Field(ge=0)]
+_StoredSize = Annotated[int, Field(ge=0)]
 
 
 class Beginning(Message):
@@ -38,8 +38,8 @@ class Beginning(Message):
     """
 
     name: Annotated[str, Field(pattern=r"^(trace|answers)-[0-9a-f]{16}$")]
-    file_bytes: _Size
-    tail_bytes: _Size
+    file_bytes: _StoredSize
+    tail_bytes: _StoredSize
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -59,12 +59,12 @@ class CheckpointFacts(Message):
     version: Literal[1] = 1
     haet_eval: str
     run: str
-    entries: _Size
-    operations: _Size
-    stalls: _Size
+    entries: _StoredSize
+    operations: _StoredSize
+    stalls: _StoredSize
     trace: Beginning
     answers: Beginning
-    storage_bytes: _Size
+    storage_bytes: _StoredSize
     state: StateFollows
     parts: tuple[TrainingPart, ...]
 

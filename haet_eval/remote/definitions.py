@@ -5,7 +5,7 @@ from typing import Final
 
 from haet_eval.operators.checking.validation import (
     MAX_ELEMENTS,
-    Origin,
+    ElementOrigin,
     bind,
     is_dynamic,
     validate,
@@ -15,7 +15,7 @@ from haet_eval.operators.pricing.evaluate import price_of
 from haet_eval.operators.schema import Operator, Return
 from haet_eval.operators.signature import Argument, Signature
 from haet_eval.remote import wire
-from haet_eval.remote.handles import Handle, intern_layout
+from haet_eval.remote.handles import HeldTensor, intern_layout
 from haet_eval.remote.template import (
     Template,
     arguments_of,
@@ -31,7 +31,7 @@ from haet_eval.remote.wire import Definition, Outcome, WireError
 _STATISTICS: Final = frozenset({"running_mean", "running_var"})
 
 
-def make_template(operator: Operator, definition: Definition, inputs: list[Handle]) -> Template:
+def make_template(operator: Operator, definition: Definition, inputs: list[HeldTensor]) -> Template:
     """The template of a call, if the call is allowed.
 
     Raises:
@@ -54,7 +54,9 @@ def make_template(operator: Operator, definition: Definition, inputs: list[Handl
     )
 
 
-def validate_call(operator: Operator, definition: Definition, inputs: list[Handle]) -> dict[str, Argument]:
+def validate_call(
+    operator: Operator, definition: Definition, inputs: list[HeldTensor]
+) -> dict[str, Argument]:
     """The bound arguments of a call, if the call is allowed.
 
     Raises:
@@ -122,11 +124,11 @@ def parameters_written(operator: Operator, arguments: Mapping[str, Argument]) ->
     return written - _STATISTICS if arguments.get("training") is False else written
 
 
-def _origin(handle: Handle) -> Origin | None:
+def _origin(handle: HeldTensor) -> ElementOrigin | None:
     storage = handle.storage
     maker = storage.maker
     if not isinstance(maker, Template) or maker.signature is None:
         return None
     if storage.made != (handle.layout, handle.offset):
         return None
-    return Origin(maker.operator.name, storage.output, maker.signature.arguments, storage.writes == 0)
+    return ElementOrigin(maker.operator.name, storage.output, maker.signature.arguments, storage.writes == 0)

@@ -27,7 +27,7 @@ _SIZES: Final = {
 _OF_QUESTIONS: Final = (Kind.QUESTION, Kind.REFUSED)
 
 
-class _Record(NamedTuple):
+class _StreamRecord(NamedTuple):
     name: str
     content: bytes
 
@@ -100,16 +100,16 @@ def departed(what: str) -> SubmissionFailure:
     return SubmissionFailure(Verdict.FAILED, f"The run cannot go on: {what}.", code=DEPARTED)
 
 
-def _records(meter: Meter, kind: Kind, body: bytes) -> Iterator[_Record]:
+def _records(meter: Meter, kind: Kind, body: bytes) -> Iterator[_StreamRecord]:
     """The records of an entry. Those of an earlier trace may end in bytes that are not understood."""
     try:
         if kind is not Kind.PASSED:
-            yield _Record(_question_name(meter, kind, body), body)
+            yield _StreamRecord(_question_name(meter, kind, body), body)
             return
         position = 0
         while position < len(body):
             name, end = _name_and_end(meter, body, position)
-            yield _Record(name, body[position:end])
+            yield _StreamRecord(name, body[position:end])
             position = end
     except (WireError, struct.error, ValueError, IndexError):
         return

@@ -15,6 +15,7 @@ from haet_eval.remote.inventory import INVENTORY_BYTES, totals
 from haet_eval.remote.messages import (
     Argmax,
     Drop,
+    ExecutorStarted,
     Fit,
     Load,
     Mark,
@@ -22,20 +23,19 @@ from haet_eval.remote.messages import (
     ModelTensor,
     Seal,
     Start,
-    Started,
     TakeInventory,
     TellMemory,
     WeightsFollow,
 )
-from haet_eval.remote.meter import Point, Question
+from haet_eval.remote.meter import Question, StreamPoint
 from haet_eval.remote.weights import Weight, check_weights, most_bytes
-from haet_eval.remote.wire import Channel, Status, WireError
+from haet_eval.remote.wire import AnswerStatus, Channel, WireError
 
 REASON_BYTES: Final = 2000
 _BLOCK_BYTES: Final = 4 << 20
 _INVENTORIES_AHEAD: Final = 16
 
-_Answer = TypeVar("_Answer", Started, MemoryTold, WeightsFollow)
+_Answer = TypeVar("_Answer", ExecutorStarted, MemoryTold, WeightsFollow)
 
 
 class ExecutorLost(Exception):
@@ -50,7 +50,7 @@ class _Awaited:
     """
 
     inventory: bytes | None = None
-    point: Point | None = None
+    point: StreamPoint | None = None
     take_state: Callable[[bytes], None] | None = None
 
 
@@ -78,13 +78,13 @@ class ExecutorLink:
         self._connection = connection
         self._awaited: deque[_Awaited] = deque()
         self._receiving = False
-        self.executed = Point(operations=0, entries=1)  # the trace has its header
+        self.executed = StreamPoint(operations=0, entries=1)  # the trace has its header
 
     def start(self, start: Start) -> dict[str, Any]:
         """Send the executor its settings; return facts about it (`torch`, `accelerator`)."""
         self._command(start.encode())
         try:
-            return self._message(Started).model_dump()
+            return self._message(ExecutorStarted).model_dump()
         except SubmissionFailure as failure:
             raise EnvironmentProblem(
                 f"The executor cannot start on the device {start.device!r}: {failure.reason}.",
@@ -103,7 +103,7 @@ class ExecutorLink:
         """Send records of the stream. The last of them may be a question: then call `answer` next."""
         self._send(Channel.STREAM, records)
 
-    def ask(self, forward: bytes, question: Question) -> tuple[Status, bytes]:
+    def ask(self, forward: bytes, question: Question) -> tuple[AnswerStatus, bytes]:
         """Send records, and then a question; return the executor's answer."""
         self.pass_on(forward + question.record)
         return self.answer()
@@ -112,7 +112,7 @@ class ExecutorLink:
         """Send the sizes that the new tensors of the executor's next answer must have."""
         self._command(fit.encode())
 
-    def answer(self) -> tuple[Status, bytes]:
+    def answer(self) -> tuple[AnswerStatus, bytes]:
         """The executor's answer to a question or a command."""
         self.catch_up()
         return self._next_answer()
@@ -124,7 +124,7 @@ class ExecutorLink:
         if sum(one.inventory is not None for one in self._awaited) > _INVENTORIES_AHEAD:
             self.catch_up()
 
-    def mark(self, point: Point) -> None:
+    def mark(self, point: StreamPoint) -> None:
         """Ask the executor to answer when it reaches this place of the stream; do not wait for the answer.
 
         The answer to a mark does not report an earlier failure; the next answer for which the submission
@@ -134,7 +134,7 @@ class ExecutorLink:
         self._command(Mark().encode())
         self._awaited.append(_Awaited(point=point))
 
-    def await_state(self, point: Point, take_state: Callable[[bytes], None]) -> None:
+    def await_state(self, point: StreamPoint, take_state: Callable[[bytes], None]) -> None:
         """The executor was asked for its state at this place: take it when it comes."""
         self._awaited.append(_Awaited(point=point, take_state=take_state))
 
@@ -163,19 +163,19 @@ class ExecutorLink:
         awaited = self._awaited.popleft()
         status, found = self._next_answer()
         if awaited.point is not None:
-            self.executed = awaited.point if status is Status.OK else self.executed
-            if awaited.take_state and status is Status.OK:
+            self.executed = awaited.point if status is AnswerStatus.OK else self.executed
+            if awaited.take_state and status is AnswerStatus.OK:
                 awaited.take_state(found)
-        elif status is not Status.OK:
+        elif status is not AnswerStatus.OK:
             raise failed(status, found)
         elif found != awaited.inventory:
-            raise failed(Status.MISMATCH, _different(awaited.inventory or b"", found).encode())
+            raise failed(AnswerStatus.MISMATCH, _different(awaited.inventory or b"", found).encode())
 
-    def _next_answer(self) -> tuple[Status, bytes]:
+    def _next_answer(self) -> tuple[AnswerStatus, bytes]:
         _, payload = self._receive()
-        if not payload or payload[0] > Status.MISMATCH:
+        if not payload or payload[0] > AnswerStatus.MISMATCH:
             raise EnvironmentProblem("The executor sent an answer without a status.", code="executor-answer")
-        return Status(payload[0]), payload[1:]
+        return AnswerStatus(payload[0]), payload[1:]
 
     def seal(self, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> Sealed:
         """Close the training: the executor keeps only these tensors, and returns them as `weights` say."""
@@ -185,7 +185,9 @@ class ExecutorLink:
         try:
             check_weights(handed_out, weights)
         except ValueError as error:
-            raise failed(Status.MISMATCH, f"Tensor mismatch: of the weights, {error}.".encode()) from None
+            raise failed(
+                AnswerStatus.MISMATCH, f"Tensor mismatch: of the weights, {error}.".encode()
+            ) from None
         return Sealed(handed_out, facts.peak_memory_bytes)
 
     def tell_memory(self) -> int:
@@ -238,7 +240,7 @@ class ExecutorLink:
 
     def _ok(self) -> bytes:
         status, body = self.answer()
-        if status is not Status.OK:
+        if status is not AnswerStatus.OK:
             raise failed(status, body)
         return body
 
@@ -268,9 +270,9 @@ class ExecutorLink:
         return bytes(weights)
 
 
-def failed(status: Status, body: bytes) -> SubmissionFailure:
+def failed(status: AnswerStatus, body: bytes) -> SubmissionFailure:
     """The verdict on a run that the executor has ended, with its reason."""
-    if status is Status.MISMATCH:
+    if status is AnswerStatus.MISMATCH:
         return SubmissionFailure(Verdict.FAILED, reason_text(body), code="tensor-mismatch")
     return SubmissionFailure(Verdict.FAILED, reason_text(body), code="operator-failed")
 

@@ -51,7 +51,7 @@ class Storage:
 
 
 @dataclass(slots=True, eq=False)
-class Handle:
+class HeldTensor:
     """A tensor that the executor holds. `offset` in elements."""
 
     layout: TensorMeta
@@ -73,10 +73,10 @@ def size_bytes(layout: TensorMeta, offset: int) -> int:
 class HandleTable:
     """All living tensors by number. Numbers are given in order, and each number only once."""
 
-    living: dict[int, Handle] = field(default_factory=dict)
+    living: dict[int, HeldTensor] = field(default_factory=dict)
     next: int = 1
 
-    def add(self, handle: Handle) -> int:
+    def add(self, handle: HeldTensor) -> int:
         number = self.next
         self.living[number] = handle
         self.next += 1

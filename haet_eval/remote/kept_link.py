@@ -20,10 +20,10 @@ from haet_eval.remote.connection import Connection
 from haet_eval.remote.departure import ComparedTrace, departed
 from haet_eval.remote.executor_link import ExecutorLink
 from haet_eval.remote.handles import Storage
-from haet_eval.remote.messages import Laid, Place, Recall, Restore, StateFollows, TakeState
-from haet_eval.remote.meter import Meter, Point, Question
+from haet_eval.remote.messages import Laid, PlaceTensors, Recall, Restore, StateFollows, TakeState
+from haet_eval.remote.meter import Meter, Question, StreamPoint
 from haet_eval.remote.packed import Broken
-from haet_eval.remote.wire import Channel, Code, Status
+from haet_eval.remote.wire import AnswerStatus, Channel, Code
 
 _BLOCK_BYTES: Final = 4 << 20
 _PLACED_AT_ONCE: Final = 4096
@@ -42,7 +42,7 @@ class Checkpoints(Protocol):
     def is_due(self, tensor_bytes: int) -> bool:
         """Whether a checkpoint should be taken now, with tensors of so many bytes."""
 
-    def begin_checkpoint(self, point: Point, table: Table) -> Taking | None:
+    def begin_checkpoint(self, point: StreamPoint, table: Table) -> Taking | None:
         """Take a checkpoint of this place of the stream; None if it would be too large."""
 
 
@@ -57,7 +57,7 @@ class Stored(Protocol):
     def facts(self) -> StateFollows:
         """What the executor announced of its state."""
 
-    def answer(self) -> tuple[Status, bytes]:
+    def answer(self) -> tuple[AnswerStatus, bytes]:
         """The next answer."""
 
     def block(self, count: int) -> bytes:
@@ -68,7 +68,7 @@ class Stored(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Settled:
+class _FirstCall:
     """The first call of a template: its definition, its inputs before it, and its outcome."""
 
     definition: bytes
@@ -103,7 +103,7 @@ class KeptLink(ExecutorLink):
         self._checkpoints = checkpoints
         self._stored = stored
         self._trace = trace
-        self._settled: list[_Settled] = []
+        self._settled: list[_FirstCall] = []
         self._data: dict[int, Storage] = {}
         self._is_taking = False
 
@@ -122,7 +122,7 @@ class KeptLink(ExecutorLink):
         if self._stored is None:
             super().pass_on(records)
 
-    def ask(self, forward: bytes, question: Question) -> tuple[Status, bytes]:
+    def ask(self, forward: bytes, question: Question) -> tuple[AnswerStatus, bytes]:
         if self._stored is None:
             status, body = super().ask(forward, question)
         else:
@@ -130,7 +130,7 @@ class KeptLink(ExecutorLink):
         self._answers.add(status, body)
         return status, body
 
-    def _answer_again(self, stored: Stored, question: Question) -> tuple[Status, bytes]:
+    def _answer_again(self, stored: Stored, question: Question) -> tuple[AnswerStatus, bytes]:
         if self._trace is not None:
             self._trace.compare_question(question.record)
         before = tuple(handle.meta for handle in question.inputs)
@@ -138,15 +138,15 @@ class KeptLink(ExecutorLink):
             status, body = stored.answer()
         except Broken as error:
             raise departed(f"its answers cannot be read: {error}") from None
-        if question.code is Code.DEFINE and status is Status.OK:
-            self._settled.append(_Settled(wire.definition_in(question.record), before, body))
+        if question.code is Code.DEFINE and status is AnswerStatus.OK:
+            self._settled.append(_FirstCall(wire.definition_in(question.record), before, body))
         return status, body
 
     def compare_inventory(self, expected: bytes) -> None:
         if self._stored is None:
             super().compare_inventory(expected)
 
-    def mark(self, point: Point) -> None:
+    def mark(self, point: StreamPoint) -> None:
         if self._stored is not None:
             self.executed = point
             if point.entries > self._stored.entries:
@@ -162,7 +162,7 @@ class KeptLink(ExecutorLink):
     def _is_due(self) -> bool:
         return self._checkpoints.is_due(self._meter.tensor_bytes)
 
-    def _take(self, point: Point) -> bool:
+    def _take(self, point: StreamPoint) -> bool:
         if self._answers.is_full:
             return False
         table = table_of(self._meter.living, self._meter.next_handle, self._data)
@@ -206,7 +206,9 @@ class KeptLink(ExecutorLink):
             self._send_state(size, stored.block)
         for start in range(0, max(len(table.tensors), 1), _PLACED_AT_ONCE):
             end = start + _PLACED_AT_ONCE
-            self._command(Place(tensors=table.tensors[start:end], last=end >= len(table.tensors)).encode())
+            self._command(
+                PlaceTensors(tensors=table.tensors[start:end], last=end >= len(table.tensors)).encode()
+            )
         for settled in self._settled:
             inputs = tuple(map(_laid, settled.inputs))
             self._command(Recall(definition_bytes=len(settled.definition), inputs=inputs).encode())

@@ -28,13 +28,13 @@ class Label(NamedTuple):
 
 NO_LABEL: Final = Label("", "")
 
-_Text = Annotated[str, Field(max_length=LABEL_CHARACTERS)]
-_KEPT: Final[TypeAdapter[list[tuple[int, _Text, _Text]]]] = TypeAdapter(
-    Annotated[list[tuple[int, _Text, _Text]], Field(max_length=MOST_LABELS)]
+_LabelText = Annotated[str, Field(max_length=LABEL_CHARACTERS)]
+_KEPT: Final[TypeAdapter[list[tuple[int, _LabelText, _LabelText]]]] = TypeAdapter(
+    Annotated[list[tuple[int, _LabelText, _LabelText]], Field(max_length=MOST_LABELS)]
 )
 
 
-class Labels:
+class TemplateLabels:
     """Labels by the number of their template. The last one of a number stands: those before were refused."""
 
     def __init__(self, known: Iterable[tuple[int, Label]] = ()) -> None:
@@ -57,7 +57,7 @@ class Labels:
         return json.dumps([[number, *label] for number, label in sorted(self._known.items())]).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> "Labels":
+    def from_json(cls, data: bytes) -> "TemplateLabels":
         """Read such an artefact.
 
         Raises:

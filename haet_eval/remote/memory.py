@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from haet_eval.remote.handles import Handle, Storage
+from haet_eval.remote.handles import HeldTensor, Storage
 from haet_eval.remote.template import Template
 
 _NEVER: Final = 1 << 200
@@ -22,7 +22,7 @@ was there before any that counts."""
 
 
 @dataclass(frozen=True, slots=True)
-class PeakCall:
+class CallAtPeak:
     """The call whose new tensors made the peak: its number from 1, its operator, the index of its phase.
 
     `template` is the number of its template, None of an upload.
@@ -35,7 +35,7 @@ class PeakCall:
 
 
 @dataclass(frozen=True, slots=True)
-class TensorMemory:
+class MeteredMemory:
     """Memory of a training's tensors, in bytes.
 
     `model_bytes` is the part of the peak that belongs to storages of the returned model, None if no model
@@ -45,7 +45,7 @@ class TensorMemory:
     peak_bytes: int
     model_bytes: int | None
     training_set_bytes: int
-    call: PeakCall | None
+    call: CallAtPeak | None
 
 
 class MemoryBooks:
@@ -61,11 +61,11 @@ class MemoryBooks:
         self.peak_bytes = 0
         self.training_set_bytes = 0
         self.calls = 0
-        self.closed: TensorMemory | None = None
+        self.closed: MeteredMemory | None = None
         self._place: tuple[int, Template | None, int] | None = None
         self._first = 0
 
-    def watch(self, living: Mapping[int, Handle]) -> None:
+    def watch(self, living: Mapping[int, HeldTensor]) -> None:
         """Is told the table of living tensors once, before all else. The books themselves do not need it."""
 
     def made(self, new_bytes: int, maker: Template | None, phase: int, following: int) -> None:
@@ -98,16 +98,16 @@ class MemoryBooks:
         self.closed = self._totals(sum(at_peak))
         self.peak_bytes = _NEVER
 
-    def totals(self) -> TensorMemory:
+    def totals(self) -> MeteredMemory:
         """What is known so far, or was when the training was over."""
         return self.closed or self._totals(None)
 
-    def _totals(self, model_bytes: int | None) -> TensorMemory:
+    def _totals(self, model_bytes: int | None) -> MeteredMemory:
         call = _call(*self._place) if self._place else None
-        return TensorMemory(self.peak_bytes, model_bytes, self.training_set_bytes, call)
+        return MeteredMemory(self.peak_bytes, model_bytes, self.training_set_bytes, call)
 
 
-def _call(number: int, maker: Template | None, phase: int) -> PeakCall:
+def _call(number: int, maker: Template | None, phase: int) -> CallAtPeak:
     if maker is None:
-        return PeakCall(number, UPLOAD, phase)
-    return PeakCall(number, maker.operator.name, phase, maker.number)
+        return CallAtPeak(number, UPLOAD, phase)
+    return CallAtPeak(number, maker.operator.name, phase, maker.number)

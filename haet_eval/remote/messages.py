@@ -26,7 +26,7 @@ LABEL_CHARACTERS = 200
 """The limit of each text of a label."""
 _LONG = 100_000
 
-_Kind = TypeVar("_Kind")
+_MessageKind = TypeVar("_MessageKind")
 
 
 def sendable(text: str) -> str:
@@ -117,7 +117,7 @@ class Failed(Message):
     traceback: Text = Field(max_length=_LONG)
 
 
-class Predicted(Message):
+class BatchPredicted(Message):
     """The logits of the batch before (None at first); asks for the next batch."""
 
     kind: Literal["predicted"] = "predicted"
@@ -137,7 +137,7 @@ class Job(Message):
     time_budget_seconds: float
 
 
-class Batch(Message):
+class ImageBatch(Message):
     """Images to predict: their handle and shape, uint8. No handle: there are no more."""
 
     handle: int | None
@@ -279,7 +279,7 @@ Placed: TypeAlias = tuple[int, int, str, tuple[int, ...], tuple[int, ...], int, 
 """A tensor: its number, the place of its storage in Restore, dtype, shape, strides, offset, lazy bits."""
 
 
-class Place(Message):
+class PlaceTensors(Message):
     """To the executor, after Restore: these are its tensors, or some of them; `last` if no more come."""
 
     kind: Literal["place"] = "place"
@@ -299,7 +299,7 @@ class Recall(Message):
     inputs: tuple[Laid, ...]
 
 
-class Started(Message):
+class ExecutorStarted(Message):
     """From the executor, in answer to Start."""
 
     torch: str = Field(max_length=_SHORT)
@@ -313,7 +313,7 @@ class WeightsFollow(Message):
     peak_memory_bytes: int = Field(ge=0)
 
 
-FromSubmission: TypeAlias = Ready | Report | Decided | Labelled | Returned | Failed | Predicted
+FromSubmission: TypeAlias = Ready | Report | Decided | Labelled | Returned | Failed | BatchPredicted
 ToExecutor: TypeAlias = (
     Start
     | Load
@@ -326,7 +326,7 @@ ToExecutor: TypeAlias = (
     | Drop
     | TakeState
     | Restore
-    | Place
+    | PlaceTensors
     | Recall
 )
 _FROM_SUBMISSION: TypeAdapter[FromSubmission] = TypeAdapter(
@@ -344,7 +344,7 @@ def from_submission(payload: bytes) -> FromSubmission:
     return decode_untrusted(_FROM_SUBMISSION, payload)
 
 
-def decode_untrusted(kinds: TypeAdapter[_Kind], payload: bytes) -> _Kind:
+def decode_untrusted(kinds: TypeAdapter[_MessageKind], payload: bytes) -> _MessageKind:
     """Decode a message of one of these kinds, whoever sent it.
 
     Raises:

@@ -26,16 +26,23 @@ from haet_eval.remote.charges import (
     COMPLEX_BYTES,
     MAX_HANDLES,
     NUMBER_BYTES,
-    Budgets,
     Charges,
+    MeterLimits,
     check_living,
 )
 from haet_eval.remote.definitions import check_outcome, make_template, price_told, signature_of, validate_call
 from haet_eval.remote.generators import Generators
-from haet_eval.remote.handles import Handle, HandleTable, Storage, intern_layout, size_bytes, span_elements
+from haet_eval.remote.handles import (
+    HandleTable,
+    HeldTensor,
+    Storage,
+    intern_layout,
+    size_bytes,
+    span_elements,
+)
 from haet_eval.remote.inventory import inventory
-from haet_eval.remote.memory import APART, MemoryBooks, TensorMemory
-from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
+from haet_eval.remote.memory import APART, MemoryBooks, MeteredMemory
+from haet_eval.remote.messages import ImageBatch, Logits, ModelTensor, Seal
 from haet_eval.remote.tally import Tally
 from haet_eval.remote.template import (
     PREDICTION,
@@ -79,7 +86,7 @@ class Nowhere:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class StreamPoint:
     """A place in the stream: the operations of the training and the entries of the trace up to there."""
 
     operations: int
@@ -92,7 +99,7 @@ class Question:
 
     code: Code
     record: bytes
-    inputs: list[Handle] = field(default_factory=list)
+    inputs: list[HeldTensor] = field(default_factory=list)
     template: Template | None = None
     answer_bytes: int = 0
     timed: bool = False
@@ -117,7 +124,7 @@ class Meter:
 
     def __init__(
         self,
-        budgets: Budgets,
+        budgets: MeterLimits,
         sink: Sink | None = None,
         *,
         strict: bool = True,
@@ -210,7 +217,7 @@ class Meter:
             self._pass(record, 1, Kind.REFUSED)
             return Accepted(forward, end, refused=str(refused))
 
-    def _handle(self, number: int) -> Handle:
+    def _handle(self, number: int) -> HeldTensor:
         handle = self._handles.living.get(number)
         if handle is not None:
             return handle
@@ -234,7 +241,7 @@ class Meter:
         template.calls[self._phase] += 1
         return end
 
-    def _open_call(self, payload: bytes, position: int) -> tuple[Template, list[Handle], int]:
+    def _open_call(self, payload: bytes, position: int) -> tuple[Template, list[HeldTensor], int]:
         try:
             _, number = wire.COUNTED.unpack_from(payload, position)
             template = self._templates[number]
@@ -248,7 +255,7 @@ class Meter:
                 raise WireError(f"{template.operator.name} called with a float of another class")
         return template, inputs, position + template.record.size
 
-    def _inputs(self, template: Template, numbers: Sequence[int]) -> list[Handle]:
+    def _inputs(self, template: Template, numbers: Sequence[int]) -> list[HeldTensor]:
         living = self._handles.living
         try:
             inputs = [living[number] for number in numbers]
@@ -262,7 +269,7 @@ class Meter:
             self._guard(template, inputs)
         return inputs
 
-    def _guard(self, template: Template, inputs: list[Handle]) -> None:
+    def _guard(self, template: Template, inputs: list[HeldTensor]) -> None:
         """Validate a repeated call anew if its inputs come from elsewhere than those before."""
         key = tuple(
             (storage.maker, storage.output, storage.made, storage.writes == 0, storage.size_bytes)
@@ -278,7 +285,7 @@ class Meter:
             template.accepted.add(key)
 
     def _apply(
-        self, template: Template, inputs: list[Handle], new: tuple[NewTensor, ...], made_bytes: int
+        self, template: Template, inputs: list[HeldTensor], new: tuple[NewTensor, ...], made_bytes: int
     ) -> None:
         """What a call does to the handles: taint, writes, new tensors, changed metadata."""
         tainted = False
@@ -298,13 +305,13 @@ class Meter:
                 made = tensor.made
                 first = table.next
                 storage = Storage(tensor.size_bytes, tainted, 0, False, template, tensor.output, made, first)
-                table.living[first] = Handle(made[0], made[1], storage)
+                table.living[first] = HeldTensor(made[0], made[1], storage)
             else:
                 layout, offset = tensor.made
                 source = inputs[tensor.alias]
                 offset = offset if template.exact else offset + source.offset
                 source.storage.handles += 1
-                table.living[table.next] = Handle(layout, offset, source.storage)
+                table.living[table.next] = HeldTensor(layout, offset, source.storage)
             table.next += 1
         if made_bytes:
             self._memory.made(made_bytes, template, self._phase, table.next)
@@ -313,7 +320,7 @@ class Meter:
         if template.changed or template.moves:
             self._change(template, inputs)
 
-    def _change(self, template: Template, inputs: list[Handle]) -> None:
+    def _change(self, template: Template, inputs: list[HeldTensor]) -> None:
         """What a call does to the metadata and the storages of its inputs."""
         for position, layout, offset in template.changed:
             handle = inputs[position]
@@ -399,7 +406,7 @@ class Meter:
         self._view(Code.SLICE, handle, shape, stride, shift)
         return reader.position
 
-    def _charge_places(self, base: Handle, *places: int) -> None:
+    def _charge_places(self, base: HeldTensor, *places: int) -> None:
         """Places in a tensor that depends on no data are constants that are brought along.
 
         Of the numbers from 0 on, a select makes the constant that its index is. 0.1.0 charged nothing for it.
@@ -410,14 +417,14 @@ class Meter:
                 self.charges.literal(place)
 
     def _view(
-        self, code: Code, base: Handle, shape: tuple[int, ...], stride: tuple[int, ...], shift: int
+        self, code: Code, base: HeldTensor, shape: tuple[int, ...], stride: tuple[int, ...], shift: int
     ) -> None:
         offset = base.offset + shift
         if offset > _MAX_STEP:
             raise WireError("a view that begins out of range")
         layout = intern_layout(TensorMeta(shape, stride, 0, base.layout.dtype, base.layout.bits))
         base.storage.handles += 1
-        self._handles.add(Handle(layout, offset, base.storage))
+        self._handles.add(HeldTensor(layout, offset, base.storage))
         self._memory.calls += 1
         self._tally.count_view(code, base.layout, layout, self._phase)
 
@@ -454,7 +461,7 @@ class Meter:
             self.charges.upload(max(len(raw), NUMBER_BYTES))
         layout = intern_layout(meta)
         size = size_bytes(layout, 0)
-        self._handles.add(Handle(layout, 0, Storage(size, tainted=False, first=self._handles.next)))
+        self._handles.add(HeldTensor(layout, 0, Storage(size, tainted=False, first=self._handles.next)))
         self._memory.made(size, None, self._phase, self._handles.next)
         return end
 
@@ -587,7 +594,7 @@ class Meter:
         self._pass(question.record, 1, Kind.REFUSED)
 
     @staticmethod
-    def _settle(template: Template, outcome: Outcome, inputs: list[Handle]) -> None:
+    def _settle(template: Template, outcome: Outcome, inputs: list[HeldTensor]) -> None:
         template.new = new_tensors(outcome, inputs, template.exact)
         template.new_bytes = new_bytes(template.new)
         template.changed = changed_inputs(outcome, inputs, template.exact)
@@ -602,7 +609,7 @@ class Meter:
         else:
             self.charges.readback(count)
 
-    def _learn(self, outcome: Outcome, inputs: list[Handle]) -> bool:
+    def _learn(self, outcome: Outcome, inputs: list[HeldTensor]) -> bool:
         """A shape or a number that depends on data is a value read back; returns whether it does."""
         tainted = _tainted(inputs)
         if tainted:
@@ -616,7 +623,7 @@ class Meter:
         layout = intern_layout(TensorMeta(shape, wire.contiguous_stride(shape), 0, dtype))
         storage = Storage(size_bytes(layout, 0), tainted=True, first=APART, handles=APART)
         self._memory.training_set_bytes += storage.size_bytes
-        return self._handles.add(Handle(layout, 0, storage))
+        return self._handles.add(HeldTensor(layout, 0, storage))
 
     def seal(self, tensors: Sequence[ModelTensor]) -> ParameterCount:
         """End the training: only these tensors live on, and nothing may write them any more.
@@ -647,7 +654,7 @@ class Meter:
             _stored(tensor, handle) for tensor, handle in zip(tensors, handles, strict=True)
         )
 
-    def _named(self, number: int) -> Handle:
+    def _named(self, number: int) -> HeldTensor:
         """A tensor that a message names, not a record."""
         try:
             return self._handle(number)
@@ -671,7 +678,7 @@ class Meter:
         """Images to predict (uint8) are put into the executor; returns their handle."""
         self._images += shape[0]
         handle = self.load(shape, "uint8")
-        self._sink.add(Kind.BATCH, Batch(handle=handle, shape=shape).encode())
+        self._sink.add(Kind.BATCH, ImageBatch(handle=handle, shape=shape).encode())
         return handle
 
     def take_logits(self, number: int, images: int, classes: int) -> None:
@@ -756,7 +763,7 @@ class Meter:
         return self._handle(number).meta
 
     @property
-    def living(self) -> Mapping[int, Handle]:
+    def living(self) -> Mapping[int, HeldTensor]:
         """The tensors that live, by number."""
         return self._handles.living
 
@@ -787,7 +794,7 @@ class Meter:
         return self._memory.living_bytes
 
     @property
-    def tensor_memory(self) -> TensorMemory:
+    def tensor_memory(self) -> MeteredMemory:
         """The most bytes that the tensors of the training have taken, so far or until the seal."""
         return self._memory.totals()
 
@@ -800,9 +807,9 @@ class Meter:
         return self._tally.prediction_histogram()
 
     @property
-    def point(self) -> Point:
+    def point(self) -> StreamPoint:
         """This place of the stream."""
-        return Point(self.operations, self._sink.entries)
+        return StreamPoint(self.operations, self._sink.entries)
 
     @property
     def operations(self) -> int:
@@ -829,11 +836,11 @@ def broken_protocol(error: WireError) -> SubmissionFailure:
     )
 
 
-def _tainted(handles: Sequence[Handle]) -> bool:
+def _tainted(handles: Sequence[HeldTensor]) -> bool:
     return any(handle.storage.tainted for handle in handles)
 
 
-def _stored(tensor: ModelTensor, handle: Handle) -> StoredTensor:
+def _stored(tensor: ModelTensor, handle: HeldTensor) -> StoredTensor:
     layout = handle.layout
     item = wire.ITEM_BYTES[layout.dtype]
     start = handle.offset * item

@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol, TypeAlias
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.errors import SubmissionFailure
-from haet_eval.remote.charges import Budgets
-from haet_eval.remote.memory import MemoryBooks, TensorMemory
-from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
+from haet_eval.remote.charges import MeterLimits
+from haet_eval.remote.memory import MemoryBooks, MeteredMemory
+from haet_eval.remote.messages import ImageBatch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import Accepted, Meter, Question
 from haet_eval.remote.trace import BrokenTrace, Kind, read_trace, trace_version
 from haet_eval.remote.weights import Weight
@@ -20,7 +20,7 @@ from haet_eval.remote.wire import TRACE_VERSION, Code, WireError
 _ANY: Final = 1 << 62
 _Entries: TypeAlias = Iterator[tuple[int, tuple[Kind, bytes]]]
 
-_UNBOUNDED: Final = Budgets(_ANY, _ANY, _ANY, None, _ANY, _ANY, _ANY)
+_UNBOUNDED: Final = MeterLimits(_ANY, _ANY, _ANY, None, _ANY, _ANY, _ANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Recount:
     refused: Mapping[str, int]
     parameters: ParameterCount | None
     training: Charged
-    memory: TensorMemory
+    memory: MeteredMemory
     batches: tuple[int, ...]
     prediction_operations: int
     prediction_readback_bytes: int
@@ -195,7 +195,7 @@ class _Walk:
             case Kind.SEAL:
                 self._seal(entry, Seal.model_validate_json(body))
             case Kind.BATCH:
-                self._begin_batch(entry, Batch.model_validate_json(body))
+                self._begin_batch(entry, ImageBatch.model_validate_json(body))
             case Kind.LOGITS:
                 self._end_batch(entry, Logits.model_validate_json(body))
             case Kind.INVENTORY:
@@ -222,7 +222,7 @@ class _Walk:
         self.refused = dict(self.meter.refused)
         self._listener.sealed(entry, seal.tensors, self.meter.weights(seal.tensors))
 
-    def _begin_batch(self, entry: int, batch: Batch) -> None:
+    def _begin_batch(self, entry: int, batch: ImageBatch) -> None:
         if self.parameters is None or self._batch_images or min(batch.shape, default=0) < 1:
             raise BrokenTrace("a batch of images at a place of the trace that cannot have one")
         if self.meter.begin_batch(batch.shape) != batch.handle:

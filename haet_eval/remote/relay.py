@@ -18,16 +18,16 @@ from haet_eval.remote.executor_link import (
     Sealed,
     failed,
 )
-from haet_eval.remote.labels import Label, Labels
+from haet_eval.remote.labels import Label, TemplateLabels
 from haet_eval.remote.log import OutputLog
 from haet_eval.remote.messages import (
-    Batch,
+    BatchPredicted,
     Decided,
     Failed,
+    ImageBatch,
     Job,
     Labelled,
     ModelTensor,
-    Predicted,
     Ready,
     Report,
     Returned,
@@ -35,7 +35,7 @@ from haet_eval.remote.messages import (
     from_submission,
 )
 from haet_eval.remote.meter import Meter, Question, broken_protocol
-from haet_eval.remote.wire import Channel, Status, WireError
+from haet_eval.remote.wire import AnswerStatus, Channel, WireError
 
 _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
@@ -45,7 +45,7 @@ _MAX_WEIGHTS_BYTES: Final = 1 << 30
 _RECORDS_TO_A_MARK: Final = 128
 """A mark costs about as much as a call of an operator, and a look at each template."""
 
-_Message = TypeVar("_Message", Ready, Returned, Predicted)
+_Expected = TypeVar("_Expected", Ready, Returned, BatchPredicted)
 
 
 class SubmissionLost(Exception):
@@ -70,7 +70,7 @@ class Relay:
     output_bytes: int
     decided: Callable[[str], None] = lambda _: None
     made_up: tuple[str, ...] = ()
-    labels: Labels = field(default_factory=Labels)
+    labels: TemplateLabels = field(default_factory=TemplateLabels)
     log: OutputLog = field(default_factory=OutputLog)
     link: ExecutorLink = field(init=False)
     _watched: float = 0.0
@@ -105,7 +105,7 @@ class Relay:
             ExecutorLost, SubmissionLost: a worker is gone.
         """
         self._expect(Ready)
-        self._reply(Status.OK, job.encode())
+        self._reply(AnswerStatus.OK, job.encode())
         tensors = self._expect(Returned).tensors
         self.link.compare_inventory(self.meter.inventory())
         return tensors
@@ -131,7 +131,7 @@ class Relay:
             )
         sealed = self.link.seal(tensors, weights)
         self.link.compare_inventory(self.meter.inventory())
-        self._reply(Status.OK, b"")
+        self._reply(AnswerStatus.OK, b"")
         return sealed
 
     def predict(
@@ -139,29 +139,29 @@ class Relay:
     ) -> npt.NDArray[np.int64]:
         """One label for each image. Between batches nothing lives on but the model."""
         labels: list[npt.NDArray[np.int64]] = []
-        self._expect(Predicted)
+        self._expect(BatchPredicted)
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             self.link.load(batch)
             self._stalls = self.executor.stalls
             handle = self.meter.begin_batch(batch.shape)
-            self._reply(Status.OK, Batch(handle=handle, shape=batch.shape).encode())
-            logits = self._expect(Predicted).logits
+            self._reply(AnswerStatus.OK, ImageBatch(handle=handle, shape=batch.shape).encode())
+            logits = self._expect(BatchPredicted).logits
             self.meter.take_logits(logits or 0, len(batch), num_classes)
             labels.append(self.link.argmax(logits or 0, len(batch), num_classes))
             self.link.drop(self.meter.end_batch())
-        self._reply(Status.OK, Batch(handle=None).encode())
+        self._reply(AnswerStatus.OK, ImageBatch(handle=None).encode())
         return np.concatenate(labels)
 
     # Talking to the submission.
 
-    def _reply(self, status: Status, body: bytes) -> None:
+    def _reply(self, status: AnswerStatus, body: bytes) -> None:
         try:
             self.submission.send(Channel.STREAM, bytes([status]) + body)
         except Disconnected:
             raise SubmissionLost from None
 
-    def _expect(self, kind: type[_Message]) -> _Message:
+    def _expect(self, kind: type[_Expected]) -> _Expected:
         """Serve the submission until it sends a message, which must be of this kind."""
         try:
             message = self._serve()
@@ -173,7 +173,7 @@ class Relay:
         except Disconnected:
             raise SubmissionLost from None
 
-    def _serve(self) -> Ready | Returned | Predicted:
+    def _serve(self) -> Ready | Returned | BatchPredicted:
         while True:
             self._look()
             channel, payload = self.submission.receive()
@@ -225,7 +225,7 @@ class Relay:
             self.link.pass_on(accepted.forward)
         self._charge_stalls()
         if accepted.refused is not None:
-            self._reply(Status.REFUSED, accepted.refused.encode())
+            self._reply(AnswerStatus.REFUSED, accepted.refused.encode())
         if self.meter.inventory_is_due:
             self.link.compare_inventory(self.meter.inventory())
         self._mark()
@@ -251,10 +251,10 @@ class Relay:
             status, body = self.link.ask(forward, question)
         except SubmissionFailure as failure:
             self._end(failure)
-        if status in (Status.FATAL, Status.MISMATCH):
+        if status in (AnswerStatus.FATAL, AnswerStatus.MISMATCH):
             self._end(failed(status, body))
         try:
-            if status in (Status.OK, Status.MADE_UP):
+            if status in (AnswerStatus.OK, AnswerStatus.MADE_UP):
                 self.meter.answer(question, body)
             else:
                 self.meter.refuse(question)
@@ -265,7 +265,7 @@ class Relay:
             ) from None
         except SubmissionFailure as failure:
             self._end(failure)
-        told = Status.CHARGED if status is Status.OK and question.charged else status
+        told = AnswerStatus.CHARGED if status is AnswerStatus.OK and question.charged else status
         self._reply(told, body)
 
     def _end(self, failure: SubmissionFailure) -> NoReturn:
@@ -273,7 +273,7 @@ class Relay:
         deadline = time.monotonic() + _GRACE_SECONDS
         self.submission.idle = lambda: _stop_after(deadline)
         try:
-            self._reply(Status.FATAL, failure.reason.encode())
+            self._reply(AnswerStatus.FATAL, failure.reason.encode())
             while True:
                 _stop_after(deadline)
                 channel, payload = self.submission.receive()

@@ -21,7 +21,7 @@ from haet_eval.remote.meter import Question
 from haet_eval.remote.recount import recount
 from haet_eval.remote.trace import trace_version
 from haet_eval.remote.weights import Weight
-from haet_eval.remote.wire import Fresh, Outcome, Status, WireError
+from haet_eval.remote.wire import AnswerStatus, Fresh, Outcome, WireError
 
 
 class Departure(Exception):
@@ -96,7 +96,7 @@ class _Performer:
 
     def answered(self, entry: int, question: Question, outcome: bytes | None) -> None:
         status, answer = self._ask(entry, question)
-        if status is not Status.OK:
+        if status is not AnswerStatus.OK:
             raise Departure(entry, f"{_name(question)} failed: {reason_text(answer)}")
         if outcome is None:
             if len(answer) != question.answer_bytes:
@@ -110,7 +110,7 @@ class _Performer:
 
     def refused(self, entry: int, question: Question) -> None:
         status, _ = self._ask(entry, question)
-        if status is not Status.REFUSED:
+        if status is not AnswerStatus.REFUSED:
             raise Departure(
                 entry, f"{_name(question)} was refused, says the trace; the executor did otherwise"
             )
@@ -141,7 +141,7 @@ class _Performer:
             return answer == outcome
         return wire.without_bits(answer, len(question.inputs)) == outcome
 
-    def _ask(self, entry: int, question: Question) -> tuple[Status, bytes]:
+    def _ask(self, entry: int, question: Question) -> tuple[AnswerStatus, bytes]:
         self.answers += 1
         with _at(entry, _name(question)):
             return self._link.ask(b"", question)
@@ -159,7 +159,7 @@ class _NoisyPerformer(_Performer):
         with _at(entry, _name(question)):
             self._link.fit(Fit(layouts=tuple((meta.shape, meta.stride) for meta in new)))
         status, answer = self._ask(entry, question)
-        if status is not Status.OK:
+        if status is not AnswerStatus.OK:
             raise Departure(entry, f"{_name(question)} failed: {reason_text(answer)}")
 
 

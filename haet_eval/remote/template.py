@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from haet_eval.counting.histogram import PHASES
 from haet_eval.operators.schema import Operator
 from haet_eval.operators.signature import ANY, SPECIAL_FLOATS, Argument, Signature, TensorMeta
-from haet_eval.remote.handles import Handle, intern_layout, size_bytes
+from haet_eval.remote.handles import HeldTensor, intern_layout, size_bytes
 from haet_eval.remote.wire import (
     ANY_FLOAT,
     DEFAULT_GENERATOR,
@@ -80,7 +80,7 @@ class Template:
     accepted: set[tuple[object, ...]] = field(default_factory=set)
 
 
-def new_tensors(outcome: Outcome, inputs: list[Handle], exact: bool) -> tuple[NewTensor, ...]:
+def new_tensors(outcome: Outcome, inputs: list[HeldTensor], exact: bool) -> tuple[NewTensor, ...]:
     """The new tensors of a call, in order."""
     return tuple(
         _new_tensor(value, output, inputs, exact)
@@ -89,7 +89,7 @@ def new_tensors(outcome: Outcome, inputs: list[Handle], exact: bool) -> tuple[Ne
     )
 
 
-def _new_tensor(fresh: Fresh, output: int, inputs: list[Handle], exact: bool) -> NewTensor:
+def _new_tensor(fresh: Fresh, output: int, inputs: list[HeldTensor], exact: bool) -> NewTensor:
     relative = fresh.alias >= 0 and not exact
     offset = fresh.meta.offset - inputs[fresh.alias].offset if relative else fresh.meta.offset
     layout = intern_layout(fresh.meta)
@@ -102,7 +102,7 @@ def new_bytes(new: tuple[NewTensor, ...]) -> int:
 
 
 def changed_inputs(
-    outcome: Outcome, inputs: list[Handle], exact: bool
+    outcome: Outcome, inputs: list[HeldTensor], exact: bool
 ) -> tuple[tuple[int, TensorMeta, int], ...]:
     """The inputs whose metadata a call has changed: position, layout, offset (as in NewTensor)."""
     return tuple(

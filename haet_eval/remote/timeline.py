@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.operators.signature import TensorMeta
-from haet_eval.remote.handles import Handle, Storage
-from haet_eval.remote.labels import NO_LABEL, Label, Labels
-from haet_eval.remote.memory import APART, UPLOAD, MemoryBooks, TensorMemory
+from haet_eval.remote.handles import HeldTensor, Storage
+from haet_eval.remote.labels import NO_LABEL, Label, TemplateLabels
+from haet_eval.remote.memory import APART, UPLOAD, MemoryBooks, MeteredMemory
 from haet_eval.remote.recount import recount
 from haet_eval.remote.template import Template
 
@@ -17,7 +17,7 @@ _MOST_POINTS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoragesAtPeak:
     """Storages at the peak that the same operator has made in the same layout; `layout` None of constants.
 
     `label` is what the submission says of the first call that made such a one.
@@ -37,32 +37,32 @@ class Timeline:
     `largest` has all that lived at the peak, the most bytes first. `label` is that of the call that made it.
     """
 
-    memory: TensorMemory
+    memory: MeteredMemory
     calls_each: int
     points: tuple[int, ...]
-    largest: tuple[Held, ...]
+    largest: tuple[StoragesAtPeak, ...]
     label: Label = NO_LABEL
     lowest: tuple[int, ...] = ()
 
 
-def memory_timeline(trace: Path, labels: Labels | None = None) -> Timeline:
+def memory_timeline(trace: Path, labels: TemplateLabels | None = None) -> Timeline:
     """Follow the memory of a training's tensors through its trace; calls are named by these labels.
 
     Raises:
         BrokenTrace: see `recount`.
     """
-    course = _Course()
+    course = _MemoryCourse()
     memory = recount(trace, memory=course).memory
-    snapshot = _Snapshot(memory.call.number if memory.call else 0)
+    snapshot = _LivingStorages(memory.call.number if memory.call else 0)
     recount(trace, memory=snapshot)
-    known = labels or Labels()
+    known = labels or TemplateLabels()
     held = _grouped(snapshot.storages, known)
     label = known.of(memory.call.template if memory.call else None)
     points, lowest = tuple(course.points), tuple(course.lowest)
     return Timeline(memory, course.calls_each, points, held, label, lowest)
 
 
-class _Course(MemoryBooks):
+class _MemoryCourse(MemoryBooks):
     """Keeps the most and the least bytes of each span of calls; spans double when there are too many."""
 
     __slots__ = ("calls_each", "lowest", "points")
@@ -92,7 +92,7 @@ class _Course(MemoryBooks):
         self.lowest[span] = min(self.lowest[span], before)
 
 
-class _Snapshot(MemoryBooks):
+class _LivingStorages(MemoryBooks):
     """Keeps the storages that live right after one call."""
 
     __slots__ = ("_call", "_handles", "storages")
@@ -100,10 +100,10 @@ class _Snapshot(MemoryBooks):
     def __init__(self, call: int) -> None:
         super().__init__()
         self._call = call
-        self._handles: Mapping[int, Handle] = {}
+        self._handles: Mapping[int, HeldTensor] = {}
         self.storages: list[Storage] = []
 
-    def watch(self, living: Mapping[int, Handle]) -> None:
+    def watch(self, living: Mapping[int, HeldTensor]) -> None:
         self._handles = living
 
     def made(self, new_bytes: int, maker: Template | None, phase: int, following: int) -> None:
@@ -113,7 +113,7 @@ class _Snapshot(MemoryBooks):
             self.storages = [storage for storage in found.values() if storage.first != APART]
 
 
-def _grouped(storages: Iterable[Storage], labels: Labels) -> tuple[Held, ...]:
+def _grouped(storages: Iterable[Storage], labels: TemplateLabels) -> tuple[StoragesAtPeak, ...]:
     counts: Counter[tuple[str, TensorMeta | None, Label]] = Counter()
     sizes: Counter[tuple[str, TensorMeta | None, Label]] = Counter()
     for storage in storages:
@@ -123,7 +123,7 @@ def _grouped(storages: Iterable[Storage], labels: Labels) -> tuple[Held, ...]:
         counts[kind] += 1
         sizes[kind] += storage.size_bytes
     held = [
-        Held(name, layout, count, sizes[name, layout, label], label)
+        StoragesAtPeak(name, layout, count, sizes[name, layout, label], label)
         for (name, layout, label), count in counts.items()
     ]
     return tuple(sorted(held, key=lambda one: (-one.bytes, one.operator, one.label)))

@@ -44,7 +44,7 @@ class Channel(IntEnum):
     BLOCK = 4  # raw bytes that belong to the HOST message before
 
 
-class Status(IntEnum):
+class AnswerStatus(IntEnum):
     """First byte of every answer."""
 
     OK = 0

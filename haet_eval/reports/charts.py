@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
-from haet_eval.reports.pareto import Point, pareto_front
+from haet_eval.reports.pareto import CostPoint, pareto_front
 from haet_eval.reports.text import readable_accuracy
 from haet_eval.reports.ticks import log_ticks
 
@@ -31,7 +31,7 @@ _LEAST_ROOM: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ChartMark:
     """One entry in the chart of cost against accuracy, as its scales and its front need it.
 
     The page takes all else from the entry's row. `has_interval`: it has several runs, and `low` to `high` is
@@ -57,7 +57,7 @@ class Segment:
     text: str
 
 
-def tradeoff_chart(marks: Sequence[Mark], cost: str, threshold: float | None) -> dict[str, Any]:
+def tradeoff_chart(marks: Sequence[ChartMark], cost: str, threshold: float | None) -> dict[str, Any]:
     """Cost (logarithmic) against accuracy, with the threshold and the front of those that none betters.
 
     The points are the dataset `entries`, which the page makes of the rows of its table.
@@ -118,7 +118,7 @@ def shares_chart(segments: Sequence[Segment]) -> dict[str, Any]:
     return _finish(chart) | {"datasets": {_SEGMENTS: [asdict(segment) for segment in segments]}}
 
 
-def _points(marks: Sequence[Mark], cost: str, threshold: float | None) -> _Layer:
+def _points(marks: Sequence[ChartMark], cost: str, threshold: float | None) -> _Layer:
     import altair as alt
 
     domain = _domain(marks)
@@ -141,11 +141,11 @@ def _points(marks: Sequence[Mark], cost: str, threshold: float | None) -> _Layer
     )
 
 
-def _domain(marks: Sequence[Mark]) -> tuple[float, float]:
+def _domain(marks: Sequence[ChartMark]) -> tuple[float, float]:
     return min(mark.cost for mark in marks) / _MARGIN, max(mark.cost for mark in marks) * _MARGIN
 
 
-def _accuracies(marks: Sequence[Mark], threshold: float | None) -> list[float]:
+def _accuracies(marks: Sequence[ChartMark], threshold: float | None) -> list[float]:
     """The range of the accuracies: fixed, so that a filter moves no axis and may leave no point at all."""
     shown = [value for mark in marks for value in (mark.accuracy, mark.low, mark.high) if value is not None]
     shown += [] if threshold is None else [threshold]
@@ -165,7 +165,7 @@ def _places() -> _Layer:
     )
 
 
-def _intervals(marks: Sequence[Mark]) -> list[_Layer]:
+def _intervals(marks: Sequence[ChartMark]) -> list[_Layer]:
     import altair as alt
 
     if not any(mark.has_interval for mark in marks):
@@ -175,11 +175,11 @@ def _intervals(marks: Sequence[Mark]) -> list[_Layer]:
     return [lines.encode(x="cost:Q", y="low:Q", y2="high:Q")]
 
 
-def _front(marks: Sequence[Mark]) -> _Layer:
+def _front(marks: Sequence[ChartMark]) -> _Layer:
     import altair as alt
 
-    front = pareto_front(Point(mark.cost, mark.accuracy) for mark in marks)
-    ends = [*front, Point(_domain(marks)[1], front[-1].accuracy)]
+    front = pareto_front(CostPoint(mark.cost, mark.accuracy) for mark in marks)
+    ends = [*front, CostPoint(_domain(marks)[1], front[-1].accuracy)]
     values = [{"cost": point.cost, "accuracy": point.accuracy} for point in ends]
     return (
         alt.Chart({"values": values})

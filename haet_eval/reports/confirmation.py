@@ -12,7 +12,7 @@ from haet_eval.reports.rows import pool_title
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class EntryCheck:
     """A check that was made of an entry: whether it held, and by what figures."""
 
     name: str
@@ -29,7 +29,7 @@ class Examined:
 
     entry: Entry
     position: int
-    findings: tuple[Finding, ...]
+    findings: tuple[EntryCheck, ...]
     undecided: str = ""
 
     @property
@@ -38,7 +38,7 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledPool:
     """What came of one pool: the entries that were examined, in the order of their places."""
 
     pool: Pool
@@ -55,7 +55,7 @@ class Settled:
         return len(self.confirmed) == self.awards
 
 
-def confirmation_document(competition: str, settled: Sequence[Settled]) -> dict[str, Any]:
+def confirmation_document(competition: str, settled: Sequence[SettledPool]) -> dict[str, Any]:
     """The outcome in plain values, for JSON."""
     return {
         "competition": competition,
@@ -65,7 +65,7 @@ def confirmation_document(competition: str, settled: Sequence[Settled]) -> dict[
     }
 
 
-def _entry(settled: Settled, examined: Examined) -> dict[str, Any]:
+def _entry(settled: SettledPool, examined: Examined) -> dict[str, Any]:
     entry = examined.entry
     return {
         "record_id": entry.record_id,
@@ -80,7 +80,7 @@ def _entry(settled: Settled, examined: Examined) -> dict[str, Any]:
     }
 
 
-def confirmation_html(title: str, settled: Sequence[Settled]) -> str:
+def confirmation_html(title: str, settled: Sequence[SettledPool]) -> str:
     """A page in the style of the leaderboard's: a table for each pool, and a section for each entry."""
     pages = files("haet_eval") / "resources" / "pages"
     return (

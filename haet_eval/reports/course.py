@@ -15,7 +15,7 @@ _QUARTERS: Final = (0, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TensorLine:
     """One line of the table of tensors; all text."""
 
     operator: str
@@ -27,7 +27,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class MemoryCurve:
     """The picture in its own coordinates: a step for each span of calls. `up` are bytes, `across` calls.
 
     `line` follows the most bytes of each span; `area` is below it, and `always` below the least.
@@ -57,7 +57,7 @@ def memory_page(record: Record, timeline: Timeline) -> str:
         "course": draw_course(timeline),
         "place": printable(str(timeline.label)),
         "lines": [
-            Line(
+            TensorLine(
                 one.operator,
                 printable(str(one.label)) or NOTHING,
                 shown(one),
@@ -72,7 +72,7 @@ def memory_page(record: Record, timeline: Timeline) -> str:
     return template.render(content, policy=page_policy([]), style=page_style())
 
 
-def draw_course(timeline: Timeline) -> Course | None:
+def draw_course(timeline: Timeline) -> MemoryCurve | None:
     """The points as steps below the peak; None if no tensor was made."""
     points, most = timeline.points, timeline.memory.peak_bytes
     if not points or not most:
@@ -83,7 +83,7 @@ def draw_course(timeline: Timeline) -> Course | None:
     floor = f"V{_HEIGHT - _BOTTOM}H{_LEFT}Z"
     highest = points.index(max(points))
     calls = timeline.calls_each * len(points)
-    return Course(
+    return MemoryCurve(
         line=line,
         area=line + floor,
         always=_steps([_height(value, most) for value in timeline.lowest], ends) + floor,

@@ -15,7 +15,7 @@ from haet_eval.reports.text import (
     readable_times,
 )
 
-_Value: TypeAlias = int | float | None
+_FigureValue: TypeAlias = int | float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Figure:
 
     name: str
     explanation: str
-    of: Callable[[Entry], _Value]
-    readable: Callable[[_Value], str]
+    of: Callable[[Entry], _FigureValue]
+    readable: Callable[[_FigureValue], str]
 
     def readable_all(self, entries: Iterable[Entry]) -> list[str]:
         """The values of entries in their order; counts with as many digits as tell neighbours apart."""
@@ -43,7 +43,7 @@ class Figure:
         return readable_counts(counts)
 
 
-def _readable_whole(value: _Value) -> str:
+def _readable_whole(value: _FigureValue) -> str:
     return readable_count(None if value is None else int(value))
 
 

@@ -17,12 +17,12 @@ from haet_eval.ranking import why_unranked
 from haet_eval.record import Record
 from haet_eval.reports.dossier import make_dossier
 from haet_eval.reports.rows import FRONT, Leaderboard, by_pool
-from haet_eval.reports.section import Section
+from haet_eval.reports.section import PoolSection
 from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count, readable_spread
 from haet_eval.store import read_record
 
 if TYPE_CHECKING:
-    from haet_eval.reports.site import Site
+    from haet_eval.reports.site import SitePage
 
 MOST_DOSSIERS: Final = 200
 """Entries with a section of their own; the others are in the tables and charts only."""
@@ -34,7 +34,7 @@ def leaderboard_html(
     leaderboard: Leaderboard,
     paths: Mapping[str, Path],
     rules: Iterable[Competition] = (),
-    site: "Site | None" = None,
+    site: "SitePage | None" = None,
 ) -> str:
     """A page with tables, charts and a section for each of the first entries.
 
@@ -77,13 +77,13 @@ def leaderboard_html(
 
 def _sections(
     leaderboard: Leaderboard, records: Mapping[str, Record], rules: Mapping[str, Competition]
-) -> Iterator[Section]:
+) -> Iterator[PoolSection]:
     for pool, those in by_pool(leaderboard):
         places = list(those)
         leader = records.get(places[0].entry.record_id)
         applied = rules.get(leader.competition.digest) if leader and leader.competition else None
         threshold = applied.tasks[pool.task].threshold if applied else None
-        yield Section(pool, places, leaderboard, records, threshold)
+        yield PoolSection(pool, places, leaderboard, records, threshold)
 
 
 def _title(leaderboard: Leaderboard, rules: Iterable[Competition]) -> str:

@@ -6,16 +6,16 @@ from typing import NamedTuple, TypeVar
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-class Point(NamedTuple):
+class CostPoint(NamedTuple):
     """A cost, of which less is better, and an accuracy, of which more is."""
 
     cost: float
     accuracy: float
 
 
-def pareto_front(points: Iterable[Point]) -> list[Point]:
+def pareto_front(points: Iterable[CostPoint]) -> list[CostPoint]:
     """The points that no other one betters in one and equals in the other; each once, cheapest first."""
-    front: list[Point] = []
+    front: list[CostPoint] = []
     for point in sorted(set(points), key=lambda point: (point.cost, -point.accuracy)):
         if not front or point.accuracy > front[-1].accuracy:
             front.append(point)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from haet_eval.remote.labels import Labels
+from haet_eval.remote.labels import TemplateLabels
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class PlaceShare:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class CostPlaces:
     """The dearest first. A template's calls all count for the line and the module of its first call."""
 
     lines: list[PlaceShare]
@@ -30,7 +30,7 @@ class Places:
         return any(share.place for share in self.lines)
 
 
-def places_of(operations: Sequence[int], labels: Labels) -> Places:
+def places_of(operations: Sequence[int], labels: TemplateLabels) -> CostPlaces:
     """Add up operations by place.
 
     Args:
@@ -42,7 +42,7 @@ def places_of(operations: Sequence[int], labels: Labels) -> Places:
         label = labels.of(number)
         lines[label.line] += count
         modules[label.module] += count
-    return Places(_shares(lines), _shares(modules))
+    return CostPlaces(_shares(lines), _shares(modules))
 
 
 def _shares(counts: Mapping[str, int]) -> list[PlaceShare]:
@@ -54,7 +54,7 @@ def _shares(counts: Mapping[str, int]) -> list[PlaceShare]:
     ]
 
 
-def places_document(places: Places) -> dict[str, Any]:
+def places_document(places: CostPlaces) -> dict[str, Any]:
     """The places as JSON has them: counts are decimal strings."""
     return {
         name: [{"place": one.place, "operations": str(one.operations), "share": one.share} for one in shares]

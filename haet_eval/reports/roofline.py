@@ -33,7 +33,7 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class AxisTick:
     """A place on an axis, and what stands there."""
 
     at: float
@@ -46,8 +46,8 @@ class Roofline:
 
     balance: str
     roof: tuple[tuple[float, float], ...]
-    across: list[Tick]
-    up: list[Tick]
+    across: list[AxisTick]
+    up: list[AxisTick]
     spots: list[Spot]
     idle: str
     width: int = _WIDTH
@@ -79,8 +79,8 @@ def draw_roofline(traffic: Sequence[OperatorTraffic], balance: float) -> Rooflin
     return Roofline(
         balance=f"{balance:g}",
         roof=tuple((canvas.x(one), canvas.y(one)) for one in (canvas.least, balance, canvas.most)),
-        across=[Tick(canvas.x(at), label) for at, label in log_ticks(canvas.least, canvas.most).items()],
-        up=[Tick(canvas.y(share * balance), f"{share:.0%}") for share in canvas.shares()],
+        across=[AxisTick(canvas.x(at), label) for at, label in log_ticks(canvas.least, canvas.most).items()],
+        up=[AxisTick(canvas.y(share * balance), f"{share:.0%}") for share in canvas.shares()],
         spots=spots,
         idle=f"Operators that compute nothing take {readable_share(still / whole)} of it." if still else "",
     )

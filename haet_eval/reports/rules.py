@@ -25,7 +25,7 @@ _RANKED: Final[Mapping[Ranking, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RuleLine:
     """A name and the text that goes with it."""
 
     name: str
@@ -33,16 +33,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class RulesSection:
     """What is said of the competition as a whole, or of one task."""
 
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[RuleLine, ...]
 
 
 def explain_rules(
     rules: Competition, found: Mapping[str, Dataset | HaetError] | None = None
-) -> list[Section]:
+) -> list[RulesSection]:
     """The rules, and then each task.
 
     Args:
@@ -50,91 +50,91 @@ def explain_rules(
         found: for each task its data, or what is wrong with them; None to say nothing of the data.
     """
     return [
-        Section(f"{rules.name}: {rules.title}", tuple(_whole(rules))),
+        RulesSection(f"{rules.name}: {rules.title}", tuple(_whole(rules))),
         *(
-            Section(f"task {name}", tuple(_task(rules, task, found[name] if found else None)))
+            RulesSection(f"task {name}", tuple(_task(rules, task, found[name] if found else None)))
             for name, task in rules.tasks.items()
         ),
     ]
 
 
-def _whole(rules: Competition) -> Iterator[Line]:
+def _whole(rules: Competition) -> Iterator[RuleLine]:
     first = "highest" if rules.ranking == "accuracy" else "least"
-    yield Line("ranked by", f"{_RANKED[rules.ranking]}; {first} first")
+    yield RuleLine("ranked by", f"{_RANKED[rules.ranking]}; {first} first")
     if rules.ranking == "complexity":
-        yield Line("", "operations of the prediction count as well, above those that are free")
+        yield RuleLine("", "operations of the prediction count as well, above those that are free")
     if rules.ranking == "inference_energy":
-        yield Line("", f"the mean of {_times(rules.inference_iterations)} over the test set")
+        yield RuleLine("", f"the mean of {_times(rules.inference_iterations)} over the test set")
     if rules.energy_model is not None:
         yield from _energy_model(rules.energy_model)
     if rules.ranking in ("training_energy", "inference_energy"):
-        yield Line("", "only energy that was measured, on a machine that does nothing else, is official")
+        yield RuleLine("", "only energy that was measured, on a machine that does nothing else, is official")
     if rules.accuracy_intervals:
         bounds = (0.0, *rules.accuracy_intervals)
         intervals = ", ".join(str(interval_of(bound, rules.accuracy_intervals)) for bound in bounds)
-        yield Line("intervals", f"of accuracy, each ranked and awarded apart: {intervals}")
+        yield RuleLine("intervals", f"of accuracy, each ranked and awarded apart: {intervals}")
     yield from _shown(rules)
-    yield Line("awards", _awards(rules))
-    yield Line("ties", "higher accuracy, then smaller source, then earlier receipt")
+    yield RuleLine("awards", _awards(rules))
+    yield RuleLine("ties", "higher accuracy, then smaller source, then earlier receipt")
     if rules.organizer:
-        yield Line("organizer", rules.organizer)
+        yield RuleLine("organizer", rules.organizer)
     yield from _calendar(rules)
     if rules.runner == "counted":
-        yield Line("training", "on handles to the data; every operation is counted")
+        yield RuleLine("training", "on handles to the data; every operation is counted")
     else:
-        yield Line("training", f"native, on plain tensors, not counted; on {_nodes(rules.nodes)}")
+        yield RuleLine("training", f"native, on plain tensors, not counted; on {_nodes(rules.nodes)}")
     if rules.overtime == "checkpoint":
-        yield Line("overtime", "when time is over, the model last given to task.checkpoint is judged")
-    yield Line("several runs", _runs(rules))
+        yield RuleLine("overtime", "when time is over, the model last given to task.checkpoint is judged")
+    yield RuleLine("several runs", _runs(rules))
     limits = rules.limits
-    yield Line(
+    yield RuleLine(
         "archives",
         f"up to {_size(limits.archive_bytes)}, {_size(limits.unpacked_bytes)} unpacked, "
         f"{limits.entries} files and folders",
     )
-    yield Line("digest", rules.digest)
+    yield RuleLine("digest", rules.digest)
 
 
-def _shown(rules: Competition) -> Iterator[Line]:
+def _shown(rules: Competition) -> Iterator[RuleLine]:
     if rules.metric == "balanced_accuracy":
-        yield Line("accuracy", "balanced: the mean of the accuracies of the classes, each counting alike")
+        yield RuleLine("accuracy", "balanced: the mean of the accuracies of the classes, each counting alike")
     if rules.columns:
-        yield Line("shown too", ", ".join(map(_readable, rules.columns)))
+        yield RuleLine("shown too", ", ".join(map(_readable, rules.columns)))
     if rules.front:
         costs = ", ".join(map(_readable, rules.front))
-        yield Line("front", f"marked: entries that no other betters in accuracy and {costs} together")
+        yield RuleLine("front", f"marked: entries that no other betters in accuracy and {costs} together")
 
 
 def _readable(cost: Column) -> str:
     return cost.replace("_", " ")
 
 
-def _energy_model(model: EnergyModel) -> Iterator[Line]:
+def _energy_model(model: EnergyModel) -> Iterator[RuleLine]:
     costs = ", ".join(f"{cost:g} pJ in {dtype}" for dtype, cost in model.operation.items())
-    yield Line("energy model", f"an operation takes {costs}, {model.other_operation:g} pJ in others")
-    yield Line("", f"a byte that is read or written takes {model.byte:g} pJ; from {model.source}")
+    yield RuleLine("energy model", f"an operation takes {costs}, {model.other_operation:g} pJ in others")
+    yield RuleLine("", f"a byte that is read or written takes {model.byte:g} pJ; from {model.source}")
 
 
-def _calendar(rules: Competition) -> Iterator[Line]:
+def _calendar(rules: Competition) -> Iterator[RuleLine]:
     if rules.opens:
-        yield Line("opens", readable_moment(rules.opens))
+        yield RuleLine("opens", readable_moment(rules.opens))
     for phase in rules.phases:
-        yield Line("phase", f"{phase.name}, until {readable_moment(phase.closes)}")
+        yield RuleLine("phase", f"{phase.name}, until {readable_moment(phase.closes)}")
     if rules.closes:
-        yield Line("closes", f"{readable_moment(rules.closes)}; later entries are shown and do not rank")
+        yield RuleLine("closes", f"{readable_moment(rules.closes)}; later entries are shown and do not rank")
     if rules.entries_per_team is not None:
-        yield Line(
+        yield RuleLine(
             "teams", f"rank with {rules.entries_per_team} of their entries at most, the earliest received"
         )
 
 
-def _task(rules: Competition, task: Task, found: Dataset | HaetError | None) -> Iterator[Line]:
+def _task(rules: Competition, task: Task, found: Dataset | HaetError | None) -> Iterator[RuleLine]:
     if found is None:
-        yield Line("data", task.dataset)
+        yield RuleLine("data", task.dataset)
     elif isinstance(found, HaetError):
-        yield Line("data", f"{task.dataset}: {found.message}")
+        yield RuleLine("data", f"{task.dataset}: {found.message}")
         if found.hint:
-            yield Line("", found.hint)
+            yield RuleLine("", found.hint)
     else:
         yield from _data(task, found)
     for what, count, seed in (
@@ -142,18 +142,18 @@ def _task(rules: Competition, task: Task, found: Dataset | HaetError | None) -> 
         ("test", task.test_images, task.test_seed),
     ):
         if count is not None and seed is not None:
-            yield Line("", f"{count:,} {what} images are drawn, with seed {seed}")
+            yield RuleLine("", f"{count:,} {what} images are drawn, with seed {seed}")
     if task.threshold:
-        yield Line("qualifies", f"at {_percent(task.threshold)} top-1 accuracy or more")
+        yield RuleLine("qualifies", f"at {_percent(task.threshold)} top-1 accuracy or more")
     else:
-        yield Line("qualifies", "with any accuracy")
+        yield RuleLine("qualifies", "with any accuracy")
     if not isinstance(found, Dataset):
         yield from _budgets(rules, task.budgets)
         return
     budgets = _budgets_with(rules, task, found)
     yield from _budgets(rules, budgets)
     if rules.runner == "counted":
-        yield Line("", _readback_share(budgets, found))
+        yield RuleLine("", _readback_share(budgets, found))
 
 
 def _budgets_with(rules: Competition, task: Task, data: Dataset) -> Budgets:
@@ -164,57 +164,61 @@ def _budgets_with(rules: Competition, task: Task, data: Dataset) -> Budgets:
         return task.budgets
 
 
-def _data(task: Task, data: Dataset) -> Iterator[Line]:
+def _data(task: Task, data: Dataset) -> Iterator[RuleLine]:
     channels, height, width = data.train_images.shape[1:]
-    yield Line(
+    yield RuleLine(
         "data",
         f"{data.name}: {len(data.train_images):,} training and {len(data.test_images):,} test images, "
         f"{height} by {width} pixels, {channels} channel{'s' if channels > 1 else ''}, "
         f"{data.num_classes} classes",
     )
     if data.official:
-        yield Line("", "official: records on these data may be awarded")
+        yield RuleLine("", "official: records on these data may be awarded")
     elif task.digest is not None and task.digest != data.digest:
-        yield Line("", "not those of the task's `digest`: records on them are ranked apart, and not awarded")
+        yield RuleLine(
+            "", "not those of the task's `digest`: records on them are ranked apart, and not awarded"
+        )
     else:
-        yield Line("", "not official: records on these data are ranked apart, and not awarded")
-    yield Line("digest", data.digest)
+        yield RuleLine("", "not official: records on these data are ranked apart, and not awarded")
+    yield RuleLine("digest", data.digest)
 
 
-def _budgets(rules: Competition, budgets: Budgets) -> Iterator[Line]:
+def _budgets(rules: Competition, budgets: Budgets) -> Iterator[RuleLine]:
     where = "each node" if rules.nodes > 1 else "a container"
-    yield Line("time", f"{_duration(budgets.wall_seconds)} for the training, then the run ends")
-    yield Line(
+    yield RuleLine("time", f"{_duration(budgets.wall_seconds)} for the training, then the run ends")
+    yield RuleLine(
         "machine",
         f"{_size(budgets.memory_bytes)} of memory, {budgets.cpus} processors and "
         f"{budgets.processes} processes for {where}",
     )
     prediction = f"{_duration(budgets.prediction_seconds)}, {budgets.prediction_batch_size} images at a time"
     if rules.runner == "native":
-        yield Line("prediction", prediction)
+        yield RuleLine("prediction", prediction)
         return
-    yield Line(
+    yield RuleLine(
         "prediction",
         f"{prediction}; {budgets.prediction_free_operations_per_image:,} operations an image are free, those "
         f"above count as complexity, up to {budgets.prediction_operations_per_image:,}",
     )
-    yield Line("", f"{_size(budgets.prediction_readback_bytes)} of values read back for each batch")
-    yield Line(
+    yield RuleLine("", f"{_size(budgets.prediction_readback_bytes)} of values read back for each batch")
+    yield RuleLine(
         "exchange",
         f"{_size(budgets.readback_bytes)} of values read back, {_size(budgets.upload_bytes)} of constants "
         f"brought along, {budgets.messages:,} operator calls",
     )
-    yield Line(
+    yield RuleLine(
         "",
         f"{budgets.timed_answers:,} answers that wait for work on the data; when they come can tell "
         f"{_size(budgets.timing_bytes())} at most",
     )
     if budgets.readback_reason is not None:
-        yield Line("", f"read back because: {budgets.readback_reason}")
+        yield RuleLine("", f"read back because: {budgets.readback_reason}")
     if budgets.peak_tensor_bytes is not None:
-        yield Line("tensors", f"{_size(budgets.peak_tensor_bytes)} at once in training, then the run ends")
+        yield RuleLine(
+            "tensors", f"{_size(budgets.peak_tensor_bytes)} at once in training, then the run ends"
+        )
     if budgets.operations is not None:
-        yield Line("operations", f"{budgets.operations:,} of the training, then the run ends")
+        yield RuleLine("operations", f"{budgets.operations:,} of the training, then the run ends")
 
 
 def _readback_share(budgets: Budgets, data: Dataset) -> str:

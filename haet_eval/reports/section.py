@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from haet_eval.ranking import Entry, Pool, Ranked
 from haet_eval.record import Record
-from haet_eval.reports.charts import Mark, Segment, shares_chart, shares_legend, tradeoff_chart
+from haet_eval.reports.charts import ChartMark, Segment, shares_chart, shares_legend, tradeoff_chart
 from haet_eval.reports.costs import FamilyShare, explain_costs
 from haet_eval.reports.figure import Figure, cost, explanation, gap
 from haet_eval.reports.rows import Leaderboard
@@ -26,7 +26,7 @@ _LABEL_CHARACTERS: Final = 26
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PoolSection:
     """One pool, at least one entry of it.
 
     Attributes:
@@ -97,14 +97,14 @@ class Section:
         segments = _segments(self.places[:_BARS], self.records)
         return (shares_chart(segments), shares_legend(segments)) if segments else None
 
-    def _marks(self) -> Iterator[Mark]:
+    def _marks(self) -> Iterator[ChartMark]:
         for place in self.places:
             entry, value = place.entry, self.figure.of(place.entry)
             if not value or entry.accuracy is None:
                 continue
             spread = self.leaderboard.spreads.get(entry.record_id)
             low, high = spread or (None, None)
-            yield Mark(float(value), entry.accuracy, spread is not None, low, high)
+            yield ChartMark(float(value), entry.accuracy, spread is not None, low, high)
 
 
 def _segments(places: Sequence[Ranked], records: Mapping[str, Record]) -> list[Segment]:

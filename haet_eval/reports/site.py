@@ -13,13 +13,13 @@ from haet_eval.reports.csv import leaderboard_csv
 from haet_eval.reports.dossier import make_dossier
 from haet_eval.reports.html import leaderboard_html, page_environment, page_policy, page_style
 from haet_eval.reports.rows import Leaderboard
-from haet_eval.reports.rules import Section, explain_rules
+from haet_eval.reports.rules import RulesSection, explain_rules
 from haet_eval.reports.text import printable
 from haet_eval.store import read_record
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SitePage:
     """What the page of a site has beyond a page on its own.
 
     `files` are the names of the records' files, by id. `confirmed` are the competitions whose podium was
@@ -28,7 +28,7 @@ class Site:
 
     made: str
     organizers: Sequence[str]
-    rules: Sequence[Section]
+    rules: Sequence[RulesSection]
     files: Mapping[str, str]
     confirmed: Sequence[str]
     provisional: Sequence[str]
@@ -77,13 +77,13 @@ def _site(
     rules: Sequence[Competition],
     folder: Path,
     now: datetime,
-) -> Site:
+) -> SitePage:
     entries = [*(place.entry for place in leaderboard.ranked), *leaderboard.unranked]
     applied = {entry.rules_digest for entry in entries}
     names = sorted({place.pool.competition for place in leaderboard.ranked})
     mine = {one.name: one for one in rules if one.digest in applied}
     confirmed = [name for name in names if _is_confirmed(folder, name)]
-    return Site(
+    return SitePage(
         made=f"{now:%Y-%m-%d %H:%M} UTC with haet-eval {__version__}",
         organizers=sorted({printable(one.organizer) for one in mine.values() if one.organizer}),
         rules=[section for one in mine.values() for section in explain_rules(one)],

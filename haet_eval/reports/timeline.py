@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from haet_eval.counting.histogram import PHASES
 from haet_eval.remote.labels import Label
-from haet_eval.remote.timeline import Held, Timeline
+from haet_eval.remote.timeline import StoragesAtPeak, Timeline
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
@@ -19,7 +19,7 @@ def sparkline(points: tuple[int, ...], width: int) -> str:
     return "".join(_BARS[min(len(_BARS) - 1, value * len(_BARS) // most)] for value in highest)
 
 
-def shown(held: Held) -> str:
+def shown(held: StoragesAtPeak) -> str:
     """What the tensors are, as in `float32[64, 8, 8, 8]`."""
     layout = held.layout
     return "a constant" if layout is None else f"{layout.dtype}[{', '.join(map(str, layout.shape))}]"

@@ -30,7 +30,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(slots=True)
-class Report:
+class WorkerReport:
     """Facts about the worker: how it ended, if it has, and the resources that it took."""
 
     code: int | None = None
@@ -44,7 +44,7 @@ class Report:
 
 def main() -> None:
     limits = json.loads(sys.argv[1])
-    report = Report()
+    report = WorkerReport()
     _raise_soft_limits()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # daemonised descendants come to us instead of to process 1
     with tempfile.TemporaryFile() as errors:
@@ -68,11 +68,11 @@ def main() -> None:
     _write(report)
 
 
-def _watch(worker: subprocess.Popen[bytes], limits: dict[str, int], report: Report) -> None:
+def _watch(worker: subprocess.Popen[bytes], limits: dict[str, int], report: WorkerReport) -> None:
     """Returns when the worker has ended or must end."""
     os.set_blocking(sys.stdout.fileno(), False)
     deadline = time.monotonic() + limits["deadline_seconds"]
-    clock = Clock()
+    clock = ProcessorClock()
     while worker.poll() is None:
         if select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
             return
@@ -92,7 +92,7 @@ def _watch(worker: subprocess.Popen[bytes], limits: dict[str, int], report: Repo
 
 
 @dataclass(slots=True)
-class Clock:
+class ProcessorClock:
     """Processor time of all of our descendants.
 
     There are two sums. One counts an ended process as it was seen last; the other as its parent counted it
@@ -126,7 +126,7 @@ def _reaped_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def _usage(clock: Clock) -> tuple[int, int]:
+def _usage(clock: ProcessorClock) -> tuple[int, int]:
     """Resident bytes and threads of all of our descendants; the clock looks at them as well."""
     memory_bytes = threads = 0
     processes = psutil.Process().children(recursive=True)
@@ -189,7 +189,7 @@ def _tail(errors: IO[bytes]) -> str:
     return errors.read(_TAIL_BYTES).decode("utf-8", "replace").strip()
 
 
-def _write(report: Report) -> None:
+def _write(report: WorkerReport) -> None:
     """A line on standard output; dropped if the pipe is full, or if haet-eval has died."""
     try:
         os.write(sys.stdout.fileno(), (json.dumps(asdict(report)) + "\n").encode())

@@ -24,7 +24,7 @@ from haet_eval.verification.evidence import Evidence
 NO_TRACE = "needs the trace"
 
 
-class _Model(Deaf):
+class _ReturnedModel(Deaf):
     """Notes the tensors of the returned model while a trace is recounted."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
         native = "it trained on plain tensors, and such a run has no count"
         yield stated("count", native if record.native else "the run ended before the training")
         return
-    found, model = None, _Model()
+    found, model = None, _ReturnedModel()
     if "trace" in evidence.files:
         try:
             with under(nearest(training.operations.standard)):
@@ -192,7 +192,7 @@ def _check_model(training: Training, rules: Competition | None) -> Iterator[Chec
         yield same(subject, claimed, found, f"{found:.6g} J by the rules' model, which is no measurement")
 
 
-def _check_weights(path: Path, model: _Model) -> Check:
+def _check_weights(path: Path, model: _ReturnedModel) -> Check:
     """Whether the stored weights can be those of the model in the trace. Their values need a replay."""
     try:
         check_weights(path.read_bytes(), model.weights)

@@ -21,7 +21,7 @@ from haet_eval.scoring import score
 from haet_eval.spelling import percent
 from haet_eval.verification.check import Check, differs, holds, unchecked
 from haet_eval.verification.evidence import Evidence
-from haet_eval.verification.replaying import Place, perform
+from haet_eval.verification.replaying import ReplayPlace, perform
 
 SCALE: Final = 2.0**-7
 """Noise of u · 2⁻⁷, u uniform in [-1, 1]; the decision has the figures for other scales."""
@@ -56,7 +56,9 @@ class NotReplayable(Exception):
     """A replay is not possible: the text says what is missing."""
 
 
-def perturbed_replay(record: Record, evidence: Evidence, place: Place, noise: Noise = NOISE) -> Perturbed:
+def perturbed_replay(
+    record: Record, evidence: Evidence, place: ReplayPlace, noise: Noise = NOISE
+) -> Perturbed:
     """Replay a record's training under noise, its prediction without, and compare the accuracies.
 
     Raises:
@@ -95,7 +97,7 @@ def spared(operations: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(chosen))
 
 
-def check_perturbed(record: Record, evidence: Evidence, place: Place) -> Iterator[Check]:
+def check_perturbed(record: Record, evidence: Evidence, place: ReplayPlace) -> Iterator[Check]:
     """The perturbed replay as a line of a verification."""
     try:
         found = perturbed_replay(record, evidence, place)

@@ -26,14 +26,14 @@ _PATIENCE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReplayPlace:
     """Where a replay runs. If `device` is None, it is the record's."""
 
     sandbox: Sandbox
     device: str | None = None
 
 
-def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[Check]:
+def check_replay(record: Record, evidence: Evidence, place: ReplayPlace) -> Iterator[Check]:
     """Whether the executor's answers agree with the trace, and weights and predictions with the record."""
     if record.trace is None:
         yield stated(REPLAY, "nothing was trained on handles: there is no trace")
@@ -63,7 +63,7 @@ def check_replay(record: Record, evidence: Evidence, place: Place) -> Iterator[C
 
 def perform(
     environment: Environment,
-    place: Place,
+    place: ReplayPlace,
     budgets: Budgets,
     trace: Path,
     data: Dataset,

@@ -8,7 +8,7 @@ from haet_eval.competition import Limits, builtin_competitions, load_competition
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.repetition import split
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.evaluation.unpack import digest_of
 from haet_eval.progress import Observer
 from haet_eval.record import Record, Training
@@ -30,7 +30,7 @@ class Again:
     test_data: Path | None = None
 
 
-def rerun(record: Record, again: Again, observer: Observer) -> Outcome:
+def rerun(record: Record, again: Again, observer: Observer) -> WrittenRecord:
     """Evaluate the submission under the rules, the seed, the sandbox and the device of the record.
 
     Raises:

@@ -45,7 +45,7 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RunWithEvidence:
     """One run as a record of its own, with its evidence; a single run has no name."""
 
     name: str
@@ -58,7 +58,9 @@ class Part:
             yield replace(check, subject=f"{self.name}{check.subject}")
 
 
-def verify(path: Path, sources: Sources, *, replaying: bool = False) -> tuple[Verification, list[Part]]:
+def verify(
+    path: Path, sources: Sources, *, replaying: bool = False
+) -> tuple[Verification, list[RunWithEvidence]]:
     """Check a record; also returns its runs and its audit with the evidence, for checks that go further.
 
     If a replay follows (`replaying`), its subjects are not listed as unchecked here.
@@ -79,7 +81,7 @@ def verify(path: Path, sources: Sources, *, replaying: bool = False) -> tuple[Ve
     if record.runs:
         checks += check_runs(record, parts[0].evidence)
     for audit in record.audits:
-        part = Part(f"{SUBJECTS[audit.kind]}: ", *audited(record, audit, parts[0].evidence))
+        part = RunWithEvidence(f"{SUBJECTS[audit.kind]}: ", *audited(record, audit, parts[0].evidence))
         checks += part.named(_checks(part.record, part.evidence, sources))
         checks += check_audit(audit, parts[0].record, parts[0].evidence, part.evidence)
         parts.append(part)
@@ -88,10 +90,13 @@ def verify(path: Path, sources: Sources, *, replaying: bool = False) -> tuple[Ve
     return Verification(path, record, tuple(checks)), parts
 
 
-def _parts(record: Record) -> list[Part]:
+def _parts(record: Record) -> list[RunWithEvidence]:
     if not record.runs:
-        return [Part("", record, Evidence())]
-    return [Part(f"run {number}: ", run, Evidence()) for number, run in enumerate(split(record), start=1)]
+        return [RunWithEvidence("", record, Evidence())]
+    return [
+        RunWithEvidence(f"run {number}: ", run, Evidence())
+        for number, run in enumerate(split(record), start=1)
+    ]
 
 
 def _checks(record: Record, evidence: Evidence, sources: Sources) -> Iterator[Check]:

@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_map_only
 from haet_eval.competition import Budgets
 from haet_eval.evaluation.pair import open_pair
 from haet_eval.remote.connection import Connection
-from haet_eval.remote.executor.executor import Executor, Template
+from haet_eval.remote.executor.executor import Executor, SettledCall
 from haet_eval.remote.messages import Start
 from haet_eval.remote.meter import Question
 from haet_eval.remote.recount import recount
@@ -109,7 +109,7 @@ def _process_clock(connection: Connection) -> Callable[[], float]:
 class Remembered:
     """A template that remembers what its calls returned, and then returns that again without a kernel."""
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: SettledCall) -> None:
         self._template = template
         self._own = template.run, template.look, template.settle
         self._result: Any = None

@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["haet_eval.archive", "haet_eval.remote"
     from haet_eval.archive import pack, unpack
     from haet_eval.archive.limits import ArchiveLimits
     from haet_eval.errors import InvalidSubmission, SubmissionFailure
-    from haet_eval.remote.charges import Budgets
+    from haet_eval.remote.charges import MeterLimits
     from haet_eval.remote.messages import ModelTensor, from_submission
     from haet_eval.remote.meter import Meter
     from haet_eval.remote.wire import Code, WireError
@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["haet_eval.archive", "haet_eval.remote"
     from tests.unit.remote.frames import TENSOR, fresh, outcome
 
 LIMITS: Final = ArchiveLimits(unpacked_bytes=4096, entries=20)
-BUDGETS: Final = Budgets(1 << 20, 1 << 20, 1 << 20, None, 1 << 40, 1 << 20, 1 << 20)
+BUDGETS: Final = MeterLimits(1 << 20, 1 << 20, 1 << 20, None, 1 << 40, 1 << 20, 1 << 20)
 LENGTH: Final = struct.Struct("<H")
 
 

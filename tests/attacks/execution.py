@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from haet_eval.operators.checking.validation import Origin, Refused
+from haet_eval.operators.checking.validation import ElementOrigin, Refused
 from haet_eval.operators.schema import Parameter
 from haet_eval.operators.signature import Argument, TensorMeta
 from haet_eval.operators.table import lookup
@@ -82,7 +82,7 @@ def _argument(call: RecordedCall, parameter: Parameter, chance: Random) -> objec
     return _native(value, parameter, chance, flush, call.storage_bytes.get(parameter.name))
 
 
-def _made(origin: Origin, meta: TensorMeta, chance: Random) -> torch.Tensor | None:
+def _made(origin: ElementOrigin, meta: TensorMeta, chance: Random) -> torch.Tensor | None:
     """What the origin really makes, if that has the metadata asked for."""
     if lookup(origin.operator) is None:
         return None

@@ -14,11 +14,11 @@ import numpy as np
 
 from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.remote.connection import Connection
-from haet_eval.remote.messages import Job, Predicted, Ready, Returned, Start
+from haet_eval.remote.messages import BatchPredicted, Job, Ready, Returned, Start
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.relay import Relay
 from haet_eval.remote.trace import TraceWriter
-from haet_eval.remote.wire import FRAME, Channel, Status, frame
+from haet_eval.remote.wire import FRAME, AnswerStatus, Channel, frame
 from tests.unit.remote.bench import budgets
 
 IMAGES = np.zeros((8, 3, 4, 4), np.uint8)
@@ -36,7 +36,7 @@ class End:
     def send(self, channel: Channel, payload: bytes) -> None:
         self.sock.sendall(frame(channel, payload))
 
-    def answer(self, body: bytes, status: Status = Status.OK) -> None:
+    def answer(self, body: bytes, status: AnswerStatus = AnswerStatus.OK) -> None:
         """As the executor answers."""
         self.send(Channel.STREAM, bytes([status]) + body)
 
@@ -139,10 +139,10 @@ def hand_in(end: End, returned: Returned, logits: int) -> None:
     """Return a module, then predict every batch with the same tensor."""
     end.send(Channel.CONTROL, returned.encode())
     end.receive()
-    message = Predicted(logits=None)
+    message = BatchPredicted(logits=None)
     while True:
         end.send(Channel.CONTROL, message.encode())
         batch = json.loads(end.receive()[1][1:])
         if batch["handle"] is None:
             return
-        message = Predicted(logits=logits)
+        message = BatchPredicted(logits=logits)

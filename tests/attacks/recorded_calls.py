@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from haet_eval.operators.checking.validation import Origin, bind, validate
+from haet_eval.operators.checking.validation import ElementOrigin, bind, validate
 from haet_eval.operators.schema import Operator
 from haet_eval.operators.signature import ANY, SPECIAL_FLOATS, Argument, TensorMeta
 from haet_eval.operators.table import lookup
@@ -27,7 +27,7 @@ class RecordedCall:
 
     operator: str
     arguments: Mapping[str, Argument]
-    origins: Mapping[str, Origin] = field(default_factory=dict)
+    origins: Mapping[str, ElementOrigin] = field(default_factory=dict)
     storage_bytes: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -50,7 +50,7 @@ class RecordedCall:
         }
         validate(operator, bound, origins, self.storage_bytes)
 
-    def _origin_arguments(self, origin: Origin) -> Mapping[str, Argument]:
+    def _origin_arguments(self, origin: ElementOrigin) -> Mapping[str, Argument]:
         maker = lookup(origin.operator)
         return {} if maker is None else bind(maker, metered(maker, origin.arguments))
 
@@ -90,7 +90,7 @@ def _decoded_call(entry: dict[str, Any]) -> RecordedCall:
         if isinstance(value, dict) and "values" in value.get("tensor", {})
     }
     origins = {
-        name: Origin(
+        name: ElementOrigin(
             origin["operator"],
             origin["output"],
             {key: decoded(value) for key, value in origin["arguments"].items()},

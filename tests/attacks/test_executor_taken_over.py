@@ -19,7 +19,7 @@ import torch
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.evaluation.compose import compose
-from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.frame import PlannedRun
 from haet_eval.evaluation.heard import Heard
 from haet_eval.evaluation.request import Request
 from haet_eval.evaluation.run import run_counted
@@ -33,14 +33,14 @@ from haet_eval.remote.inventory import INVENTORY_BYTES
 from haet_eval.remote.messages import Drop, Load, ModelTensor, Returned, Seal, to_executor
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.recount import recount
-from haet_eval.remote.wire import Channel, Code, Status, WireError, frame
+from haet_eval.remote.wire import AnswerStatus, Channel, Code, WireError, frame
 from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import Role
 from haet_eval.runtimes.process import ProcessRuntime
 from haet_eval.store import Store
 from haet_eval.verification.check import Check, Result
 from haet_eval.verification.evidence import Sources
-from haet_eval.verification.replaying import Place, check_replay
+from haet_eval.verification.replaying import ReplayPlace, check_replay
 from haet_eval.verification.verify import verify
 from tests.attacks.played import End, hand_in, played, take_job
 from tests.unit.remote import frames
@@ -58,7 +58,7 @@ WEIGHTS = safetensors.torch.save({"weight": torch.ones(4, 4), "logits": torch.on
 HONEST_CALLS = {"aten.ones.default": 2, "aten.mm.default": 6}
 
 
-def ok(body: bytes, status: Status = Status.OK) -> bytes:
+def ok(body: bytes, status: AnswerStatus = AnswerStatus.OK) -> bytes:
     return frame(Channel.STREAM, bytes([status]) + body)
 
 
@@ -114,7 +114,9 @@ class Double:
         if channel is Channel.STREAM:
             question = self.books.accept(payload).question
             body = answer[wire.FRAME.size + 1 :]
-            if question is not None and answer[wire.FRAME.size : wire.FRAME.size + 1] == bytes([Status.OK]):
+            if question is not None and answer[wire.FRAME.size : wire.FRAME.size + 1] == bytes(
+                [AnswerStatus.OK]
+            ):
                 self.books.answer(question, body)
             return
         match to_executor(payload):
@@ -216,7 +218,7 @@ CAUGHT = {
     },
     "a byte behind the weights": {"seal": sent(WEIGHTS + b"x")},
     "another inventory": {"inventory": ok(bytes(INVENTORY_BYTES))},
-    "a mismatch": {"aten.mm.default": ok(b"it is another", Status.MISMATCH)},
+    "a mismatch": {"aten.mm.default": ok(b"it is another", AnswerStatus.MISMATCH)},
 }
 
 
@@ -266,7 +268,7 @@ def test_nonsense_is_a_fault_of_the_environment(lies: dict[str, bytes], tmp_path
 
 
 def test_an_executor_that_says_that_the_run_is_over_ends_it_in_few_words(tmp_path: Path) -> None:
-    lies = {"aten.mm.default": ok(b"data" * 1_000_000, Status.FATAL)}
+    lies = {"aten.mm.default": ok(b"data" * 1_000_000, AnswerStatus.FATAL)}
     with played(small_training, Double(lies), tmp_path) as stage, pytest.raises(SubmissionFailure) as caught:
         stage.run()
     assert caught.value.verdict is Verdict.FAILED
@@ -274,13 +276,13 @@ def test_an_executor_that_says_that_the_run_is_over_ends_it_in_few_words(tmp_pat
 
 
 def test_a_refusal_counts_nothing(tmp_path: Path) -> None:
-    lies = {"aten.mm.default": ok(b"no", Status.REFUSED)}
+    lies = {"aten.mm.default": ok(b"no", AnswerStatus.REFUSED)}
 
     def give_up(end: End) -> None:
         take_job(end)
         end.ask(frames.define("aten.ones.default", {"size": (4, 4)}, ()))
         answer = end.ask(frames.define("aten.mm.default", {"self": TENSOR, "mat2": TENSOR}, (3, 3)))
-        assert answer == bytes([Status.REFUSED]) + b"no"
+        assert answer == bytes([AnswerStatus.REFUSED]) + b"no"
         end.send(Channel.CONTROL, b"the end")
 
     with played(give_up, Double(lies), tmp_path) as stage, pytest.raises(SubmissionFailure):
@@ -346,7 +348,7 @@ def faked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     request = Request(linear, folder, store.directory, sandbox="process")
     unpacked = unpack(request, heard)
     assert unpacked.assignment is not None
-    work = Work(unpacked.assignment, request.seed, request.device, store, heard)
+    work = PlannedRun(unpacked.assignment, request.seed, request.device, store, heard)
     ran = run_counted(work, ProcessRuntime(mains={Role.EXECUTOR: LIAR, Role.SUBMISSION: CLIENT}))
     assert ran.predicted is not None
     assert ran.predicted.labels is not None
@@ -356,7 +358,7 @@ def faked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def checks(path: Path, *, replaying: bool) -> dict[str, Check]:
     verification, (part,) = verify(path, Sources(Store(path.parent), path.parent))
-    more = check_replay(part.record, part.evidence, Place("process")) if replaying else ()
+    more = check_replay(part.record, part.evidence, ReplayPlace("process")) if replaying else ()
     return {check.subject: check for check in (*verification.checks, *more)}
 
 

@@ -18,7 +18,7 @@ from haet_eval.remote.executor.executor import Executor
 from haet_eval.remote.executor.failure import explained
 from haet_eval.remote.executor.kernel import overload
 from haet_eval.remote.messages import Start
-from haet_eval.remote.wire import Atom, Channel, Code, Definition, Status, Tag, Value, WireError
+from haet_eval.remote.wire import AnswerStatus, Atom, Channel, Code, Definition, Tag, Value, WireError
 from tests.attacks.played import End
 from tests.unit.remote import frames
 from tests.unit.remote.bench import Bench
@@ -33,7 +33,7 @@ def executing() -> Iterator[End]:
     served.start()
     end = End(ours)
     end.send(Channel.HOST, Start(device="cpu", threads=1).encode())
-    assert end.receive()[1][0] == Status.OK
+    assert end.receive()[1][0] == AnswerStatus.OK
     try:
         yield end
     finally:
@@ -65,7 +65,7 @@ def test_failure_of_an_operator_that_writes_is_never_a_refusal() -> None:
     refused = set()
     for name in allowed_operators():
         failure = explained(Definition(name, {}, 0, ()), overload(name), [], (), RuntimeError("it failed"))
-        if failure.status is Status.REFUSED:
+        if failure.status is AnswerStatus.REFUSED:
             refused.add(name)
     writing = {name for name in allowed_operators() if written_parameters(schema_of(name))}
     assert refused & writing == set()
@@ -80,8 +80,8 @@ def test_list_of_which_a_part_was_written_ends_the_run() -> None:
             "other": (Atom(Tag.TENSOR, 2), Atom(Tag.TENSOR, 3)),
         }
         answer = executor.ask(frames.define("aten._foreach_add_.List", arguments, (1, 2, 3, 4)))
-        assert answer[0] == Status.FATAL
-        assert executor.ask(frames.read(1))[0] == Status.FATAL
+        assert answer[0] == AnswerStatus.FATAL
+        assert executor.ask(frames.read(1))[0] == AnswerStatus.FATAL
 
 
 # Draws.
@@ -125,7 +125,7 @@ def test_cut_that_fails_ends_the_run_and_makes_no_tensor(cut: bytes) -> None:
     with executing() as executor:
         executor.send(Channel.STREAM, floats(1, 2) + cut + floats(3))
         for number in (1, 2):
-            assert executor.ask(frames.read(number))[0] in {Status.FATAL, Status.MISMATCH}
+            assert executor.ask(frames.read(number))[0] in {AnswerStatus.FATAL, AnswerStatus.MISMATCH}
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 import torch
 
-from haet_eval.operators.checking.validation import Origin
+from haet_eval.operators.checking.validation import ElementOrigin
 from haet_eval.operators.signature import Argument, TensorMeta
 from haet_eval.remote.executor.guards import BadValue, guarded
 from haet_eval.remote.executor.kernel import compile_kernel
@@ -22,7 +22,7 @@ POOL: dict[str, Argument] = {
     "ceil_mode": False,
     "indices": tensor(1, 1, 2, 2, dtype="int64"),
 }
-MADE = Origin("aten.max_pool2d_with_indices.default", 1, {"self": tensor(1, 1, 4, 4)}, pristine=True)
+MADE = ElementOrigin("aten.max_pool2d_with_indices.default", 1, {"self": tensor(1, 1, 4, 4)}, pristine=True)
 
 BATCH: dict[str, Argument] = {
     "input": tensor(4, 4096, 2, 2),
@@ -158,14 +158,14 @@ def test_the_hostile_variant_is_refused(
     "origin",
     [
         None,
-        Origin("aten.randint.default", 0, {}, pristine=True),
-        Origin(MADE.operator, 0, MADE.arguments, pristine=True),
-        Origin(MADE.operator, 1, MADE.arguments, pristine=False),
-        Origin(MADE.operator, 1, {"self": tensor(1, 1, 64, 64)}, pristine=True),
-        Origin("aten.adaptive_max_pool2d.default", 1, MADE.arguments, pristine=True),
+        ElementOrigin("aten.randint.default", 0, {}, pristine=True),
+        ElementOrigin(MADE.operator, 0, MADE.arguments, pristine=True),
+        ElementOrigin(MADE.operator, 1, MADE.arguments, pristine=False),
+        ElementOrigin(MADE.operator, 1, {"self": tensor(1, 1, 64, 64)}, pristine=True),
+        ElementOrigin("aten.adaptive_max_pool2d.default", 1, MADE.arguments, pristine=True),
     ],
 )
-def test_indices_of_a_pool_come_from_its_forward(origin: Origin | None) -> None:
+def test_indices_of_a_pool_come_from_its_forward(origin: ElementOrigin | None) -> None:
     name = "max_pool2d_with_indices_backward.default"
     assert not refused(name, POOL, {"indices": MADE})
     assert refused(name, POOL, {"indices": origin})

@@ -10,7 +10,7 @@ from haet_eval.errors import Verdict
 from haet_eval.store import Store
 from haet_eval.verification.check import Check, Result
 from haet_eval.verification.evidence import Sources
-from haet_eval.verification.replaying import Place, check_replay
+from haet_eval.verification.replaying import ReplayPlace, check_replay
 from haet_eval.verification.verify import verify
 from tests.attacks.evaluating import evaluate_attack
 
@@ -54,7 +54,7 @@ def replayed(name: str, folder: Path) -> tuple[list[Check], list[Check]]:
     shutil.copytree(OLD_RECORDS, folder / "results")
     (path,) = (folder / "results").glob(f"*-{name}-*.json")
     verification, (part,) = verify(path, Sources(Store(path.parent), folder))
-    return list(verification.checks), list(check_replay(part.record, part.evidence, Place("process")))
+    return list(verification.checks), list(check_replay(part.record, part.evidence, ReplayPlace("process")))
 
 
 FORGED = {

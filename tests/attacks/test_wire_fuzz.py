@@ -15,7 +15,7 @@ import pytest
 from haet_eval.competition import Budgets, load_competition
 from haet_eval.dataset import load_dataset
 from haet_eval.errors import SubmissionFailure, Verdict
-from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.frame import PlannedRun
 from haet_eval.evaluation.heard import Heard
 from haet_eval.evaluation.request import Assignment
 from haet_eval.evaluation.run import run_counted
@@ -58,7 +58,7 @@ def run_raw_client(way: str, folder: Path) -> tuple[SubmissionFailure, Heard]:
         Role.EXECUTOR: (sys.executable, "-I", str(FOLDER / "idle_executor.py")),
         Role.SUBMISSION: (sys.executable, "-I", str(FOLDER / "raw_client.py"), way),
     }
-    ran = run_counted(Work(assignment, 0, "cpu", store, heard), ProcessRuntime(mains=mains))
+    ran = run_counted(PlannedRun(assignment, 0, "cpu", store, heard), ProcessRuntime(mains=mains))
     assert ran.failure is not None
     return ran.failure, heard
 

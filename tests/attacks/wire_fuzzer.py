@@ -15,14 +15,14 @@ from pathlib import Path
 from random import Random
 
 from haet_eval.errors import SubmissionFailure
-from haet_eval.remote.charges import Budgets
+from haet_eval.remote.charges import MeterLimits
 from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.meter import Meter
 from haet_eval.remote.trace import Kind, read_trace
 from haet_eval.remote.wire import Code, WireError
 
 EDGES = (0, 1, 2, 255, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**53, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
-LIMITS = Budgets(1 << 20, 1 << 20, 1 << 20, None, 1 << 40, 1 << 20, 1 << 20)
+LIMITS = MeterLimits(1 << 20, 1 << 20, 1 << 20, None, 1 << 40, 1 << 20, 1 << 20)
 ERRORS_BEFORE_A_FRESH_METER = 200
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.store import Store
 from haet_eval.verification.check import Result
 from haet_eval.verification.evidence import Sources
@@ -36,18 +36,18 @@ def train(task):
 """
 
 
-def _judged(submission: Path, folder: Path) -> Outcome:
+def _judged(submission: Path, folder: Path) -> WrittenRecord:
     request = Request(submission, folder, folder / "results", sandbox="process", disguise_seed=1)
     return evaluate(request)
 
 
 @pytest.fixture(scope="module")
-def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> WrittenRecord:
     folder = tmp_path_factory.mktemp("pretrained")
     return _judged(write_pretrained(folder / "submission", folder), folder)
 
 
-def test_pretrained_weights_qualify_and_are_lost_in_disguise(pretrained: Outcome) -> None:
+def test_pretrained_weights_qualify_and_are_lost_in_disguise(pretrained: WrittenRecord) -> None:
     record, audit = pretrained.record, pretrained.record.audit
     assert record.status.verdict is Verdict.QUALIFIED
     assert record.training is not None
@@ -79,7 +79,7 @@ def test_a_submission_that_notices_the_disguise_and_then_trains_stands_out(tmp_p
     assert audit.flags == ("cost", "operations")
 
 
-def test_the_audit_can_be_checked(pretrained: Outcome, tmp_path: Path) -> None:
+def test_the_audit_can_be_checked(pretrained: WrittenRecord, tmp_path: Path) -> None:
     folder = pretrained.path.parent
     found, _ = verify(pretrained.path, Sources(Store(folder), tmp_path))
     checks = {check.subject: check for check in found.checks}

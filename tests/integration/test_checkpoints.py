@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from haet_eval.dataset import Dataset
-from haet_eval.evaluation.course import Course, Earlier, Plan
-from haet_eval.evaluation.frame import Work
+from haet_eval.evaluation.course import CheckpointPlan, Course, Earlier
+from haet_eval.evaluation.frame import PlannedRun
 from haet_eval.evaluation.heard import Heard
 from haet_eval.evaluation.request import Request
 from haet_eval.evaluation.results import Ran
@@ -70,7 +70,7 @@ class Training:
     folder: Path
     code: str = TRAIN
 
-    def run(self, plan: Plan | None, notes: Notes | None = None) -> Ran:
+    def run(self, plan: CheckpointPlan | None, notes: Notes | None = None) -> Ran:
         store, heard = Store(self.folder / "results"), Heard(notes or Silent())
         store.prepare()
         submission = write_submission(self.folder / "submission", self.code)
@@ -78,7 +78,7 @@ class Training:
             Request(submission, self.folder, store.directory, sandbox="process"), Heard(Silent())
         )
         assert unpacked.assignment is not None
-        return run_counted(Work(unpacked.assignment, 0, "cpu", store, heard, plan), ProcessRuntime())
+        return run_counted(PlannedRun(unpacked.assignment, 0, "cpu", store, heard, plan), ProcessRuntime())
 
     @property
     def runs(self) -> Path:

@@ -12,7 +12,7 @@ import pytest
 from haet_eval.energy.choice import Choice
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Metering, Outcome, Request
+from haet_eval.evaluation.request import Metering, Request, WrittenRecord
 from haet_eval.record import Sandbox
 from haet_eval.store import Store
 from tests.fixtures.submissions import write_native_competition, write_submission
@@ -24,13 +24,13 @@ SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "process"]
 
 
 @pytest.fixture(params=SANDBOXES)
-def judge(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Outcome]:
+def judge(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., WrittenRecord]:
     """Evaluates a folder, or the code of a `train`, on two nodes."""
     sandbox: Sandbox = request.param
     if sandbox == "docker":
         request.getfixturevalue("sandbox_image")
 
-    def run(submission: Path | str, **budgets: int) -> Outcome:
+    def run(submission: Path | str, **budgets: int) -> WrittenRecord:
         if isinstance(submission, str):
             submission = write_submission(tmp_path / "submission", submission)
         rules = write_native_competition(tmp_path / "rules.toml", TWO_NODES, **budgets)
@@ -48,7 +48,7 @@ def judge(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Outco
 
 
 @pytest.mark.slow
-def test_data_parallel_training_on_two_nodes(judge: Callable[..., Outcome]) -> None:
+def test_data_parallel_training_on_two_nodes(judge: Callable[..., WrittenRecord]) -> None:
     outcome = judge(EXAMPLE)
     record = outcome.record
     assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
@@ -61,7 +61,7 @@ def test_data_parallel_training_on_two_nodes(judge: Callable[..., Outcome]) -> N
     assert Store(outcome.path.parent).ranked(record).rank is not None
 
 
-def test_nodes_have_the_environment_of_torchrun_and_reduce(judge: Callable[..., Outcome]) -> None:
+def test_nodes_have_the_environment_of_torchrun_and_reduce(judge: Callable[..., WrittenRecord]) -> None:
     code = """
     import os
     from torch import distributed
@@ -89,7 +89,7 @@ DEATHS = {
 
 
 @pytest.mark.parametrize("name", DEATHS)
-def test_a_node_that_dies_ends_the_run(judge: Callable[..., Outcome], name: str) -> None:
+def test_a_node_that_dies_ends_the_run(judge: Callable[..., WrittenRecord], name: str) -> None:
     death, verdict, reason = DEATHS[name]
     code = f"""
     import os, time
@@ -109,7 +109,7 @@ def test_a_node_that_dies_ends_the_run(judge: Callable[..., Outcome], name: str)
     assert time.monotonic() - began < 120  # and not at the end of the time
 
 
-def test_node_0_may_go_on_when_the_others_have_returned(judge: Callable[..., Outcome]) -> None:
+def test_node_0_may_go_on_when_the_others_have_returned(judge: Callable[..., WrittenRecord]) -> None:
     code = """
     import os, time
 
@@ -122,7 +122,7 @@ def test_node_0_may_go_on_when_the_others_have_returned(judge: Callable[..., Out
     assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
 
 
-def test_a_node_that_waits_for_ever_runs_out_of_time(judge: Callable[..., Outcome]) -> None:
+def test_a_node_that_waits_for_ever_runs_out_of_time(judge: Callable[..., WrittenRecord]) -> None:
     code = """
     import os
     from torch import distributed
@@ -199,7 +199,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
 
 
-def on_hosts(tmp_path: Path, code: str, *hosts: str, energy: Choice | None = None) -> Outcome:
+def on_hosts(tmp_path: Path, code: str, *hosts: str, energy: Choice | None = None) -> WrittenRecord:
     rules = write_native_competition(tmp_path / "rules.toml", TWO_NODES)
     submission = write_submission(tmp_path / "submission", code)
     request = Request(submission, tmp_path / "data", tmp_path / "results", sandbox="process", hosts=hosts)

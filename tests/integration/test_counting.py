@@ -8,19 +8,19 @@ import pytest
 from haet_eval.counting.histogram import PHASES, Histogram
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.operators.pricing.evaluate import price_of
 from haet_eval.record import Training
 from tests.fixtures.submissions import write_competition, write_submission
 
-Judge = Callable[[str], Outcome]
+Judge = Callable[[str], WrittenRecord]
 
 
 @pytest.fixture
 def judge(tmp_path: Path) -> Judge:
     """Evaluates the code of a `train` with local processes; any accuracy will do."""
 
-    def run(code: str) -> Outcome:
+    def run(code: str) -> WrittenRecord:
         return evaluate(
             Request(
                 write_submission(tmp_path / "submission", code),
@@ -34,14 +34,14 @@ def judge(tmp_path: Path) -> Judge:
     return run
 
 
-def training_of(outcome: Outcome) -> Training:
+def training_of(outcome: WrittenRecord) -> Training:
     record = outcome.record
     assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
     assert record.training is not None
     return record.training
 
 
-def histogram_of(outcome: Outcome) -> Histogram:
+def histogram_of(outcome: WrittenRecord) -> Histogram:
     sha256 = training_of(outcome).histogram.sha256
     file = outcome.path.parent / "artifacts" / f"{sha256}.histogram.json"
     return Histogram.from_json(file.read_bytes())
@@ -67,7 +67,7 @@ def train(task):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> WrittenRecord:
     folder = tmp_path_factory.mktemp("trained")
     return evaluate(
         Request(
@@ -102,7 +102,7 @@ def phases_of(histogram: Histogram, operator: str) -> Iterator[tuple[str, int]]:
     ],
 )
 def test_each_operator_is_in_the_phase_that_made_it(
-    trained: Outcome, operator: str, expected: dict[str, int]
+    trained: WrittenRecord, operator: str, expected: dict[str, int]
 ) -> None:
     found: dict[str, int] = {}
     for phase, calls in phases_of(histogram_of(trained), operator):
@@ -110,7 +110,7 @@ def test_each_operator_is_in_the_phase_that_made_it(
     assert found == expected
 
 
-def test_the_phases_add_up_and_have_the_figures_of_the_standard(trained: Outcome) -> None:
+def test_the_phases_add_up_and_have_the_figures_of_the_standard(trained: WrittenRecord) -> None:
     operations = training_of(trained).operations
     assert sum(operations.by_phase.values()) == operations.total
     pixels, results, numbers = 32 * 3072, 32 * 10, 3072 * 10 + 10
@@ -123,7 +123,7 @@ def test_the_phases_add_up_and_have_the_figures_of_the_standard(trained: Outcome
     assert operations.by_phase["optimizer"] == STEPS * 2 * numbers + (STEPS - 1) * 2 * numbers
 
 
-def test_the_total_does_not_depend_on_the_phases(trained: Outcome) -> None:
+def test_the_total_does_not_depend_on_the_phases(trained: WrittenRecord) -> None:
     total = sum((price_of(entry.signature) or 0) * entry.total_calls for entry in histogram_of(trained))
     assert training_of(trained).operations.total == total
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from haet_eval.doctor import State, examine
+from haet_eval.doctor import FindingState, examine
 from haet_eval.errors import ExitCode
 from haet_eval.runtimes.docker.runtime import PYTHON, DockerRuntime
 from haet_eval.runtimes.interface import Role, Runtime, WorkerLimits
@@ -38,9 +38,9 @@ def test_the_engine_of_the_tests_withstands_every_attack(sandbox_image: str, tmp
     assert {f"attack: {name}" for name in ATTACK} <= findings.keys()
     bad = [one for one in findings.values() if not one.allows_judging]
     assert not bad
-    assert findings["image"].state is State.OK
-    assert findings["data digits"].state is State.OK
-    assert findings["data cifar10"].state is State.WARNING
+    assert findings["image"].state is FindingState.OK
+    assert findings["data digits"].state is FindingState.OK
+    assert findings["data cifar10"].state is FindingState.WARNING
     assert "haet-eval data fetch cifar10" in findings["data cifar10"].fix
 
 

@@ -9,7 +9,7 @@ from safetensors.numpy import load
 
 from haet_eval.errors import UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.progress import Silent
 from haet_eval.record import Content, from_json, seal
 from haet_eval.remote.recount import recount
@@ -26,10 +26,10 @@ LINEAR = Path(__file__).parents[1] / "fixtures" / "linear"
 
 
 @pytest.fixture
-def judge(tmp_path: Path) -> Callable[..., Outcome]:
+def judge(tmp_path: Path) -> Callable[..., WrittenRecord]:
     """Evaluates a folder, or the code of a `train`, under budgets of the test's choice."""
 
-    def run(submission: Path | str, **budgets: int) -> Outcome:
+    def run(submission: Path | str, **budgets: int) -> WrittenRecord:
         if isinstance(submission, str):
             submission = write_submission(tmp_path / "submission", submission)
         rules = write_competition(tmp_path / "rules.toml", **budgets) if budgets else None
@@ -45,7 +45,7 @@ def judge(tmp_path: Path) -> Callable[..., Outcome]:
     return run
 
 
-def test_an_example_qualifies_and_its_record_can_be_recomputed(judge: Callable[..., Outcome]) -> None:
+def test_an_example_qualifies_and_its_record_can_be_recomputed(judge: Callable[..., WrittenRecord]) -> None:
     outcome = judge(EXAMPLES / "digits-cnn")
     record = outcome.record
     assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
@@ -69,7 +69,7 @@ def test_an_example_qualifies_and_its_record_can_be_recomputed(judge: Callable[.
     assert again.parameters.total == training.parameters.total
 
 
-def test_the_same_seed_gives_the_same_record_but_for_the_times(judge: Callable[..., Outcome]) -> None:
+def test_the_same_seed_gives_the_same_record_but_for_the_times(judge: Callable[..., WrittenRecord]) -> None:
     first, second = judge(LINEAR).record, judge(LINEAR).record
     assert first.status.verdict is Verdict.BELOW_THRESHOLD
     assert "below the 93.00 % asked for" in first.status.reason
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_record_but_for_the_times(judge: Callable[.
     assert first.evaluation == second.evaluation
 
 
-def test_an_ordinary_training_does_not_load_the_compiler(judge: Callable[..., Outcome]) -> None:
+def test_an_ordinary_training_does_not_load_the_compiler(judge: Callable[..., WrittenRecord]) -> None:
     """The optimizers would at their first step: a second, and a fifth of the process's memory."""
     record = judge("""
         import sys
@@ -98,7 +98,7 @@ def test_an_ordinary_training_does_not_load_the_compiler(judge: Callable[..., Ou
     assert record.log.head == "not loaded\n"
 
 
-def test_lazy_conjugates_and_negatives_outlive_the_training(judge: Callable[..., Outcome]) -> None:
+def test_lazy_conjugates_and_negatives_outlive_the_training(judge: Callable[..., WrittenRecord]) -> None:
     outcome = judge("""
         class Shown(Linear):
             def forward(self, images):
@@ -186,7 +186,7 @@ FAILURES = {
 
 @pytest.mark.parametrize(("code", "verdict", "words"), FAILURES.values(), ids=FAILURES)
 def test_a_failure_says_what_happened_and_where(
-    judge: Callable[..., Outcome], code: str, verdict: Verdict, words: list[str]
+    judge: Callable[..., WrittenRecord], code: str, verdict: Verdict, words: list[str]
 ) -> None:
     record = judge(code).record
     assert record.status.verdict is verdict, record.status.reason
@@ -257,7 +257,7 @@ LIMITS = {
 
 @pytest.mark.parametrize(("code", "verdict", "budget"), LIMITS.values(), ids=LIMITS)
 def test_a_budget_that_is_used_up_ends_the_run_with_its_verdict(
-    judge: Callable[..., Outcome], code: str, verdict: Verdict, budget: dict[str, int]
+    judge: Callable[..., WrittenRecord], code: str, verdict: Verdict, budget: dict[str, int]
 ) -> None:
     record = judge(code, **budget).record
     assert record.status.verdict is verdict, record.status.reason
@@ -266,7 +266,7 @@ def test_a_budget_that_is_used_up_ends_the_run_with_its_verdict(
 
 
 def test_operations_of_the_prediction_above_the_free_ones_are_complexity(
-    judge: Callable[..., Outcome], tmp_path: Path
+    judge: Callable[..., WrittenRecord], tmp_path: Path
 ) -> None:
     code = """
     def train(task):
@@ -297,7 +297,9 @@ def test_operations_of_the_prediction_above_the_free_ones_are_complexity(
     assert found["charged operations"] is Result.DIFFERS
 
 
-def test_prediction_reads_back_no_more_than_its_budget_for_each_batch(judge: Callable[..., Outcome]) -> None:
+def test_prediction_reads_back_no_more_than_its_budget_for_each_batch(
+    judge: Callable[..., WrittenRecord],
+) -> None:
     code = """
     def train(task):
         model = Linear()
@@ -316,7 +318,7 @@ def test_prediction_reads_back_no_more_than_its_budget_for_each_batch(judge: Cal
 
 
 def test_an_archive_that_cannot_be_read_gives_a_record_too(
-    judge: Callable[..., Outcome], tmp_path: Path
+    judge: Callable[..., WrittenRecord], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"PK no zip")
@@ -330,7 +332,7 @@ def test_an_archive_that_cannot_be_read_gives_a_record_too(
 
 @pytest.mark.parametrize("task", [None, ""], ids=["as now", "as in 0.1.0"])
 def test_an_archive_that_cannot_be_read_is_refused_again_when_it_is_rerun(
-    judge: Callable[..., Outcome], tmp_path: Path, task: str | None
+    judge: Callable[..., WrittenRecord], tmp_path: Path, task: str | None
 ) -> None:
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"PK no zip")
@@ -343,7 +345,9 @@ def test_an_archive_that_cannot_be_read_is_refused_again_when_it_is_rerun(
     assert found.submission.sha256 == before.submission.sha256
 
 
-def test_a_path_that_does_not_exist_gives_no_record(judge: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_path_that_does_not_exist_gives_no_record(
+    judge: Callable[..., WrittenRecord], tmp_path: Path
+) -> None:
     with pytest.raises(UsageProblem, match="cannot be read"):
         judge(tmp_path / "nowhere")
     assert not list((tmp_path / "results").glob("*.json"))

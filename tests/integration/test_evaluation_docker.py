@@ -11,7 +11,7 @@ import pytest
 
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.record import from_json
 from haet_eval.runtimes.leftovers import remove_leftovers
 from tests.fixtures.submissions import write_competition, write_submission
@@ -23,7 +23,7 @@ CONVOLUTIONAL = Path(__file__).parents[2] / "submissions" / "digits-cnn"
 FOREVER = "def train(task):\n    print('started', flush=True)\n    while True: task.images.float().mean()"
 
 
-def judge(submission: Path, results: Path, sandbox: str, competition: Path | None = None) -> Outcome:
+def judge(submission: Path, results: Path, sandbox: str, competition: Path | None = None) -> WrittenRecord:
     return evaluate(
         Request(
             submission,

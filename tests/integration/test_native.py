@@ -10,7 +10,7 @@ import torch
 
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.progress import Silent
 from haet_eval.record import Content, Sandbox, from_json, seal, to_json
 from haet_eval.store import Store
@@ -25,7 +25,7 @@ LINEAR = Path(__file__).parents[1] / "fixtures" / "linear"
 
 
 @pytest.fixture
-def judge(tmp_path: Path) -> Callable[..., Outcome]:
+def judge(tmp_path: Path) -> Callable[..., WrittenRecord]:
     """Evaluates a folder, or the code of a `train`, natively under rules and budgets of the test's choice."""
 
     def run(
@@ -36,7 +36,7 @@ def judge(tmp_path: Path) -> Callable[..., Outcome]:
         device: str = "cpu",
         runs: int = 1,
         **budgets: int,
-    ) -> Outcome:
+    ) -> WrittenRecord:
         if isinstance(submission, str):
             submission = write_submission(tmp_path / "submission", submission)
         rules = write_native_competition(tmp_path / "rules.toml", *keys, **budgets)
@@ -57,7 +57,7 @@ def judge(tmp_path: Path) -> Callable[..., Outcome]:
 
 
 @pytest.mark.slow
-def test_a_native_training_gives_the_weights_of_the_counted_one(judge: Callable[..., Outcome]) -> None:
+def test_a_native_training_gives_the_weights_of_the_counted_one(judge: Callable[..., WrittenRecord]) -> None:
     outcome = judge(EXAMPLES / "digits-cnn", count=True)
     record = outcome.record
     assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
@@ -102,7 +102,9 @@ def train(task):
 """
 
 
-def test_layers_that_pytorch_would_fuse_give_the_same_weights_too(judge: Callable[..., Outcome]) -> None:
+def test_layers_that_pytorch_would_fuse_give_the_same_weights_too(
+    judge: Callable[..., WrittenRecord],
+) -> None:
     record = judge(RECURRENT, count=True).record
     assert record.native is not None
     assert record.training is not None
@@ -113,7 +115,7 @@ def test_layers_that_pytorch_would_fuse_give_the_same_weights_too(judge: Callabl
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("submission", [EXAMPLES / "digits-cnn", RECURRENT], ids=["cnn", "recurrent"])
 def test_native_and_counted_weights_are_the_same_on_a_gpu(
-    judge: Callable[..., Outcome], submission: Path | str
+    judge: Callable[..., WrittenRecord], submission: Path | str
 ) -> None:
     record = judge(submission, count=True, device="cuda").record
     assert record.native is not None
@@ -121,7 +123,7 @@ def test_native_and_counted_weights_are_the_same_on_a_gpu(
     assert record.native.model == record.training.model
 
 
-def test_a_native_record_says_what_was_not_counted(judge: Callable[..., Outcome]) -> None:
+def test_a_native_record_says_what_was_not_counted(judge: Callable[..., WrittenRecord]) -> None:
     outcome = judge("def train(task):\n    task.report(step=1)\n    print('hello')\n    return Linear()")
     record = outcome.record
     assert record.status.verdict is Verdict.QUALIFIED
@@ -198,7 +200,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_failures_have_their_verdicts(judge: Callable[..., Outcome], name: str) -> None:
+def test_failures_have_their_verdicts(judge: Callable[..., WrittenRecord], name: str) -> None:
     code, budgets, verdict, words = FAILURES[name]
     record = judge(code, **budgets).record
     assert record.status.verdict is verdict, record.status.reason
@@ -208,7 +210,7 @@ def test_failures_have_their_verdicts(judge: Callable[..., Outcome], name: str) 
     assert record.evaluation is None
 
 
-def test_energy_of_inference_repeats_the_prediction(judge: Callable[..., Outcome]) -> None:
+def test_energy_of_inference_repeats_the_prediction(judge: Callable[..., WrittenRecord]) -> None:
     code = """
     class Talking(Linear):
         def forward(self, images):
@@ -238,7 +240,7 @@ def train(task):
 """
 
 
-def test_the_last_checkpoint_counts_when_the_time_is_over(judge: Callable[..., Outcome]) -> None:
+def test_the_last_checkpoint_counts_when_the_time_is_over(judge: Callable[..., WrittenRecord]) -> None:
     code = """
     def train(task):
         model, best = Linear(), Linear()
@@ -265,7 +267,7 @@ def test_the_last_checkpoint_counts_when_the_time_is_over(judge: Callable[..., O
 
 
 def test_a_model_that_is_returned_in_time_counts_instead_of_checkpoints(
-    judge: Callable[..., Outcome],
+    judge: Callable[..., WrittenRecord],
 ) -> None:
     code = "def train(task):\n    task.checkpoint(Linear())\n    return Linear()"
     record = judge(code, CHECKPOINTS).record
@@ -274,19 +276,19 @@ def test_a_model_that_is_returned_in_time_counts_instead_of_checkpoints(
     assert not record.native.checkpoint_used
 
 
-def test_without_a_checkpoint_time_is_over(judge: Callable[..., Outcome]) -> None:
+def test_without_a_checkpoint_time_is_over(judge: Callable[..., WrittenRecord]) -> None:
     record = judge(NO_END.format(before="", caught="ValueError"), CHECKPOINTS, wall_seconds=2).record
     assert record.status.verdict is Verdict.LIMIT_TIME
 
 
-def test_checkpoints_count_only_if_the_rules_say_so(judge: Callable[..., Outcome]) -> None:
+def test_checkpoints_count_only_if_the_rules_say_so(judge: Callable[..., WrittenRecord]) -> None:
     code = NO_END.format(before="task.checkpoint(model)", caught="ValueError")
     record = judge(code, wall_seconds=2).record
     assert record.status.verdict is Verdict.LIMIT_TIME
 
 
 @pytest.mark.slow
-def test_a_training_that_cannot_be_stopped_fails(judge: Callable[..., Outcome]) -> None:
+def test_a_training_that_cannot_be_stopped_fails(judge: Callable[..., WrittenRecord]) -> None:
     code = NO_END.format(before="task.checkpoint(model)", caught="BaseException")
     record = judge(code, CHECKPOINTS, wall_seconds=2).record
     assert record.status.verdict is Verdict.LIMIT_TIME
@@ -295,7 +297,7 @@ def test_a_training_that_cannot_be_stopped_fails(judge: Callable[..., Outcome]) 
 
 @pytest.mark.docker
 def test_containers_give_the_weights_of_local_processes(
-    judge: Callable[..., Outcome], sandbox_image: str
+    judge: Callable[..., WrittenRecord], sandbox_image: str
 ) -> None:
     local, inside = (judge(LINEAR, sandbox=sandbox).record for sandbox in ("process", "docker"))
     assert local.native is not None
@@ -324,14 +326,14 @@ def train(task):
 
 @pytest.mark.docker
 def test_a_node_alone_has_no_network_and_cannot_write(
-    judge: Callable[..., Outcome], sandbox_image: str
+    judge: Callable[..., WrittenRecord], sandbox_image: str
 ) -> None:
     record = judge(PROBE, sandbox="docker").record
     assert record.log.head.split() == ["OSError97", "OSError30"]
 
 
 @pytest.mark.docker
-def test_data_loaders_may_have_processes(judge: Callable[..., Outcome], sandbox_image: str) -> None:
+def test_data_loaders_may_have_processes(judge: Callable[..., WrittenRecord], sandbox_image: str) -> None:
     code = """
     from torch.utils.data import DataLoader, TensorDataset
 
@@ -346,7 +348,7 @@ def test_data_loaders_may_have_processes(judge: Callable[..., Outcome], sandbox_
 
 
 @pytest.mark.slow
-def test_several_native_runs_have_statistics(judge: Callable[..., Outcome]) -> None:
+def test_several_native_runs_have_statistics(judge: Callable[..., WrittenRecord]) -> None:
     record = judge(LINEAR, runs=2).record
     assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
     assert record.statistics is not None
@@ -411,7 +413,7 @@ def test_a_native_record_that_breaks_the_rules_does_not_hold(tmp_path: Path) -> 
         assert checks["native training"] is Result.DIFFERS, change
 
 
-def test_a_submission_that_talks_to_the_socket_itself_fails(judge: Callable[..., Outcome]) -> None:
+def test_a_submission_that_talks_to_the_socket_itself_fails(judge: Callable[..., WrittenRecord]) -> None:
     code = """
     import gc, socket
 
@@ -428,7 +430,7 @@ def test_a_submission_that_talks_to_the_socket_itself_fails(judge: Callable[...,
 
 @pytest.mark.docker
 def test_too_many_threads_and_too_much_memory_in_a_container(
-    judge: Callable[..., Outcome], sandbox_image: str
+    judge: Callable[..., WrittenRecord], sandbox_image: str
 ) -> None:
     threads = """
     import threading, time

@@ -13,11 +13,11 @@ import pytest
 from haet_eval.dataset import load_dataset
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.store import Store
 from haet_eval.verification.check import Result
 from haet_eval.verification.evidence import Sources
-from haet_eval.verification.replaying import Place, check_replay
+from haet_eval.verification.replaying import ReplayPlace, check_replay
 from haet_eval.verification.verify import verify
 
 SPRINT = Path(__file__).parents[2] / "submissions" / "cifar10-sprint"
@@ -34,7 +34,7 @@ ACCURACY_BAND = (0.64, 0.72)  # seeds 0 to 2 gave 67.55, 68.25 and 68.28 %
 
 
 @pytest.fixture(scope="module")
-def judged(real_cifar: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def judged(real_cifar: Path, tmp_path_factory: pytest.TempPathFactory) -> WrittenRecord:
     """The narrow sprint, judged on CIFAR-10 in local processes, and audited."""
     folder = tmp_path_factory.mktemp("judged")
     submission = _narrow_sprint(folder / "submission")
@@ -64,7 +64,7 @@ def test_the_published_images_are_official(real_cifar: Path, name: str, classes:
 
 
 @pytest.mark.slow
-def test_a_short_training_learns_as_much_as_it_should(judged: Outcome) -> None:
+def test_a_short_training_learns_as_much_as_it_should(judged: WrittenRecord) -> None:
     record = judged.record
     assert record.status.verdict is Verdict.BELOW_THRESHOLD, record.status.reason
     assert record.dataset is not None
@@ -78,7 +78,7 @@ def test_a_short_training_learns_as_much_as_it_should(judged: Outcome) -> None:
 
 
 @pytest.mark.slow
-def test_the_audit_finds_nothing_in_an_honest_training(judged: Outcome) -> None:
+def test_the_audit_finds_nothing_in_an_honest_training(judged: WrittenRecord) -> None:
     audit = judged.record.audit
     assert audit is not None
     assert not audit.dataset.official
@@ -90,11 +90,11 @@ def test_the_audit_finds_nothing_in_an_honest_training(judged: Outcome) -> None:
 
 
 @pytest.mark.slow
-def test_the_record_holds_and_its_replay_gives_the_same_bits(judged: Outcome, real_cifar: Path) -> None:
+def test_the_record_holds_and_its_replay_gives_the_same_bits(judged: WrittenRecord, real_cifar: Path) -> None:
     sources = Sources(Store(judged.path.parent), real_cifar)
     verification, (part, *_) = verify(judged.path, sources)
     assert verification.believable, [one for one in verification.checks if one.result is Result.DIFFERS]
-    found = {one.subject: one for one in check_replay(part.record, part.evidence, Place("process"))}
+    found = {one.subject: one for one in check_replay(part.record, part.evidence, ReplayPlace("process"))}
     assert found["replay"].result is Result.HOLDS
     assert found["weights again"].detail == "bit for bit the same"
     assert found["predictions again"].detail == "each of 10,000 labels the same"

@@ -8,7 +8,7 @@ import pytest
 
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.request import Outcome, Request
+from haet_eval.evaluation.request import Request, WrittenRecord
 from tests.fixtures.submissions import write_competition, write_submission
 
 REFUSED = {
@@ -144,7 +144,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return dict(json.loads(line) for line in lines if line.startswith("["))
 
 
-def judge(folder: Path, train: str, **budgets: int) -> Outcome:
+def judge(folder: Path, train: str, **budgets: int) -> WrittenRecord:
     submission = write_submission(folder / "submission", train)
     competition = write_competition(folder / "competition.toml", wall_seconds=300, **budgets)
     return evaluate(

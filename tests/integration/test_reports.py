@@ -18,7 +18,7 @@ from haet_eval.remote.executor.labels import labels_of
 from haet_eval.store import Store
 from haet_eval.verification.check import Result
 from haet_eval.verification.evidence import Sources
-from haet_eval.verification.replaying import Place, check_replay
+from haet_eval.verification.replaying import ReplayPlace, check_replay
 from haet_eval.verification.verify import verify
 from tests.fixtures.submissions import write_competition, write_submission
 
@@ -158,7 +158,7 @@ def test_a_logit_that_is_nan_makes_the_image_wrong_and_a_replay_confirms_it(
     assert f"The logits of {evaluation.nan_images:,} test images contain NaN" in record.status.reason
     verification, (part,) = verify(store.find(record.record_id), Sources(store, tmp_path))
     assert verification.believable
-    checks = check_replay(part.record, part.evidence, Place("process"))
+    checks = check_replay(part.record, part.evidence, ReplayPlace("process"))
     (again,) = (check for check in checks if check.subject == "predictions again")
     assert again.result is Result.HOLDS
 

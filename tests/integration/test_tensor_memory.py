@@ -16,7 +16,7 @@ from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.request import Request
 from haet_eval.record import Record
-from haet_eval.remote.client.task import Task
+from haet_eval.remote.client.task import SubmissionTask
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.process import ProcessRuntime
 from tests.fixtures.submissions import write_competition, write_submission
@@ -222,7 +222,7 @@ def followed(theme: str, only: str = "") -> tuple[StorageFollower, dict[str, tup
     found: list[StorageFollower] = []
     levels: dict[str, tuple[int, int]] = {}
 
-    def follow(task: Task) -> AbstractContextManager[object]:
+    def follow(task: SubmissionTask) -> AbstractContextManager[object]:
         found.append(StorageFollower(task.images, task.labels))
         return found[0]
 

@@ -27,7 +27,7 @@ from haet_eval.signing import signature_path
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import Check, Result
 from haet_eval.verification.evidence import Sources
-from haet_eval.verification.replaying import Place, check_replay
+from haet_eval.verification.replaying import ReplayPlace, check_replay
 from haet_eval.verification.signature import check_signed
 from haet_eval.verification.verify import verify
 from tests.fixtures.submissions import write_competition, write_submission
@@ -72,7 +72,7 @@ def check(path: Path) -> dict[str, Check]:
 def replayed(path: Path) -> dict[str, Check]:
     verification, (part,) = verify(path, Sources(Store(path.parent), path.parent))
     assert verification.believable, [one for one in verification.checks if one.result is Result.DIFFERS]
-    found = check_replay(part.record, part.evidence, Place("process"))
+    found = check_replay(part.record, part.evidence, ReplayPlace("process"))
     return {check.subject: check for check in found}
 
 

@@ -2,16 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.batch.capacity import Machine, exclusive, fitting, places
-from haet_eval.batch.job import Identity, Job
+from haet_eval.batch.capacity import Capacity, exclusive, fitting, places
+from haet_eval.batch.job import BatchJob, Identity
 from haet_eval.competition import Budgets, load_competition
 from haet_eval.errors import UsageProblem
 
 GIB = 2**30
 
 
-def job(*, cpus: int = 2, memory_gib: int = 4, device: str = "cpu", measured: bool = False) -> Job:
-    return Job(
+def job(*, cpus: int = 2, memory_gib: int = 4, device: str = "cpu", measured: bool = False) -> BatchJob:
+    return BatchJob(
         identity=Identity("0" * 64, "1" * 64, 0, 1, "process", device, "0"),
         label="a",
         path=Path("a"),
@@ -34,24 +34,24 @@ def job(*, cpus: int = 2, memory_gib: int = 4, device: str = "cpu", measured: bo
     ],
 )
 def test_as_many_as_cores_and_memory_allow(cores: int, memory_gib: int, expected: int) -> None:
-    assert fitting([job()], Machine(cores, memory_gib * GIB, ())) == expected
+    assert fitting([job()], Capacity(cores, memory_gib * GIB, ())) == expected
 
 
 def test_the_most_demanding_submission_decides() -> None:
-    machine = Machine(16, 1000 * GIB, ())
+    machine = Capacity(16, 1000 * GIB, ())
     assert fitting([job(cpus=1), job(cpus=8), job(cpus=2)], machine) == 2
 
 
 def test_each_run_on_gpus_has_one() -> None:
-    assert fitting([job(device="cuda")], Machine(64, 1000 * GIB, ("0", "1", "2"))) == 3
+    assert fitting([job(device="cuda")], Capacity(64, 1000 * GIB, ("0", "1", "2"))) == 3
 
 
 def test_two_cores_more_than_there_are_is_all_there_are() -> None:
-    assert fitting([job(cpus=64)], Machine(16, 1000 * GIB, ())) == 1
+    assert fitting([job(cpus=64)], Capacity(16, 1000 * GIB, ())) == 1
 
 
 def test_a_measured_run_is_alone_and_cannot_be_requested_otherwise() -> None:
-    jobs, machine = [job(), job(measured=True)], Machine(64, 1000 * GIB, ())
+    jobs, machine = [job(), job(measured=True)], Capacity(64, 1000 * GIB, ())
     assert places(jobs, None, machine) == 1
     assert places(jobs, 1, machine) == 1
     with pytest.raises(UsageProblem, match="energy ranks time or energy"):

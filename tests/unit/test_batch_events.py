@@ -5,7 +5,7 @@ import json
 import pytest
 
 from haet_eval.batch.cluster import _event, _message
-from haet_eval.batch.judge import Message
+from haet_eval.batch.judge import StageReached
 from haet_eval.progress import Tick
 
 TICKS = [
@@ -18,5 +18,5 @@ TICKS = [
 
 @pytest.mark.parametrize("tick", TICKS)
 def test_a_message_travels_as_an_event(tick: Tick | None) -> None:
-    message = Message("key", "node", "train", tick)
+    message = StageReached("key", "node", "train", tick)
     assert _message(json.loads(json.dumps(_event(message)))) == message

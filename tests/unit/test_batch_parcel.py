@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.batch.job import Identity, Job
+from haet_eval.batch.job import BatchJob, Identity
 from haet_eval.batch.parcel import Parcel, pack, unpack
 from haet_eval.competition import Budgets
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.evaluation.request import Outcome
+from haet_eval.evaluation.request import WrittenRecord
 from haet_eval.record import Artifact, Record, from_json
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
@@ -24,10 +24,10 @@ ARTIFACTS = {
 """What the records of these tests name, by content."""
 
 
-def job_of(record: Record) -> Job:
+def job_of(record: Record) -> BatchJob:
     assert record.competition is not None
     identity = Identity(record.submission.sha256, record.competition.digest, 1, 1, "docker", "cpu", "0.1.0")
-    return Job(identity, "a", Path("a"), "A", "T", "cifar10", "haet2021", Budgets(), False)
+    return BatchJob(identity, "a", Path("a"), "A", "T", "cifar10", "haet2021", Budgets(), False)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def parcel(tmp_path: Path) -> Parcel:
     record = make_record()
     for name, suffix in ARTIFACTS.items():
         there.put_artifact(name.encode(), suffix)
-    return pack(Outcome(record, there.add(record)))
+    return pack(WrittenRecord(record, there.add(record)))
 
 
 def test_record_and_artefacts_arrive_whole(tmp_path: Path, parcel: Parcel) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from haet_eval.batch.job import Job
-from haet_eval.batch.ledger import Failure, Ledger
-from haet_eval.batch.plan import Item, Options, State, make_plan
-from haet_eval.batch.sources import Source
+from haet_eval.batch.job import BatchJob
+from haet_eval.batch.ledger import GivenUpEvaluation, Ledger
+from haet_eval.batch.plan import Item, Options, SubmissionState, make_plan
+from haet_eval.batch.sources import SubmissionSource
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
@@ -29,20 +29,20 @@ def store(tmp_path: Path) -> Store:
 
 
 def plan(store: Store, *paths: Path, options: Options = PROCESS) -> list[Item]:
-    return list(make_plan(map(Source, paths), options, Ledger(store)).items)
+    return list(make_plan(map(SubmissionSource, paths), options, Ledger(store)).items)
 
 
-def states(items: list[Item]) -> list[State]:
+def states(items: list[Item]) -> list[SubmissionState]:
     return [item.state for item in items]
 
 
-def only_job(store: Store, path: Path, options: Options = PROCESS) -> Job:
+def only_job(store: Store, path: Path, options: Options = PROCESS) -> BatchJob:
     (item,) = plan(store, path, options=options)
     assert item.job is not None
     return item.job
 
 
-def record_of(job: Job, verdict: Verdict = Verdict.BELOW_THRESHOLD, **environment: Any) -> Record:
+def record_of(job: BatchJob, verdict: Verdict = Verdict.BELOW_THRESHOLD, **environment: Any) -> Record:
     """A record as an evaluation of this job would leave."""
     made = make_record(verdict=verdict)
     identity = job.identity
@@ -63,8 +63,8 @@ def test_a_judged_submission_is_done_as_folder_and_as_zip_and_under_another_name
     store.add(record_of(only_job(store, folder)))
     archive = tmp_path / "renamed.zip"
     pack_submission(folder, archive)
-    assert states(plan(store, folder, archive)) == [State.DONE, State.REPEATED]
-    assert states(plan(store, archive)) == [State.DONE]
+    assert states(plan(store, folder, archive)) == [SubmissionState.DONE, SubmissionState.REPEATED]
+    assert states(plan(store, archive)) == [SubmissionState.DONE]
 
 
 def test_every_verdict_but_an_interruption_is_final(tmp_path: Path, store: Store) -> None:
@@ -78,7 +78,7 @@ def test_every_verdict_but_an_interruption_is_final(tmp_path: Path, store: Store
         if verdict is Verdict.INTERRUPTED:
             changes["evaluation"] = None
         store.add(seal(Content(**{n: getattr(record, n) for n in Content.model_fields} | changes)))
-        expected = State.NEW if verdict is Verdict.INTERRUPTED else State.DONE
+        expected = SubmissionState.NEW if verdict is Verdict.INTERRUPTED else SubmissionState.DONE
         assert states(plan(store, folder)) == [expected]
 
 
@@ -100,21 +100,21 @@ def test_another_seed_sandbox_device_or_rules_is_another_evaluation(
     write_competition(Path("rules.toml"))
     folder = write_submission(tmp_path / "a", TRAIN)
     store.add(record_of(only_job(store, folder)))
-    assert states(plan(store, folder)) == [State.DONE]
-    assert states(plan(store, folder, options=replace(PROCESS, **other))) == [State.NEW]
+    assert states(plan(store, folder)) == [SubmissionState.DONE]
+    assert states(plan(store, folder, options=replace(PROCESS, **other))) == [SubmissionState.NEW]
 
 
 def test_what_an_older_version_judged_is_judged_again(tmp_path: Path, store: Store) -> None:
     folder = write_submission(tmp_path / "a", TRAIN)
     store.add(record_of(only_job(store, folder), haet_eval="0.0.9"))
-    assert states(plan(store, folder)) == [State.NEW]
+    assert states(plan(store, folder)) == [SubmissionState.NEW]
 
 
 def test_a_changed_submission_is_a_new_one(tmp_path: Path, store: Store) -> None:
     folder = write_submission(tmp_path / "a", TRAIN)
     store.add(record_of(only_job(store, folder)))
     write_submission(folder, TRAIN + "  # better")
-    assert states(plan(store, folder)) == [State.NEW]
+    assert states(plan(store, folder)) == [SubmissionState.NEW]
 
 
 def test_refused_submissions_are_distinguished_and_refused_once(tmp_path: Path, store: Store) -> None:
@@ -127,12 +127,12 @@ def test_refused_submissions_are_distinguished_and_refused_once(tmp_path: Path, 
     (linked / "data").symlink_to("/")
     paths = (unknown_task, no_module, no_archive, linked)
     items = plan(store, *paths)
-    assert states(items) == [State.REFUSED] * 4
+    assert states(items) == [SubmissionState.REFUSED] * 4
     assert "did you mean cifar10?" in items[0].detail
     for path in paths:
         request = Request(path, tmp_path / "data", store.directory, sandbox="process")
         assert evaluate(request).record.status.verdict is Verdict.INVALID_SUBMISSION
-    assert states(plan(store, *paths)) == [State.DONE] * 4
+    assert states(plan(store, *paths)) == [SubmissionState.DONE] * 4
 
 
 def test_a_wrongly_named_submission_is_one_line_and_the_others_are_planned(
@@ -143,7 +143,7 @@ def test_a_wrongly_named_submission_is_one_line_and_the_others_are_planned(
     dangling = tmp_path / "late.zip"
     dangling.symlink_to(tmp_path / "nowhere")
     items = plan(store, good, other_task, dangling, options=replace(PROCESS, task="digits"))
-    assert states(items) == [State.NEW, State.BLOCKED, State.BLOCKED]
+    assert states(items) == [SubmissionState.NEW, SubmissionState.BLOCKED, SubmissionState.BLOCKED]
     assert "is for the task 'cifar10', and --task names 'digits'" in items[1].detail
     assert "late.zip cannot be read" in items[2].detail
     assert all(item.hint for item in items[1:])
@@ -164,18 +164,18 @@ def test_two_broken_folders_are_two(tmp_path: Path, store: Store) -> None:
     folders = [write_submission(tmp_path / name, f"{TRAIN}  # {name}") for name in ("a", "other")]
     for folder in folders:
         (folder / "data").symlink_to("/")
-    assert states(plan(store, *folders)) == [State.REFUSED, State.REFUSED]
+    assert states(plan(store, *folders)) == [SubmissionState.REFUSED, SubmissionState.REFUSED]
 
 
 def test_a_failure_of_ours_is_remembered_until_it_is_forgotten(tmp_path: Path, store: Store) -> None:
     folder = write_submission(tmp_path / "a", TRAIN)
     job, ledger = only_job(store, folder), Ledger(store)
     with ledger.locked():
-        ledger.put_failure(job.identity, Failure("a", "the engine died", "start it"))
+        ledger.put_failure(job.identity, GivenUpEvaluation("a", "the engine died", "start it"))
         (item,) = plan(store, folder)
-        assert (item.state, item.detail) == (State.FAILED_BEFORE, "the engine died")
+        assert (item.state, item.detail) == (SubmissionState.FAILED_BEFORE, "the engine died")
         ledger.forget_failure(job.identity)
-    assert states(plan(store, folder)) == [State.NEW]
+    assert states(plan(store, folder)) == [SubmissionState.NEW]
 
 
 def test_a_plan_writes_nothing(tmp_path: Path, store: Store) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from haet_eval.batch import pool
-from haet_eval.batch.pool import Pool, ProcessDied
+from haet_eval.batch.pool import ProcessDied, ProcessPool
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 
 
@@ -43,7 +43,7 @@ def unpicklable() -> object:
 
 def test_calls_give_results_and_messages_and_processes_are_used_again() -> None:
     messages: list[object] = []
-    with Pool(1, messages.append) as executor:
+    with ProcessPool(1, messages.append) as executor:
         results = [executor.submit(identity, value).result() for value in range(3)]
     assert [value for value, _ in results] == [0, 1, 2]
     assert len({process for _, process in results}) == 1
@@ -51,7 +51,7 @@ def test_calls_give_results_and_messages_and_processes_are_used_again() -> None:
 
 
 def test_a_killed_process_fails_its_call_only() -> None:
-    with Pool(2, print) as executor:
+    with ProcessPool(2, print) as executor:
         futures = [executor.submit(identity, value) for value in range(2)]
         dying = executor.submit(die, signal.SIGKILL)
         futures += [executor.submit(identity, value) for value in range(2, 6)]
@@ -62,7 +62,7 @@ def test_a_killed_process_fails_its_call_only() -> None:
 
 
 def test_errors_arrive_whole() -> None:
-    with Pool(1, print) as executor:
+    with ProcessPool(1, print) as executor:
         with pytest.raises(EnvironmentProblem, match="no disk") as caught:
             executor.submit(fail).result()
         assert caught.value.hint == "buy one"
@@ -71,14 +71,14 @@ def test_errors_arrive_whole() -> None:
 
 def test_each_process_has_its_own_variables() -> None:
     turns = [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
-    with Pool(2, print, turns) as executor:
+    with ProcessPool(2, print, turns) as executor:
         futures = [executor.submit(variable) for _ in range(2)]
         assert sorted(future.result() for future in futures) == ["0", "1"]
 
 
 def test_stopping_lets_a_call_tidy_up(tmp_path: Path) -> None:
     sign = tmp_path / "sign"
-    executor = Pool(1, print)
+    executor = ProcessPool(1, print)
     running, queued = executor.submit(sleep_and_tidy, sign), executor.submit(identity, 1)
     while not sign.exists():
         time.sleep(0.01)
@@ -90,7 +90,7 @@ def test_stopping_lets_a_call_tidy_up(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_sent_fails_its_call_only() -> None:
-    with Pool(1, print) as executor:
+    with ProcessPool(1, print) as executor:
         with pytest.raises(Exception, match=r"pickle|local object"):
             executor.submit(unpicklable).result()
         with pytest.raises(Exception, match=r"pickle|local object"):
@@ -99,7 +99,7 @@ def test_what_cannot_be_sent_fails_its_call_only() -> None:
 
 
 def test_usage_problems_stay_what_they_are() -> None:
-    with Pool(1, print) as executor, pytest.raises(UsageProblem):
+    with ProcessPool(1, print) as executor, pytest.raises(UsageProblem):
         executor.submit(_misuse).result()
 
 

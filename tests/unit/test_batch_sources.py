@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.batch.sources import Source, find_sources
+from haet_eval.batch.sources import SubmissionSource, find_sources
 from haet_eval.errors import UsageProblem
 from tests.fixtures.submissions import write_submission
 
@@ -16,14 +16,14 @@ def test_a_folder_stands_for_the_submissions_in_it_in_the_order_of_their_names(t
     (tmp_path / ".hidden.zip").write_bytes(b"")
     (tmp_path / "notes").mkdir()
     found = find_sources([tmp_path])
-    assert found.sources == (Source(tmp_path / "a.zip"), Source(tmp_path / "b"))
+    assert found.sources == (SubmissionSource(tmp_path / "a.zip"), SubmissionSource(tmp_path / "b"))
     assert found.passed_over == (tmp_path / "notes",)
 
 
 def test_a_submission_is_itself_though_it_holds_folders(tmp_path: Path) -> None:
     write_submission(tmp_path, TRAIN)
     write_submission(tmp_path / "inner", TRAIN)
-    assert find_sources([tmp_path]).sources == (Source(tmp_path),)
+    assert find_sources([tmp_path]).sources == (SubmissionSource(tmp_path),)
 
 
 def test_csv_paths_are_relative_to_the_list(tmp_path: Path) -> None:
@@ -34,8 +34,8 @@ def test_csv_paths_are_relative_to_the_list(tmp_path: Path) -> None:
     text = "path,competition,task,seed\none,rules.toml,digits,7\none,digits,,\n"
     table.write_text(text, encoding="utf-8-sig")
     assert find_sources([table]).sources == (
-        Source(folder, str(rules), "digits", 7),
-        Source(folder, "digits", None, None),
+        SubmissionSource(folder, str(rules), "digits", 7),
+        SubmissionSource(folder, "digits", None, None),
     )
 
 
@@ -43,7 +43,7 @@ def test_toml_says_the_same(tmp_path: Path) -> None:
     folder = write_submission(tmp_path / "one", TRAIN)
     table = tmp_path / "list.toml"
     table.write_text('[[submission]]\npath = "one"\nseed = 7\n[[submission]]\npath = "one"\n')
-    assert find_sources([table]).sources == (Source(folder, seed=7), Source(folder))
+    assert find_sources([table]).sources == (SubmissionSource(folder, seed=7), SubmissionSource(folder))
     assert [source.label for source in find_sources([table]).sources] == [f"{folder} (seed 7)", str(folder)]
 
 
@@ -104,7 +104,7 @@ def test_lists_are_read_as_spreadsheets_write_them(
     folder = write_submission(tmp_path / "one", TRAIN)
     table = tmp_path / "list.csv"
     table.write_bytes(end.join([*lines, ""]).encode(encoding))
-    assert find_sources([table]).sources == (Source(folder, seed=7),)
+    assert find_sources([table]).sources == (SubmissionSource(folder, seed=7),)
 
 
 def test_a_list_in_utf_16_is_to_be_saved_as_utf_8(tmp_path: Path) -> None:
@@ -119,5 +119,5 @@ def test_a_list_says_when_submissions_were_received(tmp_path: Path) -> None:
     folder = write_submission(tmp_path / "one", TRAIN)
     table = tmp_path / "list.csv"
     table.write_text("path,received\none,2026-05-01T12:00:00+02:00\none,2026-05-01 10:00Z\n")
-    expected = Source(folder, received=datetime(2026, 5, 1, 10, tzinfo=UTC))
+    expected = SubmissionSource(folder, received=datetime(2026, 5, 1, 10, tzinfo=UTC))
     assert find_sources([table]).sources == (expected, expected)

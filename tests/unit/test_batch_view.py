@@ -7,27 +7,36 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from haet_eval.batch.events import Event, Finished, GivenUp, Moved, Noted, Planned, Retried, Started
-from haet_eval.batch.plan import State
+from haet_eval.batch.events import (
+    Event,
+    GivenUp,
+    Moved,
+    Noted,
+    Planned,
+    Retried,
+    RunStarted,
+    SubmissionJudged,
+)
+from haet_eval.batch.plan import SubmissionState
 from haet_eval.cli.batch_view import JsonLines, LiveView, PlainLines
 from haet_eval.errors import Verdict
 from haet_eval.progress import Tick
 
 HOSTILE = "a\x1b[2J.zip"
 EVENTS: tuple[Event, ...] = (
-    Planned("a.zip", 0, State.NEW),
-    Planned(HOSTILE, 0, State.NEW),
-    Planned("done.zip", 0, State.DONE, "results/x.json"),
+    Planned("a.zip", 0, SubmissionState.NEW),
+    Planned(HOSTILE, 0, SubmissionState.NEW),
+    Planned("done.zip", 0, SubmissionState.DONE, "results/x.json"),
     Noted("No worker is there yet; waiting for one."),
-    Started("a.zip", 1),
-    Started(HOSTILE, 1),
+    RunStarted("a.zip", 1),
+    RunStarted(HOSTILE, 1),
     Moved("a.zip", "node7", "unpack"),
     Moved("a.zip", "node7", "train", Tick("train", 3.0, 60.0, 1234)),
     Retried(HOSTILE, 1, 2.0, "the engine \x1b[31mdied"),
-    Started(HOSTILE, 2),
+    RunStarted(HOSTILE, 2),
 )
 ENDS: tuple[Event, ...] = (
-    Finished("a.zip", Verdict.QUALIFIED, "0" * 16, Path("results/a.json"), 2**70, 0.95, 12.0),
+    SubmissionJudged("a.zip", Verdict.QUALIFIED, "0" * 16, Path("results/a.json"), 2**70, 0.95, 12.0),
     GivenUp(HOSTILE, "the engine died", "start it"),
 )
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.batch.run import Summary
+from haet_eval.batch.run import BatchSummary
 from haet_eval.cli.batch_table import print_outcome
 from haet_eval.competition import Competition, load_competition
 from haet_eval.errors import UsageProblem
-from haet_eval.evaluation.request import Outcome
+from haet_eval.evaluation.request import WrittenRecord
 from haet_eval.ranking import rank, summarize, unranked, why_unranked
 from haet_eval.record import CompetitionInfo, Content, Record, seal
 from haet_eval.store import Store
@@ -133,8 +133,8 @@ def test_a_batch_marks_what_it_judged_out_of_time(
     rules: Competition, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     records = entries_at(rules, CLOSES + timedelta(seconds=1), CLOSES)
-    outcomes = [(record.submission.name or "", Outcome(record, tmp_path)) for record in records]
-    print_outcome(Summary(outcomes=outcomes))
+    outcomes = [(record.submission.name or "", WrittenRecord(record, tmp_path)) for record in records]
+    print_outcome(BatchSummary(outcomes=outcomes))
     late, in_time = capsys.readouterr().out.splitlines()[2:4]
     assert "qualified, received late" in late
     assert "received" not in in_time

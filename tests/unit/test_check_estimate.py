@@ -11,11 +11,11 @@ from haet_eval.check.estimate import (
     estimate_seconds,
     why_no_seconds,
 )
-from haet_eval.check.rehearsal import MadeUp, Moment
+from haet_eval.check.rehearsal import MadeUp, RehearsedSoFar
 from haet_eval.check.report import estimate
 from haet_eval.check.sample import Milestone, Sample
 from haet_eval.check.standing import rivals_among, rivals_on
-from haet_eval.check.static import Look
+from haet_eval.check.static import StaticCheck
 from haet_eval.errors import UsageProblem
 from haet_eval.record import Operations, OperatorCost
 from haet_eval.store import Store
@@ -127,7 +127,7 @@ def test_without_a_total_there_is_only_a_lower_bound(values: dict[str, str]) -> 
 def test_time_is_that_of_operations_and_calls() -> None:
     """Each operation takes 2 s, each call 3 s; the first calls take longer."""
     done = [(0, 0), (1, 5), (2, 6), (7, 7), (8, 9), (20, 10), (21, 30)]
-    moments = [Moment(90.0 + 2 * o + 3 * c, o, c) for o, c in done]
+    moments = [RehearsedSoFar(90.0 + 2 * o + 3 * c, o, c) for o, c in done]
     sample = Sample(finished=True, computed=False, operations=counted(121), messages=230, moments=moments)
     found = estimate_seconds(sample, estimate_operations(sample))
     assert found is not None
@@ -137,9 +137,9 @@ def test_time_is_that_of_operations_and_calls() -> None:
 
 def test_time_needs_moments_and_is_measured_if_all_was_computed() -> None:
     sample = Sample(finished=True, computed=False, operations=counted(10), messages=15)
-    sample.moments = [Moment(1.0, 0, 0)]
+    sample.moments = [RehearsedSoFar(1.0, 0, 0)]
     assert estimate_seconds(sample, estimate_operations(sample)) is None
-    sample.moments.append(Moment(2.0, 5, 5))
+    sample.moments.append(RehearsedSoFar(2.0, 5, 5))
     rough = estimate_seconds(sample, estimate_operations(sample))
     assert rough is not None
     assert [rough.low, rough.high] == pytest.approx([3, 4])
@@ -150,13 +150,13 @@ def test_time_needs_moments_and_is_measured_if_all_was_computed() -> None:
 
 
 SETUP_OF_THE_SPRINT = [
-    Moment(0.027, 6, 8, 2),
-    Moment(0.080, 14_124, 22, 11),
-    Moment(0.133, 161_580, 60, 25),
-    Moment(0.259, 1_540_909, 132, 53),
-    Moment(0.804, 32_260_909, 151, 62),
-    Moment(8.793, 2_224_941_773, 212, 105),
-    Moment(10.209, 95_419_566_799, 229, 116),
+    RehearsedSoFar(0.027, 6, 8, 2),
+    RehearsedSoFar(0.080, 14_124, 22, 11),
+    RehearsedSoFar(0.133, 161_580, 60, 25),
+    RehearsedSoFar(0.259, 1_540_909, 132, 53),
+    RehearsedSoFar(0.804, 32_260_909, 151, 62),
+    RehearsedSoFar(8.793, 2_224_941_773, 212, 105),
+    RehearsedSoFar(10.209, 95_419_566_799, 229, 116),
 ]
 """As a check saw it: ten seconds, of which the first step of 5×10¹¹ operations had one, on a busy machine."""
 
@@ -174,7 +174,7 @@ def test_the_setup_of_a_training_gives_no_time_estimate() -> None:
 
 
 def test_calls_that_differ_from_the_rest_give_no_time_estimate() -> None:
-    moments = [Moment(float(second), 1000 * second, 100 * second) for second in range(20)]
+    moments = [RehearsedSoFar(float(second), 1000 * second, 100 * second) for second in range(20)]
     like = Sample(finished=True, computed=False, operations=counted(10**6), messages=10**5, moments=moments)
     found = estimate_seconds(like, estimate_operations(like))
     assert found is not None
@@ -202,9 +202,9 @@ def test_equal_steps_after_any_setup_take_the_time_that_they_take(
     steps: int,
 ) -> None:
     """The setup and the first step make calls of new kinds, and the first step takes three times as long."""
-    moments = [Moment(setup_seconds, setup_operations, 50, 20)]
+    moments = [RehearsedSoFar(setup_seconds, setup_operations, 50, 20)]
     moments += [
-        Moment(
+        RehearsedSoFar(
             setup_seconds + (step + 2) * step_seconds,
             setup_operations + step * step_operations,
             50 + step * calls,
@@ -266,9 +266,9 @@ def test_a_file_that_is_not_a_leaderboard_is_rejected(tmp_path: Path, text: str)
         rivals_on(file, "c", "t")
 
 
-def moments(*parts: tuple[int, int, int]) -> list[Moment]:
+def moments(*parts: tuple[int, int, int]) -> list[RehearsedSoFar]:
     """Moments a second apart: operations, messages and definitions so far."""
-    return [Moment(float(second), *part) for second, part in enumerate(parts)]
+    return [RehearsedSoFar(float(second), *part) for second, part in enumerate(parts)]
 
 
 @pytest.mark.parametrize(
@@ -296,4 +296,4 @@ def test_many_steps_in_few_looks_are_enough_for_the_time() -> None:
 
 
 def test_a_sample_that_was_stopped_before_the_training_began_allows_no_estimate() -> None:
-    assert estimate(Sample(stopped="after 4 s"), Look((), ())) is None
+    assert estimate(Sample(stopped="after 4 s"), StaticCheck((), ())) is None

@@ -6,14 +6,14 @@ import pytest
 
 import haet_eval
 from haet_eval.check.entry import TASK_ATTRIBUTES
-from haet_eval.check.static import Look, look_at
+from haet_eval.check.static import StaticCheck, look_at
 from haet_eval.submission import load_submission
 
 MANIFEST = '[submission]\nname = "x"\nteam = "y"\ntask = "digits"\ndescription = "z"\n'
 EXAMPLES = Path(__file__).parents[2] / "submissions"
 
 
-def look(folder: Path, code: str, others: Mapping[str, str] | None = None) -> Look:
+def look(folder: Path, code: str, others: Mapping[str, str] | None = None) -> StaticCheck:
     files = {"haet.toml": MANIFEST, "submission.py": code, **(others or {})}
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -157,7 +157,9 @@ def test_on_plain_tensors_calls_are_not_remarked_on(tmp_path: Path) -> None:
 def test_the_task_has_the_attributes_that_are_expected() -> None:
     source = (Path(haet_eval.__file__).parent / "remote/client/task.py").read_text("utf-8")
     [task] = [
-        node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == "Task"
+        node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and node.name == "SubmissionTask"
     ]
     fields = [
         node.target.id

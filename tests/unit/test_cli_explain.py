@@ -21,7 +21,7 @@ from haet_eval.record import (
     PeakCall,
     Record,
     TensorMemory,
-    Uncounted,
+    UncountedOperator,
     seal,
 )
 from haet_eval.reports.dossier import make_dossier
@@ -277,7 +277,7 @@ def test_several_records_are_shown_one_after_another_without_their_signatures(st
 
 
 def test_operators_without_a_price_are_named(store: Store) -> None:
-    lstm = Uncounted(
+    lstm = UncountedOperator(
         operator="aten.lstm[red].input", calls=3, shapes=("[8, 4] float32",), hint="unroll it\x1b[2J"
     )
     operations = OPERATIONS.model_copy(update={"uncounted": (lstm,)})
@@ -374,7 +374,7 @@ OLDER = Operations(
     total=2400,
     by_phase={"forward": 2400},
     by_operator=(OperatorCost(operator="aten.mm.default", calls=20, operations=2400),),
-    uncounted=(Uncounted(operator="aten.relu.default", calls=10, shapes=(), hint="use another"),),
+    uncounted=(UncountedOperator(operator="aten.relu.default", calls=10, shapes=(), hint="use another"),),
 )
 
 

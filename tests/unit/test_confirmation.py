@@ -9,8 +9,8 @@ from typing import NoReturn
 import pytest
 
 from haet_eval.batch.events import Event
-from haet_eval.batch.plan import Plan
-from haet_eval.batch.run import Reporting, Settings
+from haet_eval.batch.plan import BatchPlan
+from haet_eval.batch.run import BatchSettings, Reporting
 from haet_eval.competition import Task, load_competition
 from haet_eval.confirmation.checks import (
     Case,
@@ -24,25 +24,25 @@ from haet_eval.confirmation.checks import (
 )
 from haet_eval.confirmation.notebook import Notebook
 from haet_eval.confirmation.podium import nothing_to_confirm, podiums
-from haet_eval.confirmation.runs import Rules
-from haet_eval.confirmation.settle import Setting, _is_ours, _next, settle
+from haet_eval.confirmation.runs import NamedCompetition
+from haet_eval.confirmation.settle import ConfirmationSettings, _is_ours, _next, settle
 from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.evaluation.audit import conclude, draw, with_audit
 from haet_eval.evaluation.repetition import as_run, merge
 from haet_eval.ranking import summarize
 from haet_eval.record import Record
 from haet_eval.reports.confirmation import (
+    EntryCheck,
     Examined,
-    Finding,
-    Settled,
+    SettledPool,
     confirmation_document,
     confirmation_html,
 )
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import differs
 from haet_eval.verification.evidence import Evidence, Sources
-from haet_eval.verification.replaying import Place
-from haet_eval.verification.verify import Part, Verification
+from haet_eval.verification.replaying import ReplayPlace
+from haet_eval.verification.verify import RunWithEvidence, Verification
 from tests.fixtures.records import make_record, make_training
 from tests.unit.test_audit import DATA
 
@@ -113,23 +113,23 @@ def test_a_forged_record_does_not_keep_the_true_one_from_being_examined() -> Non
         other.record_id,
     ]
     assert list(_next(podium, [])) == [first, third]
-    unsound = Examined(first, 1, (Finding("verify", False, ""),))
+    unsound = Examined(first, 1, (EntryCheck("verify", False, ""),))
     assert list(_next(podium, [unsound])) == [second, third]
-    fell = Examined(first, 1, (Finding("verify", True, ""), Finding("audit disguise", False, "")))
+    fell = Examined(first, 1, (EntryCheck("verify", True, ""), EntryCheck("audit disguise", False, "")))
     assert list(_next(podium, [fell])) == [third]
 
 
 def test_findings_of_other_circumstances_are_not_used(tmp_path: Path) -> None:
     book = Notebook(tmp_path, RULES.digest, "process", None)
     seeds = book.seeds("a" * 16)
-    book.add("a" * 16, Finding("verify", True, "as it should be"))
+    book.add("a" * 16, EntryCheck("verify", True, "as it should be"))
     again = Notebook(tmp_path, RULES.digest, "process", None)
     assert (again.seeds("a" * 16), again.found("a" * 16)) == (seeds, book.found("a" * 16))
     assert Notebook(tmp_path, RULES.digest, "docker", None).found("a" * 16) == {}
 
 
 def test_findings_under_other_rules_are_not_used(tmp_path: Path) -> None:
-    Notebook(tmp_path, RULES.digest, "process", None).add("a" * 16, Finding("verify", True, ""))
+    Notebook(tmp_path, RULES.digest, "process", None).add("a" * 16, EntryCheck("verify", True, ""))
     assert Notebook(tmp_path, "b" * 64, "process", None).found("a" * 16) == {}
 
 
@@ -144,19 +144,21 @@ class Contest:
         self.podium = replace(self.podium, awards=1)
         self.folder = folder
 
-    def settle(self) -> Settled:
-        def open_site(_: Plan) -> NoReturn:
+    def settle(self) -> SettledPool:
+        def open_site(_: BatchPlan) -> NoReturn:
             raise AssertionError("no entry is sound, so nothing is run")
 
-        batch = Settings(self.folder / "runs", self.folder, None, 0, "sources", None)
+        batch = BatchSettings(self.folder / "runs", self.folder, None, 0, "sources", None)
         sources = Sources(self.store, self.folder)
         book = Notebook(self.folder / "findings", RULES.digest, "process", None)
         reporting = Reporting(_Silent())
-        rules = Rules("haet2021", RULES)
-        setting = Setting(rules, self.paths, {}, sources, "process", None, book, batch, reporting, open_site)
+        rules = NamedCompetition("haet2021", RULES)
+        setting = ConfirmationSettings(
+            rules, self.paths, {}, sources, "process", None, book, batch, reporting, open_site
+        )
         return settle(self.podium, setting).settled
 
-    def kept(self) -> dict[str, Finding]:
+    def kept(self) -> dict[str, EntryCheck]:
         """The findings of the first entry that the next start would use."""
         return Notebook(self.folder / "findings", RULES.digest, "process", None).found(
             self.podium.entries[0].record_id
@@ -177,7 +179,10 @@ def test_a_record_whose_artefacts_are_not_here_has_not_fallen(
     line = differs("trace", "is missing")
     monkeypatch.setattr(
         "haet_eval.confirmation.checks.verify",
-        lambda path, *_, **__: (Verification(path, record, (line,)), [Part("", record, Evidence())]),
+        lambda path, *_, **__: (
+            Verification(path, record, (line,)),
+            [RunWithEvidence("", record, Evidence())],
+        ),
     )
     for _ in range(2):
         (examined,) = contest.settle().examined
@@ -215,7 +220,7 @@ def test_a_check_that_could_not_be_made_is_undecided_and_not_kept(
 def test_a_replay_that_lacks_something_is_undecided(tmp_path: Path, check: RecordCheck, part: str) -> None:
     """The trace and the data set are not here."""
     (path, *_) = Contest(tmp_path).paths.values()
-    case = Case(path, Sources(Store(tmp_path), tmp_path), Place("process"))
+    case = Case(path, Sources(Store(tmp_path), tmp_path), ReplayPlace("process"))
     with pytest.raises(Undecided, match=f"{part}: needs the trace and the data set"):
         check(case)
 
@@ -225,19 +230,19 @@ def test_a_run_that_was_interrupted_decides_nothing() -> None:
     assert not _is_ours(make_record(), None)
 
 
-def settled() -> Settled:
+def settled() -> SettledPool:
     """Two entries, the first of which fell; their names are hostile."""
     records = [make_record(name="<script>alert(1)</script>"), make_record(name="second")]
     (podium,) = podiums(map(summarize, records), RULES, "docker")
     findings = (
-        (Finding("verify", True, "21 lines hold"), Finding("audit disguise", False, "FLAGGED: drop")),
-        (Finding("verify", True, "21 lines hold"),),
+        (EntryCheck("verify", True, "21 lines hold"), EntryCheck("audit disguise", False, "FLAGGED: drop")),
+        (EntryCheck("verify", True, "21 lines hold"),),
     )
     examined = tuple(
         Examined(replace(entry), place, found)
         for place, (entry, found) in enumerate(zip(podium.entries, findings, strict=True), start=1)
     )
-    return Settled(podium.pool, 1, examined)
+    return SettledPool(podium.pool, 1, examined)
 
 
 def test_the_document_names_the_confirmed_records_in_their_order() -> None:

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
-from haet_eval.native.messages import Finished, Kept, Labels, Loaded, Model, Ready, Setting, to_node
+from haet_eval.native.messages import (
+    ImagesArrived,
+    LabelsFollow,
+    Loaded,
+    ModelKept,
+    ModelOffered,
+    NodeJob,
+    TrainReturned,
+    to_node,
+)
 from haet_eval.native.node import Node
 from haet_eval.progress import ReportValue
 from haet_eval.remote.connection import Connection
@@ -71,7 +80,7 @@ class Played:
         while data:
             length, _ = FRAME.unpack_from(data)
             answer = to_node(data[FRAME.size : FRAME.size + length])
-            assert isinstance(answer, Kept)
+            assert isinstance(answer, ModelKept)
             answers.append(answer.in_time)
             data = data[FRAME.size + length :]
         return answers
@@ -88,7 +97,7 @@ def played() -> Iterator[Played]:
     node.close()
 
 
-def model(origin: str = "returned", weights: bytes = WEIGHTS, **changes: object) -> Model:
+def model(origin: str = "returned", weights: bytes = WEIGHTS, **changes: object) -> ModelOffered:
     facts = {
         "origin": origin,
         "sha256": hashlib.sha256(weights).hexdigest(),
@@ -97,7 +106,7 @@ def model(origin: str = "returned", weights: bytes = WEIGHTS, **changes: object)
         "frozen": 0,
         "buffers": 0,
     }
-    return Model.model_validate(facts | changes)
+    return ModelOffered.model_validate(facts | changes)
 
 
 def test_a_model_that_is_returned_in_time(played: Played) -> None:
@@ -143,7 +152,7 @@ def test_a_checkpoint_other_than_the_last_one_in_time_breaks_the_protocol(played
 
 LIES: dict[str, tuple[list[Said], str]] = {
     "other weights": ([model(), OTHER], "other weights than were announced"),
-    "no weights": ([model(), Ready()], "something else than what it announced"),
+    "no weights": ([model(), ImagesArrived()], "something else than what it announced"),
     "an empty block": ([model(), b""], "something else than what it announced"),
     "too many weights": ([model(), WEIGHTS + b"\0"], "something else than what it announced"),
     "no safetensors": ([model(weights=b"junk"), b"junk"], "no safetensors"),
@@ -152,7 +161,7 @@ LIES: dict[str, tuple[list[Said], str]] = {
         "no safetensors",
     ),
     "a checkpoint never told": ([model("last_checkpoint"), WEIGHTS], "not told in time"),
-    "a message out of place": ([Labels()], "'labels' at the wrong time"),
+    "a message out of place": ([LabelsFollow()], "'labels' at the wrong time"),
     "a block out of place": ([b"block"], "a frame of channel BLOCK"),
 }
 
@@ -214,19 +223,19 @@ def test_any_bytes_end_as_a_verdict_or_a_lost_node(junk: bytes) -> None:
     ],
 )
 def test_labels_are_checked(played: Played, labels: list[int], fault: str) -> None:
-    played.says(Labels(), np.array(labels, dtype="<i8").tobytes(), Ready())
+    played.says(LabelsFollow(), np.array(labels, dtype="<i8").tobytes(), ImagesArrived())
     with pytest.raises(SubmissionFailure, match=fault):
         played.node.predict(2, 10, 200)
 
 
 def test_the_labels_of_each_image(played: Played) -> None:
-    played.says(Labels(), np.array([3, 9], dtype="<i8").tobytes())
+    played.says(LabelsFollow(), np.array([3, 9], dtype="<i8").tobytes())
     assert played.node.predict(2, 10, 200).tolist() == [3, 9]
 
 
 def test_output_is_kept_and_bounded(played: Played) -> None:
     played.theirs.sendall(frame(Channel.OUTPUT, b"x" * 60))
-    played.says(Finished())
+    played.says(TrainReturned())
     played.node.finish()
     assert played.node.log.head == "x" * 60
     played.theirs.sendall(frame(Channel.OUTPUT, b"x" * 60))
@@ -236,7 +245,7 @@ def test_output_is_kept_and_bounded(played: Played) -> None:
 
 
 def test_a_node_that_cannot_use_the_device_is_our_problem(played: Played) -> None:
-    setting = Setting(
+    setting = NodeJob(
         files={},
         module="submission",
         function="train",

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from haet_eval.competition import Competition, Counts, Ranking, load_competition
 from haet_eval.errors import Verdict
-from haet_eval.ranking import EnergyKind, Entry, Pool, Ranked, place, rank, summarize, unranked
-from haet_eval.record import Content, Precision, Sandbox, seal
+from haet_eval.ranking import Entry, Pool, Ranked, place, rank, summarize, unranked
+from haet_eval.record import Content, EnergyKind, Precision, Sandbox, seal
 from tests.fixtures.records import digest, make_native, make_record, make_training
 
 EARLY = datetime(2026, 5, 1, tzinfo=UTC)

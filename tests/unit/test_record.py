@@ -13,7 +13,7 @@ from haet_eval.record import (
     Content,
     Rank,
     Record,
-    Uncounted,
+    UncountedOperator,
     document_digest,
     from_json,
     json_schema,
@@ -69,7 +69,9 @@ def test_fields_of_an_unreadable_manifest_are_null() -> None:
 
 
 def test_an_uncountable_run_has_no_complexity() -> None:
-    lstm = Uncounted(operator="aten.lstm.input", calls=3, shapes=("[8, 4] float32",), hint="unroll it")
+    lstm = UncountedOperator(
+        operator="aten.lstm.input", calls=3, shapes=("[8, 4] float32",), hint="unroll it"
+    )
     operations = make_operations().model_copy(update={"uncounted": (lstm,)})
     training = make_training().model_copy(update={"operations": operations})
     record = make_record(verdict=Verdict.UNCOUNTABLE, reason="aten.lstm.input", training=training)

@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 from haet_eval.competition import Ranking
 from haet_eval.ranking import summarize
 from haet_eval.reports.figure import cost, gap, times_leader
-from haet_eval.reports.pareto import Point, pareto_front
+from haet_eval.reports.pareto import CostPoint, pareto_front
 from haet_eval.reports.text import readable_joules, readable_seconds, readable_signed, readable_times
 from haet_eval.reports.ticks import log_ticks
 from tests.fixtures.records import make_record
 
 COSTS = st.floats(min_value=1, max_value=1e30)
-POINTS = st.lists(st.builds(Point, COSTS, st.floats(min_value=0, max_value=1)), max_size=20)
+POINTS = st.lists(st.builds(CostPoint, COSTS, st.floats(min_value=0, max_value=1)), max_size=20)
 
 
-def betters(one: Point, other: Point) -> bool:
+def betters(one: CostPoint, other: CostPoint) -> bool:
     return one != other and one.cost <= other.cost and one.accuracy >= other.accuracy
 
 
 @given(POINTS)
-def test_the_front_is_what_no_other_point_betters(points: list[Point]) -> None:
+def test_the_front_is_what_no_other_point_betters(points: list[CostPoint]) -> None:
     front = pareto_front(points)
     assert set(front) == {one for one in points if not any(betters(other, one) for other in points)}
     assert front == sorted(front)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote.labels import NO_LABEL, Label
-from haet_eval.remote.memory import PeakCall, TensorMemory
-from haet_eval.remote.timeline import Held, Timeline
+from haet_eval.remote.memory import CallAtPeak, MeteredMemory
+from haet_eval.remote.timeline import StoragesAtPeak, Timeline
 from haet_eval.reports.course import draw_course, memory_page
 from tests.fixtures.records import make_record
 
@@ -18,11 +18,15 @@ LABEL = Label("net.py:7", "Net.<b>head</b>")
 
 def timeline(*points: int) -> Timeline:
     peak = max(points, default=0)
-    call = PeakCall(3, "aten.relu.default", 2) if peak else None
+    call = CallAtPeak(3, "aten.relu.default", 2) if peak else None
     label = LABEL if peak else NO_LABEL
-    held = (Held("aten.relu.default", LAYOUT, 2, peak, LABEL), Held("upload", None, 1, 0)) if peak else ()
+    held = (
+        (StoragesAtPeak("aten.relu.default", LAYOUT, 2, peak, LABEL), StoragesAtPeak("upload", None, 1, 0))
+        if peak
+        else ()
+    )
     return Timeline(
-        TensorMemory(peak, None, 900, call), 4, points, held, label, tuple(one // 2 for one in points)
+        MeteredMemory(peak, None, 900, call), 4, points, held, label, tuple(one // 2 for one in points)
     )
 
 

@@ -21,7 +21,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ElementOrigin:
     """Which call made the elements that a tensor argument shows.
 
     Two tensors of one storage with equal shape, stride, offset and dtype have one origin: `detach`, `alias`
@@ -46,7 +46,7 @@ class Call:
 
     operator: Operator
     arguments: Mapping[str, Argument]
-    origins: Mapping[str, Origin | None] = field(default_factory=lambda: MappingProxyType({}))
+    origins: Mapping[str, ElementOrigin | None] = field(default_factory=lambda: MappingProxyType({}))
     storage_bytes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def __getitem__(self, name: str) -> Argument:

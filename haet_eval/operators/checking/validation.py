@@ -10,16 +10,16 @@ from types import MappingProxyType
 from typing import Final
 
 from haet_eval.operators.checking import general
-from haet_eval.operators.checking.call import MAX_ELEMENTS, Call, Origin, Refused
+from haet_eval.operators.checking.call import MAX_ELEMENTS, Call, ElementOrigin, Refused
 from haet_eval.operators.dtypes import DTYPES, FORMATS, MAX_DIMENSIONS
 from haet_eval.operators.schema import Operator, Parameter
 from haet_eval.operators.signature import ANY, Argument, TensorMeta
-from haet_eval.operators.table import Check, entries
+from haet_eval.operators.table import ArgumentCheck, entries
 
 __all__ = [
     "DTYPES",
     "MAX_ELEMENTS",
-    "Origin",
+    "ElementOrigin",
     "Refused",
     "bind",
     "is_dynamic",
@@ -32,10 +32,10 @@ MAX_LIST: Final = 65_536
 MAX_WORD: Final = 64
 _INT64: Final = range(-(2**63), 2**63)
 _DEVICE: Final = re.compile(r"cpu|cuda(:\d)?")
-_NOTHING: Final[Mapping[str, Origin | None]] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, ElementOrigin | None]] = MappingProxyType({})
 _NO_SIZES: Final[Mapping[str, int]] = MappingProxyType({})
 
-_GENERAL: Final[tuple[Check, ...]] = (
+_GENERAL: Final[tuple[ArgumentCheck, ...]] = (
     general.dimensions_exist,
     general.reduction_exists,
     general.memory_is_ordinary,
@@ -74,7 +74,7 @@ def bind(operator: Operator, given: Mapping[str, Argument]) -> dict[str, Argumen
 def validate(
     operator: Operator,
     arguments: Mapping[str, Argument],
-    origins: Mapping[str, Origin | None] = _NOTHING,
+    origins: Mapping[str, ElementOrigin | None] = _NOTHING,
     storage_bytes: Mapping[str, int] = _NO_SIZES,
 ) -> None:
     """Check that the kernel stays within its tensors on these arguments.
@@ -98,7 +98,7 @@ def validate(
             raise Refused(f"{operator.name}: its arguments do not fit together") from problem
 
 
-def validators_of(operator: Operator) -> tuple[Check, ...]:
+def validators_of(operator: Operator) -> tuple[ArgumentCheck, ...]:
     """The checks of an operator, those that hold for many first."""
     broadcasts = (general.broadcasts,) if "pointwise" in operator.tags else ()
     return (*_GENERAL, *broadcasts, *entries()[operator.name].checks)

@@ -24,7 +24,7 @@ SPECIAL: Final = {number: index for index, number in enumerate(SPECIAL_FLOATS)}
 
 
 @dataclass(frozen=True, slots=True)
-class NewTensor:
+class NewOutput:
     """An output that is a new tensor; `offset` is relative to that of input `alias` if that is not -1."""
 
     layout: TensorMeta
@@ -40,7 +40,7 @@ class Input:
     position: int
 
 
-Result: TypeAlias = NewTensor | Input | bool | int | float | complex | list[Any] | None
+CallResult: TypeAlias = NewOutput | Input | bool | int | float | complex | list[Any] | None
 
 
 class KnownCall:
@@ -72,9 +72,9 @@ class KnownCall:
     number: int
     pack: Any
     new: int
-    results: list[Result]
+    results: list[CallResult]
     returns: str  # "nothing", "one" or "tuple"
-    single: NewTensor | None
+    single: NewOutput | None
     same: int
     dynamic: bool
     random: bool
@@ -84,12 +84,12 @@ class KnownCall:
     forgets: tuple[int, ...]
 
 
-def results_of(outcome: Outcome, inputs: Sequence[Any], exact: bool) -> list[Result]:
+def results_of(outcome: Outcome, inputs: Sequence[Any], exact: bool) -> list[CallResult]:
     """The outputs as this side builds them."""
     return [_result(value, inputs, exact) for value in outcome.outputs]
 
 
-def _result(value: Value, inputs: Sequence[Any], exact: bool) -> Result:
+def _result(value: Value, inputs: Sequence[Any], exact: bool) -> CallResult:
     match value:
         case tuple():
             return [_result(item, inputs, exact) for item in value]
@@ -97,7 +97,7 @@ def _result(value: Value, inputs: Sequence[Any], exact: bool) -> Result:
             relative = value.alias >= 0 and not exact
             offset = value.meta.offset - (inputs[value.alias].storage_offset() if relative else 0)
             alias = value.alias if relative else -1
-            return NewTensor(intern_layout(value.meta), getattr(torch, value.meta.dtype), offset, alias)
+            return NewOutput(intern_layout(value.meta), getattr(torch, value.meta.dtype), offset, alias)
         case Atom():
             return Input(int(value.value))
         case str():
@@ -106,10 +106,10 @@ def _result(value: Value, inputs: Sequence[Any], exact: bool) -> Result:
             return value
 
 
-def count_new(results: Sequence[Result]) -> int:
+def count_new(results: Sequence[CallResult]) -> int:
     """How many new tensors there are among results."""
     return sum(
-        count_new(result) if isinstance(result, list) else isinstance(result, NewTensor) for result in results
+        count_new(result) if isinstance(result, list) else isinstance(result, NewOutput) for result in results
     )
 
 

@@ -16,7 +16,7 @@ _HEAD: Final = b"What torch.save was given is kept in memory: tensors of the tas
 _NUMBER_BYTES: Final = 20
 
 
-class _Kept(NamedTuple):
+class _SavedObject(NamedTuple):
     """An object, and the descriptor of its file, which shows whether it can still be loaded.
 
     None if the note was written into memory: there its copies cannot be followed.
@@ -26,11 +26,11 @@ class _Kept(NamedTuple):
     file: int | None
 
 
-class Checkpoints:
+class SavedObjects:
     """Objects by the notes that stand for them: a file may be renamed, linked and copied."""
 
     def __init__(self) -> None:
-        self._kept: dict[bytes, _Kept] = {}
+        self._kept: dict[bytes, _SavedObject] = {}
         self._numbers = count(1)
         self._save = torch.save
         self._load = torch.load
@@ -81,14 +81,14 @@ class Checkpoints:
     def _note(self, value: Any) -> bytes:
         """A note that may be copied at will: what it stands for is kept to the end of the run."""
         note = _HEAD + b"%0*d" % (_NUMBER_BYTES, next(self._numbers))
-        self._kept[note] = _Kept(value, None)
+        self._kept[note] = _SavedObject(value, None)
         return note
 
     def _keep(self, value: Any, path: str | os.PathLike[str]) -> None:
         note = _HEAD + b"%0*d" % (_NUMBER_BYTES, next(self._numbers))
         Path(path).write_bytes(note)
         self._give_up_what_cannot_be_loaded()
-        self._kept[note] = _Kept(value, os.open(path, os.O_RDONLY))
+        self._kept[note] = _SavedObject(value, os.open(path, os.O_RDONLY))
 
     def _give_up_what_cannot_be_loaded(self) -> None:
         for note, kept in list(self._kept.items()):

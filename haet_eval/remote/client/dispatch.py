@@ -21,11 +21,11 @@ from haet_eval.remote.charges import NUMBER_BYTES
 from haet_eval.remote.client import mirror
 from haet_eval.remote.client.calls import (
     SPECIAL,
+    CallResult,
     DefinitionWriter,
     Input,
     KnownCall,
-    NewTensor,
-    Result,
+    NewOutput,
     count_new,
     results_of,
 )
@@ -281,10 +281,10 @@ class Dispatcher:
         return values[0] if known.returns == "one" else tuple(values)
 
     def _value(
-        self, result: Result, known: KnownCall, numbers: Iterator[int], tensors: list[RemoteTensor]
+        self, result: CallResult, known: KnownCall, numbers: Iterator[int], tensors: list[RemoteTensor]
     ) -> Any:
         """Not a closure that calls itself: such a cycle would keep tensors until it is collected."""
-        if isinstance(result, NewTensor):
+        if isinstance(result, NewOutput):
             handle = Handle(next(numbers), self.link.freed)
             if result.alias < 0:
                 return make_fast(result.layout, result.dtype, result.offset, handle, None)
@@ -361,7 +361,7 @@ class Dispatcher:
         known.results = results_of(outcome, tensors, known.exact)
         known.new = count_new(known.results)
         first_result = known.results[0] if known.results else None
-        if known.returns == "one" and isinstance(first_result, NewTensor) and not known.dynamic:
+        if known.returns == "one" and isinstance(first_result, NewOutput) and not known.dynamic:
             known.single = first_result
         known.same = -1
         if known.returns == "one" and isinstance(first_result, Input) and not (known.dynamic or known.view):
@@ -531,7 +531,7 @@ def _on_mirrors(
     return None
 
 
-def _view(new: NewTensor, tensors: list[RemoteTensor], handle: Handle) -> RemoteTensor:
+def _view(new: NewOutput, tensors: list[RemoteTensor], handle: Handle) -> RemoteTensor:
     base = tensors[new.alias]
     return make_view(base, new.layout, new.dtype, new.offset + int(base.storage_offset()), handle)
 
@@ -648,7 +648,7 @@ def _kind_of(func: Any) -> str:
     return "exact" if operator.facts.exact else "literal" if operator.facts.literal else ""
 
 
-def _check_default_dtype(func: Any, new: NewTensor, tensors: list[RemoteTensor]) -> None:
+def _check_default_dtype(func: Any, new: NewOutput, tensors: list[RemoteTensor]) -> None:
     """The executor's own default dtype is float32, and shows where integers become floats.
 
     Raises:

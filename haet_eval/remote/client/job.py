@@ -27,15 +27,15 @@ from haet_eval.remote.client.replacements import install_replacements
 from haet_eval.remote.client.sealed import SealedModel
 from haet_eval.remote.client.seeds import seed_all
 from haet_eval.remote.client.source import explain, install_source, load_function
-from haet_eval.remote.client.task import Task
+from haet_eval.remote.client.task import SubmissionTask
 from haet_eval.remote.client.tensor import RemoteTensor
 from haet_eval.remote.messages import (
-    Batch,
+    BatchPredicted,
     Decided,
     Failed,
+    ImageBatch,
     Job,
     ModelTensor,
-    Predicted,
     Ready,
     Report,
     Returned,
@@ -66,7 +66,7 @@ def run_job(sock: socket.socket) -> None:
             output.close()
 
 
-def connect(dispatcher: Dispatcher, job: Job, code: OwnCode) -> Task:
+def connect(dispatcher: Dispatcher, job: Job, code: OwnCode) -> SubmissionTask:
     """Prepare this process for a job: threads, seeds, and torch's functions that need replacing."""
     torch.set_num_threads(1)
     dispatcher.random.install()
@@ -82,7 +82,7 @@ def connect(dispatcher: Dispatcher, job: Job, code: OwnCode) -> Task:
     images = dispatcher.adopt(job.images, torch.uint8)
     labels = dispatcher.adopt(job.images[:1], torch.int64)
     seed_all(job.seed)
-    return Task(
+    return SubmissionTask(
         images=images,
         labels=labels,
         num_classes=job.num_classes,
@@ -172,8 +172,8 @@ def _predict(dispatcher: Dispatcher, sealed: SealedModel, model: torch.nn.Module
     number: int | None = None
     logits: Any = None
     while True:
-        answer = dispatcher.link.request(Predicted(logits=number).encode())
-        batch = Batch.model_validate_json(answer)
+        answer = dispatcher.link.request(BatchPredicted(logits=number).encode())
+        batch = ImageBatch.model_validate_json(answer)
         del logits
         if batch.handle is None:
             return

@@ -11,7 +11,7 @@ from haet_eval.remote import wire
 from haet_eval.remote.client.garbage import Garbage
 from haet_eval.remote.client.output import Drain, nothing_printed
 from haet_eval.remote.frames import FrameReader
-from haet_eval.remote.wire import Channel, Code, Status
+from haet_eval.remote.wire import AnswerStatus, Channel, Code
 
 FLUSH_RECORDS: Final = 64
 
@@ -158,13 +158,13 @@ class Link:
             _, payload = self._frames.receive()
         except ConnectionError:
             raise RemoteError("the evaluator has closed the connection") from None
-        status, body = Status(payload[0]), payload[1:]
-        self.made_up = status is Status.MADE_UP
-        self.charged = status is Status.CHARGED or self.made_up
-        if status is Status.OK or self.charged:
+        status, body = AnswerStatus(payload[0]), payload[1:]
+        self.made_up = status is AnswerStatus.MADE_UP
+        self.charged = status is AnswerStatus.CHARGED or self.made_up
+        if status is AnswerStatus.OK or self.charged:
             return body
         text = body.decode(errors="replace")
-        if status is Status.REFUSED:
+        if status is AnswerStatus.REFUSED:
             raise Refusal(text, code="handle-operator")
         raise RemoteError(text + _advice(text))
 

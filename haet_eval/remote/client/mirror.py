@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils._mode_utils import no_dispatch
 
-from haet_eval.remote.client.calls import Input, KnownCall, NewTensor, Result
+from haet_eval.remote.client.calls import CallResult, Input, KnownCall, NewOutput
 from haet_eval.remote.client.tensor import RemoteTensor
 
 
@@ -37,8 +37,8 @@ def _aliases(func: Any) -> bool:
     return any(argument.alias_info is not None for argument in func._schema.arguments)
 
 
-def _is_scalar(result: Result, tensors: Sequence[RemoteTensor]) -> bool:
-    if isinstance(result, NewTensor):
+def _is_scalar(result: CallResult, tensors: Sequence[RemoteTensor]) -> bool:
+    if isinstance(result, NewOutput):
         return not result.layout.shape
     return isinstance(result, Input) and not tensors[result.position]._layout.shape
 

@@ -15,7 +15,7 @@ Drain: TypeAlias = Callable[[], None]
 """Sends the output so far."""
 
 
-class Link(Protocol):
+class OutputLink(Protocol):
     """Where the output goes. A link calls `drain` before it sends a message."""
 
     drain: Drain
@@ -37,7 +37,7 @@ class OutputCapture:
     for room in the pipe.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: OutputLink) -> None:
         self._link = link
         self._unsent: deque[bytes] = deque()
         self._reading = threading.Lock()

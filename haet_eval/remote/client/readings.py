@@ -15,7 +15,7 @@ _WAITS: Final = "(timed_answers)"
 
 
 @dataclass(slots=True)
-class _Line:
+class _ReadingLine:
     """What one line has read: bytes that depended on data, in so many reads, and how often it waited."""
 
     place: str
@@ -34,7 +34,7 @@ class Readings:
 
     def __init__(self, code: OwnCode | None = None) -> None:
         self._code = code
-        self._lines: dict[tuple[str, int], _Line] = {}
+        self._lines: dict[tuple[str, int], _ReadingLine] = {}
 
     def clear(self) -> None:
         """Begin anew: training and prediction have budgets of their own."""
@@ -48,7 +48,7 @@ class Readings:
         path, number = frame.f_code.co_filename, frame.f_lineno
         line = self._lines.get((path, number))
         if line is None:
-            line = self._lines[path, number] = _Line(
+            line = self._lines[path, number] = _ReadingLine(
                 self._code.name(path, number), self._code.text(path, number)
             )
         line.waits += 1
@@ -69,18 +69,22 @@ class Readings:
         return error
 
     def _naming(
-        self, reason: str, words: str, weight: Callable[[_Line], int], shown: Callable[[_Line], str]
+        self,
+        reason: str,
+        words: str,
+        weight: Callable[[_ReadingLine], int],
+        shown: Callable[[_ReadingLine], str],
     ) -> RemoteError:
         lines = sorted(filter(weight, self._lines.values()), key=weight, reverse=True)[:_MOST_LINES]
         told = "; ".join(f"{line.place} (`{line.text}`): {shown(line)}" for line in lines)
         return RemoteError(f"{reason} {words} {told}." if told else reason)
 
 
-def _read(line: _Line) -> str:
+def _read(line: _ReadingLine) -> str:
     return f"{line.read_bytes:,} bytes, {_times(line.reads)}"
 
 
-def _waited(line: _Line) -> str:
+def _waited(line: _ReadingLine) -> str:
     return _times(line.waits)
 
 

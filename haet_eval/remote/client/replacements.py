@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 
 import torch
 
-from haet_eval.remote.client.checkpoints import Checkpoints
+from haet_eval.remote.client.checkpoints import SavedObjects
 from haet_eval.remote.client.collected import install_collected
 from haet_eval.remote.client.gpu_scripts import install_gpu_scripts
 from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
@@ -22,7 +22,7 @@ _SILENT: Final = ("torch.utils.cpp_extension", "torch.utils.flop_counter")
 def install_replacements() -> None:
     """Replace them for the rest of this process."""
     choose_open_kernels()
-    Checkpoints().install()
+    SavedObjects().install()
     replaced: Any = torch
     install_gpu_scripts()
     install_collected()

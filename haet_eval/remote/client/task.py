@@ -14,7 +14,7 @@ _EXACT_IN_JSON: Final = 2**53
 
 
 @dataclass(frozen=True)
-class Task:
+class SubmissionTask:
     """The training data and the terms of the run.
 
     Attributes:

@@ -16,14 +16,14 @@ from haet_eval.remote import wire
 from haet_eval.remote.executor.cut import selected, sliced
 from haet_eval.remote.executor.determinism import make_reproducible
 from haet_eval.remote.executor.expectation import Expectation, places
-from haet_eval.remote.executor.failure import Failure, explained, late, mismatch, without_values
-from haet_eval.remote.executor.kernel import Run, compile_kernel, overload
+from haet_eval.remote.executor.failure import FailedCall, explained, late, mismatch, without_values
+from haet_eval.remote.executor.kernel import RunCall, compile_kernel, overload
 from haet_eval.remote.executor.labels import labels_of
 from haet_eval.remote.executor.model import export_weights, keep_model
 from haet_eval.remote.executor.noise import Perturbation, fitted
 from haet_eval.remote.executor.outcome import (
     Mismatch,
-    Place,
+    TensorPlace,
     describe,
     described,
     new_tensors,
@@ -33,7 +33,7 @@ from haet_eval.remote.executor.outcome import (
     written_positions,
 )
 from haet_eval.remote.executor.recalled import recalled
-from haet_eval.remote.executor.state import Restored, State
+from haet_eval.remote.executor.state import ExecutorState, Restored
 from haet_eval.remote.frames import FrameReader
 from haet_eval.remote.handles import size_bytes
 from haet_eval.remote.inventory import inventory
@@ -54,20 +54,20 @@ from haet_eval.remote.messages import (
     to_executor,
 )
 from haet_eval.remote.messages import (
-    Place as PlaceTensors,
+    PlaceTensors as PlaceTensors,
 )
-from haet_eval.remote.wire import Channel, Code, Status
+from haet_eval.remote.wire import AnswerStatus, Channel, Code
 
 _BLOCK_BYTES: Final = 16 << 20
 _OF_CHECKPOINTS: Final = (TakeState, Restore, PlaceTensors, Recall)
 
 
-class Template:
+class SettledCall:
     """A settled call: the layout of its record, its kernel, and its expected effect on the tensors."""
 
     __slots__ = ("definition", "look", "operator", "run", "settle", "tensors", "unpack", "width")
 
-    def __init__(self, definition: wire.Definition, run: Run) -> None:
+    def __init__(self, definition: wire.Definition, run: RunCall) -> None:
         layout = wire.call_layout(definition.tensors, len(definition.floats))
         self.definition = definition
         self.operator = overload(definition.operator)
@@ -93,13 +93,13 @@ class Executor:
         self._frames = FrameReader(sock)
         self._tensors: dict[int, torch.Tensor] = {}
         self._next = 1
-        self._templates: list[Template] = []
+        self._templates: list[SettledCall] = []
         self._generators: dict[int, torch.Generator] = {}
         self._states: list[torch.Tensor] = []
         self._device = torch.device("cpu")
         self._legacy = False
         self._nan_is_greatest = False
-        self._failure: Failure | None = None
+        self._failure: FailedCall | None = None
         self._noise: Perturbation | None = None
         self._fit: Fit | None = None
         self._restored: Restored | None = None
@@ -118,7 +118,7 @@ class Executor:
 
     # Transport.
 
-    def _answer(self, payload: bytes, status: Status = Status.OK) -> None:
+    def _answer(self, payload: bytes, status: AnswerStatus = AnswerStatus.OK) -> None:
         self._socket.sendall(wire.frame(Channel.STREAM, bytes([status]) + payload))
 
     # Commands of the host.
@@ -154,7 +154,7 @@ class Executor:
 
     def _start(self, start: Start) -> None:
         if start.device == "cuda" and not torch.cuda.is_available():
-            self._answer(b"it sees no CUDA device", Status.FATAL)
+            self._answer(b"it sees no CUDA device", AnswerStatus.FATAL)
             return
         torch.set_num_threads(start.threads)
         make_reproducible()
@@ -284,7 +284,7 @@ class Executor:
             self._answer(self._failure.text.encode(), self._failure.status)
             return
         self._generator(wire.DEFAULT_GENERATOR)  # kernels draw from it also if no record has named it
-        state = State(asked, self._tensors, self._generators, self._states)
+        state = ExecutorState(asked, self._tensors, self._generators, self._states)
         self._answer(state.facts(self._peak_memory_bytes()).encode())
         for block in state.blocks():
             self._socket.sendall(wire.FRAME.pack(len(block), Channel.BLOCK))
@@ -319,14 +319,14 @@ class Executor:
         _, block = self._frames.receive()
         self._attempt("A stored call", lambda: self._templates.append(self._recalled(recall, block)))
 
-    def _recalled(self, recall: Recall, block: bytes) -> Template:
+    def _recalled(self, recall: Recall, block: bytes) -> SettledCall:
         definition = wire.decode_definition(block[: recall.definition_bytes])
         outcome = wire.decode_outcome(block[recall.definition_bytes :], len(recall.inputs))
         before = [
             TensorMeta(shape, stride, offset, dtype, bits)
             for dtype, shape, stride, offset, bits in recall.inputs
         ]
-        template = Template(definition, compile_kernel(definition, self._device, self._generator))
+        template = SettledCall(definition, compile_kernel(definition, self._device, self._generator))
         template.expect(recalled(definition, before, outcome, self._device))
         return template
 
@@ -428,8 +428,8 @@ class Executor:
                 self._answer(self._define(record))
             else:
                 self._answer(self._dynamic(record))
-        except Failure as failure:
-            if failure.status is not Status.REFUSED:
+        except FailedCall as failure:
+            if failure.status is not AnswerStatus.REFUSED:
                 self._failure = failure
             self._answer(failure.text.encode(), failure.status)
 
@@ -445,7 +445,7 @@ class Executor:
         run = compile_kernel(definition, self._device, self._generator)
         if self._noise:
             run = self._noise.around(len(self._templates), definition, run)
-        template = Template(definition, run)
+        template = SettledCall(definition, run)
         padded = bytes(wire.COUNTED.size) + record[wire.COUNTED.size + len(encoded) :]
         outcome = self._first(template, template.unpack(padded), settled=True)
         self._templates.append(template)
@@ -455,7 +455,7 @@ class Executor:
         template = self._templates[wire.COUNTED.unpack_from(record)[1]]
         return self._first(template, template.unpack(record), settled=False)
 
-    def _first(self, template: Template, values: tuple[Any, ...], *, settled: bool) -> bytes:
+    def _first(self, template: SettledCall, values: tuple[Any, ...], *, settled: bool) -> bytes:
         """Make a call whose outcome the meter waits for. If it settles a template, expect the same again.
 
         The outcome goes into the meter's books, so nothing may be left out of it: a result that the wire
@@ -483,24 +483,26 @@ class Executor:
         except Mismatch as error:
             raise mismatch(template.name, error) from None
         except wire.WireError as error:  # the meter would refuse the answer: a fault of the call, not of ours
-            raise Failure(Status.FATAL, f"{template.name} gives {error}: handles do not carry that") from None
+            raise FailedCall(
+                AnswerStatus.FATAL, f"{template.name} gives {error}: handles do not carry that"
+            ) from None
         except Exception as error:
             text = f"{template.name} returned what cannot be described: {without_values(error)}"
-            raise Failure(Status.FATAL, text) from None
+            raise FailedCall(AnswerStatus.FATAL, text) from None
         for tensor in new_tensors(result, inputs):
             self._put(tensor)
         return outcome
 
     def _explain(
         self,
-        template: Template,
+        template: SettledCall,
         inputs: list[torch.Tensor],
         floats: tuple[float, ...],
-        before: list[Place],
+        before: list[TensorPlace],
         error: Exception,
-    ) -> Failure:
+    ) -> FailedCall:
         failure = explained(template.definition, template.operator, inputs, floats, error)
-        if failure.status is Status.REFUSED and places(inputs) != before:
+        if failure.status is AnswerStatus.REFUSED and places(inputs) != before:
             return mismatch(template.name, Mismatch("it failed and left an input changed"))
         return failure
 

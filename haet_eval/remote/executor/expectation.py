@@ -20,7 +20,7 @@ from torch._C._dynamo.guards import TensorGuards
 
 from haet_eval.remote.executor.outcome import (
     Mismatch,
-    Place,
+    TensorPlace,
     changes_metadata,
     described,
     fills,
@@ -46,7 +46,7 @@ def addresses(tensors: Tensors) -> list[int]:
     return [*map(_address, tensors)]
 
 
-def places(tensors: Tensors) -> list[Place]:
+def places(tensors: Tensors) -> list[TensorPlace]:
     """As `place_of`, for each tensor."""
     return [place_of(tensor) for tensor in tensors]
 
@@ -93,7 +93,7 @@ class Expectation:
         operator: Any,
         values: Any,
         inputs: Tensors,
-        before: Sequence[Place],
+        before: Sequence[TensorPlace],
         written: Sequence[int] = (),
         *,
         legacy: bool = False,
@@ -232,8 +232,8 @@ class Expectation:
                 raise Mismatch(f"input {index} is {_shown(tensor)} after it, not {described(expected)}")
         after = self.look(inputs)
         if self._changes:
-            old: Place = before[int(self._moves)]
-            new: Place = after[0]
+            old: TensorPlace = before[int(self._moves)]
+            new: TensorPlace = after[0]
             if (new.storage, new.storage_bytes) != (old.storage, old.storage_bytes):
                 raise Mismatch("input 0 lies in another memory after it")
             if new.meta.offset - old.meta.offset != self._shift:

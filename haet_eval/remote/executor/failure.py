@@ -10,7 +10,7 @@ from haet_eval.operators.checking.validation import written_parameters
 from haet_eval.operators.table import lookup
 from haet_eval.remote.executor.kernel import compile_kernel
 from haet_eval.remote.executor.outcome import Mismatch
-from haet_eval.remote.wire import Definition, Status
+from haet_eval.remote.wire import AnswerStatus, Definition
 
 _ADDRESSES: Final = re.compile(r"0[xX][0-9a-fA-F]+|\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,}\b")
 """Numbers in base 16, with or without a prefix: in a text about shapes only addresses have this form."""
@@ -22,14 +22,14 @@ _HIDDEN: Final = " (# stands for a number that may be data.)"
 _MOST_STAND_IN_BYTES: Final = 1 << 26
 
 
-class Failure(Exception):
+class FailedCall(Exception):
     """A call failed: the text is for the contestant and holds no value of any tensor.
 
     It holds no address either: an address would show an attacker where the executor's code and memory are,
     and so undo the randomisation of its address space.
     """
 
-    def __init__(self, status: Status, text: str) -> None:
+    def __init__(self, status: AnswerStatus, text: str) -> None:
         self.status = status
         self.text = without_addresses(text)
         super().__init__(self.text)
@@ -49,22 +49,22 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def late(name: str, error: Exception) -> Failure:
+def late(name: str, error: Exception) -> FailedCall:
     """A call of a settled template has failed. The submission did not wait for it and has gone on."""
     if isinstance(error, Mismatch):
         return mismatch(name, error)
-    return Failure(
-        Status.FATAL,
+    return FailedCall(
+        AnswerStatus.FATAL,
         f"{name} failed: {without_values(error)}. (# stands for a number that may be data. Calls "
         "run ahead of their results: the line named is the one at which this was noticed; the call was made "
         "before.)",
     )
 
 
-def mismatch(name: str, error: Mismatch) -> Failure:
+def mismatch(name: str, error: Mismatch) -> FailedCall:
     """The tensors are no longer what the meter takes them for."""
-    return Failure(
-        Status.MISMATCH,
+    return FailedCall(
+        AnswerStatus.MISMATCH,
         f"Tensor mismatch: {name} did not do to its tensors what it was counted for: {error}. The count of "
         "this run cannot be trusted, so the run ends. If the code is ordinary PyTorch, this is a fault of "
         "haet-eval: please report it with the submission.",
@@ -77,7 +77,7 @@ def explained(
     inputs: Sequence[torch.Tensor],
     floats: Sequence[float],
     error: Exception,
-) -> Failure:
+) -> FailedCall:
     """Why the first call of a template has failed.
 
     If the call fails on shapes alone, its text holds no value and may be shown whole. The submission may then
@@ -91,13 +91,13 @@ def explained(
     except NotImplementedError:
         pass
     except Exception as shape_error:
-        status = Status.FATAL if _writes(definition.operator, operator) else Status.REFUSED
-        return Failure(status, f"{definition.operator}: {shape_error}")
+        status = AnswerStatus.FATAL if _writes(definition.operator, operator) else AnswerStatus.REFUSED
+        return FailedCall(status, f"{definition.operator}: {shape_error}")
     text = _first_line(error)
     if not _is_same_for_other_values(definition, inputs, floats, error):
         hidden = without_values(error)
         text = hidden + _HIDDEN if hidden != without_addresses(text) else hidden
-    return Failure(Status.FATAL, f"{definition.operator} failed: {text}")
+    return FailedCall(AnswerStatus.FATAL, f"{definition.operator} failed: {text}")
 
 
 def _is_same_for_other_values(

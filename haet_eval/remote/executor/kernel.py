@@ -10,7 +10,7 @@ from haet_eval.remote.executor.gpu import ON_GPU
 from haet_eval.remote.executor.guards import guarded
 from haet_eval.remote.wire import Atom, Definition, Tag, Value
 
-Run: TypeAlias = Callable[[Sequence[torch.Tensor], Sequence[float]], Any]
+RunCall: TypeAlias = Callable[[Sequence[torch.Tensor], Sequence[float]], Any]
 
 _UNINITIALISED: Final = frozenset(
     {"empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided"}
@@ -31,20 +31,20 @@ def overload(name: str) -> Any:
 
 def compile_kernel(
     definition: Definition, device: torch.device, generator: Callable[[int], torch.Generator]
-) -> Run:
+) -> RunCall:
     """A function of (tensors, floats) that runs the definition.
 
     A submission never sees memory that no kernel has written: results of `empty` and its relatives are filled
     with zeros. A tensor of zeros has memory, too: kernels that get a zero tensor without memory crash.
     """
     operator = overload(definition.operator)
-    source = _Source(device, generator)
+    source = _KernelSource(device, generator)
     arguments = source.arguments(definition, operator)
     called = operator if device.type == "meta" else in_order(operator, guarded(operator))
     if device.type == "cuda":
         called = ON_GPU.get(definition.operator, called)
     # The source holds generated names only (t[i], f[i], c[i]) and parameter names of PyTorch's own schema.
-    run: Run = eval(f"lambda t, f: operator({arguments})", {"operator": called, "c": source.constants})  # noqa: S307
+    run: RunCall = eval(f"lambda t, f: operator({arguments})", {"operator": called, "c": source.constants})  # noqa: S307
     if definition.operator.split(".")[1] in _UNINITIALISED:
         return lambda tensors, floats: run(tensors, floats).zero_()
     if definition.operator == "aten._efficientzerotensor.default":
@@ -52,7 +52,7 @@ def compile_kernel(
     return run
 
 
-class _Source:
+class _KernelSource:
     """Writes the arguments of a call as Python source; constant values go into `constants`.
 
     A compiled lambda is faster than a loop over arguments, and this code runs at every call of an operator.

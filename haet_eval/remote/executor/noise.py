@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 
 from haet_eval.operators.table import MOVING, family, of_kind
-from haet_eval.remote.executor.kernel import Run, overload
+from haet_eval.remote.executor.kernel import RunCall, overload
 from haet_eval.remote.executor.outcome import flat, new_tensors, storage_of, written_positions
 from haet_eval.remote.messages import Fit, Noise
 from haet_eval.remote.template import written_inputs
@@ -49,7 +49,7 @@ class Perturbation:
         self._generator = torch.Generator(device=device).manual_seed(noise.seed)
         self.active = True
 
-    def around(self, number: int, definition: Definition, run: Run) -> Run:
+    def around(self, number: int, definition: Definition, run: RunCall) -> RunCall:
         """The kernel of this template with noise on its results.
 
         It is the kernel itself if the template is spared, or computes no floats.

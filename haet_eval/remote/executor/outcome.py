@@ -20,7 +20,7 @@ class Mismatch(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TensorPlace:
     """The place of a tensor: its metadata, the identity of its storage, and that storage's size in bytes."""
 
     meta: TensorMeta
@@ -54,14 +54,14 @@ def storage_of(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def place_of(tensor: torch.Tensor) -> Place:
+def place_of(tensor: torch.Tensor) -> TensorPlace:
     """The place of a tensor.
 
     Raises:
         Mismatch: see `meta_of`.
     """
     storage = tensor.untyped_storage()
-    return Place(meta_of(tensor), int(storage._cdata), int(storage.nbytes()))
+    return TensorPlace(meta_of(tensor), int(storage._cdata), int(storage.nbytes()))
 
 
 def returned_values(operator: Any, result: Any) -> tuple[Any, ...]:
@@ -155,7 +155,7 @@ def describe(
     operator: Any,
     values: Sequence[Any],
     inputs: Sequence[torch.Tensor],
-    before: Sequence[Place],
+    before: Sequence[TensorPlace],
     written: Sequence[int] = (),
 ) -> Outcome:
     """The outcome of a call of `operator`.
@@ -193,7 +193,7 @@ def changes_metadata(operator: Any) -> bool:
 
 
 def _check_inputs(
-    operator: Any, inputs: Sequence[torch.Tensor], before: Sequence[Place], after: Sequence[Place]
+    operator: Any, inputs: Sequence[torch.Tensor], before: Sequence[TensorPlace], after: Sequence[TensorPlace]
 ) -> None:
     for index, (old, new) in enumerate(zip(before, after, strict=True)):
         if old == new:
@@ -210,7 +210,7 @@ def described(meta: TensorMeta) -> str:
     return f"{meta.dtype}{list(meta.shape)} with strides {list(meta.stride)}{''.join(f', {n}' for n in lazy)}"
 
 
-def _shown(place: Place) -> str:
+def _shown(place: TensorPlace) -> str:
     return f"{described(place.meta)} at element {place.meta.offset} of {place.storage_bytes} bytes"
 
 

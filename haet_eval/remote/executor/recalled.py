@@ -11,7 +11,7 @@ import torch
 from haet_eval.operators.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.executor.expectation import Expectation
 from haet_eval.remote.executor.kernel import overload
-from haet_eval.remote.executor.outcome import Place, written_positions
+from haet_eval.remote.executor.outcome import TensorPlace, written_positions
 from haet_eval.remote.handles import size_bytes
 from haet_eval.remote.wire import Atom, Definition, Fresh, Outcome, Value, flatten
 
@@ -49,7 +49,7 @@ def recalled(
         operator,
         values[0] if len(operator._schema.returns) == 1 else tuple(values) or None,
         inputs,
-        [Place(meta, _NOWHERE, 0) for meta in before],
+        [TensorPlace(meta, _NOWHERE, 0) for meta in before],
         written_positions(definition, operator),
     )
 

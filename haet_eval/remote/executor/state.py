@@ -17,7 +17,7 @@ def all_bytes(storage: torch.UntypedStorage) -> torch.Tensor:
     return laid_out(storage, TensorMeta((storage.nbytes(),), (1,), 0, "uint8"))
 
 
-class State:
+class ExecutorState:
     """The state, in the order in which it is sent: storages, generators, saved states."""
 
     def __init__(

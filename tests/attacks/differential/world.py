@@ -12,14 +12,14 @@ import torch
 from haet_eval.errors import SubmissionFailure
 from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote import wire
-from haet_eval.remote.charges import Budgets
+from haet_eval.remote.charges import MeterLimits
 from haet_eval.remote.executor.executor import Executor
-from haet_eval.remote.handles import Handle, Storage, intern_layout
+from haet_eval.remote.handles import HeldTensor, Storage, intern_layout
 from haet_eval.remote.messages import ModelTensor, Seal, TakeInventory
 from haet_eval.remote.meter import Meter, Question
 from haet_eval.remote.template import Template
 from haet_eval.remote.weights import check_weights
-from haet_eval.remote.wire import COUNTED, Code, Definition, Status, WireError
+from haet_eval.remote.wire import COUNTED, AnswerStatus, Code, Definition, WireError
 
 PLENTY: Final = 1 << 50
 
@@ -54,7 +54,7 @@ class InProcess(Executor):
     def __init__(self) -> None:
         with socket.socket() as nowhere:
             super().__init__(nowhere)
-        self.answers: list[tuple[Status, bytes]] = []
+        self.answers: list[tuple[AnswerStatus, bytes]] = []
 
     @property
     def tensors(self) -> dict[int, torch.Tensor]:
@@ -68,13 +68,13 @@ class InProcess(Executor):
     def failed(self) -> Answer | None:
         if self._failure is None:
             return None
-        over = self._failure.status is Status.MISMATCH
+        over = self._failure.status is AnswerStatus.MISMATCH
         return Answer(Kind.MISMATCHED if over else Kind.FAILED, self._failure.text)
 
     @property
     def refuses_all(self) -> bool:
         """Whether its last answer was that the run is over."""
-        return bool(self.answers) and self.answers[-1][0] in {Status.FATAL, Status.MISMATCH}
+        return bool(self.answers) and self.answers[-1][0] in {AnswerStatus.FATAL, AnswerStatus.MISMATCH}
 
     def take(self, payload: bytes) -> None:
         self.answers.clear()
@@ -98,7 +98,7 @@ class InProcess(Executor):
         self._say_how_far(TakeInventory())
         return self.answers[-1][1]
 
-    def _answer(self, payload: bytes, status: Status = Status.OK) -> None:
+    def _answer(self, payload: bytes, status: AnswerStatus = AnswerStatus.OK) -> None:
         self.answers.append((status, payload))
 
 
@@ -106,7 +106,9 @@ class InProcess(Executor):
 class World:
     """One run, with tensors that the test puts into both."""
 
-    meter: Meter = field(default_factory=lambda: Meter(Budgets(PLENTY, PLENTY, PLENTY, None, *[PLENTY] * 3)))
+    meter: Meter = field(
+        default_factory=lambda: Meter(MeterLimits(PLENTY, PLENTY, PLENTY, None, *[PLENTY] * 3))
+    )
     executor: InProcess = field(default_factory=InProcess)
     _storages: dict[int, tuple[Storage, torch.UntypedStorage]] = field(default_factory=dict)
     _templates: dict[Template, int] = field(default_factory=dict)
@@ -119,7 +121,7 @@ class World:
         # The storage is kept as well: while it lives, no other has its identity.
         storage, _ = self._storages.setdefault(held._cdata, (Storage(held.nbytes(), tainted), held))
         meta = seen(tensor)
-        number = self.meter._handles.add(Handle(intern_layout(meta), meta.offset, storage))
+        number = self.meter._handles.add(HeldTensor(intern_layout(meta), meta.offset, storage))
         self.executor.put(tensor)
         assert self.executor.next_handle == self.meter.next_handle
         return number
@@ -170,12 +172,12 @@ class World:
         status, body = self.executor.answers[-1]
         asked = question.template
         try:
-            if status is Status.OK:
+            if status is AnswerStatus.OK:
                 self.meter.answer(question, body)
                 return Answer(Kind.OK, asked=asked, body=body)
             self.meter.refuse(question)
         except (WireError, SubmissionFailure) as error:
-            said = body.decode(errors="replace") if status is not Status.OK else "an outcome"
+            said = body.decode(errors="replace") if status is not AnswerStatus.OK else "an outcome"
             return Answer(
                 Kind.FAULTY, f"the meter did not take the answer: {error}; the executor said: {said}"
             )
@@ -189,7 +191,7 @@ class World:
     # What must hold.
 
     @property
-    def handles(self) -> dict[int, Handle]:
+    def handles(self) -> dict[int, HeldTensor]:
         return self.meter._handles.living
 
     def differences(self) -> Iterator[str]:

@@ -21,9 +21,9 @@ from haet_eval.evaluation.frame import executor_threads
 from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.watch import ending
 from haet_eval.progress import ReportValue
-from haet_eval.remote.client.task import Task
-from haet_eval.remote.labels import Labels
-from haet_eval.remote.memory import TensorMemory
+from haet_eval.remote.client.task import SubmissionTask
+from haet_eval.remote.labels import TemplateLabels
+from haet_eval.remote.memory import MeteredMemory
 from haet_eval.remote.messages import Job, Start
 from haet_eval.runtimes.environment import PYTHON_OPTIONS
 from haet_eval.runtimes.interface import Role
@@ -64,9 +64,9 @@ class RemoteRun:
     unpriced: frozenset[str]
     output: str
     operations: dict[str, int]
-    memory: TensorMemory
+    memory: MeteredMemory
     trace_sha256: str
-    labels: Labels
+    labels: TemplateLabels
     levels: dict[str, tuple[int, int]]
 
 
@@ -113,7 +113,7 @@ def run_plainly(
     theme: str,
     only: str = "",
     tell: Callable[[dict[str, int | float | str]], None] = lambda _: None,
-    watched_by: Callable[[Task], AbstractContextManager[object]] | None = None,
+    watched_by: Callable[[SubmissionTask], AbstractContextManager[object]] | None = None,
 ) -> dict[str, torch.Tensor]:
     """The results of the programs on plain tensors.
 
@@ -121,7 +121,9 @@ def run_plainly(
     """
     module = importlib.import_module(f"tests.integration.battery.{theme}")
     images, labels = (torch.from_numpy(one) for one in battery_data())
-    task = Task(images, labels, CLASSES, 0, torch.device("cpu"), 600.0, lambda values, _: tell(values))
+    task = SubmissionTask(
+        images, labels, CLASSES, 0, torch.device("cpu"), 600.0, lambda values, _: tell(values)
+    )
     with _as_in_the_workers(executor_threads(_budgets(theme))), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with watched_by(task) if watched_by else nullcontext():

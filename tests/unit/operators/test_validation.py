@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from haet_eval.operators.checking.validation import (
     MAX_ELEMENTS,
-    Origin,
+    ElementOrigin,
     Refused,
     bind,
     is_dynamic,
@@ -38,7 +38,7 @@ def tensor(*shape: int, dtype: str = "float32") -> TensorMeta:
 def refused(
     name: str,
     arguments: Mapping[str, Argument],
-    origins: Mapping[str, Origin | None] | None = None,
+    origins: Mapping[str, ElementOrigin | None] | None = None,
     storage_bytes: Mapping[str, int] | None = None,
 ) -> bool:
     """Whether the call is refused, and not because a validator stumbled over it."""

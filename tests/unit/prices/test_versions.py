@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from haet_eval.counting.bill import bill
-from haet_eval.counting.histogram import Entry, Histogram
+from haet_eval.counting.histogram import Histogram, HistogramEntry
 from haet_eval.operators.pricing.evaluate import computes_nothing, price_of
 from haet_eval.operators.signature import Signature, tensors_in
 from haet_eval.operators.standard import STANDARD, VERSIONS, current, nearest, under
@@ -82,7 +82,7 @@ def test_a_bill_names_its_version() -> None:
         (row for row in priced_by_version_1() if row[0].operator == "aten.linalg_qr.default"),
         key=lambda row: row[1] or 0,
     )
-    entries = [Entry(signature, (2, 0, 0, 0, 0, 0))]
+    entries = [HistogramEntry(signature, (2, 0, 0, 0, 0, 0))]
     with under(1):
         then = bill(entries)
     now = bill(entries)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from haet_eval.remote.charges import Budgets
+from haet_eval.remote.charges import MeterLimits
 from haet_eval.remote.meter import Accepted, Meter, Question, Sink
 from haet_eval.remote.wire import Atom, Code, Tag, Value
 from tests.unit.remote import frames
@@ -23,9 +23,9 @@ def budgets(
     prediction_readback_bytes: int = PLENTY,
     timed_answers: int = PLENTY,
     peak_tensor_bytes: int | None = None,
-) -> Budgets:
+) -> MeterLimits:
     """Budgets that are never used up, but for those that are named."""
-    return Budgets(
+    return MeterLimits(
         readback_bytes,
         upload_bytes,
         messages,
@@ -42,7 +42,7 @@ class Bench:
 
     images, labels = 1, 2
 
-    def __init__(self, limits: Budgets | None = None, sink: Sink | None = None) -> None:
+    def __init__(self, limits: MeterLimits | None = None, sink: Sink | None = None) -> None:
         self.meter = Meter(limits or budgets(), sink)
         self.meter.load(IMAGES, "uint8")
         self.meter.load(IMAGES[:1], "int64")

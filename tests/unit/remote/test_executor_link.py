@@ -9,10 +9,10 @@ from haet_eval.errors import SubmissionFailure
 from haet_eval.remote.connection import Connection
 from haet_eval.remote.executor_link import ExecutorLink
 from haet_eval.remote.messages import Mark, to_executor
-from haet_eval.remote.meter import Point
-from haet_eval.remote.wire import Channel, Status
+from haet_eval.remote.meter import StreamPoint
+from haet_eval.remote.wire import AnswerStatus, Channel
 
-BEGIN, FIRST, SECOND = Point(0, 1), Point(10, 3), Point(25, 7)
+BEGIN, FIRST, SECOND = StreamPoint(0, 1), StreamPoint(10, 3), StreamPoint(25, 7)
 
 Ends = tuple[ExecutorLink, Connection]
 
@@ -25,7 +25,7 @@ def ends() -> Iterator[Ends]:
         yield ExecutorLink(Connection(near)), Connection(far)
 
 
-def answer(executor: Connection, status: Status = Status.OK, body: bytes = b"") -> None:
+def answer(executor: Connection, status: AnswerStatus = AnswerStatus.OK, body: bytes = b"") -> None:
     executor.send(Channel.STREAM, bytes([status]) + body)
 
 
@@ -49,7 +49,7 @@ def test_nothing_is_executed_after_a_call_that_failed(ends: Ends) -> None:
     link.mark(FIRST)
     link.mark(SECOND)
     answer(executor)
-    answer(executor, Status.FATAL, b"mul failed")
+    answer(executor, AnswerStatus.FATAL, b"mul failed")
     link.take_answers()
     assert link.executed == FIRST
 
@@ -59,7 +59,7 @@ def test_an_inventory_after_a_mark_is_compared_and_reports_the_failure(ends: End
     link.mark(FIRST)
     link.compare_inventory(b"expected")
     answer(executor)
-    answer(executor, Status.FATAL, b"mul failed")
+    answer(executor, AnswerStatus.FATAL, b"mul failed")
     with pytest.raises(SubmissionFailure, match="mul failed"):
         link.take_answers()
     assert link.executed == FIRST
@@ -70,7 +70,7 @@ def test_a_look_during_an_answer_does_not_take_it(ends: Ends) -> None:
     link, executor = ends
     link.mark(FIRST)
     link._connection.idle = link.take_answers
-    frame = bytes([1, 0, 0, 0, Channel.STREAM, Status.OK])
+    frame = bytes([1, 0, 0, 0, Channel.STREAM, AnswerStatus.OK])
     executor._socket.sendall(frame[:3])
     executor._socket.settimeout(None)
 

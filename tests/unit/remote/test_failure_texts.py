@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from haet_eval.remote.executor.failure import Failure, explained, late, without_values
+from haet_eval.remote.executor.failure import FailedCall, explained, late, without_values
 from haet_eval.remote.executor.kernel import compile_kernel, overload
-from haet_eval.remote.wire import Atom, Definition, Status, Tag
+from haet_eval.remote.wire import AnswerStatus, Atom, Definition, Tag
 
 ADDRESS = "7f3a5c00d2e0"
 
@@ -14,7 +14,7 @@ ADDRESS = "7f3a5c00d2e0"
     "written", [f"0x{ADDRESS}", f"0X{ADDRESS.upper()}", ADDRESS, f"0x{ADDRESS}>", "0x10"]
 )
 def test_a_failure_names_no_address(written: str) -> None:
-    failure = Failure(Status.REFUSED, f"aten.set_: storage at {written} of 4 elements")
+    failure = FailedCall(AnswerStatus.REFUSED, f"aten.set_: storage at {written} of 4 elements")
     assert failure.text == str(failure)
     assert ADDRESS not in failure.text.lower()
     assert "0x" not in failure.text.lower()
@@ -36,7 +36,7 @@ def test_the_first_call_of_a_template_names_no_address() -> None:
 
 def test_shapes_and_words_stay_as_they_are() -> None:
     text = "mat1 and mat2 shapes cannot be multiplied (12345678x3 and 4x5), feedback, deadbeef, addcdiv"
-    assert Failure(Status.REFUSED, text).text == text
+    assert FailedCall(AnswerStatus.REFUSED, text).text == text
 
 
 NUMBERS = Definition("aten.mm.default", {"self": Atom(Tag.TENSOR, 0), "mat2": Atom(Tag.TENSOR, 1)}, 2, ())

@@ -19,9 +19,9 @@ from haet_eval.remote.departure import DEPARTED, ComparedTrace
 from haet_eval.remote.executor.executor import Executor
 from haet_eval.remote.kept_link import KeptLink, state_bytes
 from haet_eval.remote.messages import Start, StateFollows
-from haet_eval.remote.meter import Meter, Point
+from haet_eval.remote.meter import Meter, StreamPoint
 from haet_eval.remote.trace import TraceWriter, read_trace
-from haet_eval.remote.wire import Atom, Code, Status, Tag
+from haet_eval.remote.wire import AnswerStatus, Atom, Code, Tag
 from tests.unit.remote import frames
 from tests.unit.remote.bench import budgets
 from tests.unit.remote.frames import TENSOR
@@ -87,13 +87,13 @@ class Taken:
     table: Table
     facts: StateFollows = NO_STATE
     state: bytes = b""
-    answers: list[tuple[Status, bytes]] = field(default_factory=list)
+    answers: list[tuple[AnswerStatus, bytes]] = field(default_factory=list)
     has_joined: bool = False
 
     def write(self, facts: StateFollows, blocks: Iterator[bytes]) -> None:
         self.facts, self.state = facts, b"".join(blocks)
 
-    def answer(self) -> tuple[Status, bytes]:
+    def answer(self) -> tuple[AnswerStatus, bytes]:
         return self.answers.pop(0)
 
     def block(self, count: int) -> bytes:
@@ -115,7 +115,7 @@ class Once:
         assert tensor_bytes > 0
         return self.wanted
 
-    def begin_checkpoint(self, point: Point, table: Table) -> Taken:
+    def begin_checkpoint(self, point: StreamPoint, table: Table) -> Taken:
         self.wanted, self.taken = False, Taken(point.entries, table)
         return self.taken
 
@@ -130,7 +130,7 @@ class Host:
         if compared:
             compared.follow(self.meter)
         self.once = Once()
-        self.told: list[tuple[Status, bytes]] = []
+        self.told: list[tuple[AnswerStatus, bytes]] = []
         self.link = KeptLink(
             Connection(near), self.meter, AnswersWriter(folder / "answers"), self.once, stored, compared
         )
@@ -147,7 +147,7 @@ class Host:
             self.link.pass_on(accepted.forward)
             return
         status, body = self.link.ask(accepted.forward, accepted.question)
-        assert status is Status.OK, body
+        assert status is AnswerStatus.OK, body
         self.meter.answer(accepted.question, body)
         self.told.append((status, body))
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from haet_eval.remote.client.labels import Labeller
 from haet_eval.remote.client.own_code import OwnCode
-from haet_eval.remote.labels import MOST_LABELS, NO_LABEL, Label, Labels
+from haet_eval.remote.labels import MOST_LABELS, NO_LABEL, Label, TemplateLabels
 from haet_eval.remote.messages import Labelled, from_submission
 from haet_eval.remote.wire import WireError
 
@@ -17,8 +17,8 @@ LABEL = Label("submission.py:3", "Net.head")
 
 
 def test_labels_come_back_from_their_file() -> None:
-    labels = Labels([(7, LABEL), (2, Label("model/net.py:9", ""))])
-    read = Labels.from_json(labels.to_json())
+    labels = TemplateLabels([(7, LABEL), (2, Label("model/net.py:9", ""))])
+    read = TemplateLabels.from_json(labels.to_json())
     assert [read.of(number) for number in (2, 7, 8, None)] == [
         Label("model/net.py:9", ""),
         LABEL,
@@ -32,18 +32,18 @@ def test_labels_come_back_from_their_file() -> None:
 )
 def test_another_file_is_no_labels(data: bytes) -> None:
     with pytest.raises(ValueError, match="validation error"):
-        Labels.from_json(data)
+        TemplateLabels.from_json(data)
 
 
 def test_the_last_label_of_a_number_stands_as_those_before_were_refused() -> None:
-    labels = Labels()
+    labels = TemplateLabels()
     labels.add(0, NO_LABEL)
     labels.add(0, LABEL)
     assert labels.of(0) == LABEL
 
 
 def test_no_more_labels_are_kept_than_there_may_be() -> None:
-    labels = Labels((number, LABEL) for number in range(MOST_LABELS))
+    labels = TemplateLabels((number, LABEL) for number in range(MOST_LABELS))
     labels.add(MOST_LABELS, LABEL)
     labels.add(3, NO_LABEL)
     assert len(labels) == MOST_LABELS

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from haet_eval.counting.histogram import PHASES
 from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.remote import wire
-from haet_eval.remote.memory import TensorMemory
+from haet_eval.remote.memory import MeteredMemory
 from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.wire import Atom, Code, Tag
 from tests.unit.remote import frames
@@ -20,7 +20,7 @@ LABEL_BYTES = 8 * 8
 FORWARD = PHASES.index("forward")
 
 
-def memory(bench: Bench) -> TensorMemory:
+def memory(bench: Bench) -> MeteredMemory:
     return bench.meter.tensor_memory
 
 
@@ -32,7 +32,7 @@ def living(bench: Bench) -> int:
 
 
 def test_nothing_but_the_training_set_is_no_peak() -> None:
-    assert memory(Bench()) == TensorMemory(0, None, IMAGE_BYTES + LABEL_BYTES, None)
+    assert memory(Bench()) == MeteredMemory(0, None, IMAGE_BYTES + LABEL_BYTES, None)
 
 
 def test_a_copy_of_the_training_set_counts_and_a_view_of_it_does_not() -> None:

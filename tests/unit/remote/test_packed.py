@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from haet_eval.remote import answers
 from haet_eval.remote.answers import AnswersWriter, read_answers
 from haet_eval.remote.packed import Broken
-from haet_eval.remote.wire import Status
+from haet_eval.remote.wire import AnswerStatus
 
-ANSWERS = st.lists(st.tuples(st.sampled_from([Status.OK, Status.REFUSED]), st.binary(max_size=200_000)))
+ANSWERS = st.lists(
+    st.tuples(st.sampled_from([AnswerStatus.OK, AnswerStatus.REFUSED]), st.binary(max_size=200_000))
+)
 
 
 @given(before=ANSWERS, after=ANSWERS)
 def test_a_snapshot_is_a_whole_file_and_changes_nothing(
-    before: list[tuple[Status, bytes]], after: list[tuple[Status, bytes]]
+    before: list[tuple[AnswerStatus, bytes]], after: list[tuple[AnswerStatus, bytes]]
 ) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -40,8 +42,8 @@ def test_a_snapshot_is_a_whole_file_and_changes_nothing(
 
 def test_an_answer_that_ends_a_run_is_not_kept(tmp_path: Path) -> None:
     writer = AnswersWriter(tmp_path / "answers")
-    writer.add(Status.FATAL, b"over")
-    writer.add(Status.MISMATCH, b"over")
+    writer.add(AnswerStatus.FATAL, b"over")
+    writer.add(AnswerStatus.MISMATCH, b"over")
     writer.close()
     assert list(read_answers(tmp_path / "answers")) == []
 
@@ -52,10 +54,10 @@ def test_a_file_of_answers_that_has_grown_too_large_takes_no_more(
     monkeypatch.setattr(answers, "MAX_ANSWERS_BYTES", 1000)
     writer = AnswersWriter(tmp_path / "answers")
     for _ in range(10):
-        writer.add(Status.OK, os.urandom(100_000))
+        writer.add(AnswerStatus.OK, os.urandom(100_000))
     assert writer.is_full
     entries = writer.entries
-    writer.add(Status.OK, b"more")
+    writer.add(AnswerStatus.OK, b"more")
     assert writer.entries == entries
     writer.close()
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haet_eval.remote import wire
-from haet_eval.remote.messages import Batch, Logits, ModelTensor, Seal
+from haet_eval.remote.messages import ImageBatch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import INVENTORY_RECORDS, Meter
 from haet_eval.remote.recount import Charged, recount
 from haet_eval.remote.trace import BrokenTrace, Kind, TraceWriter, read_trace
@@ -223,7 +223,7 @@ def test_a_bad_header_breaks_the_trace(
 
 
 SEAL = Seal(tensors=()).encode()
-BATCH = Batch(handle=3, shape=(2, 4)).encode()
+BATCH = ImageBatch(handle=3, shape=(2, 4)).encode()
 LOGITS = Logits(handle=3, classes=4).encode()
 WRONG_ENTRIES: dict[str, list[Entry]] = {
     "a header in the middle": [(Kind.HEADER, frames.upload((), bytes(4)))],
@@ -239,10 +239,10 @@ WRONG_ENTRIES: dict[str, list[Entry]] = {
     "a batch before the seal": [(Kind.BATCH, BATCH)],
     "a batch with another number": [
         (Kind.SEAL, SEAL),
-        (Kind.BATCH, Batch(handle=4, shape=(2, 4)).encode()),
+        (Kind.BATCH, ImageBatch(handle=4, shape=(2, 4)).encode()),
     ],
-    "a batch of no images": [(Kind.SEAL, SEAL), (Kind.BATCH, Batch(handle=3, shape=(0, 4)).encode())],
-    "a batch of no shape": [(Kind.SEAL, SEAL), (Kind.BATCH, Batch(handle=3).encode())],
+    "a batch of no images": [(Kind.SEAL, SEAL), (Kind.BATCH, ImageBatch(handle=3, shape=(0, 4)).encode())],
+    "a batch of no shape": [(Kind.SEAL, SEAL), (Kind.BATCH, ImageBatch(handle=3).encode())],
     "a batch within a batch": [(Kind.SEAL, SEAL), (Kind.BATCH, BATCH), (Kind.BATCH, BATCH)],
     "logits in place of a batch": [(Kind.SEAL, SEAL), (Kind.BATCH, LOGITS)],
     "logits of no batch": [(Kind.SEAL, SEAL), (Kind.LOGITS, LOGITS)],

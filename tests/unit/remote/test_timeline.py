@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from haet_eval.remote.timeline import Held, memory_timeline
+from haet_eval.remote.timeline import StoragesAtPeak, memory_timeline
 from haet_eval.reports.timeline import shown, sparkline
 from tests.unit.remote import frames
 from tests.unit.remote.bench import IMAGES, Bench
@@ -69,4 +69,4 @@ def test_a_line_of_bars_shows_the_highest_of_each_column(points: tuple[int, ...]
 
 
 def test_a_constant_has_no_layout() -> None:
-    assert shown(Held("upload", None, 1, 12)) == "a constant"
+    assert shown(StoragesAtPeak("upload", None, 1, 12)) == "a constant"

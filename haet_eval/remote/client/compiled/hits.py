@@ -17,7 +17,7 @@ import torch
 
 from haet_eval.operators.signature import CONJUGATE, NEGATIVE, SPECIAL_FLOATS
 from haet_eval.operators.table import allowed_operators, lookup
-from haet_eval.remote.client.calls import Input, KnownCall, NewTensor, Result
+from haet_eval.remote.client.calls import CallResult, Input, KnownCall, NewOutput
 from haet_eval.remote.client.compiled.build import MODULE, VARIABLE
 from haet_eval.remote.client.link import FLUSH_RECORDS
 from haet_eval.remote.client.mode import RemoteMode
@@ -158,10 +158,10 @@ def _treatment(name: str) -> _Treatment:
     return _Treatment.PYTHON if special else _Treatment.LOOK_UP
 
 
-def _result(result: Result) -> Any:
+def _result(result: CallResult) -> Any:
     """A result as `describe` of module.cpp takes it."""
     match result:
-        case NewTensor(layout=layout):
+        case NewOutput(layout=layout):
             bits = bool(layout.bits & CONJUGATE), bool(layout.bits & NEGATIVE)
             place = (result.offset, result.alias, result.dtype)
             return (layout, layout.shape, layout.stride, *place, *bits)
