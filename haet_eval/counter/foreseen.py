@@ -13,7 +13,7 @@ import torch
 from torch._C._dynamo.guards import TensorGuards
 
 Kept = TypeVar("Kept")
-Kind = tuple[Any, ...]
+KeyPart = tuple[Any, ...]
 
 _MOST_TRIED: Final = 4
 _MOST_MADE: Final = 32
@@ -46,7 +46,7 @@ class Foreseen(Generic[Kept]):
         func: Any,
         values: Sequence[Any],
         names: tuple[str, ...],
-        kind_of: Callable[[Any], Kind],
+        kind_of: Callable[[Any], KeyPart],
         kept: Kept,
     ) -> None:
         self.func, self.kept, self._kind_of = func, kept, kind_of
@@ -107,7 +107,7 @@ class Followers(Generic[Kept]):
         func: Any,
         values: Sequence[Any],
         names: tuple[str, ...],
-        kind_of: Callable[[Any], Kind],
+        kind_of: Callable[[Any], KeyPart],
         kept: Kept,
     ) -> None:
         """Expect a call to come here again, unless this place has seen too many different ones."""
