@@ -12,8 +12,9 @@ from typing import Any, Final, Generic, TypeVar
 import torch
 from torch._C._dynamo.guards import TensorGuards
 
+from haet_eval.counter.keys import part_of
+
 Kept = TypeVar("Kept")
-KeyPart = tuple[Any, ...]
 
 _MOST_TRIED: Final = 4
 _MOST_MADE: Final = 32
@@ -28,8 +29,7 @@ class Foreseen(Generic[Kept]):
         func: an overload.
         values: its positional arguments, then those given by name.
         names: of the latter.
-        kind_of: what a key holds of a number, of which some values are alike.
-        kept: what is looked up by it.
+        kept: the result of recognising it.
 
     Raises:
         TypeError: a tensor is of a class or layout of its own or given twice, or a list holds tensors and
@@ -37,7 +37,7 @@ class Foreseen(Generic[Kept]):
     """
 
     __slots__ = (
-        *("_check", "_count", "_kind_of", "_lists", "_names", "_numbers", "_others", "_rest", "_tensors"),
+        *("_check", "_count", "_lists", "_names", "_numbers", "_others", "_rest", "_tensors"),
         *("func", "kept"),
     )
 
@@ -46,10 +46,9 @@ class Foreseen(Generic[Kept]):
         func: Any,
         values: Sequence[Any],
         names: tuple[str, ...],
-        kind_of: Callable[[Any], KeyPart],
         kept: Kept,
     ) -> None:
-        self.func, self.kept, self._kind_of = func, kept, kind_of
+        self.func, self.kept = func, kept
         self._count, self._names = len(values), names
         tensors = [place for place, value in enumerate(values) if _holds_tensors(value)]
         numbers = [place for place in _numbers(func, values, names) if place not in tensors]
@@ -57,7 +56,7 @@ class Foreseen(Generic[Kept]):
         self._lists = any(isinstance(values[place], list) for place in tensors)
         self._tensors, self._rest = _picker(tensors), itemgetter(*rest) if rest else _nothing
         self._others = self._rest(values)
-        self._numbers = [(place, type(values[place]), kind_of(values[place])) for place in numbers]
+        self._numbers = [(place, type(values[place]), part_of(values[place])) for place in numbers]
         given = self._flat(values)
         if not all(type(tensor) in _PLAIN and tensor.layout is torch.strided for tensor in given):
             raise TypeError("a tensor of another class or layout")
@@ -79,7 +78,7 @@ class Foreseen(Generic[Kept]):
             return False
         for place, kind, expected in self._numbers:
             value = values[place]
-            if type(value) is not kind or self._kind_of(value) != expected:
+            if type(value) is not kind or part_of(value) != expected:
                 return False
         return self._check(*(self._flat(values) if self._lists else self._tensors(values)))
 
@@ -107,7 +106,6 @@ class Followers(Generic[Kept]):
         func: Any,
         values: Sequence[Any],
         names: tuple[str, ...],
-        kind_of: Callable[[Any], KeyPart],
         kept: Kept,
     ) -> None:
         """Expect a call to come here again, unless this place has seen too many different ones."""
@@ -115,7 +113,7 @@ class Followers(Generic[Kept]):
             return
         self.made += 1
         try:
-            follower = Foreseen(func, values, names, kind_of, kept)
+            follower = Foreseen(func, values, names, kept)
         except TypeError:
             return
         self.newest = [follower, *self.newest[: _MOST_TRIED - 1]]

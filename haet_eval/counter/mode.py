@@ -12,16 +12,13 @@ from torch.utils._pytree import tree_iter
 
 from haet_eval.counter.elsewhere import whole
 from haet_eval.counter.foreseen import Followers
+from haet_eval.counter.keys import key_of, part_of
 from haet_eval.counter.parts import computes, parts_of
 from haet_eval.counter.places import Place, Places
 from haet_eval.counter.signatures import signature_of
-from haet_eval.operators.signature import SPECIAL_FLOATS, Signature
+from haet_eval.operators.signature import Signature
 
 _Tensor: Final = torch.Tensor
-_Parameter: Final = torch.nn.Parameter
-_FLOATS: Final = {number: ("float", number) for number in SPECIAL_FLOATS}
-_ANY_FLOAT: Final = ("float",)
-_TRUE, _FALSE, _END = ("true",), ("false",), ("end",)
 _graph_task: Any = torch._C._current_graph_task_id
 _NO_GRAPH_TASK: Final = -1
 _MASKS: Final = (torch.bool, torch.uint8)
@@ -80,22 +77,21 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for foreseen in self._last.followers.newest:
             if foreseen.func is func and foreseen.fits(values, names):
                 result = func(*args, **kwargs)
-                self._last = call = foreseen.kept
-                place = self._places.now if _graph_task() == _NO_GRAPH_TASK else self._places.backward()
-                call.counts[place] = call.counts.get(place, 0) + 1
+                self._last = foreseen.kept
+                self._count(foreseen.kept)
                 return result
         if not computes(func):
             return func(*args, **kwargs)
-        known = self._calls.get(key := _key(func, args, kwargs))
+        known = self._calls.get(key := key_of(func, args, kwargs))
         if known is None:
             return self._first(func, args, kwargs, key)
         result = _run_whole(func, args, kwargs) if known.whole else func(*args, **kwargs)
-        variant = known.variants.get(_outputs(result)) if known.varies else known
+        variant = known.variants.get(part_of(result)) if known.varies else known
         if variant is None or variant.signature is None:
             variant = self._signed(known, args, kwargs, result)
         self._count(variant)
         if not (known.varies or known.whole or isinstance(func, HigherOrderOperator)):
-            self._last.followers.add(func, values, names, _kind, variant)
+            self._last.followers.add(func, values, names, variant)
         self._last = variant
         return result
 
@@ -139,69 +135,15 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> CountedCall:
         call = known
         if known.varies:
-            call = known.variants.setdefault(_outputs(result), CountedCall(known.func, None, meta=known.meta))
+            call = known.variants.setdefault(part_of(result), CountedCall(known.func, None, meta=known.meta))
         if call.signature is None:
             call.signature = signature_of(known.func, args, kwargs, result)
         return call
 
 
-def _key(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """What tells a call from all that have another signature."""
-    key: list[Any] = [id(func)]
-    try:
-        _walk(args, key)
-        if args and isinstance(args[0], _Tensor):
-            key.append(args[0].is_meta)
-        for name, value in kwargs.items():
-            key.append(name)
-            _walk((value,), key)
-        hash(found := tuple(key))
-    except (RuntimeError, TypeError, NotImplementedError):  # sparse and nested tensors have no strides
-        return (id(func), *(type(value) for value in tree_iter((args, kwargs))))
-    return found
-
-
-def _kind(value: Any) -> tuple[Any, ...]:
-    """The part of a key that an argument makes."""
-    if type(value) is float:
-        return _FLOATS.get(value, _ANY_FLOAT)
-    key: list[Any] = []
-    _walk((value,), key)
-    return tuple(key)
-
-
-def _walk(values: Any, key: list[Any]) -> None:
-    """Append what a signature depends on. A number is no other number here: 1, 1.0 and True differ."""
-    for value in values:
-        kind = type(value)
-        if kind is _Tensor or kind is _Parameter:
-            key += (value.shape, value.stride(), value.dtype, value.is_neg(), value.is_conj())
-        elif kind is int or value is None:
-            key.append(value)
-        elif kind is bool:
-            key.append(_TRUE if value else _FALSE)
-        elif kind is float:
-            key.append(_FLOATS.get(value, _ANY_FLOAT))
-        elif kind is list or kind is tuple or kind is torch.Size:
-            _walk(value, key)
-            key.append(_END)
-        elif isinstance(value, _Tensor):
-            key += (value.shape, value.stride(), value.dtype, value.is_neg(), value.is_conj(), value.layout)
-        elif kind is complex:
-            key.append(("complex", value))
-        else:
-            key.append(value)
-
-
 def _run_whole(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     with whole():
         return func(*args, **kwargs)
-
-
-def _outputs(result: Any) -> tuple[Any, ...]:
-    key: list[Any] = []
-    _walk((result,), key)
-    return tuple(key)
 
 
 def _varies(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

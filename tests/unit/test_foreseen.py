@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from haet_eval.counter.foreseen import Followers, Foreseen
-from haet_eval.counter.mode import _key, _kind
+from haet_eval.counter.keys import key_of
 
 aten = torch.ops.aten
 Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
@@ -61,7 +61,7 @@ def parts(call: Call) -> tuple[tuple[Any, ...], tuple[str, ...]]:
 
 def foreseen(call: Call) -> Foreseen[None] | None:
     followers = Followers[None]()
-    followers.add(call[0], *parts(call), _kind, None)
+    followers.add(call[0], *parts(call), None)
     return followers.newest[0] if followers.newest else None
 
 
@@ -72,7 +72,7 @@ def test_a_call_that_fits_has_the_same_key() -> None:
         for other in calls():
             if expected and other[0] is one[0] and expected.fits(*parts(other)):
                 fitting += 1
-                assert _key(*one) == _key(*other), (one, other)
+                assert key_of(*one) == key_of(*other), (one, other)
     assert fitting > len(calls())
 
 
@@ -91,7 +91,7 @@ def test_a_float_fits_as_any_other_float_of_its_kind() -> None:
         assert not expected.fits((torch.ones(2), other), ())
 
 
-def test_what_cannot_be_told_is_not_foreseen() -> None:
+def test_calls_that_the_guard_cannot_distinguish_are_not_foreseen() -> None:
     twice = torch.ones(2)
     assert foreseen((aten.mul.Tensor, (twice, twice), {})) is None
     assert foreseen((aten.relu.default, (torch.ones(2, 2).to_sparse(),), {})) is None
@@ -101,6 +101,6 @@ def test_what_cannot_be_told_is_not_foreseen() -> None:
 def test_a_place_that_is_never_the_same_stops_to_learn() -> None:
     followers = Followers[None]()
     for size in range(100):
-        followers.add(aten.relu.default, (torch.ones(size),), (), _kind, None)
+        followers.add(aten.relu.default, (torch.ones(size),), (), None)
     assert followers.made < 100
     assert len(followers.newest) == 4

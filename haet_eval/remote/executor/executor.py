@@ -44,6 +44,7 @@ from haet_eval.remote.messages import (
     Load,
     Mark,
     MemoryTold,
+    PlaceTensors,
     Recall,
     Restore,
     Seal,
@@ -52,9 +53,6 @@ from haet_eval.remote.messages import (
     TakeState,
     TellMemory,
     to_executor,
-)
-from haet_eval.remote.messages import (
-    PlaceTensors as PlaceTensors,
 )
 from haet_eval.remote.wire import AnswerStatus, Channel, Code
 
