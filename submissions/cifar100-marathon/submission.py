@@ -125,11 +125,13 @@ class Network(nn.Module):
             self.head.weight.div_(self.head.weight.std())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Average over an image, its four neighbours one pixel away in both directions, and their mirror images."""
+        """Average over an image, its four neighbours one pixel off diagonally, and the mirror images."""
         images = self.normalize(images)
         bordered = functional.pad(images, (1,) * 4, mode="reflect")
-        corners = [bordered[:, :, down : down + 32, right : right + 32] for down in (0, 2) for right in (0, 2)]
-        return self.both_ways(images) + sum(self.both_ways(moved) for moved in corners) / 2
+        logits = self.both_ways(images)
+        for down, right in ((0, 0), (0, 2), (2, 0), (2, 2)):
+            logits = logits + self.both_ways(bordered[:, :, down : down + 32, right : right + 32]) / 2
+        return logits
 
     def both_ways(self, images: torch.Tensor) -> torch.Tensor:
         return self.logits(images) + self.logits(images.flip(3))
@@ -143,8 +145,8 @@ class Network(nn.Module):
 class Muon(torch.optim.Optimizer):
     """Steps that are as long in every direction: Jordan et al., kellerjordan.github.io/posts/muon (2024).
 
-    Before each step the filters [9, O, I] get the norm of an orthogonal matrix of O rows, so that the learning
-    rate is the share by which they change.
+    Before each step the filters [9, O, I] get the norm of an orthogonal matrix of O rows, so that the
+    learning rate is the share by which they change.
     """
 
     @torch.no_grad()
@@ -164,8 +166,9 @@ class Muon(torch.optim.Optimizer):
 def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
     """About the nearest orthogonal matrix [R, C], R at most C: singular values between 0.3 and 1.3 or so.
 
-    Three rounds of Newton and Schulz's iteration with Jordan's coefficients, from which it grows quickest. A round
-    multiplies the matrix by a polynomial of its Gram matrix, so the rounds need only that one, which is small.
+    Three rounds of Newton and Schulz's iteration with Jordan's coefficients, from which it grows quickest. A
+    round multiplies the matrix by a polynomial of its Gram matrix. The rounds compute with that one alone,
+    because it is small, and the factors are applied together.
     """
     x = matrix / (matrix.norm() + 1e-7)
     gram = x @ x.T

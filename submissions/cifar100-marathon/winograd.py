@@ -1,14 +1,15 @@
 """3×3 convolutions from a quarter of the products: Winograd's method with tiles of 4×4 outputs.
 
-Such a tile depends on 6×6 inputs. Matrices combine them to 36 other numbers, and the nine weights of a filter to 36 as well. These
-are multiplied one by one and added over the channels, which is 36 matrix products; of the 36 sums another matrix makes the 16
-outputs. So an output takes 36/16 products for each input channel and not 9. See Lavin and Gray, "Fast Algorithms for Convolutional
-Neural Networks" (arXiv:1509.09308).
+Such a tile depends on 6×6 inputs. Matrices turn them into 36 other numbers, and the nine weights of a filter
+into 36 as well. The products of both, one by one, are added over the channels, which is 36 matrix products.
+Another matrix turns the 36 sums into the 16 outputs. So an output takes 36/16 products for each input channel
+instead of 9. See Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv:1509.09308).
 
-The matrices evaluate polynomials at the points 0, ±5/8, ±3/2 and infinity. The coefficients are exact in bfloat16, and less
-precision is lost than at the usual points 0, ±1, ±2 and infinity.
+The matrices evaluate polynomials at the points 0, ±5/8, ±3/2 and infinity. Their coefficients for inputs and
+outputs are exact in bfloat16, and these points lose less precision than the usual 0, ±1, ±2 and infinity.
 
-Images are [B, H, W, C] here, with H and W multiples of four. They are computed some at a time, as many as fit a cache.
+Images are [B, H, W, C] here, with H and W multiples of four. A few images at a time are computed, so that the
+numbers of all their tiles stay in a processor's cache.
 """
 
 from typing import Any
@@ -49,9 +50,9 @@ TO_OUTPUTS = [  # one of four outputs of a line for each row, a point for each c
 
 
 class Winograd(nn.Module):
-    """Convolution of images [B, H, W, I] with filters [9, O, I], within a border of zeros: [B, H, W, O].
+    """Convolution of images [B, H, W, I] with weights [9, O, I], in a border of zeros: [B, H, W, O].
 
-    If `pooled`, the maximum of each 2×2 outputs: [B, H/2, W/2, O].
+    If `pooled`, the maximum of every 2×2 outputs: [B, H/2, W/2, O].
     """
 
     def __init__(self, pooled: bool) -> None:
@@ -67,10 +68,11 @@ class Winograd(nn.Module):
         _, height, width, _ = images.shape
         filters = (self.from_weights @ weights.flatten(1)).to(images.dtype).view(36, outputs, inputs).mT
         numbers_of_an_image = 36 * (height // 4) * (width // 4) * max(outputs, inputs)
-        some = max(1, NUMBERS_AT_A_TIME // numbers_of_an_image)
-        return torch.cat([self.some(images_of_some, filters) for images_of_some in images.split(some)])
+        at_a_time = max(1, NUMBERS_AT_A_TIME // numbers_of_an_image)
+        return torch.cat([self.outputs(some, filters) for some in images.split(at_a_time)])
 
-    def some(self, images: Tensor, filters: Tensor) -> Tensor:
+    def outputs(self, images: Tensor, filters: Tensor) -> Tensor:
+        """Outputs of a few images [B, H, W, I], with filters as [36, I, O] numbers."""
         tiles: Tensor = Tiles.apply(images)
         _, _, count, rows, columns, inputs = tiles.shape
         numbers = both_ways(self.from_inputs.to(images.dtype), tiles.flatten(2))
@@ -85,14 +87,14 @@ class Winograd(nn.Module):
 
 
 def both_ways(matrix: Tensor, lines: Tensor) -> Tensor:
-    """Multiplies the columns and then the rows of [C, C, N] by a matrix [R, C]: [R, R, N]."""
+    """Multiply the columns and then the rows of [C, C, N] by a matrix [R, C]: [R, R, N]."""
     size, before = matrix.shape
     half = (matrix @ lines.flatten(1)).view(size, before, -1)
     return torch.bmm(matrix.expand(size, size, before), half)
 
 
 class Pooling(torch.autograd.Function):
-    """Maxima of 2×2 windows: [2 R, 2 C, N] -> [R, C, N]. If several values are the largest, each gets the gradient."""
+    """Maxima of 2×2 windows: [2 R, 2 C, N] -> [R, C, N]. Each of several equal maxima gets the gradient."""
 
     @staticmethod
     def forward(context: Any, values: Tensor) -> Tensor:
@@ -116,14 +118,14 @@ class Tiles(torch.autograd.Function):
     """The inputs of all tiles, which overlap by two: images [B, H, W, C] -> [6, 6, B, H/4, W/4, C]."""
 
     @staticmethod
-    def forward(context: Any, images: Tensor) -> Tensor:
+    def forward(_: Any, images: Tensor) -> Tensor:
         bordered = functional.pad(images, (0, 0, 1, 1, 1, 1))
         return bordered.unfold(1, 6, 4).unfold(2, 6, 4).permute(4, 5, 0, 1, 2, 3).contiguous()
 
     @staticmethod
     @once_differentiable
-    def backward(context: Any, gradients: Tensor) -> Tensor:
-        """Adds up what the tiles give to each input."""
+    def backward(_: Any, gradients: Tensor) -> Tensor:
+        """Add up the gradients that the tiles have for each input."""
         _, _, count, rows, columns, channels = gradients.shape
         tiles = gradients.permute(2, 3, 0, 4, 1, 5)
         bordered = tiles.new_zeros(count, rows + 1, 4, columns + 1, 4, channels)
