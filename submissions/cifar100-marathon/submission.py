@@ -15,7 +15,7 @@ HOLE, GREY = 10, 120  # side and value of a square in each image that is painted
 LABEL_SMOOTHING = 0.2
 PRECISION = torch.bfloat16  # of the activations: no price depends on it, but the time does
 
-FILTER_LEARNING_RATE, FILTER_MOMENTUM = 0.2, 0.6
+FILTER_LEARNING_RATE, FILTER_MOMENTUM = 0.15, 0.6
 # For losses that are summed over a batch:
 BIAS_LEARNING_RATE, HEAD_LEARNING_RATE, MOMENTUM = 0.053, 0.67, 0.85
 WEIGHT_DECAY_PER_IMAGE = 2e-6  # share by which biases and head shrink, for each image of a batch
