@@ -93,9 +93,10 @@ def is_tidy(tensor: torch.Tensor) -> bool:
 def fills(tensor: torch.Tensor, size_bytes: int) -> bool:
     """As `is_tidy`, for a tensor that is known to be dense, with elements of `size_bytes` bytes together."""
     storage = tensor.untyped_storage()
-    return bool(
+    filled: bool = (
         use_count(storage._cdata) == _ALONE and storage.nbytes() == size_bytes and not tensor.storage_offset()
     )
+    return filled
 
 
 def tidy_copy(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:
