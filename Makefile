@@ -48,6 +48,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m scripts.bench.compare
 	$(BIN)/python -m scripts.bench.compare 1 reading
 	$(BIN)/python -m scripts.bench.checks
+	$(BIN)/python -m scripts.bench.counter
 	$(BIN)/python -m scripts.bench.books
 
 image: $(VENV)/.runtime

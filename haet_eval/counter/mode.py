@@ -54,7 +54,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._places = places
         self._whole = whole_operators
         self._calls: dict[tuple[Any, ...], CountedCall] = {}
-        self._last = CountedCall(None, None)
+        self._no_work: dict[int, Any] = {}  # by identity: the hash of an overload is slow
+        self._followers: Followers[CountedCall] = Followers()  # of the last call
         self._lock = Lock()
 
     @classmethod
@@ -70,17 +71,17 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if kwargs:
-            values, names = (*args, *kwargs.values()), tuple(kwargs)
-        else:
-            values, names, kwargs = args, (), {}
-        for foreseen in self._last.followers.newest:
-            if foreseen.func is func and foreseen.fits(values, names):
-                result = func(*args, **kwargs)
-                self._last = foreseen.kept
-                self._count(foreseen.kept)
+        places = self._places
+        for foreseen in self._followers.newest:
+            if foreseen.func is func and foreseen.fits(args, kwargs):
+                result = func(*args, **kwargs) if kwargs else func(*args)
+                call = foreseen.kept
+                self._followers = call.followers
+                place = places.now if _graph_task() == _NO_GRAPH_TASK else places.backward()
+                call.counts[place] = call.counts.get(place, 0) + 1
                 return result
-        if not computes(func):
+        kwargs = kwargs or {}
+        if id(func) in self._no_work:
             return func(*args, **kwargs)
         known = self._calls.get(key := key_of(func, args, kwargs))
         if known is None:
@@ -91,8 +92,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             variant = self._signed(known, args, kwargs, result)
         self._count(variant)
         if not (known.varies or known.whole or isinstance(func, HigherOrderOperator)):
-            self._last.followers.add(func, values, names, variant)
-        self._last = variant
+            self._followers.add(func, args, kwargs, variant)
+        self._followers = variant.followers
         return result
 
     def _count(self, call: CountedCall) -> None:
@@ -100,6 +101,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         call.counts[place] = call.counts.get(place, 0) + 1
 
     def _first(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: tuple[Any, ...]) -> Any:
+        if not computes(func):
+            self._no_work[id(func)] = func
+            return func(*args, **kwargs)
         if isinstance(func, HigherOrderOperator):
             result = func(*args, **kwargs)
             return self._keep(CountedCall(func, None), key, args, kwargs, result)
@@ -126,7 +130,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         with self._lock:
             call = self._signed(self._calls.setdefault(key, call), args, kwargs, result)
         self._count(call)
-        self._last = call
+        self._followers = call.followers
         return result
 
     @staticmethod

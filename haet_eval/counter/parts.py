@@ -24,7 +24,6 @@ NOT_WORK: Final = frozenset(
 """What the judge does not count as a call: reading a number, a second name for memory, a new size."""
 
 
-@cache
 def computes(func: Any) -> bool:
     """Whether a call is work on tensors: neither a mark of the profiler nor one of NOT_WORK."""
     if isinstance(func, HigherOrderOperator):
