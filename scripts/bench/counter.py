@@ -49,7 +49,11 @@ def main() -> None:
     with null:
         step()
     calls = null.calls
-    modes = {"plain PyTorch": nullcontext(), "null mode": null, "OperationCounter": OperationCounter()}
+    modes: dict[str, AbstractContextManager[Any]] = {
+        "plain PyTorch": nullcontext(),
+        "null mode": null,
+        "OperationCounter": OperationCounter(),
+    }
     least = dict.fromkeys(modes, float("inf"))
     for _ in range(_ROUNDS):
         for name, mode in modes.items():
