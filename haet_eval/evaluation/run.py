@@ -71,11 +71,14 @@ def _identity(
         "submission": assignment.submission.sha256,
         "competition": assignment.competition.digest,
         "task": assignment.submission.task,
-        "haet_eval": __version__,
-        "torch": _torch_version(),
-        "image": facts.get("image_digest"),
+        **software(facts),
         **{name: header[name] for name in ("version", "dataset", "seed", "threads", "device")},
     }
+
+
+def software(facts: Mapping[str, str]) -> dict[str, str | None]:
+    """What trains, and may change between two attempts. `facts` are those of the runtime."""
+    return {"haet_eval": __version__, "torch": _torch_version(), "image": facts.get("image_digest")}
 
 
 def _torch_version() -> str | None:

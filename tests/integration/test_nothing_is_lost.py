@@ -281,6 +281,21 @@ def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_go
     assert "was kept" not in once_more.stderr
 
 
+def test_a_retry_with_another_pytorch_makes_every_run_again(evaluator: Evaluator, tmp_path: Path) -> None:
+    """Its runs would otherwise be of two programs, in a record that names one."""
+    submission = write_submission(tmp_path / "two", QUICK_THEN_ENDLESS)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    options = (*PROCESS, "--runs", "2", "--competition", str(rules))
+    fail_in_the_second_run(evaluator, submission, *options)
+    facts = tmp_path / "newer" / "torch-99.dist-info" / "METADATA"
+    facts.parent.mkdir(parents=True)
+    facts.write_text("Metadata-Version: 2.1\nName: torch\nVersion: 99\n")
+    again = evaluator.run(submission, *options, PYTHONPATH=str(facts.parents[1]))
+    assert again.returncode == ExitCode.LIMIT, again.stderr
+    assert "was kept" not in again.stderr
+    assert again.stderr.splitlines().count("train: a test") == 2, again.stderr
+
+
 def test_a_retry_that_says_when_the_entry_came_is_believed_although_a_run_was_kept(
     evaluator: Evaluator, tmp_path: Path
 ) -> None:
