@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from haet_eval.cli.numbers import Number, WholeNumber
 from haet_eval.cli.oci_runtime import refuse_runtime_without_engine
 from haet_eval.cli.suggestions import suggest_competitions, suggest_tasks
+from haet_eval.seeds import MAX_SEED
 from haet_eval.spelling import quoted
 
 _Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -37,7 +38,6 @@ class MomentOfReceipt(click.ParamType[datetime]):
             )
 
 
-MAX_SEED: Final = 2**32 - 1
 _MAX_RUNS: Final = 100
 _SANDBOXES: Final = click.Choice(["docker", "process"])
 _DEVICES: Final = click.Choice(["cpu", "cuda"])
