@@ -320,9 +320,6 @@ def place(record: Record, entries: Iterable[Entry]) -> Record:
 _SortKey: TypeAlias = tuple[float, float, int, datetime, str]
 
 
-_JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
-
-
 class _Field(NamedTuple):
     """Entries are judged alike if all of this is the same; those of one submission are runs of it."""
 
@@ -354,7 +351,7 @@ class _PlacedRecord(NamedTuple):
 def _field(entry: Entry) -> _Field | None:
     """None of an entry that was not judged, or that repeats another record."""
     if (
-        entry.verdict not in _JUDGED
+        not entry.verdict.is_judged
         or entry.rerun
         or entry.competition is None
         or entry.task is None
