@@ -13,12 +13,6 @@ from haet_eval.remote.client.link import Refusal
 from haet_eval.remote.handles import intern_layout
 from haet_eval.remote.wire import ANY_FLOAT, DTYPES, Atom, Definition, Fresh, Outcome, Tag, Value
 
-_FORMATS: Final = {
-    torch.contiguous_format: "contiguous_format",
-    torch.preserve_format: "preserve_format",
-    torch.channels_last: "channels_last",
-    torch.channels_last_3d: "channels_last_3d",
-}
 _INT64: Final = torch.iinfo(torch.int64)
 SPECIAL: Final = {number: index for index, number in enumerate(SPECIAL_FLOATS)}
 
@@ -181,7 +175,7 @@ class DefinitionWriter:
             case torch.dtype() if str(value).removeprefix("torch.") in DTYPES:
                 return Atom(Tag.DTYPE, str(value).removeprefix("torch."))
             case torch.memory_format():
-                return Atom(Tag.FORMAT, _FORMATS[value])
+                return Atom(Tag.FORMAT, str(value).removeprefix("torch."))
             case torch.device() if here(value).type == "cpu":
                 return Atom(Tag.DEVICE)
             case torch.layout() if value is torch.strided:
