@@ -32,11 +32,11 @@ from haet_eval.remote.log import OutputLog
 from haet_eval.remote.messages import Failed, Message, Report
 from haet_eval.remote.meter import broken_protocol
 from haet_eval.remote.relay import SubmissionLost
+from haet_eval.remote.weights import check_model_size
 from haet_eval.remote.wire import Channel, WireError
 
 _BLOCK_BYTES: Final = 4 << 20
 _FAREWELL_SECONDS: Final = 2.0
-_MAX_WEIGHTS_BYTES: Final = 1 << 30
 
 _NodeAnswer = TypeVar("_NodeAnswer", Loaded, ModelOffered, TrainReturned, ImagesArrived, LabelsFollow)
 
@@ -158,12 +158,7 @@ class Node:
             return
 
     def _weights(self, told: ModelOffered) -> HandedIn:
-        if told.weights_bytes > _MAX_WEIGHTS_BYTES:
-            raise SubmissionFailure(
-                Verdict.LIMIT_MEMORY,
-                f"The returned model takes {told.weights_bytes:,} bytes; it may take {_MAX_WEIGHTS_BYTES:,}.",
-                code="model-too-large",
-            )
+        check_model_size(told.weights_bytes)
         weights = self._receive_blocks(told.weights_bytes)
         if hashlib.sha256(weights).hexdigest() != told.sha256:
             raise _broken("other weights than were announced")

@@ -110,11 +110,15 @@ class Returned(Message):
 
 
 class Failed(Message):
-    """The submission's code raised an error. `reason` is one line, `traceback` the frames of its own code."""
+    """The submission's code raised an error. `reason` is one line, `traceback` the frames of its own code.
+
+    `code` is that of what handles refuse; it is empty for another error.
+    """
 
     kind: Literal["failed"] = "failed"
     reason: Text = Field(max_length=_LONG)
     traceback: Text = Field(max_length=_LONG)
+    code: str = Field(default="", pattern=r"^(handle-[a-z0-9]{1,20}(-[a-z0-9]{1,20})?)?$")
 
 
 class BatchPredicted(Message):

@@ -32,7 +32,6 @@ from haet_eval.remote.client.tensor import RemoteTensor
 from haet_eval.remote.messages import (
     BatchPredicted,
     Decided,
-    Failed,
     ImageBatch,
     Job,
     ModelTensor,
@@ -60,8 +59,7 @@ def run_job(sock: socket.socket) -> None:
                 _work(dispatcher, job, Path(folder), code)
         except BaseException as error:  # SystemExit too: a submission may not end the run by itself
             output.close()
-            reason, trace = explain(error, Path(folder))
-            link.tell(Failed(reason=reason, traceback=trace).encode())
+            link.tell(explain(error, Path(folder)).encode())
         else:
             output.close()
 
