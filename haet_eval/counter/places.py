@@ -14,15 +14,15 @@ from haet_eval.remote.client.phase import (
     BACKWARD,
     FORWARD,
     INPUT,
+    NO_GRAPH_TASK,
     OPTIMIZER,
     OTHER,
     PhaseTracker,
+    graph_task,
 )
 
 _sequence_number: Any = torch._C._autograd._get_sequence_nr
-_graph_task: Any = torch._C._current_graph_task_id
 _node: Any = torch._C._current_autograd_node
-_NO_GRAPH_TASK: Final = -1
 _MOST_EVENTS: Final = 1 << 18
 
 OUTSIDE: Final = ""
@@ -104,7 +104,7 @@ class Places:
         else:
             outer, names, _ = self._stack[-1]
             path = names.get(id(module)) or f"{outer}.{type(module).__name__}"
-        self._stack.append((path, names, _graph_task() != _NO_GRAPH_TASK))
+        self._stack.append((path, names, graph_task() != NO_GRAPH_TASK))
         self._move()
         self._note(path)
 

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.remote.client.job import module_or_mistake
 from haet_eval.remote.client.link import Refusal
+from haet_eval.remote.client.returned import module_or_mistake
 from haet_eval.remote.client.source import explain, install_source, load_function
 from haet_eval.remote.messages import Failed, from_submission
 from haet_eval.remote.wire import WireError
