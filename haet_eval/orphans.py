@@ -11,10 +11,9 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Final
 
-from haet_eval.atomic import LEFTOVER_SECONDS, Draft
+from haet_eval.atomic import LEFTOVER_SECONDS, Draft, draft_path
 from haet_eval.errors import UsageProblem
 from haet_eval.files import StrangeFile, read_file
 from haet_eval.record import MAX_RECORD_BYTES
@@ -55,7 +54,7 @@ def remove_orphan(path: Path, deadline_seconds: float) -> bool:
     Raises:
         OSError: it cannot be removed.
     """
-    aside = path.with_name(f".haet-{token_hex(8)}.tmp")
+    aside = draft_path(path.parent)
     try:
         before = path.lstat()
         path.rename(aside)

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from haet_eval.competition import Counts, Ranking, Runner, builtin_competitions, load_competition
 from haet_eval.errors import Verdict
-from haet_eval.record import EnergyKind, Rank, Record, Sandbox
+from haet_eval.record import PHASE_OF_RANKING, EnergyKind, Rank, Record, Sandbox
 from haet_eval.spelling import same_name
 
 DEFAULT_AWARDS: Final = 3
@@ -358,7 +358,7 @@ def _field(entry: Entry) -> _Field | None:
         or entry.dataset_digest is None
     ):
         return None
-    energetic = entry.ranking in ("training_energy", "inference_energy")
+    energetic = entry.ranking in PHASE_OF_RANKING
     return _Field(
         unofficial=not entry.official or (energetic and not entry.energy_counts),
         competition=entry.competition,
