@@ -17,6 +17,7 @@ from haet_eval.submission.manifest import MANIFEST_NAME
 LIST_SUFFIXES: Final = (".csv", ".toml")
 _KEYS: Final = ("path", "competition", "task", "seed", "received")
 _TABLE: Final = "submission"
+A_MOMENT: Final = "a date and time with a time zone, like 2026-05-01T12:00:00Z or 2026-05-01T14:00:00+02:00"
 _FORM: Final = (
     "A list has the columns path, competition, task, seed and received, of which only path is needed."
 )
@@ -208,10 +209,7 @@ def _received(row: Mapping[str, Any], place: str) -> datetime | None:
         return None if value is None else moment(str(value))
     except ValueError:
         raise UsageProblem(
-            f"{place}: received is {value!r}, and must be a date and time with a time zone, like "
-            "2026-05-01T12:00:00Z or 2026-05-01T14:00:00+02:00",
-            _FORM,
-            code="list-received",
+            f"{place}: received is {value!r}, and must be {A_MOMENT}", _FORM, code="list-received"
         ) from None
 
 

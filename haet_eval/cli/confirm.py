@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from haet_eval.cli.boundary import say_line
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
+    DEVICES,
+    FOLDER,
     data_dir_option,
     records_folder,
     results_option,
@@ -18,15 +21,12 @@ from haet_eval.cli.options import (
 )
 from haet_eval.cli.suggestions import suggest_competitions
 from haet_eval.errors import ExitCode
-from haet_eval.reports.text import printable
 from haet_eval.results_folder import CONFIRMED, confirmation_folder
 
 if TYPE_CHECKING:
     from haet_eval.batch.run import BatchSummary
     from haet_eval.competition import Competition
     from haet_eval.reports.confirmation import SettledPool
-
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command(
@@ -50,14 +50,14 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with the submissions, which are found by their digests.  [default: DIRECTORY]",
 )
-@click.option("--output", type=_FOLDER, help="Folder of page and runs.  [default: DIRECTORY/confirm-NAME]")
+@click.option("--output", type=FOLDER, help="Folder of page and runs.  [default: DIRECTORY/confirm-NAME]")
 @data_dir_option(", on every node")
 @secret_test_option("The secret test set, on every node, if the competition has one.")
 @sandbox_option("Where the code runs, and whose records are confirmed; those of processes are not official.")
 @oci_runtime_option
 @click.option(
     "--device",
-    type=click.Choice(["cpu", "cuda"]),
+    type=DEVICES,
     help="Where the kernels run.  [default: as each record says]",
 )
 @site_options("Runs", retried="a run", made="Make the runs")
@@ -129,14 +129,14 @@ def confirm(
     settled = [outcome.settled for outcome in outcomes]
     text = _write(folder, rules, settled)
     for problem in listing.problems:
-        click.echo(printable(f"Broken record {problem.path.name}: {problem.reason}"), err=True)
+        say_line(f"Broken record {problem.path.name}: {problem.reason}")
     for outcome in outcomes:
         tell_end(outcome.summary)
     if as_json:
         click.echo(text, nl=False)
     else:
         print_confirmation(settled, nothing_to_confirm(listing.entries, rules, sandbox))
-    click.echo(printable(f"{folder / 'index.html'} has the figures"), err=True)
+    say_line(f"{folder / 'index.html'} has the figures")
     return _status(settled, [outcome.summary for outcome in outcomes])
 
 
