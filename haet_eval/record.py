@@ -515,6 +515,12 @@ class Statistics(_RecordPart):
 
 EnergyPhase: TypeAlias = Literal["train", "predict"]
 
+PHASE_OF_RANKING: Final[Mapping[str, EnergyPhase]] = {
+    "training_energy": "train",
+    "inference_energy": "predict",
+}
+"""The rankings by energy, and the phase whose energy counts."""
+
 _QUIET_BUSY: Final = 0.1
 
 

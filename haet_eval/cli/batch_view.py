@@ -27,11 +27,12 @@ from haet_eval.batch.events import (
     Watcher,
 )
 from haet_eval.batch.plan import SubmissionState
+from haet_eval.cli.boundary import say_line
 from haet_eval.cli.screen import progress_text
 from haet_eval.cli.streams import deliver
 from haet_eval.cli.text import safe
 from haet_eval.errors import Verdict
-from haet_eval.reports.text import printable, readable_accuracy, readable_count
+from haet_eval.reports.text import readable_accuracy, readable_count
 
 _TO_DO: Final = (
     SubmissionState.NEW,
@@ -106,7 +107,7 @@ class PlainLines:
             count = (
                 f"[{self._tally.ended}/{self._tally.wanted}] " if isinstance(event, SubmissionJudged) else ""
             )
-            click.echo(printable(f"{count}{text}"), err=True)
+            say_line(f"{count}{text}")
 
 
 class LiveView:

@@ -16,7 +16,7 @@ from haet_eval.cli.settings import variable_in_force
 from haet_eval.cli.streams import StdoutClosed, drop_stdout
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, SubmissionFailure, UsageProblem
 from haet_eval.interruption import listening
-from haet_eval.reports.text import printable_lines
+from haet_eval.reports.text import printable, printable_lines
 
 _SHOWN_LETTERS: Final = 60
 """Of a name that is too long."""
@@ -177,6 +177,11 @@ def _tell_unexpected(error: Exception) -> ExitCode:
 def _traceback_where_wanted() -> None:
     if os.environ.get("HAET_DEBUG", "0") != "0":
         say(traceback.format_exc())
+
+
+def say_line(text: str) -> None:
+    """Print one line on stderr, whatever is in the text."""
+    click.echo(printable(text), err=True)
 
 
 def say(text: str) -> None:

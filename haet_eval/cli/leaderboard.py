@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from haet_eval.cli.boundary import say_line
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.leaderboard_table import print_leaderboard
 from haet_eval.cli.options import competition_option, records_folder, results_option, task_option
@@ -180,7 +181,7 @@ def _write_site(
     for name, content in site_files(board, _paths(listing), _known_rules(rules), folder, document):
         write_file(site / name, content)
         written += 1
-    click.echo(printable(f"{site}: {written:,} files; begin with {site / 'index.html'}"), err=True)
+    say_line(f"{site}: {written:,} files; begin with {site / 'index.html'}")
 
 
 def _paths(listing: Listing) -> dict[str, Path]:
@@ -201,7 +202,7 @@ def _as_json(board: Leaderboard, listing: Listing) -> str:
 
 def _warn(board: Leaderboard, listing: Listing) -> None:
     for problem in listing.problems:
-        click.echo(printable(f"Broken record {problem.path.name}: {problem.reason}"), err=True)
+        say_line(f"Broken record {problem.path.name}: {problem.reason}")
     for name, digests in board.changed_rules().items():
         versions = ", ".join(digest[:8] for digest in digests)
         click.echo(

@@ -13,15 +13,16 @@ from torch.utils._pytree import tree_iter
 from haet_eval.counter.elsewhere import whole
 from haet_eval.counter.foreseen import Followers
 from haet_eval.counter.keys import key_of, part_of
-from haet_eval.counter.parts import computes, parts_of
 from haet_eval.counter.places import Place, Places
 from haet_eval.counter.signatures import signature_of
+from haet_eval.counter.work import computes
+from haet_eval.operators.checking.validation import is_dynamic
 from haet_eval.operators.signature import Signature
+from haet_eval.operators.table import lookup
+from haet_eval.remote.client.in_parts import parts_of
+from haet_eval.remote.client.phase import NO_GRAPH_TASK, graph_task
 
 _Tensor: Final = torch.Tensor
-_graph_task: Any = torch._C._current_graph_task_id
-_NO_GRAPH_TASK: Final = -1
-_MASKS: Final = (torch.bool, torch.uint8)
 _VARYING: Final = frozenset({torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output})
 
 
@@ -77,7 +78,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 result = func(*args, **kwargs) if kwargs else func(*args)
                 call = foreseen.kept
                 self._followers = call.followers
-                place = places.now if _graph_task() == _NO_GRAPH_TASK else places.backward()
+                place = places.now if graph_task() == NO_GRAPH_TASK else places.backward()
                 call.counts[place] = call.counts.get(place, 0) + 1
                 return result
         kwargs = kwargs or {}
@@ -97,7 +98,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _count(self, call: CountedCall) -> None:
-        place = self._places.now if _graph_task() == _NO_GRAPH_TASK else self._places.backward()
+        place = self._places.now if graph_task() == NO_GRAPH_TASK else self._places.backward()
         call.counts[place] = call.counts.get(place, 0) + 1
 
     def _first(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: tuple[Any, ...]) -> Any:
@@ -115,7 +116,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             with self:
                 return parts(*args, **kwargs)
         result = func(*args, **kwargs)
-        return self._keep(CountedCall(func, None, _varies(func, args, kwargs)), key, args, kwargs, result)
+        varies = _varies(func, signature_of(func, args, kwargs, result))
+        return self._keep(CountedCall(func, None, varies), key, args, kwargs, result)
 
     def _keep(
         self,
@@ -150,13 +152,12 @@ def _run_whole(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return func(*args, **kwargs)
 
 
-def _varies(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _varies(func: Any, signature: Signature) -> bool:
     """Whether the shapes of its outputs depend on data, or PyTorch does not say: a stranger's operator."""
-    if func.namespace != "aten" or _VARYING & set(func.tags):
-        return True
-    if func is torch.ops.aten.index.Tensor:
-        return any(index is not None and index.dtype in _MASKS for index in args[1])
-    return func is torch.ops.aten.repeat_interleave.Tensor and kwargs.get("output_size") is None
+    operator = lookup(signature.operator)
+    if operator is None:
+        return func.namespace != "aten" or not _VARYING.isdisjoint(func.tags)
+    return is_dynamic(operator, signature.arguments)
 
 
 def _device_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -11,12 +11,19 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from haet_eval.counting.histogram import PHASES
-from haet_eval.remote.client.phase import BACKWARD, FORWARD, INITIALISATION, INPUT, OPTIMIZER, OTHER
+from haet_eval.remote.client.phase import (
+    BACKWARD,
+    FORWARD,
+    INITIALISATION,
+    INPUT,
+    NO_GRAPH_TASK,
+    OPTIMIZER,
+    OTHER,
+    graph_task,
+)
 
 _sequence_number: Any = torch._C._autograd._get_sequence_nr
-_graph_task: Any = torch._C._current_graph_task_id
 _node: Any = torch._C._current_autograd_node
-_NO_GRAPH_TASK: Final = -1
 _MOST_EVENTS: Final = 1 << 18
 
 OUTSIDE: Final = ""
@@ -98,7 +105,7 @@ class Places:
         else:
             outer, names, _ = self._stack[-1]
             path = names.get(id(module)) or f"{outer}.{type(module).__name__}"
-        self._stack.append((path, names, _graph_task() != _NO_GRAPH_TASK))
+        self._stack.append((path, names, graph_task() != NO_GRAPH_TASK))
         self._move(path)
 
     def _leave(self) -> None:

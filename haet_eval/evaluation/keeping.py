@@ -14,8 +14,9 @@ from shlex import quote
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem, Verdict
 from haet_eval.evaluation.request import Assignment, Request
 from haet_eval.record import Record, artifacts_of
+from haet_eval.results_folder import INTERRUPTED_RUNS
 from haet_eval.runtimes.folder import RunFolder
-from haet_eval.store import INTERRUPTED_RUNS, Store, read_record
+from haet_eval.store import Store, read_record
 
 
 class KeptElsewhere(HaetError):

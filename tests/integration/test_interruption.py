@@ -1,8 +1,6 @@
 """Ctrl-C, once and twice, and what the system sends when it wants a program to end. With real signals."""
 
-import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -40,13 +38,6 @@ def train(task):
     x = torch.ones(1)
     while True: x = x * 1
 """
-
-
-@pytest.fixture
-def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
-    evaluator = Evaluator(tmp_path)
-    yield evaluator
-    shutil.rmtree(evaluator.temporary)
 
 
 @pytest.fixture

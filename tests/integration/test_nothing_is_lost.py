@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,13 +42,6 @@ def train(task):
         x = x * 1
     raise ValueError("no")
 """
-
-
-@pytest.fixture
-def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
-    evaluator = Evaluator(tmp_path)
-    yield evaluator
-    shutil.rmtree(evaluator.temporary)
 
 
 @pytest.fixture

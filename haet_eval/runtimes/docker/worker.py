@@ -8,9 +8,8 @@ from docker.errors import NotFound
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.docker.cgroup import ControlGroup, machine_oom_kills
 from haet_eval.runtimes.docker.engine import engine, engine_seconds, remove_container, seconds_of
-from haet_eval.runtimes.interface import Exit
+from haet_eval.runtimes.interface import SIGKILL, Exit
 
-_SIGKILL = 9
 _SECONDS_AFTER_A_FAILURE = 5
 """An engine that did not answer gets no minute for each call that would clean up."""
 
@@ -52,7 +51,7 @@ class DockerWorker:
             return
         if self._poll() is None:
             self._exit = Exit(
-                None, _SIGKILL, processes_exhausted=self._processes_exhausted, detail="stopped by haet-eval"
+                None, SIGKILL, processes_exhausted=self._processes_exhausted, detail="stopped by haet-eval"
             )
         remove_container(self._api, self.container_id)
         self._removed = True
@@ -88,7 +87,7 @@ class DockerWorker:
                 try:
                     state = self._api.inspect_container(self.container_id)["State"]
                 except NotFound:
-                    return Exit(None, _SIGKILL, from_outside=True, detail="its container was removed")
+                    return Exit(None, SIGKILL, from_outside=True, detail="its container was removed")
         except EnvironmentProblem:
             self._api.timeout = _SECONDS_AFTER_A_FAILURE
             raise
@@ -104,8 +103,8 @@ class DockerWorker:
         status = int(state["ExitCode"])
         signal = status - 128 if 128 < status < 128 + 65 else None
         events = self._events()
-        out_of_memory = signal == _SIGKILL and (bool(state["OOMKilled"]) or "oom" in events)
-        killed_by_machine = signal == _SIGKILL and machine_oom_kills() > self._oom_kills_before
+        out_of_memory = signal == SIGKILL and (bool(state["OOMKilled"]) or "oom" in events)
+        killed_by_machine = signal == SIGKILL and machine_oom_kills() > self._oom_kills_before
         return Exit(
             code=None if signal else status,
             signal=signal,
