@@ -1,5 +1,6 @@
 """What the start and the end of a worker do without: they are most of the time of a tiny run."""
 
+import json
 import os
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,27 @@ atexit.register(print, "taken apart")
 sys.stderr.write("no whole line")
 main = sys.argv.pop(1)
 runpy.run_path(main, run_name="__main__")
+"""
+_SETTINGS = """
+import json, sys, torch, warnings
+from haet_eval.remote.executor.determinism import make_reproducible
+if sys.argv[1] == "ours":
+    make_reproducible()
+else:
+    torch.use_deterministic_algorithms(True, warn_only=True)
+places, values = torch.zeros(2, dtype=torch.int64), torch.ones(2)
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always")
+    torch.zeros(2).put_(places, values)
+print(json.dumps({
+    "settings": [
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.get_deterministic_debug_mode(),
+        [str(warning.message) for warning in warned],
+    ],
+    "compiler": sorted(name for name in sys.modules if name.startswith(("torch._inductor", "torch._dynamo"))),
+}))
 """
 
 
@@ -58,6 +81,14 @@ def served(folder: Path) -> Iterator[tuple["subprocess.Popen[str]", socket.socke
                 yield worker, connection
 
 
+def settings(whose: str) -> dict[str, Any]:
+    """What a fresh process has switched on and loaded after our function, or after PyTorch's own."""
+    found: dict[str, Any] = json.loads(
+        subprocess.check_output([sys.executable, *PYTHON_OPTIONS, "-c", _SETTINGS, whose])
+    )
+    return found
+
+
 @pytest.mark.parametrize("role", [Role.EXECUTOR, Role.SUBMISSION])
 def test_no_garbage_is_looked_for_while_a_worker_imports_pytorch(role: Role, tmp_path: Path) -> None:
     with started(role, _IMPORT, tmp_path) as worker:
@@ -84,3 +115,11 @@ def test_an_executor_that_fails_shows_why(tmp_path: Path) -> None:
         _, errors = worker.communicate()
     assert worker.returncode == 1
     assert "Traceback" in errors
+
+
+def test_reproducible_kernels_are_chosen_as_pytorch_does_but_without_its_compiler() -> None:
+    ours, theirs = settings("ours"), settings("pytorch's")
+    assert ours["settings"] == theirs["settings"]
+    assert ours["settings"][:2] == [True, True]
+    assert theirs["compiler"], "PyTorch no longer imports its compiler for this: call its own function"
+    assert ours["compiler"] == []
