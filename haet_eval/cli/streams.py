@@ -121,6 +121,7 @@ def hold_streams() -> None:
             os.fstat(number)
         except OSError:  # closed by whoever started the program, as by `2>&-`
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+            os.set_inheritable(number, True)  # processes that we start must not lack it either
             _closed.add(number)
     if sys.stdout is None:
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Closed(1, "wb", closefd=False)))

@@ -236,6 +236,26 @@ def test_data_for_a_closed_stdout_are_lost_as_for_a_full_disk(
         assert "Error: the result could not be printed: stdout is closed [stdout-closed]" in done.stderr
 
 
+STARTS_A_PROCESS = """
+import subprocess, sys
+from haet_eval.cli.streams import hold_streams
+hold_streams()
+look = (
+    "import os, sys\\n"
+    "found = [os.readlink(f'/proc/self/fd/{number}') for number in (0, 1, 2)]\\n"
+    "open(sys.argv[1], 'w').write(' '.join(found))"
+)
+subprocess.run([sys.executable, "-c", look, sys.argv[1]], check=True)
+"""
+
+
+def test_no_file_of_a_process_that_we_start_stands_for_a_stream_that_was_closed(tmp_path: Path) -> None:
+    found = tmp_path / "found"
+    script = f"{shlex.join([sys.executable, '-c', STARTS_A_PROCESS, str(found)])} <&- >&- 2>&-"
+    subprocess.run(["bash", "-c", script], check=True)
+    assert found.read_text() == "/dev/null /dev/null /dev/null"
+
+
 def test_a_closed_stdout_costs_nothing_if_nothing_is_printed_there(tmp_path: Path) -> None:
     Store(tmp_path).add(make_record())
     script = f"{shlex.join([*PROGRAM, 'leaderboard', '.', '--html', 'page.html'])} >&-"
