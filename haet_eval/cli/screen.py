@@ -12,6 +12,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from haet_eval.cli.boundary import say_line
+from haet_eval.cli.streams import not_waiting
 from haet_eval.cli.text import safe
 from haet_eval.progress import Observer, ReportValue, Tick
 from haet_eval.reports.text import printable, readable_count, readable_duration
@@ -26,20 +27,22 @@ _REFRESHES_PER_SECOND = 8
 
 @contextmanager
 def open_screen() -> Iterator[Observer]:
-    """The observer that suits this process's stderr."""
+    """The observer that suits this process's stderr. What runs does not wait for whoever looks at it."""
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
     if not sys.stderr.isatty() or console.is_dumb_terminal:
-        yield PlainScreen()
+        with not_waiting():
+            yield PlainScreen()
         return
     screen = LiveScreen(console)
-    with Live(
+    live = Live(
         screen,
         console=console,
         refresh_per_second=_REFRESHES_PER_SECOND,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
-    ):
+    )
+    with not_waiting(), live:
         yield screen
         screen.finish_stage()
 

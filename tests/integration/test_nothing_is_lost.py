@@ -4,10 +4,12 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -107,6 +109,52 @@ def test_a_result_that_cannot_be_delivered_is_named_on_stderr(evaluator: Evaluat
     assert done.stderr.splitlines()[-1] == (
         f"The result could not be printed: No space left on device. Its record is {path}"
     )
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """A pipe as a pager leaves it that shows its first page: it is full, and nobody reads."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    try:
+        yield writer
+    finally:
+        os.close(writer)
+        os.close(reader)
+
+
+def test_an_evaluation_goes_on_although_nobody_reads_what_it_says(evaluator: Evaluator, quick: Path) -> None:
+    with full_pipe() as pipe:
+        done = subprocess.run(
+            evaluator.command(quick, *PROCESS),
+            stdout=subprocess.DEVNULL,
+            stderr=pipe,
+            check=False,
+            cwd=evaluator.folder,
+            env=evaluator.environment(),
+            timeout=PATIENCE_SECONDS,
+        )
+    assert done.returncode == ExitCode.NOT_QUALIFIED
+    only_record(evaluator.results)
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_an_evaluation_can_be_interrupted_although_nobody_reads_what_it_says(
+    evaluator: Evaluator, tmp_path: Path, signals: int
+) -> None:
+    with full_pipe() as pipe:
+        endless = write_submission(tmp_path / "endless", FOREVER)
+        with evaluator.running(endless, *PROCESS, stderr=pipe) as program:
+            for _ in range(signals):
+                program.send_signal(signal.SIGINT)
+                time.sleep(0.5)
+            assert program.wait(PATIENCE_SECONDS) == ExitCode.INTERRUPTED
+    if signals == 1:
+        only_record(evaluator.results)
 
 
 class Unwilling:
