@@ -174,7 +174,7 @@ def _incidents(results: Path) -> Finding:
     return Finding(
         "incidents",
         FindingState.WARNING,
-        f"{len(found)} evaluations failed on our side; the last: {describe(found[-1])}",
+        f"evaluations that failed on our side: {len(found)}; the last: {describe(found[-1])}",
         f"read {found[-1]}; evaluate again what it names; then remove the files",
     )
 
