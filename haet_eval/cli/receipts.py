@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -81,7 +81,7 @@ def _moment(text: str, place: str) -> datetime:
     from haet_eval.batch.sources import moment
 
     try:
-        return moment(text)
+        return moment(text).astimezone(UTC)
     except ValueError:
         raise UsageProblem(
             f"{place}: received is {text!r}, and must be a date and time with a time zone",

@@ -204,6 +204,17 @@ def test_entries_that_rank_though_nobody_knows_when_they_came_are_said(results: 
     assert said not in run("leaderboard", str(results), "--receipts", str(table)).stderr
 
 
+def test_times_of_receipt_are_shown_in_one_zone_wherever_they_come_from(
+    results: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "received.csv"
+    table.write_text("path,received\nmary.zip,2026-04-30T01:00:00+02:00\n")
+    shown = run("leaderboard", str(results), "--csv", "--receipts", str(table)).stdout
+    times = {row["name"]: row["received_at"] for row in csv.DictReader(io.StringIO(shown))}
+    assert times["entry 2"] == "2026-04-29T23:00:00Z"
+    assert all(time.endswith("Z") for time in times.values())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
