@@ -126,7 +126,8 @@ def hold_streams() -> None:
     if sys.stdout is None:
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Closed(1, "wb", closefd=False)))
     elif os.name != "nt":  # its console is no file of bytes
-        old: Any = sys.stdout  # a TextIOWrapper, or what stands for one
+        old = sys.stdout
+        assert isinstance(old, io.TextIOWrapper)
         raw = io.BufferedWriter(_Open(1, "wb", closefd=False))
         sys.stdout = io.TextIOWrapper(
             raw, old.encoding, old.errors, line_buffering=old.line_buffering, write_through=old.write_through
