@@ -16,7 +16,7 @@ import torch  # noqa: E402 torch looks for packages on import
 
 from haet_eval.remote.executor.executor import Executor  # noqa: E402
 
-gc.freeze()  # what was imported stays, so later collections need not look at it
+gc.freeze()  # imported modules stay, so later collections need not look at them
 gc.enable()
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     sock.connect(sys.argv[1])
     torch.set_grad_enabled(False)
     Executor(sock).serve()
-    # To take PyTorch apart takes a third of the time of its import. The kernel sends what was written to the
+    # To take PyTorch apart takes a third of the time of its import. The kernel sends the last messages of the
     # socket; an error does not come here, so its traceback is printed as usual.
     sys.stdout.flush()
     sys.stderr.flush()
