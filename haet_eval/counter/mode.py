@@ -113,11 +113,29 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._keep(CountedCall(func, None, varies=True, whole=True), key, args, kwargs, result)
         parts = parts_of(func, _device_of(args, kwargs))
         if parts is not None:
-            with self:
-                return parts(*args, **kwargs)
+            return self._by_parts(parts, func, args, kwargs, key)
         result = func(*args, **kwargs)
         varies = _varies(func, signature_of(func, args, kwargs, result))
         return self._keep(CountedCall(func, None, varies), key, args, kwargs, result)
+
+    def _by_parts(
+        self,
+        parts: Any,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        key: tuple[Any, ...],
+    ) -> Any:
+        before, self._followers = self._followers, (none := Followers[CountedCall]())
+        with self:
+            result = parts(*args, **kwargs)
+        if self._followers is not none:
+            return result
+        self._followers = before
+        if func.namespace == "aten":
+            return result
+        # No part was counted: it computes outside PyTorch, and that has no price.
+        return self._keep(CountedCall(func, None, varies=True), key, args, kwargs, result)
 
     def _keep(
         self,
