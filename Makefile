@@ -28,7 +28,7 @@ test: $(VENV)/.dev
 	$(BIN)/pytest $(PYTEST_JOBS) -m "not slow" $(PYTEST_ARGS)
 
 test-all: $(VENV)/.dev
-	$(BIN)/pytest $(PYTEST_JOBS) $(PYTEST_ARGS)
+	$(BIN)/pytest $(PYTEST_JOBS) --durations 60 --durations-min 5 $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(SOURCES)
@@ -48,6 +48,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m scripts.bench.compare
 	$(BIN)/python -m scripts.bench.compare 1 reading
 	$(BIN)/python -m scripts.bench.checks
+	$(BIN)/python -m scripts.bench.counter
 	$(BIN)/python -m scripts.bench.books
 
 image: $(VENV)/.runtime

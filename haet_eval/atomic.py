@@ -19,6 +19,11 @@ _NO_PIPE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NO_HARD_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
+def draft_path(directory: Path) -> Path:
+    """A new name, of a file that `remove_leftovers` removes if nobody else does."""
+    return directory / f".haet-{secrets.token_hex(8)}.tmp"
+
+
 class Draft:
     """A file being written. It is gone when the `with` block ends without `create` or `replace`.
 
@@ -26,7 +31,7 @@ class Draft:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / f".haet-{secrets.token_hex(8)}.tmp"
+        self._path = draft_path(directory)
         self._file = self._path.open("xb")
         _lock(self._file.fileno())
 

@@ -19,7 +19,8 @@ from haet_eval.energy.choice import open_meters
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES
 from haet_eval.incidents import describe, incidents
-from haet_eval.resumable import CLEANED_SECONDS, RUNS, described, homes
+from haet_eval.results_folder import RUNS
+from haet_eval.resumable import CLEANED_SECONDS, described, homes
 from haet_eval.runtimes.folder import abandoned_folders
 from haet_eval.runtimes.interface import Role, WorkerLimits
 
@@ -173,7 +174,7 @@ def _incidents(results: Path) -> Finding:
     return Finding(
         "incidents",
         FindingState.WARNING,
-        f"{len(found)} evaluations failed on our side; the last: {describe(found[-1])}",
+        f"evaluations that failed on our side: {len(found)}; the last: {describe(found[-1])}",
         f"read {found[-1]}; evaluate again what it names; then remove the files",
     )
 

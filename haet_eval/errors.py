@@ -41,6 +41,11 @@ class Verdict(StrEnum):
     """No verdict on the submission: whoever ran the evaluation, or the machine, stopped it."""
 
     @property
+    def is_judged(self) -> bool:
+        """Whether the submission ran to its end, so that its accuracy decided."""
+        return self in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
+
+    @property
     def exit_code(self) -> ExitCode:
         """The exit status that goes with this verdict."""
         if self is Verdict.QUALIFIED:

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from haet_eval import __version__
 from haet_eval.atomic import Draft
 from haet_eval.errors import HaetError
 from haet_eval.files import MAX_TEXT_BYTES, read_file
-
-FOLDER: Final = "incidents"
-"""A folder in the results folder: a listing of records does not look into folders."""
+from haet_eval.results_folder import INCIDENTS, incident_name
 
 
 def put_incident(results: Path, error: Exception, facts: Mapping[str, Any]) -> Path | None:
@@ -39,7 +37,7 @@ def put_incident(results: Path, error: Exception, facts: Mapping[str, Any]) -> P
         "platform": platform.platform(),
         "host": platform.node(),
     }
-    path = results / FOLDER / f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.json"
+    path = results / INCIDENTS / incident_name(now, secrets.token_hex(4))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Draft(path.parent) as draft:
@@ -52,7 +50,7 @@ def put_incident(results: Path, error: Exception, facts: Mapping[str, Any]) -> P
 
 def incidents(results: Path) -> list[Path]:
     """The files, the oldest first."""
-    return sorted((results / FOLDER).glob("*.json"))
+    return sorted((results / INCIDENTS).glob("*.json"))
 
 
 def describe(path: Path) -> str:

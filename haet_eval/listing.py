@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,9 +22,7 @@ from haet_eval.errors import Verdict
 from haet_eval.files import read_file, real_path
 from haet_eval.ranking import Entry, summarize
 from haet_eval.record import MAX_RECORD_BYTES, Record, from_json
-
-RECORD_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{16}\.json")
-"""Names that the store gives. A file of such a name that is no sound record is a problem."""
+from haet_eval.results_folder import RECORD_NAME
 
 _CACHE_VERSION: Final = 8
 _MOST_CACHE_BYTES: Final = 1024**3

@@ -11,17 +11,15 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Final
 
-from haet_eval.atomic import LEFTOVER_SECONDS, Draft
+from haet_eval.atomic import LEFTOVER_SECONDS, Draft, draft_path
 from haet_eval.errors import UsageProblem
 from haet_eval.files import StrangeFile, read_file
-from haet_eval.listing import RECORD_NAME
 from haet_eval.record import MAX_RECORD_BYTES
-from haet_eval.store import ARTIFACT_SUFFIXES, INTERRUPTED_RUNS, Store
+from haet_eval.results_folder import ARTIFACT_NAME, ARTIFACT_SUFFIXES, INTERRUPTED_RUNS, RECORD_NAME
+from haet_eval.store import Store
 
-_ARTIFACT: Final = re.compile(rf"([0-9a-f]{{64}})\.(?:{'|'.join(map(re.escape, ARTIFACT_SUFFIXES))})")
 _DIGEST: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
@@ -56,7 +54,7 @@ def remove_orphan(path: Path, deadline_seconds: float) -> bool:
     Raises:
         OSError: it cannot be removed.
     """
-    aside = path.with_name(f".haet-{token_hex(8)}.tmp")
+    aside = draft_path(path.parent)
     try:
         before = path.lstat()
         path.rename(aside)
@@ -76,7 +74,8 @@ def _renamed_only(before: os.stat_result, after: os.stat_result, deadline_second
 
 
 def _is_old_artifact(path: Path, deadline_seconds: float) -> bool:
-    if not _ARTIFACT.fullmatch(path.name):
+    named = ARTIFACT_NAME.fullmatch(path.name)
+    if named is None or named["suffix"] not in ARTIFACT_SUFFIXES:
         return False
     try:
         facts = path.lstat()

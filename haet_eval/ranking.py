@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from haet_eval.competition import Counts, Ranking, Runner, builtin_competitions, load_competition
 from haet_eval.errors import Verdict
-from haet_eval.record import EnergyKind, Rank, Record, Sandbox
+from haet_eval.record import PHASE_OF_RANKING, EnergyKind, Rank, Record, Sandbox
 from haet_eval.spelling import same_name
 
 DEFAULT_AWARDS: Final = 3
@@ -320,9 +320,6 @@ def place(record: Record, entries: Iterable[Entry]) -> Record:
 _SortKey: TypeAlias = tuple[float, float, int, datetime, str]
 
 
-_JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
-
-
 class _Field(NamedTuple):
     """Entries are judged alike if all of this is the same; those of one submission are runs of it."""
 
@@ -354,14 +351,14 @@ class _PlacedRecord(NamedTuple):
 def _field(entry: Entry) -> _Field | None:
     """None of an entry that was not judged, or that repeats another record."""
     if (
-        entry.verdict not in _JUDGED
+        not entry.verdict.is_judged
         or entry.rerun
         or entry.competition is None
         or entry.task is None
         or entry.dataset_digest is None
     ):
         return None
-    energetic = entry.ranking in ("training_energy", "inference_energy")
+    energetic = entry.ranking in PHASE_OF_RANKING
     return _Field(
         unofficial=not entry.official or (energetic and not entry.energy_counts),
         competition=entry.competition,

@@ -80,167 +80,214 @@ class _RecordPart(BaseModel):
 
 
 class Status(_RecordPart):
-    """The verdict, the last stage that was reached, and one sentence on why ("" when qualified).
-
-    The verdict `interrupted` judges nothing: the record says how far an evaluation came that was stopped.
-    `code` is the stable name of the reason, listed in docs/reference/errors.md.
-    """
+    """What came of the evaluation."""
 
     verdict: Verdict
+    """What it ended in. `interrupted` judges nothing: the record says how far an evaluation came that was
+    stopped."""
     stage: Stage
+    """The last stage that was reached."""
     reason: str
+    """One sentence on why; empty if it qualified."""
     code: str = ""
+    """The stable name of the reason, explained in [the catalogue of errors](errors.md); empty if there is
+    none."""
 
 
 class SourceFile(_RecordPart):
-    """One file of the submission; the path is relative, with forward slashes."""
+    """One file of the submission."""
 
     path: str
+    """Relative, with forward slashes."""
     bytes: Size
+    """Its size in bytes."""
     sha256: Sha256
+    """Digest of its bytes."""
 
 
 class SubmissionInfo(_RecordPart):
-    """Who handed in what. Names and texts are the contestant's: untrusted.
-
-    `name`, `team` and `task` are None, and `files` empty, if the archive or its manifest could not
-    be read.
-    `sha256` is the digest of the content, the same for a folder and any zip of it: by it two submissions are
-    one. `archive_bytes` and `archive_sha256` are of the file that was handed in, or of the zip that a folder
-    was made into; in older records the digest is None and the size that of the content. `archive_name` is
-    what that file or folder was called. `source_bytes` is the size of the unpacked files,
-    `source_bytes_compressed` that of a compressed zip of them, None in records of version 1. `received_at` is
-    when the organizer received it, None if nobody said.
-    """
+    """Who handed in what. Names and texts are the contestant's: untrusted."""
 
     name: str | None
+    """The method's name, by the manifest; None if archive or manifest could not be read."""
     team: str | None
+    """The team, by the manifest; None if that could not be read."""
     task: str | None
+    """The task that it was judged for; None if archive or manifest could not be read."""
     sha256: Sha256
+    """Digest of the content, the same for a folder and any zip of it: by it two submissions are one."""
     files: tuple[SourceFile, ...]
+    """Its files; empty if archive or manifest could not be read."""
     archive_bytes: Size
+    """Bytes of the file that was handed in, or of the zip that a folder was made into; in older records,
+    those of the content."""
     source_bytes: Size
+    """Bytes of the unpacked files."""
     description: str | None
+    """What the manifest says of the method."""
     paper: str | None
+    """The paper that the manifest names."""
     archive_sha256: Sha256 | None = None
+    """Digest of that file or zip; None in older records."""
     archive_name: str | None = None
+    """What the file or folder was called; None in older records."""
     received_at: Moment | None = None
+    """When the organizer received it; None if nobody said."""
     source_bytes_compressed: Size | None = None
+    """Bytes of a compressed zip of the files; None in records of version 1."""
 
 
 class CompetitionInfo(_RecordPart):
-    """The rules that were applied; the digest is that of the competition file.
-
-    `ranking` is what its prizes go by, `accuracy_intervals` the lower bounds of the intervals that each
-    have their own, and `awards` how many there are, None if the record does not say. `judging_digest` is that
-    of what judges the task (`Competition.judging_digest`), None in older records and for a task that the
-    rules do not have. `counts` and `entries_per_team` are the rules' on repeated evaluations and on teams,
-    `opens` and `closes` on when entries are received. `threshold` is the accuracy that qualifies, as a
-    fraction; None in older records and for a task that the rules do not have.
-    """
+    """The rules that were applied."""
 
     name: str
+    """The competition's name."""
     digest: Sha256
+    """Digest of the competition file."""
     ranking: Ranking = "complexity"
+    """The figure that its prizes go by."""
     accuracy_intervals: tuple[float, ...] = ()
+    """Lower bounds, as fractions from 0 to 1, of the intervals of accuracy that have a ranking each."""
     awards: Size | None = None
+    """How many are awarded in each ranking; None if the record does not say."""
     judging_digest: Sha256 | None = None
+    """Digest of the rules that judge the task; None in older records and for a task that the rules do not
+    have."""
     counts: Counts = "first"
+    """Which of several evaluations of one submission counts."""
     entries_per_team: Size | None = None
+    """How many submissions of a team may rank; None for any number."""
     opens: Moment | None = None
+    """The first moment at which entries are received; None for no bound."""
     closes: Moment | None = None
+    """The last one; None for no bound."""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The accuracy that qualifies, as a fraction from 0 to 1; None in older records and for a task that the
+    rules do not have."""
 
 
 class DatasetInfo(_RecordPart):
-    """The data that was used; `official` says that its digest is the published one."""
+    """The data that was used."""
 
     name: str
+    """The data set's name."""
     digest: Sha256
+    """Digest of all images and labels, in order."""
     official: bool
+    """Whether the digest is the published one."""
 
 
 class Environment(_RecordPart):
-    """Where it ran. None stands for what was not used or not reached.
-
-    `runner` says whether the evaluation was made of handles that count or of plain tensors. `host` is the
-    machine's name, `cores` and `memory_bytes` are what it has. `oci_runtime` ran the containers.
-    """
+    """Where it ran. None stands for what was not used or not reached."""
 
     sandbox: Sandbox
+    """What held the submission's processes."""
     image_digest: str | None
+    """Digest of the sandbox image."""
     torch: str | None
+    """PyTorch's version."""
     python: str
+    """Python's version."""
     device: str
+    """Where the kernels ran, `cpu` or `cuda`."""
     accelerator: str | None
+    """The accelerator's name."""
     seed: int
+    """Of every random number generator, a number from 0 to 4294967295; of several runs, the one that their
+    seeds are derived from."""
     haet_eval: str
+    """The version of haet-eval."""
     platform: str
+    """Kernel and libraries of the machine."""
     cpu: str
+    """The processor's name."""
     threads: int | None
+    """How many threads the kernels had."""
     runner: Runner = "counted"
+    """`counted`: on handles that count; `native`: on plain tensors."""
     host: str | None = None
+    """The machine's name."""
     cores: int | None = None
+    """How many processors it has."""
     memory_bytes: Size | None = None
+    """Bytes of memory that it has."""
     oci_runtime: str | None = None
+    """What ran the containers, as `runc`."""
 
 
 class Artifact(_RecordPart):
     """A file `artifacts/<sha256>.<suffix>` beside the record."""
 
     sha256: Sha256
+    """Digest of the file."""
     bytes: Size
+    """Its size in bytes."""
 
 
 class HistogramArtifact(Artifact):
-    """The operation histogram; `entries` is its number of distinct signatures."""
+    """The operation histogram: how often each distinct call was made."""
 
     entries: Size
+    """How many distinct signatures it has."""
 
 
 class ReportHistory(Artifact):
-    """What was given to `task.report`, a JSON object on each line: the first `kept` of all `reports`."""
+    """What was given to `task.report`, a JSON object on each line."""
 
     reports: Size
+    """How many reports were made."""
     kept: Size
+    """How many are in the file, the first ones."""
 
 
 class NotFinite(_RecordPart):
-    """The first report, counted from 1, with a value that is not a number, or with an infinite loss."""
+    """The first report with NaN as a value, or with an infinite loss."""
 
     report: Annotated[int, Field(ge=1)]
+    """The number of the report, from 1."""
     name: str
+    """The value's name."""
     value: str
+    """What it was, as in `nan`."""
 
 
 class OperatorCost(_RecordPart):
-    """What one overload (`aten.add.Tensor`) cost in all."""
+    """What one overload cost in all."""
 
     operator: str
+    """The overload, as in `aten.add.Tensor`."""
     calls: Count
+    """How many calls."""
     operations: Count
+    """How many operations, of all calls."""
 
 
 class UncountedOperator(_RecordPart):
-    """An overload that the standard has no price for, with a few of the shapes it ran with."""
+    """An overload that the standard has no price for."""
 
     operator: str
+    """The overload."""
     calls: Count
+    """How many calls."""
     shapes: tuple[str, ...]
+    """A few of the shapes that it ran with."""
     hint: str
+    """What to write instead."""
 
 
 class Operations(_RecordPart):
-    """The operations of the training, priced under version `standard` of the counting standard.
-
-    Where `uncounted` is not empty, `total` covers the priced operators only.
-    """
+    """The operations of the training."""
 
     standard: int
+    """The number of the version of the counting standard that priced them."""
     total: Count
+    """How many operations; if `uncounted` is not empty, those of the priced operators only."""
     by_phase: dict[str, Count]
+    """How many operations in each phase: initialisation, input, forward, backward, optimizer, other."""
     by_operator: tuple[OperatorCost, ...]
+    """The same by overload, the dearest first."""
     uncounted: tuple[UncountedOperator, ...]
+    """The overloads without a price."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -252,12 +299,16 @@ class Operations(_RecordPart):
 
 
 class Parameters(_RecordPart):
-    """Every number the trained model stores, each distinct storage once."""
+    """Every number that the trained model stores, each distinct storage once."""
 
     total: Count
+    """How many numbers: the sum of the three below."""
     trainable: Count
+    """How many in parameters that require gradients."""
     frozen: Count
+    """How many in other parameters."""
     buffers: Count
+    """How many in buffers."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -267,37 +318,39 @@ class Parameters(_RecordPart):
 
 
 class Precision(_RecordPart):
-    """Operations of the training by the dtype that they are computed in, and in bits.
-
-    `bit_operations` is the sum of operations times the width of their dtype in bits. `parameter_bits` is what
-    the model's parameters and buffers are stored in, None if no model came back.
-    """
+    """How wide the numbers of the training are."""
 
     by_dtype: dict[str, Count]
+    """How many operations are computed in each dtype."""
     bit_operations: Count
+    """Operations times bits: the sum of operations times the width of their dtype in bits."""
     parameter_bits: Count | None
+    """Bits that the model's parameters and buffers are stored in; None if no model came back."""
 
 
 class BytesMoved(_RecordPart):
-    """Bytes that the calls of the training read and write, each element of a tensor once a call."""
+    """What the calls of the training read and write, each element of a tensor once a call."""
 
     read: Count
+    """Bytes that are read."""
     written: Count
+    """Bytes that are written."""
 
 
 class PeakCall(_RecordPart):
-    """The call that made the peak: its number among the training's calls from 1, operator and phase.
-
-    Operators, selects, slices and uploads are calls. `operator` is `upload` for a constant that was sent up.
-    `line` is the line of the submission that first made such a call, and `module` the module that was called
-    there, None if no module was. The submission's own process says so, and nobody vouches for it.
-    """
+    """The call that made the peak of the memory. Operators, selects, slices and uploads are calls."""
 
     number: Annotated[int, Field(ge=1)]
+    """Its number among the training's calls, from 1."""
     operator: str
+    """The overload; `upload` for a constant that was sent up."""
     phase: str
+    """The phase that it belongs to."""
     line: str | None = None
+    """The line of the submission that first made such a call. The submission's own process says so, and
+    nobody vouches for it."""
     module: str | None = None
+    """The module that was called there, by the same process; None if no module was."""
 
     @property
     def place(self) -> str:
@@ -306,18 +359,21 @@ class PeakCall(_RecordPart):
 
 
 class TensorMemory(_RecordPart):
-    """Bytes of the tensors of a training: of all storages that lived when these took the most, each once.
+    """The tensors of a training: all storages that lived when these took the most, each once.
 
-    They are counted from the calls, not measured, and are the same on every machine. `model_bytes` is the
-    part that belongs to the returned model, None if no model came back; `other_bytes` is the rest. The
-    training set is apart. `call` is None if no tensor was made.
+    They are counted from the calls, not measured, and are the same on every machine.
     """
 
     peak_bytes: Size
+    """Bytes at the peak, without the training set."""
     model_bytes: Size | None
+    """Bytes of them that belong to the returned model; None if no model came back."""
     other_bytes: Size | None
+    """Bytes of the rest; None if no model came back."""
     training_set_bytes: Size
+    """Bytes of the training set, which is apart."""
     call: PeakCall | None
+    """The call that made the peak; None if no tensor was made."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -334,71 +390,84 @@ _ROUNDING_SECONDS: Final = 1e-3
 
 
 class TrainingPart(_RecordPart):
-    """A part of a training that went on after an interruption, up to the next one or the end.
-
-    `host`, `cpu` and `accelerator` say where it ran. `wall_seconds`, `paused_seconds` and
-    `submission_cpu_seconds` are its share of those of the training. `catch_up_seconds` is the time in which
-    the submission's process came to the checkpoint once more; it is part of none of these.
-    `peak_memory_bytes` is that of the executor, if it is known.
-    """
+    """A part of a training that went on after an interruption, up to the next one or the end."""
 
     started_at: Moment
+    """When it began."""
     host: str
+    """The machine's name."""
     cpu: str
+    """The processor's name."""
     accelerator: str | None
+    """The accelerator's name; None without one."""
     wall_seconds: Seconds
+    """Its share, in seconds, of the training's `wall_seconds`."""
     paused_seconds: Seconds
+    """Its share, in seconds, of the training's `paused_seconds`."""
     catch_up_seconds: Seconds
+    """Seconds in which the submission's process came to the checkpoint once more; part of none of the others.
+    Seconds in which the submission's process came to the checkpoint once more; part of none of the others."""
     submission_cpu_seconds: Seconds | None
+    """Its share, in seconds, of the training's `submission_cpu_seconds`."""
     peak_memory_bytes: Size | None
+    """Bytes of the executor's memory at their peak; None if not known."""
 
 
 class Resumed(_RecordPart):
-    """How a training went on that was interrupted: its parts, in order.
-
-    `restarts` is how often it began again from its beginning, because it did not do the same as before.
-    """
+    """How a training went on that was interrupted."""
 
     parts: Annotated[tuple[TrainingPart, ...], Field(min_length=1)]
+    """Its parts, in order."""
     restarts: Size
+    """How many times it began again from its beginning, because it did not do the same as before."""
 
 
 class Training(_RecordPart):
-    """The train stage, as far as it came. `parameters` and `model` are None if no model came back.
-
-    `wall_seconds` is without `paused_seconds`, in which the evaluation itself was stopped.
-    `submission_cpu_seconds` is the processor time of the submission's own process since its start, imports
-    included: what it computes there is not counted. None if it is not known.
-    `timed_answers` are the answers that it waited for while data were worked on, and `stalls` how often it
-    was kept waiting because the executor had too much to do. `constant_selects` are the selects and slices
-    of tensors that depend on no data: each can make a constant. None in records of schema version 1.
-    `memory` is that of its tensors, `precision` how wide the numbers are, `bytes_moved` what the calls read
-    and write; all three are None in older records. `modelled_joules` is computed from them by the model of
-    energy in the rules, and not measured; None if the rules have no such model.
-    `resumed` is None if the training was never interrupted. `labels` are the lines and modules of calls, by
-    the submission's own process; None in older records.
-    """
+    """The counted training, as far as it came."""
 
     operations: Operations
+    """What it computed, priced."""
     histogram: HistogramArtifact
+    """The artefact that the prices are computed from."""
     parameters: Parameters | None
+    """What the model stores; None if no model came back."""
     model: Artifact | None
+    """The weights; None if no model came back."""
     wall_seconds: Seconds
+    """Seconds that it took, without `paused_seconds`."""
     readback_bytes: Size
+    """Bytes of values that the submission read."""
     upload_bytes: Size
+    """Bytes of constants that it brought along."""
     peak_memory_bytes: Size | None
+    """Bytes of the executor's memory at their peak, measured; None if not known."""
     messages: Size
+    """How many messages the submission's process sent."""
     paused_seconds: Seconds = 0.0
+    """Seconds in which the evaluation itself was stopped."""
     submission_cpu_seconds: Seconds | None = None
+    """Seconds of processor time of the submission's own process since its start, imports included: what it
+    computes there is not counted. None if not known."""
     timed_answers: Size | None = None
+    """How many answers it waited for while data were worked on; None in records of version 1."""
     stalls: Size | None = None
+    """How many times it was kept waiting because the executor had too much to do; None in records of version
+    1."""
     constant_selects: Size | None = None
+    """How many selects and slices were made of tensors that depend on no data: each can make a constant. None
+    in records of version 1."""
     memory: TensorMemory | None = None
+    """Memory of its tensors, counted; None in older records."""
     precision: Precision | None = None
+    """How wide its numbers are; None in older records."""
     bytes_moved: BytesMoved | None = None
+    """What its calls read and write; None in older records."""
     modelled_joules: Joules | None = None
+    """Joules by the model of energy in the rules, not measured; None if the rules have none."""
     resumed: Resumed | None = None
+    """Its parts; None if it was never interrupted."""
     labels: Artifact | None = None
+    """Lines and modules of calls, by the submission's own process; None in older records."""
 
     @model_validator(mode="after")
     def _has_parts_that_add_up(self) -> Self:
@@ -412,40 +481,45 @@ class Training(_RecordPart):
 
 
 class NativeTraining(_RecordPart):
-    """The training on plain tensors, not counted, as far as it came.
-
-    `parameters` are what the submission's process said its model has, None if no model came back.
-    `wall_seconds` is by the clock of the host, from all `nodes` ready until the model is there.
-    `checkpoint_used` says that time was over and the model last given to `task.checkpoint` stands for it.
-    """
+    """The training on plain tensors, not counted, as far as it came."""
 
     parameters: Parameters | None
+    """What the submission's process said its model has; None if no model came back."""
     model: Artifact | None
+    """The weights; None if no model came back."""
     wall_seconds: Seconds
+    """Seconds by the clock of the host, from all nodes ready until the model is there."""
     peak_memory_bytes: Size | None
+    """Bytes of memory at their peak; None if not known."""
     nodes: Annotated[int, Field(ge=1)]
+    """How many nodes trained."""
     checkpoint_used: bool
+    """Whether time was over, and the model last given to `task.checkpoint` stands for it."""
 
 
 class Evaluation(_RecordPart):
-    """Accuracy by the competition's metric, as a fraction, and what predicting cost.
-
-    `correct` of `total` images got their right label. `operations` are those of the whole prediction, and
-    `charged_operations` the part of them above the free ones, which counts as complexity. `readback_bytes`
-    is what the prediction read back. None if the prediction ran on plain tensors; the last two also in
-    records of schema version 1.
-    `nan_images` have NaN among their logits, and so no label: they cannot be right.
-    """
+    """The prediction of the test set."""
 
     accuracy: Annotated[float, Field(ge=0, le=1)]
+    """By the competition's metric, as a fraction from 0 to 1."""
     correct: Size
+    """How many images got their right label."""
     total: Annotated[int, Field(ge=1)]
+    """How many images there are."""
     operations: Count | None
+    """How many operations the whole prediction took; None if it ran on plain tensors."""
     predictions: Artifact
+    """The predicted labels."""
     metric: Metric = "accuracy"
+    """What `accuracy` is."""
     charged_operations: Count | None = None
+    """How many operations are above the free ones, and count as complexity; None if it ran on plain tensors,
+    and in records of version 1."""
     readback_bytes: Size | None = None
+    """Bytes of values that the prediction read; None if it ran on plain tensors, and in records of version 1.
+    Bytes of values that the prediction read; None if it ran on plain tensors, and in records of version 1."""
     nan_images: Size = 0
+    """How many images have NaN among their logits, and so no label: they cannot be right."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -457,56 +531,77 @@ class Evaluation(_RecordPart):
 
 
 class Log(_RecordPart):
-    """The beginning and the end of what the submission printed: untrusted text."""
+    """What the submission printed: untrusted text."""
 
     head: str
+    """Its beginning."""
     tail: str
+    """Its end."""
     dropped_bytes: Size
+    """Bytes between them that were left out."""
 
 
 class Run(_RecordPart):
-    """One of several runs with different seeds; its parts are as those of a record."""
+    """One of several runs with different seeds."""
 
     seed: int
+    """Of every random number generator, a number from 0 to 4294967295."""
     status: Status
+    """What came of this run."""
     trace: Artifact | None
+    """All that the submission's process sent."""
     training: Training | None
+    """As in a record."""
     complexity: Count | None
+    """How many parameters and operations, as in a record."""
     evaluation: Evaluation | None
+    """As in a record."""
     log: Log
+    """As in a record."""
     native: NativeTraining | None = None
+    """As in a record."""
     energy: "Energy | None" = None
+    """As in a record."""
 
 
 class AccuracyStatistics(_RecordPart):
-    """Of the runs that predicted: mean, sample standard deviation, 95 % confidence interval of the mean.
-
-    The interval is Student's, as if accuracies were normally distributed: it may reach past 0 or 1. One
-    run has neither deviation nor interval.
-    """
+    """Of the runs that predicted. One run has neither deviation nor interval."""
 
     runs: Size
+    """How many predicted."""
     mean: Annotated[float, Field(ge=0, le=1)]
+    """Their mean accuracy, as a fraction from 0 to 1."""
     standard_deviation: Annotated[float, Field(ge=0)] | None
+    """Of the sample, as a fraction."""
     confidence_95: tuple[float, float] | None
+    """The 95 % interval of the mean, as fractions. It is Student's, as if accuracies were normally
+    distributed, and may reach past 0 or 1."""
 
 
 class ComplexityStatistics(_RecordPart):
-    """Of the runs that could be counted: the mean, rounded up, and the median, the lower one of two."""
+    """Of the runs that could be counted."""
 
     runs: Size
+    """How many could be counted."""
     mean: Count
+    """Parameters and operations: how many on average, rounded up."""
     median: Count
+    """How many in the median run, the lower one of two."""
 
 
 class Statistics(_RecordPart):
-    """What several runs are judged by. `p_value` is that of the one-sided test, if the rules ask for one."""
+    """What several runs are judged by."""
 
     accuracy: AccuracyStatistics | None
+    """None if no run predicted."""
     complexity: ComplexityStatistics | None
+    """None if no run could be counted."""
     passes: Literal["mean", "every", "one_sided"]
+    """What must reach the threshold: the mean, every run, or the mean by a one-sided test."""
     p_value: float | None
+    """Of the one-sided test, a probability from 0 to 1; None if the rules ask for none."""
     ranks: Literal["mean", "median"]
+    """Which complexity ranks."""
 
     def ranked_complexity(self) -> int | None:
         """The complexity that the rules rank by."""
@@ -515,27 +610,37 @@ class Statistics(_RecordPart):
 
 EnergyPhase: TypeAlias = Literal["train", "predict"]
 
+PHASE_OF_RANKING: Final[Mapping[str, EnergyPhase]] = {
+    "training_energy": "train",
+    "inference_energy": "predict",
+}
+"""The rankings by energy, and the phase whose energy counts."""
+
 _QUIET_BUSY: Final = 0.1
 
 
 class PhaseEnergy(_RecordPart):
-    """Energy of one phase; `idle_joules` is what the idle machine would have used in that time."""
+    """Energy of one phase."""
 
     phase: EnergyPhase
+    """Training or prediction."""
     joules: Joules
+    """Joules in all."""
     seconds: Seconds
+    """Seconds that it took."""
     idle_joules: Joules | None
+    """Joules that the idle machine would have used in that time; None if that was not measured."""
 
 
 class Quietness(_RecordPart):
-    """What the machine did before the run: load of the last minute, and the part of its cores that was busy.
-
-    `other_containers` are running containers that are not ours, None if no engine was asked.
-    """
+    """What the machine did before the run."""
 
     load_average: Annotated[float, Field(ge=0)]
+    """How many processes wanted a processor, on average of the last minute."""
     busy: Annotated[float, Field(ge=0, le=1)]
+    """The fraction of its cores that was busy, from 0 to 1."""
     other_containers: Size | None
+    """How many running containers are not ours; None if no engine was asked."""
 
     @property
     def quiet(self) -> bool:
@@ -544,24 +649,31 @@ class Quietness(_RecordPart):
 
 
 class Energy(_RecordPart):
-    """Energy in joules of all phases, gross: the share of the idle machine is part of it, and told apart.
-
-    `joules` is that of the ranked work: the training, or one of `iterations` predictions of the test set;
-    None if that was not reached or nothing could be measured, which `note` explains. An estimate is
-    computed from processor time and wins nothing.
-    """
+    """Energy of all phases, gross: the share of the idle machine is part of it, and told apart."""
 
     kind: EnergyKind
+    """An estimate is computed from processor time, and wins nothing."""
     meter: str
+    """What measured it, as `rapl+nvml`."""
     covers: tuple[str, ...]
+    """The parts of the machine that it covers."""
     joules: Joules | None
+    """Joules of the ranked work: the training, or one prediction of the test set. None if that was not
+    reached or nothing could be measured, which `note` explains."""
     iterations: Annotated[int, Field(ge=1)]
+    """How many times the test set was predicted."""
     idle_watts: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    """Watts of the idle machine; None if that was not measured."""
     phases: tuple[PhaseEnergy, ...]
+    """Each phase by itself."""
     samples: Size
+    """How many readings were made."""
     longest_gap_seconds: Seconds
+    """Seconds between two readings, at most."""
     quietness: Quietness
+    """Whether the machine did other things."""
     note: str
+    """Why something is missing; empty if nothing is."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -584,105 +696,133 @@ disguise, other operations than it."""
 
 
 class Share(_RecordPart):
-    """So many right predictions of so many."""
+    """Right predictions among images."""
 
     correct: Size
+    """How many are right."""
     total: Size
+    """How many images."""
 
 
 class Gap(_RecordPart):
-    """How much better one share is than another, in percentage points, and its standard error if it is not.
-
-    `p_value` is that of Fisher's exact test: two-sided for the `gap` of an audit, one-sided for its `drop`
-    and for both in records of schema version 1.
-    """
+    """How much better one share is than another."""
 
     points: Annotated[float, Field(ge=-100, le=100)]
+    """Percentage points."""
     standard_error_points: Annotated[float, Field(ge=0, le=100)]
+    """Percentage points: the standard error of the difference, if both shares are equal in truth."""
     p_value: Annotated[float, Field(ge=0, le=1)]
+    """Of Fisher's exact test, a probability from 0 to 1: two-sided for the `gap` of an audit, one-sided for
+    its `drop` and for both in records of version 1."""
 
 
 class Audit(_RecordPart):
-    """The same submission, with the seed of the (first) run, on images that were redrawn with `split_seed`.
-
-    `dataset` is the redrawn data: another split of the same images, or the same split in a disguise. `run` is
-    what came of it. `gap` is how much better it predicts former test images than former training images, and
-    `drop` how much better the record does than `run` on former training images; in a disguise, on the test
-    images. Shares and gaps are None if there were no predictions, and shares and `gap` for a disguise.
-    """
+    """The same submission, with the seed of the (first) run, on changed images."""
 
     kind: AuditKind
+    """Another split of the same images, or the same split in a disguise."""
     split_seed: Size
+    """The number that split or disguise were drawn from."""
     dataset: DatasetInfo
+    """The changed data."""
     run: Run
+    """What came of it."""
     former_test: Share | None
+    """Right predictions of former test images; None for a disguise, and without predictions."""
     former_train: Share | None
+    """The same of former training images."""
     gap: Gap | None
+    """How much better it predicts former test images than former training images; None if there are no
+    shares."""
     drop: Gap | None
+    """How much better the record does than `run` on former training images; in a disguise, on the test
+    images. None without predictions."""
     flags: tuple[AuditFlag, ...]
+    """What was found: no predictions, the gap, the drop, much more complexity than what it audits, or in
+    disguise other operations."""
 
 
 class Integrity(_RecordPart):
-    """`record_sha256` is `document_digest` of the record."""
+    """What the record can be checked against."""
 
     record_sha256: Sha256
+    """Digest of the document in canonical form, without `record_id`, `integrity` and `rank`: keys sorted, no
+    white space, ASCII."""
 
 
 class Rank(_RecordPart):
     """The place among the qualified records that lie beside this one when it is shown; nothing in its file.
 
-    Records compete where competition, task, sandbox, data and interval of accuracy are the same. `official`
-    says that these were the Docker sandbox and the published data, and that a ranked energy was measured on
-    a machine that did nothing else.
+    Records compete if competition, task, sandbox, data and interval of accuracy are the same.
     """
 
     position: Annotated[int, Field(ge=1)]
+    """The place, a number from 1."""
     of: Annotated[int, Field(ge=1)]
+    """How many compete."""
     task: str
+    """The task."""
     official: bool
+    """Whether these were the Docker sandbox and the published data, and a ranked energy was measured on a
+    machine that did nothing else."""
 
 
 class Content(_RecordPart):
     """All that a record says of an evaluation, before it is sealed. Stages not reached are None.
 
-    `complexity` is parameters + operations of the training + charged operations of the prediction, None
-    where parameters or operations are not known. `training` is the counted one
-    and `native` the one on plain tensors; if there are both, `evaluation`, `reports` and `log` are of the
-    one that `environment.runner` names. `reports` are the values given to `task.report`, in order,
-    the first and the last of them: untrusted text and numbers. `history` is the artefact with all of them,
-    `not_finite` the first that has a value which is not finite.
-
     With several `runs`, `status` and `complexity` follow from their `statistics`, and `trace`, `training`,
     `native`, `energy`, `evaluation`, `reports` and `log` are those of one of them: the run whose ranked
-    figure is the median, or the first that failed. `environment.seed` is the one that the seeds of the runs
-    are derived from. `second_audit` is of another kind than `audit`, if both kinds were asked for.
-
-    `rerun_of` is the id of the record that this evaluation repeated, by `haet-eval verify --rerun`; such a
-    record never ranks.
+    figure is the median, or the first that failed.
     """
 
     schema_version: Literal[1, 2] = 2
+    """The number of the version of this form."""
     created_at: Moment
+    """When the record was made."""
     status: Status
+    """What came of it."""
     submission: SubmissionInfo
+    """What was judged."""
     competition: CompetitionInfo | None
+    """The rules."""
     dataset: DatasetInfo | None
+    """The data."""
     environment: Environment
+    """The machine and the software."""
     trace: Artifact | None
+    """All that the submission's process sent: the proof of the count."""
     training: Training | None
+    """The counted one. If there is a native one too, `evaluation`, `reports` and `log` are of the one that
+    `environment.runner` names."""
     complexity: Count | None
+    """How many parameters, operations of the training and charged operations of the prediction, together;
+    None if parameters or operations are not known."""
     evaluation: Evaluation | None
+    """How good the model is."""
     energy: Energy | None = None
+    """Energy, if it was measured or estimated."""
     reports: tuple[dict[str, int | Annotated[float, Field(allow_inf_nan=False)] | str], ...]
+    """Values given to `task.report`, the first and the last of them: untrusted text and numbers, in units of
+    the submission."""
     log: Log
+    """What was printed."""
     runs: tuple[Run, ...] | None = None
+    """All runs, if there are several."""
     statistics: Statistics | None = None
+    """What several runs come to."""
     native: NativeTraining | None = None
+    """The training on plain tensors."""
     audit: Audit | None = None
+    """A second training on changed images, if it was asked for."""
     rerun_of: RecordId | None = None
+    """The id of the record that this evaluation repeated, by `haet-eval verify --rerun`; such a record never
+    ranks."""
     history: ReportHistory | None = None
+    """The artefact with all reports."""
     not_finite: NotFinite | None = None
+    """The first report with a value that is not finite."""
     second_audit: Audit | None = None
+    """An audit of the other kind, if both were asked for."""
 
     @property
     def audits(self) -> tuple[Audit, ...]:
@@ -726,8 +866,11 @@ class Record(Content):
     """A sealed record: its content, named by the content's digest. Made by `seal`."""
 
     record_id: RecordId
+    """The first 16 digits of `integrity.record_sha256`."""
     integrity: Integrity
+    """Its digest."""
     rank: Rank | None
+    """Its place, if it is shown with one."""
 
     @property
     def official(self) -> bool:

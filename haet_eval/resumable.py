@@ -20,9 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from haet_eval.atomic import LEFTOVER_SECONDS, Draft, remove_leftovers
 from haet_eval.errors import UsageProblem
 from haet_eval.files import exists, read_file, real_path
-
-RUNS: Final = "runs"
-"""The folder in a results folder that holds these runs, unless another one is named."""
+from haet_eval.results_folder import RUN_NAME, run_name
 
 KEPT_CHECKPOINTS: Final = 2
 CLEANED_SECONDS: Final = 30 * 24 * 3600
@@ -35,7 +33,6 @@ _MAX_FACTS_BYTES: Final = 1 << 20
 _MAX_FILE_BYTES: Final = 64 << 20
 _CHECKPOINT: Final = re.compile(r"checkpoint-\d{6}")
 _STREAM: Final = re.compile(r"(?:trace|answers)-[0-9a-f]{16}")
-_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-z-]{1,60}-[0-9a-f]{8}")
 
 
 class RunFacts(BaseModel):
@@ -210,8 +207,7 @@ def make_home(base: Path, facts: RunFacts, archive: bytes, rules: bytes | None) 
         OSError: it cannot be made.
     """
     base.mkdir(parents=True, exist_ok=True)
-    words = re.sub(r"[^a-z0-9]+", "-", facts.submission.lower()).strip("-")[:40].strip("-") or "run"
-    home = RunHome(base / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{words}-{secrets.token_hex(4)}")
+    home = RunHome(base / run_name(datetime.now(UTC), facts.submission, secrets.token_hex(4)))
     home.path.mkdir(mode=0o700)  # it holds values of the training data
     home.lock()
     files = {_ARCHIVE: archive} | ({} if rules is None else {_RULES: rules})
@@ -230,7 +226,7 @@ def homes(base: Path) -> Iterator[RunHome]:
     """The runs of a folder, the newest first."""
     with suppress(OSError):
         for path in sorted(base.iterdir(), reverse=True):
-            if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            if RUN_NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
                 yield RunHome(path)
 
 

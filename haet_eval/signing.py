@@ -23,6 +23,7 @@ from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.files import exists, read_file
 from haet_eval.listing import claims_to_be_a_record
 from haet_eval.record import MAX_RECORD_BYTES, Record
+from haet_eval.results_folder import SIGNATURE
 from haet_eval.store import file_name, read_sealed
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 
-
-SUFFIX: Final = ".dsse.json"
 
 _MAX_ENVELOPE_BYTES: Final = 1024 * 1024
 _MAX_KEY_BYTES: Final = 64 * 1024
@@ -48,7 +47,7 @@ class BadSignature(Exception):
 
 def signature_path(record: Path) -> Path:
     """The path of a record's signature."""
-    return record.with_suffix(SUFFIX)
+    return record.with_suffix(SIGNATURE)
 
 
 def without_signatures(names: Iterable[str]) -> list[str]:
@@ -69,7 +68,7 @@ def without_signatures(names: Iterable[str]) -> list[str]:
 
 def _is_signature(name: str) -> bool:
     """By its name, unless it holds a record: a user may give that any name."""
-    if not name.endswith(SUFFIX):
+    if not name.endswith(SIGNATURE):
         return False
     try:
         return not claims_to_be_a_record(read_file(Path(name), MAX_RECORD_BYTES))

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import re
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,23 +13,13 @@ from haet_eval.files import exists, open_file, read_file
 from haet_eval.listing import Listing, explain_fault, list_records
 from haet_eval.ranking import place
 from haet_eval.record import MAX_RECORD_BYTES, Artifact, Record, from_unambiguous_json, to_json
+from haet_eval.results_folder import ARTIFACT_SUFFIXES, ARTIFACTS, artifact_name, record_name
 from haet_eval.spelling import suggested_path
 
 MAX_ARTIFACT_BYTES: Final = 4 * 1024**3
 """The limit of an artefact's file: twice the limit of a trace."""
 
-INTERRUPTED_RUNS: Final = ".haet-runs"
-"""The folder with the finished runs of evaluations of several runs that are not finished yet."""
-
 _CHUNK_BYTES: Final = 1024 * 1024
-ARTIFACT_SUFFIXES: Final = (
-    "trace",
-    "histogram.json",
-    "safetensors",
-    "predictions.txt",
-    "reports.jsonl",
-    "labels.json",
-)
 _WHERE_RECORDS_ARE: Final = "Records are the .json files of a results directory, as an evaluation wrote them."
 
 
@@ -45,7 +33,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.artifacts = directory / "artifacts"
+        self.artifacts = directory / ARTIFACTS
 
     def prepare(self) -> None:
         """Make the directory, check that it can be written, and remove drafts of killed writers.
@@ -118,12 +106,12 @@ class Store:
                     digest.update(chunk)
                     size += len(chunk)
                     draft.write(chunk)
-                draft.replace(self.artifacts / f"{digest.hexdigest()}.{suffix}")
+                draft.replace(self.artifacts / artifact_name(digest.hexdigest(), suffix))
         return Artifact(sha256=digest.hexdigest(), bytes=size)
 
     def artifact_path(self, artifact: Artifact) -> Path | None:
         """The file of an artefact; None if it does not exist. Neither its kind nor its content is checked."""
-        usual = (self.artifacts / f"{artifact.sha256}.{suffix}" for suffix in ARTIFACT_SUFFIXES)
+        usual = (self.artifacts / artifact_name(artifact.sha256, suffix) for suffix in ARTIFACT_SUFFIXES)
         return next(filter(exists, usual), None)
 
     def unchanged_path(self, artifact: Artifact) -> Path | None:
@@ -265,10 +253,8 @@ def read_sealed(path: Path) -> tuple[Record, bytes]:
 
 def file_name(record: Record) -> str:
     """The name of the record's file in the store. It follows from the record alone."""
-    words = f"{record.submission.team or ''} {record.submission.name or ''}"
-    ascii_words = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", ascii_words).strip("-")[:40].strip("-") or "record"
-    return f"{record.created_at:%Y%m%dT%H%M%SZ}-{slug}-{record.record_id}.json"
+    title = f"{record.submission.team or ''} {record.submission.name or ''}"
+    return record_name(record.created_at, title, record.record_id)
 
 
 def _renewed(path: Path) -> bool:

@@ -1,9 +1,14 @@
 """Write docs/reference/record.md and competition.md from the models of a record and of a competition."""
 
+import ast
+import inspect
 import json
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+from haet_eval import record
 from haet_eval.competition import schema_text
 from haet_eval.record import json_schema
 
@@ -11,9 +16,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "record.md"
 COMPETITION_PAGE: Final = PAGE.with_name("competition.md")
 _INTRODUCTION = """# The record
 
-One JSON document for each evaluation, ASCII, named by its digest and never changed. Counts are decimal
-strings, as they pass 2⁵³; times are seconds, sizes bytes, moments ISO 8601 in UTC. Artefacts lie beside it
-as `artifacts/<sha256>.<suffix>`. The JSON schema is `haet_eval/resources/record.schema.json`.
+One JSON document for each evaluation, ASCII, named by its digest and never changed. A *count* is an
+integer of any size, written as a string of digits, since many JSON parsers round numbers beyond 2⁵³: read it
+by `int(document["complexity"])`, or with `haet_eval.load_records`. A *moment* is RFC 3339 in UTC. *Nothing*
+is `null` in JSON and None below. Artefacts lie beside the record as `artifacts/<sha256>.<suffix>`. The JSON
+schema is `haet_eval/resources/record.schema.json`.
 This page is written by `python -m scripts.export_reference`.
 """
 
@@ -40,8 +47,30 @@ def record_page() -> str:
     """The page: a section for the record and for each of its parts, in the order in which they come up."""
     schema = json_schema()
     parts = {"Record": schema, **schema["$defs"]}
-    sections = [_section(name, parts[name]) for name in _in_order("Record", parts)]
+    written = field_meanings()
+    sections = [_section(name, parts[name], written.get(name, {})) for name in _in_order("Record", parts)]
     return "\n".join([_INTRODUCTION, *sections])
+
+
+def field_meanings() -> dict[str, dict[str, str]]:
+    """What stands under each field of each part of a record, the fields of its bases included."""
+    classes = [one for one in ast.parse(inspect.getsource(record)).body if isinstance(one, ast.ClassDef)]
+    own = {one.name: dict(_documented(one)) for one in classes}
+    bases = {one.name: [base.id for base in one.bases if isinstance(base, ast.Name)] for one in classes}
+    found: dict[str, dict[str, str]] = {}
+    for name in own:
+        inherited = [found.get(base, {}) for base in bases[name]]
+        found[name] = {key: text for part in (*inherited, own[name]) for key, text in part.items()}
+    return found
+
+
+def _documented(part: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(part.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, " ".join(text.split())
+            case _:
+                pass
 
 
 def competition_page() -> str:
@@ -92,11 +121,13 @@ def _name(schema: dict[str, Any]) -> str:
     return str(schema["$ref"]).rpartition("/")[2]
 
 
-def _section(name: str, schema: dict[str, Any]) -> str:
+def _section(name: str, schema: dict[str, Any], meanings: Mapping[str, str]) -> str:
     lines = [f"## {name}", "", schema.get("description", "").strip(), ""]
     if "properties" in schema:
-        lines += ["| field | type |", "|---|---|"]
-        lines += [f"| `{field}` | {_type(one)} |" for field, one in schema["properties"].items()]
+        lines += ["| field | type | meaning |", "|---|---|---|"]
+        lines += [
+            f"| `{field}` | {_type(one)} | {meanings[field]} |" for field, one in schema["properties"].items()
+        ]
     elif "enum" in schema:
         lines += [", ".join(f"`{value}`" for value in schema["enum"])]
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"

@@ -1,7 +1,15 @@
 """Files that tools or haet-eval itself leave in a folder. They are no part of a submission."""
 
-import re
 from typing import Final
+
+from haet_eval.results_folder import (
+    ARTIFACT_NAME,
+    ARTIFACTS,
+    INCIDENT_NAME,
+    RECORD_NAME,
+    RUN_NAME,
+    SIGNATURE_NAME,
+)
 
 _NAMES: Final = frozenset(
     {
@@ -17,9 +25,6 @@ _NAMES: Final = frozenset(
         "venv",
     }
 )
-_RECORD: Final = re.compile(r"\d{8}T\d{6}Z-(?:[a-z0-9-]+-)?[0-9a-f]{8,16}\.(?:json|dsse\.json)")
-_RUN: Final = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+-[0-9a-f]{8}")
-_ARTIFACT: Final = re.compile(r"[0-9a-f]{64}\.[a-z]+(?:\.[a-z]+)?")
 
 
 def is_litter(path: str) -> bool:
@@ -33,8 +38,8 @@ def is_litter(path: str) -> bool:
     parts = path.removesuffix("/").split("/")
     if "\\" in path or any(part in ("", ".", "..") for part in parts):
         return False
-    if any(part.startswith(".") or part.casefold() in _NAMES or _RUN.fullmatch(part) for part in parts):
+    if any(part.startswith(".") or part.casefold() in _NAMES or RUN_NAME.fullmatch(part) for part in parts):
         return True
-    return bool(
-        _RECORD.fullmatch(parts[-1]) or (parts[-2:-1] == ["artifacts"] and _ARTIFACT.fullmatch(parts[-1]))
-    )
+    if parts[-2:-1] == [ARTIFACTS] and ARTIFACT_NAME.fullmatch(parts[-1]):
+        return True
+    return any(name.fullmatch(parts[-1]) for name in (RECORD_NAME, SIGNATURE_NAME, INCIDENT_NAME))

@@ -29,7 +29,8 @@ _WINDOWS_DEVICES: Final = frozenset(
     {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 )
 _WINDOWS_FORBIDDEN: Final = frozenset('<>:"|?*')
-_INVISIBLE: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+INVISIBLE: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+"""Categories of control characters and others that nobody sees."""
 _LONGEST_SHOWN = 80
 
 
@@ -48,7 +49,7 @@ def check_path(path: str, limits: ArchiveLimits) -> None:
     label = shown(path)
     if not path:
         raise InvalidSubmission("An entry of the zip has no name.", code="name-empty")
-    if any(unicodedata.category(character) in _INVISIBLE for character in path):
+    if any(unicodedata.category(character) in INVISIBLE for character in path):
         raise InvalidSubmission(
             f"The entry name {label} has an invisible or control character in it.",
             code="name-invisible-character",

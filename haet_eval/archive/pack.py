@@ -6,7 +6,9 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every entry: no time is kept."""
+
 _UNIX = 3
 _LEVEL = 9
 _MOST_EXPANSION = 100
@@ -31,7 +33,7 @@ def _zip(files: Mapping[str, bytes], *, compressed: bool) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compresslevel=_LEVEL) as archive:
         for path in sorted(files):
-            entry = zipfile.ZipInfo(path, _EPOCH)
+            entry = zipfile.ZipInfo(path, EPOCH)
             entry.create_system = _UNIX
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
             deflated = compressed and _shrinks(files[path])

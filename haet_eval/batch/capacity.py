@@ -12,8 +12,9 @@ from haet_eval.batch.job import BatchJob
 from haet_eval.competition import Budgets, Competition
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES, usable_cpus
+from haet_eval.record import PHASE_OF_RANKING
 
-_MEASURED: Final = {"training_energy", "inference_energy", "training_time"}
+_MEASURED: Final = {*PHASE_OF_RANKING, "training_time"}
 _NVIDIA_DEVICES: Final = Path("/proc/driver/nvidia/gpus")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -14,9 +14,8 @@ from haet_eval.atomic import Draft
 from haet_eval.batch.job import Identity
 from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.files import MAX_TEXT_BYTES, read_file
+from haet_eval.results_folder import BATCHES
 from haet_eval.store import Store
-
-_FOLDER: Final = ".haet-batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._folder = store.directory / _FOLDER
+        self._folder = store.directory / BATCHES
         self._records: dict[str, list[Path]] | None = None
 
     @contextmanager

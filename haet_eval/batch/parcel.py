@@ -1,19 +1,16 @@
 """A record with its artefacts as bytes, on the way from the machine that made it to the results folder."""
 
 import hashlib
-import re
 from dataclasses import dataclass
-from typing import Final
 
 from haet_eval.batch.job import BatchJob
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.keeping import Keeping
 from haet_eval.evaluation.request import WrittenRecord
 from haet_eval.record import Record, artifacts_of, from_json
+from haet_eval.results_folder import ARTIFACT_NAME
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.store import Store
-
-_NAME: Final = re.compile(r"(?P<digest>[0-9a-f]{64})\.[a-z.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def _checked(parcel: Parcel, job: BatchJob) -> Record:
     except ValueError as error:
         raise _damaged(job, str(error)) from None
     for name, data in parcel.artifacts.items():
-        named = _NAME.fullmatch(name)
+        named = ARTIFACT_NAME.fullmatch(name)
         if named is None or hashlib.sha256(data).hexdigest() != named["digest"]:
             raise _damaged(job, f"the artefact {name} is not what its digest says")
     there = {name.partition(".")[0] for name in parcel.artifacts}

@@ -10,13 +10,14 @@ from typing import Any, Final
 
 from haet_eval.errors import UsageProblem
 from haet_eval.files import MAX_TEXT_BYTES, read_file
+from haet_eval.seeds import MAX_SEED
 from haet_eval.spelling import suggested_name
 from haet_eval.submission.manifest import MANIFEST_NAME
 
 LIST_SUFFIXES: Final = (".csv", ".toml")
 _KEYS: Final = ("path", "competition", "task", "seed", "received")
 _TABLE: Final = "submission"
-_MAX_SEED: Final = 2**32 - 1
+A_MOMENT: Final = "a date and time with a time zone, like 2026-05-01T12:00:00Z or 2026-05-01T14:00:00+02:00"
 _FORM: Final = (
     "A list has the columns path, competition, task, seed and received, of which only path is needed."
 )
@@ -208,10 +209,7 @@ def _received(row: Mapping[str, Any], place: str) -> datetime | None:
         return None if value is None else moment(str(value))
     except ValueError:
         raise UsageProblem(
-            f"{place}: received is {value!r}, and must be a date and time with a time zone, like "
-            "2026-05-01T12:00:00Z or 2026-05-01T14:00:00+02:00",
-            _FORM,
-            code="list-received",
+            f"{place}: received is {value!r}, and must be {A_MOMENT}", _FORM, code="list-received"
         ) from None
 
 
@@ -224,8 +222,8 @@ def _seed(row: Mapping[str, Any], place: str) -> int | None:
         shown = repr(value)
     except ValueError:  # Python turns no text of so many digits into a number, or back
         found, shown = -1, "a number of thousands of digits"
-    if 0 <= found <= _MAX_SEED:
+    if 0 <= found <= MAX_SEED:
         return found
     raise UsageProblem(
-        f"{place}: seed is {shown}, and must be a number from 0 to {_MAX_SEED}", _FORM, code="list-seed"
+        f"{place}: seed is {shown}, and must be a number from 0 to {MAX_SEED}", _FORM, code="list-seed"
     )

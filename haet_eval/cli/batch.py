@@ -21,7 +21,7 @@ from haet_eval.cli.options import (
     task_option,
 )
 from haet_eval.cli.paths import ExistingPath
-from haet_eval.cli.sites import batch_settings, cluster_site, local_site
+from haet_eval.cli.sites import batch_settings, open_site
 from haet_eval.cli.suggestions import suggest_submissions
 from haet_eval.errors import ExitCode
 from haet_eval.reports.text import printable
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from haet_eval.batch.ledger import Ledger
     from haet_eval.batch.plan import BatchPlan
     from haet_eval.batch.run import BatchSettings, BatchSummary
-    from haet_eval.batch.site import Site
 
 
 @click.command(
@@ -135,13 +134,9 @@ def _run(
     lines = JsonLines() if as_json else None
     with open_view(lines) as view:
         reporting = Reporting(view)
-
-        def open_site() -> "Site":
-            if scheduler:
-                return cluster_site(scheduler, plan, settings, jobs, reporting.receive)
-            return local_site(plan, settings, jobs, reporting.receive)
-
-        summary = RunningBatch(plan, settings, ledger, reporting).run(open_site)
+        summary = RunningBatch(plan, settings, ledger, reporting).run(
+            lambda: open_site(scheduler, plan, settings, jobs, reporting.receive)
+        )
     lost = lines.lost if lines else deliver(lambda: _print(summary, plan, settings.results))
     if lost:
         say(f"Not all could be printed: {lost}. The records are in {settings.results}")

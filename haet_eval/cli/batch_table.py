@@ -5,15 +5,16 @@ from collections import Counter
 from typing import Final
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from haet_eval.batch.plan import BatchPlan, SubmissionState
 from haet_eval.batch.run import BatchSummary
+from haet_eval.cli.boundary import say_line
+from haet_eval.cli.tables import add_figures, plain_table
 from haet_eval.cli.text import result_console, safe
 from haet_eval.ranking import summarize
 from haet_eval.record import Record
-from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count
+from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
 
 _EXPLAINED: Final = {
     SubmissionState.NEW: "to be judged",
@@ -28,7 +29,7 @@ _EXPLAINED: Final = {
 def print_plan(plan: BatchPlan, jobs: str) -> None:
     """Print each submission with what would be done about it."""
     console = result_console()
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = plain_table()
     for name in ("submission", "task", "seed", "state", ""):
         table.add_column(name, no_wrap=name != "")
     for item in plan.items:
@@ -54,12 +55,11 @@ def print_outcome(summary: BatchSummary) -> None:
     """Print a line for each submission that this batch judged or gave up."""
     if not (summary.outcomes or summary.given_up or summary.blocked):
         return
-    table = Table(title="This batch", title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table = plain_table("This batch")
     table.add_column("submission", overflow="fold")
     table.add_column("team", max_width=24)
     table.add_column("verdict", no_wrap=True)
-    for name in ("accuracy", "complexity"):
-        table.add_column(name, justify="right", no_wrap=True)
+    add_figures(table, "accuracy", "complexity")
     table.add_column("record", no_wrap=True)
     for label, outcome in summary.outcomes:
         record = outcome.record
@@ -85,17 +85,13 @@ def _verdict(record: Record) -> str:
 def tell_end(summary: BatchSummary) -> None:
     """Say on stderr what could not be judged, why, and what to do."""
     for given in [*summary.given_up, *summary.blocked]:
-        _say(f"Not judged: {given.submission}: {given.reason}")
+        say_line(f"Not judged: {given.submission}: {given.reason}")
         if given.hint:
-            _say(f"  Hint: {given.hint}")
+            say_line(f"  Hint: {given.hint}")
     if summary.diagnosis:
-        _say(f"Stopped: {summary.diagnosis}")
-        _say(f"Hint: {summary.hint}" if summary.hint else "Hint: ask `haet-eval doctor`.")
+        say_line(f"Stopped: {summary.diagnosis}")
+        say_line(f"Hint: {summary.hint}" if summary.hint else "Hint: ask `haet-eval doctor`.")
     if summary.left:
-        _say(f"{summary.left} are left; the same command goes on with them.")
+        say_line(f"{summary.left} are left; the same command goes on with them.")
     elif summary.given_up:
-        _say("`haet-eval doctor` looks at the machine; the same command tries these again.")
-
-
-def _say(text: str) -> None:
-    click.echo(printable(text), err=True)
+        say_line("`haet-eval doctor` looks at the machine; the same command tries these again.")

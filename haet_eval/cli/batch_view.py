@@ -27,11 +27,12 @@ from haet_eval.batch.events import (
     Watcher,
 )
 from haet_eval.batch.plan import SubmissionState
+from haet_eval.cli.boundary import say_line
 from haet_eval.cli.screen import progress_text
-from haet_eval.cli.streams import deliver
+from haet_eval.cli.streams import deliver, not_waiting
 from haet_eval.cli.text import safe
 from haet_eval.errors import Verdict
-from haet_eval.reports.text import printable, readable_accuracy, readable_count
+from haet_eval.reports.text import readable_accuracy, readable_count
 
 _TO_DO: Final = (
     SubmissionState.NEW,
@@ -55,17 +56,19 @@ def open_view(lines: "JsonLines | None" = None) -> Iterator[Watcher]:
     """The watcher that suits this process's stderr; the JSON lines, if any, get the same events."""
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
     if not sys.stderr.isatty() or console.is_dumb_terminal:
-        yield Both(lines, PlainLines()) if lines else PlainLines()
+        with not_waiting():
+            yield Both(lines, PlainLines()) if lines else PlainLines()
         return
     view = LiveView(console)
-    with Live(
+    live = Live(
         view,
         console=console,
         refresh_per_second=_REFRESHES_PER_SECOND,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
-    ):
+    )
+    with not_waiting(), live:
         yield Both(lines, view) if lines else view
 
 
@@ -106,7 +109,7 @@ class PlainLines:
             count = (
                 f"[{self._tally.ended}/{self._tally.wanted}] " if isinstance(event, SubmissionJudged) else ""
             )
-            click.echo(printable(f"{count}{text}"), err=True)
+            say_line(f"{count}{text}")
 
 
 class LiveView:

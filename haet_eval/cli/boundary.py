@@ -5,7 +5,6 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from errno import EDQUOT, EMFILE, ENAMETOOLONG, ENFILE, ENOSPC
 from typing import Final, NoReturn
 
@@ -13,10 +12,10 @@ import click
 
 from haet_eval.cli.lazy_group import CONFIGURATION
 from haet_eval.cli.settings import variable_in_force
-from haet_eval.cli.streams import StdoutClosed, drop_stdout
+from haet_eval.cli.streams import ResultLost, drop_stdout, write_last_words
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, SubmissionFailure, UsageProblem
 from haet_eval.interruption import listening
-from haet_eval.reports.text import printable_lines
+from haet_eval.reports.text import printable, printable_lines
 
 _SHOWN_LETTERS: Final = 60
 """Of a name that is too long."""
@@ -47,9 +46,8 @@ def _run(program: Callable[[], object]) -> int:
         error.show(sys.stderr)
         _tell_source(error)
         return ExitCode.USAGE
-    except BrokenPipeError:
-        drop_stdout()
-        return BROKEN_PIPE_STATUS
+    except (ResultLost, BrokenPipeError) as error:
+        return _tell_of_stdout(error)
     except SubmissionFailure as failure:  # of a command that writes no record
         say(f"Error: {failure.reason} [{failure.code}]")
         return failure.verdict.exit_code
@@ -70,8 +68,7 @@ def _leave_at_once() -> NoReturn:
     """Whatever runs, locks or writes is left as it is; no Python code of it gets to clean up."""
     show_cursor = "\x1b[?25h\n" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else ""
     told = "Interrupted twice: left at once. The next run, or haet-eval clean, removes what is left.\n"
-    with suppress(OSError):  # nobody reads it
-        os.write(2, (show_cursor + told).encode())
+    write_last_words(show_cursor + told)
     os._exit(ExitCode.INTERRUPTED)
 
 
@@ -95,9 +92,6 @@ def _tell(error: HaetError) -> ExitCode:
 
 
 def _tell_of_the_system(error: OSError) -> ExitCode:
-    if isinstance(error, StdoutClosed):
-        drop_stdout()
-        return _tell(_closed(error))
     if error.errno in (ENOSPC, EDQUOT):
         return _tell(_disk_full(error))
     if error.errno in (EMFILE, ENFILE):
@@ -107,10 +101,17 @@ def _tell_of_the_system(error: OSError) -> ExitCode:
     return _tell_unexpected(error)
 
 
-def _closed(error: StdoutClosed) -> EnvironmentProblem:
+def _tell_of_stdout(error: ResultLost | BrokenPipeError) -> int:
+    drop_stdout()
+    if not isinstance(error, ResultLost) or error.reader_left:
+        return BROKEN_PIPE_STATUS
+    return _tell(_lost(error))
+
+
+def _lost(error: ResultLost) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"the result could not be printed: {error.strerror}",
-        "Run the command again with a stdout that is open, such as a file or a pipe.",
+        "Run the command again with a stdout that takes it: an open pipe, or a file on a disk with room.",
         code="stdout-closed",
     )
 
@@ -152,13 +153,9 @@ def _not_permitted(error: PermissionError) -> EnvironmentProblem:
 
 
 def _disk_full(error: OSError) -> EnvironmentProblem:
-    """Of a temporary file, or of the file that stdout goes to: whoever writes others names them."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        drop_stdout()
+    """Of a temporary file: whoever writes others names them."""
     return EnvironmentProblem(
-        f"{error.filename or 'the output, or a temporary file,'} cannot be written: {error.strerror}",
+        f"{error.filename or 'a temporary file'} cannot be written: {error.strerror}",
         f"Make room there or in {tempfile.gettempdir()}, and run the command again.",
         code="disk-full",
     )
@@ -177,6 +174,11 @@ def _tell_unexpected(error: Exception) -> ExitCode:
 def _traceback_where_wanted() -> None:
     if os.environ.get("HAET_DEBUG", "0") != "0":
         say(traceback.format_exc())
+
+
+def say_line(text: str) -> None:
+    """Print one line on stderr, whatever is in the text."""
+    click.echo(printable(text), err=True)
 
 
 def say(text: str) -> None:

@@ -10,18 +10,16 @@ from haet_eval.check.report import CheckReport, Estimates
 from haet_eval.check.sample import Sample
 from haet_eval.check.standing import Standing
 from haet_eval.check.static import StaticCheck
-from haet_eval.cli.text import print_row, result_console, safe
+from haet_eval.cli.text import last_lines, print_row, result_console, safe
 from haet_eval.competition import Budgets
 from haet_eval.record import Record
 from haet_eval.reports.text import (
-    printable_lines,
     readable_accuracy,
     readable_count,
     readable_signed,
 )
 from haet_eval.scoring import shortfall
 
-_LOG_LINES: Final = 20
 _NEAR: Final = 1.05
 _MIB: Final = 2**20
 
@@ -35,8 +33,7 @@ def print_lines(lines: Iterable[tuple[str, str]], style: str = "") -> None:
 
 def print_log(log: str) -> None:
     """Print the end of what the submission printed, its traceback included."""
-    last_lines = "\n".join(log.rstrip().splitlines()[-_LOG_LINES:])
-    result_console().print("", printable_lines(last_lines), "", sep="\n", soft_wrap=True)
+    result_console().print("", last_lines(log), "", sep="\n", soft_wrap=True)
 
 
 def submission_lines(report: CheckReport) -> Iterator[tuple[str, str]]:

@@ -1,18 +1,16 @@
 """Two records' costs in the terminal, side by side."""
 
 from collections.abc import Iterable
-from typing import Final
 
-from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
 
-from haet_eval.cli.text import bars_fit, result_console, safe
+from haet_eval.cli.costs_table import add_bar_column, bar_cells, cost_table, more, without_operations
+from haet_eval.cli.tables import add_figures, plain_table
+from haet_eval.cli.text import result_console, safe
 from haet_eval.record import Record, UncountedOperator
 from haet_eval.reports.comparison import Comparison, Difference
 from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count, readable_signed
-
-_BAR_CELLS: Final = 16
 
 
 def print_comparison(comparison: Comparison, lines: int) -> None:
@@ -32,8 +30,7 @@ def print_repricing(comparison: Comparison, lines: int) -> None:
     console = result_console()
     before, after = (side.record for side in (comparison.first, comparison.second))
     if before.training is None or after.training is None:
-        why = "It trained on plain tensors" if before.native else "It never came to training"
-        console.print(f"{why}, so there is nothing to price.")
+        console.print(f"{without_operations(before)}, so there is nothing to price.")
         return
     old, new = before.training.operations, after.training.operations
     console.print(f"operations {old.total:,} under version {old.standard} of the standard, as recorded")
@@ -65,13 +62,13 @@ def _print_differences(comparison: Comparison, lines: int) -> None:
     for title, differences in parts.items():
         changed = [line for line in differences if line.difference]
         if changed:
-            console.print(_table(title, changed[:lines], whole), _more(changed, lines))
+            console.print(_table(title, changed[:lines], whole), more(changed, lines))
         else:
             console.print(f"By {title}: no difference.\n")
 
 
 def _records(first: Record, second: Record) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = plain_table()
     table.add_column("")
     for heading, record in (("first", first), ("second", second)):
         table.add_column(Text.assemble(heading, " ", safe(record.record_id)), justify="right")
@@ -105,30 +102,21 @@ def _exact(count: int | None) -> str:
 
 
 def _table(title: str, lines: list[Difference], whole: int) -> Table:
-    heading = Text(f"By {title}", "bold")
-    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column(title, overflow="fold")
-    for column in ("first", "second", "difference", "of first total"):
-        table.add_column(column, justify="right", no_wrap=True)
-    if bars_fit():
-        table.add_column("", width=_BAR_CELLS)
+    table = cost_table(f"By {title}", title)
+    add_figures(table, "first", "second", "difference", "of first total")
+    add_bar_column(table)
     largest = max(abs(line.difference) for line in lines)
     for line in lines:
-        bar = [Bar(largest, 0, abs(line.difference), width=_BAR_CELLS)] if bars_fit() else []
         table.add_row(
             safe(line.name or NOTHING),
             readable_count(line.first),
             readable_count(line.second),
             _signed(line.difference),
             f"{readable_signed(100 * line.difference / whole, 2)} %" if whole else NOTHING,
-            *bar,
+            *bar_cells(abs(line.difference), largest),
         )
     return table
 
 
 def _signed(difference: int) -> str:
     return f"{'+' if difference > 0 else '−'}{readable_count(abs(difference))}"
-
-
-def _more(lines: list[Difference], shown: int) -> str:
-    return f"… and {len(lines) - shown} more; --lines shows them.\n" if len(lines) > shown else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from haet_eval.cli.examples import CommandWithExamples
+from haet_eval.cli.examples import CommandWithExamples, GroupWithExamples
 from haet_eval.cli.options import data_dir_option, secret_test_option
 from haet_eval.cli.suggestions import suggest_competitions
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem
@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from haet_eval.dataset import Dataset
 
 
-@click.group()
+@click.group(
+    cls=GroupWithExamples,
+    examples=(
+        "haet-eval competition list",
+        "haet-eval competition check haet2021",
+        "haet-eval competition show haet2021",
+    ),
+)
 def competition() -> None:
     """Explain, list and print the rules that submissions are judged by."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from haet_eval.cli.boundary import say_line
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.lazy_group import CONFIGURATION
 from haet_eval.cli.settings import settings, variable_in_force, variables
@@ -59,7 +60,7 @@ def config(ctx: click.Context) -> ExitCode:
         setting, value, name = place
         click.echo(f"{printable(f'{setting} = {value}')}  from {name}, for {', '.join(commands)}")
         if place in faults:
-            click.echo(printable(f"Error: {setting} from {name}: {faults[place]}"), err=True)
+            say_line(f"Error: {setting} from {name}: {faults[place]}")
     for name in sorted(name for name in os.environ if name.startswith("HAET_") and name not in known):
         close = get_close_matches(name, known, n=1)
         click.echo(f"{name} sets nothing{f'; did you mean {close[0]}?' if close else '.'}", err=True)

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from haet_eval.cli.boundary import say_line
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
+    DEVICES,
+    FOLDER,
     data_dir_option,
     records_folder,
     results_option,
@@ -18,16 +21,12 @@ from haet_eval.cli.options import (
 )
 from haet_eval.cli.suggestions import suggest_competitions
 from haet_eval.errors import ExitCode
-from haet_eval.reports.text import printable
+from haet_eval.results_folder import CONFIRMED, confirmation_folder
 
 if TYPE_CHECKING:
-    from haet_eval.batch.plan import BatchPlan
     from haet_eval.batch.run import BatchSummary
-    from haet_eval.batch.site import Site
     from haet_eval.competition import Competition
     from haet_eval.reports.confirmation import SettledPool
-
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command(
@@ -51,14 +50,14 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with the submissions, which are found by their digests.  [default: DIRECTORY]",
 )
-@click.option("--output", type=_FOLDER, help="Folder of page and runs.  [default: DIRECTORY/confirm-NAME]")
+@click.option("--output", type=FOLDER, help="Folder of page and runs.  [default: DIRECTORY/confirm-NAME]")
 @data_dir_option(", on every node")
 @secret_test_option("The secret test set, on every node, if the competition has one.")
 @sandbox_option("Where the code runs, and whose records are confirmed; those of processes are not official.")
 @oci_runtime_option
 @click.option(
     "--device",
-    type=click.Choice(["cpu", "cuda"]),
+    type=DEVICES,
     help="Where the kernels run.  [default: as each record says]",
 )
 @site_options("Runs", retried="a run", made="Make the runs")
@@ -92,7 +91,7 @@ def confirm(
     from haet_eval.cli.batch_table import tell_end
     from haet_eval.cli.batch_view import open_view
     from haet_eval.cli.confirmation_table import print_confirmation
-    from haet_eval.cli.sites import batch_settings, cluster_site, local_site
+    from haet_eval.cli.sites import batch_settings, open_site
     from haet_eval.competition import builtin_competitions, load_competition
     from haet_eval.confirmation.notebook import Notebook
     from haet_eval.confirmation.podium import nothing_to_confirm, podiums
@@ -106,7 +105,7 @@ def confirm(
     rules = load_competition(competition)
     listing = Store(results).listing()
     found = podiums(listing.entries, rules, sandbox)
-    folder = output or results / f"confirm-{rules.name}"
+    folder = output or results / confirmation_folder(rules.name)
     own_rules = None if competition in builtin_competitions() else competition
     limits = rules.limits.for_archives()
     settings = batch_settings(
@@ -114,12 +113,6 @@ def confirm(
     )
     with open_view() as view:
         reporting = Reporting(view)
-
-        def open_site(plan: "BatchPlan") -> "Site":
-            if scheduler:
-                return cluster_site(scheduler, plan, settings, jobs, reporting.receive)
-            return local_site(plan, settings, jobs, reporting.receive)
-
         setting = ConfirmationSettings(
             rules=NamedCompetition(competition, rules),
             paths={entry.record_id: path for path, entry in listing.records.items()},
@@ -130,20 +123,20 @@ def confirm(
             notebook=Notebook(folder / "findings", rules.digest, sandbox, device),
             batch=settings,
             reporting=reporting,
-            open_site=open_site,
+            open_site=lambda plan: open_site(scheduler, plan, settings, jobs, reporting.receive),
         )
         outcomes = [settle(podium, setting) for podium in found]
     settled = [outcome.settled for outcome in outcomes]
     text = _write(folder, rules, settled)
     for problem in listing.problems:
-        click.echo(printable(f"Broken record {problem.path.name}: {problem.reason}"), err=True)
+        say_line(f"Broken record {problem.path.name}: {problem.reason}")
     for outcome in outcomes:
         tell_end(outcome.summary)
     if as_json:
         click.echo(text, nl=False)
     else:
         print_confirmation(settled, nothing_to_confirm(listing.entries, rules, sandbox))
-    click.echo(printable(f"{folder / 'index.html'} has the figures"), err=True)
+    say_line(f"{folder / 'index.html'} has the figures")
     return _status(settled, [outcome.summary for outcome in outcomes])
 
 
@@ -166,7 +159,7 @@ def _write(folder: Path, rules: "Competition", settled: "list[SettledPool]") -> 
     page = confirmation_html(f"{rules.title}: confirmation", settled)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in (("confirmed.json", text), ("index.html", page)):
+        for name, content in ((CONFIRMED, text), ("index.html", page)):
             with Draft(folder) as draft:
                 draft.write(content.encode())
                 draft.replace(folder / name)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from rich.table import Table
 from rich.text import Text
 
+from haet_eval.cli.tables import plain_table
 from haet_eval.cli.text import result_console, safe
 from haet_eval.reports.confirmation import Examined, SettledPool
 from haet_eval.reports.rows import pool_title
@@ -19,13 +19,7 @@ def print_confirmation(settled: Iterable[SettledPool], nothing: str) -> None:
     console = result_console()
     pools = list(settled)
     for one in pools:
-        table = Table(
-            title=safe(pool_title(one.pool), "bold"),
-            title_justify="left",
-            box=None,
-            pad_edge=False,
-            header_style="dim",
-        )
+        table = plain_table(safe(pool_title(one.pool), "bold"))
         for name in ("#", "team", "submission", "result", "why", "record"):
             table.add_column(name, overflow="fold")
         for each in one.examined:

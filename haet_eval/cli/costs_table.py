@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from haet_eval.cli.tables import add_figures, plain_table
 from haet_eval.cli.text import bars_fit, result_console, safe
 from haet_eval.counting.costs import CallCost
 from haet_eval.record import Record, TensorMemory, Training
@@ -52,8 +53,7 @@ def _print_summary(console: Console, record: Record) -> None:
     console.print(safe(f"{record.status.verdict.value}. {record.status.reason}".strip()))
     training = record.training
     if training is None:
-        why = "It trained on plain tensors" if record.native else "It never came to training"
-        console.print(f"{why}, so there are no operations to explain.")
+        console.print(f"{without_operations(record)}, so there are no operations to explain.")
         return
     parameters = training.parameters.total if training.parameters else None
     console.print(
@@ -61,6 +61,11 @@ def _print_summary(console: Console, record: Record) -> None:
         f" = parameters {readable_count(parameters)}"
         f" + operations {readable_count(training.operations.total)}{_of_prediction(record)}\n"
     )
+
+
+def without_operations(record: Record) -> str:
+    """Why a record has no counted operations."""
+    return "It trained on plain tensors" if record.native else "It never came to training"
 
 
 def _of_prediction(record: Record) -> str:
@@ -78,8 +83,7 @@ def _phases(lines: Iterable[PhaseShare]) -> Table:
 
 def _families(lines: Iterable[FamilyShare]) -> Table:
     table = cost_table("By family of the price table", "family")
-    table.add_column("calls", justify="right", no_wrap=True)
-    add_cost_columns(table)
+    add_cost_columns(table, "calls")
     for line in lines:
         name = safe(line.family or NOTHING)
         table.add_row(name, readable_count(line.calls), *cost_cells(line.operations, line.share))
@@ -88,8 +92,7 @@ def _families(lines: Iterable[FamilyShare]) -> Table:
 
 def _operators(lines: Iterable[OperatorShare]) -> Table:
     table = cost_table("By operator", "operator")
-    table.add_column("calls", justify="right", no_wrap=True)
-    add_cost_columns(table)
+    add_cost_columns(table, "calls")
     for line in lines:
         cost = cost_cells(line.operations, line.share)
         table.add_row(safe(line.operator), readable_count(line.calls), *cost)
@@ -106,9 +109,7 @@ def _prices(lines: Iterable[OperatorShare]) -> Table:
 
 def _dtypes(lines: Iterable[DtypeShare]) -> Table:
     table = cost_table("By dtype of the widest operand", "dtype")
-    table.add_column("bits", justify="right", no_wrap=True)
-    table.add_column("bit operations", justify="right", no_wrap=True)
-    add_cost_columns(table)
+    add_cost_columns(table, "bits", "bit operations")
     for line in lines:
         counts = str(line.bits), readable_count(line.bit_operations)
         table.add_row(safe(line.dtype), *counts, *cost_cells(line.operations, line.share))
@@ -118,8 +119,7 @@ def _dtypes(lines: Iterable[DtypeShare]) -> Table:
 def _traffic(lines: Iterable[OperatorTraffic], balance: float) -> Table:
     title = f"By bytes moved; bound by memory below {balance:g} operations for each byte (--balance)"
     table = cost_table(title, "operator")
-    for name in ("calls", "read", "written", "operations/byte", "bound by"):
-        table.add_column(name, justify="right", no_wrap=True)
+    add_figures(table, "calls", "read", "written", "operations/byte", "bound by")
     for line in lines:
         counts = map(readable_count, (line.calls, line.read, line.written))
         bound = "memory" if line.bound_by_memory else "arithmetic"
@@ -146,9 +146,7 @@ def _print_memory(console: Console, memory: TensorMemory | None) -> None:
 
 def _calls(lines: Iterable[CallCost], whole: int) -> Table:
     table = cost_table("By call", "operator and tensors")
-    table.add_column("each", justify="right", no_wrap=True)
-    table.add_column("calls", justify="right", no_wrap=True)
-    add_cost_columns(table)
+    add_cost_columns(table, "each", "calls")
     for line in lines:
         share = line.operations / whole if whole else 0.0
         name = safe(f"{line.operator} {line.shapes}")
@@ -159,7 +157,7 @@ def _calls(lines: Iterable[CallCost], whole: int) -> Table:
 
 def _uncounted(training: Training) -> Table:
     table = cost_table("Not in the counting standard: these make the run uncountable", "operator")
-    table.add_column("calls", justify="right", no_wrap=True)
+    add_figures(table, "calls")
     table.add_column("tensors")
     table.add_column("what to do")
     for line in training.operations.uncounted:
@@ -171,24 +169,31 @@ def _uncounted(training: Training) -> Table:
 
 def cost_table(title: str, first_column: str) -> Table:
     """A table whose first column may be folded."""
-    heading = Text(title, "bold")
-    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table = plain_table(Text(title, "bold"))
     table.add_column(first_column, overflow="fold")
     return table
 
 
-def add_cost_columns(table: Table) -> None:
-    """The columns of `cost_cells`."""
-    table.add_column("operations", justify="right", no_wrap=True)
-    table.add_column("share", justify="right", no_wrap=True)
+def add_cost_columns(table: Table, *counts: str) -> None:
+    """Columns of counts, and those of `cost_cells`."""
+    add_figures(table, *counts, "operations", "share")
+    add_bar_column(table)
+
+
+def add_bar_column(table: Table) -> None:
+    """The column of `bar_cells`."""
     if bars_fit():
         table.add_column("", width=_BAR_CELLS)
 
 
+def bar_cells(part: float, whole: float) -> list[Bar]:
+    """A bar, if there is room."""
+    return [Bar(whole, 0, part, width=_BAR_CELLS)] if bars_fit() else []
+
+
 def cost_cells(operations: int, share: float) -> list[str | Bar]:
     """Operations, their share, and a bar if there is room."""
-    bar = [Bar(1.0, 0.0, share, width=_BAR_CELLS)] if bars_fit() else []
-    return [readable_count(operations), readable_share(share), *bar]
+    return [readable_count(operations), readable_share(share), *bar_cells(share, 1.0)]
 
 
 def more(lines: Sized, shown: int) -> str:

@@ -8,7 +8,7 @@ from typing import Self, TypeAlias
 
 import click
 
-from haet_eval.cli.examples import CommandWithExamples
+from haet_eval.cli.examples import CommandWithExamples, GroupWithExamples
 from haet_eval.cli.suggestions import suggest_datasets
 from haet_eval.errors import EnvironmentProblem, ExitCode
 from haet_eval.progress import Silent
@@ -25,7 +25,14 @@ _data_dir = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+@click.group(
+    cls=GroupWithExamples,
+    examples=(
+        "haet-eval data list",
+        "haet-eval data fetch cifar10",
+        "haet-eval data verify",
+    ),
+)
 def data() -> None:
     """List, fetch and verify the data sets."""
 

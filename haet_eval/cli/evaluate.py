@@ -1,6 +1,5 @@
 """`haet-eval evaluate`: run a submission, count its training, check its accuracy, write its record."""
 
-import secrets
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,6 @@ from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.numbers import Number
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
-    MAX_SEED,
     checkpoint_options,
     competition_option,
     data_dir_option,
@@ -28,6 +26,7 @@ from haet_eval.cli.outcome import evaluate_and_show
 from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.suggestions import suggest_submissions
 from haet_eval.errors import ExitCode
+from haet_eval.seeds import drawn_seed
 
 
 @click.command(
@@ -133,14 +132,9 @@ def evaluate(
         count=count,
         metering=Metering(energy, cpu_watts),
         hosts=tuple(host.strip() for host in hosts.split(",") if host.strip()),
-        split_seed=_drawn_seed("resplit" in audits),
-        disguise_seed=_drawn_seed("disguise" in audits),
+        split_seed=drawn_seed() if "resplit" in audits else None,
+        disguise_seed=drawn_seed() if "disguise" in audits else None,
         checkpoint_seconds=checkpoint_every or None,
         run_dir=run_dir,
     )
     return evaluate_and_show(request, results, as_json=as_json)
-
-
-def _drawn_seed(wanted: bool) -> int | None:
-    """Drawn at random: nobody can prepare for it."""
-    return secrets.randbelow(MAX_SEED + 1) if wanted else None

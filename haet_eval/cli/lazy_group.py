@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from haet_eval.cli.examples import GroupWithExamples
 from haet_eval.cli.settings import name_variables
 from haet_eval.reports.text import printable
 from haet_eval.spelling import quoted
@@ -59,7 +60,7 @@ def _long_options(command: click.Command, ctx: click.Context) -> list[str]:
     return [name for name in options if name.startswith("--")]
 
 
-class LazyGroup(click.Group):
+class LazyGroup(GroupWithExamples):
     """`lazy_commands` by name, the `first` of them at the head of the help.
 
     A word that is not a command but may be a path goes to `default_command`.
@@ -73,8 +74,10 @@ class LazyGroup(click.Group):
         first: Collection[str],
         default_command: str,
         help: str,  # noqa: A002
+        examples: Collection[str],
     ) -> None:
-        super().__init__(name, help=help, context_settings={"help_option_names": ["-h", "--help"]})
+        names = {"help_option_names": ["-h", "--help"]}
+        super().__init__(name, help=help, examples=tuple(examples), context_settings=names)
         self.lazy_commands = lazy_commands
         self.first = first
         self.default_command = default_command

@@ -1,18 +1,21 @@
 """`haet-eval leaderboard`: rank the records of a results directory."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import click
 from click.core import ParameterSource
 
+from haet_eval.cli.boundary import say_line
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.leaderboard_table import print_leaderboard
 from haet_eval.cli.options import competition_option, records_folder, results_option, task_option
 from haet_eval.cli.output_files import write_file, write_page
-from haet_eval.cli.receipts import read_receipts, with_receipts
+from haet_eval.cli.receipts import read_receipts, unmatched, with_receipts
 from haet_eval.competition import (
     Competition,
     builtin_competitions,
@@ -28,6 +31,8 @@ from haet_eval.reports.rows import Leaderboard, leaderboard_rows, make_leaderboa
 from haet_eval.reports.text import printable
 from haet_eval.spelling import quoted, suggested_name
 from haet_eval.store import Store
+
+_NAMES_SHOWN: Final = 5
 
 
 @click.command(
@@ -94,7 +99,8 @@ def leaderboard(
     folder = records_folder(directory, results)
     listing = Store(folder).listing()
     _check_task(task, {entry.task for entry in listing.entries if entry.task is not None})
-    timed = list(_timed(listing.entries, rules, phase, receipts))
+    times = read_receipts(receipts) if receipts is not None else {}
+    timed = list(_timed(listing.entries, rules, phase, times))
     board = make_leaderboard(
         (entry for entry in timed if _matches(entry, name, task)),
         listing.spreads,
@@ -111,17 +117,18 @@ def leaderboard(
     if (page is None and site is None) or style is not None:
         _print(board, listing, style)
     _warn(board, listing)
+    if receipts is not None:
+        _warn_of_strangers(receipts, unmatched(listing.entries, times))
+    _warn_of_unknown_times(board)
     _tell_hidden(board.hidden, everything=everything)
 
 
 def _timed(
-    entries: Iterable[Entry], rules: Competition | None, phase: str | None, receipts: Path | None
+    entries: Iterable[Entry], rules: Competition | None, phase: str | None, times: Mapping[str, datetime]
 ) -> Iterator[Entry]:
     """The entries with the times of receipt of a list, and the calendar of rules that were named."""
-    if receipts is not None:
-        entries = with_receipts(entries, read_receipts(receipts))
     opens, closes = rules.window(phase) if rules else (None, None)
-    for entry in entries:
+    for entry in with_receipts(entries, times):
         named = rules is not None and entry.competition == rules.name
         yield replace(entry, opens=opens, closes=closes) if named else entry
 
@@ -180,7 +187,7 @@ def _write_site(
     for name, content in site_files(board, _paths(listing), _known_rules(rules), folder, document):
         write_file(site / name, content)
         written += 1
-    click.echo(printable(f"{site}: {written:,} files; begin with {site / 'index.html'}"), err=True)
+    say_line(f"{site}: {written:,} files; begin with {site / 'index.html'}")
 
 
 def _paths(listing: Listing) -> dict[str, Path]:
@@ -201,7 +208,7 @@ def _as_json(board: Leaderboard, listing: Listing) -> str:
 
 def _warn(board: Leaderboard, listing: Listing) -> None:
     for problem in listing.problems:
-        click.echo(printable(f"Broken record {problem.path.name}: {problem.reason}"), err=True)
+        say_line(f"Broken record {problem.path.name}: {problem.reason}")
     for name, digests in board.changed_rules().items():
         versions = ", ".join(digest[:8] for digest in digests)
         click.echo(
@@ -217,6 +224,30 @@ def _warn(board: Leaderboard, listing: Listing) -> None:
                 f"{' and '.join(map(str, standards))} of the counting standard; "
                 "haet-eval explain RECORD --reprice shows what a record costs under the present one."
             ),
+            err=True,
+        )
+
+
+def _warn_of_strangers(receipts: Path, names: Sequence[str]) -> None:
+    if names:
+        shown = ", ".join(map(repr, names[:_NAMES_SHOWN])) + (" and others" if names[_NAMES_SHOWN:] else "")
+        click.echo(
+            printable(
+                f"{receipts} has {len(names):,} that no record here is of: {shown}. "
+                "They have not been evaluated, or their files had other names."
+            ),
+            err=True,
+        )
+
+
+def _warn_of_unknown_times(board: Leaderboard) -> None:
+    """A deadline that nobody can hold an entry to is said, since the entry ranks."""
+    entries = [place.entry for place in board.ranked]
+    unknown = [one for one in entries if one.received_at is None and (one.opens or one.closes)]
+    if unknown:
+        click.echo(
+            f"Ranked without a known time of receipt: {len(unknown):,}; the calendar was not applied there. "
+            "--receipts LIST gives the times.",
             err=True,
         )
 

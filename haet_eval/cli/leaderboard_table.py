@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from haet_eval.cli.long_table import print_table
+from haet_eval.cli.tables import add_figures, plain_table
 from haet_eval.cli.text import result_console, safe
 from haet_eval.ranking import Entry, Pool, Ranked, why_unranked
 from haet_eval.reports.figure import cost, gap
@@ -40,17 +41,16 @@ def _pool_table(
     """Narrow terminals get no operations and no date: the complexity nearly says the former."""
     figure, leader = cost(pool.ranking), places[0].entry
     further, front = further_columns(leaderboard, places), leaderboard.front(places)
-    table = _table(safe(leaderboard.title(pool), "bold"))
-    table.add_column("#", justify="right", no_wrap=True)
+    table = plain_table(safe(leaderboard.title(pool), "bold"))
+    add_figures(table, "#")
     _add_name_columns(table)
-    for name in (f"{figure.name} ↓", "gap", "parameters", *(["operations"] if wide else []), "accuracy ↑"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, _ in further:
-        table.add_column(f"{name} ↓", justify="right", no_wrap=True)
+    operations = ["operations"] if wide else []
+    add_figures(table, f"{figure.name} ↓", "gap", "parameters", *operations, "accuracy ↑")
+    add_figures(table, *(f"{name} ↓" for name, _ in further))
     if front is not None:
         table.add_column("front", justify="center", no_wrap=True)
     if widest:
-        table.add_column("source", justify="right", no_wrap=True)
+        add_figures(table, "source")
     for name in [*(["date"] if wide else []), "record"]:
         table.add_column(name, no_wrap=True)
     shown_costs = figure.readable_all(place.entry for place in places)
@@ -81,11 +81,11 @@ def _operations(entry: Entry) -> str:
 
 
 def _unranked_table(entries: Iterable[Entry]) -> Table:
-    table = _table(Text("Without a place", "bold"))
+    table = plain_table(Text("Without a place", "bold"))
     _add_name_columns(table)
     table.add_column("task", max_width=20, no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    table.add_column("accuracy", justify="right", no_wrap=True)
+    add_figures(table, "accuracy")
     table.add_column("record", no_wrap=True)
     for entry in entries:
         table.add_row(
@@ -97,10 +97,6 @@ def _unranked_table(entries: Iterable[Entry]) -> Table:
             entry.record_id[:_ID_DIGITS],
         )
     return table
-
-
-def _table(title: Text) -> Table:
-    return Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
 
 
 def _add_name_columns(table: Table) -> None:

@@ -24,8 +24,15 @@ and in a TOML file, which `haet-eval config` tells about.
 \b
 Exit status: 0 qualified, 1 judged but not qualified, 2 usage,
 3 invalid submission, 4 the environment failed, 5 a limit was exceeded,
-130 interrupted.
+6 a check has not finished, 130 interrupted.
 """
+
+_EXAMPLES: Final = (
+    "haet-eval new my-submission",
+    "haet-eval check my-submission/",
+    "haet-eval my-submission/ --sandbox process",
+    "haet-eval leaderboard --all",
+)
 
 FIRST: Final = {
     "evaluate": LazyCommand("haet_eval.cli.evaluate:evaluate", "Evaluate a submission."),
@@ -93,7 +100,14 @@ _CONFIG: Final = click.option(
 
 cli: Final = _CONFIG(
     _VERSION(
-        LazyGroup("haet-eval", lazy_commands=COMMANDS, first=FIRST, default_command="evaluate", help=_HELP)
+        LazyGroup(
+            "haet-eval",
+            lazy_commands=COMMANDS,
+            first=FIRST,
+            default_command="evaluate",
+            help=_HELP,
+            examples=_EXAMPLES,
+        )
     )
 )
 

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from haet_eval.cli.numbers import Number, WholeNumber
 from haet_eval.cli.oci_runtime import refuse_runtime_without_engine
 from haet_eval.cli.suggestions import suggest_competitions, suggest_tasks
+from haet_eval.seeds import MAX_SEED
 from haet_eval.spelling import quoted
 
 _Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -22,26 +23,20 @@ class MomentOfReceipt(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        from haet_eval.batch.sources import moment
+        from haet_eval.batch.sources import A_MOMENT, moment
 
         if isinstance(value, datetime):
             return value
         try:
             return moment(value)
         except ValueError:
-            self.fail(
-                f"{quoted(str(value))} is not a date and time with a time zone, like 2026-05-01T12:00:00Z or "
-                "2026-05-01T14:00:00+02:00",
-                param,
-                ctx,
-            )
+            self.fail(f"{quoted(str(value))} is not {A_MOMENT}", param, ctx)
 
 
-MAX_SEED: Final = 2**32 - 1
 _MAX_RUNS: Final = 100
 _SANDBOXES: Final = click.Choice(["docker", "process"])
-_DEVICES: Final = click.Choice(["cpu", "cuda"])
-_FOLDER: Final = click.Path(file_okay=False, path_type=Path)
+DEVICES: Final = click.Choice(["cpu", "cuda"])
+FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
 seed_option: Final[_Option] = click.option(
     "--seed",
@@ -51,7 +46,7 @@ seed_option: Final[_Option] = click.option(
     help="Seed of every random number generator.",
 )
 device_option: Final[_Option] = click.option(
-    "--device", default="cpu", show_default=True, type=_DEVICES, help="Where the kernels run."
+    "--device", default="cpu", show_default=True, type=DEVICES, help="Where the kernels run."
 )
 
 
@@ -83,7 +78,7 @@ def task_option(description: str) -> _Option:
 def data_dir_option(where: str = "") -> _Option:
     """The option that names the folder of the data sets."""
     text = f"Folder of the data sets{where}.  [default: the user's data folder]"
-    return click.option("--data-dir", type=_FOLDER, help=text)
+    return click.option("--data-dir", type=FOLDER, help=text)
 
 
 def secret_test_option(
@@ -95,7 +90,7 @@ def secret_test_option(
 
 def results_option(description: str) -> _Option:
     """The folder of records, `results` unless given."""
-    return click.option("--results", default="results", show_default=True, type=_FOLDER, help=description)
+    return click.option("--results", default="results", show_default=True, type=FOLDER, help=description)
 
 
 def records_folder(directory: Path | None, results: Path) -> Path:
@@ -113,7 +108,7 @@ def records_folder(directory: Path | None, results: Path) -> Path:
 run_dir_option: Final[_Option] = click.option(
     "--run-dir",
     metavar="DIR",
-    type=_FOLDER,
+    type=FOLDER,
     help="Folder for the checkpoints of runs.  [default: runs in the results folder]",
 )
 

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import click
-
 from haet_eval.atomic import write_output
+from haet_eval.cli.boundary import say_line
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.reports.text import printable
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -34,4 +32,4 @@ def write_page(path: Path, text: str) -> None:
     """
     content = text.encode()
     write_file(path, content)
-    click.echo(printable(f"{path}: {len(content):,} bytes, to be read in any browser"), err=True)
+    say_line(f"{path}: {len(content):,} bytes, to be read in any browser")

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -41,9 +41,19 @@ def read_receipts(path: Path) -> dict[str, datetime]:
 def with_receipts(entries: Iterable[Entry], receipts: Mapping[str, datetime]) -> Iterator[Entry]:
     """The entries with these times of receipt: by the digest of the file, of the content, or its name."""
     for entry in entries:
-        keys = (entry.archive_sha256, entry.submission_sha256, entry.archive_name)
-        found = next((receipts[key] for key in keys if key is not None and key in receipts), None)
+        found = next((receipts[key] for key in _keys(entry) if key in receipts), None)
         yield entry if found is None else replace(entry, received_at=found)
+
+
+def unmatched(entries: Iterable[Entry], receipts: Mapping[str, datetime]) -> list[str]:
+    """What a list names and no entry is: a slip in a name would let a late entry rank unnoticed."""
+    known = {key for entry in entries for key in _keys(entry)}
+    return [key for key in receipts if key not in known]
+
+
+def _keys(entry: Entry) -> list[str]:
+    keys = (entry.archive_sha256, entry.submission_sha256, entry.archive_name)
+    return [key for key in keys if key is not None]
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -71,7 +81,7 @@ def _moment(text: str, place: str) -> datetime:
     from haet_eval.batch.sources import moment
 
     try:
-        return moment(text)
+        return moment(text).astimezone(UTC)
     except ValueError:
         raise UsageProblem(
             f"{place}: received is {text!r}, and must be a date and time with a time zone",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from haet_eval.cli.boundary import say_line
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.options import data_dir_option, results_option, run_dir_option
 from haet_eval.cli.outcome import evaluate_and_show
@@ -56,4 +57,4 @@ def _list(base: Path) -> None:
     for line in lines:
         click.echo(printable(line))
     if not lines:
-        click.echo(printable(f"No run in {base} can go on."), err=True)
+        say_line(f"No run in {base} can go on.")

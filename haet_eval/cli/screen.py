@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-import click
 from rich.console import Console, Group
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from haet_eval.cli.boundary import say_line
+from haet_eval.cli.streams import not_waiting
 from haet_eval.cli.text import safe
 from haet_eval.progress import Observer, ReportValue, Tick
 from haet_eval.reports.text import printable, readable_count, readable_duration
@@ -26,20 +27,22 @@ _REFRESHES_PER_SECOND = 8
 
 @contextmanager
 def open_screen() -> Iterator[Observer]:
-    """The observer that suits this process's stderr."""
+    """The observer that suits this process's stderr. What runs does not wait for whoever looks at it."""
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
     if not sys.stderr.isatty() or console.is_dumb_terminal:
-        yield PlainScreen()
+        with not_waiting():
+            yield PlainScreen()
         return
     screen = LiveScreen(console)
-    with Live(
+    live = Live(
         screen,
         console=console,
         refresh_per_second=_REFRESHES_PER_SECOND,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
-    ):
+    )
+    with not_waiting(), live:
         yield screen
         screen.finish_stage()
 
@@ -55,13 +58,13 @@ class PlainScreen:
     def stage(self, name: str, detail: str = "") -> None:
         self._next_line_seconds = SECONDS_BETWEEN_LINES
         self._values = ""
-        _print_line(f"{name}: {detail}" if detail else name)
+        say_line(f"{name}: {detail}" if detail else name)
 
     def tick(self, tick: Tick) -> None:
         if tick.elapsed_seconds < self._next_line_seconds:
             return
         self._next_line_seconds = tick.elapsed_seconds + SECONDS_BETWEEN_LINES
-        _print_line(f"{tick.stage}: {progress_text(tick)} {self._values}")
+        say_line(f"{tick.stage}: {progress_text(tick)} {self._values}")
 
     def report(self, values: Mapping[str, ReportValue]) -> None:
         self._values = values_text(values)
@@ -69,10 +72,10 @@ class PlainScreen:
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
         if what != self._transfer:
             self._transfer = what
-            _print_line(transfer_text(what, done_bytes, total_bytes))
+            say_line(transfer_text(what, done_bytes, total_bytes))
 
     def note(self, text: str) -> None:
-        _print_line(text)
+        say_line(text)
 
 
 class LiveScreen:
@@ -159,7 +162,3 @@ def transfer_text(what: str, done_bytes: int, total_bytes: int | None) -> str:
     """How far a transfer is, as in `cifar10: 12.3 MB of 170.5 MB`."""
     of = "" if total_bytes is None else f" of {total_bytes / 1e6:,.1f} MB"
     return f"{what}: {done_bytes / 1e6:,.1f} MB{of}"
-
-
-def _print_line(text: str) -> None:
-    click.echo(printable(text), err=True)

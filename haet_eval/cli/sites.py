@@ -41,7 +41,20 @@ def batch_settings(
     )
 
 
-def local_site(
+def open_site(
+    scheduler: str | None,
+    plan: "BatchPlan",
+    settings: "BatchSettings",
+    jobs: int | None,
+    receive: "Callable[[StageReached], None]",
+) -> "Site":
+    """The cluster of the scheduler that the user named, or else this machine."""
+    if scheduler:
+        return _cluster_site(scheduler, plan, settings, jobs, receive)
+    return _local_site(plan, settings, jobs, receive)
+
+
+def _local_site(
     plan: "BatchPlan", settings: "BatchSettings", jobs: int | None, receive: "Callable[[StageReached], None]"
 ) -> "Site":
     """This machine, looked at before the first run."""
@@ -57,7 +70,7 @@ def local_site(
     return LocalSite(settings.results, at_once, gpus, receive)
 
 
-def cluster_site(
+def _cluster_site(
     address: str,
     plan: "BatchPlan",
     settings: "BatchSettings",

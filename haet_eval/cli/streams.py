@@ -1,22 +1,34 @@
 """stdout and stderr that may break at any time: what cannot be shown is lost, and nothing else with it."""
 
-import errno
 import io
 import os
+import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 _STANDARD: Final = (0, 1, 2)
 _closed: Final[set[int]] = set()
 _demanded: Final[set[int]] = set()
+_not_waiting: Final[list[bool]] = []
+_PATIENCE_SECONDS: Final = 1.0
+_PIECE_BYTES: Final = 512
 
 
-class StdoutClosed(OSError):
-    """Whoever started the program has closed its stdout, so a result that is written there is lost."""
+class ResultLost(OSError):
+    """A result could not be written to stdout; `strerror` says why.
 
-    def __init__(self) -> None:
-        super().__init__(errno.EBADF, "stdout is closed")
+    It has no `errno`: click would end the program with 1 where stdout has EPIPE, and 1 is a verdict.
+
+    Attributes:
+        reader_left: whoever read the result has left, as `head` does.
+    """
+
+    def __init__(self, why: str, *, reader_left: bool = False) -> None:
+        super().__init__(why)
+        self.strerror = why
+        self.reader_left = reader_left
 
 
 class _Closed(io.FileIO):
@@ -24,23 +36,82 @@ class _Closed(io.FileIO):
 
     def write(self, data: Any) -> int:
         if 1 in _demanded:
-            raise StdoutClosed
+            raise ResultLost("stdout is closed")
         return len(data)
 
 
-class _Lossy(io.FileIO):
-    """Loses what cannot be written: the reader is gone, the disk is full, or the terminal was closed."""
+class _Open(io.FileIO):
+    """stdout: what cannot be written raises `ResultLost`, so that nobody takes it for another file.
+
+    Whoever shares a pipe or a terminal may have made it non-blocking. Python would lose what does not fit
+    without a word, so this waits for the reader.
+    """
 
     def write(self, data: Any) -> int:
         try:
-            written = super().write(data)
-        except OSError:
-            return len(data)
-        return len(data) if written is None else written
+            while (written := super().write(data)) is None:
+                select.select([], [self], [])
+        except OSError as error:
+            left = isinstance(error, BrokenPipeError | ConnectionResetError)
+            raise ResultLost(error.strerror or "unknown error", reader_left=left) from None
+        return written
+
+
+class _Lossy(io.FileIO):
+    """Loses what cannot be written: the reader is gone, the disk is full, or the terminal was closed.
+
+    In `not_waiting`, it also loses what nobody takes for a while. There it writes in pieces: where there is
+    room at all, there is room for one of these.
+    """
+
+    _is_stuck = False
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data)
+        while left and self._may_write():
+            try:
+                written = super().write(left[:_PIECE_BYTES] if _not_waiting else left)
+            except OSError:
+                break
+            if written is None:
+                break
+            left = left[written:]
+        return len(data)
+
+    def _may_write(self) -> bool:
+        """Whether a write waits for nobody, or may wait. Who was waited for in vain gets no more."""
+        if not _not_waiting:
+            return True
+        self._is_stuck = not _takes_more(self.fileno(), 0 if self._is_stuck else _PATIENCE_SECONDS)
+        return not self._is_stuck
+
+
+def _takes_more(descriptor: int, patience_seconds: float) -> bool:
+    """Whether the reader of this pipe or terminal has left room, or has gone."""
+    return bool(select.select([], [descriptor], [], patience_seconds)[1])
+
+
+@contextmanager
+def not_waiting() -> Iterator[None]:
+    """In this block no message on stderr waits long for a pager or a terminal that takes nothing."""
+    _not_waiting.append(True)
+    try:
+        yield
+    finally:
+        _not_waiting.pop()
+
+
+def write_last_words(text: str) -> None:
+    """Write on stderr without waiting for anybody, from a signal handler too."""
+    with suppress(OSError):  # nobody reads it
+        if os.name == "nt" or _takes_more(2, 0):
+            os.write(2, text.encode())
 
 
 def hold_streams() -> None:
     """Let no message on stderr raise, and no file that is opened later stand for a stream that was closed.
+
+    A result that is lost on stdout raises `ResultLost`.
 
     Messages come at any moment of an evaluation, from any thread and from libraries too. Call it once, before
     anything is printed.
@@ -50,10 +121,18 @@ def hold_streams() -> None:
             os.fstat(number)
         except OSError:  # closed by whoever started the program, as by `2>&-`
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+            os.set_inheritable(number, True)  # processes that we start must not lack it either
             _closed.add(number)
     if sys.stdout is None:
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Closed(1, "wb", closefd=False)))
-    if os.name == "nt":  # its console is no file of bytes
+    elif os.name != "nt":  # its console is no file of bytes
+        old = sys.stdout
+        assert isinstance(old, io.TextIOWrapper)
+        raw = io.BufferedWriter(_Open(1, "wb", closefd=False))
+        sys.stdout = io.TextIOWrapper(
+            raw, old.encoding, old.errors, line_buffering=old.line_buffering, write_through=old.write_through
+        )
+    if os.name == "nt":
         return
     encoding, errors = (sys.stderr.encoding, sys.stderr.errors) if sys.stderr else (None, "backslashreplace")
     lossy = io.BufferedWriter(_Lossy(2, "wb", closefd=False))

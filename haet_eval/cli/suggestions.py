@@ -3,7 +3,6 @@
 The shell runs `haet-eval` itself for each completion, so nothing slow is imported here.
 """
 
-import re
 from collections.abc import Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -13,10 +12,11 @@ from typing import Final, TypeAlias
 import click
 from click.shell_completion import CompletionItem
 
+from haet_eval.results_folder import RECORD_NAME, SIGNATURE
+
 DATASETS: Final = ("cifar10", "cifar100", "digits")
 
 _COMPETITIONS: Final = files("haet_eval") / "resources" / "competitions"
-_RECORD: Final = re.compile(r"\d{8}T\d{6}Z-(?P<words>.*)-(?P<id>[0-9a-f]{16})\.json")
 
 Suggestions: TypeAlias = list["CompletionItem[str]"]
 
@@ -61,9 +61,9 @@ def suggest_datasets(_: click.Context, __: click.Parameter, incomplete: str) -> 
 def suggest_records(ctx: click.Context, _: click.Parameter, incomplete: str) -> Suggestions:
     """JSON files, and the ids of records in the results folder."""
     results = Path(ctx.params.get("results") or "results")
-    found = [one for path in listed(results) if (one := _RECORD.fullmatch(path.name))]
+    found = [one for path in listed(results) if (one := RECORD_NAME.fullmatch(path.name))]
     ids = [CompletionItem(one["id"], help=one["words"]) for one in found if one["id"].startswith(incomplete)]
-    files = [item for item in _paths(incomplete, {".json"}) if not item.value.endswith(".dsse.json")]
+    files = [item for item in _paths(incomplete, {".json"}) if not item.value.endswith(SIGNATURE)]
     return files + (ids if incomplete else [])
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.text import Text
 
-from haet_eval.cli.text import print_row, result_console, safe
+from haet_eval.cli.text import last_lines, print_row, result_console, safe
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.ranking import summarize
 from haet_eval.record import AccuracyStatistics, Record, Statistics, Status, Training
@@ -13,13 +13,11 @@ from haet_eval.reports.audit import AUDIT_NAMES, audit_lines
 from haet_eval.reports.figure import cost
 from haet_eval.reports.text import (
     NOTHING,
-    printable_lines,
     readable_accuracy,
     readable_count,
     readable_joules,
 )
 
-_LOG_LINES: Final = 20
 _STYLES: Final = {ExitCode.QUALIFIED: "bold green", ExitCode.NOT_QUALIFIED: "bold yellow"}
 
 
@@ -34,12 +32,9 @@ def print_summary(record: Record, path: Path) -> None:
             console.print(row[0] + row[1], soft_wrap=True)
         else:
             print_row(console, *row)
-    tail = (record.log.tail or record.log.head).rstrip()
-    if tail and verdict is not Verdict.QUALIFIED:
-        last_lines = "\n".join(tail.splitlines()[-_LOG_LINES:])
-        console.print(
-            "", "end of the submission's output:", printable_lines(last_lines), sep="\n", soft_wrap=True
-        )
+    tail = record.log.tail or record.log.head
+    if tail.strip() and verdict is not Verdict.QUALIFIED:
+        console.print("", "end of the submission's output:", last_lines(tail), sep="\n", soft_wrap=True)
 
 
 def _reason(status: Status) -> str:

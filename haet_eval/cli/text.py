@@ -7,8 +7,9 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from haet_eval.reports.text import printable
+from haet_eval.reports.text import printable, printable_lines
 
+_LOG_LINES: Final = 20
 _WIDTH_OF_A_PIPE: Final = 160
 _LEAST_ROOM: Final = 30
 _LEAST_WIDTH_FOR_BARS: Final = 100
@@ -17,6 +18,11 @@ _LEAST_WIDTH_FOR_BARS: Final = 100
 def safe(text: str, style: str = "") -> Text:
     """The text on one line, as rich shall print it: no markup, emoji codes or control characters act."""
     return Text(printable(text), style)
+
+
+def last_lines(log: str) -> str:
+    """The end of what a submission printed, as a terminal may show it."""
+    return printable_lines("\n".join(log.rstrip().splitlines()[-_LOG_LINES:]))
 
 
 class _ResultConsole(Console):

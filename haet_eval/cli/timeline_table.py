@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from rich.table import Table
 from rich.text import Text
 
+from haet_eval.cli.tables import add_figures, plain_table
 from haet_eval.cli.text import result_console, safe
 from haet_eval.remote.timeline import Timeline
 from haet_eval.reports.text import NOTHING, readable_share
@@ -24,18 +24,10 @@ def print_timeline(timeline: Timeline, lines: int) -> None:
         place = f", {timeline.label}" if timeline.label.line else ""
         console.print(safe(f"reached at call {memory.call.number:,}, {memory.call.operator}{place}"))
     console.print()
-    table = Table(
-        title=Text("The largest tensors at the peak", "bold"),
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        header_style="dim",
-    )
-    table.add_column("made by", overflow="fold")
-    table.add_column("first in", overflow="fold")
-    table.add_column("tensor", overflow="fold")
-    for name in ("storages", "bytes", "share"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = plain_table(Text("The largest tensors at the peak", "bold"))
+    for name in ("made by", "first in", "tensor"):
+        table.add_column(name, overflow="fold")
+    add_figures(table, "storages", "bytes", "share")
     for one in timeline.largest[:lines]:
         share = readable_share(one.bytes / most if most else 0.0)
         made_by, line = safe(one.operator), safe(str(one.label) or NOTHING)

@@ -12,6 +12,7 @@ from haet_eval.cli.checks_table import print_checks
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
+    DEVICES,
     data_dir_option,
     record_rules_option,
     sandbox_option,
@@ -78,7 +79,7 @@ from haet_eval.verification.verify import Verification, verify
 @oci_runtime_option
 @click.option(
     "--device",
-    type=click.Choice(["cpu", "cuda"]),
+    type=DEVICES,
     help="Where its kernels run.  [default: as the record says]",
 )
 @click.option("--key", type=click.Path(path_type=Path), help="Public key that must have signed the records.")

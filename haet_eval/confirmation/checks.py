@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from haet_eval.competition import Task
-from haet_eval.errors import EnvironmentProblem, Verdict
+from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.audit import COST_RATIO, GAP_P, GAP_POINTS, compare
 from haet_eval.evaluation.repetition import split
 from haet_eval.files import StrangeFile, open_file
@@ -27,8 +27,6 @@ from haet_eval.verification.verify import RunWithEvidence, Verification, verify
 
 ReplayPart: TypeAlias = Callable[[Record, Evidence, ReplayPlace], Iterable[Check]]
 """Replays the trace of a run."""
-
-JUDGED: Final = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def rerun(record: Record, again: Record, _: Task) -> tuple[bool, str]:
     """A second run with the same seed has the same cost, and predictions that are as good."""
     first = (split(record) or [record])[0]
     now = again.evaluation
-    if again.status.verdict not in JUDGED or now is None:
+    if not again.status.verdict.is_judged or now is None:
         return False, _verdict(again)
     if first.complexity != again.complexity:
         before, after = readable_count(first.complexity), readable_count(again.complexity)
@@ -140,7 +138,7 @@ def other_seeds(record: Record, again: Record, task: Task) -> tuple[bool, str]:
     """Other seeds give models as good, at about the same cost; some may miss the threshold by chance."""
     first = (split(record) or [record])[0]
     runs, scores = again.runs or (), [run.evaluation for run in again.runs or () if run.evaluation]
-    failed = [run for run in runs if run.status.verdict not in JUDGED]
+    failed = [run for run in runs if not run.status.verdict.is_judged]
     if failed or not scores:
         return False, _verdict(failed[0] if failed else again)
     shown = ", ".join(

@@ -1,10 +1,8 @@
 """The findings on each entry so far: a confirmation that is started again does not repeat these checks."""
 
 import json
-import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
 
 from haet_eval import __version__
 from haet_eval.atomic import Draft
@@ -12,8 +10,7 @@ from haet_eval.errors import EnvironmentProblem
 from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.record import Sandbox
 from haet_eval.reports.confirmation import EntryCheck
-
-_SEEDS: Final = 2**32
+from haet_eval.seeds import drawn_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class Notebook:
                 return
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # the file is missing or damaged: the checks are made again
-        self._seeds[record_id] = Seeds(*(secrets.randbelow(_SEEDS) for _ in range(3)))
+        self._seeds[record_id] = Seeds(*(drawn_seed() for _ in range(3)))
         self._findings[record_id] = {}
         self._write(record_id)
 

@@ -27,7 +27,7 @@ class Uncounted(LookupError):
     def __init__(self, lines: Mapping[str, UncountedLine]) -> None:
         self.lines = dict(lines)
         shown = [
-            f"{name} ({line.calls:,} calls{f', as in {line.shapes[0]}' if line.shapes else ''}): {line.hint}"
+            f"{name} ({_calls_of(line)}{f', as in {line.shapes[0]}' if line.shapes else ''}): {line.hint}"
             for name, line in list(lines.items())[:_SHOWN]
         ]
         more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
@@ -229,6 +229,10 @@ class OperationCounter:
             for name, count in self._noted().items()
             if name in self._own
         }
+
+
+def _calls_of(line: UncountedLine) -> str:
+    return "1 call" if line.calls == 1 else f"{line.calls:,} calls"
 
 
 def _as_function(price: OwnPrice) -> Price:

@@ -7,7 +7,7 @@ key does, so a wrong guess costs time only.
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import torch
 from torch._C._dynamo.guards import TensorGuards
@@ -15,81 +15,31 @@ from torch._C._dynamo.guards import TensorGuards
 from haet_eval.counter.keys import part_of
 
 Kept = TypeVar("Kept")
+Fits: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any] | None], bool]
 
 _MOST_TRIED: Final = 4
 _MOST_MADE: Final = 32
 _PLAIN: Final = (torch.Tensor, torch.nn.Parameter)
 _OF_NUMBERS: Final = ("number", "float")
+_NO_TENSOR: Final = (RuntimeError, TypeError)
+"""What a guard raises if another value stands for a tensor, or if their number is another."""
 
 
 class Foreseen(Generic[Kept]):
-    """A call, recognised by its operator, its tensors' metadata and its other arguments.
+    """A call of an overload, recognised by its tensors' metadata and its other arguments.
 
-    Args:
-        func: an overload.
-        values: its positional arguments, then those given by name.
-        names: of the latter.
-        kept: the result of recognising it.
+    `fits` says of a call of the same overload whether it is this one. `kept` is the result of recognising it.
 
     Raises:
         TypeError: a tensor is of a class or layout of its own or given twice, or a list holds tensors and
             other values.
     """
 
-    __slots__ = (
-        *("_check", "_count", "_lists", "_names", "_numbers", "_others", "_rest", "_tensors"),
-        *("func", "kept"),
-    )
+    __slots__ = ("fits", "func", "kept")
 
-    def __init__(
-        self,
-        func: Any,
-        values: Sequence[Any],
-        names: tuple[str, ...],
-        kept: Kept,
-    ) -> None:
+    def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kept: Kept) -> None:
         self.func, self.kept = func, kept
-        self._count, self._names = len(values), names
-        tensors = [place for place, value in enumerate(values) if _holds_tensors(value)]
-        numbers = [place for place in _numbers(func, values, names) if place not in tensors]
-        rest = [place for place in range(len(values)) if place not in (*tensors, *numbers)]
-        self._lists = any(isinstance(values[place], list) for place in tensors)
-        self._tensors, self._rest = _picker(tensors), itemgetter(*rest) if rest else _nothing
-        self._others = self._rest(values)
-        self._numbers = [(place, type(values[place]), part_of(values[place])) for place in numbers]
-        given = self._flat(values)
-        if not all(type(tensor) in _PLAIN and tensor.layout is torch.strided for tensor in given):
-            raise TypeError("a tensor of another class or layout")
-        if len({*map(id, given)}) < len(given):
-            raise TypeError("a tensor is given twice, which TensorGuards rejects")
-        sizes: Any = [list(tensor.size()) for tensor in given]
-        strides: Any = [list(tensor.stride()) for tensor in given]
-        self._check = TensorGuards(*given, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check
-
-    def fits(self, values: Sequence[Any], names: tuple[str, ...]) -> bool:
-        """Whether a call of the same operator with these arguments is this one."""
-        try:
-            return self._fits(values, names)
-        except (RuntimeError, TypeError):  # a tensor stands where another value is expected, or none does
-            return False
-
-    def _fits(self, values: Sequence[Any], names: tuple[str, ...]) -> bool:
-        if len(values) != self._count or names != self._names or self._rest(values) != self._others:
-            return False
-        for place, kind, expected in self._numbers:
-            value = values[place]
-            if type(value) is not kind or part_of(value) != expected:
-                return False
-        return self._check(*(self._flat(values) if self._lists else self._tensors(values)))
-
-    def _flat(self, values: Sequence[Any]) -> list[Any]:
-        flat = []
-        for value in self._tensors(values):
-            if isinstance(value, list):
-                flat += value
-            else:
-                flat.append(value)
-        return flat
+        self.fits = _recogniser(func, args, kwargs)
 
 
 class Followers(Generic[Kept]):
@@ -101,22 +51,81 @@ class Followers(Generic[Kept]):
         self.newest: list[Foreseen[Kept]] = []
         self.made = 0
 
-    def add(
-        self,
-        func: Any,
-        values: Sequence[Any],
-        names: tuple[str, ...],
-        kept: Kept,
-    ) -> None:
+    def add(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kept: Kept) -> None:
         """Expect a call to come here again, unless this place has seen too many different ones."""
         if self.made >= _MOST_MADE:
             return
         self.made += 1
         try:
-            follower = Foreseen(func, values, names, kept)
+            follower = Foreseen(func, args, kwargs, kept)
         except TypeError:
             return
         self.newest = [follower, *self.newest[: _MOST_TRIED - 1]]
+
+
+def _recogniser(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Fits:
+    """A closure, since those find their variables fastest."""
+    values = (*args, *kwargs.values())
+    tensors = [place for place, value in enumerate(values) if _holds_tensors(value)]
+    lists = any(isinstance(values[place], list) for place in tensors)
+    check = _guard(_flat([values[place] for place in tensors]))
+    if len(tensors) == len(args) and not kwargs and not lists:
+        return _of_tensors(check)
+    names = [*kwargs]
+    numbers = [place for place in _numbers(func, values, names) if place not in tensors]
+    rest = [place for place in range(len(values)) if place not in (*tensors, *numbers)]
+    pick, pick_rest = _picker(tensors), itemgetter(*rest) if rest else _nothing
+    count, others = len(values), pick_rest(values)
+    like = [(place, type(values[place]), _alone(values[place]), part_of(values[place])) for place in numbers]
+
+    def fits(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
+        values = args
+        if kwargs or names:
+            if not kwargs or [*kwargs] != names:
+                return False
+            values = (*args, *kwargs.values())
+        try:
+            if len(values) != count or pick_rest(values) != others:
+                return False
+            for place, kind, number, part in like:
+                value = values[place]
+                if type(value) is not kind or (value != number and part_of(value) != part):
+                    return False
+            return check(*(_flat(pick(values)) if lists else pick(values)))
+        except _NO_TENSOR:
+            return False
+
+    return fits
+
+
+def _of_tensors(check: Callable[..., bool]) -> Fits:
+    def fits(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
+        try:
+            return not kwargs and check(*args)
+        except _NO_TENSOR:
+            return False
+
+    return fits
+
+
+def _guard(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
+    if not all(type(tensor) in _PLAIN and tensor.layout is torch.strided for tensor in tensors):
+        raise TypeError("a tensor of another class or layout")
+    if len({*map(id, tensors)}) < len(tensors):
+        raise TypeError("a tensor is given twice, which TensorGuards rejects")
+    sizes: Any = [list(tensor.size()) for tensor in tensors]
+    strides: Any = [list(tensor.stride()) for tensor in tensors]
+    return TensorGuards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check
+
+
+def _flat(values: Sequence[Any]) -> list[Any]:
+    flat = []
+    for value in values:
+        if isinstance(value, list):
+            flat += value
+        else:
+            flat.append(value)
+    return flat
 
 
 def _holds_tensors(value: Any) -> bool:
@@ -133,7 +142,12 @@ def _holds_tensors(value: Any) -> bool:
     return any(found)
 
 
-def _numbers(func: Any, values: Sequence[Any], names: tuple[str, ...]) -> list[int]:
+def _alone(value: Any) -> Any:
+    """A value that equals another of its type only if both have one key; lists of 1 and of 1.0 are equal."""
+    return value if isinstance(value, int | float) else None
+
+
+def _numbers(func: Any, values: Sequence[Any], names: Sequence[str]) -> list[int]:
     """Places of arguments that take numbers of several types, or floats, of which most are alike."""
     arguments = {argument.name: str(argument.type) for argument in func._schema.arguments}
     types = [*list(arguments.values())[: len(values) - len(names)], *(arguments[name] for name in names)]

@@ -13,15 +13,16 @@ from torch.utils._pytree import tree_iter
 from haet_eval.counter.elsewhere import whole
 from haet_eval.counter.foreseen import Followers
 from haet_eval.counter.keys import key_of, part_of
-from haet_eval.counter.parts import computes, parts_of
 from haet_eval.counter.places import Place, Places
 from haet_eval.counter.signatures import signature_of
+from haet_eval.counter.work import computes
+from haet_eval.operators.checking.validation import is_dynamic
 from haet_eval.operators.signature import Signature
+from haet_eval.operators.table import lookup
+from haet_eval.remote.client.in_parts import parts_of
+from haet_eval.remote.client.phase import NO_GRAPH_TASK, graph_task
 
 _Tensor: Final = torch.Tensor
-_graph_task: Any = torch._C._current_graph_task_id
-_NO_GRAPH_TASK: Final = -1
-_MASKS: Final = (torch.bool, torch.uint8)
 _VARYING: Final = frozenset({torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output})
 
 
@@ -54,7 +55,8 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._places = places
         self._whole = whole_operators
         self._calls: dict[tuple[Any, ...], CountedCall] = {}
-        self._last = CountedCall(None, None)
+        self._no_work: dict[int, Any] = {}  # by identity: the hash of an overload is slow
+        self._followers: Followers[CountedCall] = Followers()  # of the last call
         self._lock = Lock()
 
     @classmethod
@@ -70,17 +72,17 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if kwargs:
-            values, names = (*args, *kwargs.values()), tuple(kwargs)
-        else:
-            values, names, kwargs = args, (), {}
-        for foreseen in self._last.followers.newest:
-            if foreseen.func is func and foreseen.fits(values, names):
-                result = func(*args, **kwargs)
-                self._last = foreseen.kept
-                self._count(foreseen.kept)
+        places = self._places
+        for foreseen in self._followers.newest:
+            if foreseen.func is func and foreseen.fits(args, kwargs):
+                result = func(*args, **kwargs) if kwargs else func(*args)
+                call = foreseen.kept
+                self._followers = call.followers
+                place = places.now if graph_task() == NO_GRAPH_TASK else places.backward()
+                call.counts[place] = call.counts.get(place, 0) + 1
                 return result
-        if not computes(func):
+        kwargs = kwargs or {}
+        if id(func) in self._no_work:
             return func(*args, **kwargs)
         known = self._calls.get(key := key_of(func, args, kwargs))
         if known is None:
@@ -91,15 +93,18 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             variant = self._signed(known, args, kwargs, result)
         self._count(variant)
         if not (known.varies or known.whole or isinstance(func, HigherOrderOperator)):
-            self._last.followers.add(func, values, names, variant)
-        self._last = variant
+            self._followers.add(func, args, kwargs, variant)
+        self._followers = variant.followers
         return result
 
     def _count(self, call: CountedCall) -> None:
-        place = self._places.now if _graph_task() == _NO_GRAPH_TASK else self._places.backward()
+        place = self._places.now if graph_task() == NO_GRAPH_TASK else self._places.backward()
         call.counts[place] = call.counts.get(place, 0) + 1
 
     def _first(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: tuple[Any, ...]) -> Any:
+        if not computes(func):
+            self._no_work[id(func)] = func
+            return func(*args, **kwargs)
         if isinstance(func, HigherOrderOperator):
             result = func(*args, **kwargs)
             return self._keep(CountedCall(func, None), key, args, kwargs, result)
@@ -108,10 +113,29 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._keep(CountedCall(func, None, varies=True, whole=True), key, args, kwargs, result)
         parts = parts_of(func, _device_of(args, kwargs))
         if parts is not None:
-            with self:
-                return parts(*args, **kwargs)
+            return self._by_parts(parts, func, args, kwargs, key)
         result = func(*args, **kwargs)
-        return self._keep(CountedCall(func, None, _varies(func, args, kwargs)), key, args, kwargs, result)
+        varies = _varies(func, signature_of(func, args, kwargs, result))
+        return self._keep(CountedCall(func, None, varies), key, args, kwargs, result)
+
+    def _by_parts(
+        self,
+        parts: Any,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        key: tuple[Any, ...],
+    ) -> Any:
+        before, self._followers = self._followers, (none := Followers[CountedCall]())
+        with self:
+            result = parts(*args, **kwargs)
+        if self._followers is not none:
+            return result
+        self._followers = before
+        if func.namespace == "aten":
+            return result
+        # No part was counted: it computes outside PyTorch, and that has no price.
+        return self._keep(CountedCall(func, None, varies=True), key, args, kwargs, result)
 
     def _keep(
         self,
@@ -126,7 +150,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         with self._lock:
             call = self._signed(self._calls.setdefault(key, call), args, kwargs, result)
         self._count(call)
-        self._last = call
+        self._followers = call.followers
         return result
 
     @staticmethod
@@ -146,13 +170,12 @@ def _run_whole(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return func(*args, **kwargs)
 
 
-def _varies(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _varies(func: Any, signature: Signature) -> bool:
     """Whether the shapes of its outputs depend on data, or PyTorch does not say: a stranger's operator."""
-    if func.namespace != "aten" or _VARYING & set(func.tags):
-        return True
-    if func is torch.ops.aten.index.Tensor:
-        return any(index is not None and index.dtype in _MASKS for index in args[1])
-    return func is torch.ops.aten.repeat_interleave.Tensor and kwargs.get("output_size") is None
+    operator = lookup(signature.operator)
+    if operator is None:
+        return func.namespace != "aten" or not _VARYING.isdisjoint(func.tags)
+    return is_dynamic(operator, signature.arguments)
 
 
 def _device_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

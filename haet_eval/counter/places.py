@@ -10,19 +10,20 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from haet_eval.counting.histogram import PHASES
 from haet_eval.remote.client.phase import (
     BACKWARD,
     FORWARD,
+    INITIALISATION,
     INPUT,
+    NO_GRAPH_TASK,
     OPTIMIZER,
     OTHER,
-    PhaseTracker,
+    graph_task,
 )
 
 _sequence_number: Any = torch._C._autograd._get_sequence_nr
-_graph_task: Any = torch._C._current_graph_task_id
 _node: Any = torch._C._current_autograd_node
-_NO_GRAPH_TASK: Final = -1
 _MOST_EVENTS: Final = 1 << 18
 
 OUTSIDE: Final = ""
@@ -53,39 +54,39 @@ class Places:
     """
 
     def __init__(self) -> None:
-        self.phases = PhaseTracker()
+        self._phase = INITIALISATION
         self._stack: list[tuple[str, dict[int, str], bool]] = []
         self._numbers: list[int] = []
         self._modules: list[str] = []
         self._owners: dict[int, str] = {}
         self._names: WeakKeyDictionary[torch.nn.Module, dict[int, str]] = WeakKeyDictionary()
-        self._known: dict[tuple[int, str, int], Place] = {}
+        self._known: list[dict[str, Place]] = [{} for _ in PHASES]
+        self._known_backward: dict[tuple[str, int], Place] = {}
         self._undo: list[Callable[[], object]] = []
-        self._thread = 0
-        self.now = self._place(self.phases.begun, OUTSIDE)
+        self.now = self._place(OUTSIDE)
 
     def backward(self) -> Place:
         """The place of a call that autograd makes now."""
-        phase = self.phases.current()
         if self.now.phase != OTHER:
-            self._move()
-        return self._place(phase, self._module_of_node())
+            self._begin(OTHER)
+        key = self._module_of_node(), threading.get_ident()
+        return self._known_backward.get(key) or self._known_backward.setdefault(key, Place(BACKWARD, *key))
 
     def install(self) -> None:
         """Begin to follow."""
-        self._thread = threading.get_ident()
         before = register_optimizer_step_pre_hook(lambda *_: self._begin(OPTIMIZER))
         after = register_optimizer_step_post_hook(lambda *_: self._begin(INPUT))
-        call = torch.nn.Module.__call__
+        call, get_ident = torch.nn.Module.__call__, threading.get_ident
+        enter, leave, thread = self._enter, self._leave, get_ident()
 
         def watched(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != self._thread:
+            if get_ident() != thread:
                 return call(module, *args, **kwargs)
-            self._enter(module)
+            enter(module)
             try:
                 return call(module, *args, **kwargs)
             finally:
-                self._leave()
+                leave()
 
         kind: Any = torch.nn.Module
         kind.__call__ = watched
@@ -98,27 +99,34 @@ class Places:
 
     def _enter(self, module: torch.nn.Module) -> None:
         if not self._stack:
-            self.phases.enter(FORWARD)
+            self._phase = FORWARD
             names = self._names_below(module)
             path = names[id(module)]
         else:
             outer, names, _ = self._stack[-1]
             path = names.get(id(module)) or f"{outer}.{type(module).__name__}"
-        self._stack.append((path, names, _graph_task() != _NO_GRAPH_TASK))
-        self._move()
-        self._note(path)
+        self._stack.append((path, names, graph_task() != NO_GRAPH_TASK))
+        self._move(path)
 
     def _leave(self) -> None:
         self._stack.pop()
-        self._move()
-        self._note(self.now.module)
+        self._move(self._stack[-1][0] if self._stack else OUTSIDE)
 
     def _begin(self, phase: int) -> None:
-        self.phases.enter(phase)
-        self._move()
+        self._phase = phase
+        self.now = self._place(self.now.module)
 
-    def _move(self) -> None:
-        self.now = self._place(self.phases.begun, self._stack[-1][0] if self._stack else OUTSIDE)
+    def _move(self, path: str) -> None:
+        """From the next node of the graph on, nodes are made by this module."""
+        self.now = self._known[self._phase].get(path) or self._place(path)
+        numbers, number = self._numbers, _sequence_number()
+        if numbers and numbers[-1] == number:
+            self._modules[-1] = path
+            return
+        if len(numbers) >= _MOST_EVENTS:  # graphs of long ago have been used
+            del numbers[: _MOST_EVENTS // 2], self._modules[: _MOST_EVENTS // 2]
+        numbers.append(number)
+        self._modules.append(path)
 
     def _names_below(self, root: torch.nn.Module) -> dict[int, str]:
         """The path of each module below a root; the owners of parameters are noted along the way."""
@@ -133,17 +141,6 @@ class Places:
                     self._owners[id(parameter)] = name
         return names
 
-    def _note(self, path: str) -> None:
-        """From the next node of the graph on, nodes are made by this module."""
-        number = _sequence_number()
-        if self._numbers and self._numbers[-1] == number:
-            self._modules[-1] = path
-            return
-        if len(self._numbers) >= _MOST_EVENTS:  # graphs of long ago have been used
-            del self._numbers[: _MOST_EVENTS // 2], self._modules[: _MOST_EVENTS // 2]
-        self._numbers.append(number)
-        self._modules.append(path)
-
     def _module_of_node(self) -> str:
         if self._stack and self._stack[-1][2]:  # a part of forward that checkpointing computes again
             return self._stack[-1][0]
@@ -156,9 +153,6 @@ class Places:
         place = bisect_right(self._numbers, node._sequence_nr()) - 1
         return self._modules[place] if place >= 0 else OUTSIDE
 
-    def _place(self, phase: int, module: str) -> Place:
-        key = phase, module, threading.get_ident() if phase == BACKWARD else 0
-        place = self._known.get(key)
-        if place is None:
-            place = self._known[key] = Place(*key)
-        return place
+    def _place(self, module: str) -> Place:
+        known = self._known[self._phase]
+        return known.get(module) or known.setdefault(module, Place(self._phase, module))

@@ -6,6 +6,7 @@ from typing import Any, Final
 import torch
 from torch.utils._pytree import tree_iter
 
+from haet_eval.operators.dtypes import name_of
 from haet_eval.operators.signature import (
     ANY,
     CONJUGATE,
@@ -59,18 +60,18 @@ def _without_schema(name: str, tensors: Sequence[torch.Tensor]) -> Signature:
 
 
 def _is_usual(tensor: torch.Tensor) -> bool:
-    return tensor.layout is torch.strided and not tensor.is_nested and dtype_name(tensor.dtype) in DTYPES
+    return tensor.layout is torch.strided and not tensor.is_nested and name_of(tensor.dtype) in DTYPES
 
 
 def _described(tensor: torch.Tensor) -> str:
-    return f"{str(tensor.layout).removeprefix('torch.')} {dtype_name(tensor.dtype)}"
+    return f"{name_of(tensor.layout)} {name_of(tensor.dtype)}"
 
 
 def _argument(value: Any) -> Argument:
     match value:
         case torch.Tensor():
             bits = value.is_conj() * CONJUGATE | value.is_neg() * NEGATIVE
-            return TensorMeta(tuple(value.shape), tuple(value.stride()), 0, dtype_name(value.dtype), bits)
+            return TensorMeta(tuple(value.shape), tuple(value.stride()), 0, name_of(value.dtype), bits)
         case None | bool() | int() | str() | complex():
             return value
         case float():
@@ -78,13 +79,8 @@ def _argument(value: Any) -> Argument:
         case list() | tuple():
             return tuple(_argument(item) for item in value)
         case torch.dtype():
-            return dtype_name(value)
+            return name_of(value)
         case torch._C.Generator():
             return "generator"
         case _:
             return str(value)
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """A dtype's name without the module, as in `float32`."""
-    return str(dtype).removeprefix("torch.")

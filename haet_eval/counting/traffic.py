@@ -12,7 +12,7 @@ and its caches do. The rules:
 - An operator on lists is the sum of its parts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Final
@@ -88,7 +88,7 @@ def traffic(signature: Signature) -> Traffic:
     if parts:
         return sum((traffic(one) for one in parts), Traffic())
     changed = parameters_written(operator, signature.arguments) if operator else frozenset()
-    read = sum(_read(signature, name, meta, changed) for name, meta in _given(signature))
+    read = sum(_read(signature, name, meta, changed) for name, meta in signature.given())
     return Traffic(read, _written(signature, operator, changed))
 
 
@@ -107,12 +107,6 @@ def elements(meta: TensorMeta) -> int:
     if 0 in meta.shape:
         return 0
     return min(prod(size for size, _ in steps), 1 + sum((size - 1) * step for size, step in steps))
-
-
-def _given(signature: Signature) -> Iterator[tuple[str, TensorMeta]]:
-    for name, value in signature.arguments.items():
-        for meta in tensors_in(value):
-            yield name, meta
 
 
 def _is_view(operator: Operator | None) -> bool:
@@ -193,7 +187,7 @@ def _written(signature: Signature, operator: Operator | None, changed: frozenset
     if kind_of(signature.operator) == "factory" and _base(signature).startswith(_UNFILLED):
         return 0
     places = _places(signature)
-    into = sum(_bytes(meta, places) for name, meta in _given(signature) if name in changed)
+    into = sum(_bytes(meta, places) for name, meta in signature.given() if name in changed)
     returned = zip(operator.returns, signature.outputs, strict=True) if operator else ()
     fresh = [value for one, value in returned if not one.written] if operator else signature.outputs
     return into + sum(_bytes(meta) for value in fresh for meta in tensors_in(value))

@@ -1,8 +1,12 @@
 """scikit-learn's handwritten digits as 32×32 images: the practice task that needs no download."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 
 from haet_eval.data.arrays import Arrays, Images, Labels
+from haet_eval.errors import EnvironmentProblem
 
 OFFICIAL_DIGEST = "9d5acab5c1253cb85564139121c05b7bcc4d0c40e200e163673ee5ae22129bb9"
 
@@ -13,12 +17,28 @@ def load_digits() -> Arrays:
     A grey value g of 0..16 becomes (255 g + 8) // 16, a pixel becomes 4×4 equal pixels, and the three
     channels are equal. Of each class every fourth image, in the order of scikit-learn, is a test image.
     """
-    from sklearn.datasets import load_digits as load  # takes a second, and few commands need it
-
-    greys, classes = load(return_X_y=True)
-    images, labels = _enlarge(greys.astype(np.int64).reshape(-1, 8, 8)), classes.astype(np.int64)
+    table = np.loadtxt(_table(), delimiter=",", dtype=np.int64)
+    images, labels = _enlarge(table[:, :-1].reshape(-1, 8, 8)), table[:, -1]
     test = _every_fourth_of_its_class(labels)
     return Arrays(images[~test], labels[~test], images[test], labels[test])
+
+
+def _table() -> Path:
+    """scikit-learn's file of the digits. To import scikit-learn for it would take a second.
+
+    Raises:
+        EnvironmentProblem: scikit-learn is not installed, or has no such file.
+    """
+    package = find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        path = Path(folder, "datasets", "data", "digits.csv.gz")
+        if path.is_file():
+            return path
+    raise EnvironmentProblem(
+        "the digits are missing: scikit-learn, which brings them, is not installed here, or not whole",
+        "pip install --force-reinstall scikit-learn",
+        code="installation",
+    )
 
 
 def _enlarge(greys: Labels) -> Images:

@@ -180,7 +180,7 @@ def _flags(
     kind: AuditKind, audited: Run, again: Run, gap: Gap | None, drop: Gap | None, *, two_sided: bool
 ) -> list[AuditFlag]:
     flags: list[AuditFlag] = []
-    if again.status.verdict not in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD, Verdict.INTERRUPTED):
+    if not (again.status.verdict.is_judged or again.status.verdict is Verdict.INTERRUPTED):
         flags.append("failed")
     if _is_large(gap, GAP_POINTS, two_sided=two_sided):
         flags.append("gap")

@@ -17,7 +17,7 @@ from haet_eval.evaluation.repetition import as_run, merge, seeds
 from haet_eval.evaluation.request import Assignment, Request, WrittenRecord, check_options
 from haet_eval.evaluation.results import Ran, Scored, Unpacked
 from haet_eval.evaluation.resumption import how_to_go_on, plan_of
-from haet_eval.evaluation.run import run
+from haet_eval.evaluation.run import run, software
 from haet_eval.evaluation.score import score_predictions
 from haet_eval.evaluation.unpack import unpack
 from haet_eval.evaluation.watch import interrupted
@@ -112,7 +112,7 @@ def _runs(
 ) -> Iterator[Record]:
     """The record of each run, until one is interrupted. Runs of an earlier evaluation are not repeated."""
     several = request.runs > 1
-    kept = keeping.finished_runs(request, assignment) if several else {}
+    kept = keeping.finished_runs(request, assignment, _software(request)) if several else {}
     for number, seed in enumerate(seeds(request.seed, request.runs), start=1):
         if several:
             over = ": it is over, and was kept" if seed in kept else ""
@@ -129,6 +129,12 @@ def _runs(
             keeping.keep_run(record)
             if plan and not request.audits:
                 plan.discard()
+
+
+def _software(request: Request) -> dict[str, str | None]:
+    with choose_runtime(request.sandbox, request.device, request.hosts) as runtime:
+        runtime.check()
+        return software(runtime.describe())
 
 
 def _attempt(

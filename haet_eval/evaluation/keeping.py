@@ -5,18 +5,18 @@ import json
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 from shlex import quote
 
-from haet_eval import __version__
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem, Verdict
 from haet_eval.evaluation.request import Assignment, Request
 from haet_eval.record import Record, artifacts_of
+from haet_eval.results_folder import INTERRUPTED_RUNS
 from haet_eval.runtimes.folder import RunFolder
-from haet_eval.store import INTERRUPTED_RUNS, Store, read_record
+from haet_eval.store import Store, read_record
 
 
 class KeptElsewhere(HaetError):
@@ -92,12 +92,15 @@ class Keeping:
 
     # Several runs: each is kept when it is over, so that a fault in a later one does not lose it.
 
-    def finished_runs(self, request: Request, assignment: Assignment) -> dict[int, Record]:
-        """Finished runs, by their seed, of an earlier evaluation with the same request.
+    def finished_runs(
+        self, request: Request, assignment: Assignment, software: Mapping[str, str | None]
+    ) -> dict[int, Record]:
+        """Finished runs, by their seed, of an earlier evaluation with the same request and software.
 
         That evaluation failed on our side, or was stopped, before all of its runs were over.
         """
-        self._runs = Store(self._results.directory / INTERRUPTED_RUNS / _key(request, assignment))
+        key = _key(request, assignment, software)
+        self._runs = Store(self._results.directory / INTERRUPTED_RUNS / key)
         found = {}
         for path in self._runs.directory.glob("*.json"):
             with suppress(UsageProblem):  # a damaged file is not a run: that run is made again
@@ -114,7 +117,7 @@ class Keeping:
             self._runs.add(record)
 
 
-def _key(request: Request, assignment: Assignment) -> str:
+def _key(request: Request, assignment: Assignment, software: Mapping[str, str | None]) -> str:
     """A digest of everything that the runs of one record have in common."""
     common = (
         assignment.submission.sha256,
@@ -126,7 +129,7 @@ def _key(request: Request, assignment: Assignment) -> str:
         request.count,
         astuple(request.metering),
         request.hosts,
-        __version__,
+        sorted(software.items()),
         platform.node(),
     )
     return hashlib.sha256(json.dumps(common).encode()).hexdigest()[:16]

@@ -20,8 +20,6 @@ from haet_eval.record import (
 )
 from haet_eval.spelling import percent
 
-_JUDGED = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
-
 
 def seeds(seed: int, runs: int) -> list[int]:
     """The seeds of the runs: the first is the seed itself.
@@ -154,7 +152,7 @@ def _p_value(accuracies: Sequence[float], threshold: float) -> float | None:
 
 def _status(records: Sequence[Record], statistics: Statistics, rules: Runs, threshold: float) -> Status:
     for number, record in enumerate(records, start=1):
-        if record.status.verdict not in _JUDGED:
+        if not record.status.verdict.is_judged:
             reason = (
                 f"Run {number} of {len(records)} (seed {record.environment.seed}): {record.status.reason}"
             )
@@ -190,7 +188,7 @@ def _judge(
 def _shown(records: Sequence[Record]) -> Record:
     """The run whose parts stand for all: one that failed, or the one whose ranked figure is the median."""
     for record in records:
-        if record.status.verdict not in _JUDGED:
+        if not record.status.verdict.is_judged:
             return record
     figures = [summarize(record).figure or 0 for record in records]
     return records[figures.index(median_low(figures))]

@@ -10,14 +10,8 @@ from haet_eval.competition import Budgets, Competition, Ranking, Task
 from haet_eval.dataset import Dataset
 from haet_eval.energy.choice import Choice
 from haet_eval.errors import UsageProblem
-from haet_eval.record import AuditKind, EnergyPhase, Record, Sandbox
+from haet_eval.record import PHASE_OF_RANKING, AuditKind, Record, Sandbox
 from haet_eval.submission import Submission
-
-PHASE_OF_RANKING: Final[Mapping[str, EnergyPhase]] = {
-    "training_energy": "train",
-    "inference_energy": "predict",
-}
-
 
 CHECKPOINT_SECONDS: Final = 600.0
 

@@ -12,7 +12,8 @@ from haet_eval.evaluation.course import CheckpointPlan, RunOrigin
 from haet_eval.evaluation.request import Request
 from haet_eval.evaluation.unpack import archive_name
 from haet_eval.files import exists, real_path
-from haet_eval.resumable import RUNS, RunHome
+from haet_eval.results_folder import RUNS
+from haet_eval.resumable import RunHome
 
 _PATHS = ("data_dir", "results", "test_data", "rules_folder", "run_dir")
 """Stored as absolute paths."""

@@ -16,11 +16,12 @@ from haet_eval.evaluation.frame import PlannedRun
 from haet_eval.evaluation.nodes import open_nodes
 from haet_eval.evaluation.pair import Pair, open_pair
 from haet_eval.evaluation.predict import predict_counted, predict_native
-from haet_eval.evaluation.request import PHASE_OF_RANKING, Metering
+from haet_eval.evaluation.request import Metering
 from haet_eval.evaluation.results import Ran, Trained
 from haet_eval.evaluation.train import train_counted, train_native
 from haet_eval.evaluation.watch import Watch, interrupted
 from haet_eval.progress import Tick
+from haet_eval.record import PHASE_OF_RANKING
 from haet_eval.remote.wire import TRACE_VERSION
 from haet_eval.runtimes.interface import Runtime
 
@@ -71,11 +72,14 @@ def _identity(
         "submission": assignment.submission.sha256,
         "competition": assignment.competition.digest,
         "task": assignment.submission.task,
-        "haet_eval": __version__,
-        "torch": _torch_version(),
-        "image": facts.get("image_digest"),
+        **software(facts),
         **{name: header[name] for name in ("version", "dataset", "seed", "threads", "device")},
     }
+
+
+def software(facts: Mapping[str, str]) -> dict[str, str | None]:
+    """What trains, and may change between two attempts. `facts` are those of the runtime."""
+    return {"haet_eval": __version__, "torch": _torch_version(), "image": facts.get("image_digest")}
 
 
 def _torch_version() -> str | None:

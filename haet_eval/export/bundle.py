@@ -8,11 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from haet_eval.archive.pack import EPOCH
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.export.contents import Exported, Piece
 from haet_eval.export.crate import METADATA, metadata
-
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 _README: Final = """\
 # Records of haet-eval
@@ -71,7 +70,7 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
 def _write_zip(target: Path, pieces: Mapping[str, Piece]) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path, piece in pieces.items():
-            entry = zipfile.ZipInfo(path, _EPOCH)
+            entry = zipfile.ZipInfo(path, EPOCH)
             entry.create_system = 3  # Unix, whatever the machine is
             entry.external_attr = 0o100644 << 16
             if isinstance(piece.source, bytes):

@@ -18,7 +18,8 @@ from haet_eval.errors import SubmissionFailure, UsageProblem
 from haet_eval.evaluation.unpack import unread_submission
 from haet_eval.files import exists, open_file
 from haet_eval.record import Artifact, Record, artifacts_of
-from haet_eval.signing import BadSignature, signature_path, signers
+from haet_eval.results_folder import SIGNATURE
+from haet_eval.signing import PAYLOAD_TYPE, BadSignature, signature_path, signers
 from haet_eval.store import MAX_ARTIFACT_BYTES, Store, read_record
 from haet_eval.submission import load_submission, pack
 
@@ -26,7 +27,7 @@ RESULTS: Final = "results"
 """The folder of a bundle that is a results directory, for `haet-eval verify` and `leaderboard`."""
 
 _MEDIA_TYPES: Final = {
-    ".dsse.json": "application/vnd.in-toto+json",
+    SIGNATURE: PAYLOAD_TYPE,
     ".json": "application/json",
     ".safetensors": "application/octet-stream",
     ".toml": "application/toml",

@@ -10,7 +10,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from haet_eval.counting.parameters import StoredTensor, count_parameters
 from haet_eval.native.messages import ModelOffered
+from haet_eval.remote.client.returned import module_or_mistake
 from haet_eval.remote.executor.model import export_weights, span_bytes
+from haet_eval.remote.executor.outcome import storage_of
 from haet_eval.remote.messages import ModelTensor
 
 ModelOrigin = Literal["checkpoint", "returned", "last_checkpoint"]
@@ -38,16 +40,10 @@ class Weights:
 
 
 def bare_module(model: Any) -> torch.nn.Module:
-    """The module itself, without the wrapper of distributed training.
-
-    Raises:
-        TypeError: `model` is not a module.
-    """
+    """The module itself, without the wrapper of distributed training; raises as `module_or_mistake` does."""
     if isinstance(model, DistributedDataParallel):
         return bare_module(model.module)
-    if not isinstance(model, torch.nn.Module):
-        raise TypeError(f"train() returned {type(model).__name__}; it must return a torch.nn.Module")
-    return model
+    return module_or_mistake(model)
 
 
 def weights_of(model: torch.nn.Module) -> Weights:
@@ -77,4 +73,4 @@ def _tensors(model: torch.nn.Module) -> Iterator[tuple[ModelTensor, torch.Tensor
 def _stored(tensor: torch.Tensor, role: str) -> StoredTensor:
     start, end = span_bytes(tensor)
     item_bytes = tensor.element_size() // (2 if tensor.is_complex() else 1)
-    return StoredTensor(int(tensor.untyped_storage()._cdata), start, end, item_bytes, role)
+    return StoredTensor(storage_of(tensor), start, end, item_bytes, role)

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections import deque
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from haet_eval.native.messages import ToNode, to_node
 from haet_eval.remote import wire
@@ -11,8 +11,6 @@ from haet_eval.remote.client.output import Drain, nothing_printed
 from haet_eval.remote.frames import FrameReader
 from haet_eval.remote.messages import Message
 from haet_eval.remote.wire import Channel
-
-_BLOCK_BYTES: Final = 4 << 20
 
 _Asked = TypeVar("_Asked", bound=ToNode)
 
@@ -33,8 +31,8 @@ class HostLink:
 
     def blocks(self, content: bytes) -> None:
         """Send the content that belongs to the message before."""
-        for start in range(0, len(content), _BLOCK_BYTES):
-            self.send(Channel.BLOCK, content[start : start + _BLOCK_BYTES])
+        for block in wire.blocks(content):
+            self.send(Channel.BLOCK, block)
 
     def output(self, parts: deque[bytes]) -> None:
         """Send output of the submission, in this order, and take it out of the queue."""

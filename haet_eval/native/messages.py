@@ -4,9 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
-from haet_eval.remote.messages import Failed, Job, Message, Report, decode_untrusted
+from haet_eval.remote.messages import SHORT, Failed, Job, Message, Report, decode_untrusted
 
-_SHORT: Final = 200
 _MOST: Final = 2**50
 
 _HexDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -59,9 +58,9 @@ class Loaded(Message):
     """The data has arrived and nothing of the submission has run. `problem`: why the node cannot go on."""
 
     kind: Literal["loaded"] = "loaded"
-    torch: str = Field(max_length=_SHORT)
-    accelerator: str | None = Field(max_length=_SHORT)
-    problem: str = Field(max_length=_SHORT)
+    torch: str = Field(max_length=SHORT)
+    accelerator: str | None = Field(max_length=SHORT)
+    problem: str = Field(max_length=SHORT)
 
 
 class ModelOffered(Message):

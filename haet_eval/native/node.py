@@ -32,11 +32,10 @@ from haet_eval.remote.log import OutputLog
 from haet_eval.remote.messages import Failed, Message, Report
 from haet_eval.remote.meter import broken_protocol
 from haet_eval.remote.relay import SubmissionLost
-from haet_eval.remote.wire import Channel, WireError
+from haet_eval.remote.weights import check_model_size
+from haet_eval.remote.wire import Channel, WireError, blocks
 
-_BLOCK_BYTES: Final = 4 << 20
 _FAREWELL_SECONDS: Final = 2.0
-_MAX_WEIGHTS_BYTES: Final = 1 << 30
 
 _NodeAnswer = TypeVar("_NodeAnswer", Loaded, ModelOffered, TrainReturned, ImagesArrived, LabelsFollow)
 
@@ -158,12 +157,7 @@ class Node:
             return
 
     def _weights(self, told: ModelOffered) -> HandedIn:
-        if told.weights_bytes > _MAX_WEIGHTS_BYTES:
-            raise SubmissionFailure(
-                Verdict.LIMIT_MEMORY,
-                f"The returned model takes {told.weights_bytes:,} bytes; it may take {_MAX_WEIGHTS_BYTES:,}.",
-                code="model-too-large",
-            )
+        check_model_size(told.weights_bytes)
         weights = self._receive_blocks(told.weights_bytes)
         if hashlib.sha256(weights).hexdigest() != told.sha256:
             raise _broken("other weights than were announced")
@@ -181,8 +175,8 @@ class Node:
 
     def _blocks(self, array: npt.NDArray[Any]) -> None:
         raw = memoryview(np.ascontiguousarray(array).data).cast("B")
-        for start in range(0, len(raw), _BLOCK_BYTES):
-            self._send_frame(Channel.BLOCK, raw[start : start + _BLOCK_BYTES])
+        for block in blocks(raw):
+            self._send_frame(Channel.BLOCK, block)
 
     def _send_frame(self, channel: Channel, payload: bytes | memoryview) -> None:
         try:

@@ -33,7 +33,7 @@ from haet_eval.remote.client.seeds import seed_all
 from haet_eval.remote.client.source import explain, install_source, load_function
 from haet_eval.remote.client.task import SubmissionTask
 from haet_eval.remote.executor.labels import labels_of
-from haet_eval.remote.messages import Failed, Report
+from haet_eval.remote.messages import Report
 
 _ALARM_SECONDS: Final = 2.0
 
@@ -62,8 +62,7 @@ def run_node(sock: socket.socket) -> None:
             _work(link, setting, images, labels, Path(folder))
         except BaseException as error:  # SystemExit, too: a submission must not end the run silently
             output.close()
-            reason, trace = explain(error, Path(folder))
-            link.tell(Failed(reason=reason, traceback=trace))
+            link.tell(explain(error, Path(folder)))
         else:
             output.close()
 

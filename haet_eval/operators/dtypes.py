@@ -37,6 +37,11 @@ class NumberRange:
         return not self.highest
 
 
+def name_of(torchs: object) -> str:
+    """The name of one of torch's dtypes, formats or layouts without the module, as in `float32`."""
+    return str(torchs).removeprefix("torch.")
+
+
 RANGES: Final = {
     "bool": NumberRange(1, 1, signed=False),
     "uint8": NumberRange(1, 8, signed=False),

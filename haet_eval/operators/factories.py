@@ -3,7 +3,7 @@
 from math import isfinite
 
 from haet_eval.operators.checking.call import MAX_ELEMENTS, Call
-from haet_eval.operators.checking.shapes import fits, is_dense
+from haet_eval.operators.checking.shapes import is_dense, strided
 from haet_eval.operators.checking.sizes import of_length, of_sides, of_size, steps
 from haet_eval.operators.movement import free
 from haet_eval.operators.signature import TensorMeta
@@ -11,10 +11,7 @@ from haet_eval.operators.table import BY_KERNEL, OPTIONS, operators
 
 
 def of_strides(call: Call) -> None:
-    sizes, strides = call.integers("size"), call.integers("stride")
-    call.require(len(sizes) == len(strides), "size and stride must have as many entries")
-    fits(call, sizes)
-    call.require(all(stride >= 0 for stride in strides), "a stride is negative")
+    sizes, strides = strided(call)
     made = TensorMeta(sizes, strides, 0, "float32")
     call.require(0 in sizes or is_dense(made), "the strides leave gaps or overlap; make a view instead")
 

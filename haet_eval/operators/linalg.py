@@ -290,16 +290,18 @@ def _eigh(s: Signature) -> int:
 @operators(check=BY_KERNEL)("linalg_eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)")
 def _eig(s: Signature) -> int:
     """25n³; the input decides whether that is real arithmetic."""
-    matrix = s.tensor("self")
-    factor = 4 if matrix.dtype.startswith("complex") else 1
-    return _batch(matrix) * factor * eig_operations(matrix.shape[-1], vectors=True)
+    return _of_eigenvalues(s, vectors=True)
 
 
 def eigenvalues(s: Signature) -> int:
     """10n³."""
+    return _of_eigenvalues(s, vectors=False)
+
+
+def _of_eigenvalues(s: Signature, *, vectors: bool) -> int:
     matrix = s.tensor("self")
     factor = 4 if matrix.dtype.startswith("complex") else 1
-    return _batch(matrix) * factor * eig_operations(matrix.shape[-1], vectors=False)
+    return _batch(matrix) * factor * eig_operations(matrix.shape[-1], vectors=vectors)
 
 
 @operators(check=BY_KERNEL)("""

@@ -58,6 +58,11 @@ def _added(signature: Signature, product: TensorMeta) -> int:
     bmm mm(Tensor self, Tensor mat2) -> Tensor
     bmm.out mm.out(Tensor self, Tensor mat2, *, Tensor(a!) out) -> Tensor(a!)
 """)
+@operators(check=BY_KERNEL)("""
+    dot(Tensor self, Tensor tensor) -> Tensor
+    mv(Tensor self, Tensor vec) -> Tensor
+    vdot(Tensor self, Tensor other) -> Tensor
+""")
 def _mm(signature: Signature) -> int:
     """n(2K − 1): n sums of K products."""
     return inner_products(signature, signature.out.numel, signature.tensor("self").shape[-1])
@@ -106,16 +111,6 @@ def _addmv(signature: Signature) -> int:
 def _addr(signature: Signature) -> int:
     """n products; the added matrix as in addmm."""
     return inner_products(signature, signature.out.numel, 1) + _added(signature, signature.out)
-
-
-@operators(check=BY_KERNEL)("""
-    dot(Tensor self, Tensor tensor) -> Tensor
-    mv(Tensor self, Tensor vec) -> Tensor
-    vdot(Tensor self, Tensor other) -> Tensor
-""")
-def _product_with_vector(signature: Signature) -> int:
-    """n(2K − 1): n sums of K products."""
-    return inner_products(signature, signature.out.numel, signature.tensor("self").shape[-1])
 
 
 @operators(check=BY_KERNEL)("""

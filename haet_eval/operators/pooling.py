@@ -33,10 +33,16 @@ def windows(call: Call) -> None:
     call.require(not (whole and divisor == -1), "the divisor of integers is -1; pool without it and negate")
 
 
-def pooled(call: Call, count: int) -> tuple[int, ...]:
-    """The shape that pooling over `count` dimensions gives."""
+def _shown(call: Call, count: int) -> TensorMeta:
+    """The tensor to pool: one image, or a batch of them, with its channels."""
     shown = call.tensor("self")
     call.require(shown.ndim in {count + 1, count + 2}, "self has the wrong number of dimensions")
+    return shown
+
+
+def pooled(call: Call, count: int) -> tuple[int, ...]:
+    """The shape that pooling over `count` dimensions gives."""
+    shown = _shown(call, count)
     kernel = spread(call, "kernel_size", count)
     stride = spread(call, "stride", count, default=kernel)
     padding = spread(call, "padding", count)
@@ -78,8 +84,7 @@ def indices_of_the_forward(call: Call) -> None:
 
 def adaptive(call: Call) -> None:
     count = 3 if "3d" in call.operator.base else 2
-    shown = call.tensor("self")
-    call.require(shown.ndim in {count + 1, count + 2}, "self has the wrong number of dimensions")
+    shown = _shown(call, count)
     sizes = spread(call, "output_size", count)
     call.require(all(size > 0 for size in shown.shape[1:]), "self is empty")
     fits(call, (*shown.shape[:-count], *sizes))
@@ -87,8 +92,7 @@ def adaptive(call: Call) -> None:
 
 def adaptive_backward(call: Call) -> None:
     count = 3 if "3d" in call.operator.base else 2
-    shown, gradient = call.tensor("self"), call.tensor("grad_output")
-    call.require(shown.ndim in {count + 1, count + 2}, "self has the wrong number of dimensions")
+    shown, gradient = _shown(call, count), call.tensor("grad_output")
     call.require(gradient.ndim == shown.ndim, "grad_output and self must have as many dimensions")
     call.require(
         gradient.shape[:-count] == shown.shape[:-count], "grad_output and self must agree but for size"
@@ -100,8 +104,7 @@ def adaptive_backward(call: Call) -> None:
 
 def unpool(call: Call) -> None:
     count = 3 if "3d" in call.operator.base else 2
-    shown = call.tensor("self")
-    call.require(shown.ndim in {count + 1, count + 2}, "self has the wrong number of dimensions")
+    shown = _shown(call, count)
     call.require(call.tensor("indices").dtype == "int64", "indices must be int64")
     same_shape(call, "self", "indices")
     fits(call, (*shown.shape[:-count], *spread(call, "output_size", count)))

@@ -102,6 +102,12 @@ class Signature:
             raise TypeError(f"{self.operator}: argument {name!r} is no list of integers")
         return tuple(item for item in value if isinstance(item, int))
 
+    def given(self) -> Iterator[tuple[str, TensorMeta]]:
+        """Every tensor among the arguments, with the name of its argument."""
+        for name, value in self.arguments.items():
+            for meta in tensors_in(value):
+                yield name, meta
+
     @property
     def out(self) -> TensorMeta:
         """The first tensor among the outputs.

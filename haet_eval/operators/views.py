@@ -1,7 +1,7 @@
 """Views and copies of them: they must stay within the storage, and may not pack several elements into one."""
 
 from haet_eval.operators.checking.call import Call
-from haet_eval.operators.checking.shapes import MAX_EXTENT, fits, has_shape
+from haet_eval.operators.checking.shapes import MAX_EXTENT, fits, has_shape, strided
 from haet_eval.operators.dtypes import item_bytes
 from haet_eval.operators.movement import free
 from haet_eval.operators.table import BY_KERNEL, OPTIONS, operators
@@ -12,10 +12,7 @@ def narrow(call: Call) -> None:
 
 
 def as_strided(call: Call) -> None:
-    sizes, strides = call.integers("size"), call.integers("stride")
-    call.require(len(sizes) == len(strides), "size and stride must have as many entries")
-    fits(call, sizes)
-    call.require(all(stride >= 0 for stride in strides), "a stride is negative")
+    sizes, strides = strided(call)
     offset = call["storage_offset"]
     start = call.tensor("self").offset if offset is None else call.integer("storage_offset")
     call.require(start >= 0, "the offset is negative")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from haet_eval.remote.handles import HeldTensor, Storage
-from haet_eval.remote.inventory import inventory
+from haet_eval.remote.inventory import inventory_of
 from haet_eval.remote.messages import Placed
 
 
@@ -61,8 +61,4 @@ def table_of(living: Mapping[int, HeldTensor], following: int, data: Mapping[int
             storages.append(StoredTensors(storage.size_bytes, number, unwritten.get(id(storage), 0)))
         place = places[id(storage)]
         tensors.append((number, place, layout.dtype, layout.shape, layout.stride, handle.offset, layout.bits))
-    taken = inventory(
-        (number, handle.layout, handle.offset, id(handle.storage), handle.storage.size_bytes)
-        for number, handle in sorted(living.items())
-    )
-    return Table(tuple(storages), tuple(tensors), following, taken)
+    return Table(tuple(storages), tuple(tensors), following, inventory_of(living))

@@ -29,10 +29,9 @@ from haet_eval.remote.messages import (
 )
 from haet_eval.remote.meter import Question, StreamPoint
 from haet_eval.remote.weights import Weight, check_weights, most_bytes
-from haet_eval.remote.wire import AnswerStatus, Channel, WireError
+from haet_eval.remote.wire import AnswerStatus, Channel, WireError, blocks
 
 REASON_BYTES: Final = 2000
-_BLOCK_BYTES: Final = 4 << 20
 _INVENTORIES_AHEAD: Final = 16
 
 _Answer = TypeVar("_Answer", ExecutorStarted, MemoryTold, WeightsFollow)
@@ -96,8 +95,8 @@ class ExecutorLink:
         """Send the executor a tensor, which gets the next handle."""
         self._command(Load(dtype=str(array.dtype), shape=array.shape).encode())
         raw = memoryview(np.ascontiguousarray(array).data).cast("B")
-        for start in range(0, len(raw), _BLOCK_BYTES):
-            self._send(Channel.BLOCK, raw[start : start + _BLOCK_BYTES])
+        for block in blocks(raw):
+            self._send(Channel.BLOCK, block)
 
     def pass_on(self, records: bytes) -> None:
         """Send records of the stream. The last of them may be a question: then call `answer` next."""

@@ -5,11 +5,12 @@ a call changed without being among its inputs and outputs.
 """
 
 import hashlib
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
 from haet_eval.operators.signature import TensorMeta
+from haet_eval.remote.handles import HeldTensor
 
 _TOTAL_BYTES: Final = 16
 INVENTORY_BYTES: Final = 2 * _TOTAL_BYTES + hashlib.sha256().digest_size
@@ -34,6 +35,14 @@ def inventory(rows: Iterable[tuple[int, TensorMeta, int, Hashable, int]]) -> byt
         count += 1
     totals = (number.to_bytes(_TOTAL_BYTES, "little") for number in (count, total))
     return b"".join(totals) + digest.digest()
+
+
+def inventory_of(living: Mapping[int, HeldTensor]) -> bytes:
+    """The inventory of the meter's books."""
+    return inventory(
+        (number, handle.layout, handle.offset, id(handle.storage), handle.storage.size_bytes)
+        for number, handle in sorted(living.items())
+    )
 
 
 def totals(taken: bytes) -> tuple[int, int]:

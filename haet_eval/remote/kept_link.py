@@ -23,9 +23,8 @@ from haet_eval.remote.handles import Storage
 from haet_eval.remote.messages import Laid, PlaceTensors, Recall, Restore, StateFollows, TakeState
 from haet_eval.remote.meter import Meter, Question, StreamPoint
 from haet_eval.remote.packed import Broken
-from haet_eval.remote.wire import AnswerStatus, Channel, Code
+from haet_eval.remote.wire import BLOCK_BYTES, AnswerStatus, Channel, Code
 
-_BLOCK_BYTES: Final = 4 << 20
 _PLACED_AT_ONCE: Final = 4096
 
 
@@ -219,8 +218,8 @@ class KeptLink(ExecutorLink):
         stored.joined()
 
     def _send_state(self, size: int, block: Callable[[int], bytes]) -> None:
-        for start in range(0, size, _BLOCK_BYTES):
-            self._send(Channel.BLOCK, block(min(_BLOCK_BYTES, size - start)))
+        for start in range(0, size, BLOCK_BYTES):
+            self._send(Channel.BLOCK, block(min(BLOCK_BYTES, size - start)))
 
     def _check_taken_up(self, table: Table) -> None:
         try:

@@ -21,7 +21,7 @@ REPORT_VALUES, REPORT_NAME, REPORT_TEXT = 1000, 100, 500
 MAX_STATE_BYTES = 16 << 10
 """The state of a generator: 5,056 bytes on a CPU."""
 MAX_GENERATORS = (1 << 16) + 1
-_SHORT = 200
+SHORT = 200
 LABEL_CHARACTERS = 200
 """The limit of each text of a label."""
 _LONG = 100_000
@@ -49,8 +49,8 @@ class Ready(Message):
     """The submission's process is up and asks for its job."""
 
     kind: Literal["ready"] = "ready"
-    torch: str = Field(max_length=_SHORT)
-    python: str = Field(max_length=_SHORT)
+    torch: str = Field(max_length=SHORT)
+    python: str = Field(max_length=SHORT)
 
 
 class Report(Message):
@@ -73,7 +73,7 @@ class Decided(Message):
     """To `haet-eval check`: at this line the submission's code decides by a value that the check made up."""
 
     kind: Literal["decided"] = "decided"
-    place: str = Field(max_length=_SHORT)
+    place: str = Field(max_length=SHORT)
 
 
 class Labelled(Message):
@@ -110,11 +110,15 @@ class Returned(Message):
 
 
 class Failed(Message):
-    """The submission's code raised an error. `reason` is one line, `traceback` the frames of its own code."""
+    """The submission's code raised an error. `reason` is one line, `traceback` the frames of its own code.
+
+    `code` is that of what handles refuse; it is empty for another error.
+    """
 
     kind: Literal["failed"] = "failed"
     reason: Text = Field(max_length=_LONG)
     traceback: Text = Field(max_length=_LONG)
+    code: str = Field(default="", pattern=r"^(handle-[a-z0-9]{1,20}(-[a-z0-9]{1,20})?)?$")
 
 
 class BatchPredicted(Message):
@@ -302,8 +306,8 @@ class Recall(Message):
 class ExecutorStarted(Message):
     """From the executor, in answer to Start."""
 
-    torch: str = Field(max_length=_SHORT)
-    accelerator: str | None = Field(max_length=_SHORT)
+    torch: str = Field(max_length=SHORT)
+    accelerator: str | None = Field(max_length=SHORT)
 
 
 class WeightsFollow(Message):
@@ -356,7 +360,7 @@ def decode_untrusted(kinds: TypeAdapter[_MessageKind], payload: bytes) -> _Messa
         return kinds.validate_json(payload)
     except ValidationError as error:
         said = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
-        raise WireError(f"a control message that breaks its schema: {said[:_SHORT]}") from None
+        raise WireError(f"a control message that breaks its schema: {said[:SHORT]}") from None
 
 
 def to_executor(payload: bytes) -> ToExecutor:

@@ -40,7 +40,7 @@ from haet_eval.remote.handles import (
     size_bytes,
     span_elements,
 )
-from haet_eval.remote.inventory import inventory
+from haet_eval.remote.inventory import inventory_of
 from haet_eval.remote.memory import APART, MemoryBooks, MeteredMemory
 from haet_eval.remote.messages import ImageBatch, Logits, ModelTensor, Seal
 from haet_eval.remote.tally import Tally
@@ -743,10 +743,7 @@ class Meter:
     def inventory(self) -> bytes:
         """The inventory of the books as they stand. The executor's must be equal; the trace keeps it."""
         living = self._handles.living
-        taken = inventory(
-            (number, handle.layout, handle.offset, id(handle.storage), handle.storage.size_bytes)
-            for number, handle in sorted(living.items())
-        )
+        taken = inventory_of(living)
         wait = max(INVENTORY_RECORDS, _RECORDS_PER_TENSOR * len(living))
         self._inventory_due = self.charges.messages + wait
         self._sink.add(Kind.INVENTORY, taken)

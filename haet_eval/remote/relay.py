@@ -1,6 +1,5 @@
 """Between the two workers: every frame of the submission goes through the meter, and only then on."""
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,13 +34,12 @@ from haet_eval.remote.messages import (
     from_submission,
 )
 from haet_eval.remote.meter import Meter, Question, broken_protocol
+from haet_eval.remote.weights import check_model_size
 from haet_eval.remote.wire import AnswerStatus, Channel, WireError
 
 _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
 _PLACE_CHARACTERS: Final = 800
-_REFUSAL_CODE: Final = re.compile(r" \[(handle-[a-z0-9]{1,20}(?:-[a-z0-9]{1,20})?)\]")
-_MAX_WEIGHTS_BYTES: Final = 1 << 30
 _RECORDS_TO_A_MARK: Final = 128
 """A mark costs about as much as a call of an operator, and a look at each template."""
 
@@ -123,12 +121,7 @@ class Relay:
         """
         weights = self.meter.weights(tensors)
         model_bytes = max(sum(weight.size_bytes for weight in weights), self.meter.held_bytes(tensors))
-        if model_bytes > _MAX_WEIGHTS_BYTES:
-            raise SubmissionFailure(
-                Verdict.LIMIT_MEMORY,
-                f"The returned model takes {model_bytes:,} bytes; it may take {_MAX_WEIGHTS_BYTES:,}.",
-                code="model-too-large",
-            )
+        check_model_size(model_bytes)
         sealed = self.link.seal(tensors, weights)
         self.link.compare_inventory(self.meter.inventory())
         self._reply(AnswerStatus.OK, b"")
@@ -287,17 +280,9 @@ class Relay:
 
     def _take_failure(self, message: Failed) -> NoReturn:
         self.log.add(message.traceback.encode())
-        reason, code = _without_code(message.reason)
-        uncounted = [operator for operator in self.meter.refused if operator in reason]
-        if uncounted:
-            raise SubmissionFailure(Verdict.UNCOUNTABLE, reason, code="operator-unpriced")
-        raise SubmissionFailure(Verdict.FAILED, reason, code=code or "code-failed")
-
-
-def _without_code(reason: str) -> tuple[str, str]:
-    """A reason without the code of what handles refuse, and that code: a record has one code for a reason."""
-    found = _REFUSAL_CODE.search(reason)
-    return (_REFUSAL_CODE.sub("", reason, count=1), found[1]) if found else (reason, "")
+        if any(operator in message.reason for operator in self.meter.refused):
+            raise SubmissionFailure(Verdict.UNCOUNTABLE, message.reason, code="operator-unpriced")
+        raise SubmissionFailure(Verdict.FAILED, message.reason, code=message.code or "code-failed")
 
 
 def _located(failure: SubmissionFailure, message: Failed) -> SubmissionFailure:

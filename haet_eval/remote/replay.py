@@ -95,9 +95,7 @@ class _Performer:
             self._link.pass_on(records)
 
     def answered(self, entry: int, question: Question, outcome: bytes | None) -> None:
-        status, answer = self._ask(entry, question)
-        if status is not AnswerStatus.OK:
-            raise Departure(entry, f"{_name(question)} failed: {reason_text(answer)}")
+        answer = self._computed(entry, question)
         if outcome is None:
             if len(answer) != question.answer_bytes:
                 raise Departure(entry, f"{len(answer):,} bytes were read, not {question.answer_bytes:,}")
@@ -146,6 +144,12 @@ class _Performer:
         with _at(entry, _name(question)):
             return self._link.ask(b"", question)
 
+    def _computed(self, entry: int, question: Question) -> bytes:
+        status, answer = self._ask(entry, question)
+        if status is not AnswerStatus.OK:
+            raise Departure(entry, f"{_name(question)} failed: {reason_text(answer)}")
+        return answer
+
 
 class _NoisyPerformer(_Performer):
     """Follows the trace although noise changes the executor's values and the sizes that follow from them."""
@@ -158,9 +162,7 @@ class _NoisyPerformer(_Performer):
         new = (value.meta for value in wire.flatten(told.outputs) if isinstance(value, Fresh))
         with _at(entry, _name(question)):
             self._link.fit(Fit(layouts=tuple((meta.shape, meta.stride) for meta in new)))
-        status, answer = self._ask(entry, question)
-        if status is not AnswerStatus.OK:
-            raise Departure(entry, f"{_name(question)} failed: {reason_text(answer)}")
+        self._computed(entry, question)
 
 
 @contextmanager

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
 
+from haet_eval.errors import SubmissionFailure, Verdict
 from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote.wire import ITEM_BYTES
 
+_MAX_MODEL_BYTES: Final = 1 << 30
 _LENGTH: Final = struct.Struct("<Q")
 _ALIGNMENT: Final = 8
 _FACTS_BYTES: Final = 256
@@ -48,6 +50,16 @@ def weight_of(name: str, layout: TensorMeta) -> Weight:
     if layout.dtype in _REAL:
         return Weight(name, _REAL[layout.dtype], (*layout.shape, 2))
     return Weight(name, layout.dtype, layout.shape)
+
+
+def check_model_size(size_bytes: int) -> None:
+    """Raises SubmissionFailure if a returned model is too large to be kept."""
+    if size_bytes > _MAX_MODEL_BYTES:
+        raise SubmissionFailure(
+            Verdict.LIMIT_MEMORY,
+            f"The returned model takes {size_bytes:,} bytes; it may take {_MAX_MODEL_BYTES:,}.",
+            code="model-too-large",
+        )
 
 
 def most_bytes(weights: Sequence[Weight]) -> int:

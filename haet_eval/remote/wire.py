@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from haet_eval.operators import dtypes
 from haet_eval.operators.signature import SPECIAL_FLOATS, TensorMeta
@@ -20,6 +20,9 @@ from haet_eval.operators.signature import SPECIAL_FLOATS, TensorMeta
 MAX_FRAME_BYTES: Final = 64 << 20
 MAX_DEFINITION_BYTES: Final = 1 << 20
 MAX_OUTCOME_BYTES: Final = 4 << 20
+BLOCK_BYTES: Final = 4 << 20
+"""What a frame takes of bytes that follow a message."""
+
 MAX_DIMENSIONS: Final = dtypes.MAX_DIMENSIONS
 MAX_ARGUMENTS: Final = 64
 MAX_DEPTH: Final = 3
@@ -28,6 +31,9 @@ ANY_FLOAT: Final = 255
 DTYPES: Final = dtypes.DTYPES
 ITEM_BYTES: Final = {dtype: dtypes.item_bytes(dtype) for dtype in DTYPES}
 FORMATS: Final = dtypes.FORMATS
+
+
+_Content = TypeVar("_Content", bytes, memoryview)
 
 
 class WireError(Exception):
@@ -72,8 +78,6 @@ class Code(IntEnum):
     PHASE = 12
 
 
-ANSWERED: Final = frozenset({Code.DYNAMIC, Code.DEFINE, Code.READ})
-
 SELECT: Final = struct.Struct("<BQBq")  # code, handle, dimension, index
 SLICE: Final = struct.Struct("<BQBqqq")  # code, handle, dimension, start, end, step
 SEED: Final = struct.Struct("<BqQ")  # code, generator, seed
@@ -97,6 +101,11 @@ TRACE_VERSION: Final = 3
 def frame(channel: Channel, payload: bytes | bytearray) -> bytes:
     """A whole frame, ready to be sent."""
     return FRAME.pack(len(payload), channel) + payload
+
+
+def blocks(content: _Content) -> Iterator[_Content]:
+    """Bytes that follow a message, cut into the payloads of frames."""
+    return (content[start : start + BLOCK_BYTES] for start in range(0, len(content), BLOCK_BYTES))
 
 
 def call_layout(tensors: int, floats: int) -> struct.Struct:

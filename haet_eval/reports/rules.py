@@ -9,6 +9,7 @@ from haet_eval.data.readback import budgets_with, compressed_bytes
 from haet_eval.dataset import Dataset
 from haet_eval.errors import HaetError, UsageProblem
 from haet_eval.ranking import interval_of
+from haet_eval.record import PHASE_OF_RANKING
 from haet_eval.reports.text import readable_moment
 from haet_eval.spelling import percent
 
@@ -67,7 +68,7 @@ def _whole(rules: Competition) -> Iterator[RuleLine]:
         yield RuleLine("", f"the mean of {_times(rules.inference_iterations)} over the test set")
     if rules.energy_model is not None:
         yield from _energy_model(rules.energy_model)
-    if rules.ranking in ("training_energy", "inference_energy"):
+    if rules.ranking in PHASE_OF_RANKING:
         yield RuleLine("", "only energy that was measured, on a machine that does nothing else, is official")
     if rules.accuracy_intervals:
         bounds = (0.0, *rules.accuracy_intervals)

@@ -15,6 +15,7 @@ from haet_eval.reports.html import leaderboard_html, page_environment, page_poli
 from haet_eval.reports.rows import Leaderboard
 from haet_eval.reports.rules import RulesSection, explain_rules
 from haet_eval.reports.text import printable
+from haet_eval.results_folder import CONFIRMED, confirmation_folder
 from haet_eval.store import read_record
 
 
@@ -105,7 +106,9 @@ def _published_name(path: Path, record_id: str) -> str:
 def _is_confirmed(folder: Path, competition: str) -> bool:
     """Whether `haet-eval confirm` has filled the podium, by its document in the results folder."""
     try:
-        document = json.loads(read_file(folder / f"confirm-{competition}" / "confirmed.json", MAX_TEXT_BYTES))
+        document = json.loads(
+            read_file(folder / confirmation_folder(competition) / CONFIRMED, MAX_TEXT_BYTES)
+        )
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(document, dict) and document.get("full") is True

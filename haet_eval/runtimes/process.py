@@ -27,11 +27,10 @@ from haet_eval.remote.charges import MAX_TRACE_BYTES
 from haet_eval.runtimes import compiled_client
 from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
-from haet_eval.runtimes.interface import Exit, MeetingPoint, Network, Role, WorkerLimits
+from haet_eval.runtimes.interface import SIGKILL, Exit, MeetingPoint, Network, Role, WorkerLimits
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _END_SECONDS = 60
-_SIGKILL = 9
 _CODE_BYTES = 8 << 30
 """Address space that torch takes for code, threads and arenas, most of it without memory."""
 _MIB = 1 << 20
@@ -122,10 +121,10 @@ class ProcessWorker:
     def _ended(self) -> Exit:
         measured = ("peak_memory_bytes", "cpu_seconds")
         report = {key: value for key, value in self._report.items() if key not in measured}
-        if self._killed and report.get("signal") == _SIGKILL and not report["out_of_memory"]:
+        if self._killed and report.get("signal") == SIGKILL and not report["out_of_memory"]:
             return Exit(**report | {"detail": "stopped by haet-eval"})
         if report.get("code") is None and report.get("signal") is None:
-            return Exit(None, _SIGKILL, from_outside=True, detail="its supervisor was killed")
+            return Exit(None, SIGKILL, from_outside=True, detail="its supervisor was killed")
         return Exit(**report, sender_unknown=report.get("signal") is not None)
 
 

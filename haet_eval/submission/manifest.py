@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from haet_eval.archive.names import INVISIBLE
 from haet_eval.competition import builtin_tasks
 from haet_eval.errors import InvalidSubmission
 from haet_eval.spelling import suggested_name
@@ -22,7 +23,6 @@ from haet_eval.spelling import suggested_name
 MANIFEST_NAME: Final = "haet.toml"
 
 _MOST_BYTES = 64 * 1024
-_CONTROL = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")  # Persian words and composed emoji need them
 
 _EXAMPLE: Final = {
@@ -38,7 +38,7 @@ _EXAMPLE: Final = {
 def _printable(text: str, allowed: str = "") -> str:
     for character in text:
         if (
-            unicodedata.category(character) in _CONTROL
+            unicodedata.category(character) in INVISIBLE
             and character not in _JOINERS
             and character not in allowed
         ):

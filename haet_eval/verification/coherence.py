@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from haet_eval.competition import Competition
+from haet_eval.errors import Verdict
 from haet_eval.record import Environment, Record
 from haet_eval.verification.check import Check, fits
 
@@ -73,8 +74,14 @@ def _training_faults(record: Record) -> Iterator[str]:
     training, native = record.training, record.native
     if (training is None) != (record.trace is None):
         yield "a counted training and its trace come together, and one of them is missing"
-    if record.status.stage == "unpack" and (training or native or record.energy or record.dataset):
+    if record.status.stage == "unpack" and (training or native or record.energy):
         yield "no run began, and there are results of one"
+    if (
+        record.status.stage == "unpack"
+        and record.dataset
+        and record.status.verdict is not Verdict.INTERRUPTED
+    ):
+        yield "no run began, and there are data of one"  # an interruption may come when the data are read
     if native is None and record.status.stage == "train" and training is not None and training.model:
         yield "the training did not end, and there is a model"
     for part in (training, native):

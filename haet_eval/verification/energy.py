@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from haet_eval.competition import Competition
-from haet_eval.record import Energy, Record
+from haet_eval.record import PHASE_OF_RANKING, Energy, Record
 from haet_eval.verification.check import Check, fits
 
 _KIND_OF_METER: Final = {"rapl": "measured", "nvml": "measured", "cpu-time": "estimated"}
-_PHASE_OF_RANKING: Final = {"training_energy": "train", "inference_energy": "predict"}
 _SLACK_SECONDS: Final = 1.0
 """Allowed difference: the clocks of a phase and of its training are read one after the other."""
 
@@ -30,7 +29,7 @@ def check_energy(record: Record, rules: Competition | None) -> Iterator[Check]:
 
 
 def _is_ranked(record: Record) -> bool:
-    return record.competition is not None and record.competition.ranking in _PHASE_OF_RANKING
+    return record.competition is not None and record.competition.ranking in PHASE_OF_RANKING
 
 
 def _meter_faults(energy: Energy) -> Iterator[str]:
@@ -67,7 +66,7 @@ def _phase_faults(record: Record, energy: Energy) -> Iterator[str]:
 
 def _joule_faults(record: Record, energy: Energy, rules: Competition | None) -> Iterator[str]:
     ranking = record.competition.ranking if record.competition else "complexity"
-    ranked = _PHASE_OF_RANKING.get(ranking, "train")
+    ranked = PHASE_OF_RANKING.get(ranking, "train")
     if ranked == "train" and energy.iterations != 1:
         yield "a training is made once, and its energy is of more iterations"
     if ranked == "predict" and rules is not None and energy.iterations != rules.inference_iterations:

@@ -31,7 +31,7 @@ def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
         yield stated("verdict", "the evaluation was interrupted: nothing was judged")
         return
     if (training is None and native is None) or evaluation is None:
-        claimed = record.status.verdict in (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
+        claimed = record.status.verdict.is_judged
         report = differs if claimed else stated
         yield report("verdict", f"the run ended in stage {record.status.stage}; --rerun repeats it")
         return

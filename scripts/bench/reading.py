@@ -1,7 +1,12 @@
-"""Programs that wait for values to be timed: ordinary PyTorch code that runs plain and through handles."""
+"""Programs that wait for values to be timed: ordinary PyTorch code that runs plain and through handles.
+
+Each of the four runs on tensors of a few numbers, where a read costs most, and at the size of a small
+training.
+"""
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +17,19 @@ REPEATS = 3
 WIDTH = 32
 
 
-def network(inputs: int = 3 * 16 * 16, classes: int = 10) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, WIDTH), nn.ReLU(), nn.Linear(WIDTH, classes))
+def network() -> nn.Module:
+    """Images [B, 3, 16, 16] -> logits [B, 10]."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 10))
+
+
+def convolutional_network() -> nn.Module:
+    """Images [B, 3, 16, 16] -> logits [B, 10]."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()),
+        *(nn.Conv2d(64, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(128, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(), nn.AdaptiveAvgPool2d(1)),
+        *(nn.Flatten(), nn.Linear(128, 10)),
+    )
 
 
 def one_number(task: Any) -> Callable[[], object]:
@@ -43,17 +59,19 @@ def cropped(images: torch.Tensor) -> torch.Tensor:
     return torch.stack(crops)
 
 
-def pseudo_labels(task: Any) -> Callable[[], object]:
+def pseudo_labels(
+    task: Any, batch: int = 32, make: Callable[[], nn.Module] = network
+) -> Callable[[], object]:
     """Semi-supervised learning: confident predictions become labels, as in FixMatch."""
-    images, labels = task.images[:32].float() / 255, task.labels[:8]
-    model = network()
+    images, labels = task.images[:batch].float() / 255, task.labels[: batch // 4]
+    model = make()
     update = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
     def step() -> float:
         with torch.no_grad():
             confidence, guessed = softmax(model(cropped(images)), 1).max(1)
         chosen = confidence > 0.15
-        loss = cross_entropy(model(cropped(images[:8])), labels)
+        loss = cross_entropy(model(cropped(images[: len(labels)])), labels)
         if chosen.any():
             loss = loss + cross_entropy(model(cropped(images)[chosen]), guessed[chosen])
         update.zero_grad()
@@ -64,10 +82,10 @@ def pseudo_labels(task: Any) -> Callable[[], object]:
     return step
 
 
-def mixed(task: Any) -> Callable[[], object]:
+def mixed(task: Any, batch: int = 32, make: Callable[[], nn.Module] = network) -> Callable[[], object]:
     """Semi-supervised learning: labelled and guessed images are mixed, as in MixMatch."""
-    images, labels = task.images[:32].float() / 255, task.labels[:32]
-    model = network()
+    images, labels = task.images[:batch].float() / 255, task.labels[:batch]
+    model = make()
     update = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> float:
@@ -87,10 +105,10 @@ def mixed(task: Any) -> Callable[[], object]:
     return step
 
 
-def equilibrium(task: Any) -> Callable[[], object]:
+def equilibrium(task: Any, batch: int = 32, width: int = WIDTH) -> Callable[[], object]:
     """A layer that is repeated until its output stays: a number is read in each iteration."""
-    images, labels = task.images[:32].float().flatten(1)[:, :64] / 255, task.labels[:32]
-    inner, outer, head = nn.Linear(WIDTH, WIDTH), nn.Linear(64, WIDTH), nn.Linear(WIDTH, 10)
+    images, labels = task.images[:batch].float().flatten(1)[:, :64] / 255, task.labels[:batch]
+    inner, outer, head = nn.Linear(width, width), nn.Linear(64, width), nn.Linear(width, 10)
     update = torch.optim.SGD([*inner.parameters(), *outer.parameters(), *head.parameters()], lr=0.1)
 
     def step() -> float:
@@ -112,11 +130,13 @@ def equilibrium(task: Any) -> Callable[[], object]:
     return step
 
 
-def experts(task: Any) -> Callable[[], object]:
+def experts(task: Any, batch: int = 64, inputs: int = 64, width: int = 10) -> Callable[[], object]:
     """A mixture of experts: each expert takes the images that the router sends to it."""
-    images, labels = task.images[:64].float().flatten(1)[:, :64] / 255, task.labels[:64]
-    router = nn.Linear(64, 8)
-    members = nn.ModuleList(nn.Linear(64, 10) for _ in range(8))
+    images, labels = task.images[:batch].float().flatten(1)[:, :inputs] / 255, task.labels[:batch]
+    router = nn.Linear(inputs, 8)
+    members = nn.ModuleList(
+        nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, 10)) for _ in range(8)
+    )
     update = torch.optim.SGD([*router.parameters(), *members.parameters()], lr=0.1)
 
     def step() -> float:
@@ -142,6 +162,13 @@ CONFIGURATIONS: dict[str, tuple[Callable[[Any], Callable[[], object]], int]] = {
     "mixed images": (mixed, 3),
     "deep equilibrium": (equilibrium, 6),
     "mixture of experts": (experts, 6),
+    "pseudo labels, 64 images, convolutions": (
+        partial(pseudo_labels, batch=64, make=convolutional_network),
+        3,
+    ),
+    "mixed images, 64 images, convolutions": (partial(mixed, batch=64, make=convolutional_network), 3),
+    "deep equilibrium, 128 images, width 512": (partial(equilibrium, batch=128, width=512), 3),
+    "mixture of experts, 256 images, width 512": (partial(experts, batch=256, inputs=3072, width=512), 3),
 }
 
 

@@ -131,7 +131,7 @@ class Double:
     def _question(channel: Channel, payload: bytes) -> str | None:
         if channel is Channel.HOST:
             return str(json.loads(payload)["kind"])
-        if channel is not Channel.STREAM or payload[0] not in wire.ANSWERED:
+        if channel is not Channel.STREAM or payload[0] not in (Code.DYNAMIC, Code.DEFINE, Code.READ):
             return None
         if payload[0] == Code.READ:
             return "read"

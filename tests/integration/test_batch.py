@@ -1,12 +1,9 @@
 """Whole batches as a user runs them, in local processes: stopped in every way, and started again."""
 
-import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -43,13 +40,6 @@ def train(task):
             x.sum().item()  # it waits for the executor, so that a checkpoint is soon reached
     return Linear()
 """
-
-
-@pytest.fixture
-def batches(tmp_path: Path) -> Iterator[Batches]:
-    made = Batches(tmp_path)
-    yield made
-    shutil.rmtree(made.temporary)
 
 
 def test_each_is_judged_once_whatever_its_verdict_and_a_second_batch_finds_all_done(batches: Batches) -> None:

@@ -1,7 +1,6 @@
 """Batches on a dask cluster of real processes: what happens when its parts die, dawdle or lack something."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
@@ -32,13 +30,6 @@ from tests.fixtures.batches import (
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def batches(tmp_path: Path) -> Iterator[Batches]:
-    made = Batches(tmp_path)
-    yield made
-    shutil.rmtree(made.temporary)
 
 
 @contextmanager

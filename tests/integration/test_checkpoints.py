@@ -5,7 +5,7 @@ import resource
 import shutil
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -302,13 +302,6 @@ def _digits(folder: Path) -> Dataset:
 
 
 # A disk that is full.
-
-
-@pytest.fixture
-def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
-    evaluator = Evaluator(tmp_path)
-    yield evaluator
-    shutil.rmtree(evaluator.temporary)
 
 
 def test_a_full_disk_loses_the_checkpoint_and_keeps_the_run(evaluator: Evaluator, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Ctrl-C, once and twice, and what the system sends when it wants a program to end. With real signals."""
 
-import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -12,7 +12,7 @@ from haet_eval.errors import ExitCode, Verdict
 from haet_eval.ranking import rank
 from haet_eval.record import Record, from_json
 from haet_eval.store import Store
-from tests.fixtures.evaluator import FOREVER, PATIENCE_SECONDS, Evaluator, containers_of, ended
+from tests.fixtures.evaluator import FOREVER, PATIENCE_SECONDS, QUICK, Evaluator, containers_of, ended
 from tests.fixtures.submissions import write_submission
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -42,11 +42,22 @@ def train(task):
 """
 
 
-@pytest.fixture
-def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
-    evaluator = Evaluator(tmp_path)
-    yield evaluator
-    shutil.rmtree(evaluator.temporary)
+INTERRUPTED_AT_A_STAGE = """
+import os, signal, sys
+from pathlib import Path
+from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.request import Request
+from haet_eval.interruption import listening
+from haet_eval.progress import Silent
+
+class Interrupting(Silent):
+    def stage(self, name, detail=""):
+        if name == sys.argv[3]:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+with listening(lambda: None):
+    evaluate(Request(Path(sys.argv[1]), Path("data"), Path(sys.argv[2]), sandbox="process"), Interrupting())
+"""
 
 
 @pytest.fixture
@@ -94,6 +105,20 @@ def test_the_trace_of_an_interrupted_run_gives_its_count(evaluator: Evaluator, e
     assert done.returncode == ExitCode.QUALIFIED, done.stdout + done.stderr
     assert "holds       count" in done.stdout
     assert "the evaluation was interrupted" in done.stdout
+
+
+@pytest.mark.parametrize("stage", ["unpack", "start", "train", "predict", "score", "record"])
+def test_a_record_of_an_interruption_at_any_stage_is_not_contradicted(
+    evaluator: Evaluator, tmp_path: Path, stage: str
+) -> None:
+    submission = write_submission(tmp_path / "quick", QUICK)
+    command = [sys.executable, "-c", INTERRUPTED_AT_A_STAGE, str(submission), str(evaluator.results), stage]
+    subprocess.run(command, check=True, cwd=tmp_path, env=evaluator.environment())
+    record = only_record(evaluator)
+    if stage == "unpack":  # later ones may be over before anyone looks for a signal
+        assert (record.status.verdict, record.status.stage) == (Verdict.INTERRUPTED, "unpack")
+    done = evaluator.run(Path("verify"), str(evaluator.results))
+    assert done.returncode == ExitCode.QUALIFIED, done.stdout + done.stderr
 
 
 def test_calls_that_were_sent_but_not_executed_are_not_counted(evaluator: Evaluator, tmp_path: Path) -> None:

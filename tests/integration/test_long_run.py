@@ -58,8 +58,7 @@ def test_a_training_that_reports_epochs_shows_its_percentage_and_the_time_left(t
 
 
 @pytest.mark.slow
-def test_under_nohup_a_training_outlives_its_terminal(tmp_path: Path) -> None:
-    evaluator = Evaluator(tmp_path)
+def test_under_nohup_a_training_outlives_its_terminal(evaluator: Evaluator, tmp_path: Path) -> None:
     submission = write_submission(tmp_path / "mine", EPOCHS_WITH_PAUSES)
     command = ["nohup", *evaluator.command(submission, "--sandbox", "process")]
     terminal = pexpect.spawn(
@@ -74,7 +73,6 @@ def test_under_nohup_a_training_outlives_its_terminal(tmp_path: Path) -> None:
     terminal.wait()
     assert "verdict       below_threshold" in log.read_text("utf-8")
     assert not list(evaluator.temporary.iterdir())
-    evaluator.temporary.rmdir()
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:

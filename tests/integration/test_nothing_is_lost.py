@@ -4,10 +4,12 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,13 +44,6 @@ def train(task):
         x = x * 1
     raise ValueError("no")
 """
-
-
-@pytest.fixture
-def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
-    evaluator = Evaluator(tmp_path)
-    yield evaluator
-    shutil.rmtree(evaluator.temporary)
 
 
 @pytest.fixture
@@ -114,6 +109,52 @@ def test_a_result_that_cannot_be_delivered_is_named_on_stderr(evaluator: Evaluat
     assert done.stderr.splitlines()[-1] == (
         f"The result could not be printed: No space left on device. Its record is {path}"
     )
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """A pipe as a pager leaves it that shows its first page: it is full, and nobody reads."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    try:
+        yield writer
+    finally:
+        os.close(writer)
+        os.close(reader)
+
+
+def test_an_evaluation_goes_on_although_nobody_reads_what_it_says(evaluator: Evaluator, quick: Path) -> None:
+    with full_pipe() as pipe:
+        done = subprocess.run(
+            evaluator.command(quick, *PROCESS),
+            stdout=subprocess.DEVNULL,
+            stderr=pipe,
+            check=False,
+            cwd=evaluator.folder,
+            env=evaluator.environment(),
+            timeout=PATIENCE_SECONDS,
+        )
+    assert done.returncode == ExitCode.NOT_QUALIFIED
+    only_record(evaluator.results)
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_an_evaluation_can_be_interrupted_although_nobody_reads_what_it_says(
+    evaluator: Evaluator, tmp_path: Path, signals: int
+) -> None:
+    with full_pipe() as pipe:
+        endless = write_submission(tmp_path / "endless", FOREVER)
+        with evaluator.running(endless, *PROCESS, stderr=pipe) as program:
+            for _ in range(signals):
+                program.send_signal(signal.SIGINT)
+                time.sleep(0.5)
+            assert program.wait(PATIENCE_SECONDS) == ExitCode.INTERRUPTED
+    if signals == 1:
+        only_record(evaluator.results)
 
 
 class Unwilling:
@@ -281,6 +322,21 @@ def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_go
     assert "was kept" not in once_more.stderr
 
 
+def test_a_retry_with_another_pytorch_makes_every_run_again(evaluator: Evaluator, tmp_path: Path) -> None:
+    """Its runs would otherwise be of two programs, in a record that names one."""
+    submission = write_submission(tmp_path / "two", QUICK_THEN_ENDLESS)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    options = (*PROCESS, "--runs", "2", "--competition", str(rules))
+    fail_in_the_second_run(evaluator, submission, *options)
+    facts = tmp_path / "newer" / "torch-99.dist-info" / "METADATA"
+    facts.parent.mkdir(parents=True)
+    facts.write_text("Metadata-Version: 2.1\nName: torch\nVersion: 99\n")
+    again = evaluator.run(submission, *options, PYTHONPATH=str(facts.parents[1]))
+    assert again.returncode == ExitCode.LIMIT, again.stderr
+    assert "was kept" not in again.stderr
+    assert again.stderr.splitlines().count("train: a test") == 2, again.stderr
+
+
 def test_a_retry_that_says_when_the_entry_came_is_believed_although_a_run_was_kept(
     evaluator: Evaluator, tmp_path: Path
 ) -> None:
@@ -330,9 +386,8 @@ def test_a_failure_of_ours_leaves_an_incident_that_doctor_lists_and_nobody_ranks
     )
     rows = {row["name"]: row for row in json.loads(looked.stdout)["findings"]}
     assert rows["incidents"]["state"] == "warning"
-    assert (
-        "1 evaluations failed on our side; the last: the executor was killed" in rows["incidents"]["message"]
-    )
+    said = rows["incidents"]["message"]
+    assert "failed on our side: 1; the last: the executor was killed" in said
     shutil.copy(path, evaluator.results / "copied.json")
     listing = Store(evaluator.results).listing()
     assert (listing.entries, listing.problems) == ([], ())

@@ -27,14 +27,6 @@ REPOSITORY = Path(haet_eval.__file__).parents[1]
 
 
 @pytest.fixture
-def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
-    evaluator = Evaluator(tmp_path)
-    temporary = evaluator.temporary
-    yield evaluator
-    shutil.rmtree(temporary)
-
-
-@pytest.fixture
 def quick(tmp_path: Path) -> Path:
     return write_submission(tmp_path / "quick", QUICK)
 

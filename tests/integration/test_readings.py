@@ -8,7 +8,7 @@ from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
 from haet_eval.record import Status
-from tests.fixtures.submissions import write_competition, write_submission
+from tests.fixtures.submissions import line_of, write_competition, write_submission
 
 MASKS = """
 def train(task):
@@ -59,12 +59,6 @@ def status_of(tmp_path: Path, train: str, **budgets: int) -> Status:
     return evaluate(request).record.status
 
 
-def line_of(tmp_path: Path, text: str) -> int:
-    lines = (tmp_path / "submission" / "submission.py").read_text("utf-8").splitlines()
-    [line] = [number for number, code in enumerate(lines, 1) if text in code]
-    return line
-
-
 @pytest.mark.parametrize(
     ("train", "budgets", "said"),
     [
@@ -81,8 +75,10 @@ def test_the_lines_that_read_most_are_named(
     status = status_of(tmp_path, train, **budgets)
     assert status.verdict is Verdict.LIMIT_READBACK, status.reason
     _, _, lines = status.reason.partition(" most in " if "timed_answers" in budgets else " was read in ")
-    assert lines.startswith(f"submission.py, line {line_of(tmp_path, '# first')} (`"), status.reason
+    assert lines.startswith(f"submission.py, line {line_of(tmp_path / 'submission', '# first')} (`"), (
+        status.reason
+    )
     assert said in lines
     if train is MASKS:
-        assert f"line {line_of(tmp_path, '# second')} (`scaler.step(optimizer)" in lines
+        assert f"line {line_of(tmp_path / 'submission', '# second')} (`scaler.step(optimizer)" in lines
         assert "torch.rand" not in lines

@@ -62,13 +62,6 @@ def train(task):
 """
 
 
-@pytest.fixture
-def evaluator(tmp_path: Path) -> Iterator[Evaluator]:
-    evaluator = Evaluator(tmp_path)
-    yield evaluator
-    shutil.rmtree(evaluator.temporary)
-
-
 @pytest.fixture(scope="module", params=SANDBOXES)
 def undisturbed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

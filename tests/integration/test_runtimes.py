@@ -212,11 +212,14 @@ time.sleep(600)
             time.sleep(0.05)
 
 
-def test_a_worker_ends_itself_at_its_deadline(start: Start) -> None:
+def test_a_worker_ends_itself_at_its_deadline_which_judges_nobody(start: Start) -> None:
+    """haet-eval ends each stage before: only if haet-eval itself was stopped does a worker come so far."""
     with start("time.sleep(600)", limits=with_limits(deadline_seconds=2)) as probe:
         end = probe.end()
     assert end.signal == signal.SIGKILL
     assert not end.out_of_memory
+    for role in Role:
+        assert isinstance(judge_end(role, end, submission_started=True), EnvironmentProblem)
 
 
 def test_leaving_the_runtime_kills_what_runs() -> None:

@@ -8,7 +8,7 @@ from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
 from haet_eval.record import Record
-from tests.fixtures.submissions import write_submission
+from tests.fixtures.submissions import line_of, write_submission
 
 TRAINED = (Verdict.QUALIFIED, Verdict.BELOW_THRESHOLD)
 
@@ -96,12 +96,6 @@ def judged(tmp_path: Path, train: str) -> Record:
     return evaluate(Request(folder, tmp_path / "data", tmp_path / "results", sandbox="process")).record
 
 
-def line_of(tmp_path: Path, text: str) -> int:
-    lines = (tmp_path / "submission" / "submission.py").read_text("utf-8").splitlines()
-    [line] = [number for number, code in enumerate(lines, 1) if text in code]
-    return line
-
-
 def test_an_observer_is_named_with_the_call_that_ends_its_observing(tmp_path: Path) -> None:
     status = judged(tmp_path, QUANTIZED.replace("LAST", "pass")).status
     assert status.code == "model-changed"
@@ -126,7 +120,7 @@ def test_what_eval_does_to_the_model_is_named_with_its_line(tmp_path: Path, merg
     status = judged(tmp_path, MERGING.replace("MERGE", merge).replace("LAST", "pass")).status
     assert (status.verdict, status.code) == (Verdict.FAILED, code), status.reason
     assert "call model.eval() at the end of train()" in status.reason
-    assert f"submission.py, line {line_of(tmp_path, merge)}" in status.reason
+    assert f"submission.py, line {line_of(tmp_path / 'submission', merge)}" in status.reason
 
 
 def test_a_model_that_was_in_eval_mode_before_it_is_returned_is_judged(tmp_path: Path) -> None:
@@ -140,7 +134,7 @@ def test_a_tensor_that_is_gone_is_named_with_the_line_that_uses_it(tmp_path: Pat
     """Of an earlier batch, or of the training: the host's answer comes after the call."""
     status = judged(tmp_path, CACHING.replace("BEFORE", before)).status
     assert status.code == "model-unregistered-tensor", status.reason
-    assert f"It is used in submission.py, line {line_of(tmp_path, '# here')}." in status.reason
+    assert f"It is used in submission.py, line {line_of(tmp_path / 'submission', '# here')}." in status.reason
 
 
 def test_statistics_that_forward_changes_are_named(tmp_path: Path) -> None:

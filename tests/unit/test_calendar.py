@@ -186,6 +186,35 @@ def test_list_of_receipts_decides_over_the_records(results: Path, tmp_path: Path
     }
 
 
+def test_slip_in_a_list_of_receipts_is_said_as_it_would_let_a_late_entry_rank(
+    results: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "received.csv"
+    table.write_text("path,received\nmarie.zip,2026-06-01T12:00:00Z\nada.zip,2026-04-30T12:00:00Z\n")
+    said = run("leaderboard", str(results), "--receipts", str(table)).stderr
+    assert "received.csv has 1 that no record here is of: 'marie.zip'" in said
+    assert "ada.zip" not in said
+
+
+def test_entries_that_rank_though_nobody_knows_when_they_came_are_said(results: Path, tmp_path: Path) -> None:
+    said = "Ranked without a known time of receipt: 1;"
+    assert said in run("leaderboard", str(results)).stderr
+    table = tmp_path / "received.csv"
+    table.write_text("path,received\nmary.zip,2026-04-30T12:00:00Z\n")
+    assert said not in run("leaderboard", str(results), "--receipts", str(table)).stderr
+
+
+def test_times_of_receipt_are_shown_in_one_zone_wherever_they_come_from(
+    results: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "received.csv"
+    table.write_text("path,received\nmary.zip,2026-04-30T01:00:00+02:00\n")
+    shown = run("leaderboard", str(results), "--csv", "--receipts", str(table)).stdout
+    times = {row["name"]: row["received_at"] for row in csv.DictReader(io.StringIO(shown))}
+    assert times["entry 2"] == "2026-04-29T23:00:00Z"
+    assert all(time.endswith("Z") for time in times.values())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -50,6 +50,22 @@ def test_help_ends_in_examples_that_fit_the_terminal(name: str) -> None:
     assert max(len(line) for line in shown.splitlines()) <= WIDTH
 
 
+@pytest.mark.parametrize("words", [(), ("competition",), ("data",)], ids=" ".join)
+def test_help_of_a_group_ends_in_examples_of_its_commands(words: tuple[str, ...]) -> None:
+    shown = run(*words, "--help", COLUMNS=str(WIDTH)).stdout
+    examples = shown.partition("\nExamples:\n")[2].splitlines()
+    assert len(examples) >= 3
+    for line in examples:
+        program, *rest = shlex.split(line)
+        assert program == "haet-eval"
+        assert tuple(rest[: len(words)]) == words
+        command = next(
+            (name for name in WITH_EXAMPLES if rest[: len(name.split())] == name.split()), "evaluate"
+        )
+        options = {name for parameter in command_of(command).params for name in parameter.opts}
+        assert {word for word in rest if word.startswith("-")} <= options
+
+
 @pytest.mark.parametrize(("name", "line"), EXAMPLES)
 def test_an_example_has_only_options_and_values_that_exist(name: str, line: str) -> None:
     program, *words = shlex.split(line)

@@ -1,8 +1,11 @@
+import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from haet_eval.cli.main import COMMANDS, cli
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
+from tests.fixtures.submissions import write_submission
 
 PROGRAM = (sys.executable, "-m", "haet_eval.cli.main")
 
@@ -143,14 +147,76 @@ def test_an_unexpected_error_shows_a_traceback_only_on_request(
     assert 'raise ZeroDivisionError("by accident")' in capsys.readouterr().err
 
 
-def test_a_full_disk_is_the_machines_and_no_fault_of_ours() -> None:
-    with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "haet_eval.cli.main", "competition", "list"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == ExitCode.ENVIRONMENT
-    first, second = done.stderr.splitlines()
-    assert first.startswith("Error: the output, or a temporary file, cannot be written: No space left")
-    assert second.startswith("Hint: Make room there")
+DATA = [
+    "competition list --json",
+    "leaderboard . --json",
+    "leaderboard . --csv",
+    "verify . --json",
+    "check entry --static --json",
+    "batch entry --dry-run --json",
+]
+
+
+def _closed_terminal() -> int:
+    master, terminal = os.openpty()
+    os.close(master)
+    return terminal
+
+
+def _pipe_without_a_reader() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+UNWRITABLE: dict[str, Callable[[], int]] = {
+    "a full disk": lambda: os.open("/dev/full", os.O_WRONLY),
+    "a file that is open for reading": lambda: os.open("/dev/null", os.O_RDONLY),
+    "a terminal that was closed": _closed_terminal,
+    "a reader that left": _pipe_without_a_reader,
+}
+
+
+@pytest.mark.parametrize("unwritable", UNWRITABLE.values(), ids=UNWRITABLE)
+@pytest.mark.parametrize("command", DATA)
+def test_a_result_that_is_lost_is_neither_a_verdict_nor_a_fault_of_ours(
+    tmp_path: Path, command: str, unwritable: Callable[[], int]
+) -> None:
+    Store(tmp_path).add(make_record())
+    write_submission(tmp_path / "entry", "def train(task):\n    return Linear()")
+    stdout = unwritable()
+    done = subprocess.run(
+        [*PROGRAM, *command.split()],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    os.close(stdout)
+    if unwritable is UNWRITABLE["a reader that left"]:
+        assert done.returncode == BROKEN_PIPE_STATUS, done.stderr
+    else:
+        assert done.returncode == ExitCode.ENVIRONMENT
+        assert "Error: the result could not be printed: " in done.stderr
+
+
+def test_a_pipe_that_does_not_block_gets_all_of_a_result(tmp_path: Path) -> None:
+    Store(tmp_path).add(make_record())
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    filling = 0
+    with suppress(BlockingIOError):
+        while True:
+            filling += os.write(writer, b"x" * 4096)
+    with subprocess.Popen([*PROGRAM, "leaderboard", ".", "--json"], stdout=writer, cwd=tmp_path) as process:
+        os.close(writer)
+        with suppress(subprocess.TimeoutExpired):  # time to find the pipe full
+            process.wait(timeout=5)
+        with os.fdopen(reader, "rb") as pipe:
+            shown = pipe.read()[filling:]
+        assert process.wait() == ExitCode.QUALIFIED
+    assert len(json.loads(shown)["entries"]) == 1
 
 
 @pytest.mark.parametrize("redirection", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
@@ -168,6 +234,26 @@ def test_data_for_a_closed_stdout_are_lost_as_for_a_full_disk(
     assert done.returncode == ExitCode.ENVIRONMENT
     if "2>&-" not in redirection:
         assert "Error: the result could not be printed: stdout is closed [stdout-closed]" in done.stderr
+
+
+STARTS_A_PROCESS = """
+import subprocess, sys
+from haet_eval.cli.streams import hold_streams
+hold_streams()
+look = (
+    "import os, sys\\n"
+    "found = [os.readlink(f'/proc/self/fd/{number}') for number in (0, 1, 2)]\\n"
+    "open(sys.argv[1], 'w').write(' '.join(found))"
+)
+subprocess.run([sys.executable, "-c", look, sys.argv[1]], check=True)
+"""
+
+
+def test_no_file_of_a_process_that_we_start_stands_for_a_stream_that_was_closed(tmp_path: Path) -> None:
+    found = tmp_path / "found"
+    script = f"{shlex.join([sys.executable, '-c', STARTS_A_PROCESS, str(found)])} <&- >&- 2>&-"
+    subprocess.run(["bash", "-c", script], check=True)
+    assert found.read_text() == "/dev/null /dev/null /dev/null"
 
 
 def test_a_closed_stdout_costs_nothing_if_nothing_is_printed_there(tmp_path: Path) -> None:

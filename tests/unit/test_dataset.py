@@ -1,6 +1,7 @@
 """Data sets: the digits, CIFAR's own files, and what stands in their place when they are wrong."""
 
 import pickle
+import sys
 import tarfile
 from hashlib import md5
 from io import BytesIO
@@ -55,6 +56,16 @@ def test_a_digit_is_scikit_learns_with_every_pixel_enlarged(digits: Dataset) -> 
     greys = load_digits().images[0]
     assert np.array_equal(digits.train_images[0, 2, ::4, ::4], np.floor(greys / 16 * 255 + 0.5).clip(0, 255))
     assert np.array_equal(digits.train_images[0, :, ::4, ::4], digits.train_images[0, :, 3::4, 3::4])
+
+
+def test_digits_say_that_scikit_learn_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sklearn").mkdir()
+    (tmp_path / "sklearn" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    with pytest.raises(EnvironmentProblem, match="scikit-learn") as caught:
+        load_dataset("digits", tmp_path)
+    assert caught.value.code == "installation"
 
 
 def test_the_split_of_digits_is_stratified_and_disjoint(digits: Dataset) -> None:

@@ -14,7 +14,8 @@ from haet_eval.cli.clean import clean
 from haet_eval.errors import UsageProblem
 from haet_eval.orphans import day_ago, find_orphans, remove_orphan
 from haet_eval.record import artifacts_of
-from haet_eval.store import INTERRUPTED_RUNS, Store
+from haet_eval.results_folder import INTERRUPTED_RUNS
+from haet_eval.store import Store
 from tests.fixtures.records import make_record
 
 REPOSITORY = Path(__file__).parents[2]
@@ -149,6 +150,7 @@ def test_an_orphan_that_a_writer_takes_over_stays(store: Store, tmp_path: Path) 
 WRITER = """
 import sys
 from pathlib import Path
+from haet_eval.results_folder import INTERRUPTED_RUNS
 from haet_eval.store import Store
 from tests.fixtures.records import make_record
 store, mine = Store(Path(sys.argv[1])), Store(Path(sys.argv[2]))

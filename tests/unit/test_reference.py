@@ -7,9 +7,24 @@ from scripts.export_errors import PAGE as ERRORS_PAGE
 from scripts.export_errors import entries, errors_page
 from scripts.export_reference import COMPETITION_PAGE, PAGE, competition_page, record_page
 
+UNIT = re.compile(
+    r"\b(bytes|bits|seconds|joules|watts|percentage points|fractions?|probability|how many|units|number)\b",
+    re.IGNORECASE,
+)
+"""What a number of a record is in. A `number` of something counts it from 1, or is drawn."""
+
 
 def test_the_page_of_the_record_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == record_page(), "run `python -m scripts.export_reference`"
+
+
+def test_every_field_of_a_record_is_explained_and_every_number_has_a_unit() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.*) \|$", record_page(), re.MULTILINE)
+    assert len(rows) > 180
+    for field, kind, meaning in rows:
+        assert meaning.endswith("."), f"{field} is not explained"
+        if re.search(r"\b(count|integer|number)\b", kind):
+            assert UNIT.search(meaning), f"{field} has no unit: {meaning}"
 
 
 def test_the_page_of_the_competition_file_is_up_to_date() -> None:

@@ -37,6 +37,15 @@ def fits(call: Call, shape: Sequence[int]) -> None:
     call.require(nonzero <= MAX_ELEMENTS, f"the result has {_count(nonzero)} elements, above {most}")
 
 
+def strided(call: Call) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Sizes and strides that a tensor can have."""
+    sizes, strides = call.integers("size"), call.integers("stride")
+    call.require(len(sizes) == len(strides), "size and stride must have as many entries")
+    fits(call, sizes)
+    call.require(all(stride >= 0 for stride in strides), "a stride is negative")
+    return sizes, strides
+
+
 def _count(elements: int) -> str:
     """The number for a message, or only its magnitude if it has too many digits to read."""
     return f"{elements:,}" if elements < 10**15 else f"about 2^{elements.bit_length()}"

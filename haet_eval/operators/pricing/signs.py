@@ -48,7 +48,7 @@ def of_signs(signature: Signature) -> int:
         return sum(map(flips, _outputs_given(signature)))
     if signature.operator in VIEWS and _handed_on(signature):
         return 0
-    return sum(flips(meta) * _times(signature, name) for name, meta in _given(signature))
+    return sum(flips(meta) * _times(signature, name) for name, meta in signature.given())
 
 
 def flips(meta: TensorMeta) -> int:
@@ -59,12 +59,6 @@ def flips(meta: TensorMeta) -> int:
     return meta.numel * changes * wide
 
 
-def _given(signature: Signature) -> Iterator[tuple[str, TensorMeta]]:
-    for name, value in signature.arguments.items():
-        for meta in tensors_in(value):
-            yield name, meta
-
-
 def _outputs_given(signature: Signature) -> Iterator[TensorMeta]:
     """The tensors that a factory fills; it takes shape and dtype from the others."""
     value: Argument = signature.arguments.get("out")
@@ -73,7 +67,7 @@ def _outputs_given(signature: Signature) -> Iterator[TensorMeta]:
 
 def _handed_on(signature: Signature) -> bool:
     """Whether the outputs have the bits of the input: some kernels copy a tensor that has a bit."""
-    bits = {meta.bits for _, meta in _given(signature)}
+    bits = {meta.bits for _, meta in signature.given()}
     return all(meta.bits in bits for meta in tensors_in(signature.outputs)) and len(bits) == 1
 
 

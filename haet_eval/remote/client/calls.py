@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 
 import torch
 
+from haet_eval.operators.dtypes import name_of
 from haet_eval.operators.signature import SPECIAL_FLOATS, TensorMeta
 from haet_eval.operators.table import lookup
 from haet_eval.remote.client.gpu_scripts import here
@@ -13,12 +14,6 @@ from haet_eval.remote.client.link import Refusal
 from haet_eval.remote.handles import intern_layout
 from haet_eval.remote.wire import ANY_FLOAT, DTYPES, Atom, Definition, Fresh, Outcome, Tag, Value
 
-_FORMATS: Final = {
-    torch.contiguous_format: "contiguous_format",
-    torch.preserve_format: "preserve_format",
-    torch.channels_last: "channels_last",
-    torch.channels_last_3d: "channels_last_3d",
-}
 _INT64: Final = torch.iinfo(torch.int64)
 SPECIAL: Final = {number: index for index, number in enumerate(SPECIAL_FLOATS)}
 
@@ -178,10 +173,10 @@ class DefinitionWriter:
                 return Atom(Tag.TENSOR, self._tensors - 1)
             case list() | tuple():
                 return tuple(self._value(item, literal) for item in value)
-            case torch.dtype() if str(value).removeprefix("torch.") in DTYPES:
-                return Atom(Tag.DTYPE, str(value).removeprefix("torch."))
+            case torch.dtype() if name_of(value) in DTYPES:
+                return Atom(Tag.DTYPE, name_of(value))
             case torch.memory_format():
-                return Atom(Tag.FORMAT, _FORMATS[value])
+                return Atom(Tag.FORMAT, name_of(value))
             case torch.device() if here(value).type == "cpu":
                 return Atom(Tag.DEVICE)
             case torch.layout() if value is torch.strided:

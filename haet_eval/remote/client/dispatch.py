@@ -14,6 +14,8 @@ import torch
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._pytree import tree_iter
 
+from haet_eval.operators.checking.validation import is_dynamic
+from haet_eval.operators.dtypes import name_of
 from haet_eval.operators.signature import TensorMeta
 from haet_eval.operators.table import lookup
 from haet_eval.remote import wire
@@ -29,7 +31,7 @@ from haet_eval.remote.client.calls import (
     count_new,
     results_of,
 )
-from haet_eval.remote.client.in_parts import IN_PARTS
+from haet_eval.remote.client.in_parts import parts_of
 from haet_eval.remote.client.labels import Labeller
 from haet_eval.remote.client.link import FLUSH_RECORDS, Link, Refusal, RemoteError
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
@@ -37,6 +39,7 @@ from haet_eval.remote.client.random import Randomness
 from haet_eval.remote.client.readings import Readings
 from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast, make_view
 from haet_eval.remote.handles import intern_layout, span_elements
+from haet_eval.remote.template import arguments_of
 from haet_eval.remote.wire import ANY_FLOAT, Code
 
 if TYPE_CHECKING:
@@ -55,7 +58,6 @@ _COPY: Final = _aten.copy_.default
 _FULL: Final = _aten.full.default
 _TO_COPY: Final = _aten._to_copy.default
 _SET: Final = _aten.set_.source_Tensor
-_MASKS: Final = (torch.bool, torch.uint8)
 
 _NUMBERS: Final = {
     dtype: Struct(f"<{letter}")
@@ -317,7 +319,7 @@ class Dispatcher:
             return self._call(func, args, kwargs)
         if lookup(str(func)) is None:
             tensors, floats = [], []  # the host answers its name alone with the reason
-        known = self._classify(func, args, kwargs, kind)
+        known = self._classify(func, kind)
         if known.view and tensors:
             self._unshare(tensors[0])
         self._tell_phase()
@@ -356,6 +358,7 @@ class Dispatcher:
         answer = self._asked(wire.COUNTED.pack(Code.DEFINE, len(head)) + head + values, NUMBER_BYTES)
         outcome = wire.decode_outcome(answer, len(tensors))
         self._note_answer(outcome)
+        known.dynamic = _is_dynamic(func, definition, tensors)
         known.number, known.pack = self._defined, layout.pack
         self._defined += 1
         known.results = results_of(outcome, tensors, known.exact)
@@ -370,17 +373,12 @@ class Dispatcher:
         known.forgets = () if known.mirror else mirror.forgotten(func, tensors)
 
     @staticmethod
-    def _classify(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kind: str) -> KnownCall:
+    def _classify(func: Any, kind: str) -> KnownCall:
         known = KnownCall()
         known.compiled = None
         tags = func.tags
         known.random = torch.Tag.nondeterministic_seeded in tags
         known.view = torch.Tag.inplace_view in tags or func is _SET
-        known.dynamic = torch.Tag.dynamic_output_shape in tags or torch.Tag.data_dependent_output in tags
-        if func is _aten.index.Tensor:
-            known.dynamic = any(index is not None and index.dtype in _MASKS for index in args[1])
-        elif func is _aten.repeat_interleave.Tensor:
-            known.dynamic = kwargs.get("output_size") is None
         known.exact = kind == "exact"
         values = len(func._schema.returns)
         known.returns = "nothing" if values == 0 else "one" if values == 1 else "tuple"
@@ -511,7 +509,7 @@ class Dispatcher:
 
     def adopt(self, shape: tuple[int, ...], dtype: torch.dtype) -> RemoteTensor:
         """The next tensor is one that the host has put into the executor."""
-        meta = TensorMeta(shape, wire.contiguous_stride(shape), 0, str(dtype).removeprefix("torch."))
+        meta = TensorMeta(shape, wire.contiguous_stride(shape), 0, name_of(dtype))
         handle = Handle(self.link.next, self.link.freed)
         self.link.next += 1
         return make_fast(intern_layout(meta), dtype, 0, handle, None)
@@ -567,17 +565,8 @@ def _change_metadata(
 @cache
 def _in_other_words(func: Any) -> Callable[..., Any] | None:
     """What to call instead: an operator's parts in Python or C++, or the operator without its `out`."""
-    for key in ("CPU", "CompositeExplicitAutograd"):
-        if f"{func.name().replace('::', '/')}/{key}" in torch.library._impls:
-            return partial(func._op_dk, torch._C._parse_dispatch_key(key))  # made with torch.library
-    if func in _WITHOUT_STORAGE:
-        return _WITHOUT_STORAGE[func]
-    if func in IN_PARTS:
-        return IN_PARTS[func]
-    composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
-    if composite and lookup(str(func)) is None:
-        # Not func.decompose: that prefers parts in Python, which other modes of autograd do not take.
-        return partial(func._op_dk, torch._C.DispatchKey.CompositeImplicitAutograd)
+    if others := _WITHOUT_STORAGE.get(func) or parts_of(func, "cpu"):
+        return others
     functional = _without_out(func)
     return None if functional is None else partial(_into, functional)
 
@@ -638,6 +627,13 @@ def _into(functional: Any, *args: Any, out: torch.Tensor, **kwargs: Any) -> torc
 def _for_factory(functional: Any, kwargs: dict[str, Any], out: torch.Tensor) -> dict[str, Any]:
     has_dtype = any(argument.name == "dtype" for argument in functional._schema.arguments)
     return {"dtype": out.dtype} | kwargs if has_dtype else kwargs
+
+
+def _is_dynamic(func: Any, definition: wire.Definition, tensors: list[RemoteTensor]) -> bool:
+    """Whether the outputs of this call depend on data: decided as the host does."""
+    operator = lookup(str(func))
+    arguments = arguments_of(definition, [tensor._layout for tensor in tensors])
+    return operator is not None and is_dynamic(operator, arguments)
 
 
 def _kind_of(func: Any) -> str:

@@ -6,10 +6,13 @@ clamped, which the derivative needs, is one comparison more.
 """
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, Final
 
 import numpy as np
 import torch
+
+from haet_eval.operators.table import lookup
 
 _aten: Final = torch.ops.aten
 
@@ -155,3 +158,22 @@ IN_PARTS: Final[dict[Any, Callable[..., Any]]] = {
     _aten.fake_quantize_per_channel_affine_cachemask.default: _per_channel,
     _aten._fused_moving_avg_obs_fq_helper.default: _observed,
 }
+
+
+@cache
+def parts_of(func: Any, device: str) -> Callable[..., Any] | None:
+    """What to call instead of an overload on this device, so that its parts are counted.
+
+    It is a composite of operators, an operator that was made in Python with torch.library, or one that is
+    written with others here. None if it is counted as it is.
+    """
+    for key in (device.upper(), "CompositeExplicitAutograd"):
+        if f"{func.name().replace('::', '/')}/{key}" in torch.library._impls:
+            return partial(func._op_dk, torch._C._parse_dispatch_key(key))
+    if func in IN_PARTS:
+        return IN_PARTS[func]
+    composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    if composite and lookup(str(func)) is None:
+        # Not func.decompose: that prefers parts in Python, which other modes of autograd do not take.
+        return partial(func._op_dk, torch._C.DispatchKey.CompositeImplicitAutograd)
+    return None

@@ -24,6 +24,7 @@ from haet_eval.remote.client.own_code import OwnCode
 from haet_eval.remote.client.parameters import install_parameter_classes
 from haet_eval.remote.client.readings import Readings
 from haet_eval.remote.client.replacements import install_replacements
+from haet_eval.remote.client.returned import module_or_mistake
 from haet_eval.remote.client.sealed import SealedModel
 from haet_eval.remote.client.seeds import seed_all
 from haet_eval.remote.client.source import explain, install_source, load_function
@@ -32,7 +33,6 @@ from haet_eval.remote.client.tensor import RemoteTensor
 from haet_eval.remote.messages import (
     BatchPredicted,
     Decided,
-    Failed,
     ImageBatch,
     Job,
     ModelTensor,
@@ -60,8 +60,7 @@ def run_job(sock: socket.socket) -> None:
                 _work(dispatcher, job, Path(folder), code)
         except BaseException as error:  # SystemExit too: a submission may not end the run by itself
             output.close()
-            reason, trace = explain(error, Path(folder))
-            link.tell(Failed(reason=reason, traceback=trace).encode())
+            link.tell(explain(error, Path(folder)).encode())
         else:
             output.close()
 
@@ -122,30 +121,6 @@ def hand_in(dispatcher: Dispatcher, model: Any) -> None:
         *_model_tensors(module.named_buffers(remove_duplicate=False), lambda _: "buffer"),
     ]
     dispatcher.link.request(Returned(tensors=tuple(tensors)).encode())
-
-
-def module_or_mistake(returned: Any) -> torch.nn.Module:
-    """What train() returned, if it is a module.
-
-    Raises:
-        TypeError: it is not a module; the message says what to return instead.
-    """
-    if isinstance(returned, torch.nn.Module):
-        return returned
-    kind = "Tensor" if isinstance(returned, torch.Tensor) else type(returned).__name__
-    raise TypeError(f"train() returned {kind}; it must return a torch.nn.Module{_module_instead(returned)}")
-
-
-def _module_instead(returned: Any) -> str:
-    if returned is None:
-        return ": end it with `return model`"
-    if isinstance(returned, dict):
-        return ": return the model itself, and not its state_dict()"
-    if isinstance(returned, tuple | list):
-        return ": return the model alone, and show the rest by task.report()"
-    if isinstance(returned, type):
-        return f": return one that is made, as in `return {returned.__name__}()`"
-    return ""
 
 
 def _parameter_role(parameter: torch.Tensor) -> str:

@@ -49,6 +49,7 @@ class Refusal(RemoteError):
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(f"{message} [{code}]")
+        self.code = code
 
 
 class Link:

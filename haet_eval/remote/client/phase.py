@@ -14,8 +14,8 @@ BACKWARD: Final = PHASES.index("backward")
 OPTIMIZER: Final = PHASES.index("optimizer")
 OTHER: Final = PHASES.index("other")
 
-_graph_task: Any = torch._C._current_graph_task_id
-_NO_GRAPH_TASK: Final = -1
+graph_task: Any = torch._C._current_graph_task_id
+NO_GRAPH_TASK: Final = -1
 
 
 class PhaseTracker:
@@ -35,7 +35,7 @@ class PhaseTracker:
 
     def current(self) -> int:
         """The phase of a call that is made now, as an index into PHASES."""
-        if _graph_task() != _NO_GRAPH_TASK:
+        if graph_task() != NO_GRAPH_TASK:
             self.begun = OTHER
             return BACKWARD
         return self.begun

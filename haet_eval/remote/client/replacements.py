@@ -3,7 +3,7 @@
 import logging
 import sys
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, NoReturn
 
@@ -39,11 +39,7 @@ def install_replacements() -> None:
     process.start = _no_process
     for name in _SILENT:
         logging.getLogger(name).setLevel(logging.ERROR)
-    sys.meta_path.insert(0, _NoTriton())
-    from torch.utils import cpp_extension  # it warns when it is imported
-
-    extensions: Any = cpp_extension
-    extensions.load = extensions.load_inline = _no_extension
+    sys.meta_path[:0] = [_NoTriton(), _NoExtensions()]
 
 
 def choose_open_kernels() -> None:
@@ -89,6 +85,27 @@ class _NoTriton(MetaPathFinder, Loader):
 
     def exec_module(self, module: Any) -> NoReturn:
         raise ImportError(NO_EXTENSION, name=module.__name__)
+
+
+class _NoExtensions(MetaPathFinder):
+    """Replaces functions of torch.utils.cpp_extension once it is imported.
+
+    It imports setuptools, and most submissions do without it.
+    """
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if name != "torch.utils.cpp_extension":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        loader: Any = spec.loader if spec else None
+        execute = loader.exec_module
+
+        def execute_and_replace(module: Any) -> None:
+            execute(module)
+            module.load = module.load_inline = _no_extension
+
+        loader.exec_module = execute_and_replace
+        return spec
 
 
 def _no_extension(*_: Any, **__: Any) -> NoReturn:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from haet_eval.remote.client.link import RemoteError
-from haet_eval.remote.messages import sendable
+from haet_eval.remote.client.link import Refusal, RemoteError
+from haet_eval.remote.messages import Failed, sendable
 
 _MAX_TEXT = 20_000
 _THERE_ARE = "next to the submission's own there are torch, torchvision, numpy, PIL and Python's"
@@ -76,8 +76,8 @@ def _check_signature(name: str, function: Callable[..., Any]) -> None:
         ) from None
 
 
-def explain(error: BaseException, folder: Path) -> tuple[str, str]:
-    """Reason and traceback of an error of the submission: its own frames, with paths as in its archive.
+def explain(error: BaseException, folder: Path) -> Failed:
+    """An error of the submission, with the frames of its own code and with paths as in its archive.
 
     Without frames of its own the traceback is empty, as it would only repeat the reason. The error's class
     is the submission's, and may fail when it is asked for its text: type and line are still shown.
@@ -91,13 +91,22 @@ def explain(error: BaseException, folder: Path) -> tuple[str, str]:
         lines.append(f'  File "{place}", line {frame.lineno}, in {frame.name}\n')
         if frame.line:
             lines.append(f"    {frame.line}\n")
-    said = _said(error)
+    said, code = _without_code(error, _said(error))
     where = f"{Path(own[-1].filename).relative_to(folder)}, line {own[-1].lineno}" if own else ""
     if re.search(re.escape(where) + r"(?!\d)", said):
         where = ""  # said already
     text = sendable("".join(lines) + _last_lines(error, said))
     reason = sendable(said)[: _MAX_TEXT // 2] + (f" ({where})" if where else "")
-    return reason, text[-_MAX_TEXT:] if own else ""
+    return Failed(reason=reason, traceback=text[-_MAX_TEXT:] if own else "", code=code)
+
+
+def _without_code(error: BaseException, said: str) -> tuple[str, str]:
+    """A text without the code of the refusal that led to it, and that code: a record shows a code once."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Refusal):
+        cause = cause.__cause__ or cause.__context__
+    shown = f" [{cause.code}]" if cause else ""
+    return (said.replace(shown, "", 1), cause.code) if cause and shown in said else (said, "")
 
 
 def _last_lines(error: BaseException, said: str) -> str:

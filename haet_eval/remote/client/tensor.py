@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils._mode_utils import no_dispatch
 
+from haet_eval.operators.dtypes import name_of
 from haet_eval.operators.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.client.gpu_scripts import here, moved
 from haet_eval.remote.client.link import NO_EXTENSION, ONE_PROCESS, Refusal
@@ -302,6 +303,7 @@ def make_view(
 
 def layout_of(tensor: torch.Tensor) -> TensorMeta:
     """The interned layout of any tensor."""
-    dtype = str(tensor.dtype).removeprefix("torch.")
     bits = tensor.is_conj() * CONJUGATE | tensor.is_neg() * NEGATIVE
-    return intern_layout(TensorMeta(tuple(tensor.shape), tuple(tensor.stride()), 0, dtype, bits))
+    return intern_layout(
+        TensorMeta(tuple(tensor.shape), tuple(tensor.stride()), 0, name_of(tensor.dtype), bits)
+    )

@@ -16,7 +16,9 @@ def make_reproducible() -> None:
     On a processor this concerns writes by index: with several threads, `index_put` adds in any order, and of
     several values for one element any may be the last.
     """
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # As torch.use_deterministic_algorithms, which also imports the compiler to set an option of it. That
+    # takes nearly as long as the import of PyTorch, and nothing is compiled here.
+    torch._C._set_deterministic_algorithms(True, warn_only=True)
     warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
     # `kernel` zeroes the new memory that a submission can see. NaN in the rest would only cost time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -56,7 +56,6 @@ from haet_eval.remote.messages import (
 )
 from haet_eval.remote.wire import AnswerStatus, Channel, Code
 
-_BLOCK_BYTES: Final = 16 << 20
 _OF_CHECKPOINTS: Final = (TakeState, Restore, PlaceTensors, Recall)
 
 
@@ -214,10 +213,14 @@ class Executor:
     def _seal(self, seal: Seal) -> None:
         weights: list[bytes] = []
         self._attempt("The returned model", lambda: weights.append(self._keep(seal)))
+        if not self._has_failed():
+            self._send_weights(weights[0])
+
+    def _has_failed(self) -> bool:
+        """Whether a call has failed before; then that is the answer."""
         if self._failure:
             self._answer(self._failure.text.encode(), self._failure.status)
-            return
-        self._send_weights(weights[0])
+        return self._failure is not None
 
     def _keep(self, seal: Seal) -> bytes:
         if self._noise:
@@ -228,13 +231,11 @@ class Executor:
     def _send_weights(self, weights: bytes) -> None:
         facts = {"weights_bytes": len(weights), "peak_memory_bytes": self._peak_memory_bytes()}
         self._answer(json.dumps(facts).encode())
-        for start in range(0, len(weights), _BLOCK_BYTES):
-            self._socket.sendall(wire.frame(Channel.BLOCK, weights[start : start + _BLOCK_BYTES]))
+        for block in wire.blocks(weights):
+            self._socket.sendall(wire.frame(Channel.BLOCK, block))
 
     def _say_how_far(self, asked: TakeInventory | Mark) -> None:
-        if self._failure:
-            self._answer(self._failure.text.encode(), self._failure.status)
-        else:
+        if not self._has_failed():
             self._answer(self._inventory() if isinstance(asked, TakeInventory) else b"")
 
     def _inventory(self) -> bytes:
@@ -255,9 +256,7 @@ class Executor:
             "The prediction",
             lambda: labels.append(self._labels(number)),
         )
-        if self._failure:
-            self._answer(self._failure.text.encode(), self._failure.status)
-        else:
+        if not self._has_failed():
             self._answer(labels[0])
 
     def _labels(self, number: int) -> bytes:
@@ -278,8 +277,7 @@ class Executor:
                 self._recall(message)
 
     def _take_state(self, asked: TakeState) -> None:
-        if self._failure:
-            self._answer(self._failure.text.encode(), self._failure.status)
+        if self._has_failed():
             return
         self._generator(wire.DEFAULT_GENERATOR)  # kernels draw from it also if no record has named it
         state = ExecutorState(asked, self._tensors, self._generators, self._states)

@@ -15,12 +15,6 @@ RunCall: TypeAlias = Callable[[Sequence[torch.Tensor], Sequence[float]], Any]
 _UNINITIALISED: Final = frozenset(
     {"empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided"}
 )
-_FORMATS: Final = {
-    "contiguous_format": torch.contiguous_format,
-    "preserve_format": torch.preserve_format,
-    "channels_last": torch.channels_last,
-    "channels_last_3d": torch.channels_last_3d,
-}
 
 
 def overload(name: str) -> Any:
@@ -95,10 +89,8 @@ class _KernelSource:
             case Tag.FLOAT:
                 self._floats += 1
                 return f"f[{self._floats - 1}]"
-            case Tag.DTYPE:
+            case Tag.DTYPE | Tag.FORMAT:
                 return self._constant(getattr(torch, str(atom.value)))
-            case Tag.FORMAT:
-                return self._constant(_FORMATS[str(atom.value)])
             case Tag.DEVICE:
                 return self._constant(self._device)
             case Tag.GENERATOR:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import safetensors.torch
 import torch
 
+from haet_eval.remote.executor.outcome import storage_of
 from haet_eval.remote.handles import span_elements
 from haet_eval.remote.messages import ModelTensor
 
@@ -19,15 +20,15 @@ def keep_model(tensors: dict[int, torch.Tensor], model: tuple[ModelTensor, ...])
     spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for entry in model:
         tensor = tensors[entry.handle]
-        spans[_storage(tensor)].append(span_bytes(tensor))
+        spans[storage_of(tensor)].append(span_bytes(tensor))
     copies: dict[int, torch.UntypedStorage] = {}
     kept = {}
     for entry in model:
         tensor = tensors[entry.handle]
-        if _storage(tensor) not in copies:
-            copies[_storage(tensor)] = _copy(tensor.untyped_storage(), spans[_storage(tensor)])
+        if storage_of(tensor) not in copies:
+            copies[storage_of(tensor)] = _copy(tensor.untyped_storage(), spans[storage_of(tensor)])
         empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-        same = empty.set_(copies[_storage(tensor)], tensor.storage_offset(), tensor.size(), tensor.stride())
+        same = empty.set_(copies[storage_of(tensor)], tensor.storage_offset(), tensor.size(), tensor.stride())
         torch._C._set_conj(same, tensor.is_conj())
         torch._C._set_neg(same, tensor.is_neg())
         kept[entry.handle] = same
@@ -43,10 +44,6 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
     plain = tensor.resolve_conj().resolve_neg()
     plain = plain.detach().cpu().clone(memory_format=torch.contiguous_format)
     return torch.view_as_real(plain) if plain.is_complex() else plain
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
 
 
 def span_bytes(tensor: torch.Tensor) -> tuple[int, int]:

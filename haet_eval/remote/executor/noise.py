@@ -10,7 +10,14 @@ import torch
 
 from haet_eval.operators.table import MOVING, family, of_kind
 from haet_eval.remote.executor.kernel import RunCall, overload
-from haet_eval.remote.executor.outcome import flat, new_tensors, storage_of, written_positions
+from haet_eval.remote.executor.outcome import (
+    flat,
+    new_tensors,
+    storage_of,
+    transformed,
+    written_names,
+    written_positions,
+)
 from haet_eval.remote.messages import Fit, Noise
 from haet_eval.remote.template import written_inputs
 from haet_eval.remote.wire import Definition
@@ -101,8 +108,7 @@ def _base(operator: str) -> str:
 def _written(definition: Definition) -> tuple[int, ...]:
     """Positions of the inputs that it computes and writes, but for counters."""
     operator = overload(definition.operator)
-    names = (a.name for a in operator._schema.arguments if a.alias_info is not None and a.alias_info.is_write)
-    counters = written_inputs(definition, frozenset(names) & _COUNTERS)
+    counters = written_inputs(definition, written_names(operator) & _COUNTERS)
     return tuple(place for place in written_positions(definition, operator) if place not in counters)
 
 
@@ -135,13 +141,7 @@ def fitted(result: Any, inputs: Sequence[torch.Tensor], fit: Fit | None) -> Any:
         return result
     layouts = iter(fit.layouts)
     new = {id(tensor) for tensor in new_tensors(result, inputs)}
-
-    def settle(value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return type(value)(settle(item) for item in value)
-        return _fitted(value, *next(layouts)) if id(value) in new else value
-
-    return settle(result)
+    return transformed(result, lambda value: _fitted(value, *next(layouts)) if id(value) in new else value)
 
 
 def _fitted(tensor: torch.Tensor, shape: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:

@@ -1,11 +1,12 @@
 """The effect of a call on tensors, as the wire describes it: metadata and memory, never values."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 
+from haet_eval.operators.dtypes import name_of
 from haet_eval.operators.signature import CONJUGATE, NEGATIVE, TensorMeta
 from haet_eval.remote.handles import intern_layout
 from haet_eval.remote.template import written_inputs
@@ -44,9 +45,8 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
         Mismatch: it is not a plain dense tensor, so these facts do not describe it fully.
     """
     _check_plain(tensor)
-    dtype = str(tensor.dtype).removeprefix("torch.")
     shape, stride = tuple(tensor.size()), tuple(tensor.stride())
-    return TensorMeta(shape, stride, int(tensor.storage_offset()), dtype, bits_of(tensor))
+    return TensorMeta(shape, stride, int(tensor.storage_offset()), name_of(tensor.dtype), bits_of(tensor))
 
 
 def storage_of(tensor: torch.Tensor) -> int:
@@ -93,9 +93,10 @@ def is_tidy(tensor: torch.Tensor) -> bool:
 def fills(tensor: torch.Tensor, size_bytes: int) -> bool:
     """As `is_tidy`, for a tensor that is known to be dense, with elements of `size_bytes` bytes together."""
     storage = tensor.untyped_storage()
-    return bool(
+    filled: bool = (
         use_count(storage._cdata) == _ALONE and storage.nbytes() == size_bytes and not tensor.storage_offset()
     )
+    return filled
 
 
 def tidy_copy(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:
@@ -116,8 +117,6 @@ def tidied(values: Any, inputs: Sequence[torch.Tensor]) -> Any:
     known = {id(tensor) for tensor in inputs}
 
     def settle(value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return type(value)(settle(item) for item in value)
         if not isinstance(value, torch.Tensor) or id(value) in known:
             return value
         _check_plain(value)
@@ -125,7 +124,14 @@ def tidied(values: Any, inputs: Sequence[torch.Tensor]) -> Any:
             return value
         return value if is_tidy(value) and not bits_of(value) else tidy_copy(value)
 
-    return settle(values)
+    return transformed(values, settle)
+
+
+def transformed(values: Any, change: Callable[[Any], Any]) -> Any:
+    """The outputs, each of them transformed; lists stay lists."""
+    if isinstance(values, list | tuple):
+        return type(values)(transformed(value, change) for value in values)
+    return change(values)
 
 
 def new_tensors(values: Any, inputs: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
@@ -138,8 +144,13 @@ def new_tensors(values: Any, inputs: Sequence[torch.Tensor]) -> Iterator[torch.T
 
 def written_positions(definition: Definition, operator: Any) -> tuple[int, ...]:
     """Positions of the tensors that a call writes, by the schema. A returned input is one of these."""
-    names = (a.name for a in operator._schema.arguments if a.alias_info is not None and a.alias_info.is_write)
-    return written_inputs(definition, frozenset(names))
+    return written_inputs(definition, written_names(operator))
+
+
+def written_names(operator: Any) -> frozenset[str]:
+    """The arguments that a call writes, by the schema."""
+    arguments = operator._schema.arguments
+    return frozenset(a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write)
 
 
 def positions_of(inputs: Sequence[torch.Tensor], written: Sequence[int]) -> dict[int, int]:

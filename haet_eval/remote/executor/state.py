@@ -1,15 +1,13 @@
 """The state of an executor as bytes: its storages, and the states of its generators."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
 import torch
 
 from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote.executor.recalled import laid_out
 from haet_eval.remote.messages import Placed, Restore, StateFollows, TakeState
-
-_BLOCK_BYTES: Final = 4 << 20
+from haet_eval.remote.wire import BLOCK_BYTES
 
 
 def all_bytes(storage: torch.UntypedStorage) -> torch.Tensor:
@@ -42,8 +40,8 @@ class ExecutorState:
     def blocks(self) -> Iterator[memoryview]:
         """The bytes, piece by piece: there is never a second copy of all of them."""
         for one in (*map(all_bytes, self._storages), *self._generators.values(), *self._states):
-            for start in range(0, one.numel(), _BLOCK_BYTES):
-                yield one[start : start + _BLOCK_BYTES].cpu().numpy().data
+            for start in range(0, one.numel(), BLOCK_BYTES):
+                yield one[start : start + BLOCK_BYTES].cpu().numpy().data
 
 
 class Restored:

@@ -90,7 +90,7 @@ class DockerRuntime:
             except BaseException:
                 remove_container(self._client.api, created.id)
                 raise
-        worker = DockerWorker(self._client, created.id, created.attrs["State"])
+        worker = DockerWorker(self._client, created.id, created.attrs["State"], limits.deadline_seconds)
         self._workers.append(worker)
         return worker
 

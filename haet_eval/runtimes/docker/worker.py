@@ -8,18 +8,23 @@ from docker.errors import NotFound
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.docker.cgroup import ControlGroup, machine_oom_kills
 from haet_eval.runtimes.docker.engine import engine, engine_seconds, remove_container, seconds_of
-from haet_eval.runtimes.interface import Exit
+from haet_eval.runtimes.interface import SIGKILL, Exit
 
-_SIGKILL = 9
+_SECONDS_OF_A_START = 1
+"""The engine says that a container has started up to this long after its process has."""
+
 _SECONDS_AFTER_A_FAILURE = 5
 """An engine that did not answer gets no minute for each call that would clean up."""
 
 
 class DockerWorker:
-    """One running container."""
+    """One running container, which ends itself `deadline_seconds` after its start."""
 
-    def __init__(self, client: docker.DockerClient, container_id: str, state: dict[str, Any]) -> None:
+    def __init__(
+        self, client: docker.DockerClient, container_id: str, state: dict[str, Any], deadline_seconds: int
+    ) -> None:
         self._api = client.api
+        self._deadline_seconds = deadline_seconds
         self.container_id = container_id
         self._started_at = int(seconds_of(state["StartedAt"])) - 1
         self._oom_kills_before = machine_oom_kills()
@@ -52,7 +57,7 @@ class DockerWorker:
             return
         if self._poll() is None:
             self._exit = Exit(
-                None, _SIGKILL, processes_exhausted=self._processes_exhausted, detail="stopped by haet-eval"
+                None, SIGKILL, processes_exhausted=self._processes_exhausted, detail="stopped by haet-eval"
             )
         remove_container(self._api, self.container_id)
         self._removed = True
@@ -88,7 +93,7 @@ class DockerWorker:
                 try:
                     state = self._api.inspect_container(self.container_id)["State"]
                 except NotFound:
-                    return Exit(None, _SIGKILL, from_outside=True, detail="its container was removed")
+                    return Exit(None, SIGKILL, from_outside=True, detail="its container was removed")
         except EnvironmentProblem:
             self._api.timeout = _SECONDS_AFTER_A_FAILURE
             raise
@@ -104,16 +109,22 @@ class DockerWorker:
         status = int(state["ExitCode"])
         signal = status - 128 if 128 < status < 128 + 65 else None
         events = self._events()
-        out_of_memory = signal == _SIGKILL and (bool(state["OOMKilled"]) or "oom" in events)
-        killed_by_machine = signal == _SIGKILL and machine_oom_kills() > self._oom_kills_before
+        out_of_memory = signal == SIGKILL and (bool(state["OOMKilled"]) or "oom" in events)
+        killed_by_machine = signal == SIGKILL and machine_oom_kills() > self._oom_kills_before
+        overran = signal == SIGKILL and self._overran(state)
         return Exit(
             code=None if signal else status,
             signal=signal,
             out_of_memory=out_of_memory,
             processes_exhausted=self._processes_exhausted,
-            from_outside="kill" in events or (killed_by_machine and not out_of_memory),
-            detail=str(state.get("Error") or ""),
+            from_outside="kill" in events or overran or (killed_by_machine and not out_of_memory),
+            detail=str(state.get("Error") or "") or ("it ended at its own deadline" if overran else ""),
         )
+
+    def _overran(self, state: dict[str, Any]) -> bool:
+        """Whether it came to its deadline. Only a haet-eval that was stopped lets it come so far."""
+        ran_seconds = seconds_of(state["FinishedAt"]) - seconds_of(state["StartedAt"])
+        return ran_seconds > self._deadline_seconds - _SECONDS_OF_A_START
 
     def _events(self) -> set[str]:
         """The engine's actions on the container, and the kernel's on its processes: `kill`, `oom`."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from haet_eval import operators
-from haet_eval.counter.parts import computes, parts_of
+from haet_eval.counter.work import computes
 from haet_eval.operators import plain
 from haet_eval.operators.checking import sizes
 from haet_eval.operators.checking.call import Call
@@ -25,6 +25,7 @@ from haet_eval.operators.table import (
     present_price,
     priced_operators,
 )
+from haet_eval.remote.client.in_parts import parts_of
 from haet_eval.remote.executor.guards import GUARDS
 from tests.attacks.execution import overload_of
 

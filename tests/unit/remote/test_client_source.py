@@ -10,10 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haet_eval.remote.client.job import module_or_mistake
 from haet_eval.remote.client.link import Refusal
+from haet_eval.remote.client.returned import module_or_mistake
 from haet_eval.remote.client.source import explain, install_source, load_function
 from haet_eval.remote.messages import Failed, from_submission
+from haet_eval.remote.wire import WireError
 
 
 @pytest.fixture
@@ -65,19 +66,20 @@ def test_a_result_that_is_not_a_module(returned: object, advice: str) -> None:
 
 
 def test_an_error_from_outside_the_submission_is_reported_once(tmp_path: Path) -> None:
-    assert explain(TypeError("train() returned int"), tmp_path) == ("TypeError: train() returned int", "")
+    failed = explain(TypeError("train() returned int"), tmp_path)
+    assert (failed.reason, failed.traceback) == ("TypeError: train() returned int", "")
 
 
 def test_a_missing_module_is_reported_with_the_available_ones(folder: Path) -> None:
     install_source(folder, {"theirs.py": "import wandb_of_theirs"})
     with pytest.raises(ModuleNotFoundError) as caught:
         load_function("theirs", "train")
-    reason, trace = explain(caught.value, folder)
-    assert reason == (
+    failed = explain(caught.value, folder)
+    assert failed.reason == (
         "ModuleNotFoundError: No module named 'wandb_of_theirs'; next to the submission's own there are "
         "torch, torchvision, numpy, PIL and Python's (theirs.py, line 1)"
     )
-    assert trace.startswith("Traceback of the submission")
+    assert failed.traceback.startswith("Traceback of the submission")
 
 
 @pytest.mark.parametrize(
@@ -87,15 +89,34 @@ def test_a_line_that_the_message_names_is_not_named_again(folder: Path, said: st
     install_source(folder, {"theirs.py": f"raise ValueError({said!r})"})
     with pytest.raises(ValueError, match="theirs") as caught:
         load_function("theirs", "train")
-    assert explain(caught.value, folder)[0].count("theirs.py, line 1") == times
+    assert explain(caught.value, folder).reason.count("theirs.py, line 1") == times
 
 
-def test_a_refusal_is_its_message(tmp_path: Path) -> None:
-    assert explain(Refusal("Not here.", code="handle-x"), tmp_path)[0] == "Not here. [handle-x]"
+def test_a_refusal_is_its_message_and_its_code(tmp_path: Path) -> None:
+    failed = explain(Refusal("Not here.", code="handle-x"), tmp_path)
+    assert (failed.reason, failed.code) == ("Not here.", "handle-x")
+
+
+def test_the_code_of_a_refusal_is_that_of_an_error_which_repeats_its_text(tmp_path: Path) -> None:
+    wrapped = ValueError("step 3: Not here. [handle-x]")
+    wrapped.__cause__ = Refusal("Not here.", code="handle-x")
+    failed = explain(wrapped, tmp_path)
+    assert (failed.reason, failed.code) == ("ValueError: step 3: Not here.", "handle-x")
+
+
+def test_an_error_that_says_something_else_than_the_refusal_before_it_has_no_code(tmp_path: Path) -> None:
+    other = ValueError("no numbers")
+    other.__context__ = Refusal("Not here.", code="handle-x")
+    assert explain(other, tmp_path).code == ""
+
+
+def test_a_code_that_no_handle_has_breaks_the_protocol() -> None:
+    with pytest.raises(WireError):
+        from_submission(b'{"kind": "failed", "reason": "x", "traceback": "", "code": "below-threshold"}')
 
 
 def test_an_error_without_words_is_its_name(tmp_path: Path) -> None:
-    assert explain(AssertionError(), tmp_path)[0] == "AssertionError"
+    assert explain(AssertionError(), tmp_path).reason == "AssertionError"
 
 
 @pytest.mark.parametrize(
@@ -125,8 +146,7 @@ def test_an_error_of_any_text_can_be_sent_with_its_line(folder: Path, source: st
     install_source(folder, {"theirs.py": source})
     with pytest.raises(Exception) as caught:  # noqa: PT011 whatever it is
         load_function("theirs", "train")
-    reason, trace = explain(caught.value, folder)
-    received = from_submission(Failed(reason=reason, traceback=trace).encode())
+    received = from_submission(explain(caught.value, folder).encode())
     assert isinstance(received, Failed)
     assert received.reason.startswith(said)
     assert received.reason.endswith(")")
@@ -142,7 +162,7 @@ def test_any_text_of_a_submission_arrives_escaped(text: str) -> None:
 
 def test_exit_is_reported_with_the_advice_to_return(tmp_path: Path) -> None:
     said = "SystemExit: 2; end the training with `return model` and not with exit()"
-    assert explain(SystemExit(2), tmp_path)[0] == said
+    assert explain(SystemExit(2), tmp_path).reason == said
 
 
 def test_argument_parsers_of_a_submission_see_an_empty_command_line(folder: Path) -> None:
@@ -152,4 +172,4 @@ def test_argument_parsers_of_a_submission_see_an_empty_command_line(folder: Path
 
 
 def test_a_network_error_is_reported_with_the_missing_network(tmp_path: Path) -> None:
-    assert "the sandbox has no network" in explain(URLError("Name or service not known"), tmp_path)[0]
+    assert "the sandbox has no network" in explain(URLError("Name or service not known"), tmp_path).reason

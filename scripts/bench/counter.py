@@ -1,0 +1,68 @@
+"""What OperationCounter costs for each operator, beside plain PyTorch and a mode that does nothing.
+
+The three train on tiny tensors, turn by turn in one process. Usage: `python -m scripts.bench.counter`
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
+from typing import Any, Final
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from haet_eval import OperationCounter
+from scripts.bench import tiny
+
+_ROUNDS: Final = 60
+_WARM_UP: Final = 4
+_STEPS: Final = 40
+
+
+class Null(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Makes each call as it is, and counts it."""
+
+    calls = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _seconds(step: Callable[[], None], mode: AbstractContextManager[Any]) -> float:
+    """CPU seconds of one step."""
+    with mode:
+        for _ in range(_WARM_UP):
+            step()
+        began = time.process_time()
+        for _ in range(_STEPS):
+            step()
+        return (time.process_time() - began) / _STEPS
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    images, labels = torch.zeros(8, 3, 8, 8, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64)
+    step = tiny.training(SimpleNamespace(images=images, labels=labels))
+    null = Null()  # type: ignore[no-untyped-call]
+    with null:
+        step()
+    calls = null.calls
+    modes: dict[str, AbstractContextManager[Any]] = {
+        "plain PyTorch": nullcontext(),
+        "null mode": null,
+        "OperationCounter": OperationCounter(),
+    }
+    least = dict.fromkeys(modes, float("inf"))
+    for _ in range(_ROUNDS):
+        for name, mode in modes.items():
+            least[name] = min(least[name], _seconds(step, mode))
+    print(f"{calls} operators in a step{'µs an operator':>24}{'over the null mode':>22}")
+    for name, seconds in least.items():
+        over = (seconds - least["null mode"]) / calls * 1e6
+        print(f"{name:<22}{seconds / calls * 1e6:24.2f}{over:22.2f}")
+
+
+if __name__ == "__main__":
+    main()
