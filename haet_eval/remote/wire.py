@@ -33,7 +33,7 @@ ITEM_BYTES: Final = {dtype: dtypes.item_bytes(dtype) for dtype in DTYPES}
 FORMATS: Final = dtypes.FORMATS
 
 
-_Content = TypeVar("_Content", bytes, memoryview)
+_BytesLike = TypeVar("_BytesLike", bytes, memoryview)
 
 
 class WireError(Exception):
@@ -103,7 +103,7 @@ def frame(channel: Channel, payload: bytes | bytearray) -> bytes:
     return FRAME.pack(len(payload), channel) + payload
 
 
-def blocks(content: _Content) -> Iterator[_Content]:
+def blocks(content: _BytesLike) -> Iterator[_BytesLike]:
     """Bytes that follow a message, cut into the payloads of frames."""
     return (content[start : start + BLOCK_BYTES] for start in range(0, len(content), BLOCK_BYTES))
 
