@@ -60,8 +60,8 @@ class _Open(io.FileIO):
 class _Lossy(io.FileIO):
     """Loses what cannot be written: the reader is gone, the disk is full, or the terminal was closed.
 
-    In `not_waiting`, it also loses what nobody takes for a while. There it writes in pieces: where there is
-    room at all, there is room for one of these.
+    In `not_waiting`, it also loses what nobody takes for a while. There it writes in pieces: if a reader
+    has left any room, one of these fits.
     """
 
     _is_stuck = False

@@ -78,6 +78,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 result = func(*args, **kwargs) if kwargs else func(*args)
                 call = foreseen.kept
                 self._followers = call.followers
+                # As _count does, without the time of a call.
                 place = places.now if graph_task() == NO_GRAPH_TASK else places.backward()
                 call.counts[place] = call.counts.get(place, 0) + 1
                 return result
@@ -115,8 +116,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if parts is not None:
             return self._by_parts(parts, func, args, kwargs, key)
         result = func(*args, **kwargs)
-        varies = _varies(func, signature_of(func, args, kwargs, result))
-        return self._keep(CountedCall(func, None, varies), key, args, kwargs, result)
+        signature = signature_of(func, args, kwargs, result)
+        varies = _varies(func, signature)
+        return self._keep(CountedCall(func, None if varies else signature, varies), key, args, kwargs, result)
 
     def _by_parts(
         self,

@@ -1,7 +1,7 @@
 """Programs that wait for values to be timed: ordinary PyTorch code that runs plain and through handles.
 
-Each of the four runs on tensors of a few numbers, where a read costs most, and at the size of a small
-training.
+Each of the four runs on tensors of a few numbers, for which a read costs most, and at the size of a
+small training.
 """
 
 import time

@@ -103,7 +103,7 @@ with RunFolder() as folder:
 def test_a_live_run_in_a_tmp_of_its_own_keeps_its_container(tmp_path: Path) -> None:
     """As under PrivateTmp or Slurm: the folder has the same path there, and here it does not exist.
 
-    Its container ends itself at its deadline. One that runs and seems older tells of a clock that was set.
+    Its container ends itself at its deadline. If one runs and seems older, someone has set the clock.
     """
     program = shlex.join([sys.executable, "-c", IN_A_TMP_OF_ITS_OWN])
     mount = f"mount -t tmpfs tmpfs {shlex.quote(str(tmp_path))}"
