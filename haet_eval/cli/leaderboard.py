@@ -231,12 +231,9 @@ def _warn(board: Leaderboard, listing: Listing) -> None:
 def _warn_of_strangers(receipts: Path, names: Sequence[str]) -> None:
     if names:
         shown = ", ".join(map(repr, names[:_NAMES_SHOWN])) + (" and others" if names[_NAMES_SHOWN:] else "")
-        click.echo(
-            printable(
-                f"{receipts} has {len(names):,} that no record here is of: {shown}. "
-                "They have not been evaluated, or their files had other names."
-            ),
-            err=True,
+        say_line(
+            f"{receipts} has {len(names):,} that no record here is of: {shown}. "
+            "They have not been evaluated, or their files had other names."
         )
 
 
@@ -245,10 +242,9 @@ def _warn_of_unknown_times(board: Leaderboard) -> None:
     entries = [place.entry for place in board.ranked]
     unknown = [one for one in entries if one.received_at is None and (one.opens or one.closes)]
     if unknown:
-        click.echo(
+        say_line(
             f"Ranked without a known time of receipt: {len(unknown):,}; the calendar was not applied there. "
-            "--receipts LIST gives the times.",
-            err=True,
+            "--receipts LIST gives the times."
         )
 
 
