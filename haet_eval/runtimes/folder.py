@@ -116,6 +116,11 @@ def _make() -> tuple[Path, int | None]:
         raise
 
 
+def is_run_folder(folder: Path) -> bool:
+    """Whether a path has the form of a run's folder: whatever lies there, a run may have made it."""
+    return folder.is_absolute() and folder.name.startswith(_PREFIX)
+
+
 def is_abandoned(folder: Path) -> bool:
     """Whether the run that owned this folder is over. False if that cannot be known."""
     try:

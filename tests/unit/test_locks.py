@@ -1,4 +1,4 @@
-"""A file system without locks is named as such: it is neither full nor read-only. No machine of ours has one."""
+"""A file system without locks is named as such: it is neither full nor read-only. None is at hand here."""
 
 import errno
 import fcntl
@@ -61,9 +61,9 @@ def test_a_machine_whose_runs_cannot_be_kept_apart_says_so(tmp_path: Path, why: 
 
 @pytest.mark.usefixtures("why")
 def test_a_folder_that_cannot_be_locked_is_nobodys_to_remove(tmp_path: Path) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     assert not is_abandoned(tmp_path)
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @pytest.mark.usefixtures("why")
