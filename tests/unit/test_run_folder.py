@@ -161,7 +161,7 @@ def test_a_container_with_an_odd_deadline_is_left_alone(deadline: str) -> None:
     assert not is_left_over(with_labels(**{LABEL_DEADLINE: deadline}), 10**9)
 
 
-@pytest.mark.parametrize("folder", ["", "/", ".", "haet-eval.run-x", "/mine", "/x/haet-eval.run-\0"])
+@pytest.mark.parametrize("folder", ["", "/", ".", "haet-eval.run-x", "/mine", "/tmp/haet-eval.run-\0"])
 def test_a_container_of_a_folder_that_no_run_makes_is_left_alone(folder: str) -> None:
     place = place_of(Path(folder.replace("\0", "")))
     assert not is_left_over(with_labels(**{LABEL_FOLDER: folder, LABEL_PLACE: place}), 10**9)
