@@ -87,7 +87,7 @@ def judge(
         competition = _competition(order, folder.path)
         check_node(order, competition)
         archive = folder.path / f"{order.job.identity.submission}.zip"
-        archive.write_bytes(order.archive)
+        _put(archive, order.archive)
         request = _request(order, archive, competition, results or folder.path / "results")
         if results is None and order.run_dir is None:  # a checkpoint would be gone with the folder
             request = replace(request, checkpoint_seconds=None)
@@ -105,8 +105,19 @@ def _competition(order: Order, folder: Path) -> str:
     if order.rules is None:
         return order.job.competition
     path = folder / "competition.toml"
-    path.write_text(order.rules, encoding="utf-8")
+    _put(path, order.rules.encode())
     return str(path)
+
+
+def _put(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"temporary files cannot be written to {path.parent.parent}: {error.strerror}",
+            "Make room there, or set TMPDIR to another folder.",
+            code="no-temporary-folder",
+        ) from None
 
 
 def _request(order: Order, archive: Path, competition: str, results: Path) -> Request:

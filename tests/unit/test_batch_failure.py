@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import pickle
+import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,13 +14,14 @@ import pytest
 from haet_eval.batch.cluster import judge_for_another, received
 from haet_eval.batch.failure import NodeFailure
 from haet_eval.batch.job import Order
-from haet_eval.batch.judge import Reporter
+from haet_eval.batch.judge import Reporter, judge
 from haet_eval.batch.ledger import Ledger
 from haet_eval.batch.local import LocalSite
 from haet_eval.batch.node import NodeProblem
 from haet_eval.batch.plan import Options, make_plan
 from haet_eval.batch.pool import ProcessDied
 from haet_eval.batch.sources import SubmissionSource
+from haet_eval.errors import EnvironmentProblem
 from haet_eval.incidents import describe, incidents
 from haet_eval.runtimes.image_files import build_context
 from haet_eval.store import Store
@@ -86,3 +88,15 @@ def test_a_run_whose_process_was_killed_leaves_an_incident(store: Store, order: 
     site.close()
     assert told(store)["code"] == "run-died"
     assert told(store)["submission"] == order.job.label
+
+
+def test_temporary_files_that_cannot_be_written_are_the_machines_fault_and_the_run_is_tried_again(
+    store: Store, order: Order
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        with pytest.raises(EnvironmentProblem, match=r"temporary files cannot be written .*File too large"):
+            judge(order, store.directory, Reporter(order.job.key, lambda _: None, 0), lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
