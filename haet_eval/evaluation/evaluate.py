@@ -85,10 +85,13 @@ def _no_run_lost(keeping: Keeping, heard: Heard) -> Iterator[None]:
         yield
     except BaseException as error:
         told = keeping.runs_elsewhere()
-        if told and isinstance(error, EnvironmentProblem):  # a batch shows nothing else
-            raise EnvironmentProblem(f"{error.message}. {told}", error.hint, code=error.code) from error
-        if told:
-            heard.note(told)
+        if told is None:
+            raise
+        where, what_to_do = told
+        if isinstance(error, EnvironmentProblem):  # a batch shows the error and no notes
+            hint = ". ".join(filter(None, (error.hint.rstrip("."), what_to_do)))
+            raise EnvironmentProblem(f"{error.message}; {where}", hint, code=error.code) from error
+        heard.note(f"{where[0].upper()}{where[1:]}. {what_to_do}")
         raise
 
 

@@ -87,21 +87,23 @@ class Keeping:
             code="results-kept-elsewhere",
         )
 
-    def runs_elsewhere(self) -> str | None:
+    def runs_elsewhere(self) -> tuple[str, str] | None:
         """Keep the finished runs elsewhere that the results did not take, when a later run has failed.
 
         Returns:
-            A sentence that names the place, and the command that takes them in; None if there are none, or if
-            that place cannot be written either.
+            What names the place, and the command that takes them in; None if there are none, or if that place
+            cannot be written either.
         """
         folder = self._moved([], self._not_kept) if self._not_kept else None
         if folder is None:
             return None
-        count = len(self._not_kept)
-        return (
-            f"The results directory {self._results.directory} could not be written:"
-            f" runs that are over ({count}) are kept in {folder}."
-            f" When it can be written, take them in, and the same command goes on: {self._command(folder)}"
+        where = (
+            f"the results directory {self._results.directory} did not take the runs that are over;"
+            f" they ({len(self._not_kept)}) are kept in {folder}"
+        )
+        return where, (
+            "When it can be written, take them in; then the same command goes on after them:"
+            f" {self._command(folder)}"
         )
 
     def _moved(self, records: list[Record], runs: list[Record]) -> Path | None:

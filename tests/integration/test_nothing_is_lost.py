@@ -336,7 +336,7 @@ def test_two_faults_at_once_leave_the_earlier_runs_elsewhere_and_the_retry_goes_
     in_the_way.write_text("a file")
     done = fail_in_the_second_run(evaluator, submission, *options)
     (kept,) = evaluator.temporary.glob("haet-eval.kept-*")
-    assert f"runs that are over (1) are kept in {kept}" in done.stderr
+    assert f"they (1) are kept in {kept} [worker-ended]" in done.stderr
     in_the_way.unlink()
     (line,) = (line for line in done.stderr.splitlines() if "cp -r " in line)
     subprocess.run(shlex.split(line[line.index("cp -r ") :]), check=True)
