@@ -1,4 +1,4 @@
-"""Failures of runs that another process or machine was to make, and what is known of them."""
+"""Failures of runs that another process or machine was to make, and the incidents of these."""
 
 from dataclasses import dataclass
 from pathlib import Path

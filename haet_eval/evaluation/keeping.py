@@ -91,7 +91,7 @@ class Keeping:
         """Keep the finished runs elsewhere that the results did not take, when a later run has failed.
 
         Returns:
-            What names the place, and the command that takes them in; None if there are none, or if that place
+            What names the place, and the command that takes them in; None without such runs, or if that place
             cannot be written either.
         """
         folder = self._moved([], self._not_kept) if self._not_kept else None
