@@ -81,4 +81,4 @@ def _data_from(file: BufferedReader, place: int) -> int | None:
     except OSError as error:
         if error.errno == errno.ENXIO:
             return None
-    return place if place < os.fstat(file.fileno()).st_size else None  # this file system does not show its holes
+    return place if place < os.fstat(file.fileno()).st_size else None  # without its holes shown
