@@ -313,7 +313,7 @@ def test_no_verdict_depends_on_whether_there_was_time_to_judge_the_accuracy(tmp_
 @pytest.mark.parametrize(("endless", "said"), [("time.sleep(1000)", False), ("while 1: time.sleep(1)", True)])
 def test_only_a_loop_without_a_bound_may_run_for_ever(tmp_path: Path, endless: str, said: bool) -> None:
     path = linear(tmp_path / "mine", f"import time\n        {endless}", epochs=8)
-    result = check(path, "--seconds", "0.1", "--within", "10")
+    result = check(path, "--seconds", "0.1", "--within", "8")
     assert result.return_value == 6, result.exception
     assert ("may run for ever" in result.stdout) is said
     assert "--within" in result.stdout
