@@ -307,7 +307,7 @@ def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_go
     evaluator: Evaluator, tmp_path: Path
 ) -> None:
     submission = write_submission(tmp_path / "two", QUICK_THEN_ENDLESS)
-    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=5)
     options = (*PROCESS, "--runs", "2", "--competition", str(rules))
     fail_in_the_second_run(evaluator, submission, *options)
     assert not list(evaluator.results.glob("*.json"))
@@ -348,7 +348,7 @@ def test_two_faults_at_once_leave_the_earlier_runs_elsewhere_and_the_retry_goes_
 def test_a_retry_with_another_pytorch_makes_every_run_again(evaluator: Evaluator, tmp_path: Path) -> None:
     """Its runs would otherwise be of two programs, in a record that names one."""
     submission = write_submission(tmp_path / "two", QUICK_THEN_ENDLESS)
-    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=5)
     options = (*PROCESS, "--runs", "2", "--competition", str(rules))
     fail_in_the_second_run(evaluator, submission, *options)
     facts = tmp_path / "newer" / "torch-99.dist-info" / "METADATA"
@@ -365,7 +365,7 @@ def test_a_retry_that_says_when_the_entry_came_is_believed_although_a_run_was_ke
 ) -> None:
     """The record shows the first run that failed, which is the kept one."""
     submission = write_submission(tmp_path / "two", FAILS_THEN_ENDLESS)
-    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=5)
     options = (*PROCESS, "--runs", "2", "--competition", str(rules))
     fail_in_the_second_run(evaluator, submission, *options)
     again = evaluator.run(submission, *options, "--received", "2026-05-01T12:00:00Z")
