@@ -29,6 +29,7 @@ settings.load_profile("untimed")
 
 _BY_THEME: Final = (
     *("test_battery.py::test_bit_identical", "test_battery.py::test_every_operator_has_a_price"),
+    "test_battery.py::test_the_compiled_client_sends_the_same_bytes",
     "test_counter_and_judge.py::test_counter_counts_what_the_judge_counts",
     "test_resumed_battery.py::test_a_theme_that_goes_on_at_a_checkpoint_gives_the_same_bits",
     "test_tensor_memory.py::test_an_oracle_agrees_after_each_program_of_a_theme",
