@@ -2,8 +2,10 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
-# As many processes as there are processors, four at most; the groups of tests/conftest.py stay together.
-PYTEST_JOBS := --numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# As many processes as there are processors, four at most; the groups of tests/conftest.py stay together. More
+# processes share the processors evenly if their number is a multiple.
+PYTEST_PROCESSES ?= logical
+PYTEST_JOBS := --numprocesses $(PYTEST_PROCESSES) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := haet_eval sandbox scripts submissions tests

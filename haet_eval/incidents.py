@@ -25,10 +25,9 @@ def put_incident(results: Path, error: Exception, facts: Mapping[str, Any]) -> P
         error: the error.
         facts: the submission, the stage, the output and so on, as JSON values.
     """
-    now = datetime.now(UTC)
     document = {
         "incident": 1,
-        "created_at": now.isoformat(),
+        "created_at": datetime.now(UTC).isoformat(),
         **_what(error),
         **facts,
         "haet_eval": __version__,
@@ -37,11 +36,16 @@ def put_incident(results: Path, error: Exception, facts: Mapping[str, Any]) -> P
         "platform": platform.platform(),
         "host": platform.node(),
     }
-    path = results / INCIDENTS / incident_name(now, secrets.token_hex(4))
+    return keep_incident(results, json.dumps(document, indent=2).encode())
+
+
+def keep_incident(results: Path, document: bytes) -> Path | None:
+    """Write an incident, also one from another machine. Returns the file, or None if it cannot be written."""
+    path = results / INCIDENTS / incident_name(datetime.now(UTC), secrets.token_hex(4))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Draft(path.parent) as draft:
-            draft.write(json.dumps(document, indent=2).encode())
+            draft.write(document)
             draft.create(path)
     except OSError:
         return None

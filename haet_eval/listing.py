@@ -111,23 +111,33 @@ def _stamp(path: Path) -> _Stamp:
 
 
 def _look(path: Path, stamp: _Stamp, known: tuple[_Stamp, _ReadFile] | None) -> tuple[_Stamp, _ReadFile]:
-    return known if known is not None and known[0] == stamp else (stamp, _read(path))
-
-
-def _read(path: Path) -> _ReadFile:
-    ours = RECORD_NAME.fullmatch(path.name) is not None
+    """What a file is. It is read again if it could not be read: that changes without the file."""
+    if known is not None and known[0] == stamp:
+        return known
     try:
-        data = read_file(path, MAX_RECORD_BYTES)
-    except FileNotFoundError:
-        if not path.is_symlink():
-            return None  # it was removed since the directory was listed
-        return "cannot be read: it is a link that leads nowhere" if ours else None
+        return stamp, _read(path, read_file(path, MAX_RECORD_BYTES))
     except OSError as error:
-        return f"cannot be read: {error.strerror}" if ours else None
+        return (), _unreadable(path, error)
+
+
+def _unreadable(path: Path, error: OSError) -> str | None:
+    if isinstance(error, FileNotFoundError) and not path.is_symlink():
+        return None  # it was removed since the directory was listed
+    if not _is_ours(path):
+        return None
+    leads_nowhere = isinstance(error, FileNotFoundError)
+    return f"cannot be read: {'it is a link that leads nowhere' if leads_nowhere else error.strerror}"
+
+
+def _read(path: Path, data: bytes) -> _ReadFile:
     try:
         return _summarize(from_json(data))
     except ValueError as error:
-        return explain_fault(error) if ours or claims_to_be_a_record(data) else None
+        return explain_fault(error) if _is_ours(path) or claims_to_be_a_record(data) else None
+
+
+def _is_ours(path: Path) -> bool:
+    return RECORD_NAME.fullmatch(path.name) is not None
 
 
 def _summarize(record: Record) -> _RecordSummary:

@@ -74,7 +74,7 @@ class Store:
             return record
 
     def take_in(self, other: "Store") -> None:
-        """Copy the artefacts of another directory. Artefacts that exist here are renewed instead.
+        """Copy the artefacts of another directory. Artefacts that are whole here are renewed instead.
 
         Then a record that names them can be added: `haet-eval clean` removes no artefact that was just
         renewed.
@@ -84,12 +84,12 @@ class Store:
         """
         for path in sorted(other.artifacts.glob("*")):
             target = self.artifacts / path.name
-            if _renewed(target):
+            if _renewed(target) and _is_whole(target):
                 continue
             try:
                 self.put_artifact(path, path.name.partition(".")[2])
             except EnvironmentProblem:
-                if not target.exists():  # another user's, in a folder where its owner alone may replace it
+                if not _is_whole(target):  # else it is another user's, in a folder where only its owner may
                     raise
 
     def put_artifact(self, data: bytes | Path, suffix: str) -> Artifact:
@@ -264,6 +264,15 @@ def _renewed(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether an artefact has the digest that its name says: a disk's fault or a user may have damaged it."""
+    try:
+        with open_file(path, MAX_ARTIFACT_BYTES) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == path.name.partition(".")[0]
+    except OSError:
+        return False
 
 
 def _chunks(data: bytes | Path) -> Iterator[bytes]:

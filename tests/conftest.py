@@ -27,7 +27,15 @@ settings.register_profile("untimed", deadline=None)  # no test asserts how long 
 settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("untimed")
 
-_BY_THEME: Final = ("test_battery.py", "test_counter_and_judge.py")
+_BY_THEME: Final = (
+    *("test_battery.py::test_bit_identical", "test_battery.py::test_every_operator_has_a_price"),
+    "test_battery.py::test_the_compiled_client_sends_the_same_bytes",
+    "test_counter_and_judge.py::test_counter_counts_what_the_judge_counts",
+    "test_resumed_battery.py::test_a_theme_that_goes_on_at_a_checkpoint_gives_the_same_bits",
+    "test_tensor_memory.py::test_an_oracle_agrees_after_each_program_of_a_theme",
+)
+"""Tests of a theme of the battery, whose programs run once for all of them in one process."""
+
 _QUICK_THEMES: Final = ("optimizers", "randomness", "views")
 _QUICK_FILES: Final = (
     *("test_archive.py", "test_failed_calls.py", "test_nothing_is_unpickled.py", "test_recorded_calls.py"),
@@ -73,8 +81,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     One process runs all tests of a group, one after the other.
 
     Tests with Docker are one group, as some of them look at all containers of the machine. Every other file
-    is a group of its own, but for those of the battery: each theme is one, since its programs run once for
-    both. What takes longest begins first.
+    is a group of its own, but for tests of the battery: those of a theme are one, since its programs run once
+    for all of them. What takes longest begins first.
     """
     items.sort(key=_rank)
     for item in items:
@@ -101,8 +109,8 @@ def _group(item: pytest.Item) -> str:
 
 def _theme(item: pytest.Item) -> str | None:
     """The theme of a test of the battery."""
-    found = re.search(r"\[(\w+)", item.nodeid) if item.path.name in _BY_THEME else None
-    return found[1] if found else None
+    found = re.search(r"([^/[]+)\[(\w+)", item.nodeid)
+    return found[2] if found and found[1] in _BY_THEME else None
 
 
 def _rank(item: pytest.Item) -> int:

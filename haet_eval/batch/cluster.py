@@ -20,6 +20,7 @@ from tenacity.retry import retry_if_exception_type
 from tenacity.stop import stop_after_delay
 from tenacity.wait import wait_fixed
 
+from haet_eval.batch.failure import NodeFailure, put_incident_of_lost_run
 from haet_eval.batch.job import Order
 from haet_eval.batch.judge import InternalFault, Reporter, StageReached, judge
 from haet_eval.batch.node import NodeProblem
@@ -112,7 +113,7 @@ class ClusterSite:
     def judge(self, order: Order) -> WrittenRecord:
         try:
             future = self._executor.submit(_judge_on_node, order, self._topic, **self._where())
-            return unpack(future.result(), order.job, self._store)
+            return received(future.result(), order, self._store)
         except NodeProblem as problem:
             self._put_aside(problem)
             raise
@@ -121,17 +122,21 @@ class ClusterSite:
         except (CancelledError, RuntimeError):
             raise self._lost() from None
         except KilledWorker as error:
-            raise EnvironmentProblem(
+            died = EnvironmentProblem(
                 f"{error.allowed_failures + 1} workers of the cluster died while they made this run",
                 "see their logs, and the nodes' memory",
                 code="cluster-workers-died",
-            ) from None
+            )
+            put_incident_of_lost_run(order, self._store.directory, died)
+            raise died from None
         except Exception as error:
-            raise EnvironmentProblem(
+            failed = EnvironmentProblem(
                 f"a worker of the cluster failed: {type(error).__name__}: {error}",
                 "the same haet-eval must be installed on every node",
                 code="cluster-worker-failed",
-            ) from None
+            )
+            put_incident_of_lost_run(order, self._store.directory, failed)
+            raise failed from None
 
     def stop(self) -> None:
         """End the runs, and wait until they have left the nodes: a scheduler may take the nodes away next."""
@@ -241,11 +246,22 @@ def _wait_for(host: str, port: int) -> None:
     trying(lambda: socket.create_connection((host, port), _CONNECT_SECONDS).close())
 
 
-def _judge_on_node(order: Order, topic: str) -> Parcel:
+def received(result: Parcel | NodeFailure, order: Order, store: Store) -> WrittenRecord:
+    """Put what came back from a node into the store.
+
+    Raises:
+        HaetError: the node could not judge the submission, or `unpack` refuses the record.
+    """
+    if isinstance(result, NodeFailure):
+        result.keep_incidents(store.directory)
+        raise result.problem
+    return unpack(result, order.job, store)
+
+
+def _judge_on_node(order: Order, topic: str) -> Parcel | NodeFailure:
     """Judge a submission. This runs in a worker of the cluster."""
     worker = get_worker()
     key = worker.get_current_task()
-    parcels: list[Parcel] = []
 
     def send(message: StageReached) -> None:
         task = worker.state.tasks.get(key)
@@ -254,19 +270,35 @@ def _judge_on_node(order: Order, topic: str) -> Parcel:
         worker.log_event(topic, _event(message))
 
     reporter = Reporter(order.job.key, send, _SECONDS_BETWEEN_TICKS)
-    name = f"{reporter.node} (worker {worker.name})"
     try:
-        judge(order, None, reporter, lambda outcome: parcels.append(pack(outcome)))
-    except NodeProblem as problem:
-        message = f"node {name}: {problem.message}"
-        raise NodeProblem(message, problem.hint, worker.address, code=problem.code) from None
-    except EnvironmentProblem as problem:
-        raise EnvironmentProblem(f"node {name}: {problem.message}", problem.hint, code=problem.code) from None
-    except InternalFault as fault:
-        raise InternalFault(f"node {name}: {fault.message}", fault.hint, code=fault.code) from None
+        return judge_for_another(order, reporter, worker.name, worker.address)
     finally:
         worker.log_event(topic, {"left": order.job.key})
-    return parcels[0]
+
+
+def judge_for_another(order: Order, reporter: Reporter, worker: object, address: str) -> Parcel | NodeFailure:
+    """Judge a submission for a batch on another machine.
+
+    Args:
+        order: the order of the run.
+        reporter: receives the progress.
+        worker: the name of the worker, for the user.
+        address: the worker's in the cluster.
+    """
+    parcels: list[Parcel] = []
+    incidents: list[bytes] = []
+    name = f"{reporter.node} (worker {worker})"
+    problem: HaetError
+    try:
+        judge(order, None, reporter, lambda outcome: parcels.append(pack(outcome)), incidents.append)
+        return parcels[0]
+    except NodeProblem as error:
+        problem = NodeProblem(f"node {name}: {error.message}", error.hint, address, code=error.code)
+    except EnvironmentProblem as error:
+        problem = EnvironmentProblem(f"node {name}: {error.message}", error.hint, code=error.code)
+    except InternalFault as fault:
+        problem = InternalFault(f"node {name}: {fault.message}", fault.hint, code=fault.code)
+    return NodeFailure(problem, tuple(incidents))
 
 
 def _event(message: StageReached) -> dict[str, Any]:

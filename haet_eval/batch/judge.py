@@ -4,7 +4,7 @@ import gc
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +14,8 @@ from haet_eval.batch.node import NodeProblem, check_node, reserved
 from haet_eval.errors import EnvironmentProblem, HaetError
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request, WrittenRecord
+from haet_eval.files import MAX_TEXT_BYTES, read_file
+from haet_eval.incidents import incidents
 from haet_eval.progress import ReportValue, Tick
 from haet_eval.runtimes.folder import RunFolder
 
@@ -62,7 +64,11 @@ class Reporter:
 
 
 def judge(
-    order: Order, results: Path | None, reporter: Reporter, take: Callable[[WrittenRecord], None]
+    order: Order,
+    results: Path | None,
+    reporter: Reporter,
+    take: Callable[[WrittenRecord], None],
+    take_incident: Callable[[bytes], None] = lambda _: None,
 ) -> None:
     """Make the run and pass on its outcome, while its folder still exists.
 
@@ -71,6 +77,7 @@ def judge(
         results: the folder for the record; None for one that is removed at the end.
         reporter: receives the progress.
         take: receives the outcome.
+        take_incident: receives what is known of a failure on our side, if there is no folder for it.
 
     Raises:
         NodeProblem: this machine cannot make such a run.
@@ -80,11 +87,16 @@ def judge(
         competition = _competition(order, folder.path)
         check_node(order, competition)
         archive = folder.path / f"{order.job.identity.submission}.zip"
-        archive.write_bytes(order.archive)
+        _put(archive, order.archive)
         request = _request(order, archive, competition, results or folder.path / "results")
         if results is None and order.run_dir is None:  # a checkpoint would be gone with the folder
             request = replace(request, checkpoint_seconds=None)
-        take(evaluate(request, reporter))
+        try:
+            take(evaluate(request, reporter))
+        finally:
+            for path in incidents(request.results) if results is None else ():
+                with suppress(OSError):  # the error itself is worth more
+                    take_incident(read_file(path, MAX_TEXT_BYTES))
     # Cycles keep the images of a run alive. Without this, the process took 209 MiB after eight runs, not 146.
     gc.collect()
 
@@ -93,8 +105,19 @@ def _competition(order: Order, folder: Path) -> str:
     if order.rules is None:
         return order.job.competition
     path = folder / "competition.toml"
-    path.write_text(order.rules, encoding="utf-8")
+    _put(path, order.rules.encode())
     return str(path)
+
+
+def _put(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"temporary files cannot be written to {path.parent.parent}: {error.strerror}",
+            "Make room there, or set TMPDIR to another folder.",
+            code="no-temporary-folder",
+        ) from None
 
 
 def _request(order: Order, archive: Path, competition: str, results: Path) -> Request:

@@ -14,6 +14,7 @@ from haet_eval.atomic import Draft
 from haet_eval.batch.job import Identity
 from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.files import MAX_TEXT_BYTES, read_file
+from haet_eval.locks import lacks_locks
 from haet_eval.results_folder import BATCHES
 from haet_eval.store import Store
 
@@ -43,7 +44,7 @@ class Ledger:
         """In this block no other batch works on these results. The lock ends with the process in any case.
 
         Raises:
-            EnvironmentProblem: another batch works on them, or the folder cannot be written.
+            EnvironmentProblem: another batch works on them, or the folder cannot be written or locked.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -55,6 +56,13 @@ class Ledger:
                 code="batch-busy",
             ) from None
         except OSError as error:
+            if lacks_locks(error):
+                raise EnvironmentProblem(
+                    f"the file system of {self._folder} offers no locks ({error.strerror}),"
+                    " which keep two batches apart",
+                    "Name a folder on another disk with --results, or mount this one with locks.",
+                    code="results-without-locks",
+                ) from None
             raise EnvironmentProblem(
                 f"{self._folder} cannot be written: {error.strerror}",
                 "Name another folder with --results.",

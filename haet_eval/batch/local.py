@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.batch import pool
+from haet_eval.batch.failure import put_incident_of_lost_run
 from haet_eval.batch.job import Order
 from haet_eval.batch.judge import Reporter, StageReached, judge
 from haet_eval.batch.pool import ProcessDied, ProcessPool
@@ -37,9 +38,11 @@ class LocalSite:
     def judge(self, order: Order) -> WrittenRecord:
         try:
             return self._pool.submit(_judge, order, self._results).result()
-        except (CancelledError, RuntimeError, ProcessDied):
+        except (CancelledError, RuntimeError, ProcessDied) as error:
             if self._stopped:
                 raise SiteLost("the batch was stopped") from None
+            if isinstance(error, ProcessDied):
+                put_incident_of_lost_run(order, self._results, error)
             raise
 
     def stop(self) -> None:

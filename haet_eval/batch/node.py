@@ -75,7 +75,7 @@ def reserved(*, alone: bool, lock: Path = _LOCK) -> Iterator[None]:
     """In this block no batch makes a run here that ranks time or energy; with `alone`, no run at all.
 
     Raises:
-        NodeProblem: another run holds the lock.
+        NodeProblem: another run holds the lock, or there can be none.
     """
     descriptor = _open(lock)
     try:
@@ -88,6 +88,13 @@ def reserved(*, alone: bool, lock: Path = _LOCK) -> Iterator[None]:
             else "a run whose time or energy is ranked is being made on it",
             "wait for its end; such a batch needs the machine for itself",
             code="node-busy",
+        ) from None
+    except OSError as error:
+        os.close(descriptor)
+        raise NodeProblem(
+            f"{lock}, which keeps runs apart, cannot be locked: {error.strerror}",
+            f"mount {lock.parent} from a local disk, or with locks",
+            code="node-without-locks",
         ) from None
     try:
         yield

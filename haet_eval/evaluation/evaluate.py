@@ -1,12 +1,13 @@
 """One evaluation, from an archive to its record: unpack, train, predict, score, record."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from haet_eval.errors import UsageProblem, Verdict
+from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.evaluation.audit import DRAWN, conclude, draw, with_audit
 from haet_eval.evaluation.compose import compose
 from haet_eval.evaluation.course import CheckpointPlan
@@ -54,7 +55,8 @@ def evaluate(request: Request, observer: Observer | None = None) -> WrittenRecor
     try:
         with RunFolder() as folder:
             keeping = Keeping(folder, results)
-            record = _record(request, keeping, heard, plan)
+            with _no_run_lost(keeping, heard):
+                record = _record(request, keeping, heard, plan)
             heard.stage("record")
             path = keeping.finish(record)
             if plan:
@@ -65,10 +67,31 @@ def evaluate(request: Request, observer: Observer | None = None) -> WrittenRecor
         raise
     except Exception as error:
         _tell_how_to_go_on(plan, heard)
-        facts = {"stage": heard.reached, "submission": str(request.submission), "sandbox": request.sandbox}
+        facts = {
+            "stage": heard.reached,
+            "submission": request.archive_name or str(request.submission),
+            "sandbox": request.sandbox,
+        }
         log = {"head": heard.log.head, "tail": heard.log.tail}
         if incident := put_incident(request.results, error, facts | {"device": request.device, "log": log}):
             heard.note(f"What is known of this is in {incident}")
+        raise
+
+
+@contextmanager
+def _no_run_lost(keeping: Keeping, heard: Heard) -> Iterator[None]:
+    """Whatever ends this block too early: runs that are over and that the results did not take stay."""
+    try:
+        yield
+    except BaseException as error:
+        told = keeping.runs_elsewhere()
+        if told is None:
+            raise
+        where, what_to_do = told
+        if isinstance(error, EnvironmentProblem):  # a batch shows the error and no notes
+            hint = ". ".join(filter(None, (error.hint.rstrip("."), what_to_do)))
+            raise EnvironmentProblem(f"{error.message}; {where}", hint, code=error.code) from error
+        heard.note(f"{where[0].upper()}{where[1:]}. {what_to_do}")
         raise
 
 

@@ -56,6 +56,7 @@ class Keeping:
         self.store: Store = _AtHand(folder.path / "kept")
         self._results = results
         self._runs: Store | None = None
+        self._not_kept: list[Record] = []
 
     def finish(self, record: Record) -> Path:
         """Put the record into the results, after its artefacts. Returns its file.
@@ -76,19 +77,55 @@ class Keeping:
         return path
 
     def _elsewhere(self, record: Record, problem: EnvironmentProblem) -> HaetError:
-        folder = Path(tempfile.gettempdir()) / f"haet-eval.kept-{record.record_id}"
+        runs = self._not_kept if record.status.verdict is Verdict.INTERRUPTED else []
+        folder = self._moved([record], runs)
+        if folder is None:
+            return problem
+        return KeptElsewhere(
+            f"{problem.message}; the record and its artefacts are kept in {folder}",
+            f"{problem.hint} Then take them in: {self._command(folder)}",
+            code="results-kept-elsewhere",
+        )
+
+    def runs_elsewhere(self) -> tuple[str, str] | None:
+        """Keep the finished runs elsewhere that the results did not take, when a later run has failed.
+
+        Returns:
+            What names the place, and the command that takes them in; None without such runs, or if that place
+            cannot be written either.
+        """
+        folder = self._moved([], self._not_kept) if self._not_kept else None
+        if folder is None:
+            return None
+        where = (
+            f"the results directory {self._results.directory} did not take the runs that are over;"
+            f" they ({len(self._not_kept)}) are kept in {folder}"
+        )
+        return where, (
+            "When it can be written, take them in; then the same command goes on after them:"
+            f" {self._command(folder)}"
+        )
+
+    def _moved(self, records: list[Record], runs: list[Record]) -> Path | None:
+        """Keep records, and finished runs, in a folder beside the temporary files; None if that fails."""
+        folder = Path(tempfile.gettempdir()) / f"haet-eval.kept-{(records or runs)[0].record_id}"
         try:
-            self.store.add(record)
+            for record in records:
+                self.store.add(record)
+            for run in runs:
+                self._runs_below(self.store.directory).add(run)
             self.store.directory.rename(folder)
             folder.chmod(0o700)
         except (EnvironmentProblem, OSError):
-            return problem
-        command = f"cp -r {quote(str(folder))}/. {quote(str(self._results.directory))}/"
-        return KeptElsewhere(
-            f"{problem.message}; the record and its artefacts are kept in {folder}",
-            f"{problem.hint} Then take them in: {command}",
-            code="results-kept-elsewhere",
-        )
+            return None
+        return folder
+
+    def _runs_below(self, directory: Path) -> Store:
+        assert self._runs is not None
+        return _AtHand(directory / self._runs.directory.relative_to(self._results.directory))
+
+    def _command(self, folder: Path) -> str:
+        return f"cp -r {quote(str(folder))}/. {quote(str(self._results.directory))}/"
 
     # Several runs: each is kept when it is over, so that a fault in a later one does not lose it.
 
@@ -110,11 +147,17 @@ class Keeping:
         return found
 
     def keep_run(self, record: Record) -> None:
-        """Keep a run that is over. If the results fail, the end of the evaluation says so."""
+        """Keep a run that is over. If the results fail, the end of the evaluation says so.
+
+        Runs that the results did not take before are tried again.
+        """
         assert self._runs is not None
+        self._not_kept.append(record)
         with suppress(EnvironmentProblem):
             self._results.take_in(self.store)
-            self._runs.add(record)
+            while self._not_kept:
+                self._runs.add(self._not_kept[0])
+                del self._not_kept[0]
 
 
 def _key(request: Request, assignment: Assignment, software: Mapping[str, str | None]) -> str:

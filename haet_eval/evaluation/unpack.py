@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
-from haet_eval.archive import is_litter
 from haet_eval.competition import Competition, Task, competition_for_task, load_competition
 from haet_eval.data.readback import budgets_with
 from haet_eval.dataset import load_task_data
@@ -20,9 +18,7 @@ from haet_eval.progress import Observer
 from haet_eval.record import SourceFile, SubmissionInfo
 from haet_eval.spelling import quoted
 from haet_eval.submission import ArchiveLimits, Submission, load_submission
-
-_MOST_HASHED_BYTES: Final = 1 << 30
-"""A larger file would be read for minutes or hours, only to be refused."""
+from haet_eval.submission.unread import archive_digest, folder_digest, large_archive_digest
 
 
 def unpack(request: Request, observer: Observer) -> Unpacked:
@@ -136,30 +132,18 @@ def archive_name(request: Request) -> str:
 def unread_submission(path: Path, received_at: datetime | None = None) -> SubmissionInfo:
     """The facts about a submission whose archive or manifest could not be read.
 
-    The digest is that of the file; of a folder, that of the names and sizes of its contents. A file that is
-    far too large is not read, which could take hours: its digest is that of its size.
+    The digest is that of the file; of a folder, that of its contents. A file that is far too large may be
+    full of holes, so its zeros are not hashed.
     """
-    digest, archive_bytes, archive_sha256 = hashlib.sha256(), 0, None
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            name = file.relative_to(path).as_posix()
-            if not is_litter(name):
-                digest.update(f"{name}\0{file.lstat().st_size}\n".encode(errors="surrogateescape"))
-    if path.is_file():
-        archive_bytes = path.stat().st_size
-        if archive_bytes > _MOST_HASHED_BYTES:
-            digest.update(f"{archive_bytes}\n".encode())
-        else:
-            with path.open("rb") as archive:
-                digest = hashlib.file_digest(archive, "sha256")
-            archive_sha256 = digest.hexdigest()
+    archive_sha256 = archive_digest(path) if path.is_file() else None
+    digest = folder_digest(path) if path.is_dir() else archive_sha256 or large_archive_digest(path)
     return SubmissionInfo(
         name=None,
         team=None,
         task=None,
-        sha256=digest.hexdigest(),
+        sha256=digest,
         files=(),
-        archive_bytes=archive_bytes,
+        archive_bytes=path.stat().st_size if path.is_file() else 0,
         source_bytes=0,
         source_bytes_compressed=0,
         description=None,

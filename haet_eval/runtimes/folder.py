@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.locks import lacks_locks
 from haet_eval.runtimes.interface import Role
 
 LONGEST_SOCKET_PATH = 107
@@ -37,11 +38,16 @@ class RunFolder:
                 "submissions are run on Linux only", "run haet-eval in WSL, or on Linux", code="platform"
             )
         try:
-            unlocked = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED))
-            self._lock = _lock(unlocked)
-            self.path = unlocked.rename(unlocked.with_name(unlocked.name.replace(_PREFIX_UNLOCKED, _PREFIX)))
+            self.path, self._lock = _make()
             free = shutil.disk_usage(self.path).free
         except OSError as error:
+            if lacks_locks(error):
+                raise EnvironmentProblem(
+                    f"the file system of {tempfile.gettempdir()} offers no locks ({error.strerror}),"
+                    " which keep the temporary folders of live runs",
+                    "set TMPDIR to a folder on another disk, or mount this one with locks",
+                    code="temporary-folder-without-locks",
+                ) from None
             raise EnvironmentProblem(
                 f"no temporary folder can be made: {error}", _ANOTHER_FOLDER, code="no-temporary-folder"
             ) from None
@@ -99,6 +105,22 @@ class RunFolder:
             ) from error
 
 
+def _make() -> tuple[Path, int | None]:
+    """A new folder and the descriptor that holds its lock. Nothing is left if that fails."""
+    unlocked = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED))
+    try:
+        lock = _lock(unlocked)
+        return unlocked.rename(unlocked.with_name(unlocked.name.replace(_PREFIX_UNLOCKED, _PREFIX))), lock
+    except OSError:
+        shutil.rmtree(unlocked, ignore_errors=True)
+        raise
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether a path has the form of a run's folder: whatever lies there, a run may have made it."""
+    return folder.is_absolute() and folder.name.startswith(_PREFIX)
+
+
 def is_abandoned(folder: Path) -> bool:
     """Whether the run that owned this folder is over. False if that cannot be known."""
     try:
@@ -145,4 +167,7 @@ def _lock(folder: Path) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from haet_eval.evaluation.audit import conclude, draw
+from haet_eval.evaluation.audit import Redrawn, conclude, draw
 from haet_eval.evaluation.repetition import as_record, as_run
 from haet_eval.record import Audit, AuditKind, Record
 from haet_eval.verification.check import Check, differs, holds, same, unchecked
@@ -16,30 +16,33 @@ SUBJECTS: Final[Mapping[AuditKind, str]] = {"resplit": "audit", "disguise": "aud
 """The first words of the lines on an audit."""
 
 
-def audited(record: Record, audit: Audit, evidence: Evidence) -> tuple[Record, Evidence]:
-    """The audit's run as a record of its own, and its data set, if it can be drawn again."""
-    dataset = draw(audit.kind, evidence.dataset, audit.split_seed).dataset if evidence.dataset else None
+def drawn_again(audit: Audit, evidence: Evidence) -> Redrawn | None:
+    """The data of the audit; None if those that it was drawn from are not here."""
+    return draw(audit.kind, evidence.dataset, audit.split_seed) if evidence.dataset else None
+
+
+def audited(record: Record, audit: Audit, drawn: Redrawn | None) -> tuple[Record, Evidence]:
+    """The audit's run as a record of its own, and its data set, if it was drawn again."""
     again = as_record(record, audit.run).model_copy(update={"dataset": audit.dataset})
-    return again, Evidence(dataset=dataset)
+    return again, Evidence(dataset=drawn.dataset if drawn else None)
 
 
-def check_audit(audit: Audit, first: Record, evidence: Evidence, again: Evidence) -> Iterator[Check]:
+def check_audit(audit: Audit, first: Record, drawn: Redrawn | None, again: Evidence) -> Iterator[Check]:
     """Whether shares, gaps and flags follow from the audit's predictions.
 
     Args:
         audit: the audit in the record.
         first: the run that was audited, as a record of its own.
-        evidence: the evidence on that run.
+        drawn: the data of the audit.
         again: the evidence on the audit's run.
     """
     subject = SUBJECTS[audit.kind]
-    if evidence.dataset is None or (audit.run.evaluation and "predictions" not in again.files):
+    if drawn is None or (audit.run.evaluation and "predictions" not in again.files):
         yield unchecked(subject, "needs the data set and the audit's predictions")
         return
     path = again.files.get("predictions")
     try:
         labels = np.array([int(line) for line in path.read_text("ascii").split()]) if path else None
-        drawn = draw(audit.kind, evidence.dataset, audit.split_seed)
         two_sided = first.schema_version > 1
         found = conclude(as_run(first), audit.run, drawn, audit.split_seed, labels, two_sided=two_sided)
     except ValueError as error:

@@ -10,7 +10,7 @@ from haet_eval.evaluation.repetition import split
 from haet_eval.files import read_file
 from haet_eval.listing import explain_fault
 from haet_eval.record import MAX_RECORD_BYTES, Record, from_unambiguous_json
-from haet_eval.verification.audit import SUBJECTS, audited, check_audit
+from haet_eval.verification.audit import SUBJECTS, audited, check_audit, drawn_again
 from haet_eval.verification.check import Check, believable, differs, holds, same, stated, unchecked
 from haet_eval.verification.coherence import check_environment, check_parts
 from haet_eval.verification.conclusion import Conclusion, conclude
@@ -81,9 +81,10 @@ def verify(
     if record.runs:
         checks += check_runs(record, parts[0].evidence)
     for audit in record.audits:
-        part = RunWithEvidence(f"{SUBJECTS[audit.kind]}: ", *audited(record, audit, parts[0].evidence))
+        drawn = drawn_again(audit, parts[0].evidence)
+        part = RunWithEvidence(f"{SUBJECTS[audit.kind]}: ", *audited(record, audit, drawn))
         checks += part.named(_checks(part.record, part.evidence, sources))
-        checks += check_audit(audit, parts[0].record, parts[0].evidence, part.evidence)
+        checks += check_audit(audit, parts[0].record, drawn, part.evidence)
         parts.append(part)
     checks.append(check_environment(record, parts[0].evidence.competition))
     checks += _beyond(record, replaying)

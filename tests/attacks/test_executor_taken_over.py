@@ -10,6 +10,7 @@ import random
 import struct
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -318,17 +319,29 @@ def test_an_executor_that_leaves_is_noticed(tmp_path: Path) -> None:
 
 
 def test_random_answers_never_crash_the_host(tmp_path: Path) -> None:
+    """Several at once, as most of the time is the patience with an executor that has fallen silent."""
     chance = random.Random(3)
-    for _ in range(150):
+
+    def answered() -> tuple[str, bytes]:
         what = chance.choice([key for key, answer in HONEST.items() if answer])
         answer = bytearray(HONEST[what])
         for _ in range(chance.choice((1, 2, 8))):
             answer[chance.randrange(len(answer))] = chance.randrange(256)
-        with played(small_training, Double({what: bytes(answer)}), tmp_path, patience_seconds=0.2) as stage:
+        return what, bytes(answer)
+
+    def play(number: int, what: str, answer: bytes) -> None:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with played(small_training, Double({what: answer}), folder, patience_seconds=0.5) as stage:
             with contextlib.suppress(EnvironmentProblem, SubmissionFailure):
                 stage.run()
             before = stage.meter.histogram().to_json()
         assert recount(stage.trace_path).histogram.to_json() == before
+
+    with ThreadPoolExecutor(8) as pool:
+        plays = [pool.submit(play, number, *answered()) for number in range(150)]
+        for one in plays:
+            one.result()
 
 
 # Predictions that the returned model does not make.

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 GUARD = Path(__file__).parent / "guard_pages.c"
 FUZZER = (sys.executable, "-m", "tests.attacks.operator_fuzzer")
-SECONDS = int(os.environ.get("HAET_FUZZ_SECONDS", "40"))
+SECONDS = int(os.environ.get("HAET_FUZZ_SECONDS", "15"))
 SEED = os.environ.get("HAET_FUZZ_SEED", "0")
 
 

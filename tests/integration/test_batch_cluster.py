@@ -28,6 +28,7 @@ from tests.fixtures.batches import (
     wait_for_record,
     wait_for_training,
 )
+from tests.fixtures.program import with_constant
 
 pytestmark = pytest.mark.slow
 
@@ -126,7 +127,7 @@ def dask_workers(batches: Batches) -> list[psutil.Process]:
 
 def test_a_worker_killed_and_a_slow_one_cost_time_only_and_records_come_back_whole(batches: Batches) -> None:
     for name in ("a", "b", "c", "d"):
-        batches.add(name, SLOW.replace("150", "60") + f"# {name}")
+        batches.add(name, SLOW.replace("150", "40") + f"# {name}")
     with local_cluster(batches, 3) as cluster:
         options = ("--scheduler", str(cluster.scheduler_address))
         with batches.running(*options) as process:
@@ -262,6 +263,7 @@ def test_another_image_than_the_one_asked_for_is_refused_by_its_digest(sandbox_i
 
 def test_a_missing_scheduler_is_reported(batches: Batches) -> None:
     batches.add("a")
+    batches.program = with_constant("haet_eval.batch.cluster", "_CONNECT_SECONDS", 3)
     done = batches.run("--scheduler", f"tcp://127.0.0.1:{free_port()}")
     assert done.status == ExitCode.ENVIRONMENT
     assert "no dask scheduler answers" in done.stderr

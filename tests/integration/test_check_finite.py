@@ -39,16 +39,24 @@ def train(task):
 """
 
 
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """The submission, and its operations in an evaluation."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    path = write_submission(folder / "submission", MIXED)
+    truth = evaluate(Request(path, folder / "data", folder / "results", seed=0, sandbox="process")).record
+    assert truth.training is not None, truth.status.reason
+    return path, truth.training.operations.total
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 20, 45, 70, 110, 160])
-def test_the_count_is_exact_wherever_computing_stopped(tmp_path: Path, cut: int) -> None:
-    path = write_submission(tmp_path / "submission", MIXED)
-    truth = evaluate(Request(path, tmp_path / "data", tmp_path / "results", seed=0, sandbox="process")).record
-    assert truth.training is not None, truth.status.reason
+def test_the_count_is_exact_wherever_computing_stopped(evaluated: tuple[Path, int], cut: int) -> None:
+    path, operations = evaluated
     sample: Sample = sample_once(path, cut)
     assert sample.finished, sample.doubt or sample.reason
     assert not sample.computed
     assert sample.made_up.finite
     assert (sample.decides, sample.doubt) == ([], "")
     assert sample.operations is not None
-    assert sample.operations.total == truth.training.operations.total
+    assert sample.operations.total == operations

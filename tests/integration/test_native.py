@@ -288,7 +288,10 @@ def test_checkpoints_count_only_if_the_rules_say_so(judge: Callable[..., Written
 
 
 @pytest.mark.slow
-def test_a_training_that_cannot_be_stopped_fails(judge: Callable[..., WrittenRecord]) -> None:
+def test_a_training_that_cannot_be_stopped_fails(
+    judge: Callable[..., WrittenRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haet_eval.evaluation.watch.GRACE_SECONDS", 5.0)  # time to be asked twice
     code = NO_END.format(before="task.checkpoint(model)", caught="BaseException")
     record = judge(code, CHECKPOINTS, wall_seconds=2).record
     assert record.status.verdict is Verdict.LIMIT_TIME

@@ -288,7 +288,9 @@ def test_an_audit_that_fails_in_an_unforeseen_way_leaves_the_run_that_it_was_to_
     only_record(tmp_path / "results")
 
 
-def fail_in_the_second_run(evaluator: Evaluator, submission: Path, *options: str) -> None:
+def fail_in_the_second_run(
+    evaluator: Evaluator, submission: Path, *options: str
+) -> subprocess.CompletedProcess[str]:
     with evaluator.running(submission, *options) as program:
         assert program.stderr is not None
         for line in ("run 2 of 2", "train: a test"):
@@ -298,13 +300,14 @@ def fail_in_the_second_run(evaluator: Evaluator, submission: Path, *options: str
         worker_of(program, "executor").kill()
         done = ended(program)
     assert_our_fault(done, "the executor was killed")
+    return done
 
 
 def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_goes_on(
     evaluator: Evaluator, tmp_path: Path
 ) -> None:
     submission = write_submission(tmp_path / "two", QUICK_THEN_ENDLESS)
-    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=5)
     options = (*PROCESS, "--runs", "2", "--competition", str(rules))
     fail_in_the_second_run(evaluator, submission, *options)
     assert not list(evaluator.results.glob("*.json"))
@@ -322,10 +325,30 @@ def test_a_fault_of_ours_in_a_later_run_leaves_the_earlier_ones_and_the_retry_go
     assert "was kept" not in once_more.stderr
 
 
+def test_two_faults_at_once_leave_the_earlier_runs_elsewhere_and_the_retry_goes_on(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    submission = write_submission(tmp_path / "two", QUICK_THEN_ENDLESS)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    options = (*PROCESS, "--runs", "2", "--competition", str(rules))
+    evaluator.results.mkdir()
+    in_the_way = evaluator.results / ".haet-runs"
+    in_the_way.write_text("a file")
+    done = fail_in_the_second_run(evaluator, submission, *options)
+    (kept,) = evaluator.temporary.glob("haet-eval.kept-*")
+    assert f"they (1) are kept in {kept} [worker-ended]" in done.stderr
+    in_the_way.unlink()
+    (line,) = (line for line in done.stderr.splitlines() if "cp -r " in line)
+    subprocess.run(shlex.split(line[line.index("cp -r ") :]), check=True)
+    again = evaluator.run(submission, *options)
+    assert "run 1 of 2, seed 0: it is over, and was kept" in again.stderr
+    only_record(evaluator.results)
+
+
 def test_a_retry_with_another_pytorch_makes_every_run_again(evaluator: Evaluator, tmp_path: Path) -> None:
     """Its runs would otherwise be of two programs, in a record that names one."""
     submission = write_submission(tmp_path / "two", QUICK_THEN_ENDLESS)
-    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=5)
     options = (*PROCESS, "--runs", "2", "--competition", str(rules))
     fail_in_the_second_run(evaluator, submission, *options)
     facts = tmp_path / "newer" / "torch-99.dist-info" / "METADATA"
@@ -342,7 +365,7 @@ def test_a_retry_that_says_when_the_entry_came_is_believed_although_a_run_was_ke
 ) -> None:
     """The record shows the first run that failed, which is the kept one."""
     submission = write_submission(tmp_path / "two", FAILS_THEN_ENDLESS)
-    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=5)
     options = (*PROCESS, "--runs", "2", "--competition", str(rules))
     fail_in_the_second_run(evaluator, submission, *options)
     again = evaluator.run(submission, *options, "--received", "2026-05-01T12:00:00Z")

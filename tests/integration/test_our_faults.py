@@ -21,6 +21,7 @@ from haet_eval.record import from_json
 from haet_eval.runtimes.docker.cgroup import ControlGroup
 from tests.fixtures.engine_proxy import engine_proxy
 from tests.fixtures.evaluator import FOREVER, PATIENCE_SECONDS, QUICK, Evaluator, containers_of, ended
+from tests.fixtures.program import with_constant
 from tests.fixtures.submissions import write_competition, write_native_competition, write_submission
 
 REPOSITORY = Path(haet_eval.__file__).parents[1]
@@ -258,7 +259,7 @@ def train(task):
     x = torch.ones(1)
     for _ in range(5000):  # shows in the trace
         x = x * 1
-    for _ in range(60):
+    for _ in range(30):
         time.sleep(0.1)
         x = x * 1
     return Linear()
@@ -397,26 +398,26 @@ def stop_for(program: subprocess.Popen[str], seconds: float) -> None:
 
 def test_a_stop_of_ours_beyond_the_budget_judges_nobody(evaluator: Evaluator, tmp_path: Path) -> None:
     submission = write_submission(tmp_path / "some seconds", SOME_SECONDS)
-    rules = write_competition(tmp_path / "rules.toml", wall_seconds=30)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=10)
     with evaluator.running(submission, "--sandbox", "process", "--competition", str(rules)) as program:
-        stop_for(program, 35)
+        stop_for(program, 13)
         done = ended(program)
-    assert_our_fault(done, "the evaluation was stopped for 3", "run it again")
+    assert_our_fault(done, "the evaluation was stopped for 1", "run it again")
 
 
 def test_a_short_stop_of_ours_costs_the_submission_nothing(evaluator: Evaluator, tmp_path: Path) -> None:
     submission = write_submission(tmp_path / "steps", STEPS)
-    rules = write_competition(tmp_path / "rules.toml", wall_seconds=20)
+    rules = write_competition(tmp_path / "rules.toml", wall_seconds=12)
     with evaluator.running(submission, "--sandbox", "process", "--competition", str(rules)) as program:
-        stop_for(program, 18)
+        stop_for(program, 10)
         done = ended(program)
     assert done.returncode == ExitCode.NOT_QUALIFIED, done.stdout + done.stderr
     (path,) = evaluator.results.glob("*.json")
     record = from_json(path.read_text("utf-8"))
     assert record.status.verdict is Verdict.BELOW_THRESHOLD
     assert record.training is not None
-    assert record.training.wall_seconds < 20
-    assert record.training.paused_seconds > 15
+    assert record.training.wall_seconds < 12
+    assert record.training.paused_seconds > 7
 
 
 def test_a_stop_in_a_timed_run_voids_it(evaluator: Evaluator, tmp_path: Path) -> None:
@@ -448,7 +449,7 @@ def test_the_engine_hangs_for_a_while(evaluator: Evaluator, tmp_path: Path) -> N
     with engine_proxy(tmp_path / "engine.sock") as proxy:
         with evaluator.running(submission, DOCKER_HOST=proxy.address) as program:
             proxy.hang()
-            time.sleep(12)
+            time.sleep(8)
             proxy.recover()
             done = ended(program)
         assert done.returncode == ExitCode.NOT_QUALIFIED, done.stdout + done.stderr
@@ -462,6 +463,7 @@ def test_the_engine_hangs_for_a_while(evaluator: Evaluator, tmp_path: Path) -> N
 @pytest.mark.docker
 @pytest.mark.usefixtures("sandbox_image")
 def test_the_engine_hangs_for_good(evaluator: Evaluator, endless: Path, tmp_path: Path) -> None:
+    evaluator.program = with_constant("haet_eval.runtimes.docker.engine", "_CALL_SECONDS", 15)
     with engine_proxy(tmp_path / "engine.sock") as proxy:
         with evaluator.running(endless, DOCKER_HOST=proxy.address) as program:
             proxy.hang()

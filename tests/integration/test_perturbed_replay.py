@@ -1,5 +1,7 @@
 """`haet-eval verify --perturbed`: training is nearly as good under noise, unless its numbers hold several."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,21 @@ def judged(folder: Path, logits: str, source: str = QUANTIZED) -> Record:
     return evaluate(Request(submission, folder, folder / "results", str(rules), sandbox="process")).record
 
 
+Entry = Callable[..., tuple[Path, Record]]
+
+
+@pytest.fixture(scope="module")
+def entry(tmp_path_factory: pytest.TempPathFactory) -> Entry:
+    """The folder and the record of an entry; each is judged once, and tests only read it."""
+
+    @cache
+    def of(logits: str, source: str = QUANTIZED) -> tuple[Path, Record]:
+        folder = tmp_path_factory.mktemp("entry")
+        return folder, judged(folder, logits, source)
+
+    return of
+
+
 def verified(folder: Path, *options: str) -> Result:
     (path,) = (folder / "results").glob("*.json")
     rules = ("--competition", str(folder / "rules.toml"), "--data-dir", str(folder))
@@ -90,37 +107,39 @@ def verified(folder: Path, *options: str) -> Result:
 
 
 @pytest.mark.parametrize("logits", [PLAIN, PACKED])
-def test_both_are_qualified_and_consistent(tmp_path: Path, logits: str) -> None:
-    assert judged(tmp_path, logits).status.verdict is Verdict.QUALIFIED
-    assert verified(tmp_path).return_value is ExitCode.QUALIFIED
+def test_both_are_qualified_and_consistent(entry: Entry, logits: str) -> None:
+    folder, record = entry(logits)
+    assert record.status.verdict is Verdict.QUALIFIED
+    assert verified(folder).return_value is ExitCode.QUALIFIED
 
 
-def test_honest_numbers_survive_noise(tmp_path: Path) -> None:
-    judged(tmp_path, PLAIN)
-    shown = verified(tmp_path, "--perturbed")
+def test_honest_numbers_survive_noise(entry: Entry) -> None:
+    folder, _ = entry(PLAIN)
+    shown = verified(folder, "--perturbed")
     assert shown.return_value is ExitCode.QUALIFIED, shown.output
     assert "holds       perturbed replay" in shown.output
 
 
-def test_honest_whitening_survives_noise(tmp_path: Path) -> None:
+def test_honest_whitening_survives_noise(entry: Entry) -> None:
     """Its decomposition is too small a part of the work to be disturbed."""
-    assert judged(tmp_path, "", WHITENED).status.verdict is Verdict.QUALIFIED
-    shown = verified(tmp_path, "--perturbed")
+    folder, record = entry("", WHITENED)
+    assert record.status.verdict is Verdict.QUALIFIED
+    shown = verified(folder, "--perturbed")
     assert shown.return_value is ExitCode.QUALIFIED, shown.output
     assert "holds       perturbed replay" in shown.output
 
 
 def test_whitening_would_not_survive_noise_on_every_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged(tmp_path, "", WHITENED)
+    folder, _ = entry("", WHITENED)
     monkeypatch.setattr(perturbing, "SPARED_PERCENT", 0)
-    assert "differs     perturbed replay" in verified(tmp_path, "--perturbed").output
+    assert "differs     perturbed replay" in verified(folder, "--perturbed").output
 
 
-def test_two_numbers_in_one_float_do_not_survive_noise(tmp_path: Path) -> None:
-    judged(tmp_path, PACKED)
-    shown = verified(tmp_path, "--perturbed")
+def test_two_numbers_in_one_float_do_not_survive_noise(entry: Entry) -> None:
+    folder, _ = entry(PACKED)
+    shown = verified(folder, "--perturbed")
     assert shown.return_value is ExitCode.NOT_QUALIFIED, shown.output
     assert "differs     perturbed replay" in shown.output
     assert "of what is above chance lost (5 % may be)" in shown.output

@@ -13,9 +13,11 @@ from haet_eval.batch.sources import SubmissionSource
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
+from haet_eval.evaluation.unpack import unread_submission
 from haet_eval.record import Content, Record, seal
 from haet_eval.store import Store
 from haet_eval.submission.packing import pack_submission
+from haet_eval.submission.unread import MOST_HASHED_BYTES
 from tests.fixtures.records import make_record
 from tests.fixtures.submissions import write_competition, write_submission
 
@@ -165,6 +167,34 @@ def test_two_broken_folders_are_two(tmp_path: Path, store: Store) -> None:
     for folder in folders:
         (folder / "data").symlink_to("/")
     assert states(plan(store, *folders)) == [SubmissionState.REFUSED, SubmissionState.REFUSED]
+
+
+def test_two_broken_folders_of_the_same_names_and_sizes_are_two(tmp_path: Path, store: Store) -> None:
+    folders = [write_submission(tmp_path / name, f"{TRAIN}  # {name}") for name in ("a", "b")]
+    for folder in folders:
+        (folder / "data").symlink_to("/")
+    assert states(plan(store, *folders)) == [SubmissionState.REFUSED, SubmissionState.REFUSED]
+    (folders[1] / "submission.py").write_text((folders[0] / "submission.py").read_text())
+    assert states(plan(store, *folders)) == [SubmissionState.REFUSED, SubmissionState.REPEATED]
+    (folders[1] / "data").unlink()
+    (folders[1] / "data").symlink_to("~")
+    assert states(plan(store, *folders)) == [SubmissionState.REFUSED, SubmissionState.REFUSED]
+
+
+@pytest.mark.parametrize("place", [0, MOST_HASHED_BYTES // 2, MOST_HASHED_BYTES - 1])
+def test_archives_that_are_far_too_large_are_as_many_as_there_are(
+    tmp_path: Path, store: Store, place: int
+) -> None:
+    paths = [tmp_path / name / "entry.zip" for name in ("a", "b", "c")]
+    for path, content in zip(paths, [b"a" * 2**21, b"b" * 2**21, b"a" * 2**21], strict=True):
+        path.parent.mkdir()
+        with path.open("wb") as file:
+            file.seek(place)
+            file.write(content)
+            file.truncate(MOST_HASHED_BYTES + 2**22)
+    expected = [SubmissionState.REFUSED, SubmissionState.REFUSED, SubmissionState.REPEATED]
+    assert states(plan(store, *paths)) == expected
+    assert all(unread_submission(path).archive_sha256 is None for path in paths)
 
 
 def test_a_failure_of_ours_is_remembered_until_it_is_forgotten(tmp_path: Path, store: Store) -> None:

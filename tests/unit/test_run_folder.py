@@ -7,14 +7,15 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from haet_eval.cli.clean import clean
-from haet_eval.runtimes.docker.container import LABEL_FOLDER, labels
-from haet_eval.runtimes.docker.leftovers import is_over
-from haet_eval.runtimes.folder import RunFolder, abandoned_folders, is_abandoned
+from haet_eval.runtimes.docker.container import LABEL_DEADLINE, LABEL_FOLDER, LABEL_PLACE, labels
+from haet_eval.runtimes.docker.leftovers import is_left_over, is_over, name_of
+from haet_eval.runtimes.folder import RunFolder, abandoned_folders, is_abandoned, place_of
 from haet_eval.runtimes.interface import Role, WorkerLimits
 
 
@@ -129,7 +130,65 @@ def test_a_live_run_in_a_tmp_of_its_own_keeps_its_container(tmp_path: Path) -> N
 
 
 def test_a_container_that_does_not_say_where_its_folder_is_stays(tmp_path: Path) -> None:
-    assert not is_over({LABEL_FOLDER: str(tmp_path / "gone")}, 10**9, runs=False)
+    assert not is_over({LABEL_FOLDER: str(tmp_path / "haet-eval.run-gone")}, 10**9, runs=False)
+
+
+LONG_OVER: dict[str, Any] = {
+    "Id": "0123456789abcdef",
+    "Names": ["/worker"],
+    "State": "exited",
+    "Created": 0,
+    "Labels": {
+        LABEL_FOLDER: "/elsewhere/haet-eval.run-gone",
+        LABEL_PLACE: "another boot 1:2",
+        LABEL_DEADLINE: "600",
+    },
+}
+"""What an engine lists of a container that ended long ago."""
+
+
+def with_labels(**labels: str) -> dict[str, Any]:
+    return LONG_OVER | {"Labels": LONG_OVER["Labels"] | labels}
+
+
+def test_a_container_that_ended_long_ago_is_left_over() -> None:
+    assert is_left_over(LONG_OVER, 661)
+    assert not is_left_over(LONG_OVER, 660)
+
+
+@pytest.mark.parametrize("deadline", ["", "soon", "nan", "inf", "-inf", "-1", "0", "1e3", "9" * 5000])
+def test_a_container_with_an_odd_deadline_is_left_alone(deadline: str) -> None:
+    assert not is_left_over(with_labels(**{LABEL_DEADLINE: deadline}), 10**9)
+
+
+@pytest.mark.parametrize("folder", ["", "/", ".", "haet-eval.run-x", "/mine", "/tmp/haet-eval.run-\0"])
+def test_a_container_of_a_folder_that_no_run_makes_is_left_alone(folder: str) -> None:
+    place = place_of(Path(folder.replace("\0", "")))
+    assert not is_left_over(with_labels(**{LABEL_FOLDER: folder, LABEL_PLACE: place}), 10**9)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"Labels": None},
+        {"Labels": {}},
+        {"Created": None},
+        {"Created": "yesterday"},
+        {"State": None},
+        {"State": "stopping"},
+    ],
+    ids=str,
+)
+def test_a_container_that_an_engine_lists_oddly_is_left_alone(odd: dict[str, Any]) -> None:
+    assert not is_left_over(LONG_OVER | odd, 10**9)
+    missing = {key: value for key, value in LONG_OVER.items() if key not in odd}
+    assert not is_left_over(missing, 10**9)
+
+
+@pytest.mark.parametrize("names", [None, []])
+def test_a_container_without_a_name_goes_by_its_id(names: list[str] | None) -> None:
+    assert name_of(LONG_OVER) == "worker"
+    assert name_of(LONG_OVER | {"Names": names}) == "0123456789ab"
 
 
 def test_a_path_that_is_not_a_folder_is_left_alone(tmp_path: Path) -> None:

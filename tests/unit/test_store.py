@@ -1,11 +1,13 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -309,6 +311,44 @@ def test_the_cached_listing_grows_only_by_the_changes(store: Store, cache: Path)
         paths.pop(0).unlink()
         assert list(store.listing().records) == sorted(paths)
         assert len(remembered.read_bytes().splitlines()) <= 1 + 2 * len(paths)
+
+
+@contextmanager
+def one_more_file_at_a_time() -> Iterator[None]:
+    """In this block a process may open one more file, and then not a second one."""
+    first, second = (os.open(os.devnull, os.O_RDONLY) for _ in range(2))
+    os.close(first)
+    os.close(second)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (second, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_record_that_could_not_be_read_for_a_while_is_read_again(store: Store) -> None:
+    path = store.add(make_record())
+    with one_more_file_at_a_time():
+        (problem,) = store.listing().problems
+    assert problem.reason == "cannot be read: Too many open files"
+    listing = store.listing()
+    assert (list(listing.records), listing.problems) == ([path], ())
+
+
+def test_an_artefact_that_was_damaged_is_written_again_with_the_next_record(
+    store: Store, tmp_path: Path
+) -> None:
+    other = Store(tmp_path / "other")
+    for content in (b"trace", b"model"):
+        other.put_artifact(content, "trace")
+        kept = store.put_artifact(content, "trace")
+        path = store.artifact_path(kept)
+        assert path is not None
+        path.write_bytes(content[:3] if content == b"trace" else b"MODEL")
+    store.take_in(other)
+    for path in other.artifacts.iterdir():
+        assert (store.artifacts / path.name).read_bytes() == path.read_bytes()
 
 
 def test_nothing_but_records_and_artifacts_lies_in_the_results(store: Store) -> None:

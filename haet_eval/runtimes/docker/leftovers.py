@@ -3,14 +3,15 @@
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from haet_eval.runtimes.docker import container
 from haet_eval.runtimes.docker.engine import connect, engine, engine_seconds, remove_container
-from haet_eval.runtimes.folder import is_abandoned, place_of
+from haet_eval.runtimes.folder import is_abandoned, is_run_folder, place_of
 
 _SPARE_SECONDS: Final = 60
-_ALIVE: Final = {"running", "paused", "restarting"}
+_ENDED: Final = {"created", "exited", "dead", "removing"}
+"""States in which nothing runs. Any other word counts as running: engines differ in their words."""
 
 
 def remove_abandoned_containers(*, dry_run: bool = False) -> list[str]:
@@ -22,11 +23,25 @@ def remove_abandoned_containers(*, dry_run: bool = False) -> list[str]:
             found = client.api.containers(all=True, filters={"label": container.LABEL_FOLDER})
             now_seconds = engine_seconds(client.api)
         for one in found:
-            if is_over(one["Labels"], now_seconds - one["Created"], runs=one["State"] in _ALIVE):
+            if is_left_over(one, now_seconds):
                 if not dry_run:
                     remove_container(client.api, one["Id"])
-                removed.append(one["Names"][0].lstrip("/"))
+                removed.append(name_of(one))
     return removed
+
+
+def name_of(one: Mapping[str, Any]) -> str:
+    """The name of a listed container; the beginning of its id if the engine lists no name."""
+    names = one.get("Names") or [one["Id"][:12]]
+    return str(names[0]).lstrip("/")
+
+
+def is_left_over(one: Mapping[str, Any], now_seconds: float) -> bool:
+    """Whether the run of a listed container is over. An entry that cannot be understood is left alone."""
+    try:
+        return is_over(one["Labels"], now_seconds - one["Created"], runs=one["State"] not in _ENDED)
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def is_over(labels: Mapping[str, str], age_seconds: float, *, runs: bool) -> bool:
@@ -39,8 +54,15 @@ def is_over(labels: Mapping[str, str], age_seconds: float, *, runs: bool) -> boo
         labels: the labels of the container.
         age_seconds: the age of the container, by the engine's own clock.
         runs: whether the container runs, by the engine's own state.
+
+    Raises:
+        KeyError: there is no label with the folder.
+        ValueError: haet-eval does not write such labels.
     """
     folder, place = Path(labels[container.LABEL_FOLDER]), labels.get(container.LABEL_PLACE)
+    if not is_run_folder(folder):
+        return False
     if place and place == place_of(folder):
         return is_abandoned(folder)
-    return not runs and age_seconds > float(labels.get(container.LABEL_DEADLINE, "inf")) + _SPARE_SECONDS
+    deadline_seconds = int(labels.get(container.LABEL_DEADLINE, "0"))
+    return not runs and 0 < deadline_seconds < age_seconds - _SPARE_SECONDS

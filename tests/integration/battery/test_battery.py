@@ -10,7 +10,8 @@ import pytest
 import torch
 from _pytest.mark.structures import ParameterSet
 
-from tests.integration.battery.pair import ThemeRun, run_theme
+from tests.fixtures.compiled import client, compiled_or_skip
+from tests.integration.battery.pair import ThemeRun, run_remotely, run_theme, whole_theme
 from tests.integration.battery.running import ERROR, Case, cases
 
 THEMES = (
@@ -31,11 +32,15 @@ THEMES = (
     "views",
 )
 THIRD_PARTY = "third_party"
+_ALL_THEMES = (*THEMES, *([THIRD_PARTY] if find_spec("timm") else []))
+_ORDERED_BY_CHANCE = "threads"
+"""The theme whose calls may come in another order in each run."""
+
 _ROUNDING = 1e-5
 
 
 def _cases() -> Iterator[tuple[str, str, Case]]:
-    for theme in (*THEMES, *([THIRD_PARTY] if find_spec("timm") else [])):
+    for theme in _ALL_THEMES:
         module = importlib.import_module(f"tests.integration.battery.{theme}")
         for name, case in cases(module).items():
             yield theme, name, case
@@ -71,6 +76,27 @@ def test_bit_identical(theme: str, name: str, case: Case) -> None:
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_operator_has_a_price(theme: str) -> None:
     assert run_once(theme).unpriced == frozenset()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", _ALL_THEMES)
+def test_the_compiled_client_sends_the_same_bytes(theme: str) -> None:
+    compiled_or_skip()
+    python = whole_theme(theme)
+    with client("1"):
+        compiled = run_remotely(theme)
+    assert compiled.results.keys() == python.results.keys()
+    assert [key for key in python.results if not _same_bits(python.results[key], compiled.results[key])] == []
+    if theme != _ORDERED_BY_CHANCE:
+        assert compiled.trace_sha256 == python.trace_sha256
+        assert compiled.operations == python.operations
+        assert compiled.memory == python.memory
+        assert compiled.labels.to_json() == python.labels.to_json()
+        assert compiled.output == python.output
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.dtype == other.dtype and one.shape == other.shape and torch.equal(_bits(one), _bits(other))
 
 
 def _difference(key: str, plain: torch.Tensor, remote: torch.Tensor, rounded: bool) -> str:
