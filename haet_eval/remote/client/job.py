@@ -62,7 +62,7 @@ def run_job(sock: socket.socket) -> None:
             with RemoteMode(dispatcher):
                 _work(dispatcher, job, Path(folder), code)
         except BaseException as error:  # SystemExit too: a submission may not end the run by itself
-            # First: closing sends what was printed, and the host stops at the failure.
+            # First: closing sends the rest of the output, and the host stops at the failure.
             output.close()
             link.tell(explain(error, Path(folder)).encode())
         else:

@@ -68,12 +68,15 @@ def _fitted(values: dict[str, Any]) -> dict[str, int | float | str]:
 
 
 def _read(value: Any) -> Any:
+    # Larger tensors are shown as text: to read them would use up the budget for a line on the screen.
     return value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
 
 
 def _shown(number: Any) -> int | float | str:
+    # JSON has no NaN and no infinity. They travel as text.
     if isinstance(number, float) and math.isfinite(number):
         return float(number)
+    # True would be shown as 1. Beyond 2**53, readers of JSON that know only doubles see another number.
     if isinstance(number, int) and not isinstance(number, bool) and abs(number) < _EXACT_IN_JSON:
         return int(number)
     return _cut(str(number), REPORT_TEXT)
