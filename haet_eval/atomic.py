@@ -35,7 +35,6 @@ class Draft:
         # In the directory of the target, because a rename or a link cannot cross file systems.
         self._path = draft_path(directory)
         self._file = self._path.open("xb")
-        # Its result does not matter: nobody else can hold the lock of a file that did not exist.
         _lock(self._file.fileno())
 
     def __enter__(self) -> Self:

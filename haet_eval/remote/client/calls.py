@@ -196,8 +196,8 @@ class DefinitionWriter:
                 raise _refused(self._func, value)
 
     def _float(self, value: float) -> Atom:
-        # Prices depend on whether a float is exactly 0, ±1, 2 or infinite (decision 0012), so each of these has a
-        # template of its own.
+        # Prices depend on whether a float is exactly 0, ±1, 2 or infinite (decision 0012). So each of these
+        # has a template of its own.
         special = SPECIAL.get(value, ANY_FLOAT)
         self._floats.append(special)
         return Atom(Tag.FLOAT, special)

@@ -388,7 +388,6 @@ class Dispatcher:
         # Not from the answer: the host expects another record for such calls, and decides by the same table.
         known.dynamic = _is_dynamic(func, definition, tensors)
         known.number, known.pack = self._defined, layout.pack
-        # Only now, as on the host's side.
         self._defined += 1
         known.results = results_of(outcome, tensors, known.exact)
         known.new = count_new(known.results)
@@ -444,7 +443,7 @@ class Dispatcher:
 
     def _detach(self, tensor: RemoteTensor) -> RemoteTensor:
         """A second wrapper of the same handle: no call is needed."""
-        # The second wrapper may be written to, and then nothing would tell this one's mirror.
+        # The second wrapper may be written to, and the mirror of this one would not change with it.
         tensor._mirror = None
         tensor._handle.shared = True
         return make_view(tensor, tensor._layout, tensor.dtype, int(tensor.storage_offset()), tensor._handle)

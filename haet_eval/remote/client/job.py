@@ -71,7 +71,6 @@ def run_job(sock: socket.socket) -> None:
 
 def connect(dispatcher: Dispatcher, job: Job, code: OwnCode) -> SubmissionTask:
     """Prepare this process for a job: threads, seeds, and torch's functions that need replacing."""
-    # Nothing large is computed in this process.
     torch.set_num_threads(1)
     # Before `seed_all`, which must reach the generators of the executor.
     dispatcher.random.install()

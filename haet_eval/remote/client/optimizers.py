@@ -14,10 +14,9 @@ from torch.optim import Optimizer, optimizer
 
 def install_eager_optimizers() -> None:
     """Replace, in torch.optim, the wrappers of methods that call the compiler by ones that do not."""
-    # A list, because the class changes on the way.
     for name, method in list(vars(Optimizer).items()):
         if _is_made_by(method, _compile._disable_dynamo):
-            # What `functools.wraps` has left there is the method without the compiler.
+            # `functools.wraps` has left the method there as it is without the compiler.
             setattr(Optimizer, name, method.__wrapped__)
     for kind in _subclasses(Optimizer):
         step = vars(kind).get("step")

@@ -68,7 +68,6 @@ def _fitted(values: dict[str, Any]) -> dict[str, int | float | str]:
 
 
 def _read(value: Any) -> Any:
-    # Larger tensors are shown as text: to read them would use up the budget for a line on the screen.
     return value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
 
 

@@ -148,7 +148,6 @@ class RemoteTensor(torch.Tensor):
             known: RemoteTensor = memo[id(self)]
             return known
         with torch.no_grad():
-            # Views of one tensor, as the weights of an RNN, must share memory in the copy too.
             copy: Any = self._copied_view(memo) if self._is_view() else self.detach().clone()
         copy.requires_grad_(self.requires_grad)
         # nn.Parameter makes no object of its own of a handle, but sets this mark, which isinstance asks for.
