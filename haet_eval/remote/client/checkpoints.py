@@ -42,7 +42,7 @@ class SavedObjects:
         # Libraries may import them from either place.
         replaced.serialization.save, replaced.serialization.load = self.save, self.load
         files: Any = shutil
-        # `shutil.copy`, `copy2`, `copytree` and `move` all end in this function, so one replacement serves all.
+        # `shutil.copy`, `copy2`, `copytree` and `move` end in this function, so one replacement is enough.
         files.copyfile = self.copyfile
 
     def save(self, obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
