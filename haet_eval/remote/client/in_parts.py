@@ -23,7 +23,7 @@ def _resized(tensor: torch.Tensor, size: list[int], **_: Any) -> torch.Tensor:
     flat = tensor.reshape(-1)[:count]
     if flat.numel() < count:
         flat = torch.cat([flat, flat.new_zeros(count - flat.numel())])
-    # A clone, because `flat` may be a view: what is resized must not share memory with other tensors.
+    # A clone, because `flat` may be a view, and a resized tensor shares memory with no other.
     resized: torch.Tensor = _aten.set_.source_Tensor(tensor, flat.clone().view(size))
     return resized
 

@@ -48,7 +48,7 @@ def fingerprint() -> str:
     """
     digest = hashlib.sha256()
     facts = [*_OPTIONS, torch_version(), sysconfig.get_config_var("SOABI") or "", platform.machine()]
-    # Sorted: the order of a folder differs between file systems, and the digest must not.
+    # Sorted: the order of a folder differs between file systems, and the digest is one for all.
     for path in sorted(_SOURCES.iterdir()):
         facts += [path.name, path.read_text(encoding="utf-8")]
     for fact in facts:
