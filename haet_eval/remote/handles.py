@@ -16,6 +16,7 @@ def intern_layout(meta: TensorMeta) -> TensorMeta:
 
     Only speed depends on the sharing. So the table may be cleared when it has grown large.
     """
+    # The submission chooses the shapes, so a table that only grows would fill the host's memory.
     if len(_LAYOUTS) > _MAX_LAYOUTS:
         _LAYOUTS.clear()
     layout = TensorMeta(meta.shape, meta.stride, 0, meta.dtype, meta.bits) if meta.offset else meta
