@@ -465,7 +465,6 @@ class Meter:
         try:
             _, count = wire.COUNTED.unpack_from(payload, position)
             begin = position + wire.COUNTED.size
-            # The length is checked before the format is made: a count of 2**32 would make a huge one.
             end: int = begin + 8 * count
             numbers = struct.unpack_from(f"<{count}Q", payload, begin) if end <= len(payload) else None
         except struct.error:
@@ -552,7 +551,6 @@ class Meter:
             if len(self.refused) < _MAX_REFUSED:
                 self.refused[definition.operator[:_MAX_NAME]] += 1
             raise Refused(refusal(definition.operator))
-        # Before the validation, which costs more than the description.
         self._tally.check_room(len(record))
         for number, expected in zip(values[definition.tensors :], definition.floats, strict=True):
             if self.charges.literal(number) != expected:
