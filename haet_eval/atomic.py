@@ -16,6 +16,7 @@ LEFTOVER_SECONDS: Final = 24 * 3600
 _NO_PIPE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 """Flags that do not wait for a pipe or follow a link, which someone else may have given a draft's name."""
 
+# File systems report in several ways that they have no hard links: FAT gives EPERM, some others ENOTSUP.
 _NO_HARD_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
@@ -31,6 +32,7 @@ class Draft:
     """
 
     def __init__(self, directory: Path) -> None:
+        # In the directory of the target, because a rename or a link cannot cross file systems.
         self._path = draft_path(directory)
         self._file = self._path.open("xb")
         _lock(self._file.fileno())
@@ -61,13 +63,17 @@ class Draft:
         """
         self._finish()
         try:
+            # A rename would replace an existing file without an error. A link fails if the name is taken.
             os.link(self._path, target)
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise
+            # Between this look and the rename another writer may take the name. Without hard links that
+            # remains.
             if target.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
             self._path.rename(target)
+        # After a power cut the file would otherwise be on the disk, and its name perhaps not.
         _sync_directory(target.parent)
 
     def replace(self, target: Path) -> None:
@@ -78,6 +84,7 @@ class Draft:
 
     def _finish(self) -> None:
         self._file.flush()
+        # Before the rename: otherwise a power cut can leave the new name on an empty file.
         os.fsync(self._file.fileno())
         self._file.close()
 
@@ -92,12 +99,16 @@ def write_output(target: Path, content: bytes) -> None:
         OSError: it cannot be written, or is a pipe that nobody reads.
     """
     if target.exists() and not target.is_file():
+        # O_NONBLOCK makes opening a pipe that nobody reads an error. Otherwise it would wait for ever.
         descriptor = os.open(target, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        # From here on a write has to wait for a slow reader instead of failing half-way.
         os.set_blocking(descriptor, True)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         return
+    # A rename onto a link would replace the link. The file that it leads to is the one that is meant.
     target = real_path(target)
+    # `real_path` leaves a loop of links as it is. A rename onto it would replace a link of the user's.
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(target))
     with Draft(target.parent) as draft:
@@ -110,12 +121,15 @@ def remove_leftovers(directory: Path, older_than_seconds: float = LEFTOVER_SECON
 
     The age of a draft is its distance from a new file by the clock of the file system: our own may be wrong.
     """
+    # A machine whose clock is wrong would otherwise remove drafts that other machines are writing.
     with Draft(directory) as probe:
         deadline = probe.modified_seconds() - older_than_seconds
     for path in directory.glob(".haet-*.tmp"):
         with suppress(OSError):  # another process was faster, or it is not ours to remove
             descriptor = os.open(path, os.O_RDONLY | _NO_PIPE)
             try:
+                # Both, because a lock does not always reach other machines, and a slow writer's draft may be
+                # old.
                 if os.fstat(descriptor).st_mtime < deadline and _lock(descriptor):
                     path.unlink()
             finally:
@@ -127,6 +141,8 @@ def _lock(descriptor: int) -> bool:
     try:
         import fcntl  # Windows does not have it, but does not let anyone remove an open file either
 
+        # `flock` and not `lockf`: a lock of `lockf` is lost when this process closes any descriptor of the
+        # file.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False

@@ -41,6 +41,7 @@ def open_file(path: Path, most_bytes: int) -> BufferedReader:
     try:
         _check(path, os.fstat(descriptor), most_bytes)
         return os.fdopen(descriptor, "rb")
+    # BaseException, because an interruption must not leak the descriptor either.
     except BaseException:
         os.close(descriptor)
         raise
@@ -54,6 +55,7 @@ def read_file(path: Path, most_bytes: int) -> bytes:
         OSError: the file cannot be read.
     """
     with open_file(path, most_bytes) as file:
+        # The size was checked before, but the file may have grown since. One byte more shows it.
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise _too_large(path, most_bytes)

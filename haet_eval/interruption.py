@@ -33,12 +33,15 @@ def listening(leave_at_once: Callable[[], object]) -> Iterator[None]:
     """
 
     def handle(number: int, _: FrameType | None) -> None:
+        # Python runs handlers in the main thread only, between two instructions, so no lock is needed here.
         if _state.received is not None:
             leave_at_once()
         _state.received = signal.Signals(number)
+        # An exception at any instruction could tear the count from its trace (decision 0082).
         if not _state.deferrals:
             raise KeyboardInterrupt
 
+    # An earlier program in this process, as in a test, may have left its signal here.
     _state.received = None
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
@@ -54,7 +57,9 @@ def listening(leave_at_once: Callable[[], object]) -> Iterator[None]:
 @contextmanager
 def deferred() -> Iterator[None]:
     """In this block the first signal raises nothing until `check` is called: no step is left half done."""
+    # Signals arrive in the main thread only. A block in another thread must not defer them for this one.
     handles_signals = threading.current_thread() is threading.main_thread()
+    # A count and not a flag, because such blocks may be nested.
     _state.deferrals += handles_signals
     try:
         yield

@@ -3,6 +3,7 @@
 import errno
 from typing import Final
 
+# These stand once, because a failed lock means "another process has it" everywhere else.
 _WITHOUT_LOCKS: Final = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
 """EBADF: NFS makes the lock one of bytes, and then refuses it for a folder or a file opened for reading."""
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+# In this order: in a report with epochs and steps, the steps may be those of the running epoch.
 _UNITS: Final = ("epoch", "step", "iteration", "iter", "batch", "round")
 _MOST_UNITS: Final = 10**12
 """No training has more steps. A submission may report any number, and a float cannot hold every one."""
@@ -35,6 +36,7 @@ def _done_of(unit: str, values: Mapping[str, str]) -> tuple[int, int] | None:
         return int(fraction[1]), int(fraction[2])
     totals = (values.get(name.format(unit), "") for name in _TOTAL)
     total = next((total for total in totals if total.isdecimal()), None)
+    # `isdecimal`, because `isdigit` also accepts characters such as "²", for which `int` raises an error.
     done = values.get(unit, "")
     return (int(done), int(total)) if total is not None and done.isdecimal() else None
 
@@ -48,12 +50,14 @@ class Pace:
     """
 
     def __init__(self) -> None:
+        # A report carries no time. The next look, which comes a few times a second, takes it with its own.
         self._reported: Advance | None = None
         self._last: tuple[float, Advance] | None = None
         self._since: tuple[float, int] | None = (0.0, 0)
 
     def report(self, values: Mapping[str, str]) -> None:
         """Take a report of the submission. It counts from the next look on."""
+        # A report without progress, as of an accuracy in between, does not undo the one before.
         self._reported = advance_in(values) or self._reported
 
     def look(self, elapsed_seconds: float) -> tuple[float | None, float | None]:
@@ -74,15 +78,18 @@ class Pace:
                 return
             if not goes_on or reported.done < before.done:
                 self._since = None  # the submission is in another loop, whose beginning is not known
+            # From the second report on, the time before the first no longer counts: it includes the setup.
             elif self._since == (0.0, 0) or self._since is None:
                 self._since = seconds, before.done
         self._last = elapsed_seconds, reported
 
     def _left(self, later_seconds: float, seconds: float, advance: Advance) -> float | None:
         """The remaining seconds. If the running unit is overdue, those after it; None if it is the last."""
+        # After the last unit there may be work that no report announces, so 0 seconds would be a promise.
         if self._since is None or advance.done == advance.of:
             return None
         began, done = self._since
+        # Not zero: `_take` keeps an earlier report as the start only if more units are done since.
         each = (seconds - began) / (advance.done - done)
         left = max(each * (advance.of - advance.done) - later_seconds, each * (advance.of - advance.done - 1))
         return left if left > 0 else None

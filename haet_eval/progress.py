@@ -11,6 +11,7 @@ ReportValue: TypeAlias = int | float | str
 def not_finite(values: Mapping[str, ReportValue]) -> tuple[str, str] | None:
     """The name and the value of the first that is not a number, or of a loss that is infinite."""
     for name, value in values.items():
+        # Other infinite values can be right, as the best value so far before there is one.
         if value == "nan" or (value in ("inf", "-inf") and "loss" in name.casefold()):
             return name, str(value)
     return None

@@ -13,6 +13,7 @@ from typing import Final
 from haet_eval.remote.packed import Broken, PackedWriter, read_packed
 from haet_eval.remote.wire import AnswerStatus
 
+# Answers are as large as the values that are free to read, which no budget bounds.
 MAX_ANSWERS_BYTES: Final = 1 << 30
 _MAGIC: Final = b"haet-answers-1\n"
 _KEPT: Final = frozenset({AnswerStatus.OK, AnswerStatus.REFUSED})
@@ -31,6 +32,7 @@ class AnswersWriter(PackedWriter):
 
     def add(self, status: AnswerStatus, body: bytes) -> None:
         """Keep an answer. When the file has grown too large, no more is kept."""
+        # A file with a gap would be of no use, but the run itself does not need the file.
         if status in _KEPT and not self.is_full:
             self._append(status, body)
 

@@ -53,7 +53,9 @@ def table_of(living: Mapping[int, HeldTensor], following: int, data: Mapping[int
     places: dict[int, int] = {}
     storages: list[StoredTensors] = []
     tensors: list[Placed] = []
+    # The next executor loads these data by itself, so a checkpoint need not hold them.
     unwritten = {id(storage): number for number, storage in data.items() if not storage.writes}
+    # The order decides which tensor is the first of its storage: it must be the same when the run goes on.
     for number, handle in sorted(living.items()):
         storage, layout = handle.storage, handle.layout
         if id(storage) not in places:

@@ -10,6 +10,8 @@ NUMBER_BYTES: Final = 8
 COMPLEX_BYTES: Final = 16
 """The charge for a scalar literal that is sent up, or for a number that the submission learns from data."""
 
+# These protect the host's memory and disk. They are in no competition file, as no honest run comes near them
+# (docs/budgets.md).
 MAX_HANDLES: Final = 1 << 20
 MAX_TEMPLATES: Final = 1 << 17
 MAX_DESCRIBED_BYTES: Final = 32 << 20
@@ -67,6 +69,7 @@ class Charges:
         known = self._literals.get(number)
         if known is not None:
             return known
+        # Charged before it is kept, so the budget also bounds the size of this table.
         self.upload(NUMBER_BYTES)
         # A NaN never equals itself: it is charged each time and not kept.
         known = float_class(number)
@@ -77,6 +80,7 @@ class Charges:
     def number(self, dtype: str, raw: bytes) -> None:
         """Charge a constant of one element, once for each distinct value."""
         if (dtype, raw) not in self._numbers:
+            # A byte would be cheap, but the tensor takes as much of the host's memory as any other.
             self.upload(max(len(raw), NUMBER_BYTES))
             self._numbers.add((dtype, raw))
 
@@ -118,6 +122,7 @@ class Charges:
         The time of such an answer depends on the data, so a submission could read data from a clock. The
         budget bounds how much.
         """
+        # Both are moments at which the submission sees how long work on data took.
         if self.timed_answers + self.stalls >= self.budgets.timed_answers:
             raise SubmissionFailure(
                 Verdict.LIMIT_READBACK,
@@ -132,11 +137,13 @@ class Charges:
 
         The time of such a wait depends on the data as well, so each one uses the budget of timed answers.
         """
+        # One by one, so that the record never shows more waits than the budget allows.
         for _ in range(count):
             self.check_timed_answers()
             self.stalls += 1
 
     def message(self, count: int) -> None:
+        # Added before the check: these records are in the trace, and the record must agree with it.
         self.messages += count
         if self.messages > self.budgets.messages:
             raise SubmissionFailure(
@@ -169,6 +176,7 @@ class Charges:
 
     def prediction(self, operations: int, images: int) -> None:
         allowed = self.budgets.prediction_operations_per_image
+        # A mean over the images so far, so that the number of images in a batch makes no difference.
         if operations > allowed * images:
             raise SubmissionFailure(
                 Verdict.LIMIT_PREDICTION,
@@ -190,6 +198,7 @@ def check_living(count: int) -> None:
 
 def check_templates(count: int, described_bytes: int = 0) -> None:
     """Raises SubmissionFailure when there are too many distinct calls, or their descriptions are too long."""
+    # Two limits, since a single call on a list of 65,000 tensors takes megabytes to describe.
     if count >= MAX_TEMPLATES or described_bytes > MAX_DESCRIBED_BYTES:
         raise SubmissionFailure(
             Verdict.LIMIT_MESSAGES,
@@ -201,6 +210,7 @@ def check_templates(count: int, described_bytes: int = 0) -> None:
 
 def check_states(count: int) -> None:
     """Raises SubmissionFailure when too many states of generators were saved."""
+    # The executor keeps each state, which is 5,056 bytes on a CPU, to the end of the run.
     if count > MAX_STATES:
         raise SubmissionFailure(
             Verdict.LIMIT_MEMORY,

@@ -110,6 +110,7 @@ class CheckpointFile:
         self._file: IO[bytes] = open_file(path, MAX_CHECKPOINT_BYTES)
         try:
             self.facts = self._document(run)
+            # The whole file is checked before any of it is used: the executor must not get half of a state.
             self._begin = self._file.tell()
             self._check(path.stat().st_size)
         except BaseException:
@@ -137,6 +138,8 @@ class CheckpointFile:
             facts = CheckpointFacts.model_validate_json(self.read(length))
         except ValidationError:
             raise Broken("its document breaks the schema") from None
+        # Another version may number templates or place marks otherwise, so that the run would never come by
+        # this place.
         if facts.haet_eval != __version__:
             raise Broken(f"haet-eval {facts.haet_eval[:40]} wrote it, and this is {__version__}")
         if facts.run != run:
@@ -151,6 +154,7 @@ class CheckpointFile:
         digest, left = hashlib.sha256(), size - _DIGEST_BYTES
         self._file.seek(0)
         while left:
+            # In pieces, as a state may be larger than the memory.
             part = self.read(min(_CHUNK_BYTES, left))
             digest.update(part)
             left -= len(part)

@@ -63,12 +63,15 @@ class Connection:
             Disconnected: the other side is gone.
         """
         header = FRAME.pack(len(payload), channel)
+        # A small frame leaves in one system call; a large payload is not worth a copy.
         parts = [header + payload] if len(payload) < _SMALL_BYTES else [header, payload]
         self._unsent.extend(map(memoryview, parts))
         self._unsent_bytes += len(header) + len(payload)
         self._flush()
         if self._unsent_bytes > self._ahead_bytes:
             self.stalls += 1
+            # `idle` takes the answers of the executor in the meantime. If nobody read them, an executor that
+            # waits for room to answer would take no more records, and both sides would wait for ever.
             while self._unsent_bytes > self._ahead_bytes // 2:
                 self._writable.poll(_BLINK_SECONDS * 1000)
                 self._flush()
@@ -80,6 +83,7 @@ class Connection:
         while self._unsent:
             view = self._unsent[0]
             try:
+                # The socket is in blocking mode, so each call says for itself that it must not wait.
                 sent = self._socket.send(view, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
@@ -100,6 +104,8 @@ class Connection:
         """
         self._fill(FRAME.size)
         length, number = FRAME.unpack_from(self._buffer)
+        # Checked before the payload is awaited: the header may announce 4 GiB, which would fill the host's
+        # memory.
         if length > MAX_FRAME_BYTES:
             raise WireError(f"a frame of {length} bytes")
         try:
@@ -132,6 +138,8 @@ class Connection:
             if not count:
                 raise Disconnected("end of stream")
             self._buffer += self._room[:count]
+            # Other bytes may follow at once, so that no receive ever times out. The watch must look all the
+            # same: a side that sends single bytes could otherwise outlast its time.
             if len(self._buffer) < length:
                 self._wait()
 
@@ -140,10 +148,12 @@ class Connection:
         ours, theirs = self._socket.fileno(), self.other._socket.fileno()
         poll = select.poll()
         poll.register(theirs, select.POLLOUT)
+        # A descriptor has one entry in a poll: the second registration replaces the first.
         poll.register(ours, select.POLLIN | (select.POLLOUT if ours == theirs else 0))
         ready = dict(poll.poll(_BLINK_SECONDS * 1000))
         if theirs in ready:
             self.other._flush_or_forget()
+        # An end or an error counts as readable too: the receive that follows reports it.
         return bool(ready.get(ours, 0) & ~select.POLLOUT)
 
     def _flush_or_forget(self) -> None:

@@ -28,6 +28,7 @@ from haet_eval.remote.template import (
 )
 from haet_eval.remote.wire import Definition, Outcome, WireError
 
+# In prediction nothing may write to the model, and a norm in eval mode takes these as well.
 _STATISTICS: Final = frozenset({"running_mean", "running_var"})
 
 
@@ -62,6 +63,7 @@ def validate_call(
     Raises:
         Refused: the call is not allowed, with the reason.
     """
+    # With offsets, unlike a signature: some checks ask where a tensor lies in its storage.
     arguments = bind(operator, arguments_of(definition, [handle.meta for handle in inputs]))
     named = {name: inputs[position] for name, position in single_tensors(definition).items()}
     origins = {name: _origin(handle) for name, handle in named.items()}
@@ -71,6 +73,7 @@ def validate_call(
 
 def signature_of(template: Template, outcome: Outcome) -> Signature:
     """The signature of a call of `template` that had this outcome."""
+    # An output that is an input has the layout that the call gave it.
     after = list(template.layouts)
     for position, meta in outcome.changed:
         after[position] = intern_layout(meta)
@@ -105,6 +108,8 @@ def check_outcome(outcome: Outcome, operator: Operator) -> None:
     for value in wire.flatten(outcome.outputs):
         if isinstance(value, wire.Fresh) and value.meta.numel > MAX_ELEMENTS:
             raise WireError("an output larger than any tensor may be")
+    # An executor that is taken over could otherwise shrink an input, and with it the price of all later
+    # calls.
     if outcome.changed and not operator.inplace_view and operator.base != "set_":
         raise WireError(f"{operator.name} has changed the shape of an argument")
 
@@ -127,8 +132,10 @@ def parameters_written(operator: Operator, arguments: Mapping[str, Argument]) ->
 def _origin(handle: HeldTensor) -> ElementOrigin | None:
     storage = handle.storage
     maker = storage.maker
+    # Uploads and data have no maker; the outputs of a dynamic call have no signature of their template.
     if not isinstance(maker, Template) or maker.signature is None:
         return None
+    # A view of what the call made, or another layout of it, is not what the call returned.
     if storage.made != (handle.layout, handle.offset):
         return None
     return ElementOrigin(maker.operator.name, storage.output, maker.signature.arguments, storage.writes == 0)

@@ -46,6 +46,8 @@ class ComparedTrace(TraceWriter):
 
     def __init__(self, path: Path, header: dict[str, Any], earlier: Iterator[tuple[Kind, bytes]]) -> None:
         self._earlier = earlier
+        # A question is looked at twice: before its answer, and when the meter adds it to the trace after
+        # that.
         self._ahead: list[tuple[Kind, bytes]] = []
         self._meter: Meter | None = None
         super().__init__(path, header)
@@ -56,7 +58,9 @@ class ComparedTrace(TraceWriter):
 
     def add(self, kind: Kind, body: bytes) -> None:
         expected = self._expected()
+        # Cleared before the comparison: one entry of the earlier trace stands against one of the new one.
         self._ahead.clear()
+        # Behind the end of the earlier trace the run is new, and every entry is right.
         if expected is not None and expected != (kind, body):
             raise departed(self._difference(*expected, kind, body))
         super().add(kind, body)
@@ -88,6 +92,8 @@ class ComparedTrace(TraceWriter):
         )
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(before, now, strict=False))
         same = len(list(alike))
+        # The meter adds an entry before it charges its records, so those of this entry are not in the sum
+        # yet.
         number = self._meter.charges.messages + same + 1
         was, came = (one[same].name if same < len(one) else "another one" for one in (before, now))
         if was == came:
@@ -125,6 +131,8 @@ def _name_and_end(meter: Meter, body: bytes, position: int) -> tuple[str, int]:
     if code is Code.FREE:
         return code.name, position + wire.COUNTED.size + 8 * number
     template = meter.templates[number] if number < len(meter.templates) else None
+    # The earlier trace may call a template that this run has not defined. Its length is unknown then, so the
+    # rest counts as one record.
     return (template.operator.name, position + template.record.size) if template else (code.name, len(body))
 
 

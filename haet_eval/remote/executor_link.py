@@ -84,6 +84,7 @@ class ExecutorLink:
         self._command(start.encode())
         try:
             return self._message(ExecutorStarted).model_dump()
+        # No call of the submission has run yet, so this failure is the machine's.
         except SubmissionFailure as failure:
             raise EnvironmentProblem(
                 f"The executor cannot start on the device {start.device!r}: {failure.reason}.",
@@ -120,6 +121,8 @@ class ExecutorLink:
         """Ask for the inventory of the executor's tensors; compare it before the next answer, or sooner."""
         self._command(TakeInventory().encode())
         self._awaited.append(_Awaited(inventory=expected))
+        # A submission that sends short records can be many inventories ahead. Without a bound the queue would
+        # grow, and a difference would be found long after it arose.
         if sum(one.inventory is not None for one in self._awaited) > _INVENTORIES_AHEAD:
             self.catch_up()
 
@@ -141,6 +144,7 @@ class ExecutorLink:
         """That many bytes in BLOCK frames, which the executor has announced."""
         while count > 0:
             channel, block = self._receive()
+            # An empty block would be no progress: an executor that is taken over could send them without end.
             if channel is not Channel.BLOCK or not 0 < len(block) <= count:
                 raise EnvironmentProblem(
                     "The executor did not hand out what it announced.", code="executor-answer"
@@ -162,6 +166,8 @@ class ExecutorLink:
         awaited = self._awaited.popleft()
         status, found = self._next_answer()
         if awaited.point is not None:
+            # After a failure the executor skips all calls, so nothing behind the last mark counts as
+            # executed.
             self.executed = awaited.point if status is AnswerStatus.OK else self.executed
             if awaited.take_state and status is AnswerStatus.OK:
                 awaited.take_state(found)
@@ -172,6 +178,8 @@ class ExecutorLink:
 
     def _next_answer(self) -> tuple[AnswerStatus, bytes]:
         _, payload = self._receive()
+        # The statuses above are the host's own. An executor must not claim that a value was made up or
+        # charged.
         if not payload or payload[0] > AnswerStatus.MISMATCH:
             raise EnvironmentProblem("The executor sent an answer without a status.", code="executor-answer")
         return AnswerStatus(payload[0]), payload[1:]
@@ -184,6 +192,8 @@ class ExecutorLink:
         try:
             check_weights(handed_out, weights)
         except ValueError as error:
+            # As with an inventory: these tensors are not those that were counted, so the count cannot be
+            # trusted.
             raise failed(
                 AnswerStatus.MISMATCH, f"Tensor mismatch: of the weights, {error}.".encode()
             ) from None
@@ -203,6 +213,7 @@ class ExecutorLink:
                 "The executor answered with another number of labels than images.", code="executor-answer"
             )
         labels = np.frombuffer(answer, dtype=np.int64)
+        # A label outside the classes would reach the scoring of the host.
         if count and not -1 <= labels.min() <= labels.max() < num_classes:
             raise EnvironmentProblem(
                 "The executor answered with a label that no class has.", code="executor-answer"

@@ -26,7 +26,9 @@ class FrameReader:
         self._fill(FRAME.size)
         length, channel = FRAME.unpack_from(self._buffer)
         end = FRAME.size + length
+        # No limit on the length: the other side is the host, which both workers may trust.
         self._fill(end)
+        # A slice of the bytearray itself would be copied twice.
         payload = bytes(memoryview(self._buffer)[FRAME.size : end])
         del self._buffer[:end]
         return channel, payload

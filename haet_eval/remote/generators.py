@@ -19,6 +19,7 @@ class _Marked:
             self.states.add(number)
 
     def load(self, generator: int, number: int) -> None:
+        # The state is replaced as a whole: a clean state makes the generator clean again.
         self.generators.discard(generator)
         if number in self.states:
             self.generators.add(generator)
@@ -52,6 +53,7 @@ class Generators:
             SubmissionFailure: too many states were saved.
         """
         _check(generator)
+        # The executor appends each state to a list, so the number of a state is its place there.
         if number != self._saved:
             raise WireError("a state saved out of order")
         self._saved += 1
@@ -84,16 +86,20 @@ class Generators:
                 "training or in an earlier batch. Seed it anew in forward(), with torch.manual_seed().",
                 code="model-generator",
             )
+        # An ordinary draw of dropout takes as many numbers as there are elements, so it leaves no trace of
+        # values (decision 0051).
         if tainted and spills:
             self._tainted.generators.add(generator)
         return tainted or generator in self._tainted.generators
 
     def forget(self) -> None:
         """The training or a batch has ended: all tainted generators and states become stale."""
+        # They stay tainted as well: a seed takes a generator out of both sets.
         self._stale.generators |= self._tainted.generators
         self._stale.states |= self._tainted.states
 
 
 def _check(generator: int) -> None:
+    # The executor makes a generator for each number, so the numbers bound its memory.
     if not DEFAULT_GENERATOR <= generator <= 0xFFFF:
         raise WireError("a generator out of range")

@@ -16,6 +16,7 @@ def intern_layout(meta: TensorMeta) -> TensorMeta:
 
     Only speed depends on the sharing. So the table may be cleared when it has grown large.
     """
+    # The submission chooses the shapes, so a table that only grows would fill the host's memory.
     if len(_LAYOUTS) > _MAX_LAYOUTS:
         _LAYOUTS.clear()
     layout = TensorMeta(meta.shape, meta.stride, 0, meta.dtype, meta.bits) if meta.offset else meta
@@ -29,6 +30,7 @@ def span_elements(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
     return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
 
 
+# Compared by identity: two storages of the same size are still two.
 @dataclass(slots=True, eq=False)
 class Storage:
     """Memory that tensors share.
@@ -77,6 +79,7 @@ class HandleTable:
     next: int = 1
 
     def add(self, handle: HeldTensor) -> int:
+        # A number is never given again, so a late use of a freed tensor cannot reach another one.
         number = self.next
         self.living[number] = handle
         self.next += 1

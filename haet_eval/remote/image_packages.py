@@ -69,8 +69,10 @@ class _OnlyTheImages(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        # `sysconfig` imports a module that is named by the platform, so it is in no list.
         known = name in IMAGE_MODULES or name in sys.stdlib_module_names
         if path is None and not known and not name.startswith("_sysconfigdata"):
+            # Only the folders of this process at its start are hidden, not those that joined later.
             elsewhere = [folder for folder in sys.path if folder not in self._environment]
             return PathFinder.find_spec(name, elsewhere, target)
         specs = (finder.find_spec(name, path, target) for finder in self._finders)

@@ -31,6 +31,7 @@ def inventory(rows: Iterable[tuple[int, TensorMeta, int, Hashable, int]]) -> byt
         if storage not in storages:
             storages[storage] = len(storages)
             total += storage_bytes
+        # A line for each tensor with separators, so that no two tables give the same bytes.
         digest.update(b"%d %d %d %d %s\n" % (number, storages[storage], storage_bytes, offset, _text(layout)))
         count += 1
     totals = (number.to_bytes(_TOTAL_BYTES, "little") for number in (count, total))
@@ -51,6 +52,7 @@ def totals(taken: bytes) -> tuple[int, int]:
     return int.from_bytes(count, "little"), int.from_bytes(total, "little")
 
 
+# Many tensors have the same layout, and an inventory may have a million lines.
 @lru_cache(1 << 14)
 def _text(layout: TensorMeta) -> bytes:
     return f"{layout.dtype} {layout.bits} {layout.shape} {layout.stride}".encode()

@@ -25,6 +25,7 @@ from haet_eval.remote.meter import Meter, Question, StreamPoint
 from haet_eval.remote.packed import Broken
 from haet_eval.remote.wire import BLOCK_BYTES, AnswerStatus, Channel, Code
 
+# A run may have a million tensors. In parts, neither side holds the text of all of them at once.
 _PLACED_AT_ONCE: Final = 4096
 
 
@@ -108,6 +109,8 @@ class KeptLink(ExecutorLink):
 
     def begin(self) -> None:
         """The executor has its data, and nothing else."""
+        # The storages are kept, not their ids: the id of one that was freed could pass to another storage.
+        # The numbers are those that a fresh executor gives to the same data.
         self._data = {number: handle.storage for number, handle in self._meter.living.items()}
 
     @property
@@ -126,12 +129,14 @@ class KeptLink(ExecutorLink):
             status, body = super().ask(forward, question)
         else:
             status, body = self._answer_again(self._stored, question)
+        # Earlier answers are written again: the next checkpoint needs all of them in the file of this part.
         self._answers.add(status, body)
         return status, body
 
     def _answer_again(self, stored: Stored, question: Question) -> tuple[AnswerStatus, bytes]:
         if self._trace is not None:
             self._trace.compare_question(question.record)
+        # Taken before the answer: the meter will change the metadata of inputs in place.
         before = tuple(handle.meta for handle in question.inputs)
         try:
             status, body = stored.answer()
@@ -147,12 +152,15 @@ class KeptLink(ExecutorLink):
 
     def mark(self, point: StreamPoint) -> None:
         if self._stored is not None:
+            # These calls were executed before the checkpoint was taken.
             self.executed = point
             if point.entries > self._stored.entries:
                 raise departed("it does not come by its checkpoint")
+            # Equal streams have their marks at equal places, and the checkpoint was taken at a mark.
             if point.entries == self._stored.entries:
                 self._take_up(self._stored)
                 self._stored = None
+        # The answer with the state stands for the answer to the mark.
         elif self._is_taking or not self._is_due() or not self._take(point):
             super().mark(point)
 
@@ -162,13 +170,18 @@ class KeptLink(ExecutorLink):
         return self._checkpoints.is_due(self._meter.tensor_bytes)
 
     def _take(self, point: StreamPoint) -> bool:
+        # Without every answer no run could come back to this place.
         if self._answers.is_full:
             return False
         table = table_of(self._meter.living, self._meter.next_handle, self._data)
         taking = self._checkpoints.begin_checkpoint(point, table)
         if taking is None:
             return False
+        # It stays so if an earlier call has failed: the executor then sends no state, and the run takes no
+        # more checkpoints.
         self._is_taking = True
+        # The table is the meter's. So its books say which bytes belong to which storage, and the executor
+        # cannot.
         self._command(TakeState(storages=tuple(held.handle for held in table.stored)).encode())
         self.await_state(point, lambda found: self._write(taking, table, found))
         return True
@@ -200,6 +213,7 @@ class KeptLink(ExecutorLink):
                 next=table.next, storages=storages, generators=facts.generators, states=facts.states
             ).encode()
         )
+        # The order is that of StateFollows: the bytes have no other label.
         sizes = [held.size_bytes for held in table.stored]
         for size in (*sizes, *(count for _, count in facts.generators), *facts.states):
             self._send_state(size, stored.block)
@@ -208,6 +222,8 @@ class KeptLink(ExecutorLink):
             self._command(
                 PlaceTensors(tensors=table.tensors[start:end], last=end >= len(table.tensors)).encode()
             )
+        # After the tensors: a template needs no tensor of the run, but later records name it by its place in
+        # this order.
         for settled in self._settled:
             inputs = tuple(map(_laid, settled.inputs))
             self._command(Recall(definition_bytes=len(settled.definition), inputs=inputs).encode())
@@ -226,6 +242,7 @@ class KeptLink(ExecutorLink):
             super().compare_inventory(table.taken)
             self.catch_up()
         except SubmissionFailure as failure:
+            # The submission has no part in this. The run can still be judged, from its beginning.
             raise departed(f"the executor has not taken up the checkpoint: {failure.reason}") from None
 
 

@@ -45,6 +45,7 @@ class TemplateLabels:
 
     def add(self, template: int, label: Label) -> None:
         """Keep a label, unless there are too many."""
+        # A label may be sent again: a call that was refused had the number that the next one gets.
         if len(self._known) < MOST_LABELS or template in self._known:
             self._known[template] = label
 

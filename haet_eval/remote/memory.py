@@ -77,6 +77,7 @@ class MemoryBooks:
         self.living_bytes += new_bytes
         if self.living_bytes > self.peak_bytes:
             self.peak_bytes = self.living_bytes
+            # Only noted here and named in `_totals`, as peaks rise many times at the start of a training.
             self._place = self.calls, maker, phase
             self._first = following
 
@@ -93,9 +94,12 @@ class MemoryBooks:
 
     def close(self, model: Iterable[Storage]) -> None:
         """The training is over, and these are the storages of its model."""
+        # Tied weights are several tensors of one storage.
         storages = {id(storage): storage for storage in model}.values()
+        # Handles are numbered in order, so these existed at the peak. They still live, so they lived then.
         at_peak = (storage.size_bytes for storage in storages if storage.first < self._first)
         self.closed = self._totals(sum(at_peak))
+        # No later call can exceed it: prediction has no peak in the record.
         self.peak_bytes = _NEVER
 
     def totals(self) -> MeteredMemory:

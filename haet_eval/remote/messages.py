@@ -20,6 +20,7 @@ REPORT_VALUES, REPORT_NAME, REPORT_TEXT = 1000, 100, 500
 """Limits of one report: values, and characters of a name and of a text. The rest is cut, with a note."""
 MAX_STATE_BYTES = 16 << 10
 """The state of a generator: 5,056 bytes on a CPU."""
+# The numbers 0 to 65,535, and the default generator.
 MAX_GENERATORS = (1 << 16) + 1
 SHORT = 200
 LABEL_CHARACTERS = 200
@@ -39,6 +40,8 @@ Text = Annotated[str, BeforeValidator(lambda value: sendable(value) if isinstanc
 
 
 class Message(BaseModel):
+    # Strict, as these messages come from untrusted processes: no text passes for a number, and nothing is
+    # left over.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def encode(self) -> bytes:
@@ -58,6 +61,7 @@ class Report(Message):
 
     kind: Literal["report"] = "report"
     values: dict[
+        # One more than the sender keeps, for the sign that a text was cut.
         Annotated[Text, Field(max_length=REPORT_NAME + 1)],
         int
         | Annotated[float, Field(allow_inf_nan=False)]
@@ -118,6 +122,7 @@ class Failed(Message):
     kind: Literal["failed"] = "failed"
     reason: Text = Field(max_length=_LONG)
     traceback: Text = Field(max_length=_LONG)
+    # Only codes of handles, so that a submission cannot give itself a code of the evaluator.
     code: str = Field(default="", pattern=r"^(handle-[a-z0-9]{1,20}(-[a-z0-9]{1,20})?)?$")
 
 

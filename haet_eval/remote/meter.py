@@ -60,12 +60,20 @@ from haet_eval.remote.wire import Code, Outcome, Reader, WireError
 INVENTORY_RECORDS: Final = 1 << 16
 _RECORDS_PER_TENSOR: Final = 64
 """An inventory costs about a record for each living tensor: this keeps it below two percent of a run."""
+# The answer is one frame of the wire, so a value must be smaller than the largest frame.
 MAX_READ_BYTES: Final = 32 << 20
+# The clock is looked at after so many records of a frame: 0.2 s of ordinary ones, 1.8 s of the slowest that a
+# test has found.
 MAX_RECORDS: Final = 1 << 16
+# PyTorch keeps strides and offsets in 64 bits. Views of empty views multiply strides at will, and the
+# executor could not make such a view.
 _MAX_STEP: Final = 1 << 60
+# Beyond it a call is validated each time, which is slower but needs no memory.
 _MAX_ORIGINS: Final = 1 << 10
+# Names of refused operators are the submission's own texts, which must not fill the host's memory.
 _MAX_REFUSED: Final = 1 << 10
 _MAX_NAME: Final = 80
+# No limit, as a number: the loop over the records then compares without asking whether there is a limit.
 _ANY_BYTES: Final = 1 << 200
 
 
@@ -146,6 +154,8 @@ class Meter:
         self._tally = Tally()
         self._templates = self._tally.templates
         self._generators = Generators()
+        # Tensors that the meter has dropped by itself. The client still frees them, and a model that uses one
+        # gets a message with its shape.
         self._left_by_training: dict[int, TensorMeta] = {}
         self._dropped: dict[int, TensorMeta] = {}
         self._names: dict[int, str] = {}
@@ -173,6 +183,8 @@ class Meter:
             WireError: bytes that no honest client sends.
             SubmissionFailure: a budget is used up, or the model uses a tensor that is not its own.
         """
+        # The loop runs once for each operator of a training, so it looks up no attribute that does not
+        # change.
         position, records = start, 0
         handlers, living, memory = self._handlers, self._handles.living, self._memory
         most_bytes = self._most_bytes
@@ -183,6 +195,7 @@ class Meter:
                     break
                 position = handler(payload, position)
                 records += 1
+                # After the record, which is counted: then it is in the trace, even if it ends the run.
                 if len(living) > MAX_HANDLES:
                     check_living(len(living))
                 if memory.living_bytes > most_bytes:
@@ -192,6 +205,8 @@ class Meter:
             self._pass(forward, records)
         if position == len(payload) or records == MAX_RECORDS:
             return Accepted(forward, position)
+        # A question is the last record of its frame. It gets all remaining bytes, and its handler rejects
+        # what follows it.
         return self._ask(forward, payload[position:], len(payload))
 
     def _pass(self, body: bytes, records: int, kind: Kind = Kind.PASSED) -> None:
@@ -214,6 +229,8 @@ class Meter:
                 case unknown:
                     raise WireError(f"a record of the unknown kind {unknown}")
         except Refused as refused:
+            # Literals may have been charged before the refusal. The trace must show all that was charged
+            # (decision 0050).
             self._pass(record, 1, Kind.REFUSED)
             return Accepted(forward, end, refused=str(refused))
 
@@ -235,6 +252,8 @@ class Meter:
 
     def _call(self, payload: bytes, position: int) -> int:
         template, inputs, end = self._open_call(payload, position)
+        # Without the executor's answer nobody knows the shapes of its outputs, nor what the submission learns
+        # by them.
         if template.dynamic:
             raise WireError("a call whose answer was not waited for")
         self._apply(template, inputs, template.new, template.new_bytes)
@@ -250,6 +269,8 @@ class Meter:
             raise WireError("a call that is cut short or of no template") from None
         tensors = len(template.layouts)
         inputs = self._inputs(template, values[:tensors])
+        # A price may depend on a float that is 0, ±1, 2 or infinite. So a template is for one class of each
+        # float.
         for number, expected in zip(values[tensors:], template.definition.floats, strict=True):
             if self.charges.literal(number) != expected:
                 raise WireError(f"{template.operator.name} called with a float of another class")
@@ -258,9 +279,11 @@ class Meter:
     def _inputs(self, template: Template, numbers: Sequence[int]) -> list[HeldTensor]:
         living = self._handles.living
         try:
+            # The usual case without a call for each tensor; the other one finds out what is wrong.
             inputs = [living[number] for number in numbers]
         except KeyError:
             inputs = [self._handle(number) for number in numbers]
+        # Layouts are interned, so this mostly compares identities.
         if [handle.layout for handle in inputs] != template.layouts:
             raise WireError(f"{template.operator.name} called with other shapes than it was defined with")
         if template.exact and [handle.offset for handle in inputs] != template.offsets:
@@ -280,6 +303,7 @@ class Meter:
         try:
             validate_call(template.operator, template.definition, inputs)
         except Refused as refused:
+            # A repeated call waits for no answer, so it cannot be refused as its first call was.
             raise WireError(str(refused)) from None
         if len(template.accepted) < _MAX_ORIGINS:
             template.accepted.add(key)
@@ -288,11 +312,13 @@ class Meter:
         self, template: Template, inputs: list[HeldTensor], new: tuple[NewTensor, ...], made_bytes: int
     ) -> None:
         """What a call does to the handles: taint, writes, new tensors, changed metadata."""
+        # A plain loop: `any` with a generator costs more, and most calls have one or two inputs.
         tainted = False
         for handle in inputs:
             if handle.storage.tainted:
                 tainted = True
                 break
+        # Before the writes: numbers from a tainted generator taint what the call writes.
         if template.draws is not None:
             tainted = self._generators.draw(template.draws, tainted, template.spills)
         if tainted:
@@ -303,12 +329,15 @@ class Meter:
         for tensor in new:
             if tensor.alias < 0:
                 made = tensor.made
+                # As HandleTable.add, without its call: most tensors of a training are made here.
                 first = table.next
                 storage = Storage(tensor.size_bytes, tainted, 0, False, template, tensor.output, made, first)
                 table.living[first] = HeldTensor(made[0], made[1], storage)
             else:
                 layout, offset = tensor.made
                 source = inputs[tensor.alias]
+                # Offsets are relative to the input, so that one template serves all places of a storage. An
+                # exact operator names the place itself, so its template is for one offset.
                 offset = offset if template.exact else offset + source.offset
                 source.storage.handles += 1
                 table.living[table.next] = HeldTensor(layout, offset, source.storage)
@@ -333,6 +362,7 @@ class Meter:
     def _asked(self, question: Question) -> Question:
         """The question, if the executor may act on it: a write into the model is not even asked for."""
         assert question.template is not None
+        # `_apply` would find the write as well, but only after the executor has made it.
         for position in question.template.written:
             self._check_unsealed(question.inputs[position].storage, question.template)
         return self._timed(question)
@@ -341,6 +371,8 @@ class Meter:
         """The question, if its answer may be waited for: the time that it takes can depend on data."""
         question.timed = self._data_at_work or _tainted(question.inputs)
         if question.timed:
+            # Only checked here, and counted when the answer has come: a question that ends the run is not in
+            # the trace, so it must not be charged.
             self.charges.check_timed_answers()
         return question
 
@@ -397,6 +429,7 @@ class Meter:
         shape, stride = handle.layout.shape, handle.layout.stride
         if dimension >= len(shape) or not 0 <= start <= end <= shape[dimension] or step < 1:
             raise WireError("slice outside the tensor")
+        # A stride of 0 allows any step by the product. But the step itself goes to the executor as well.
         if max(stride[dimension], 1) * step > _MAX_STEP:
             raise WireError("slice with a step out of range")
         shift = start * stride[dimension]
@@ -443,6 +476,8 @@ class Meter:
             handle = living.pop(number, None)
             if handle is not None:
                 memory.dropped(handle.storage)
+            # A second free of one tensor would spoil the count of handles of its storage, and so the memory
+            # in the books.
             elif not (self._dropped.pop(number, None) or self._is_gone(number)):
                 raise WireError(f"tensor {number} is freed twice, or never was")
         return end
@@ -453,11 +488,14 @@ class Meter:
 
     def _upload(self, payload: bytes, position: int) -> int:
         meta, raw, end = wire.decode_upload(payload, position)
+        # An empty tensor needs no bytes, but its other sizes may be anything, and strides are products of
+        # them.
         if prod(max(size, 1) for size in meta.shape) > MAX_ELEMENTS:
             raise WireError("an upload of a shape that no tensor may have")
         if meta.numel == 1:
             self.charges.number(meta.dtype, raw)
         else:
+            # An empty tensor is charged too: each one takes memory of the host (decision 0052).
             self.charges.upload(max(len(raw), NUMBER_BYTES))
         layout = intern_layout(meta)
         size = size_bytes(layout, 0)
@@ -469,6 +507,7 @@ class Meter:
         reader = Reader(payload, position)
         _, generator, seed = reader.unpack(wire.SEED)
         self._generators.seed(generator)
+        # A seed carries 64 bits that the submission chose into the executor, like any other number.
         self.charges.literal(seed)
         return reader.position
 
@@ -489,6 +528,7 @@ class Meter:
         phase = reader.unpack(wire.PHASE)[1]
         if phase >= len(PHASES):
             raise WireError("an unknown phase")
+        # In prediction all calls have one counter, whatever the client says about phases.
         if not self._predicting:
             self._phase = phase
         return reader.position
@@ -499,12 +539,15 @@ class Meter:
         reader = Reader(record)
         definition = wire.decode_definition(reader.raw(reader.unpack(wire.COUNTED)[1]))
         try:
+            # The first call follows the definition without the head of a CALL record; zeros stand in for the
+            # head.
             _, _, *values = record_of(definition).unpack(bytes(wire.COUNTED.size) + reader.rest())
         except struct.error:
             raise WireError("a definition that is cut short, or followed by something") from None
         inputs = [self._handle(number) for number in values[: definition.tensors]]
         operator = lookup(definition.operator)
         if operator is None:
+            # The record lists these names, so it also shows a training that did without their results.
             if len(self.refused) < _MAX_REFUSED:
                 self.refused[definition.operator[:_MAX_NAME]] += 1
             raise Refused(refusal(definition.operator))
@@ -515,12 +558,14 @@ class Meter:
         for value in wire.flatten(tuple(definition.arguments.values())):
             if isinstance(value, int | float) and not isinstance(value, bool):
                 self.charges.literal(value)
+            # No table remembers complex numbers, so each one is charged. They are rare.
             elif isinstance(value, complex):
                 self.charges.upload(2 * NUMBER_BYTES)
         template = make_template(operator, definition, inputs)
         return self._asked(Question(Code.DEFINE, record, inputs, template))
 
     def _dynamic(self, record: bytes) -> Question:
+        # Both records have the same layout and differ in their code only.
         call = bytes([Code.CALL]) + record[1:]
         template, inputs, end = self._open_call(call, 0)
         if not template.dynamic or end != len(record):
@@ -535,6 +580,8 @@ class Meter:
         if count > MAX_READ_BYTES:
             raise Refused(f"A tensor of {count:,} bytes is too large to be read back; work on it with torch.")
         question = self._timed(Question(Code.READ, record, [handle], answer_bytes=count))
+        # A value that depends on no data is free, but its answer still shows when the work before it was
+        # done.
         if handle.storage.tainted:
             self._readback(count)
             question.charged = True
@@ -556,6 +603,7 @@ class Meter:
         template = question.template
         assert template is not None
         outcome = wire.decode_outcome(payload, len(question.inputs))
+        # Before anything is charged or counted: an answer that is nonsense must leave the books as they are.
         check_outcome(outcome, template.operator)
         if template.dynamic:
             question.charged = self._learn(outcome, question.inputs)
@@ -567,10 +615,12 @@ class Meter:
             self._tally.count_dynamic(template, outcome, payload, self._phase)
         else:
             template.calls[self._phase] += 1
+        # The two entries come together: a question without its outcome would make a broken trace.
         self._sink.add(Kind.QUESTION, question.record)
         self._sink.add(Kind.OUTCOME, payload)
         new = new_tensors(outcome, question.inputs, template.exact) if template.dynamic else template.new
         self._apply(template, question.inputs, new, new_bytes(new))
+        # `_apply` takes the call for one that is still at work, but its answer is here.
         self._data_at_work = False
         self.charges.message(1)  # last: what is in the trace is in the books, even if this ends the run
         self._check_memory()
@@ -584,8 +634,12 @@ class Meter:
         """
         template, tainted = question.template, _tainted(question.inputs)
         if template is not None:
+            # The executor says that nothing has happened. It cannot know that of a list that a kernel writes
+            # piece by piece.
             if template.operator.piecewise or (template.written and self._strict):
                 raise WireError(f"{template.operator.name} may have written to its inputs before it failed")
+            # The draw may have come before the failure, and how many numbers it took may depend on the
+            # inputs.
             if template.draws is not None:
                 self._generators.draw(template.draws, tainted, template.spills)
         if tainted:
@@ -598,6 +652,7 @@ class Meter:
         template.new = new_tensors(outcome, inputs, template.exact)
         template.new_bytes = new_bytes(template.new)
         template.changed = changed_inputs(outcome, inputs, template.exact)
+        # A dynamic template has no signature of its own: each of its outcomes has one, with its price.
         if not template.dynamic:
             template.signature = signature_of(template, outcome)
             template.price = price_told(template.signature)
@@ -621,6 +676,7 @@ class Meter:
     def load(self, shape: tuple[int, ...], dtype: str) -> int:
         """A data tensor is put into the executor; returns its handle."""
         layout = intern_layout(TensorMeta(shape, wire.contiguous_stride(shape), 0, dtype))
+        # Data that were given to the submission are no memory of its training.
         storage = Storage(size_bytes(layout, 0), tainted=True, first=APART, handles=APART)
         self._memory.training_set_bytes += storage.size_bytes
         return self._handles.add(HeldTensor(layout, 0, storage))
@@ -631,23 +687,31 @@ class Meter:
         Raises:
             SubmissionFailure: one of them does not exist, or the training took too many operations.
         """
+        # The watch asks a few times a second, so a short training may have come to its end between two looks.
         self.check_operations()
         handles = [self._named(tensor.handle) for tensor in tensors]
         self._wait_between_stages()
         self._sink.add(Kind.SEAL, Seal(tensors=tuple(tensors)).encode())
+        # Before the sizes change: the peak of the training had these storages as they were.
         self._memory.close(handle.storage for handle in handles)
         self._most_bytes = _ANY_BYTES
         for tensor, handle in zip(tensors, handles, strict=True):
             storage = handle.storage
             self._names.setdefault(id(storage), tensor.name)
+            # The executor's copy of a storage ends with the last element that a tensor of the model has
+            # there.
             held = size_bytes(handle.layout, handle.offset)
+            # `sealed` is set by the first tensor of a storage, so another one can only make the copy longer.
             storage.size_bytes = max(storage.size_bytes, held) if storage.sealed else held
             storage.sealed = True
+            # The weights are made of the training data. A read of them in prediction is a read of data
+            # (decision 0051).
             storage.tainted = True
         kept = {tensor.handle for tensor in tensors}
         self._left_by_training = {n: h.layout for n, h in self._handles.living.items() if n not in kept}
         self._dropped = dict(self._left_by_training)
         self._handles.keep_only(kept)
+        # A generator whose state depends on data would carry it past the seal.
         self._generators.forget()
         self._phase = PREDICTION
         return count_parameters(
@@ -705,7 +769,10 @@ class Meter:
             SubmissionFailure: the submission has waited for work on data too often.
         """
         self._wait_between_stages()
+        # Constants may stay: they tell the next batch nothing.
         gone = [n for n, h in self._handles.living.items() if h.storage.tainted and not h.storage.sealed]
+        # Only the last batch is remembered, so that many batches fill no memory. `_is_gone` knows the others
+        # by their numbers.
         self._dropped = self._left_by_training | {n: self._handles.living.pop(n).layout for n in gone}
         self._generators.forget()
         self.charges.end_batch()
@@ -744,6 +811,7 @@ class Meter:
         """The inventory of the books as they stand. The executor's must be equal; the trace keeps it."""
         living = self._handles.living
         taken = inventory_of(living)
+        # Computed from the stream alone, so that a recount finds the same places.
         wait = max(INVENTORY_RECORDS, _RECORDS_PER_TENSOR * len(living))
         self._inventory_due = self.charges.messages + wait
         self._sink.add(Kind.INVENTORY, taken)
@@ -842,6 +910,7 @@ def _stored(tensor: ModelTensor, handle: HeldTensor) -> StoredTensor:
     item = wire.ITEM_BYTES[layout.dtype]
     start = handle.offset * item
     end = start + span_elements(layout.shape, layout.stride) * item
+    # A complex number counts as two stored numbers.
     real = item // 2 if layout.dtype.startswith("complex") else item
     return StoredTensor(id(handle.storage), start, end, real, tensor.role)
 

@@ -11,6 +11,7 @@ from haet_eval.errors import EnvironmentProblem
 from haet_eval.files import StrangeFile, open_file
 
 _ENTRY: Final = struct.Struct("<BI")
+# The records of one frame make one entry, so this exceeds the largest frame of the wire.
 _MAX_ENTRY_BYTES: Final = 80 << 20
 _MAX_FILE_BYTES: Final = 4 << 30
 """Twice the limit of a trace, which is the largest of these files."""
@@ -46,6 +47,8 @@ class PackedWriter:
     def __init__(self, path: Path, magic: bytes, name: str) -> None:
         self.path = path
         self._name = name
+        # Unbuffered, so that the file really has the bytes that a snapshot states. A checkpoint copies them
+        # at once.
         self._file: IO[bytes] = path.open("wb", buffering=0)
         self._written = self.entries = 0
         self._compressor = zlib.compressobj(_LEVEL)
@@ -65,6 +68,7 @@ class PackedWriter:
 
         A flush would change the bytes that follow, and so the digest of the file.
         """
+        # The copy is finished in place of the compressor, whose stream goes on as if nothing had been asked.
         copy = self._compressor.copy()
         return Snapshot(self._written, copy.compress(self._pending) + copy.flush())
 
@@ -72,8 +76,11 @@ class PackedWriter:
         self._written += len(data)
         try:
             while data:
+                # An unbuffered file may take a part of the bytes only.
                 data = data[self._file.write(data) :]
         except OSError as error:
+            # The file lacks bytes from here on. Once it is closed, `close` does not append an end that would
+            # make it look whole.
             self._file.close()
             raise EnvironmentProblem(
                 f"{self._name} cannot be written: {error}",
@@ -144,7 +151,10 @@ class _Inflated:
         return part
 
     def _more(self) -> bool:
+        # After the end of the stream one more chunk is read: a byte there would be in the file, but in no
+        # entry.
         was_over = self._inflate.eof
+        # Input that did not fit into the last output comes first; each turn gives at most _INFLATED_BYTES.
         raw = self._inflate.unconsumed_tail or self._file.read(_CHUNK_BYTES)
         part = b"" if was_over else self._inflate.decompress(raw, _INFLATED_BYTES)
         if self._inflate.unused_data or (was_over and raw):
@@ -152,4 +162,5 @@ class _Inflated:
         if not raw and not part and not self._inflate.eof:
             raise Broken(f"{self._name} is cut short")
         self._ready += part
+        # The last output may come without further input, so either of the two is progress.
         return bool(raw or part)

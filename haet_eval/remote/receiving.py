@@ -33,6 +33,7 @@ class Receiver:
             try:
                 return self._socket.recv_into(room, 0, socket.MSG_DONTWAIT)
             except BlockingIOError:
+                # On a machine with few cores the process that is to answer may wait for this one.
                 os.sched_yield()
                 self._soon = time.monotonic() < end
         count = self._socket.recv_into(room)

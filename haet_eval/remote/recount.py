@@ -20,6 +20,8 @@ from haet_eval.remote.wire import TRACE_VERSION, Code, WireError
 _ANY: Final = 1 << 62
 _Entries: TypeAlias = Iterator[tuple[int, tuple[Kind, bytes]]]
 
+# Budgets are the competition's, and whoever asks for a recount compares them. The limits of the meter itself
+# still hold for a hostile trace.
 _UNBOUNDED: Final = MeterLimits(_ANY, _ANY, _ANY, None, _ANY, _ANY, _ANY)
 
 
@@ -114,6 +116,7 @@ def recount(path: Path, listener: Listener | None = None, *, memory: MemoryBooks
     strict = trace_version(path) == TRACE_VERSION
     walk = _Walk(Meter(_UNBOUNDED, strict=strict, memory=memory), listener or Deaf(), strict=strict)
     try:
+        # The header is believed here. Whoever judges a record compares it with the rules' data set.
         shape = tuple(int(size) for size in header["images"])
         if min(shape, default=0) < 1:
             raise BrokenTrace("the trace's header has no number of images")
@@ -121,6 +124,7 @@ def recount(path: Path, listener: Listener | None = None, *, memory: MemoryBooks
         walk.meter.load(shape[:1], "int64")
         for entry, (kind, body) in entries:
             walk.take(entry, kind, body, entries)
+    # A trace may come from anyone. Whatever the meter stumbles over is a fault of the file.
     except (WireError, SubmissionFailure, ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise BrokenTrace(f"the trace holds what no meter would have let pass: {error}") from None
     return Recount(
@@ -156,6 +160,7 @@ def _is_one(kind: Kind, accepted: Accepted) -> bool:
         case Kind.PASSED:
             return accepted.question is None and accepted.refused is None
         case Kind.QUESTION:
+            # The meter wrote the records before a question as an entry of their own.
             return accepted.question is not None and not accepted.forward
         case Kind.REFUSED:
             return (accepted.question or accepted.refused) is not None and not accepted.forward
@@ -217,12 +222,16 @@ class _Walk:
     def _seal(self, entry: int, seal: Seal) -> None:
         if self.parameters is not None:
             raise BrokenTrace("a second model is returned in the trace")
+        # Checked before the listener hears of it: a replay acts on nothing that the meter has not let pass.
         self.parameters = self.meter.seal(seal.tensors)
         self.training = self.charged()
+        # A copy: the meter goes on to count the refusals of the prediction.
         self.refused = dict(self.meter.refused)
         self._listener.sealed(entry, seal.tensors, self.meter.weights(seal.tensors))
 
     def _begin_batch(self, entry: int, batch: ImageBatch) -> None:
+        # Test images before the seal could be trained on; two batches at once would share one budget of
+        # values that are read.
         if self.parameters is None or self._batch_images or min(batch.shape, default=0) < 1:
             raise BrokenTrace("a batch of images at a place of the trace that cannot have one")
         if self.meter.begin_batch(batch.shape) != batch.handle:
@@ -245,6 +254,7 @@ class _Walk:
 
     def _records(self, entry: int, kind: Kind, body: bytes, entries: _Entries) -> None:
         accepted = self.meter.accept(body)
+        # An entry of another kind could hide its records from the listener, and so from a replay.
         if accepted.end < len(body) or not _is_one(kind, accepted):
             raise BrokenTrace("an entry of the trace is not what it says it is")
         if kind is Kind.PASSED:
@@ -254,10 +264,12 @@ class _Walk:
 
     def _ask(self, entry: int, kind: Kind, question: Question, entries: _Entries) -> None:
         if kind is Kind.REFUSED:
+            # The listener first: the answer changes the metadata of the inputs in the question.
             self._listener.refused(entry, question)
             self.meter.refuse(question)
         elif question.code is Code.READ:
             self._listener.answered(entry, question, None)
+            # Zeros stand in for the value: the meter looks at its length only.
             self.meter.answer(question, bytes(question.answer_bytes))
         else:
             _, (following, outcome) = next(entries, (entry, (Kind.HEADER, b"")))

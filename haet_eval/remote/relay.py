@@ -38,6 +38,7 @@ from haet_eval.remote.weights import check_model_size
 from haet_eval.remote.wire import AnswerStatus, Channel, WireError
 
 _WATCH_SECONDS: Final = 0.2
+# The verdict is known already, so a submission that does not answer gains nothing but these seconds.
 _GRACE_SECONDS: Final = 3.0
 _PLACE_CHARACTERS: Final = 800
 _RECORDS_TO_A_MARK: Final = 128
@@ -82,6 +83,7 @@ class Relay:
     def use(self, watch: Callable[[], None], report: Callable[[Mapping[str, ReportValue]], None]) -> None:
         """Call these from now on."""
         self.watch, self.report = watch, report
+        # A wait for either worker watches both.
         self.submission.idle = self.executor.idle = self._look_now
 
     # The stages.
@@ -92,6 +94,7 @@ class Relay:
         for array in arrays:
             self.link.load(array)
             self.meter.load(array.shape, str(array.dtype))
+        # These waits were for the data of the host. The submission is charged for its own only.
         self._stalls = self.executor.stalls
         return facts
 
@@ -104,6 +107,7 @@ class Relay:
         """
         self._expect(Ready)
         self._reply(AnswerStatus.OK, job.encode())
+        # The seal rests on this inventory, so it is taken whether one is due or not. `recount` requires it.
         tensors = self._expect(Returned).tensors
         self.link.compare_inventory(self.meter.inventory())
         return tensors
@@ -120,9 +124,13 @@ class Relay:
             SubmissionFailure: the model is too large to be kept.
         """
         weights = self.meter.weights(tensors)
+        # An expanded tensor is small in memory and large in the file. A view far behind the start of its
+        # storage is the opposite.
         model_bytes = max(sum(weight.size_bytes for weight in weights), self.meter.held_bytes(tensors))
+        # Before the executor is asked: it would copy the model, and the host would receive and keep the file.
         check_model_size(model_bytes)
         sealed = self.link.seal(tensors, weights)
+        # Once more after the seal, when the executor holds the copies that it made of the model.
         self.link.compare_inventory(self.meter.inventory())
         self._reply(AnswerStatus.OK, b"")
         return sealed
@@ -136,10 +144,13 @@ class Relay:
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             self.link.load(batch)
+            # The images are the host's as well.
             self._stalls = self.executor.stalls
             handle = self.meter.begin_batch(batch.shape)
             self._reply(AnswerStatus.OK, ImageBatch(handle=handle, shape=batch.shape).encode())
             logits = self._expect(BatchPredicted).logits
+            # No tensor has the number 0, so a missing answer fails like the number of a tensor that does not
+            # exist.
             self.meter.take_logits(logits or 0, len(batch), num_classes)
             labels.append(self.link.argmax(logits or 0, len(batch), num_classes))
             self.link.drop(self.meter.end_batch())
@@ -197,6 +208,8 @@ class Relay:
             self._look_now()
 
     def _look_now(self) -> None:
+        # The watch may end the run. It is then cut at the last mark, so the marks that have arrived count
+        # first.
         self.link.take_answers()
         self.watch()
 
@@ -211,6 +224,8 @@ class Relay:
         try:
             accepted = self.meter.accept(payload, start)
         except SubmissionFailure as failure:
+            # The records before the bad one are in the trace, but the executor does not get them (decision
+            # 0050). Nothing that it would compute is used after this.
             self._end(failure)
         if accepted.question is not None:
             self._ask(accepted.forward, accepted.question)
@@ -219,6 +234,8 @@ class Relay:
         self._charge_stalls()
         if accepted.refused is not None:
             self._reply(AnswerStatus.REFUSED, accepted.refused.encode())
+        # After the question of this frame, never before it: `recount` expects inventories at exactly these
+        # places.
         if self.meter.inventory_is_due:
             self.link.compare_inventory(self.meter.inventory())
         self._mark()
@@ -244,6 +261,8 @@ class Relay:
             status, body = self.link.ask(forward, question)
         except SubmissionFailure as failure:
             self._end(failure)
+        # The executor has failed a call of the submission. Neither it nor the question is charged: the run is
+        # over.
         if status in (AnswerStatus.FATAL, AnswerStatus.MISMATCH):
             self._end(failed(status, body))
         try:
@@ -251,19 +270,24 @@ class Relay:
                 self.meter.answer(question, body)
             else:
                 self.meter.refuse(question)
+                # An executor that is taken over could pass data to the submission in a long text.
                 body = body[:REASON_BYTES]
         except WireError as error:
+            # Nonsense from the executor judges nobody (decision 0053): it is broken or taken over, and
+            # perhaps not by this submission.
             raise EnvironmentProblem(
                 f"The executor's answer makes no sense: {error}.", code="executor-answer"
             ) from None
         except SubmissionFailure as failure:
             self._end(failure)
+        # The submission receives the value only after the meter has charged it.
         told = AnswerStatus.CHARGED if status is AnswerStatus.OK and question.charged else status
         self._reply(told, body)
 
     def _end(self, failure: SubmissionFailure) -> NoReturn:
         """Tell the submission that the run is over, and wait a moment to hear where in its code that was."""
         deadline = time.monotonic() + _GRACE_SECONDS
+        # The verdict stands: the watch must not replace it by another one in these seconds.
         self.submission.idle = lambda: _stop_after(deadline)
         try:
             self._reply(AnswerStatus.FATAL, failure.reason.encode())
@@ -280,6 +304,8 @@ class Relay:
 
     def _take_failure(self, message: Failed) -> NoReturn:
         self.log.add(message.traceback.encode())
+        # Code may wrap the refusal in an error of its own. The text is the submission's, but either verdict
+        # is a failure, so a lie gains nothing.
         if any(operator in message.reason for operator in self.meter.refused):
             raise SubmissionFailure(Verdict.UNCOUNTABLE, message.reason, code="operator-unpriced")
         raise SubmissionFailure(Verdict.FAILED, message.reason, code=message.code or "code-failed")
@@ -288,6 +314,8 @@ class Relay:
 def _located(failure: SubmissionFailure, message: Failed) -> SubmissionFailure:
     """The failure with the line of the submission's code, if that is what the submission has heard."""
     told = message.reason.removeprefix("RemoteError: ")
+    # The text comes from the submission. It is taken only as our own reason with a place after it, so it
+    # cannot say anything else in the record.
     known = told.startswith(failure.reason) and len(told) < len(failure.reason) + _PLACE_CHARACTERS
     return SubmissionFailure(failure.verdict, told, code=failure.code) if known else failure
 

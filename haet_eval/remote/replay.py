@@ -97,6 +97,7 @@ class _Performer:
     def answered(self, entry: int, question: Question, outcome: bytes | None) -> None:
         answer = self._computed(entry, question)
         if outcome is None:
+            # The trace has no values, so their size is all that can be compared.
             if len(answer) != question.answer_bytes:
                 raise Departure(entry, f"{len(answer):,} bytes were read, not {question.answer_bytes:,}")
         elif not self._is_same(answer, outcome, question):
@@ -108,6 +109,7 @@ class _Performer:
 
     def refused(self, entry: int, question: Question) -> None:
         status, _ = self._ask(entry, question)
+        # A call that succeeds here has made tensors that the rest of the trace does not know.
         if status is not AnswerStatus.REFUSED:
             raise Departure(
                 entry, f"{_name(question)} was refused, says the trace; the executor did otherwise"
@@ -118,6 +120,8 @@ class _Performer:
             self.model = self._link.seal(tensors, weights)
 
     def batch(self, entry: int, shape: tuple[int, ...]) -> None:
+        # The shape is the trace's own claim: behind the last image the slice is shorter, and so another
+        # shape.
         images = self._test_images[len(self.labels) : len(self.labels) + shape[0]]
         if images.shape != shape:
             raise Departure(entry, f"a batch of shape {list(shape)} that the test images do not give")
@@ -135,6 +139,7 @@ class _Performer:
             self._link.compare_inventory(taken)
 
     def _is_same(self, answer: bytes, outcome: bytes, question: Question) -> bool:
+        # Traces of version 2 have no lazy bits. Only if the answer differs is it worth decoding it.
         if answer == outcome or not self._legacy:
             return answer == outcome
         return wire.without_bits(answer, len(question.inputs)) == outcome
@@ -155,6 +160,7 @@ class _NoisyPerformer(_Performer):
     """Follows the trace although noise changes the executor's values and the sizes that follow from them."""
 
     def answered(self, entry: int, question: Question, outcome: bytes | None) -> None:
+        # Shapes that no value decides are the same under noise, so they are still compared.
         if outcome is None or question.template is None or not question.template.dynamic:
             super().answered(entry, question, outcome)
             return
@@ -173,6 +179,7 @@ def _at(entry: int, what: str) -> Iterator[None]:
     except ExecutorLost:
         raise Departure(entry, f"the executor ended in {what}") from None
     except SubmissionFailure as failure:
+        # The link takes a failed call for the submission's fault. In a replay no submission runs.
         raise Departure(entry, failure.reason) from None
 
 

@@ -22,6 +22,7 @@ class Tally:
     def __init__(self) -> None:
         self.templates: list[Template] = []
         self._described_bytes = 0  # on the wire or in the histogram, where a list of tensors is far longer
+        # By the bytes of the outcome: equal outcomes have equal bytes, and need no decoding to be compared.
         self._dynamic: dict[tuple[Template, bytes], _Counted] = {}
         self._views: dict[tuple[Code, TensorMeta, TensorMeta], list[int]] = {}
 
@@ -33,6 +34,8 @@ class Tally:
         """Keep a settled template; its calls are counted in `template.calls`."""
         template.number = len(self.templates)
         self.templates.append(template)
+        # The larger of both: eight calls on 65,000 tensors had 26 KB in the trace, and 759 MB in the
+        # histogram.
         self._described_bytes += max(described_bytes, _described(template.signature))
 
     def count_dynamic(self, template: Template, outcome: Outcome, payload: bytes, phase: int) -> None:
@@ -41,6 +44,7 @@ class Tally:
         if counted is None:
             signature = signature_of(template, outcome)
             self._described_bytes += max(len(payload), _described(signature))
+            # Before it is kept. The outcome depends on values, so data could otherwise fill the table.
             check_templates(len(self._dynamic), self._described_bytes)
             counted = signature, price_told(signature), new_calls()
             self._dynamic[template, payload] = counted
@@ -63,6 +67,8 @@ class Tally:
 
     def prediction_histogram(self) -> Histogram:
         """The calls of prediction, all under the phase `forward`."""
+        # A histogram has a column for each phase of a training. Prediction has no phases, so one of them
+        # stands for it.
         forward = PHASES.index("forward")
         return Histogram(
             (signature, [calls[PREDICTION] if phase == forward else 0 for phase in range(len(PHASES))])
@@ -105,6 +111,7 @@ class Tally:
     def _all(self) -> Iterator[_Counted]:
         yield from self._priced()
         for (code, base, layout), calls in self._views.items():
+            # Views move nothing, so they have no price, but the histogram shows that they were made.
             yield _view(code, base, layout), 0, calls
 
 

@@ -45,6 +45,7 @@ class NewTensor:
     size_bytes: int
 
 
+# Compared and hashed by identity: templates are keys of the tally, and makers in the origins of tensors.
 @dataclass(slots=True, eq=False)
 class Template:
     """One settled call.
@@ -90,6 +91,7 @@ def new_tensors(outcome: Outcome, inputs: list[HeldTensor], exact: bool) -> tupl
 
 
 def _new_tensor(fresh: Fresh, output: int, inputs: list[HeldTensor], exact: bool) -> NewTensor:
+    # Then one record calls the template on views at every offset of a storage.
     relative = fresh.alias >= 0 and not exact
     offset = fresh.meta.offset - inputs[fresh.alias].offset if relative else fresh.meta.offset
     layout = intern_layout(fresh.meta)
@@ -118,6 +120,7 @@ def generator_of(operator: Operator, definition: Definition) -> int | None:
     for value in definition.arguments.values():
         if isinstance(value, Atom) and value.tag is Tag.GENERATOR:
             return int(value.value)
+    # A call without a generator draws from PyTorch's default one.
     return DEFAULT_GENERATOR
 
 
@@ -169,6 +172,7 @@ def normalized(value: Argument) -> Argument:
 
 
 def _float(special: int) -> Argument:
+    # Signatures that differ in an ordinary float have one price, so they are one entry of the histogram.
     return ANY if special == ANY_FLOAT else SPECIAL_FLOATS[special]
 
 
@@ -194,8 +198,11 @@ def _atom(atom: Atom, metas: list[TensorMeta]) -> Argument:
             return str(atom.value)
         case Tag.LAYOUT:
             return "strided"
+        # Handles look like tensors on a CPU wherever the executor keeps them, so a count is the same on every
+        # device.
         case Tag.DEVICE:
             return "cpu"
+        # No price depends on which generator it is.
         case Tag.GENERATOR:
             return "generator"
         case _:

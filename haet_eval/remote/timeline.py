@@ -53,6 +53,7 @@ def memory_timeline(trace: Path, labels: TemplateLabels | None = None) -> Timeli
     """
     course = _MemoryCourse()
     memory = recount(trace, memory=course).memory
+    # A second pass: which call makes the peak is known only after the first.
     snapshot = _LivingStorages(memory.call.number if memory.call else 0)
     recount(trace, memory=snapshot)
     known = labels or TemplateLabels()
@@ -76,9 +77,11 @@ class _MemoryCourse(MemoryBooks):
     def made(self, new_bytes: int, maker: Template | None, phase: int, following: int) -> None:
         super().made(new_bytes, maker, phase, following)
         if self.closed is None:
+            # The least is right before a call, when the frees before it are done.
             self._note(self.living_bytes - new_bytes)
 
     def _note(self, before: int) -> None:
+        # The number of calls is known only at the end, so points are merged whenever there are too many.
         while self.calls > _MOST_POINTS * self.calls_each:
             starts = range(0, len(self.points), 2)
             self.points = [max(self.points[start : start + 2]) for start in starts]

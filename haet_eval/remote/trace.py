@@ -64,6 +64,7 @@ def cut_trace(path: Path, entries: int) -> None:
         EnvironmentProblem: the file cannot be written.
     """
     part = path.with_name(f"{path.name}.cut")
+    # Written anew: the end of a compressed stream cannot be cut off between two entries.
     (_, header), *_ = islice(read_trace(path), 1)
     writer = TraceWriter(part, json.loads(header))
     for kind, body in islice(read_trace(path), 1, entries):

@@ -14,8 +14,11 @@ from haet_eval.remote.wire import ITEM_BYTES
 _MAX_MODEL_BYTES: Final = 1 << 30
 _LENGTH: Final = struct.Struct("<Q")
 _ALIGNMENT: Final = 8
+# For each tensor: its dtype, its two places, and the punctuation of JSON.
 _FACTS_BYTES: Final = 256
+# A size has 19 digits at most.
 _DIGITS: Final = 24
+# JSON may write a byte of a name as `\u0000`.
 _ESCAPED: Final = 6
 _SAFETENSORS: Final = {
     "bool": "BOOL",
@@ -81,6 +84,7 @@ def check_weights(data: bytes, weights: Sequence[Weight]) -> None:
     expected = {weight.name: weight for weight in weights}
     if len(expected) < len(weights) or set(header) != set(expected):
         raise ValueError("it names other tensors than the model has")
+    # The places must follow each other without gaps: bytes between them could carry data out of the executor.
     begin = 0
     for name, facts in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         weight = expected[name]
@@ -103,11 +107,14 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
         (length,) = _LENGTH.unpack_from(data)
         raw = data[_LENGTH.size : _LENGTH.size + length]
         header = json.loads(raw)
+        # The header must be exactly these bytes. Spaces, doubled keys or another form of a number could carry
+        # data.
         compact = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         offsets = [(facts["data_offsets"][0], facts["data_offsets"][1]) for facts in header.values()]
     except (struct.error, ValueError, AttributeError, KeyError, TypeError, IndexError, RecursionError):
         raise ValueError("its header cannot be read") from None
     padded = compact + b" " * (-len(compact) % _ALIGNMENT)
+    # `True` equals 1 in Python, so equality alone would accept another header.
     if raw != padded or not all(type(place) is int for pair in offsets for place in pair):
         raise ValueError("its header holds more than the tensors' names, dtypes, shapes and places")
     return header, len(data) - _LENGTH.size - length

@@ -19,12 +19,16 @@ from haet_eval.operators.signature import SPECIAL_FLOATS, TensorMeta
 
 MAX_FRAME_BYTES: Final = 64 << 20
 MAX_DEFINITION_BYTES: Final = 1 << 20
+# Room for all that PyTorch returns to honest code (decision 0053). A result that needs more fails the
+# submission, not the machine.
 MAX_OUTCOME_BYTES: Final = 4 << 20
 BLOCK_BYTES: Final = 4 << 20
 """What a frame takes of bytes that follow a message."""
 
 MAX_DIMENSIONS: Final = dtypes.MAX_DIMENSIONS
 MAX_ARGUMENTS: Final = 64
+# The reader recurses into lists. Without a limit a hostile definition could exhaust the stack of the meter's
+# process.
 MAX_DEPTH: Final = 3
 ANY_FLOAT: Final = 255
 
@@ -196,6 +200,8 @@ class Writer:
         self.buffer += _U8.pack(len(raw)) + raw
 
     def meta(self, meta: TensorMeta) -> None:
+        # The writer refuses what the reader refuses. A stride can overflow, as in `view_as_real` of a stride
+        # of 2**62. The meter would take such an answer for a fault of the executor, and so of the machine.
         _check_dimensions(meta.ndim)
         _check_signs((*meta.shape, *meta.stride, meta.offset))
         self.buffer += bytes((DTYPES.index(meta.dtype) | meta.bits << _BITS_SHIFT, meta.ndim))
@@ -205,6 +211,7 @@ class Writer:
         out = self.buffer
         if value is None:
             out.append(Tag.NONE)
+        # A truth value is an int in Python as well, so it must be tested first.
         elif isinstance(value, bool):
             out.append(Tag.TRUE if value else Tag.FALSE)
         elif isinstance(value, int):
@@ -226,6 +233,7 @@ class Writer:
                 self.value(item)
         elif isinstance(value, Fresh):
             out.append(Tag.FRESH)
+            # -1 travels as 0xFFFF. No input of one list has that number: a list has 65,535 items at most.
             out += _U16.pack(value.alias & 0xFFFF)
             self.meta(value.meta)
         else:
@@ -240,6 +248,7 @@ class Writer:
         elif atom.tag is Tag.FLOAT:
             self.buffer.append(int(atom.value))
         elif atom.tag in (Tag.GENERATOR, Tag.INPUT):
+            # The default generator, -1, travels as 0xFFFF.
             self.buffer += _U16.pack(int(atom.value) & 0xFFFF)
 
 
@@ -355,6 +364,8 @@ class Reader:
             number = self.number(_U16)
             return Atom(tag, DEFAULT_GENERATOR if number == 0xFFFF else number)
         if tag is Tag.TENSOR:
+            # The bytes carry no position: tensors are numbered as they come, and so are the handles of each
+            # call.
             self.tensors += 1
             return Atom(tag, self.tensors - 1)
         if tag is Tag.FLOAT:
@@ -407,6 +418,8 @@ def decode_definition(data: bytes | memoryview) -> Definition:
             raise WireError("an argument given twice")
         arguments[name] = reader.value()
     reader.end()
+    # Arguments and outputs share their tags. An output here would be an argument without a handle, which no
+    # check of arguments expects.
     if any(_is_output(value) for value in flatten(tuple(arguments.values()))):
         raise WireError("an output among the arguments")
     return Definition(operator, arguments, reader.tensors, tuple(reader.floats))
@@ -445,6 +458,8 @@ def decode_outcome(data: bytes | memoryview, inputs: int) -> Outcome:
         position = reader.number(_U16)
         changed.append((position, reader.meta()))
     reader.end()
+    # The executor may be taken over. The meter indexes its inputs with these numbers, so all must be in
+    # range.
     for value in flatten(outputs):
         if isinstance(value, str) or (isinstance(value, Atom) and value.tag is not Tag.INPUT):
             raise WireError("an argument among the outputs")
@@ -505,6 +520,7 @@ def decode_upload(data: bytes | memoryview, position: int) -> tuple[TensorMeta, 
         WireError: the bytes are not those of a contiguous tensor of that shape. A truth value is a byte of 0
             or 1: another byte would be eight bits at the price of one, and kernels may do anything with it.
     """
+    # The byte at `position` is the code of the record.
     reader = Reader(data, position + 1)
     meta = reader.meta()
     raw = reader.raw(reader.number(_U32))
@@ -523,5 +539,7 @@ def contiguous_stride(shape: tuple[int, ...]) -> tuple[int, ...]:
     step = 1
     for size in reversed(shape):
         stride.append(step)
+        # PyTorch does the same: the strides of an empty tensor are those of one with 1 in the place of each
+        # 0.
         step *= max(size, 1)
     return tuple(reversed(stride))

@@ -89,9 +89,12 @@ def _result(value: Value, inputs: Sequence[Any], exact: bool) -> CallResult:
         case tuple():
             return [_result(item, inputs, exact) for item in value]
         case Fresh():
+            # A view's template serves every base of that layout, wherever it begins, so its offset is stored
+            # relative to the base. If offsets are part of the template, it is stored as it is.
             relative = value.alias >= 0 and not exact
             offset = value.meta.offset - (inputs[value.alias].storage_offset() if relative else 0)
             alias = value.alias if relative else -1
+            # Interned, because the keys of later calls hold the identity of a layout.
             return NewOutput(intern_layout(value.meta), getattr(torch, value.meta.dtype), offset, alias)
         case Atom():
             return Input(int(value.value))
@@ -150,8 +153,10 @@ class DefinitionWriter:
         Raises:
             Refusal: an argument that cannot be sent.
         """
+        # The host knows which operators are allowed, and why not. It needs the name for that.
         if self._operator is None:
             return Definition(str(self._func), {}, 0, ())
+        # By name, because the host checks arguments by its own table and has no PyTorch schema at run time.
         names = [argument.name for argument in self._func._schema.arguments]
         given = dict(zip(names, args, strict=False)) | kwargs
         arguments = {
@@ -163,10 +168,13 @@ class DefinitionWriter:
 
     def _value(self, value: Any, literal: bool) -> Value:
         match value:
+            # bool before float: True is an int to Python. A template is of one kind of number each.
             case None | bool() | int() | str() | complex():
                 _check_integer(self._func, value)
                 return value
             case float():
+                # An open float travels with each call, so that a learning rate that changes needs no new
+                # template.
                 return value if literal else self._float(value)
             case torch.Tensor():
                 self._tensors += 1
@@ -182,14 +190,18 @@ class DefinitionWriter:
             case torch.layout() if value is torch.strided:
                 return Atom(Tag.LAYOUT)
             case torch._C.Generator():
+                # 16 bits on the wire. The default generator is −1, and is 0xFFFF there.
                 return Atom(Tag.GENERATOR, self._generator_number(value) & 0xFFFF)
             case _:
                 raise _refused(self._func, value)
 
     def _float(self, value: float) -> Atom:
+        # Prices depend on whether a float is exactly 0, ±1, 2 or infinite (decision 0012). So each of these
+        # has a template of its own.
         special = SPECIAL.get(value, ANY_FLOAT)
         self._floats.append(special)
         return Atom(Tag.FLOAT, special)
 
 
+# They are about how memory is copied to a GPU. The executor decides that by itself.
 _LOCAL: Final = frozenset({"pin_memory", "non_blocking"})

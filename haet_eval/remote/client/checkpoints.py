@@ -39,13 +39,16 @@ class SavedObjects:
     def install(self) -> None:
         replaced: Any = torch
         replaced.save, replaced.load = self.save, self.load
+        # Libraries may import them from either place.
         replaced.serialization.save, replaced.serialization.load = self.save, self.load
         files: Any = shutil
+        # `shutil.copy`, `copy2`, `copytree` and `move` end in this function, so one replacement is enough.
         files.copyfile = self.copyfile
 
     def save(self, obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
         """As torch.save; to a path, the object is kept and the file is a note that says so."""
         if isinstance(f, str | os.PathLike):
+            # A copy, because the training goes on changing the weights in place.
             self._keep(copy.deepcopy(obj), f)
         elif isinstance(f, io.BytesIO):
             f.write(self._note(copy.deepcopy(obj)))
@@ -68,6 +71,7 @@ class SavedObjects:
                 "or save them under both names.",
                 code="handle-checkpoint",
             )
+        # A copy again: a second load must not see what was done to the tensors of the first.
         return copy.deepcopy(self._kept[note].value)
 
     def copyfile(self, src: Any, dst: Any, **options: Any) -> Any:
@@ -75,6 +79,8 @@ class SavedObjects:
         copied = self._copyfile(src, dst, **options)
         kept = self._kept.get(_note_in(dst))
         if kept is not None:
+            # The copy gets a note of its own. Otherwise it could not be loaded any more once the original is
+            # gone. The object is shared, because `load` copies it anyway.
             self._keep(kept.value, dst)
         return copied
 
@@ -86,14 +92,19 @@ class SavedObjects:
 
     def _keep(self, value: Any, path: str | os.PathLike[str]) -> None:
         note = _HEAD + b"%0*d" % (_NUMBER_BYTES, next(self._numbers))
+        # Written before the others are looked at: if the path held a note, its object is given up just now.
         Path(path).write_bytes(note)
         self._give_up_what_cannot_be_loaded()
+        # A descriptor and not the path: it follows the file when it is renamed, and shows when its last name
+        # is gone.
         self._kept[note] = _SavedObject(value, os.open(path, os.O_RDONLY))
 
     def _give_up_what_cannot_be_loaded(self) -> None:
         for note, kept in list(self._kept.items()):
             if kept.file is None:
                 continue
+            # Without this, the best weights of every epoch would stay in the executor, and the memory limit
+            # would end honest trainings.
             if not os.fstat(kept.file).st_nlink or os.pread(kept.file, len(note), 0) != note:
                 os.close(kept.file)
                 del self._kept[note]
@@ -105,6 +116,7 @@ def _note_at(buffer: io.BytesIO) -> bytes:
     head = buffer.read(len(_HEAD) + _NUMBER_BYTES)
     if head.startswith(_HEAD):
         return head
+    # Another reader, PyTorch's own, reads on from here.
     buffer.seek(start)
     return b""
 

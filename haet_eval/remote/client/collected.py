@@ -12,6 +12,7 @@ from haet_eval.remote.client.tensor import RemoteTensor
 def install_collected() -> None:
     """Let `torch.tensor`, `torch.as_tensor` and `Tensor.new_tensor` take lists of handles."""
     place: Any = torch
+    # PyTorch reads each element of a list as a number. With handles that would be one charged read for each.
     for name in ("tensor", "as_tensor", "asarray"):
         setattr(place, name, _taking_handles(getattr(torch, name)))
     tensor: Any = torch.Tensor
@@ -39,6 +40,7 @@ def _taking_handles(make: Any) -> Any:
 def _has_handles(data: Any) -> bool:
     """Whether a list, at some depth, begins with a handle; others are left to PyTorch."""
     while isinstance(data, list | tuple) and data:
+        # Only the first item of each level is followed: a list of many numbers must not be walked through.
         if any(isinstance(item, RemoteTensor) for item in data):
             return True
         data = data[0]
@@ -59,6 +61,7 @@ def _stacked(data: Any) -> torch.Tensor:
         dtype = items[0].dtype
         for item in items:
             dtype = torch.promote_types(dtype, item.dtype)
+        # Detached, because torch.tensor makes a leaf that has no history.
         return torch.stack([item.detach().to(dtype) for item in items])
     return data if isinstance(data, torch.Tensor) else torch.tensor(data)
 
@@ -66,6 +69,7 @@ def _stacked(data: Any) -> torch.Tensor:
 def _dtype_of_numbers(tensor: torch.Tensor) -> torch.dtype:
     """What PyTorch makes of the numbers that these tensors hold."""
     if tensor.is_floating_point():
+        # torch.tensor sees Python's floats in a list, whatever dtype the tensors have that they come from.
         return torch.get_default_dtype()
     if tensor.dtype is torch.bool or tensor.is_complex():
         return tensor.dtype

@@ -59,6 +59,7 @@ _FULL: Final = _aten.full.default
 _TO_COPY: Final = _aten._to_copy.default
 _SET: Final = _aten.set_.source_Tensor
 
+# bfloat16 and complex are missing: `struct` has no letter for them. They are read by way of a tensor.
 _NUMBERS: Final = {
     dtype: Struct(f"<{letter}")
     for dtype, letter in {
@@ -73,6 +74,7 @@ _NUMBERS: Final = {
         torch.float64: "d",
     }.items()
 }
+# Tuples, because 1, 1.0 and True are equal in a key, and PyTorch gives each another dtype.
 _FLOATS: Final = {special: ("float", special) for special in (*SPECIAL.values(), ANY_FLOAT)}
 _TRUE, _FALSE, _END = ("true",), ("false",), ("end",)
 
@@ -103,6 +105,8 @@ class Dispatcher:
 
     def dispatch(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one overload below autograd on the executor."""
+        # Held to the end, also while an answer is awaited: both sides number new tensors in the order of
+        # records, so another thread's record must not come in between.
         with self.link.lock:
             if func is _SELECT or func is _SLICE:
                 return self._cut(func, *args, **kwargs)
@@ -112,6 +116,7 @@ class Dispatcher:
                 return args[0]  # below autograd there is nothing to detach from
             if func is _NUMBER:
                 return self._number(args[0])
+            # `torch.tensor` makes its tensor outside of the mode, and this call is the first that sees it.
             if func is _LIFT:
                 local = not isinstance(args[0], RemoteTensor) and not args[0].is_meta
                 return self.upload(args[0]) if local else args[0]
@@ -123,6 +128,7 @@ class Dispatcher:
     # Calls.
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # This function runs for each call of a training. What looks clumsy here saved time that was measured.
         key: list[Any] = [id(func)]  # identity is enough for overloads and layouts, and hashes fast
         tensors: list[RemoteTensor] = []
         floats: list[float] = []
@@ -142,6 +148,7 @@ class Dispatcher:
         if more is not None:
             self._extend_key(more, key, tensors, floats)
         default = torch.get_default_dtype()
+        # Without it, a call made under one default dtype would be taken for known under another.
         if default is not torch.float32 or not tensors:
             key.append(default)
         known = self._known.get(tuple(key))
@@ -168,6 +175,8 @@ class Dispatcher:
         self, items: Sequence[Any], key: list[Any], tensors: list[RemoteTensor], floats: list[float]
     ) -> None:
         if items and type(items[0]) is RemoteTensor:
+            # No test of types for each item: optimizers pass lists of hundreds of tensors. The list is made
+            # before the key grows, so an error leaves the key as it was.
             try:
                 key += [id(item._layout) for item in items]
                 tensors += items
@@ -182,6 +191,7 @@ class Dispatcher:
         if isinstance(value, torch.Tensor):
             if value.is_meta:
                 raise _OnMeta
+            # An ordinary tensor, as of torch.from_numpy: only what the executor holds can be an argument.
             tensor = value if isinstance(value, RemoteTensor) else self.upload(value)
             tensors.append(tensor)
             key.append(id(tensor._layout))
@@ -199,9 +209,13 @@ class Dispatcher:
     ) -> None:
         """For some operators more is part of the template: absolute offsets, or the value of floats."""
         if kind == "exact":
+            # as_strided, say: its argument counts from the beginning of the storage, so the offset must be
+            # known.
             key.extend(int(tensor.storage_offset()) for tensor in tensors)
         elif kind == "literal":
+            # As text: 0.0 equals −0.0 in a key, and NaN does not equal itself.
             key.extend(float(value).hex() for value in floats)
+            # They are part of the template now, and do not travel with the call.
             floats.clear()
 
     def _again(
@@ -214,11 +228,14 @@ class Dispatcher:
         floats: list[float],
     ) -> Any:
         link = self.link
+        # `detach` gives two wrappers one handle. Only one of them changes its metadata.
         if known.view:
             self._unshare(tensors[0])
+        # After `_unshare`, which may send a call of its own, and before the record that the phase is for.
         self._tell_phase()
         if known.dynamic:
             return self._ask_again(known, tensors, floats)
+        # As `link.write`, without a call of a function: this runs for each call that is known.
         if link.freed:
             link.write_freed()
         link.buffer += known.pack(Code.CALL, known.number, *[t._handle.number for t in tensors], *floats)
@@ -251,6 +268,7 @@ class Dispatcher:
         record = known.pack(Code.DYNAMIC, known.number, *[t._handle.number for t in tensors], *floats)
         outcome = wire.decode_outcome(self._asked(record, NUMBER_BYTES), len(tensors))
         self._note_answer(outcome)
+        # They hold for this call alone. A later one asks again, because its shapes depend on data.
         known.results = results_of(outcome, tensors, known.exact)
         return self._adopt(known, tensors)
 
@@ -263,6 +281,7 @@ class Dispatcher:
         try:
             return self.link.ask(record)
         except RemoteError as error:
+            # Here the submission's own line is still on the stack. Later nobody knows which line has read.
             raise self.readings.explained(error, read_bytes) from None
 
     def _note_answer(self, outcome: wire.Outcome) -> None:
@@ -308,12 +327,15 @@ class Dispatcher:
         tensors: list[RemoteTensor],
         floats: list[float],
     ) -> Any:
+        # Before anything is sent: an operator with parts is never itself on the wire.
         others = _in_other_words(func)
         if others is not None:
             return self._decompose(others, args, kwargs)
+        # vmap passes the number itself where a tensor belongs.
         if func is _TO_COPY and not tensors:
             return self._call(_FULL, ([], args[0]), _of_number(args[0]) | kwargs)
         kind = _kind_of(func)
+        # The key was made before anyone knew that this operator's has more in it. It is made again.
         if kind and id(func) not in self._kinds:
             self._kinds[id(func)] = kind
             return self._call(func, args, kwargs)
@@ -324,14 +346,17 @@ class Dispatcher:
             self._unshare(tensors[0])
         self._tell_phase()
         self._define(known, func, args, kwargs, tensors, floats)
+        # After the executor has accepted the call: if it is refused, nothing may have happened here.
         value = _on_mirrors(known, func, args, kwargs, tensors)
         result = self._adopt(known, tensors)
         if known.view:
             _change_metadata(func, args, kwargs, tensors)
         if known.single is not None:
             result._mirror = value
+            # A dtype that is asked for is no default.
             if not any(isinstance(value, torch.dtype) for value in (*args, *kwargs.values())):
                 _check_default_dtype(func, known.single, tensors)
+        # Last: a call that was refused above must be refused the second time as well.
         self._known[key] = known
         if self.hits is not None:
             self.hits.learn(func, known, tensors, floats)
@@ -352,12 +377,15 @@ class Dispatcher:
         )
         head = wire.encode_definition(definition)
         layout = wire.call_layout(len(tensors), len(floats))
+        # Before the question: a definition that is refused takes no number, and its successor's label
+        # replaces this one.
         if self.labeller is not None:
             self.labeller.label(self._defined)
         values = layout.pack(0, 0, *[t._handle.number for t in tensors], *floats)[wire.COUNTED.size :]
         answer = self._asked(wire.COUNTED.pack(Code.DEFINE, len(head)) + head + values, NUMBER_BYTES)
         outcome = wire.decode_outcome(answer, len(tensors))
         self._note_answer(outcome)
+        # Not from the answer: the host expects another record for such calls, and decides by the same table.
         known.dynamic = _is_dynamic(func, definition, tensors)
         known.number, known.pack = self._defined, layout.pack
         self._defined += 1
@@ -370,6 +398,7 @@ class Dispatcher:
         if known.returns == "one" and isinstance(first_result, Input) and not (known.dynamic or known.view):
             known.same = first_result.position
         known.mirror = mirror.is_possible(func, known, tensors)
+        # A call on mirrors keeps them right by itself.
         known.forgets = () if known.mirror else mirror.forgotten(func, tensors)
 
     @staticmethod
@@ -386,8 +415,10 @@ class Dispatcher:
         return known
 
     def _decompose(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # mode.py imports this file.
         from haet_eval.remote.client.mode import RemoteMode
 
+        # PyTorch has left the mode to come here. Factories among the parts must come back to the executor.
         with RemoteMode(self):
             return run(*args, **kwargs)
 
@@ -412,6 +443,7 @@ class Dispatcher:
 
     def _detach(self, tensor: RemoteTensor) -> RemoteTensor:
         """A second wrapper of the same handle: no call is needed."""
+        # The second wrapper may be written to, and the mirror of this one would not change with it.
         tensor._mirror = None
         tensor._handle.shared = True
         return make_view(tensor, tensor._layout, tensor.dtype, int(tensor.storage_offset()), tensor._handle)
@@ -419,6 +451,7 @@ class Dispatcher:
     def _unshare(self, tensor: RemoteTensor) -> None:
         """Give a wrapper a tensor of its own before its metadata changes in place."""
         if tensor._handle.shared:
+            # A call, because the host must know of two tensors too: it keeps the metadata of each.
             alias = self._call(_aten.alias.default, (tensor,), {})
             tensor._handle = alias._handle
 
@@ -449,7 +482,9 @@ class Dispatcher:
             shape = layout.shape[:axis] + layout.shape[axis + 1 :]
             strides = layout.stride[:axis] + layout.stride[axis + 1 :]
         else:
+            # Clamped here, so that the host can refuse every record that is out of bounds.
             low, high, _ = slice(start, end).indices(size)
+            # Python's slices may end before they begin. PyTorch's are empty then.
             high = max(low, high)
             self.link.write(wire.SLICE.pack(Code.SLICE, number, axis, low, high, step))
             shape = (*layout.shape[:axis], -(-(high - low) // step), *layout.shape[axis + 1 :])
@@ -463,9 +498,11 @@ class Dispatcher:
     def upload(self, tensor: torch.Tensor) -> RemoteTensor:
         """Send a local tensor up; its bytes are charged."""
         with self.link.lock, no_dispatch():
+            # Lazy bits are resolved: an upload has bytes only, and the host refuses bits in its metadata.
             local = tensor.detach().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
             layout = layout_of(local)
             raw = local.reshape(-1).view(torch.uint8).numpy().tobytes() if local.numel() else b""
+            # The record joins those that are in the buffer already, and all of them must fit into one frame.
             if len(raw) > wire.MAX_FRAME_BYTES // 4:
                 raise Refusal(
                     f"A constant of {len(raw):,} bytes is too large to be sent up. Make tensors with torch's "
@@ -490,6 +527,7 @@ class Dispatcher:
 
     def fetch(self, tensor: RemoteTensor) -> torch.Tensor:
         """A local copy of a tensor's values; bytes that depend on data are charged."""
+        # A mirror needs no answer, and the mark is of the last answer.
         self.link.made_up = False
         if tensor._mirror is not None:
             return tensor._mirror
@@ -497,6 +535,7 @@ class Dispatcher:
         with no_dispatch():
             if not raw:
                 return torch.empty(tensor.shape, dtype=tensor.dtype)
+            # A bytearray, because PyTorch warns of memory that cannot be written to.
             return torch.frombuffer(bytearray(raw), dtype=tensor.dtype).reshape(tensor.shape)
 
     def _read(self, tensor: RemoteTensor) -> bytes:
@@ -605,6 +644,7 @@ def _of_number(value: complex) -> dict[str, torch.dtype]:
 def _without_out(func: Any) -> Any:
     """The overload that returns what `func` writes into its argument `out`; None if no overload does."""
     out = [argument.name for argument in func._schema.arguments if argument.is_out]
+    # Operators with several results name them otherwise, and are refused with the host's reason.
     if out != ["out"]:
         return None
     wanted = [(a.name, str(a.type)) for a in func._schema.arguments if not a.is_out]
@@ -621,6 +661,7 @@ def _takes(overload: Any, wanted: list[tuple[str, str]]) -> bool:
 def _into(functional: Any, *args: Any, out: torch.Tensor, **kwargs: Any) -> torch.Tensor:
     """What `out=` means, in terms of operators that are on the list."""
     result = functional(*args, **_for_factory(functional, kwargs, out))
+    # PyTorch resizes `out` if it does not fit. `set_` is the operator on the list that does so.
     return out.set_(result.to(out.dtype)) if out.shape != result.shape else out.copy_(result)
 
 

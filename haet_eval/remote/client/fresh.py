@@ -28,6 +28,7 @@ def start_alike(seed: int) -> None:
     pin_entropy(seed)
     pin_names()
     module: Any = nn.Module
+    # Sets of modules, as in `set(model.modules())`, are iterated in the order of hashes.
     module.__hash__ = _number
 
 
@@ -35,8 +36,13 @@ def pin_entropy(seed: int) -> None:
     """Make what the system would draw follow from the seed."""
     stream = random.Random(seed)  # noqa: S311 it is to be foreseen
     _set(os, urandom=stream.randbytes)
+    # The C code behind it asks the system directly, and not the function `os.urandom` that was replaced.
     _set(random.Random, seed=_drawn_from_the_stream(random.Random.seed))
+    # `random` has taken both at its import: SystemRandom calls this `_urandom`, and `random.seed` is a method
+    # that is bound already.
     _set(random, _urandom=stream.randbytes, seed=vars(random)["_inst"].seed)
+    # uuid1 would use the machine's network card. The bit 0x02 of the first byte marks an address that no card
+    # was given by its maker.
     _set(uuid, _generate_time_safe=None, _node=0x0200_0000_0000 | seed & 0xFFFF_FFFF)
     _set(torch, seed=_torch_seed)
     _set(torch.random, seed=_torch_seed)

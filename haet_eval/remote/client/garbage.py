@@ -27,9 +27,14 @@ class Garbage:
     def install(self) -> None:
         """Switch Python's own collection off for good; what lives now is never looked at again."""
         gc.disable()
+        # The imported modules stay to the end. Full collections would go through all of their objects for
+        # nothing.
         gc.freeze()
         switches: Any = gc
+        # `timeit` and others switch the collection off and on again. It would then be on, at moments that
+        # differ between equal runs.
         switches.enable = switches.disable = lambda: None
+        # What such code sees is an ordinary interpreter.
         switches.isenabled = lambda: True
         self._installed = True
 
@@ -39,4 +44,5 @@ class Garbage:
         if self._records >= COLLECTED_RECORDS and self._installed:
             self._records = 0
             self._collections += 1
+            # The sum is Python's generation: 0, or 1 at each OLDER-th time, or 2 at each OLDER-th of these.
             gc.collect(sum(not self._collections % times for times in (OLDER, OLDER**2)))

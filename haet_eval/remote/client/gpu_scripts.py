@@ -38,13 +38,16 @@ def here(device: Any) -> Any:
     if kind not in _ELSEWHERE:
         return device
     note(f"the device {kind!r}", "is taken for task.device: the executor decides where tensors are.")
+    # Every handle says that it is on the CPU, wherever the executor keeps its tensor.
     return torch.device("cpu")
 
 
 def install_gpu_scripts() -> None:
     """Replace them for the rest of this process."""
     cuda: Any = torch.cuda
+    # PyTorch calls this by name from C++ as well. Its own would raise an error for want of a driver.
     cuda._lazy_init = _initialise
+    # torch.cuda copies the names of its parts, so each function stands at two places.
     for place in (cuda, cuda.memory, cuda.random):
         for name, own in _of_cuda(place).items():
             setattr(place, name, own)
@@ -59,6 +62,7 @@ def _of_cuda(place: Any) -> dict[str, Any]:
     own: dict[str, Any] = {
         name: _named(name, value)
         for name, value in vars(place).items()
+        # What is not public may be called by PyTorch itself, and must fail as PyTorch expects.
         if isinstance(value, FunctionType) and name in torch.cuda.__all__
     }
     own |= {name: _at_once(name) for name in _AT_ONCE}
@@ -66,6 +70,7 @@ def _of_cuda(place: Any) -> dict[str, Any]:
     own |= {name: _absent(name) for name in _ABSENT}
     own["memory_stats"] = lambda *_, **__: defaultdict(int)
     own["memory_summary"] = lambda *_, **__: "The submission's process has no GPU, and no memory of one."
+    # Scripts ask by `hasattr` what a version of PyTorch has, so nothing is added.
     return {name: value for name, value in own.items() if hasattr(place, name)}
 
 
@@ -88,6 +93,7 @@ def _initialise() -> None:
     Raises:
         Refusal: it is a call of torch.cuda.
     """
+    # C++ has no Python frame: if it calls, the caller is whoever makes the tensor, and that is allowed.
     caller = sys._getframe(1)
     if caller.f_globals.get("__name__", "").startswith("torch.cuda"):
         no_gpu(f"torch.cuda.{caller.f_code.co_name}")
@@ -124,6 +130,7 @@ def _install_mixed_precision() -> None:
     def begin_here(
         self: Any, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: Any = None
     ) -> None:
+        # On a CPU it would be bfloat16. A script for a GPU means what its GPU would do.
         if device_type in _ELSEWHERE and dtype is None:
             dtype = torch.float16  # what it is on a GPU
         begin(self, here(device_type) and _type(device_type), dtype, enabled, cache_enabled)
@@ -148,8 +155,10 @@ def _install_loader() -> None:
     def begin_here(self: Any, *args: Any, **options: Any) -> None:
         if options.get("num_workers"):
             note(f"num_workers={options['num_workers']}", "is taken for 0: only this process has the data.")
+            # Without workers DataLoader raises an error for each of the others.
             for name in ("num_workers", "prefetch_factor", "persistent_workers", "multiprocessing_context"):
                 options.pop(name, None)
+            # An iterator without workers asserts that there is no timeout.
             options.pop("timeout", None)
         if options.pop("pin_memory", False):
             note("pin_memory=True", "does nothing: the executor has the data.")

@@ -23,6 +23,7 @@ def _resized(tensor: torch.Tensor, size: list[int], **_: Any) -> torch.Tensor:
     flat = tensor.reshape(-1)[:count]
     if flat.numel() < count:
         flat = torch.cat([flat, flat.new_zeros(count - flat.numel())])
+    # A clone, because `flat` may be a view, and a resized tensor shares memory with no other.
     resized: torch.Tensor = _aten.set_.source_Tensor(tensor, flat.clone().view(size))
     return resized
 
@@ -30,6 +31,7 @@ def _resized(tensor: torch.Tensor, size: list[int], **_: Any) -> torch.Tensor:
 def _per_tensor(
     x: torch.Tensor, scale: float, zero_point: int, quant_min: int, quant_max: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    # Without a zero point there is nothing to add, and an addition of 0 would be counted.
     rounded = (x * _inverse(scale)).round()
     if zero_point:
         rounded = rounded + zero_point
@@ -40,6 +42,7 @@ def _per_tensor(
 
 def _inverse(scale: float) -> float:
     """1 / scale, both in float32."""
+    # In double precision the inverse could round to another float32 than that of the kernel.
     return float(np.float32(1) / np.float32(scale))
 
 
@@ -98,6 +101,7 @@ def _observed(
         if per_row_fake_quant and running_min.shape != low.shape:
             for buffer in (running_min, running_max, scale, zero_point):
                 buffer.resize_(low.shape)
+            # `resize_` has left zeros there, which would count as extremes.
             running_min.copy_(low), running_max.copy_(high)
         _average(running_min, low.view_as(running_min), averaging_const)
         _average(running_max, high.view_as(running_max), averaging_const)
@@ -137,12 +141,16 @@ def _choose(
     both = (low < 0) & (high > 0)
     if symmetric:
         reach = torch.maximum((low / -(steps // 2 + 1)).abs(), (high / (steps // 2)).abs())
+        # PyTorch keeps zero exact only for a range that has both signs.
         low = torch.where(both, reach * -(steps // 2 + 1), low)
         high = torch.where(both, reach * (steps // 2), high)
+    # The range must contain zero, so that zero can be represented exactly.
     least, most = low.clamp(max=0).double(), high.clamp(min=0).double()
     found = (most - least) / steps
+    # PyTorch's choice for a range of no width, which has no scale.
     found = torch.where(found.float() == 0, 0.1, found)
     below, above = least / found, most / found
+    # The end with the smaller terms has the smaller rounding error.
     nearer = abs(quant_min) - below.abs() < abs(quant_max) - above.abs()
     zero = torch.where(nearer, quant_min - below, quant_max - above)
     if symmetric:
@@ -170,6 +178,8 @@ def parts_of(func: Any, device: str) -> Callable[..., Any] | None:
     for key in (device.upper(), "CompositeExplicitAutograd"):
         if f"{func.name().replace('::', '/')}/{key}" in torch.library._impls:
             return partial(func._op_dk, torch._C._parse_dispatch_key(key))
+    # After the operators made in Python: an implementation of the submission's own has precedence, as in
+    # PyTorch.
     if func in IN_PARTS:
         return IN_PARTS[func]
     composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")

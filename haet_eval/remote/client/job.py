@@ -48,17 +48,21 @@ def run_job(sock: socket.socket) -> None:
     python = ".".join(str(part) for part in sys.version_info[:3])
     job = Job.model_validate_json(link.request(Ready(torch=torch.__version__, python=python).encode()))
     with tempfile.TemporaryDirectory() as folder:
+        # Before the submission's code is imported: what an import prints belongs to the log, too.
         output = OutputCapture(link)
         dispatcher = Dispatcher(link)
         code = OwnCode(Path(folder))
         dispatcher.readings = Readings(code)
         dispatcher.labeller = Labeller(code, dispatcher.phases.modules, link.label)
+        # On the class, because PyTorch makes handles of its own (views, gradients) and can hand no dispatcher
+        # on.
         RemoteTensor.dispatcher = dispatcher
         attach(dispatcher)
         try:
             with RemoteMode(dispatcher):
                 _work(dispatcher, job, Path(folder), code)
         except BaseException as error:  # SystemExit too: a submission may not end the run by itself
+            # First: closing sends the rest of the output, and the host stops at the failure.
             output.close()
             link.tell(explain(error, Path(folder)).encode())
         else:
@@ -68,6 +72,7 @@ def run_job(sock: socket.socket) -> None:
 def connect(dispatcher: Dispatcher, job: Job, code: OwnCode) -> SubmissionTask:
     """Prepare this process for a job: threads, seeds, and torch's functions that need replacing."""
     torch.set_num_threads(1)
+    # Before `seed_all`, which must reach the generators of the executor.
     dispatcher.random.install()
     dispatcher.phases.install()
     install_lazy_parameters()
@@ -78,8 +83,10 @@ def connect(dispatcher: Dispatcher, job: Job, code: OwnCode) -> SubmissionTask:
     Decisions.current = Decisions(
         code, lambda place: dispatcher.link.tell(Decided(place=place[:200]).encode())
     )
+    # Images, then labels, and before any call: both sides number these two tensors 1 and 2.
     images = dispatcher.adopt(job.images, torch.uint8)
     labels = dispatcher.adopt(job.images[:1], torch.int64)
+    # Last, so that nothing that was installed before has drawn from the generators.
     seed_all(job.seed)
     return SubmissionTask(
         images=images,
@@ -94,11 +101,14 @@ def connect(dispatcher: Dispatcher, job: Job, code: OwnCode) -> SubmissionTask:
 
 def _work(dispatcher: Dispatcher, job: Job, folder: Path, code: OwnCode) -> None:
     install_source(folder, job.files)
+    # Submissions open their files by relative paths.
     os.chdir(folder)
+    # Before the submission's modules are imported: they may draw or ask for names at once.
     start_alike(job.seed)
     dispatcher.link.garbage.install()
     task = connect(dispatcher, job, code)
     model = load_function(job.module, job.function)(task)
+    # The task would keep the training data alive in the executor during the whole prediction.
     del task
     hand_in(dispatcher, model)
     dispatcher.readings.clear()
@@ -149,6 +159,7 @@ def _predict(dispatcher: Dispatcher, sealed: SealedModel, model: torch.nn.Module
     while True:
         answer = dispatcher.link.request(BatchPredicted(logits=number).encode())
         batch = ImageBatch.model_validate_json(answer)
+        # Only now: had they been freed before the message went out, it would name a tensor that is gone.
         del logits
         if batch.handle is None:
             return

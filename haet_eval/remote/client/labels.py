@@ -29,6 +29,7 @@ class Labeller:
         """A call is about to be made that is the first of this template."""
         frame = self._code.frame()
         line = f"{self._code.relative(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
+        # Cut after the escapes, which are longer than what they stand for: the host refuses longer texts.
         line, module = (sendable(text)[:LABEL_CHARACTERS] for text in (line, _path(self._modules)))
         self._tell(Labelled(template=template, line=line, module=module).encode())
 

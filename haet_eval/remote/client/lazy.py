@@ -24,12 +24,14 @@ def install_lazy_parameters() -> None:
     """Replace torch's constructors of uninitialized parameters and buffers."""
 
     def make(kind: Any, requires_grad: bool, device: Any, dtype: Any) -> Any:
+        # PyTorch's own constructor would make an object without a handle.
         tensor = torch.empty(0, device=device, dtype=dtype).requires_grad_(requires_grad)
         tensor.__class__ = kind
         return tensor
 
     def new_parameter(_: Any, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
         made = make(LazyParameter, requires_grad, device, dtype)
+        # What nn.Parameter's isinstance looks at.
         made._is_param = True
         return made
 

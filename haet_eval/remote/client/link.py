@@ -68,6 +68,7 @@ class Link:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._frames = FrameReader(sock)
+        # A child of a fork has the same socket. Its frames would mix with those of its parent.
         self._process = os.getpid()
         self.garbage = Garbage()
         self.buffer = bytearray()
@@ -87,6 +88,7 @@ class Link:
 
     def write(self, record: bytes) -> None:
         """Write a record that wants no answer, after the frees that are due."""
+        # Frees first: the host counts the peak of memory, and a free that comes later would raise it.
         if self.freed:
             self.write_freed()
         self.buffer += record
@@ -104,6 +106,7 @@ class Link:
 
         They are sorted because Python and autograd may drop them in the order of their addresses.
         """
+        # Copied and deleted by length: a handle may die in between, in any thread, and append its number.
         numbers = self.freed[:]
         del self.freed[: len(numbers)]
         numbers.sort()
@@ -117,6 +120,7 @@ class Link:
             RemoteError: the run is over.
         """
         self._check_process()
+        # Together with a large record, such as an upload, they would not fit into one frame.
         if len(self.buffer) > wire.MAX_FRAME_BYTES // 4:
             self.flush()
         self.write(record)
@@ -127,6 +131,7 @@ class Link:
         if self.buffer:
             self._socket.sendall(wire.frame(Channel.STREAM, self.buffer))
             self.buffer.clear()
+        # After the records are out: what a collection frees is then written before the next record.
         self.garbage.after(self.records)
         self.records = 0
 
@@ -135,6 +140,7 @@ class Link:
         self.drain()
         with self.lock:
             self.flush()
+            # It follows the flush within the lock, so that no record of another thread comes between.
             self._socket.sendall(wire.frame(Channel.CONTROL, message))
 
     def label(self, message: bytes) -> None:
@@ -159,6 +165,7 @@ class Link:
             _, payload = self._frames.receive()
         except ConnectionError:
             raise RemoteError("the evaluator has closed the connection") from None
+        # Not checked: the host is the trusted side, and checks everything that comes from here.
         status, body = AnswerStatus(payload[0]), payload[1:]
         self.made_up = status is AnswerStatus.MADE_UP
         self.charged = status is AnswerStatus.CHARGED or self.made_up

@@ -35,6 +35,7 @@ class Decisions:
         tell: is given the line, as `submission.py:12`.
     """
 
+    # One for the process, because numbers are made by operators of Python, to which nothing can be passed.
     current: ClassVar["Decisions"]
 
     def __init__(self, code: OwnCode, tell: Callable[[str], None]) -> None:
@@ -48,6 +49,7 @@ class Decisions:
         place = "code outside the submission"
         if frame is not None:
             place = f"{self._code.relative(frame.f_code.co_filename)}:{frame.f_lineno}"
+        # Once for each line: a loop would send thousands, and each is a message.
         if place not in self._told:
             self._told.add(place)
             self._tell(place)
@@ -77,6 +79,7 @@ def _deciding_lines(path: str) -> frozenset[int]:
     """The lines of a file's tests, and of the arguments of `range`."""
     try:
         tree = ast.parse(Path(path).read_bytes())
+    # The submission may have changed or removed the file. A line less is reported then.
     except (OSError, SyntaxError, ValueError):
         return frozenset()
     return frozenset(
@@ -89,6 +92,7 @@ def _deciding_lines(path: str) -> frozenset[int]:
 
 def _deciding_parts(node: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, _TESTS):
+        # What the check makes up is finite, as the values of a training that goes well.
         if not _asks_whether_finite(node.test):
             yield node.test
     elif isinstance(node, ast.comprehension):
@@ -121,6 +125,7 @@ def _deciding(plain: type, name: str) -> Callable[..., Any]:
 
     def decide(self: Any, *others: Any) -> Any:
         result = compare(self, *others)
+        # NotImplemented only means that Python asks the other operand, which reports for itself.
         if result is not NotImplemented and not any(other is self for other in others):  # NaN alone is not
             Decisions.current.decide()
         return result
@@ -132,6 +137,7 @@ def _class(name: str, plain: type) -> type:
     known = [name for name in _ARITHMETIC if hasattr(plain, name)]
     members: dict[str, Any] = {name: _calculating(plain, name) for name in known}
     members |= {name: _deciding(plain, name) for name in _DECIDING}
+    # A class that defines `__eq__` loses its hash otherwise, and such numbers could not be keys.
     members["__hash__"] = plain.__hash__
     return type(name, (plain,), members)
 

@@ -17,11 +17,14 @@ from haet_eval.remote.client.tensor import RemoteTensor
 def is_possible(func: Any, known: KnownCall, tensors: Sequence[RemoteTensor]) -> bool:
     """Whether a call can be done on mirrors."""
     return (
+        # A random number drawn here would be another than the executor's.
         not (known.random or known.dynamic or known.view)
         and known.returns in ("one", "nothing")
         and bool(tensors)
+        # Scalars only: step counters are scalars, and what has a mirror is computed twice.
         and all(not tensor._layout.shape for tensor in tensors)
         and all(_is_scalar(result, tensors) for result in known.results)
+        # No views: if a later write made one of the two forget its mirror, the other's would be wrong.
         and (not _aliases(func) or func._schema.is_mutable)
     )
 
@@ -48,9 +51,11 @@ def run(
 ) -> torch.Tensor | None:
     """Do a call on the mirrors, in place where it is in place. None, and no mirrors, if one is missing."""
     if any(tensor._mirror is None for tensor in tensors):
+        # The executor writes to them all the same, so a mirror that is left would be wrong.
         if func._schema.is_mutable:
             forget(tensors)
         return None
+    # The mirrors are ordinary tensors, and their calls must not be sent.
     with no_dispatch():
         result = func(*[_mirrored(value) for value in args], **{k: _mirrored(v) for k, v in kwargs.items()})
     return result if isinstance(result, torch.Tensor) and not func._schema.is_mutable else None

@@ -14,6 +14,7 @@ from haet_eval.remote.client.link import Refusal
 class RemoteMode(TorchDispatchMode):
     """Sends every ATen call below autograd to the executor."""
 
+    # Otherwise PyTorch raises an error of its own, which does not say what to write instead.
     supports_higher_order_operators = True
 
     def __init__(self, dispatcher: Dispatcher) -> None:
@@ -28,6 +29,7 @@ class RemoteMode(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        # The namespace first: it is a cheap test, and nearly every call is one of aten.
         if func.namespace != "aten" and _is_local(func):
             return func(*args, **(kwargs or {}))
         return self._dispatcher.dispatch(func, args, kwargs or {})
@@ -35,6 +37,7 @@ class RemoteMode(TorchDispatchMode):
 
 def install_in_threads(dispatcher: Dispatcher) -> None:
     """A mode belongs to one thread: threads that are started from now on enter it first."""
+    # Not `run`, which subclasses of Thread override.
     inner: Any = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
 
     def bootstrap(thread: threading.Thread) -> None:

@@ -41,12 +41,17 @@ class OutputCapture:
         self._link = link
         self._unsent: deque[bytes] = deque()
         self._reading = threading.Lock()
+        # Descriptors and not only sys.stdout: libraries in C and child processes print past Python.
         self._saved = (os.dup(1), os.dup(2))
         self._source, sink = os.pipe()
+        # Two threads read: one of them would wait for ever for what the other has taken.
         os.set_blocking(self._source, False)
         os.dup2(sink, 1)
         os.dup2(sink, 2)
+        # Descriptors 1 and 2 alone keep the pipe open: when they are put back, the reader sees its end.
         os.close(sink)
+        # Line by line, so that output keeps its place between messages. "replace", because a lone surrogate
+        # in a print must not end a training.
         sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
         sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
         self._process = os.getpid()
@@ -56,6 +61,7 @@ class OutputCapture:
 
     def drain(self) -> None:
         """Send the output so far. A child of a fork leaves that to its parent."""
+        # A child that reads takes output out of the pipe that it cannot send.
         if os.getpid() == self._process:
             while self._read():
                 pass
@@ -72,6 +78,7 @@ class OutputCapture:
 
     def _read(self) -> bool | None:
         """Take a part out of the pipe. False: it is empty; None: nobody can write to it any more."""
+        # Reading and queueing are one step, or two threads could queue parts in another order.
         with self._reading:
             try:
                 part = os.read(self._source, _CHUNK_BYTES)
@@ -84,6 +91,7 @@ class OutputCapture:
 
     def close(self) -> None:
         """Put the descriptors back and send the rest of the output."""
+        # Into the pipe, before descriptor 1 is another file again.
         sys.stdout.flush()
         sys.stderr.flush()
         for number, saved in zip((1, 2), self._saved, strict=True):

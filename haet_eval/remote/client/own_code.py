@@ -17,10 +17,13 @@ class OwnCode:
     """
 
     def __init__(self, folder: Path) -> None:
+        # With the slash: a folder whose name only begins alike is not the submission's.
         self._prefix = f"{folder}/"
 
     def frame(self) -> FrameType | None:
         """The innermost frame of the submission's own code; None if only other code is running."""
+        # By hand, as `inspect.stack` reads the source of every frame, and this runs for each value that is
+        # read.
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and not frame.f_code.co_filename.startswith(self._prefix):
             frame = frame.f_back

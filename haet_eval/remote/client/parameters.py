@@ -15,6 +15,7 @@ def install_parameter_classes() -> None:
 
     def new(kind: Any, *args: Any, **kwargs: Any) -> Any:
         made = make(kind, *args, **kwargs)
+        # For a tensor that is no plain one, PyTorch's constructor detaches it and returns it as it is.
         if kind is not nn.Parameter and type(made) is RemoteTensor:
             made.__class__ = _with_handle(kind)
         return made
@@ -24,4 +25,5 @@ def install_parameter_classes() -> None:
 
 @cache
 def _with_handle(kind: Any) -> Any:
+    # RemoteTensor comes first, so that its methods win over nn.Parameter's of the same name.
     return type(kind)(kind.__name__, (RemoteTensor, kind), {"__module__": kind.__module__})

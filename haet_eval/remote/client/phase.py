@@ -36,6 +36,7 @@ class PhaseTracker:
     def current(self) -> int:
         """The phase of a call that is made now, as an index into PHASES."""
         if graph_task() != NO_GRAPH_TASK:
+            # Nothing reports the end of a backward pass, so each of its calls says what follows it.
             self.begun = OTHER
             return BACKWARD
         return self.begun
@@ -47,6 +48,7 @@ class PhaseTracker:
         call, modules = torch.nn.Module.__call__, self.modules
 
         def watched(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            # Only the outermost: modules called within another one, or in a hook of one, begin no phase.
             if not modules:
                 self.enter(FORWARD)
             modules.append(module)
@@ -55,6 +57,7 @@ class PhaseTracker:
             finally:
                 modules.pop()
 
+        # Not global hooks: with any of them, PyTorch takes its slow path for every module.
         torch.nn.Module.__call__ = watched  # type: ignore[method-assign]
 
     def enter(self, phase: int) -> None:

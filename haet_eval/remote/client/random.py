@@ -40,6 +40,7 @@ class Randomness:
         place: int = generator._cdata  # type: ignore[attr-defined]
         if place not in self._numbers:
             self._numbers[place] = len(self._kept)
+            # Kept alive: the address of a generator that is gone could be given to another one.
             self._kept.append(generator)
         return self._numbers[place]
 
@@ -56,6 +57,7 @@ class Randomness:
             self._states += 1
         token = _MAGIC + b"".join(word.to_bytes(_WORD, "little") for word in words)
         with no_dispatch():
+            # As long as PyTorch's own state of a CPU generator.
             return torch.frombuffer(bytearray(token.ljust(_STATE_BYTES, b"\0")), dtype=torch.uint8)
 
     def load_state(self, generator: torch._C.Generator, state: torch.Tensor) -> int:
@@ -64,6 +66,7 @@ class Randomness:
         Raises:
             Refusal: the tensor is no token of this run.
         """
+        # A token that went through an operator, such as `clone`, is a handle by now.
         local = state._value() if isinstance(state, RemoteTensor) else state
         with no_dispatch():
             token = bytes(local.numpy().tobytes())
@@ -109,6 +112,7 @@ class RemoteGenerator(torch._C.Generator):
     randomness: ClassVar[Randomness]
 
     def manual_seed(self, seed: int) -> RemoteGenerator:
+        # So that `initial_seed` says what it says elsewhere. Nothing is drawn on this side.
         super().manual_seed(seed)
         self.randomness.seed(self, super().initial_seed())
         return self
@@ -122,6 +126,7 @@ class RemoteGenerator(torch._C.Generator):
         return self.randomness.save_state(self)
 
     def set_state(self, new_state: torch.Tensor) -> RemoteGenerator:
+        # As a state of PyTorch's does, it brings back the seed that `initial_seed` returns.
         super().manual_seed(self.randomness.load_state(self, new_state))
         return self
 

@@ -51,6 +51,7 @@ class Readings:
             line = self._lines[path, number] = _ReadingLine(
                 self._code.name(path, number), self._code.text(path, number)
             )
+        # Each wait counts, also one that reads nothing of the data: the budget of answers counts them all.
         line.waits += 1
         line.reads += read_bytes > 0
         line.read_bytes += read_bytes
@@ -58,9 +59,11 @@ class Readings:
     def explained(self, error: RemoteError, read_bytes: int) -> RemoteError:
         """The error; if a budget of reading is used up, with the lines that have read most."""
         reason = str(error)
+        # A refused call has used up no budget, and its message says what to do already.
         if isinstance(error, Refusal):
             return error
         if any(budget in reason for budget in _BUDGETS):
+            # The read that went beyond the budget was not answered, but belongs to its line.
             self.add(read_bytes)
             return self._naming(reason, "Most was read in", attrgetter("read_bytes"), _read)
         if _WAITS in reason:

@@ -26,6 +26,7 @@ def install_replacements() -> None:
     replaced: Any = torch
     install_gpu_scripts()
     install_collected()
+    # A size that the function reads is a number here. A traced graph would make a tensor of it.
     replaced.jit.trace = _as_it_is
     replaced.nn.parallel.DistributedDataParallel.__init__ = _no_parallel
     if replaced.distributed.is_available():
@@ -38,7 +39,9 @@ def install_replacements() -> None:
     process: Any = BaseProcess
     process.start = _no_process
     for name in _SILENT:
+        # By name, so that neither is imported for it.
         logging.getLogger(name).setLevel(logging.ERROR)
+    # In front: the finders of the installed packages would find both first.
     sys.meta_path[:0] = [_NoTriton(), _NoExtensions()]
 
 
@@ -104,6 +107,7 @@ class _NoExtensions(MetaPathFinder):
             execute(module)
             module.load = module.load_inline = _no_extension
 
+        # Set on this loader alone, which Python has made for this one import.
         loader.exec_module = execute_and_replace
         return spec
 

@@ -43,6 +43,7 @@ class SealedModel:
         self._dispatch = dispatcher.dispatch
         self._model = model
         self._code = code
+        # Numbers and not handles: a handle that is kept here would keep the tensor alive.
         self._kept = {tensor._handle.number for _, tensor in _named(model)}
         self._alive_from = dispatcher.link.next
         self._evaluating = False
@@ -58,6 +59,7 @@ class SealedModel:
             RemoteError: as the host's, with the line and what to write instead.
         """
         if self._dispatcher.hits is not None:
+            # Calls that are done in C++ do not come to `_watched`.
             self._dispatcher.hits.stop()
         watched: Any = self._dispatcher
         watched.dispatch = self._watched
@@ -67,6 +69,7 @@ class SealedModel:
             advice = "" if isinstance(error, Refusal) else self._advice(str(error))
             if not advice:
                 raise
+            # With the traceback of the first error: the record shows the submission's frames.
             raise RemoteError(f"{error} {advice}").with_traceback(error.__traceback__) from None
         finally:
             watched.dispatch = self._dispatch
@@ -79,6 +82,7 @@ class SealedModel:
         """
         self._evaluating = True
         self._model.eval()
+        # Not in a `finally`: if eval() fails, `_advice` names the line that it failed in.
         self._evaluating = False
         for name, tensor in _named(self._model):
             if isinstance(tensor, RemoteTensor) and tensor._handle.number not in self._kept:
@@ -96,6 +100,7 @@ class SealedModel:
     def _watched(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self._evaluating:
             for tensor in _tensors((*args, *kwargs.values())):
+                # Only noted: such a tensor may depend on no data, and the host alone knows that.
                 if tensor._handle.number < self._alive_from and tensor._handle.number not in self._kept:
                     self._note(tensor)
             return self._dispatch(func, args, kwargs)

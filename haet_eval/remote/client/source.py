@@ -67,6 +67,7 @@ def _check_signature(name: str, function: Callable[..., Any]) -> None:
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
+        # Then the call itself shows whether it takes the task.
         return  # some callables do not tell
     try:
         signature.bind(None)
@@ -84,6 +85,8 @@ def explain(error: BaseException, folder: Path) -> Failed:
     """
     linecache.checkcache()
     frames = traceback.extract_tb(error.__traceback__)
+    # The others are those of haet-eval and PyTorch: their paths are of the container, and nobody can act on
+    # them.
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
     lines = ["Traceback of the submission (most recent call last):\n"]
     for frame in own:
@@ -93,6 +96,7 @@ def explain(error: BaseException, folder: Path) -> Failed:
             lines.append(f"    {frame.line}\n")
     said, code = _without_code(error, _said(error))
     where = f"{Path(own[-1].filename).relative_to(folder)}, line {own[-1].lineno}" if own else ""
+    # Not followed by a digit: "line 1" is not said by "line 12".
     if re.search(re.escape(where) + r"(?!\d)", said):
         where = ""  # said already
     text = sendable("".join(lines) + _last_lines(error, said))
@@ -104,6 +108,7 @@ def _without_code(error: BaseException, said: str) -> tuple[str, str]:
     """A text without the code of the refusal that led to it, and that code: a record shows a code once."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, Refusal):
+        # A refusal may have been raised again as another error by a library, or by the submission.
         cause = cause.__cause__ or cause.__context__
     shown = f" [{cause.code}]" if cause else ""
     return (said.replace(shown, "", 1), cause.code) if cause and shown in said else (said, "")

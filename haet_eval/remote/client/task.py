@@ -72,8 +72,10 @@ def _read(value: Any) -> Any:
 
 
 def _shown(number: Any) -> int | float | str:
+    # JSON has no NaN and no infinity. They travel as text.
     if isinstance(number, float) and math.isfinite(number):
         return float(number)
+    # True would be shown as 1. Beyond 2**53, readers of JSON that know only doubles see another number.
     if isinstance(number, int) and not isinstance(number, bool) and abs(number) < _EXACT_IN_JSON:
         return int(number)
     return _cut(str(number), REPORT_TEXT)

@@ -44,6 +44,8 @@ class Handle:
         self.shared = False
 
     def __del__(self) -> None:
+        # Without a lock: this may run in any thread, and in the middle of a record. An append is one step to
+        # Python.
         self.freed.append(self.number)
 
 
@@ -61,6 +63,7 @@ class RemoteTensor(torch.Tensor):
     dispatcher: Dispatcher
     _number: int
 
+    # Otherwise each call would go through Python twice: once by its name, and once below autograd.
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
@@ -88,6 +91,7 @@ class RemoteTensor(torch.Tensor):
         return self._marked(value) if self.dispatcher.link.made_up else value
 
     def __bool__(self) -> bool:
+        # The read comes first, because it sets `made_up`.
         value: bool = _bool(self)
         if self.dispatcher.link.made_up:
             Decisions.current.decide()
@@ -113,6 +117,8 @@ class RemoteTensor(torch.Tensor):
 
     def _marked(self, value: Any) -> Any:
         """A value that the check made up, marked as such."""
+        # Python's bool has no subclass, so a truth value cannot carry a mark. Whoever reads one decides by
+        # it.
         if self.dtype is torch.bool:
             Decisions.current.decide()
         else:
@@ -123,6 +129,7 @@ class RemoteTensor(torch.Tensor):
         return self.dispatcher.fetch(self)
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+        # What is printed is read back and charged. A print of the training set would use up the budget.
         if self.numel() > _SHOWN_ELEMENTS:
             return f"tensor(..., size={tuple(self.shape)}, dtype={self.dtype})"
         with no_dispatch():
@@ -143,10 +150,12 @@ class RemoteTensor(torch.Tensor):
         with torch.no_grad():
             copy: Any = self._copied_view(memo) if self._is_view() else self.detach().clone()
         copy.requires_grad_(self.requires_grad)
+        # nn.Parameter makes no object of its own of a handle, but sets this mark, which isinstance asks for.
         if getattr(self, "_is_param", False):
             copy._is_param = True
             copy.__class__ = type(self)
         else:
+            # Only here: PyTorch's copies of parameters have no gradient, and those of other tensors do.
             copy.grad = deepcopy(self.grad, memo)
             vars(copy).update(deepcopy(vars(self), memo))
         memo[id(self)] = copy
@@ -155,6 +164,8 @@ class RemoteTensor(torch.Tensor):
     def _copied_view(self, memo: dict[int, Any]) -> torch.Tensor:
         """What shares memory goes on sharing it in the copy."""
         base: Any = self._base
+        # The copy of the base is contiguous and begins at 0. Only of such a base does a place mean the same
+        # there.
         if not base.is_leaf or not base.is_contiguous() or base.storage_offset():
             return self.detach().clone()
         place = (self.shape, self.stride(), self.storage_offset())
@@ -177,6 +188,7 @@ class RemoteTensor(torch.Tensor):
         remote = value if isinstance(value, RemoteTensor) else self.dispatcher.upload(value)
         _data.__set__(self, remote)
         self._handle, self._layout, self._mirror = remote._handle, remote._layout, None
+        # Both wrappers have this handle now, so a change of metadata in place must give one its own.
         remote._handle.shared = True
 
     def to(self, *args: Any, **options: Any) -> Any:
@@ -208,6 +220,7 @@ class RemoteTensor(torch.Tensor):
     ) -> Any:
         """NumPy asks this for each of its functions: those of shapes have all that they need."""
         if function in (np.shape, np.ndim, np.size):
+            # The function without NumPy's dispatch, which would come back to this method.
             return function.__wrapped__(*args, **options)
         return self.numpy()
 
@@ -217,6 +230,7 @@ class RemoteTensor(torch.Tensor):
         Raises:
             Refusal: it is another class.
         """
+        # By name, because torchvision is imported only if the submission does so.
         if cls is torch.Tensor or (cls.__module__.startswith("torchvision.") and cls.__name__ in _IMAGES):
             return self
         raise Refusal(
@@ -284,6 +298,7 @@ def make_fast(
     tensor._layout = layout
     tensor._handle = handle
     tensor._mirror = mirror
+    # `_wrap` takes no lazy bits.
     if layout.bits:
         torch._C._set_conj(tensor, bool(layout.bits & CONJUGATE))
         torch._C._set_neg(tensor, bool(layout.bits & NEGATIVE))
@@ -297,6 +312,7 @@ def make_view(
     inference = base.is_inference()
     if inference is torch.is_inference_mode_enabled():
         return make_fast(layout, dtype, offset, handle, None)
+    # The mark is set when a tensor is made. PyTorch refuses to save an inference tensor for backward.
     with torch.inference_mode(inference):
         return make_fast(layout, dtype, offset, handle, None)
 

@@ -44,6 +44,8 @@ def attention_backward(
     keys, values = (_for_each_head(tensor, query) for tensor in (key, value))
     grad = grad_out.to(wide)
     weights = (_scores(query, keys, is_causal, attn_mask, scale) - logsumexp.unsqueeze(-1)).exp()
+    # Equal to the row sum of the weights times their gradient, which the backward of a softmax needs.
+    # FlashAttention takes it from the output in the same way.
     kept = (grad * out.to(wide)).sum(-1, keepdim=True)
     grad_scores = weights * (grad @ values.to(wide).mT - kept) * _factor(query, scale)
     grads = (grad_scores @ keys.to(wide), grad_scores.mT @ query.to(wide), weights.mT @ grad)
@@ -58,6 +60,7 @@ def _scores(query: Tensor, key: Tensor, is_causal: bool, mask: Tensor | None, sc
     wide = torch.float64 if query.dtype is torch.float64 else torch.float32
     scores = query.to(wide) @ key.to(wide).mT * _factor(query, scale)
     if is_causal:
+        # The mask begins at the upper left corner, also if there are more keys than queries.
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(later, -torch.inf)
     return scores if mask is None else scores + mask

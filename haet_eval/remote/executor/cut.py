@@ -48,6 +48,7 @@ def _checked(
         and view.stride() == stride
         and view.storage_offset() == base.storage_offset() + shift
         and view.dtype is base.dtype
+        # The same offset in another storage would be other data.
         and storage_of(view) == storage_of(base)
         and bits_of(view) == bits_of(base)
         and view is not base

@@ -30,6 +30,7 @@ def in_order(operator: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         return call
 
     def run(*positional: Any, **named: Any) -> Any:
+        # Restored after each call: the other kernels need their threads.
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:

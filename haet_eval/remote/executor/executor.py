@@ -153,6 +153,8 @@ class Executor:
         if start.device == "cuda" and not torch.cuda.is_available():
             self._answer(b"it sees no CUDA device", AnswerStatus.FATAL)
             return
+        # The host sets the number: kernels that add in parallel give other bits with another number of
+        # threads, and a replay must give the same.
         torch.set_num_threads(start.threads)
         make_reproducible()
         self._device = torch.device(start.device)
@@ -169,6 +171,7 @@ class Executor:
     def _load(self, load: Load) -> None:
         dtype = getattr(torch, load.dtype)
         tensor = torch.empty(load.shape, dtype=dtype)
+        # As bytes: the blocks go straight into the tensor, whatever its dtype is.
         raw = tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")
         place = 0
         while place < len(raw):
@@ -187,8 +190,10 @@ class Executor:
         The meter has the same tensor in its books, so another layout is a mismatch.
         """
         place = place_of(tensor)
+        # The first failure stands: the later ones may only follow from it.
         if self._failure is None and (place.meta, place.storage_bytes) != (meta, size_bytes(meta, 0)):
             self._failure = mismatch(name, Mismatch(f"it is {described(place.meta)}"))
+        # Kept in any case, so that the numbers of later tensors are those of the meter.
         self._put(tensor)
 
     def _cut(self, name: str, cut: Callable[..., torch.Tensor], number: int, *numbers: int) -> None:
@@ -225,6 +230,7 @@ class Executor:
     def _keep(self, seal: Seal) -> bytes:
         if self._noise:
             self._noise.active = False  # the noise tests the training; the trained model predicts as it is
+        # Copies, so that nothing else of the training's memory outlives it.
         self._tensors = keep_model(self._tensors, seal.tensors)
         return export_weights(self._tensors, seal.tensors)
 
@@ -239,6 +245,7 @@ class Executor:
             self._answer(self._inventory() if isinstance(asked, TakeInventory) else b"")
 
     def _inventory(self) -> bytes:
+        # In the order of the meter's books: the digest depends on it.
         found = ((number, place_of(tensor)) for number, tensor in sorted(self._tensors.items()))
         return inventory(
             (number, place.layout, place.meta.offset, place.storage, place.storage_bytes)
@@ -248,6 +255,7 @@ class Executor:
     def _peak_memory_bytes(self) -> int:
         if self._device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self._device))
+        # Linux states it in KiB.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def _argmax(self, number: int) -> None:
@@ -277,6 +285,7 @@ class Executor:
                 self._recall(message)
 
     def _take_state(self, asked: TakeState) -> None:
+        # The state after a failed call lacks tensors. A checkpoint of it would be worth nothing.
         if self._has_failed():
             return
         self._generator(wire.DEFAULT_GENERATOR)  # kernels draw from it also if no record has named it
@@ -287,6 +296,7 @@ class Executor:
             self._socket.sendall(block)
 
     def _restore(self, restore: Restore) -> None:
+        # It holds the storages of the training data, which the table is about to forget.
         restored = Restored(restore, self._tensors, self._device)
         for part in restored.parts():
             self._fill_part(part)
@@ -307,6 +317,7 @@ class Executor:
     def _place(self, place: PlaceTensors) -> None:
         assert self._restored is not None
         for placed in place.tensors:
+            # Each tensor keeps its number: the records that follow name it by that.
             self._tensors[placed[0]] = self._restored.tensor(placed)
         if place.last:
             self._restored = None  # a tensor that is freed later frees its memory
@@ -323,6 +334,7 @@ class Executor:
             for dtype, shape, stride, offset, bits in recall.inputs
         ]
         template = SettledCall(definition, compile_kernel(definition, self._device, self._generator))
+        # Its first call is not made again: the stored outcome says what every later call must do.
         template.expect(recalled(definition, before, outcome, self._device))
         return template
 
@@ -351,6 +363,8 @@ class Executor:
                         tensors[self._next] = tensor
                         self._next += 1
                 except Exception as error:
+                    # No answer is due here. The new tensors are missing, so every later call is skipped until
+                    # the host asks.
                     self._failure = late(template.name, error)
 
     def _other(self, payload: bytes, position: int) -> int:
@@ -367,6 +381,8 @@ class Executor:
                 return position + wire.SLICE.size
             case Code.FREE:
                 _, count = wire.COUNTED.unpack_from(payload, position)
+                # Frees go on after a failure: the tensors of a run that is about to end need not stay. Some
+                # may never have been made.
                 for handle in struct.unpack_from(f"<{count}Q", payload, position + wire.COUNTED.size):
                     self._tensors.pop(handle, None)
                 return int(position + wire.COUNTED.size + 8 * count)
@@ -374,6 +390,7 @@ class Executor:
                 meta, raw, end = wire.decode_upload(payload, position)
                 self._attempt("An upload", lambda: self._put_upload(meta, raw))
                 return end
+            # Phases are for the count, which is the meter's.
             case Code.PHASE:
                 return position + wire.PHASE.size
             case Code.SEED | Code.SAVE_STATE | Code.LOAD_STATE as code:
@@ -402,12 +419,15 @@ class Executor:
             self._generators[number] = (
                 self._default_generator()
                 if number == wire.DEFAULT_GENERATOR
+                # Generators exist as soon as a record names them: a client's generator has no record of its
+                # own.
                 else torch.Generator(device=self._device)
             )
         return self._generators[number]
 
     def _default_generator(self) -> torch.Generator:
         if self._device.type == "cuda":
+            # The tuple of default generators is empty before.
             torch.cuda.init()  # type: ignore[no-untyped-call]
             return torch.cuda.default_generators[self._device.index or 0]
         return torch.default_generator
@@ -425,6 +445,7 @@ class Executor:
             else:
                 self._answer(self._dynamic(record))
         except FailedCall as failure:
+            # A refused call has changed nothing, so the submission may catch the error and go on.
             if failure.status is not AnswerStatus.REFUSED:
                 self._failure = failure
             self._answer(failure.text.encode(), failure.status)
@@ -442,8 +463,10 @@ class Executor:
         if self._noise:
             run = self._noise.around(len(self._templates), definition, run)
         template = SettledCall(definition, run)
+        # The first call lacks the head of a CALL record, for which zeros stand in.
         padded = bytes(wire.COUNTED.size) + record[wire.COUNTED.size + len(encoded) :]
         outcome = self._first(template, template.unpack(padded), settled=True)
+        # Only when the call has succeeded: the meter numbers the templates in the same way.
         self._templates.append(template)
         return outcome
 
@@ -459,12 +482,14 @@ class Executor:
         """
         inputs = [self._tensors[handle] for handle in values[2 : template.tensors]]
         floats = values[template.tensors :]
+        # In full, unlike the look at later calls: the outcome must state every change of an input.
         before = places(inputs)
         try:
             result = template.run(inputs, floats)
         except Exception as error:
             raise self._explain(template, inputs, floats, before, error) from None
         try:
+            # Before the outcome is described: the meter must hear of the tensors that later calls will get.
             result = result if self._legacy else tidied(result, inputs)
             result, self._fit = fitted(result, inputs, self._fit), None
             returned = returned_values(template.operator, result)
@@ -498,6 +523,7 @@ class Executor:
         error: Exception,
     ) -> FailedCall:
         failure = explained(template.definition, template.operator, inputs, floats, error)
+        # The meter takes a refusal for a call that did nothing, so that must be true.
         if failure.status is AnswerStatus.REFUSED and places(inputs) != before:
             return mismatch(template.name, Mismatch("it failed and left an input changed"))
         return failure
@@ -516,7 +542,9 @@ _NUMBER: Final = struct.Struct("<I")
 def _to_bytes(tensor: torch.Tensor) -> bytes:
     if not tensor.numel():
         return b""
+    # The bytes in memory are those of the values only after the lazy bits are resolved.
     plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    # Not by way of NumPy, which has no bfloat16.
     return ctypes.string_at(plain.data_ptr(), plain.nbytes)
 
 
@@ -524,4 +552,6 @@ def _from_bytes(meta: TensorMeta, raw: bytes) -> torch.Tensor:
     dtype = getattr(torch, meta.dtype)
     if not raw:
         return torch.empty(meta.shape, dtype=dtype)
+    # The bytearray is the writable memory that `frombuffer` asks for; the clone has memory of PyTorch's own,
+    # of exactly its size.
     return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(meta.shape).clone()

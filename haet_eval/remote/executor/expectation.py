@@ -97,6 +97,7 @@ class Expectation:
         *,
         legacy: bool = False,
     ) -> None:
+        # After the first call: an operator that changes metadata leaves its inputs like this each time.
         after = places(inputs)
         self._legacy = legacy
         self._inputs = [place.meta for place in after]
@@ -106,10 +107,13 @@ class Expectation:
         self._outputs = _outputs(values, inputs, written)
         fresh = _fresh(flat(values), self._outputs)
         self._check = _check_of([*fresh, *inputs])
+        # For calls that share tensors in another way than the first one, as `x * y` after `x * x`.
         self._each = [_guard([tensor]) for tensor in (*fresh, *inputs)]
+        # All empty tensors have the address 0, which says nothing about their storage.
         empty = any(not tensor.numel() for tensor in inputs)
         self.look: Look = places if empty or self._changes else addresses
         self.settle: Callable[[Any, Tensors, list[Any]], Tensors] = self._settle
+        # One method for each usual kind of result, chosen once: this runs at every call.
         if isinstance(values, torch.Tensor) and not self._changes:
             usual = {_New: self._settle_new, _View: self._settle_view, int: self._settle_input}
             self.settle = usual[type(self._outputs[0])]
@@ -225,6 +229,7 @@ class Expectation:
                 raise Mismatch("input 0 lies in another memory after it")
             if new.meta.offset - old.meta.offset != self._shift:
                 raise Mismatch("input 0 begins at another element after it")
+            # The first input was compared above. It may have been given twice.
             kept = [place for place, tensor in enumerate(inputs) if tensor is not inputs[0]]
             before, after = [before[place] for place in kept], [after[place] for place in kept]
         if after != before:
@@ -299,6 +304,7 @@ def _guard(tensors: Tensors) -> Callable[..., bool]:
 
 
 def _outputs(values: Any, inputs: Tensors, written: Sequence[int]) -> list[_Output]:
+    # Reversed, so that the first input of a storage is the base of its views, as in `describe`.
     storages = {storage_of(tensor): place for place, tensor in reversed(list(enumerate(inputs)))}
     positions = positions_of(inputs, written)
     return [_output(value, inputs, positions, storages) for value in flat(values)]
@@ -315,6 +321,7 @@ def _output(
     index = storages.get(storage_of(value))
     if index is None:
         return _New(value)
+    # Relative to the input: one template serves inputs at every offset.
     return _View(value, index, int(value.storage_offset()) - int(inputs[index].storage_offset()))
 
 

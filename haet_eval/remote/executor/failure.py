@@ -19,6 +19,7 @@ _DIGITS: Final = re.compile(r"(?<![A-Za-z_])-?\d+(\.\d+)?(e[+-]?\d+)?")
 """Numbers; a digit that ends a word, as in `mat1`, is part of a name."""
 
 _HIDDEN: Final = " (# stands for a number that may be data.)"
+# The stand-ins take as much memory as the inputs, so large calls are not tried again.
 _MOST_STAND_IN_BYTES: Final = 1 << 26
 
 
@@ -87,7 +88,9 @@ def explained(
     meta = torch.device("meta")
     shapes = [torch.empty_strided(t.size(), t.stride(), dtype=t.dtype, device=meta) for t in inputs]
     try:
+        # A device without values: if the call fails here as well, its text cannot hold one.
         compile_kernel(definition, meta, lambda _: torch.Generator())(shapes, floats)
+    # The operator has no kernel for shapes alone, so nothing is known.
     except NotImplementedError:
         pass
     except Exception as shape_error:
@@ -107,6 +110,7 @@ def _is_same_for_other_values(
     if sum(_span(tensor) * tensor.element_size() for tensor in inputs) > _MOST_STAND_IN_BYTES:
         return False
     device = inputs[0].device if inputs else torch.device("cpu")
+    # Two values, as a text that names a 0 or a 1 may agree with one of them by chance.
     for value in (0, 1):
         others = [_filled(tensor, value) for tensor in inputs]
         try:
@@ -135,4 +139,5 @@ def _span(tensor: torch.Tensor) -> int:
 def _writes(name: str, operator: Any) -> bool:
     """Whether it may write to inputs; `native_batch_norm` does so although its schema does not say so."""
     allowed = lookup(name)
+    # A refused call is not counted. If it could write a part of its inputs first, that work would be free.
     return bool(operator._schema.is_mutable or (allowed and written_parameters(allowed)))

@@ -18,6 +18,7 @@ def _with_local_scalars(operator: Any) -> Callable[..., Any]:
     return lambda *tensors: operator(*tensors[:-1], tensors[-1].cpu())
 
 
+# Their last argument is a tensor of one scalar for each tensor of the lists. PyTorch reads it on the CPU.
 _LOCAL_SCALARS: Final = (
     *(_aten._foreach_addcdiv.Tensor, _aten._foreach_addcdiv_.Tensor),
     *(_aten._foreach_addcmul.Tensor, _aten._foreach_addcmul_.Tensor),

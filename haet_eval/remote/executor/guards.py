@@ -11,6 +11,7 @@ import torch
 
 from haet_eval.operators.table import lookup
 
+# No tensor may have more elements.
 LARGEST_TOTAL: Final = 2**33
 LARGEST_COORDINATE: Final = 2**24
 Guard: TypeAlias = Callable[[Mapping[str, Any]], None]
@@ -41,6 +42,7 @@ def guarded(operator: Any) -> Callable[..., Any]:
 
 def _class_numbers(arguments: Mapping[str, Any]) -> None:
     scores, target = arguments["self"], arguments["target"]
+    # A loss of one sample has scores without a dimension for the batch.
     classes = scores.shape[1] if scores.ndim in {2, 4} else scores.numel()
     ignored = arguments.get("ignore_index")
     within = _within(target, 0, classes)
@@ -72,6 +74,7 @@ def _pivots(arguments: Mapping[str, Any]) -> None:
 def _repeats(arguments: Mapping[str, Any]) -> None:
     repeats = arguments["repeats"]
     _require(_within(repeats, 0, LARGEST_TOTAL), "repeats")
+    # In float64, as a sum of integers could overflow and seem small.
     _require(repeats.double().sum() <= LARGEST_TOTAL, "repeats")
 
 
@@ -95,6 +98,8 @@ def _quotients(arguments: Mapping[str, Any]) -> None:
         return
     dtype = torch.result_type(arguments["self"], arguments["other"])
     if dtype.is_signed:
+        # Not by pairs, as the operands may broadcast: one least integer and one -1 anywhere are refused
+        # together.
         least = dividend.to(dtype) == torch.iinfo(dtype).min
         _require(~(least.any() & (divisor.to(dtype) == -1).any()), "self")
 
@@ -112,6 +117,7 @@ def _within(values: torch.Tensor, low: int, high: int) -> torch.Tensor:
 
 
 def _require(holds: torch.Tensor, name: str) -> None:
+    # On a GPU the test would wait for all kernels before it; its kernels check these values themselves.
     if holds.device.type == "cpu" and not bool(holds.all()):
         raise BadValue(f"{name} holds a value that is out of range")
 

@@ -34,6 +34,7 @@ def compile_kernel(
     operator = overload(definition.operator)
     source = _KernelSource(device, generator)
     arguments = source.arguments(definition, operator)
+    # Tensors on the device `meta` have no values that a guard could check.
     called = operator if device.type == "meta" else in_order(operator, guarded(operator))
     if device.type == "cuda":
         called = ON_GPU.get(definition.operator, called)
@@ -67,6 +68,8 @@ class _KernelSource:
         parts = []
         positional = True
         for name, keyword_only in names:
+            # A name like `from` is a keyword of Python and can only be given by position. So arguments are
+            # positional up to the first one that is missing.
             if name not in sources:
                 positional = False
             elif positional and not keyword_only:

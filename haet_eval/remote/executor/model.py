@@ -17,6 +17,7 @@ def keep_model(tensors: dict[int, torch.Tensor], model: tuple[ModelTensor, ...])
     Tensors that share memory go on sharing it, and every offset stays, but memory that no tensor of the model
     spans is zero in the copy: small views cannot smuggle a large storage past the end of the training.
     """
+    # All spans first: tensors of one storage must share one copy, which has the bytes of each.
     spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for entry in model:
         tensor = tensors[entry.handle]
@@ -29,6 +30,7 @@ def keep_model(tensors: dict[int, torch.Tensor], model: tuple[ModelTensor, ...])
             copies[storage_of(tensor)] = _copy(tensor.untyped_storage(), spans[storage_of(tensor)])
         empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
         same = empty.set_(copies[storage_of(tensor)], tensor.storage_offset(), tensor.size(), tensor.stride())
+        # The meter keeps the bits of the handle, so the copy needs them as well.
         torch._C._set_conj(same, tensor.is_conj())
         torch._C._set_neg(same, tensor.is_neg())
         kept[entry.handle] = same
@@ -42,6 +44,7 @@ def export_weights(tensors: Mapping[int, torch.Tensor], model: tuple[ModelTensor
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
     plain = tensor.resolve_conj().resolve_neg()
+    # A clone of each: safetensors refuses tensors that share memory, as tied weights do.
     plain = plain.detach().cpu().clone(memory_format=torch.contiguous_format)
     return torch.view_as_real(plain) if plain.is_complex() else plain
 
@@ -54,6 +57,7 @@ def span_bytes(tensor: torch.Tensor) -> tuple[int, int]:
 
 
 def _copy(storage: torch.UntypedStorage, spans: list[tuple[int, int]]) -> torch.UntypedStorage:
+    # As bytes: tensors of several dtypes may lie in one storage.
     source = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
     copy = torch.zeros(max(high for _, high in spans), dtype=torch.uint8, device=storage.device)
     for low, high in spans:

@@ -61,6 +61,7 @@ class Perturbation:
 
         It is the kernel itself if the template is spared, or computes no floats.
         """
+        # Decided once for a template, as this function wraps the kernel of every call.
         if number in self._spared or not self._reaches(definition):
             return run
         base = _base(definition.operator)
@@ -77,6 +78,7 @@ class Perturbation:
 
     def _reaches(self, definition: Definition) -> bool:
         operator, base = definition.operator, _base(definition.operator)
+        # By family: a product may be called under many names.
         if self._noise.products_only:
             return family(operator) in PRODUCTS or base == "_foreach_mm"
         if operator in _NOT_ARITHMETIC or base in _EXACT | _PARTS | _LISTS:
@@ -85,6 +87,7 @@ class Perturbation:
 
     def _disturb(self, tensor: torch.Tensor, *, bounded: bool) -> None:
         """In place, so that layout and memory stay what the template expects."""
+        # PyTorch has no real view of a tensor with the lazy conjugate bit; that one gets no noise.
         real = torch.view_as_real(tensor) if tensor.is_complex() and not tensor.is_conj() else tensor
         if not real.is_floating_point() or _overlaps(real):
             return
@@ -108,6 +111,7 @@ def _base(operator: str) -> str:
 def _written(definition: Definition) -> tuple[int, ...]:
     """Positions of the inputs that it computes and writes, but for counters."""
     operator = overload(definition.operator)
+    # Noise on a step counter would change the schedule and not the arithmetic.
     counters = written_inputs(definition, written_names(operator) & _COUNTERS)
     return tuple(place for place in written_positions(definition, operator) if place not in counters)
 
@@ -120,6 +124,7 @@ def _is_counter(base: str, tensors: Sequence[torch.Tensor]) -> bool:
 def _results(result: Any, inputs: Sequence[torch.Tensor], written: Sequence[int]) -> Iterator[torch.Tensor]:
     """New outputs, and inputs that were written; each memory once."""
     seen = {storage_of(tensor) for tensor in inputs}
+    # A view of an input has the noise of the call that wrote that memory.
     for tensor in new_tensors(list(flat(result)), inputs):
         if storage_of(tensor) not in seen:
             yield tensor

@@ -44,6 +44,7 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
     Raises:
         Mismatch: it is not a plain dense tensor, so these facts do not describe it fully.
     """
+    # Sparse and quantized tensors, and wrappers of transforms, have other dispatch keys.
     _check_plain(tensor)
     shape, stride = tuple(tensor.size()), tuple(tensor.stride())
     return TensorMeta(shape, stride, int(tensor.storage_offset()), name_of(tensor.dtype), bits_of(tensor))
@@ -69,6 +70,7 @@ def returned_values(operator: Any, result: Any) -> tuple[Any, ...]:
     count = len(operator._schema.returns)
     if count == 0:
         return ()
+    # A single returned list stays one value.
     return (result,) if count == 1 else tuple(result)
 
 
@@ -94,6 +96,8 @@ def fills(tensor: torch.Tensor, size_bytes: int) -> bool:
     """As `is_tidy`, for a tensor that is known to be dense, with elements of `size_bytes` bytes together."""
     storage = tensor.untyped_storage()
     filled: bool = (
+        # The use count shows that no other tensor lies in this memory, not even one that this executor does
+        # not know.
         use_count(storage._cdata) == _ALONE and storage.nbytes() == size_bytes and not tensor.storage_offset()
     )
     return filled
@@ -120,6 +124,7 @@ def tidied(values: Any, inputs: Sequence[torch.Tensor]) -> Any:
         if not isinstance(value, torch.Tensor) or id(value) in known:
             return value
         _check_plain(value)
+        # Left as it is: a copy would change what later writes to the input do (decision 0111).
         if storage_of(value) in storages:
             return value
         return value if is_tidy(value) and not bits_of(value) else tidy_copy(value)
@@ -159,6 +164,7 @@ def positions_of(inputs: Sequence[torch.Tensor], written: Sequence[int]) -> dict
     A tensor may be given twice, as in `add(x, y, out=x)`: then it is the written position.
     """
     places = (*written, *range(len(inputs)))
+    # Reversed, so that the first place wins when a dictionary keeps the last.
     return {id(inputs[place]): place for place in reversed(places)}
 
 
@@ -188,6 +194,7 @@ def describe(
         for index, (old, new) in enumerate(zip(before, after, strict=True))
         if old.meta != new.meta
     )
+    # After the call, as `set_` gives an input another storage. The first input of a storage is its alias.
     storages = {place.storage: index for index, place in reversed(list(enumerate(after)))}
     positions = positions_of(inputs, written)
     return Outcome(tuple(_describe(value, positions, storages) for value in values), changed)
@@ -210,6 +217,7 @@ def _check_inputs(
         if old == new:
             continue
         first = inputs[index] is inputs[0] and changes_metadata(operator)
+        # `set_` moves its first input into the memory of the second. Other operators may move none.
         expected = after[1] if first and sets_storage(operator) else old
         if not first or (new.storage, new.storage_bytes) != (expected.storage, expected.storage_bytes):
             raise Mismatch(f"it changed input {index} from {_shown(old)} to {_shown(new)}")
@@ -253,4 +261,5 @@ def _count_of_one() -> int:
     return int(use_count(tensor.untyped_storage()._cdata))
 
 
+# Measured, as it depends on how this PyTorch ties a storage to its Python object.
 _ALONE: Final = _count_of_one()

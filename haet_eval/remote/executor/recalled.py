@@ -43,12 +43,15 @@ def recalled(
     changed = dict(outcome.changed)
     after = [changed.get(place, meta) for place, meta in enumerate(before)]
     storages = [_storage(place, meta, outcome, device) for place, meta in enumerate(after)]
+    # One tensor that was given twice is two here. The check takes calls that share tensors in another way.
     inputs = [laid_out(storage, meta) for storage, meta in zip(storages, after, strict=True)]
     values = [_value(value, inputs, storages, device) for value in outcome.outputs]
     return Expectation(
         operator,
+        # As PyTorch returns them: one value alone, several as a tuple.
         values[0] if len(operator._schema.returns) == 1 else tuple(values) or None,
         inputs,
+        # Only the offsets of these are looked at, so they need no memory.
         [TensorPlace(meta, _NOWHERE, 0) for meta in before],
         written_positions(definition, operator),
     )

@@ -53,6 +53,7 @@ class Restored:
         self._storages: list[torch.UntypedStorage] = []
         for count, data in restore.storages:
             if data:
+                # Training data were loaded again, into a tensor of the same number.
                 self._storages.append(tensors[data].untyped_storage())
             else:
                 self._filled.append(torch.empty(count, dtype=torch.uint8, device=device))
@@ -65,6 +66,7 @@ class Restored:
     def parts(self) -> Iterator[torch.Tensor]:
         """The tensors to fill, uint8 [n]."""
         yield from self._filled
+        # `_storages` hold the memory until all tensors are placed.
         self._filled.clear()
         yield from self.generators.values()
         yield from self.states

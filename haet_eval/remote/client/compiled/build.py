@@ -26,6 +26,8 @@ _COMPILERS: Final = ("g++", "c++", "clang++")
 _OPTIONS: Final = ("-std=c++20", "-O2", "-DNDEBUG", "-w", "-fPIC", "-shared", "-fvisibility=hidden")
 _LIBRARIES: Final = ("c10", "torch_cpu", "torch", "torch_python")
 _SECONDS: Final = 900
+# A file that was compiled may still not be loadable, for want of a symbol. A crash must not be this
+# process's.
 _LOOK: Final = (
     "import sys, torch; from importlib.machinery import ExtensionFileLoader as L, ModuleSpec as S; "
     "from importlib.util import module_from_spec; l = L(sys.argv[1], sys.argv[2]); "
@@ -46,9 +48,11 @@ def fingerprint() -> str:
     """
     digest = hashlib.sha256()
     facts = [*_OPTIONS, torch_version(), sysconfig.get_config_var("SOABI") or "", platform.machine()]
+    # Sorted: the order of a folder differs between file systems, and the digest is one for all.
     for path in sorted(_SOURCES.iterdir()):
         facts += [path.name, path.read_text(encoding="utf-8")]
     for fact in facts:
+        # With its length, so that no two lists of facts have the same bytes.
         digest.update(f"{len(fact)}:{fact}".encode())
     return digest.hexdigest()[:32]
 
@@ -59,6 +63,7 @@ def torch_version() -> str:
     Raises:
         NotBuilt: there is no PyTorch.
     """
+    # As text: to import PyTorch takes seconds, and the host does without it.
     text = (_torch_folder() / "version.py").read_text(encoding="utf-8")
     found = re.search(r"^__version__ = '([^']+)'", text, re.MULTILINE)
     if found is None:
@@ -76,6 +81,7 @@ def build(target: Path) -> None:
     compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
         raise NotBuilt("no C++ compiler answers")
+    # Next to the target, because a rename cannot cross file systems.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".haet-build-") as folder:
         draft = Path(folder) / target.name
         _run([compiler, *_arguments(), "-o", str(draft)], folder, "the C++ compiler failed")
@@ -99,6 +105,7 @@ def _arguments() -> list[str]:
 
 
 def _run(command: list[str], folder: str, failure: str) -> None:
+    # The compiler's own temporary files are then removed with the folder, also if it is killed.
     environment = os.environ | {"TMPDIR": folder, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(  # noqa: S603 the machine's compiler, our own sources
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
@@ -111,6 +118,7 @@ def _run(command: list[str], folder: str, failure: str) -> None:
                 raise NotBuilt(f"{failure}: it took longer than {_SECONDS} s") from None
             raise
     if process.returncode < 0:
+        # Not NotBuilt, which is remembered: a signal says nothing about the sources.
         raise InterruptedError(f"{failure}: it was stopped by signal {-process.returncode}")
     if process.returncode:
         lines = said.decode(errors="replace").splitlines()

@@ -68,6 +68,7 @@ class Hits:
     def __init__(self, core: Any, dispatcher: Dispatcher) -> None:
         self._core = core
         link = dispatcher.link
+        # Before `attach`, which switches the lookup on: until then every kernel goes on to Python.
         core.register_kernels(_kernels())
         core.attach(
             {
@@ -109,6 +110,7 @@ class Hits:
         return hits, left
 
     def _described(self, known: KnownCall, tensors: int, floats: int) -> int:
+        # An answer is needed, or Python changes a wrapper, or the offset is not in the key of C++.
         if known.dynamic or known.view or known.exact:
             return _NOT_DESCRIBED
         try:
@@ -123,6 +125,7 @@ class Hits:
 
 def attach(dispatcher: Dispatcher) -> None:
     """Use the compiled hit path if this process was given one that fits. Nothing else depends on it."""
+    # Its absence is not an error anywhere here (decision 0150).
     core = _loaded(os.environ.pop(VARIABLE, ""))  # what the submission sees is the same with and without it
     if core is not None:
         dispatcher.hits = Hits(core, dispatcher)
@@ -132,18 +135,22 @@ def _loaded(path: str) -> Any:
     """The compiled module; None if this process was given no file, or one for another PyTorch."""
     if not path.startswith("/"):  # nothing, or 0
         return None
+    # By path and not by sys.path, on which the submission's folder is as well.
     loader = ExtensionFileLoader(MODULE, path)
     try:
         core = module_from_spec(ModuleSpec(MODULE, loader, origin=path))
         loader.exec_module(core)
+    # Another version of Python, say. The run is right without it, only slower.
     except (ImportError, OSError):
         return None
+    # Layouts of PyTorch's objects differ between versions. A wrong one would crash later, at any place.
     return core if core.torch_version == torch.__version__ else None
 
 
 def _kernels() -> list[tuple[str, str, int]]:
     """Each operator that has a kernel: its name, its overload, and what the kernel does."""
     kernels = []
+    # Operators that are not allowed have parts or are refused: these are first calls each time.
     for name in sorted(allowed_operators() | _OF_THE_DISPATCHER.keys()):
         _, base, overload = name.split(".")
         kernels.append((base, "" if overload == "default" else overload, int(_treatment(name))))
@@ -154,6 +161,7 @@ def _treatment(name: str) -> _Treatment:
     operator = lookup(name)
     if name in _OF_THE_DISPATCHER or operator is None:
         return _OF_THE_DISPATCHER[name]
+    # Their keys hold offsets or the value of floats, or they change metadata in place.
     special = operator.facts.exact or operator.facts.literal or operator.inplace_view
     return _Treatment.PYTHON if special else _Treatment.LOOK_UP
 

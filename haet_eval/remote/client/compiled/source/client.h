@@ -50,6 +50,8 @@ class Gil {
 class Lock {
  public:
   Lock() {
+    // Not blocking: the holder may wait for an answer for seconds, and Python's path knows how to wait for
+    // it.
     PyObject* arguments[] = {Py_False};
     PyObject* taken = PyObject_Vectorcall(client->acquire, arguments, 1, nullptr);
     if (!taken) throw_python();
@@ -59,6 +61,7 @@ class Lock {
   ~Lock() {
     if (!held_) return;
     PyObject* released = PyObject_CallNoArgs(client->release);
+    // A destructor must not throw, also while an exception is on its way.
     if (released) Py_DECREF(released);
     else PyErr_WriteUnraisable(client->release);
   }

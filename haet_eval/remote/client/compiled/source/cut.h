@@ -20,6 +20,7 @@ class Cut {
     if (!cut.tensor_ || Py_TYPE(cut.tensor_) != client->tensor_type || !arguments[1].isInt()) return {};
     PyObject* handle = client->handle.get(cut.tensor_);
     if (!handle || Py_TYPE(handle) != client->handle_type || !client->layout.get(cut.tensor_)) return {};
+    // An empty slot: the tensor was not made by the client.
     if (!client->mirror.get(cut.tensor_) || !marks_agree(cut.tensor_)) return {};
     cut.axis_ = arguments[1].toInt() + (arguments[1].toInt() < 0 ? tensor.dim() : 0);
     if (cut.axis_ < 0 || cut.axis_ >= tensor.dim()) return {};
@@ -34,6 +35,7 @@ class Cut {
     words.push_back(reinterpret_cast<uint64_t>(kernel));
     words.push_back(reinterpret_cast<uint64_t>(layout()));
     words.push_back(static_cast<uint64_t>(axis_));
+    // The length and not both ends: batches of one size have one layout, wherever they begin.
     words.push_back(static_cast<uint64_t>(is_select_ ? 0 : (high_ - low_ + step_ - 1) / step_));
     words.push_back(static_cast<uint64_t>(step_));
     return words;
@@ -88,6 +90,7 @@ class Cut {
     c10::SmallVector<char, 64> record;
     record.push_back(is_select_ ? client->select_code : client->slice_code);
     put(record, client->handle_number.number(client->handle.get(tensor_)));
+    // It fits: `read` has checked it against the number of dimensions, which is 64 at most.
     put(record, static_cast<uint8_t>(axis_));
     put(record, low_);
     if (!is_select_) {

@@ -11,6 +11,7 @@ class Hit {
   Hit(const Operator& op, const Known& known, const Call& call) : op_(op), known_(known), call_(call) {}
 
   // Whether the call can be done here, before anything has happened.
+  // A description names positions among its call's tensors, so the numbers of tensors must agree.
   bool possible() const {
     if (known_.tensors != call_.tensors.size() || known_.reals != call_.reals.size()) return false;
     return std::all_of(known_.bases.begin(), known_.bases.end(), [&](size_t base) {
@@ -23,8 +24,10 @@ class Hit {
     write_call(known_, call_);
     next_ = client->next.number(client->link);
     client->next.set_number(client->link, next_ + known_.made);
+    // Before the results are made: a new tensor is given the mirror that this finds.
     update_mirrors(handle, stack->data() + stack->size() - op_.count());
     c10::SmallVector<c10::IValue, 4> results;
+    // The arguments stay on the stack until then, because `call_` only borrows their objects.
     for (const Result& result : known_.results) results.push_back(value_of(result));
     flush_if_due();
     torch::jit::drop(*stack, op_.count());
@@ -37,6 +40,7 @@ class Hit {
       for (size_t position : known_.forgets) forget_mirror(call_.tensors[position]);
     } else if (std::all_of(call_.tensors.begin(), call_.tensors.end(), has_mirror)) {
       run_on_mirrors(handle, arguments);
+    // The executor writes to them all the same, so a mirror that is left would be wrong.
     } else if (op_.schema->is_mutable()) {
       for (PyObject* tensor : call_.tensors) forget_mirror(tensor);
     }
@@ -46,6 +50,7 @@ class Hit {
     torch::jit::Stack inner;
     for (size_t i = 0; i < op_.count(); i++) inner.push_back(mirrored(arguments[i]));
     {
+      // Mirrors are plain tensors, and their calls must not come back here or reach a mode.
       c10::impl::ExcludeDispatchKeyGuard guard(keys_of_modes());
       handle.callBoxed(&inner);
     }

@@ -38,6 +38,7 @@ class Kernel final : public c10::OperatorKernel {
       }
       left_to_python[op_.name]++;
     }
+    // A null, too: Python may make calls of its own on the way, and must not teach them to an outer one.
     PendingScope scope(pending.whole ? &pending : nullptr);
     python_.callBoxed(handle, keys, stack);
     if (pending.cut) learn_cut(pending, stack->back().toTensor());
@@ -48,17 +49,23 @@ class Kernel final : public c10::OperatorKernel {
     if (treatment_ == Treatment::PYTHON) return false;
     const bool in_mode = is_our_mode();
     const bool no_mode = c10::impl::TorchDispatchModeTLS::stack_len() == 0;
+    // Another mode on top is the submission's own, and must see the call first.
     if (!in_mode && !no_mode) return false;
     if (treatment_ == Treatment::DETACH) return detach(stack);
     if (treatment_ == Treatment::NUMBER) return number(stack);
     if (treatment_ != Treatment::LOOK_UP) return cut(stack, pending);
+    // The key has no default dtype.
     if (c10::get_default_dtype_as_scalartype() != at::kFloat) return false;
     Call& call = pending.call;
     const auto* arguments = stack->data() + stack->size() - op_.count();
+    // Without a mode, PyTorch would ask a subclass of the submission's first. So subclasses are Python's
+    // then.
     if (!Reader(call, no_mode).read(op_, arguments)) return false;
+    // A factory outside of the mode makes an ordinary tensor.
     if (no_mode && call.tensors.empty()) return false;
     if (const Known* known = table->find(call.key)) {
       Hit hit(op_, *known, call);
+      // All that can send the call to Python comes before `run`, which cannot be taken back.
       if (!hit.possible()) return false;
       Lock lock;
       if (!lock.held()) return false;
@@ -120,6 +127,7 @@ class Kernel final : public c10::OperatorKernel {
     const auto count = c10::impl::TorchDispatchModeTLS::stack_len();
     if (count == 0) return false;
     const auto& top = c10::impl::TorchDispatchModeTLS::get_stack_at(count - 1);
+    // The exact type: a subclass of it may do anything with a call.
     return Py_TYPE(top->ptr(c10::impl::getGlobalPyInterpreter())) == client->mode_type;
   }
 

@@ -48,6 +48,8 @@ class Reader {
   // False if there is something in the call that is Python's to understand.
   bool read(const Operator& op, const c10::IValue* arguments) {
     add(reinterpret_cast<uint64_t>(&op));
+    // Python is not given arguments that equal their default, so their floats are not in its record either. A
+    // record of C++ must have the same floats.
     const uint64_t left_out = op.has_real_default ? defaults(op, arguments) : 0;
     if (op.has_real_default) add(left_out);
     for (size_t i = 0; i < op.count(); i++) {
@@ -93,12 +95,14 @@ class Reader {
       add(UNDEFINED);
       return true;
     }
+    // A tensor whose Python object is gone, or that never had one, is not a handle that the client made.
     PyObject* object = given.unsafeGetTensorImpl()->pyobj_slot()->load_pyobj();
     if (!object || !is_remote(Py_TYPE(object))) return number_as_tensor(given);
     PyObject* layout = client->layout.get(object);
     PyObject* handle = client->handle.get(object);
     if (!layout || !handle || Py_TYPE(handle) != client->handle_type || !client->mirror.get(object)) return false;
     add(TENSOR);
+    // Layouts are interned, so the address stands for shape, strides, dtype and bits.
     add(reinterpret_cast<uint64_t>(layout));
     call_.tensors.push_back(object);
     return true;
@@ -111,6 +115,7 @@ class Reader {
   // PyTorch gives Python the number itself.
   bool number_as_tensor(const at::Tensor& given) {
     const auto* impl = given.unsafeGetTensorImpl();
+    // Other plain tensors would have to be uploaded, which is Python's to do.
     if (!impl->is_wrapped_number() || given.dim() != 0 || impl->is_python_dispatch()) return false;
     switch (given.scalar_type()) {
       case at::kDouble:
@@ -134,6 +139,7 @@ class Reader {
 
   void real(double given) {
     size_t special = 0;
+    // The class alone is in the key. The value travels with the record, as a learning rate that changes.
     while (special < client->special_floats.size() && client->special_floats[special] != given) special++;
     add(REAL);
     add(special);
@@ -142,6 +148,7 @@ class Reader {
 
   void text(const std::string& given) {
     add(TEXT);
+    // The length first, so that a text and the words after it cannot be read in another way.
     add(given.size());
     for (size_t i = 0; i < given.size(); i += sizeof(uint64_t)) {
       uint64_t word = 0;
@@ -158,6 +165,7 @@ class Reader {
 
   bool list(c10::ArrayRef<c10::IValue> items) {
     add(LIST);
+    // As for texts: [1], 2 and [1, 2] must differ.
     add(items.size());
     for (const auto& item : items) {
       if (!value(item)) return false;

@@ -47,6 +47,7 @@ class Table {
   }
 
   void put(const Words& key, const Known* known) {
+    // Half of the slots stay empty: `place` ends at an empty one, and short ways are what a hit lives on.
     if ((used_ + 1) * 2 > slots_.size()) grow();
     const uint64_t hashed = hash(key);
     Entry& entry = slots_[place(key, hashed)];
@@ -64,6 +65,7 @@ class Table {
   static uint64_t hash(const Words& key) {
     uint64_t hashed = key.size();
     for (uint64_t word : key) {
+      // Addresses differ in few bits. The product carries these to the upper ones, the shift back down.
       hashed = (hashed ^ word) * 0x9E3779B97F4A7C15u;
       hashed ^= hashed >> 29;
     }
@@ -77,6 +79,7 @@ class Table {
 
   // Where the key is, or may be put.
   size_t place(const Words& key, uint64_t hashed) const {
+    // The number of slots is a power of two.
     const size_t mask = slots_.size() - 1;
     size_t at = hashed & mask;
     while (slots_[at].known && !equal(slots_[at], key, hashed)) at = (at + 1) & mask;

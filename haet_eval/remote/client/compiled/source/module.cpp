@@ -55,6 +55,7 @@ void attach(const py::dict& parts) {
   table = new Table();
   hits = 0;
   left_to_python.clear();
+  // Last: from here on kernels use all of the above.
   is_on = true;
 }
 
@@ -66,8 +67,11 @@ size_t register_kernels(const std::vector<std::tuple<std::string, std::string, i
   size_t registered = 0;
   for (const auto& [base, overload, treatment] : operators) {
     const auto found = c10::Dispatcher::singleton().findSchema({"aten::" + base, overload});
+    // An operator that this PyTorch lacks, or one for which somebody has a kernel of this key already.
     if (!found || found->hasKernelForDispatchKey(c10::DispatchKey::Python)) continue;
+    // The arguments that are left out are the bits of one word.
     if (found->schema().arguments().size() > 63) continue;
+    // Taken before ours is registered, which hides it.
     auto python = found->lookup(c10::DispatchKeySet(c10::DispatchKey::Python));
     if (!python.isValid()) continue;
     auto kernel = std::make_unique<Kernel>(*found, static_cast<Treatment>(treatment), std::move(python));
@@ -152,6 +156,8 @@ bool returns_as_described(const Operator& op, const Known& known) {
 bool learn(uintptr_t description, const std::string& name, const py::list& tensors, const std::vector<double>& reals) {
   Pending* pending = pending_calls.empty() ? nullptr : pending_calls.back();
   const auto* known = reinterpret_cast<const Known*>(description);
+  // Python may have done another call than the one that was read: parts of it, or one with a tensor that it
+  // uploaded. Only if all agree does the key stand for the description.
   if (!pending || !pending->whole || pending->op->name != name || !same_tensors(*pending, tensors) ||
       !same_reals(*pending, reals) || !returns_as_described(*pending->op, *known)) {
     return false;

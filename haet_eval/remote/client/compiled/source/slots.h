@@ -25,6 +25,7 @@ class Slot {
   Slot(PyTypeObject* type, const char* name) {
     PyObject* descriptor = PyObject_GetAttrString(reinterpret_cast<PyObject*>(type), name);
     if (!descriptor) throw_python();
+    // Only a slot lies at a fixed offset. With anything else the offset would point into foreign memory.
     const bool fits = Py_TYPE(descriptor) == &PyMemberDescr_Type &&
         reinterpret_cast<PyMemberDescrObject*>(descriptor)->d_member->type == T_OBJECT_EX;
     if (fits) offset_ = reinterpret_cast<PyMemberDescrObject*>(descriptor)->d_member->offset;
@@ -38,6 +39,7 @@ class Slot {
   // Steals the reference.
   void set(PyObject* owner, PyObject* value) const {
     if (!value) throw_python();
+    // The new value is in place before the old one dies, because that may run code which reads the slot.
     PyObject* before = *place(owner);
     *place(owner) = value;
     Py_XDECREF(before);

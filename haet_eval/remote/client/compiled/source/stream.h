@@ -15,6 +15,7 @@ inline void append(const char* bytes, size_t count) {
     PyErr_SetString(PyExc_TypeError, "the link's buffer is no bytearray");
     throw_python();
   }
+  // The link empties the same bytearray in place, so its size is read anew for each record.
   const Py_ssize_t before = PyByteArray_GET_SIZE(buffer);
   if (PyByteArray_Resize(buffer, before + static_cast<Py_ssize_t>(count)) < 0) throw_python();
   std::memcpy(PyByteArray_AS_STRING(buffer) + before, bytes, count);
@@ -40,11 +41,13 @@ inline void write_freed() {
   const Py_ssize_t count = PyList_GET_SIZE(freed);
   if (!count) return;
   c10::SmallVector<uint64_t, 32> numbers;
+  // The GIL is held and nothing here runs Python code, so no handle dies between the copy and the removal.
   for (Py_ssize_t i = 0; i < count; i++) {
     numbers.push_back(PyLong_AsUnsignedLongLong(PyList_GET_ITEM(freed, i)));
     if (PyErr_Occurred()) throw_python();
   }
   if (PyList_SetSlice(freed, 0, count, nullptr) < 0) throw_python();
+  // As link.py does: autograd may drop tensors in an order that goes by addresses.
   std::sort(numbers.begin(), numbers.end());
   c10::SmallVector<char, 256> record;
   record.push_back(client->free_code);
@@ -59,6 +62,7 @@ inline void count_record() {
 
 inline uint64_t current_phase() {
   if (torch::autograd::get_current_graph_task_id() == -1) return client->begun.number(client->phases);
+  // As phase.py: nothing reports the end of a backward pass, so each of its calls says what follows it.
   client->begun.set_number(client->phases, client->other_phase);
   return client->backward_phase;
 }
@@ -79,6 +83,7 @@ inline void write_call(const Known& known, const Call& call) {
   put(record, known.number);
   for (PyObject* tensor : call.tensors) put(record, client->handle_number.number(client->handle.get(tensor)));
   for (double real : call.reals) put(record, real);
+  // Before every record, so that frees stand at the same place of the trace as with the Python client.
   write_freed();
   append(record.data(), record.size());
   count_record();

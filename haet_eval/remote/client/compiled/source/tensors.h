@@ -12,6 +12,7 @@
 namespace haet {
 
 inline PyObject* new_handle(uint64_t number) {
+  // Without `__init__`, which would run Python code. All of its slots are set here instead.
   PyObject* handle = client->handle_type->tp_alloc(client->handle_type, 0);
   if (!handle) throw_python();
   client->handle_freed.share(handle, client->freed.get(client->link));
@@ -33,6 +34,7 @@ inline at::Tensor without_data(const NewTensor& made, int64_t offset) {
   at::Tensor tensor = at::detail::make_tensor<c10::TensorImpl>(
       std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), made.dtype);
   auto* impl = tensor.unsafeGetTensorImpl();
+  // A fresh TensorImpl has the size {0} already.
   if (made.sizes.size() != 1 || made.sizes[0] != 0) impl->set_sizes_and_strides(made.sizes, made.strides);
   impl->set_storage_offset(offset);
   return tensor;
@@ -47,6 +49,7 @@ inline at::Tensor make_tensor(const NewTensor& made, int64_t offset, PyObject* h
     Py_DECREF(handle);
     throw;
   }
+  // Without this mark, calls of this tensor would not come to the dispatch key Python outside of the mode.
   tensor.unsafeGetTensorImpl()->set_python_dispatch(true);
   PyObject* object = THPVariable_Wrap(tensor, client->tensor_type);
   if (!object) {
@@ -85,7 +88,9 @@ inline std::optional<at::Scalar> known_number(const at::Tensor& tensor) {
   PyObject* object = tensor.defined() ? tensor.unsafeGetTensorImpl()->pyobj_slot()->load_pyobj() : nullptr;
   if (!object || Py_TYPE(object) != client->tensor_type) return {};
   PyObject* mirror = client->mirror.get(object);
+  // There is no mirror, or the submission has put something else there, which is Python's to refuse.
   if (!mirror || !THPVariable_CheckExact(mirror)) return {};
+  // The mark is of the last value that was read, and this one is known.
   client->made_up.share(client->link, Py_False);
   c10::impl::ExcludeDispatchKeyGuard guard(keys_of_modes());
   return THPVariable_Unpack(mirror).item();
@@ -114,6 +119,7 @@ inline at::Tensor detached(const at::Tensor& tensor) {
   if (!object || Py_TYPE(object) != client->tensor_type || !marks_agree(object)) return {};
   PyObject* handle = client->handle.get(object);
   if (!handle || Py_TYPE(handle) != client->handle_type) return {};
+  // A tensor of this class whose slots are empty was not made by the client.
   if (!client->layout.get(object) || !client->mirror.get(object)) return {};
   forget_mirror(object);
   client->handle_shared.share(handle, Py_True);
