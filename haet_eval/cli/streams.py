@@ -12,8 +12,7 @@ _STANDARD: Final = (0, 1, 2)
 _closed: Final[set[int]] = set()
 _demanded: Final[set[int]] = set()
 _not_waiting: Final[list[bool]] = []
-# Longer than a pager or a terminal needs to draw, and shorter than the watch over a run may be away (decision
-# 0053).
+# Well below the five seconds after which the watch takes a pause of ours for a stop (decision 0053).
 _PATIENCE_SECONDS: Final = 1.0
 # POSIX: a pipe that `select` calls writable takes 512 bytes (the least PIPE_BUF) without blocking.
 _PIECE_BYTES: Final = 512
@@ -59,7 +58,7 @@ class _Open(io.FileIO):
                 select.select([], [self], [])
         except OSError as error:
             left = isinstance(error, BrokenPipeError | ConnectionResetError)
-            # A bare OSError would look like the failure of any other file, and click would swallow EPIPE.
+            # A bare OSError would look like the failure of any other file.
             raise ResultLost(error.strerror or "unknown error", reader_left=left) from None
         return written
 
@@ -84,6 +83,7 @@ class _Lossy(io.FileIO):
             if written is None:
                 break
             left = left[written:]
+        # All is reported as written. Otherwise the buffer above would keep it and try again at exit.
         return len(data)
 
     def _may_write(self) -> bool:
