@@ -210,7 +210,7 @@ class Rehearsal(ExecutorLink):
         """Wait until the executor has done all its work; sooner the next time if that took long."""
         assert self._start is not None
         asked = self._seconds
-        # A second start changes nothing in the executor. Its answer says that all work before it is done.
+        # A second start sets what is set already. Its answer comes after all records before it.
         self._link.start(self._start)
         now = self._seconds
         if now - asked < _QUICK_SECONDS:
