@@ -22,7 +22,7 @@ def quoted(text: str) -> str:
 
 def same_name(text: str) -> str:
     """Equal for names that read alike: in composed or decomposed form, in any case, with any white space."""
-    # Twice: folding may take a composed letter apart again, such as `İ`.
+    # Twice: folding takes some composed letters apart again, such as `ǰ`.
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())
 

@@ -73,8 +73,8 @@ class Sampling:
                 # No limit by messages: only the end of the time may stop the computing.
                 replace(self._terms, computed_seconds=left, computed_messages=math.inf, all_seconds=left)
             )
-            # An unfinished whole sample has stopped somewhere in the middle. The first one was at least
-            # counted to its end.
+            # An unfinished sample stopped in the middle of computing. The first one, which counted on, shows
+            # more.
             if whole.finished or whole.verdict is not None:
                 return whole
             # The operations that were computed are the only certain bound, and the longer sample has more.

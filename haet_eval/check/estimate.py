@@ -133,8 +133,8 @@ def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
     """The first report of each number of units done: a program may report many times in each epoch."""
     first: list[_Progress] = []
     for one in progress:
-        # A program that goes back, as for a second training, has no one rate: reports after that are left
-        # out.
+        # A program that begins again at 1 has no one rate: its reports count only when they come further than
+        # before.
         if not first or (one.unit == first[-1].unit and one.done > first[-1].done):
             first.append(one)
     return first

@@ -87,13 +87,13 @@ def batch(
     Exit status: 0 each submission was judged, whatever the verdict, 2 usage, or some path or task was
     wrong and the others were judged, 4 some could not be judged, 130 interrupted.
     """
+    # Imported here: completion of an option imports this module, and must not wait for more (decision 0084).
     from haet_eval.batch.ledger import Ledger
     from haet_eval.batch.plan import Options, make_plan
     from haet_eval.batch.sources import find_sources
     from haet_eval.cli.batch_table import print_plan, print_plan_as_json
     from haet_eval.store import Store
 
-    # Imports stand in the functions of commands: completion and `--help` import this module (decision 0084).
     options = Options(competition, task, sandbox, seed, runs, device)
     ledger = Ledger(Store(results))
     found = find_sources(paths)

@@ -72,7 +72,7 @@ class Notebook:
             return
         try:
             document = json.loads(read_file(self._path(record_id), MAX_TEXT_BYTES))
-            # Otherwise both findings and seeds are new: under other rules the former draws are known by now.
+            # Findings under other circumstances say nothing about these, so the seeds are drawn anew as well.
             if document["circumstances"] == self._circumstances:
                 # All is read before anything is kept, so a damaged file leaves no half of it behind.
                 findings = [EntryCheck(**fact) for fact in document["findings"]]
