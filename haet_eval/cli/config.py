@@ -49,8 +49,8 @@ def config(ctx: click.Context) -> ExitCode:
     known = set(_WITHOUT_OPTION)
     for one in _contexts(ctx.find_root(), configuration):
         for parameter, setting in settings(one.command):
-            # An empty command line: what is found comes from the environment, the file, or the option's
-            # default.
+            # An empty command line: each value comes from the environment, from the file, or is the default
+            # of the option.
             value, source = parameter.consume_value(one, {})
             known.update(variables(parameter))
             if source not in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
