@@ -380,8 +380,8 @@ class Attempt:
             assert self._earlier is not None
             self._catch_up_seconds = self._watch.elapsed_seconds
             self._watch.go_on("train", budget_seconds, self._spent_before)
-            # How often the submission waits for room depends on the machine's speed, so the way back must not
-            # add to it (decision 0140).
+            # How often the submission waits for room depends on the machine's speed, so the way back adds
+            # nothing to it (decision 0140).
             self._meter.charges.stalls = self._earlier.checkpoint.stalls
             self._due = time.monotonic() + self._course.plan.every_seconds
             stage("train")

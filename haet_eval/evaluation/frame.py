@@ -40,6 +40,7 @@ class PlannedRun:
 
 def usable_cpus() -> int:
     """The number of processors for this process: a job of a cluster often has fewer than the machine."""
+    # More threads than processors would only take turns.
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
@@ -76,6 +77,7 @@ def limits_of(budgets: Budgets, memory_bytes: int, cpus: int) -> WorkerLimits:
 
 def accept(listener: socket.socket, watch: Watch) -> socket.socket:
     """The connection of the socket's worker; the watch raises an error if the worker does not connect."""
+    # Short, so that the watch sees a worker that dies at its start.
     listener.settimeout(0.1)
     while True:
         try:

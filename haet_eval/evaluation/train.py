@@ -69,8 +69,8 @@ def train_counted(pair: Pair, work: PlannedRun) -> Trained:
             # The watch checks this once a second: a short training may have ended since it looked.
             watch.check_cpu()
             parameters = pair.meter.seal(tensors)
-            # `train` has returned, but the executor may be far behind. What it still has to do is time of the
-            # training; fetching the weights is not.
+            # `train` has returned, but the executor may be far behind. The rest of its work is time of the
+            # training, unlike the transfer of the weights.
             relay.catch_up()
         finally:
             taken = _taken(pair)
