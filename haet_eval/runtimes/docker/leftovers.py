@@ -62,6 +62,7 @@ def is_over(labels: Mapping[str, str], age_seconds: float, *, runs: bool) -> boo
     folder, place = Path(labels[container.LABEL_FOLDER]), labels.get(container.LABEL_PLACE)
     if not is_run_folder(folder):
         return False
+    # A missing folder proves nothing to a process with another /tmp.
     if place and place == place_of(folder):
         return is_abandoned(folder)
     deadline_seconds = int(labels.get(container.LABEL_DEADLINE, "0"))
