@@ -27,6 +27,7 @@ class _CountedGpu:
 
     def joules(self) -> float:
         now = self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)
+        # This counter has no known range, so a step back is a reset and its energy is lost.
         if now < self.last:
             raise EnvironmentProblem(
                 "a GPU's energy counter went back to zero: the driver was loaded again",
@@ -91,6 +92,7 @@ class NvmlMeter:
         nvml = self._nvml
         try:
             return _CountedGpu(nvml, handle, nvml.nvmlDeviceGetTotalEnergyConsumption(handle))
+        # GPUs before Volta have no energy counter.
         except nvml.NVMLError_NotSupported:
             return _SampledGpu(nvml, handle, nvml.nvmlDeviceGetPowerUsage(handle) / 1e3, time.monotonic())
 
