@@ -83,6 +83,7 @@ def read_directory(archive: bytes, max_entries: int) -> list[ArchiveEntry]:
         raise InvalidSubmission(
             f"The zip has {count} entries; {max_entries} are allowed.", code="zip-too-many-entries"
         )
+    # A directory may list entries in any order; overlaps and gaps show in the order of the file.
     headers = sorted(_read_headers(archive, start, count, end), key=lambda header: header.offset)
     entries = []
     position = 0
@@ -102,6 +103,8 @@ def read_directory(archive: bytes, max_entries: int) -> list[ArchiveEntry]:
 
 def _find_directory(archive: bytes) -> tuple[int, int, int]:
     """The start of the central directory, the number of its entries, and its end."""
+    # The last one counts. If it lies in the comment of another one, the checks of its place and of the gaps
+    # refuse the file.
     end = archive.rfind(_END_MAGIC, max(0, len(archive) - _END.size - _LONGEST_COMMENT))
     if end < 0 or end + _END.size > len(archive):
         raise _no_zip(archive)
@@ -112,6 +115,7 @@ def _find_directory(archive: bytes) -> tuple[int, int, int]:
         raise InvalidSubmission(
             "The zip is one part of a split archive; submit it in one piece.", code="zip-split"
         )
+    # Bytes that belong to nothing may be read as another archive by another tool.
     if end + _END.size + comment != len(archive):
         raise InvalidSubmission("Data stands after the end of the zip.", code="zip-trailing-data")
     if start + size < end:
@@ -152,6 +156,8 @@ def _read_headers(archive: bytes, start: int, count: int, end: int) -> list[_Hea
             crc=fields[7],
             packed_size=fields[8],
             size=fields[9],
+            # The upper half is a Unix mode. It is looked at whatever system the entry names, which may be a
+            # lie.
             mode=fields[15] >> 16,
             offset=fields[16],
         )
@@ -233,6 +239,7 @@ def _read_entry(archive: bytes, header: _Header, limit: int) -> tuple[ArchiveEnt
             f"{label} reaches into the zip's directory or past its end: a size is a lie.", code="zip-size-lie"
         )
     expected = (header.crc, header.packed_size, header.size)
+    # A tool that writes to a stream does not know the sizes yet. They follow the data then.
     agreed = sizes == expected or flags & _SIZES_FOLLOW
     same_name = archive[name_at : name_at + fields[9]] == header.raw_name
     if not same_name or method != header.method or (flags ^ header.flags) & _ENCRYPTED or not agreed:
@@ -250,6 +257,7 @@ def _skip_descriptor(
     archive: bytes, position: int, limit: int, expected: tuple[int, int, int], label: str
 ) -> int:
     """The position after the sizes that some tools write behind an entry."""
+    # The format leaves this signature out or in.
     if archive.startswith(_DESCRIPTOR_MAGIC, position):
         position += len(_DESCRIPTOR_MAGIC)
     after = position + _SIZES.size
