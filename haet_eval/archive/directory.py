@@ -79,6 +79,7 @@ def read_directory(archive: bytes, max_entries: int) -> list[ArchiveEntry]:
         InvalidSubmission: the file is not a zip, or it is damaged or crafted.
     """
     start, count, end = _find_directory(archive)
+    # Before any header is read: hundreds of thousands of them cost time and memory.
     if count > max_entries:
         raise InvalidSubmission(
             f"The zip has {count} entries; {max_entries} are allowed.", code="zip-too-many-entries"
@@ -109,6 +110,8 @@ def _find_directory(archive: bytes) -> tuple[int, int, int]:
     if end < 0 or end + _END.size > len(archive):
         raise _no_zip(archive)
     _, disk, start_disk, on_disk, count, size, start, comment = _END.unpack_from(archive, end)
+    # These values mean that the real ones are in a zip64 record. Two descriptions of one number are two
+    # chances to lie.
     if _ZIP64_16 in (on_disk, count) or _ZIP64_32 in (size, start):
         raise InvalidSubmission(_zip64("The zip"), code="zip-zip64")
     if disk or start_disk or on_disk != count:
@@ -197,6 +200,7 @@ def _check_header(header: _Header) -> None:
             f"{label} is of an unknown kind (mode {header.mode:#o}).", code="zip-unknown-kind"
         )
     is_folder = header.raw_name.endswith(b"/")
+    # Tools would differ in what they unpack: some go by the name and some by the mode.
     if kind and is_folder != (kind == stat.S_IFDIR):
         raise InvalidSubmission(
             f"{label} is called a file in one place and a folder in another.", code="zip-file-or-folder"

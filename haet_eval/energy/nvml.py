@@ -74,6 +74,7 @@ class NvmlMeter:
                 "NVIDIA's driver sees no GPU", "Check `nvidia-smi`.", code="energy-no-gpu"
             )
         self.covers = tuple(f"gpu-{index}" for index in range(count))
+        # A counter of the driver has everything since the last reading; a sampled power has not.
         sampled = any(isinstance(gpu, _SampledGpu) for gpu in self._gpus)
         self.longest_gap_seconds = _POWER_GAP_SECONDS if sampled else float("inf")
 

@@ -125,6 +125,7 @@ def wear(data: Dataset, drawn: Disguise) -> Dataset:
     Each channel nearly keeps its mean and its standard deviation over the training images, so that a recipe
     which normalizes with these constants loses nothing.
     """
+    # Fitted to the training images alone, and then the same function for both sets.
     recolour = _recolouring(data.train_images, drawn)
     numbers = np.array(drawn.classes, np.int64)
     arrays = Arrays(
@@ -145,6 +146,8 @@ def _recolouring(images: Images, drawn: Disguise) -> Callable[[Images], Images]:
 
     def recolour(some: Images) -> Images:
         parts = (np.stack([channel.levels(part) for channel in channels], axis=1) for part in _parts(some))
+        # Always upside down: an attacker has to know both ways, and a draw would let every second disguise
+        # pass (decision 0114).
         return np.concatenate([part.astype(np.uint8)[:, :, ::-1] for part in parts])
 
     return recolour

@@ -53,6 +53,7 @@ def job(assignment: Assignment, seed: int, device: str = "cpu") -> Job:
     """The job of the submission's process. `device` is the device of the tensors of a native run."""
     submission, dataset = assignment.submission, assignment.dataset
     return Job(
+        # The check of the archive has made sure that all files are UTF-8.
         files={path: content.decode() for path, content in submission.files.items()},
         module=submission.module,
         function=submission.function,

@@ -42,6 +42,7 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
         task = task_of(submission, rules, request.task, request.competition)
     except InvalidSubmission as failure:
         return Unpacked(_described(submission, request), rules, failure=failure)
+    # Data come last: an invalid submission gets its record on a machine without the data, too.
     data = load_task_data(task, request.data_dir, rules.folder, request.test_data)
     budgets = budgets_with(rules, task, data.train_images, official=data.official)
     work = Assignment(submission, rules, task, budgets, data)

@@ -87,6 +87,7 @@ class DockerRuntime:
             )
             try:
                 created.start()
+                # Only a started container has the number of its process 1, whose control group is read.
                 created.reload()
             # No worker knows this container yet, so nobody else would remove it.
             except BaseException:
@@ -131,6 +132,7 @@ def check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
     Raises:
         EnvironmentProblem: names the missing feature.
     """
+    # An engine without these features starts containers all the same, and only warns.
     missing = [
         what
         for key, what in (
