@@ -82,7 +82,7 @@ def open_nodes(
             connection = Connection(accept(listener, watch), watch.look)
             stack.callback(connection.close)
             kept = OutputLog() if number else log
-            # Reports are taken from node 0 alone, so that each value comes once.
+            # Only node 0 gets a function for its reports, in `run`: one node speaks for the training.
             nodes.append(Node(connection, budgets.output_bytes, report=lambda _: None, log=kept))
         watch.peers = {number: Peer(node) for number, node in enumerate(nodes) if number}
         for peer in watch.peers.values():

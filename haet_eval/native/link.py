@@ -49,8 +49,8 @@ class HostLink:
 
     def expect(self, kind: type[_Asked]) -> _Asked:
         """The next message of the host, which must be of this kind."""
-        # No check as at the host: whoever reads or writes this socket in the submission's process harms its
-        # own run.
+        # An assertion is enough here: whoever reads or writes this socket in the submission's process harms
+        # its own run.
         message = to_node(self._frames.receive()[1])
         assert isinstance(message, kind)
         return message

@@ -58,7 +58,7 @@ def confinement(
         options["nano_cpus"] = int(limits.cpus * 1e9)
     if oci_runtime is not None:
         options["runtime"] = oci_runtime
-    # Handles need no GPU, and a device is more kernel code in reach of the submission.
+    # The submission's process holds handles, and needs no GPU.
     if cuda and role is not Role.SUBMISSION:
         options["device_requests"] = [{"Driver": "nvidia", **_gpus(), "Capabilities": [["gpu"]]}]
     return options
