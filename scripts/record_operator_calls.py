@@ -68,7 +68,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         call = None
         if func.namespace == "aten" and not any(unusual(x) for x in tree_leaves((args, kwargs))):
-            # Before the call, because an operator that writes in place changes what is described.
+            # Before the call, because an operator that writes in place changes its arguments.
             call = self.describe(func, args, kwargs)
         result = func(*args, **kwargs)
         if call is not None:
@@ -138,8 +138,7 @@ def encode(value: Any) -> Any:
             "dtype": dtype_name(value.dtype),
         }
         whole = not value.is_floating_point() and not value.is_complex()
-        # The meter knows small integer tensors by value, so checks of indices need them. Floats it never
-        # knows.
+        # Tests execute many of these calls: an integer may be an index, which must be valid there.
         if whole and value.numel() <= SMALL_NUMEL:
             meta["values"] = value.reshape(-1).to(torch.int64).tolist()
         return {"tensor": meta}
