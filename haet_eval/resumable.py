@@ -178,8 +178,7 @@ class RunHome:
         # A second descriptor would be refused, even in this process: `flock` belongs to the open file.
         if self._lock is not None:
             return True
-        # The folder itself is locked, so the lock needs no file and goes with the folder. A link is not
-        # followed.
+        # The folder itself is locked, so the lock needs no file and goes with the folder.
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

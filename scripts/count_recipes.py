@@ -233,7 +233,6 @@ def with_tables(page: str, made: Mapping[str, str]) -> str:
     """The page with each table put under its comment."""
     for name, table in made.items():
         mark = f"<!-- {name}: python -m scripts.count_recipes -->\n\n"
-        # The text around the tables is written by hand and must stay.
         before, found, after = page.partition(mark)
         assert found, f"{PAGE.name} has no comment for the table {name}"
         page = before + mark + table + "\n" + after.partition("\n\n")[2]

@@ -108,8 +108,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         self.seen[name] += 1
         if len(known) >= self.calls_per_overload:
-            # A reservoir: each distinct call has the same chance to stay, whatever its place in the
-            # recording.
+            # A reservoir: a late call has about the same chance to stay as an early one.
             if self.chance.random() > self.calls_per_overload / self.seen[name]:
                 return
             del known[self.chance.choice(list(known))]

@@ -60,7 +60,6 @@ def differences(marks: Sequence[Mapping[str, float]]) -> list[Seconds]:
 def least(windows: Sequence[Mapping[str, float]]) -> Seconds:
     """The least of each figure, which other load has disturbed least."""
     keys = {key for window in windows for key in window}
-    # The least and not the mean: other work only adds time.
     return {key: min(window[key] for window in windows if key in window) for key in keys}
 
 
