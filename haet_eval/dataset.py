@@ -88,11 +88,14 @@ def load_task_data(
     else:
         base, size, test_path = folder or Path(), task.data.image_size, task.data.test
         train = read_set(base / task.data.train, size)
+        # The rules name the test set unless it is secret; `_check_task` has refused both together.
         test_data = test_data if test_path is None else base / test_path
         num_classes, official = count_classes(train), task.digest is not None
     if test_data is not None:
+        # The class folders of the training set number the classes of the test set.
         test = read_set(test_data, size, train.classes)
     arrays = _drawn(task, join(train, test, num_classes))
+    # A secret set is official only by the digest that the rules state (decision 0096).
     if task.secret_test or task.digest:
         official = official and arrays.digest() == task.digest
     return _dataset(task.dataset, num_classes, arrays, official)
@@ -133,6 +136,7 @@ def _drawn(task: Task, arrays: Arrays) -> Arrays:
 def _some(
     count: int | None, seed: int | None, images: Images, labels: Labels, what: str
 ) -> tuple[Images, Labels]:
+    # A number without a seed draws nothing: it states how many images there must be.
     if count is None or (seed is None and count == len(images)):
         return images, labels
     if seed is None or count > len(images):

@@ -28,6 +28,7 @@ _GIB: Final = 2**30
 _RESULTS: Final = Path("results")
 _SCARCE_BYTES: Final = 10 * _GIB
 _TOO_LITTLE_BYTES: Final = _GIB
+# Importing torch with CUDA takes far more memory, processes and time than an attack does.
 _GPU_LIMITS: Final = WorkerLimits(memory_bytes=8 * _GIB, processes=256, deadline_seconds=180)
 _NVIDIA_DRIVER: Final = Path("/proc/driver/nvidia/version")
 
@@ -67,6 +68,7 @@ def examine(
         run_dir: the folder of the runs that can go on, if it is not the one in the results.
         quick: leave out the checks that start containers.
     """
+    # What is quick comes first: each finding is printed when it is known.
     yield _python()
     yield _memory()
     yield _disk("disk for results", Path.cwd(), "choose another folder with --results, or make room")
@@ -83,6 +85,7 @@ def examine(
         yield finding
     if quick:
         return
+    # Attacks on an engine without its image would all fail, and say nothing of its safety.
     if not engine_ready:
         yield Finding("attacks", FindingState.WARNING, "not tried before the engine and its image are ready")
         return
@@ -111,8 +114,11 @@ def _python() -> Finding:
 
 
 def _memory() -> Finding:
+    # The total and not what is free now: a run is judged later, and other programs come and go.
     has = psutil.virtual_memory().total
     allowed = max(
+        # Both workers of a run: the executor by the budget, the submission's process by less if the budget is
+        # small.
         task.budgets.memory_bytes + min(CLIENT_MEMORY_BYTES, task.budgets.memory_bytes)
         for name in builtin_competitions()
         for task in load_competition(name).tasks.values()
@@ -120,6 +126,7 @@ def _memory() -> Finding:
     message = f"{_gib(has)}; the built-in rules let one run use {_gib(allowed)}"
     if has >= allowed:
         return Finding("memory", FindingState.OK, message)
+    # A warning only: a budget is a limit, and most submissions stay far below it.
     fix = "a run that needs more than there is cannot be judged here: lower memory_bytes in the competition"
     return Finding("memory", FindingState.WARNING, message, fix)
 
@@ -155,6 +162,7 @@ def _dataset(name: str, data_dir: Path) -> Finding:
 
 
 def _leftovers() -> Finding:
+    # Folders and no containers: these need the engine, which the next rows look at.
     left = len(list(abandoned_folders()))
     if not left:
         return Finding("leftovers", FindingState.OK, "no leftovers of interrupted runs")
@@ -181,6 +189,7 @@ def _incidents(results: Path) -> Finding:
 
 def _resumable(folder: Path) -> Finding:
     """Trainings that were interrupted and can go on."""
+    # A run without a checkpoint would begin again, so it does not count.
     found = [home for home in homes(folder) if home.checkpoints()]
     if not found:
         return Finding("runs to go on", FindingState.OK, f"no run in {folder} was interrupted")
@@ -195,6 +204,7 @@ def _resumable(folder: Path) -> Finding:
 
 def _energy() -> Finding:
     """Only competitions that rank energy need its counters."""
+    # The driver's file and not torch: this machine may judge in containers without torch of its own.
     meters = open_meters("auto", "cuda" if _NVIDIA_DRIVER.exists() else "cpu")
     if not meters.opened:
         return Finding("energy", FindingState.OK, f"cannot be measured on this machine: {meters.missing}")
@@ -215,6 +225,7 @@ def _engine() -> Iterator[Finding]:
         return
     yield Finding("engine", FindingState.OK, f"Docker {facts.version}, runtime {facts.oci_runtime}")
     yield _checked("limits", lambda: _limits(facts.cgroup_version, facts.swap_limited))
+    # Images and containers fill this disk, which is often not that of the results.
     if facts.root_folder.exists():  # it does not exist here if the engine runs in a virtual machine
         yield _disk("disk for images", facts.root_folder, "`docker image prune` removes what nobody uses")
     yield _checked("image", examination.examine_image)
@@ -224,6 +235,7 @@ def _limits(cgroup_version: str, swap_limited: bool) -> str | Finding:
     from haet_eval.runtimes.docker.examination import examine_limits
 
     examine_limits()
+    # With swap, a container may use more memory than its limit says, and slow down all others.
     if not swap_limited and psutil.swap_memory().total:
         return Finding(
             "limits",
@@ -245,6 +257,8 @@ def _gpu() -> Finding:
         "    say(torch.cuda.get_device_name(index))\n"
     )
     try:
+        # As the executor would see it: a driver on the host is of no use without the engine's container
+        # toolkit.
         seen = selftest.run_probe(Role.EXECUTOR, code, _GPU_LIMITS, cuda=True).said
     except EnvironmentProblem as problem:
         return Finding(

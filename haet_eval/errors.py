@@ -9,6 +9,7 @@ class ExitCode(IntEnum):
     """What the process says to the shell."""
 
     QUALIFIED = 0
+    # Many programs end with 1 for any error. Here it is a verdict, so no error may end with it.
     NOT_QUALIFIED = 1
     USAGE = 2
     INVALID_SUBMISSION = 3
@@ -16,6 +17,7 @@ class ExitCode(IntEnum):
     LIMIT = 5
     NOT_FINISHED = 6
     """A check has run out of time: it found nothing, and cannot promise that there is nothing."""
+    # 128 + SIGINT, as shells report a program that Ctrl-C has ended.
     INTERRUPTED = 130
 
 
@@ -72,6 +74,7 @@ class SubmissionFailure(Exception):
         self.reason = reason
         self.code = code
 
+    # Batches pass failures between processes. Pickle would call the class without the keyword `code`.
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(SubmissionFailure, code=self.code), (self.verdict, self.reason)
 
@@ -104,6 +107,7 @@ class HaetError(Exception):
         self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # With the dictionary: subclasses have attributes of their own.
         return partial(type(self), code=self.code), (self.message, self.hint), self.__dict__
 
 

@@ -32,6 +32,7 @@ def put_incident(results: Path, error: Exception, facts: Mapping[str, Any]) -> P
         **facts,
         "haet_eval": __version__,
         "python": platform.python_version(),
+        # From the package's metadata: an import takes seconds and may be what failed.
         "torch": _version_of("torch"),
         "platform": platform.platform(),
         "host": platform.node(),
@@ -46,7 +47,9 @@ def keep_incident(results: Path, document: bytes) -> Path | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Draft(path.parent) as draft:
             draft.write(document)
+            # Whole or not at all: an administrator may read it while the evaluation still ends.
             draft.create(path)
+    # Reporting a failure must not raise another one, which would hide the first.
     except OSError:
         return None
     return path
@@ -68,6 +71,7 @@ def describe(path: Path) -> str:
 
 def _what(error: Exception) -> dict[str, str]:
     if isinstance(error, HaetError):
+        # Errors of our own explain themselves. Only unexpected ones need a traceback.
         return {"what": error.message, "hint": error.hint, "code": error.code}
     told = "".join(traceback.format_exception(error))
     return {"what": f"{type(error).__name__}: {error}", "code": "internal", "traceback": told}

@@ -24,7 +24,9 @@ from haet_eval.ranking import Entry, summarize
 from haet_eval.record import MAX_RECORD_BYTES, Record, from_json
 from haet_eval.results_folder import RECORD_NAME
 
+# To be raised whenever an entry or its meaning changes: an old cache would give old summaries.
 _CACHE_VERSION: Final = 8
+# The file is the user's own, so this only guards against damage.
 _MOST_CACHE_BYTES: Final = 1024**3
 _MOMENTS: Final = ("created_at", "received_at", "opens", "closes")
 """The dates of an entry."""
@@ -78,6 +80,7 @@ def list_records(directory: Path) -> Listing:
     cache = _cache_file(directory)
     known, lines = _load(cache)
     seen = {name: _look(directory / name, stamp, known.get(name)) for name, stamp in _files(directory)}
+    # A listing that finds nothing new writes nothing, so that it also works on a full disk and costs little.
     if seen != known:
         _save(cache, known, seen, lines)
     records: dict[str, tuple[Path, _RecordSummary]] = {}
@@ -86,6 +89,7 @@ def list_records(directory: Path) -> Listing:
         if isinstance(found, str):
             problems.append(Problem(directory / name, found))
         elif found is not None:
+            # Copies of one record in a folder count once: the first by name.
             records.setdefault(found.entry.record_id, (directory / name, found))
     return Listing(
         {path: summary.entry for path, summary in records.values()},
@@ -97,6 +101,7 @@ def list_records(directory: Path) -> Listing:
 def _files(directory: Path) -> Iterator[tuple[str, _Stamp]]:
     with os.scandir(directory) as files:
         for file in files:
+            # Not only our names: a user may rename a record, and it still counts.
             if file.name.endswith(".json") and not file.name.startswith("."):
                 yield file.name, _stamp(Path(file.path))
 
@@ -107,6 +112,7 @@ def _stamp(path: Path) -> _Stamp:
         facts = path.stat()
     except OSError:
         return ()
+    # A file can be changed with its size and `mtime` kept, as copies do. The system sets `ctime` itself.
     return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
 
 
@@ -117,10 +123,13 @@ def _look(path: Path, stamp: _Stamp, known: tuple[_Stamp, _ReadFile] | None) -> 
     try:
         return stamp, _read(path, read_file(path, MAX_RECORD_BYTES))
     except OSError as error:
+        # A file that exists has no empty stamp, so the next listing tries again: rights or a mount may change
+        # without the file.
         return (), _unreadable(path, error)
 
 
 def _unreadable(path: Path, error: OSError) -> str | None:
+    # A link to nothing is there, and may be a record on a disk that is not mounted.
     if isinstance(error, FileNotFoundError) and not path.is_symlink():
         return None  # it was removed since the directory was listed
     if not _is_ours(path):
@@ -133,6 +142,7 @@ def _read(path: Path, data: bytes) -> _ReadFile:
     try:
         return _summarize(from_json(data))
     except ValueError as error:
+        # Other JSON files may lie in the folder. Only what claims to be a record is reported as broken.
         return explain_fault(error) if _is_ours(path) or claims_to_be_a_record(data) else None
 
 
@@ -156,6 +166,7 @@ def claims_to_be_a_record(data: bytes) -> bool:
 
 def explain_fault(error: ValueError) -> str:
     """One line on why a text is no record."""
+    # Pydantic's own text has several lines and an address; a table of problems has one line for each file.
     if not isinstance(error, ValidationError):
         return str(error)
     first, *more = error.errors(include_url=False)
@@ -166,6 +177,7 @@ def explain_fault(error: ValueError) -> str:
 
 
 def _cache_file(directory: Path) -> Path:
+    # The real path, so that a folder has one cache whatever link leads to it.
     key = hashlib.sha256(os.fsencode(real_path(directory))).hexdigest()[:16]
     return user_cache_path("haet-eval") / f"records-{key}.json"
 
@@ -177,12 +189,14 @@ def _load(cache: Path) -> tuple[_Known, int]:
         if json.loads(first) != {"version": _CACHE_VERSION}:
             return {}, 0
         known: _Known = {}
+        # One call for all lines is quicker than a call for each. A later line replaces an earlier one.
         for name, stamp, found in json.loads(b"[" + b",".join(lines) + b"]"):
             if stamp is None:
                 known.pop(name, None)
             else:
                 known[name] = (tuple(stamp), _unpack(found))
         return known, len(lines)
+    # Whatever a damaged cache contains, the records themselves are still there to be read.
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return {}, 0
 
@@ -196,6 +210,8 @@ def _save(cache: Path, known: _Known, seen: _Known, lines: int) -> None:
     gone = [_line(name, None, None) for name in known.keys() - seen.keys()]
     try:
         if lines and lines + len(changed) + len(gone) <= _MOST_LINES_OF_A_RECORD * len(seen):
+            # Two processes may mix their lines here. The cache is then damaged, and the next listing writes
+            # it anew.
             with cache.open("ab") as file:
                 file.write(b"".join([*changed, *gone]))
             return

@@ -20,6 +20,7 @@ from haet_eval.record import MAX_RECORD_BYTES
 from haet_eval.results_folder import ARTIFACT_NAME, ARTIFACT_SUFFIXES, INTERRUPTED_RUNS, RECORD_NAME
 from haet_eval.store import Store
 
+# Any 64 hex digits count, wherever they stand: a record of a later version may name artefacts in new fields.
 _DIGEST: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
@@ -41,6 +42,7 @@ def find_orphans(store: Store, deadline_seconds: float) -> list[Path]:
         OSError: a folder cannot be listed.
     """
     old = [path for path in sorted(store.artifacts.glob("*")) if _is_old_artifact(path, deadline_seconds)]
+    # Reading all records takes long, and most folders have no old artefacts.
     referred = _referred(store) if old else set()
     return [path for path in old if path.name.partition(".")[0] not in referred]
 
@@ -54,12 +56,14 @@ def remove_orphan(path: Path, deadline_seconds: float) -> bool:
     Raises:
         OSError: it cannot be removed.
     """
+    # A draft's name: if this process is killed now, `remove_leftovers` removes the file later.
     aside = draft_path(path.parent)
     try:
         before = path.lstat()
         path.rename(aside)
     except FileNotFoundError:  # another process has removed it
         return False
+    # Looked at after the renaming: a writer renews a file and then relies on it.
     if _renamed_only(before, aside.lstat(), deadline_seconds):
         aside.unlink()
         return True
@@ -75,6 +79,7 @@ def _renamed_only(before: os.stat_result, after: os.stat_result, deadline_second
 
 def _is_old_artifact(path: Path, deadline_seconds: float) -> bool:
     named = ARTIFACT_NAME.fullmatch(path.name)
+    # An artefact of a later version has another suffix and is left alone.
     if named is None or named["suffix"] not in ARTIFACT_SUFFIXES:
         return False
     try:
@@ -94,6 +99,7 @@ def _referred(store: Store) -> set[str]:
 
     Interrupted runs are read first: they are removed only after the record of all of them exists.
     """
+    # The list is made here and not later, so that it is read before the records, as the docstring requires.
     runs = [path for folder in _within(store.directory / INTERRUPTED_RUNS) for path in _records(folder)]
     found: set[str] = set()
     for path in (*runs, *_records(store.directory)):
@@ -116,6 +122,8 @@ def _within(directory: Path) -> list[Path]:
     except NotADirectoryError:
         return []
     except FileNotFoundError:
+        # The disk that it leads to may not be mounted. Its records would be missing, and their artefacts
+        # would go.
         if directory.is_symlink():
             raise
         return []
@@ -126,13 +134,17 @@ def _digests(path: Path) -> set[str]:
     ours = RECORD_NAME.fullmatch(path.name) is not None
     try:
         content = read_file(path, MAX_RECORD_BYTES)
+        # A record that was cut off may have lost digests. Other files need not be JSON: only their digests
+        # count.
         if ours:
             json.loads(content)
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
             return set()  # an evaluation has ended and removed its interrupted runs
+        # A pipe or a folder that has no name of a record is not one.
         if isinstance(error, StrangeFile | IsADirectoryError) and not ours:
             return set()
+        # Nothing at all is removed: the file may name any of the artefacts.
         raise UsageProblem(
             f"{path} cannot be read as a record ({error}), so the artefacts that it refers to are not known",
             "No artefact was removed. Repair or move the file, then run `haet-eval clean` again.",

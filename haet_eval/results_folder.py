@@ -24,6 +24,7 @@ INTERRUPTED_RUNS: Final = ".haet-runs"
 SIGNATURE: Final = ".dsse.json"
 """Follows the name of a record, instead of `.json`."""
 
+# `haet-eval clean` removes only files with these suffixes, so each kind of artefact must be here.
 ARTIFACT_SUFFIXES: Final = (
     "trace",
     "histogram.json",
@@ -40,6 +41,7 @@ RECORD_NAME: Final = re.compile(rf"{_MOMENT}-{_WORDS}-(?P<id>[0-9a-f]{{16}})\.js
 """A file of such a name that is no sound record is a problem."""
 
 SIGNATURE_NAME: Final = re.compile(rf"{_MOMENT}-{_WORDS}-[0-9a-f]{{16}}{re.escape(SIGNATURE)}")
+# The random part keeps incidents of one second apart.
 INCIDENT_NAME: Final = re.compile(rf"{_MOMENT}-[0-9a-f]{{8}}\.json")
 RUN_NAME: Final = re.compile(rf"{_MOMENT}-{_WORDS}-[0-9a-f]{{8}}")
 
@@ -78,5 +80,7 @@ def _stamp(moment: datetime) -> str:
 
 def _slug(title: str) -> str:
     """The first letters and digits of a title, in ASCII."""
+    # Names come from contestants. What is left is safe as a name of a file on every system and in every
+    # shell.
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")

@@ -22,6 +22,8 @@ from haet_eval.errors import UsageProblem
 from haet_eval.files import exists, read_file, real_path
 from haet_eval.results_folder import RUN_NAME, run_name
 
+# The newest may be damaged, because the machine may have died while it was written; then the one before
+# serves.
 KEPT_CHECKPOINTS: Final = 2
 CLEANED_SECONDS: Final = 30 * 24 * 3600
 """A run that nobody went on with for this long is removed by `haet-eval clean`."""
@@ -45,6 +47,8 @@ class RunFacts(BaseModel):
         restarts: how often it began again, because it did not do the same as before.
     """
 
+    # Strict: the file decides with what a run goes on, and a number that stands as a text would be another
+    # identity.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: Literal[1] = 1
@@ -124,6 +128,7 @@ class RunHome:
 
     def next_checkpoint(self) -> Path:
         """The file for the next checkpoint."""
+        # One more than the newest and not the number of files: older ones are removed.
         newest = next(iter(self.checkpoints()), None)
         number = int(newest.name.partition("-")[2]) + 1 if newest else 1
         return self.path / f"checkpoint-{number:06}"
@@ -137,6 +142,7 @@ class RunHome:
         """
         for path in self.checkpoints()[newest:]:
             path.unlink(missing_ok=True)
+        # After the checkpoints: a stream that a checkpoint still names must never be missing.
         for path in list(self.path.iterdir()):
             if _STREAM.fullmatch(path.name) and path.name not in streams:
                 path.unlink(missing_ok=True)
@@ -155,6 +161,8 @@ class RunHome:
         It is the distance from a new file by the clock of the file system: our own may be wrong. That file
         lies beside the run's folder, because a file in it would make the folder young.
         """
+        # The folder's own time is not used if there is a checkpoint, because each removal of a file renews
+        # it.
         newest = next(iter(self.checkpoints()), self.path)
         with suppress(OSError), Draft(self.path.parent) as probe:
             return max(0.0, probe.modified_seconds() - newest.lstat().st_mtime)
@@ -167,8 +175,10 @@ class RunHome:
         """
         import fcntl  # Windows does not have it; no submission runs there
 
+        # A second descriptor would be refused, even in this process: `flock` belongs to the open file.
         if self._lock is not None:
             return True
+        # The folder itself is locked, so the lock needs no file and goes with the folder.
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -177,6 +187,8 @@ class RunHome:
             return False
         except OSError:  # the file system has no locks
             self._lock = descriptor
+            # Without locks the run still goes on, for one process is the usual case; only `clean` leaves it
+            # alone.
             return True
         self._lock, self.is_alone = descriptor, True
         return True
@@ -189,9 +201,11 @@ class RunHome:
 
     def remove(self) -> None:
         """Remove the folder with all that is in it, and the folder of runs if it is empty then."""
+        # Before the lock is given up, so that no other process goes on with half a folder.
         shutil.rmtree(self.path, ignore_errors=True)
         self.unlock()
         with suppress(OSError):
+            # This fails if other runs are there.
             self.path.parent.rmdir()
 
     def _put(self, name: str, content: bytes) -> None:
@@ -209,12 +223,14 @@ def make_home(base: Path, facts: RunFacts, archive: bytes, rules: bytes | None) 
     base.mkdir(parents=True, exist_ok=True)
     home = RunHome(base / run_name(datetime.now(UTC), facts.submission, secrets.token_hex(4)))
     home.path.mkdir(mode=0o700)  # it holds values of the training data
+    # Locked before it holds anything, so that no other process takes it for abandoned.
     home.lock()
     files = {_ARCHIVE: archive} | ({} if rules is None else {_RULES: rules})
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     try:
         for name, content in files.items():
             home._put(name, content)
+        # The facts come last: a folder without them is not a run that anyone goes on with.
         home.put_facts(facts.model_copy(update={"files": digests}))
     except BaseException:
         home.remove()
@@ -226,6 +242,7 @@ def homes(base: Path) -> Iterator[RunHome]:
     """The runs of a folder, the newest first."""
     with suppress(OSError):
         for path in sorted(base.iterdir(), reverse=True):
+            # A folder that the user named may hold other things, and `clean` removes what this yields.
             if RUN_NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
                 yield RunHome(path)
 
@@ -234,7 +251,9 @@ def find_home(base: Path, identity: Mapping[str, str | int | None]) -> RunHome |
     """The newest run of this identity that no process works with, locked; None if no such run exists."""
     for home in homes(base):
         with suppress(UsageProblem, OSError):
+            # The lock comes last: a run with another identity is not kept from its own process for a moment.
             if home.facts().identity == dict(identity) and home.checkpoints() and home.lock():
+                # The lock is held, so any draft is of a dead process, however young it is.
                 remove_leftovers(home.path, older_than_seconds=-1)
                 return home
     return None
@@ -247,6 +266,7 @@ def named_home(name: str, base: Path) -> RunHome:
         UsageProblem: no run has it, or more than one.
     """
     path = Path(name)
+    # A folder is taken as it is, also one outside of `base`, such as a copy from another machine.
     if exists(path / _FACTS):
         return RunHome(real_path(path))
     matches = [home for home in homes(base) if home.name.startswith(name)] if name else []
@@ -288,6 +308,7 @@ def cleaned_homes(base: Path) -> Iterator[RunHome]:
     for home in homes(base):
         with suppress(OSError):
             if _is_abandoned(home) and home.lock():
+                # Without locks nobody knows whether a process works with the run.
                 if home.is_alone:
                     yield home
                 home.unlock()

@@ -71,6 +71,7 @@ def _is_signature(name: str) -> bool:
     if not name.endswith(SIGNATURE):
         return False
     try:
+        # A record that is called like a signature must not be left out of a verification by its name.
         return not claims_to_be_a_record(read_file(Path(name), MAX_RECORD_BYTES))
     except OSError:
         return True
@@ -91,6 +92,7 @@ def make_keys(path: Path, passphrase: str | None = None) -> Path:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    # Both names are looked at first: a key without its other half would be in the way of the next try.
     public_path = path.with_name(f"{path.name}.pub")
     for taken in filter(exists, (path, public_path)):
         raise UsageProblem(
@@ -107,10 +109,13 @@ def make_keys(path: Path, passphrase: str | None = None) -> Path:
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+    # The rights are given when the file is made. A later chmod would leave a moment in which others can read
+    # the key.
     _write_new(path, private, 0o600)
     try:
         _write_new(public_path, public, 0o644)
     except BaseException:
+        # A private key without its public key would refuse the next `--new-key` of that name.
         path.unlink(missing_ok=True)
         raise
     return public_path
@@ -126,6 +131,7 @@ def is_encrypted(key_path: Path) -> bool:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
+        # The library has no other way to ask. A file that is no key at all gets its message when it is used.
         load_pem_private_key(_read_key(key_path), None)
     except TypeError:  # the library raises this if a password is missing
         return True
@@ -151,7 +157,9 @@ def sign(path: Path, key_path: Path, passphrase: str | None = None) -> Path:
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
+    # A damaged record is not signed: the signature would stand for something that no check accepts.
     record, content = read_sealed(path)
+    # A statement has a result, passed or failed, and an interrupted evaluation has neither (decision 0082).
     if record.status.verdict is Verdict.INTERRUPTED:
         raise UsageProblem(
             f"{path} is of an interrupted evaluation: nothing was judged",
@@ -161,6 +169,7 @@ def sign(path: Path, key_path: Path, passphrase: str | None = None) -> Path:
     target = signature_path(path)
     payload = statement(record, content)
     envelope = Envelope(payload, PAYLOAD_TYPE, {})
+    # Several keys may sign a record. Signatures of another statement are not kept beside the new one.
     if exists(target):
         envelope = _read_or_refuse(target, payload)
     envelope.sign(CryptoSigner(_private_key(key_path, passphrase)))
@@ -202,9 +211,11 @@ def check_signature(path: Path, key_path: Path) -> str:
     key = SSlibKey.from_crypto(_public_key(key_path))
     envelope = _read_envelope(signature_path(path))
     try:
+        # Only the given key counts. The key ids in the envelope are claims that anyone can write.
         envelope.verify([key], 1)
     except VerificationError:
         raise BadSignature(f"it has no valid signature of {key_path}") from None
+    # After the signature, so that no unsigned payload is interpreted.
     _check_statement(path, envelope.payload_type, envelope.payload)
     return str(key.keyid)
 
@@ -216,6 +227,7 @@ def signers(path: Path) -> list[str]:
         BadSignature: there is no envelope, or it states something else than the record.
     """
     document = _read_document(signature_path(path))
+    # Without a key the signature cannot be checked, but the payload must still be about this record.
     _check_statement(path, document["payloadType"], base64.b64decode(document["payload"]))
     return [signature["keyid"] for signature in document["signatures"]]
 
@@ -230,6 +242,7 @@ def statement(record: Record, content: bytes) -> bytes:
     ]
     subject = {
         "name": file_name(record),
+        # The whole file and not the record's own digest, which does not cover the rank (decision 0061).
         "digest": {"sha256": hashlib.sha256(content).hexdigest()},
     }
     document = {
@@ -241,6 +254,7 @@ def statement(record: Record, content: bytes) -> bytes:
             "configuration": configuration,
         },
     }
+    # One form only: a check compares the bytes.
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -251,6 +265,7 @@ def _check_statement(path: Path, payload_type: str, payload: bytes) -> None:
         record, content = read_sealed(path)
     except UsageProblem:
         raise BadSignature("it is a signature of another file: this one is no sound record") from None
+    # Compared as a whole. A field that is looked up could be right in a statement about something else.
     if payload != statement(record, content):
         raise BadSignature("it is a signature of another file, or states something else about this one")
 
@@ -264,6 +279,7 @@ def _read_document(path: Path) -> dict[str, Any]:
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
         for text in (document["payload"], *(signature["sig"] for signature in document["signatures"])):
+            # Python skips characters that are not base64 unless it validates, so nonsense would pass.
             base64.b64decode(text, validate=True)
     except OSError as error:
         raise BadSignature(f"{path} cannot be read: {error.strerror}") from None
@@ -278,6 +294,7 @@ def _read_envelope(path: Path) -> "Envelope":
 
     try:
         return Envelope.from_dict(_read_document(path))
+    # Which of these the library raises depends on the part that is wrong.
     except (KeyError, TypeError, ValueError, AttributeError, FormatError):
         raise BadSignature(f"{path} is no DSSE envelope") from None
 
@@ -304,6 +321,7 @@ def _private_key(path: Path, passphrase: str | None) -> "Ed25519PrivateKey":
     try:
         key: Any = load_pem_private_key(_read_key(path), password)
     except (TypeError, ValueError):
+        # The library raises the same errors for a wrong passphrase and for a file that is no key.
         if is_encrypted(path):
             raise UsageProblem(
                 f"{path} is encrypted, and not with this passphrase",
@@ -334,6 +352,7 @@ def _as_bytes(passphrase: str) -> bytes:
     try:
         password = passphrase.encode()
     except UnicodeEncodeError:
+        # Surrogates, which stand for bytes of an environment variable that are not UTF-8, have no encoding.
         password = b""
     if 0 < len(password) <= _MAX_PASSPHRASE_BYTES:
         return password
@@ -365,6 +384,7 @@ def _refuse_key(path: Path, kind: str) -> NoReturn:
 def _write_new(path: Path, content: bytes, mode: int) -> None:
     """Write a file that is not there yet, whole or not at all: a part of a key would be in the way."""
     try:
+        # `O_EXCL` also refuses a link, and a file that came into being since `make_keys` looked.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:

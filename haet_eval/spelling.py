@@ -14,6 +14,7 @@ def percent(fraction: float, digits: int = 2) -> str:
 
 def quoted(text: str) -> str:
     """A text of someone else in quotes, on one line: what cannot be printed is escaped, and nothing else."""
+    # As `repr` does it, but `repr` would also escape letters and backslashes of ordinary names.
     mark = '"' if "'" in text and '"' not in text else "'"
     letters = (one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
     return f"{mark}{''.join(letters)}{mark}"
@@ -21,6 +22,7 @@ def quoted(text: str) -> str:
 
 def same_name(text: str) -> str:
     """Equal for names that read alike: in composed or decomposed form, in any case, with any white space."""
+    # Twice: folding takes some composed letters apart again, such as `ǰ`.
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())
 
@@ -40,9 +42,11 @@ def suggested_name(name: str, known: Iterable[str]) -> str:
 
 def suggested_path(path: Path) -> str:
     """The same for a path that does not exist, or the first part of it that does not."""
+    # In `enties/my-try/haet.toml` the first folder is misspelt, so a neighbour of that one is meant.
     while not path.parent.exists():
         path = path.parent
     try:
+        # A link to nowhere exists in a listing, and would be proposed in vain.
         names = [neighbour.name for neighbour in path.parent.iterdir() if neighbour.exists()]
     except OSError:
         return ""

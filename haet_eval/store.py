@@ -44,6 +44,7 @@ class Store:
         with self._writing():
             for directory in (self.directory, self.artifacts):
                 directory.mkdir(parents=True, exist_ok=True)
+                # Here and not at the end of a run: a writer that is killed cannot tidy up.
                 remove_leftovers(directory)  # writes a file there, too
 
     def add(self, record: Record) -> Path:
@@ -61,6 +62,8 @@ class Store:
             with Draft(self.directory) as draft:
                 draft.write(to_json(record).encode("ascii"))
                 try:
+                    # Not `replace`: a record is never changed. The name contains its id, which is a digest,
+                    # so a file of that name is this record.
                     draft.create(target)
                 except FileExistsError:
                     return target
@@ -70,6 +73,7 @@ class Store:
         """The record with its rank among the records here; without a rank if they cannot be listed."""
         try:
             return place(record, self.listing().records.values())
+        # A rank is shown beside a result that is already stored, so a broken folder must not hide the result.
         except UsageProblem:
             return record
 
@@ -82,8 +86,10 @@ class Store:
         Raises:
             EnvironmentProblem: the artefacts cannot be written here.
         """
+        # The caller adds the record after this, so no record ever names an artefact that is not there.
         for path in sorted(other.artifacts.glob("*")):
             target = self.artifacts / path.name
+            # Renewed first: between a check and a renewal `haet-eval clean` could remove the file.
             if _renewed(target) and _is_whole(target):
                 continue
             try:
@@ -106,11 +112,13 @@ class Store:
                     digest.update(chunk)
                     size += len(chunk)
                     draft.write(chunk)
+                # The name is the digest, so a file that is replaced has the same content, or was damaged.
                 draft.replace(self.artifacts / artifact_name(digest.hexdigest(), suffix))
         return Artifact(sha256=digest.hexdigest(), bytes=size)
 
     def artifact_path(self, artifact: Artifact) -> Path | None:
         """The file of an artefact; None if it does not exist. Neither its kind nor its content is checked."""
+        # A record names the digest only. The suffix follows from the kind, which a reader may not know.
         usual = (self.artifacts / artifact_name(artifact.sha256, suffix) for suffix in ARTIFACT_SUFFIXES)
         return next(filter(exists, usual), None)
 
@@ -125,6 +133,7 @@ class Store:
             return None
         try:
             with open_file(path, MAX_ARTIFACT_BYTES) as file:
+                # A trace may have 2 GiB, so it is read in pieces.
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise _unreadable(path, error) from None
@@ -158,6 +167,7 @@ class Store:
         try:
             return list_records(self.directory)
         except OSError as error:
+            # A similar name is no help if the folder exists and only its rights are wrong.
             meant = "" if self.directory.exists() else suggested_path(self.directory)
             raise UsageProblem(
                 f"{self.directory} cannot be read: {error.strerror}{meant}",
@@ -187,6 +197,7 @@ class Store:
     def _writing(self) -> Iterator[None]:
         try:
             yield
+        # Most results fail for want of space or rights, in any of these writes: one message serves them all.
         except OSError as error:
             raise EnvironmentProblem(
                 f"the results directory {self.directory} cannot be written: {error.strerror}",
@@ -214,6 +225,7 @@ def find_record(name: str, results: Path) -> Path:
     path = Path(name)
     if exists(path):
         return path
+    # It looks like a file and cannot be the beginning of an id, so a search among the records would mislead.
     if "/" in name or path.suffix:
         raise UsageProblem(
             f"there is no record {name}{suggested_path(path)}",
@@ -240,6 +252,7 @@ def read_sealed(path: Path) -> tuple[Record, bytes]:
     """
     try:
         content = read_file(path, MAX_RECORD_BYTES)
+        # The bytes are returned as well, because a signature is of the file and not of its meaning.
         return from_unambiguous_json(content), content
     except OSError as error:
         raise UsageProblem(
@@ -260,6 +273,7 @@ def file_name(record: Record) -> str:
 def _renewed(path: Path) -> bool:
     """Set the file's time to now, by its file system's clock. False if that fails, or the file is missing."""
     try:
+        # `clean` compares with a new file by the same clock; the clock of this machine may be wrong.
         os.utime(path)
     except OSError:
         return False

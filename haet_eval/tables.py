@@ -15,6 +15,7 @@ from haet_eval.store import Store
 if TYPE_CHECKING:
     import pandas
 
+# pandas has no integers beyond this; counts of operations may be larger.
 _INT64: Final = 2**63
 
 
@@ -90,8 +91,10 @@ def load_records(path: str | os.PathLike[str]) -> Records:
     """
     place = Path(path)
     if not place.is_dir():
+        # One bad file that was named is an error. In a folder it must not keep the others from being read.
         return Records([(from_json(read_file(place, MAX_RECORD_BYTES)), place)])
     listing = list_records(place)
+    # The listing holds summaries only, since most of its users need no whole records.
     found = ((from_json(read_file(file, MAX_RECORD_BYTES)), file) for file in listing.records)
     return Records(found, listing.problems)
 
@@ -101,10 +104,12 @@ def _reports(record: Record, store: Store) -> Iterator[tuple[int, dict[str, Any]
     history = record.history
     path = store.artifact_path(history) if history else None
     if history is not None and path is not None:
+        # No more bytes than the record states: the artefact is an untrusted file.
         lines = read_file(path, history.bytes).splitlines()
         yield from enumerate(map(json.loads, lines), 1)
         return
     shown = record.reports
+    # A record keeps the first and the last reports. The numbers of the last ones count what lies between.
     missing = (history.reports if history else len(shown)) - len(shown)
     for place, values in enumerate(shown, 1):
         yield place + (missing if place > SHOWN_REPORTS else 0), dict(values)
@@ -133,6 +138,7 @@ def _of(part: str) -> Callable[[Record], Any]:
 def _trained(name: str) -> Callable[[Record], Any]:
     """A value of the training, the counted one if there are both."""
     counted, native = _of(f"training.{name}"), _of(f"native.{name}")
+    # A native training with --count has both. Its counted parameters are checked, and the others only stated.
     return lambda record: native(record) if record.training is None else counted(record)
 
 
@@ -177,5 +183,7 @@ COLUMNS: Final[dict[str, tuple[str, Callable[[Record], Any]]]] = {
 def _dtype(kind: str, values: Iterable[Any]) -> str:
     """The dtype of a column in pandas."""
     if kind == "count":
+        # `Int64` with a capital takes missing values, which NumPy's `int64` does not. In float64, counts
+        # still sort.
         return "Int64" if all(value is None or value < _INT64 for value in values) else "float64"
     return {"number": "float64", "truth": "bool", "text": "object"}[kind]

@@ -26,7 +26,9 @@ def run_on_terminal(command: list[str]) -> str:
         written.extend(part)
         return part
 
+    # Fixed, so that the picture does not depend on the terminal of whoever makes it.
     os.environ |= {"COLUMNS": str(COLUMNS), "LINES": "40", "TERM": "xterm-256color"}
+    # A pseudo-terminal: without one the program would print neither colours nor its live display.
     pty.spawn(command, read)
     return written.decode(errors="replace")
 
@@ -35,6 +37,7 @@ def last_state(written: str) -> str:
     """The lines that stayed: a live display that was drawn over is left out."""
     kept: list[str] = []
     for line in written.replace("\r\n", "\n").split("\n"):
+        # The live display goes up a line for each line that it draws over.
         while "\x1b[1A" in line and kept:
             kept.pop()
             line = line.replace("\x1b[1A", "", 1)
@@ -50,6 +53,7 @@ def draw(path: Path, command: list[str], screen: str) -> None:
     console.print(Text("$ ", "bold green") + Text(shlex.join(command), "bold"))
     console.print(Text.from_ansi(screen))
     picture = console.export_svg(title="haet-eval")
+    # Rich's template loads fonts from another server, which a page of documentation should not do.
     path.write_text(re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL), encoding="utf-8")
 
 

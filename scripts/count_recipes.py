@@ -30,6 +30,7 @@ PUBLISHED: Final[Mapping[str, Mapping[str, Any]]] = tomllib.loads(
 PAGE: Final = Path(__file__).parents[1] / "docs" / "famous-trainings.md"
 
 _PRODUCTS: Final = {"convolution", "matmul"}
+# A rehearsal needs to compute something. The counts do not depend on how much.
 _COMPUTED_SECONDS: Final = 0.01
 _LEAST_SHARE: Final = 0.0005
 """An operator with less of every training has no row."""
@@ -61,6 +62,8 @@ class Counted:
         if "flops" in facts:
             return round(float(facts["flops"]))
         each = facts.get("multiply_adds")
+        # Two operations for a multiply-add. Three products: forward, gradient of the input, gradient of the
+        # weights.
         return None if each is None else 2 * 3 * each * self.images_seen
 
 
@@ -73,12 +76,14 @@ def count(name: str) -> Counted:
     request = Request(RECIPES / name, Path("no-data"), Path("no-results"), sandbox="process")
     submission, rules = read_submission(request)
     code = submission.files["submission.py"].decode()
+    # Read before the line is replaced: the whole training has this many.
     epochs = float(_epochs(code)[1])
     counted = PUBLISHED[name].get("counted_epochs")
     if counted:
         short = re.sub(_EPOCHS, f"EPOCHS = {counted}", code, flags=re.MULTILINE)
         submission = replace(submission, files={**submission.files, "submission.py": short.encode()})
     task = rules.task(submission.task)
+    # Shapes decide the count, so no data set is needed.
     data = stand_in_data(task)
     assignment = Assignment(submission, rules, task, rules.budgets_for(submission.task), data)
     parameters, after_epochs = _counted(assignment)
@@ -101,7 +106,9 @@ def _counted(assignment: Assignment) -> tuple[int, list[Bill]]:
     """Parameters of the model, and the bill at the end of each epoch; the last bill is the whole."""
     bills: list[Bill] = []
     with open_pair(ProcessRuntime(), assignment.budgets, {"version": 0}) as run:
+        # The rehearsal takes the place of the executor's link: most calls are counted and not computed.
         run.relay.link = Rehearsal(run.relay.link, run.meter, _COMPUTED_SECONDS)
+        # Each recipe reports once at the end of an epoch, which is the moment for its bill.
         run.relay.use(run.watch.look, lambda _: bills.append(bill(run.meter.histogram())))
         start = Start(device="cpu", threads=executor_threads(assignment.budgets))
         run.relay.start(start, [assignment.dataset.train_images, assignment.dataset.train_labels])
@@ -111,16 +118,20 @@ def _counted(assignment: Assignment) -> tuple[int, list[Bill]]:
 
 
 def _lines(one: Bill) -> dict[str, int]:
+    # An operator without a price would make the total too small without a word.
     assert not one.uncounted, f"no price: {', '.join(one.uncounted)}"
     return {operator: line.operations for operator, line in one.by_operator.items()}
 
 
 def _continued(name: str, after_epochs: Sequence[Mapping[str, int]], more: int) -> dict[str, int]:
     """The whole training when so many more epochs are like the last one that was counted."""
+    # The first epoch has preparations that the later ones lack. Two equal later ones are the least that shows
+    # a pattern.
     before, second, third, whole = after_epochs[-4:]
     epoch = {operator: whole_part - second.get(operator, 0) for operator, whole_part in third.items()}
     if any(epoch[operator] != second.get(operator, 0) - before.get(operator, 0) for operator in epoch):
         raise ValueError(f"{name}: the epochs differ: count all of them, without counted_epochs")
+    # From the whole and not from the last epoch: what comes after the epochs is counted once.
     return {operator: spent + more * epoch.get(operator, 0) for operator, spent in whole.items()}
 
 
@@ -204,6 +215,7 @@ def _operators(trainings: Sequence[Counted]) -> str:
 
 
 def _percent(share: float) -> str:
+    # A share that would be shown as 0.00 % is not zero, so it gets its own form.
     return f"{100 * share:.2f} %" if share >= _LEAST_SHARE / 5 else "–" if not share else "< 0.01 %"
 
 

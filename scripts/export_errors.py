@@ -17,6 +17,7 @@ _KINDS: Final = {
     "UsageProblem": "The command line and other input",
     "EnvironmentProblem": "The machine",
 }
+# By hand: this script reads the code without importing it, so it does not see which class derives from which.
 _FAMILY: Final = {
     "NotFetched": "EnvironmentProblem",
     "NodeProblem": "EnvironmentProblem",
@@ -95,6 +96,7 @@ class Entry:
 def entries() -> list[Entry]:
     """Every error of the package, each once, in the order of the page."""
     files = sorted((ROOT / "haet_eval").rglob("*.py"))
+    # A set, because several places raise the same error in the same words.
     found = {entry for file in files for entry in _entries(ast.parse(file.read_text("utf-8")))}
     kinds = list(dict.fromkeys(_KINDS.values()))
     return sorted(found, key=lambda entry: (kinds.index(entry.kind), entry))
@@ -114,6 +116,7 @@ def _section(code: str, same: list[Entry]) -> Iterator[str]:
     """One code: its heading, which is its anchor, what happened and what to do."""
     yield f"### {code}"
     yield ""
+    # Several places may raise one code in different words: the page shows each of them.
     yield from _listed([entry.message for entry in same]) or [_IN_WORDS[code]]
     yield ""
     hints = _listed([entry.hint for entry in same])
@@ -127,11 +130,13 @@ def _section(code: str, same: list[Entry]) -> Iterator[str]:
 
 def _listed(texts: Iterable[str]) -> list[str]:
     """Each once, a paragraph each, but for those that are nothing but a value filled in."""
+    # A message that is nothing but a value filled in tells a reader nothing.
     escaped = dict.fromkeys(_escaped(text) for text in texts if re.sub(r"\{[^}]*\}", "", text))
     return [f"{text}\\" for text in list(escaped)[:-1]] + list(escaped)[-1:]
 
 
 def _escaped(text: str) -> str:
+    # The backslash comes first, because the others are escaped with it.
     for character in "\\|<>*_[]#":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
@@ -143,16 +148,20 @@ def _entries(tree: ast.Module) -> Iterator[Entry]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             name = _FAMILY.get(node.func.id, node.func.id)
             code = next((one.value for one in node.keywords if one.arg == "code"), None)
+            # A code that is not written out here is passed on, and the place that has it is found itself.
             if name in _KINDS and isinstance(code, ast.Constant):
                 texts = [_template(one, constants) for one in node.args]
+                # Its first argument is the verdict.
                 texts = texts[1:] if node.func.id == "SubmissionFailure" else texts
                 message, hint, *_ = [*texts, "", ""]
+                # The second argument of a refusal is not a hint.
                 yield Entry(_KINDS[name], str(code.value), message, "" if name == "Refusal" else hint)
 
 
 def _constants(tree: ast.Module) -> dict[str, str]:
     """Texts that a module gives names to."""
     found: dict[str, str] = {}
+    # Only the top of the module: names inside of functions have values that are known at run time only.
     for node in tree.body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if isinstance(target, ast.Name) and isinstance(node, ast.Assign | ast.AnnAssign) and node.value:

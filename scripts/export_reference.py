@@ -31,6 +31,7 @@ One TOML file, UTF-8; [how to write one](../competitions.md). Unknown keys are r
 seconds are integers, accuracies fractions from 0 to 1. `haet-eval competition schema` prints the JSON schema.
 This page is written by `python -m scripts.export_reference`.
 """
+# The order of the file that users write, and not that of the schema.
 _TABLES: Final = {
     "Competition": "the top of the file",
     "Limits": "`[limits]`",
@@ -54,11 +55,13 @@ def record_page() -> str:
 
 def field_meanings() -> dict[str, dict[str, str]]:
     """What stands under each field of each part of a record, the fields of its bases included."""
+    # Python drops the strings under fields, so they are read from the source.
     classes = [one for one in ast.parse(inspect.getsource(record)).body if isinstance(one, ast.ClassDef)]
     own = {one.name: dict(_documented(one)) for one in classes}
     bases = {one.name: [base.id for base in one.bases if isinstance(base, ast.Name)] for one in classes}
     found: dict[str, dict[str, str]] = {}
     for name in own:
+        # Bases stand above in the file, so they have been read already.
         inherited = [found.get(base, {}) for base in bases[name]]
         found[name] = {key: text for part in (*inherited, own[name]) for key, text in part.items()}
     return found
@@ -86,6 +89,7 @@ def _keys(name: str, schema: dict[str, Any]) -> str:
     needed = schema.get("required", [])
     for key, one in schema["properties"].items():
         default = "needed" if key in needed else _default(one.get("default"))
+        # TOML has no null: a file leaves the key out.
         kind = _type(one).removesuffix(" or nothing")
         lines.append(f"| `{key}` | {kind} | {default} | {one.get('description', 'See there.')} |")
     return "\n".join(lines) + "\n"
@@ -103,6 +107,7 @@ def _in_order(root: str, parts: dict[str, Any]) -> list[str]:
         name = waiting.pop(0)
         if name not in found:
             found.append(name)
+            # Parts in the order in which a reader meets them.
             waiting += [part for part in _references(parts[name]) if part not in found]
     return found
 
@@ -156,6 +161,7 @@ def _plain(schema: dict[str, Any]) -> str:
             return f"object of {_type(values)}"
         case {"type": "string", "format": "date-time"}:
             return "moment"
+        # The pattern of numbers that are written as texts of digits, because JSON parsers round large ones.
         case {"type": "string", "pattern": pattern} if pattern.startswith("^(0|"):
             return "count"
         case {"type": "string", "pattern": pattern} if "{64}" in pattern:

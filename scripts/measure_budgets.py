@@ -26,6 +26,7 @@ def used(record: Record) -> Mapping[str, float]:
         "messages": training.messages,
         "output_bytes": len((log.head + log.tail).encode()) + log.dropped_bytes,
         "prediction_operations_per_image": (evaluation.operations or 0) / evaluation.total,
+        # Not every sandbox measures it.
         "memory_bytes": training.peak_memory_bytes or 0,
         "wall_seconds": training.wall_seconds,
     }
@@ -44,6 +45,7 @@ def table(rows: Mapping[str, Mapping[str, float]], budgets: Budgets) -> str:
 def main() -> None:
     rows = {}
     for path in map(Path, sys.argv[1:]):
+        # The records are of no use afterwards, and must not appear on a leaderboard.
         with tempfile.TemporaryDirectory() as results:
             record = evaluate(Request(path, default_data_dir(), Path(results), sandbox="process")).record
         rows[path.name] = used(record)

@@ -20,6 +20,7 @@ _HEAD = """| submission | verdict | messages | operations | processor time | all
 def row(name: str, record: Record, budgets: Budgets) -> str:
     """One line of the table; of a submission that never trained, only its verdict."""
     training = record.training
+    # A submission that was refused or failed at once has no time to show.
     if training is None or training.submission_cpu_seconds is None:
         return f"| {name} | {record.status.verdict} | | | | | |"
     operations, used = training.operations.total, training.submission_cpu_seconds
@@ -35,6 +36,7 @@ def main() -> None:
     for path in map(Path, sys.argv[1:]):
         with tempfile.TemporaryDirectory() as results:
             record = evaluate(Request(path, default_data_dir(), Path(results), sandbox="process")).record
+        # A submission that could not be read names no task, and only its verdict is shown.
         task = record.submission.task or "digits"
         budgets = load_competition(competition_for_task(task)).budgets_for(task)
         print(row(path.name, record, budgets), flush=True)

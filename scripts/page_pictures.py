@@ -34,6 +34,7 @@ task = "digits"
 description = "{name}, with SGD on the digits' own 8×8 grey pixels."
 """
 
+# The digits come as 32×32 pixels in three equal channels. `forward` takes their own 8×8 pixels back.
 _CODE: Final = """
 import torch
 from torch import nn
@@ -119,6 +120,7 @@ def take(browser: Browser, page: Path, picture: Path, width: int, height: int, s
     )
     tab = context.new_page()
     tab.goto(page.as_uri())
+    # The charts are drawn by a script after the page has loaded.
     tab.wait_for_function(
         "document.querySelectorAll('.plot svg').length == document.querySelectorAll('.plot').length"
     )
@@ -135,6 +137,8 @@ if __name__ == "__main__":
         evaluate_all(options.results, options.sandbox)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         write_page(options.results, Path(folder, "leaderboard.html"))
+        # The system's browser: Playwright's own one is a download of its own. Without `--no-sandbox` it does
+        # not start as root.
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         take(
             chromium, Path(folder, "leaderboard.html"), IMAGES / "leaderboard-light.png", 1200, 1150, "light"

@@ -34,10 +34,13 @@ from torch.utils._pytree import tree_leaves
 
 from haet_eval.operators.table import allowed_operators
 
+# The wire has no names for these, so no submission can send them.
 UNSUPPORTED = (torch.complex32, torch.uint16, torch.uint32, torch.uint64)
+# Values matter only if they are places in tensors. More than this would make the file large.
 SMALL_NUMEL = 64
 LARGEST_NUMEL = 200_000
 SAMPLES_PER_OPERATOR = 24
+# One of each kind: the meter treats floats, complex numbers, integers and booleans differently.
 DTYPES = (torch.float32, torch.complex64, torch.int64, torch.bool, torch.bfloat16)
 
 
@@ -65,14 +68,19 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         call = None
         if func.namespace == "aten" and not any(unusual(x) for x in tree_leaves((args, kwargs))):
+            # Before the call, because an operator that writes in place changes its arguments.
             call = self.describe(func, args, kwargs)
         result = func(*args, **kwargs)
         if call is not None:
             self.keep(call)
             outputs = result if isinstance(result, (tuple, list)) else (result,)
+            # Some checks of the meter depend on where an argument came from, such as indices that a pooling
+            # has made.
             for position, output in enumerate(outputs):
                 if isinstance(output, torch.Tensor) and not unusual(output) and not func._schema.is_mutable:
                     made = {"operator": call["operator"], "output": position, "arguments": call["arguments"]}
+                    # The tensor is kept too: otherwise its memory could be used again, and another tensor
+                    # would have its place.
                     self.made[place(output)] = (output, output._version, made)
         return result
 
@@ -88,6 +96,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def origin(self, tensor: torch.Tensor) -> dict[str, Any] | None:
         found = self.made.get(place(tensor))
+        # A tensor that was written to since is no longer the result of that call.
         return None if found is None or found[0]._version != found[1] else found[2]
 
     def keep(self, call: dict[str, Any]) -> None:
@@ -99,6 +108,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         self.seen[name] += 1
         if len(known) >= self.calls_per_overload:
+            # A reservoir: a late call has about the same chance to stay as an early one.
             if self.chance.random() > self.calls_per_overload / self.seen[name]:
                 return
             del known[self.chance.choice(list(known))]
@@ -127,6 +137,7 @@ def encode(value: Any) -> Any:
             "dtype": dtype_name(value.dtype),
         }
         whole = not value.is_floating_point() and not value.is_complex()
+        # Tests execute many of these calls: an integer may be an index, which must be valid there.
         if whole and value.numel() <= SMALL_NUMEL:
             meta["values"] = value.reshape(-1).to(torch.int64).tolist()
         return {"tensor": meta}
@@ -148,12 +159,14 @@ def encode(value: Any) -> Any:
 def backward(output: Any) -> None:
     leaves = [x for x in tree_leaves(output) if isinstance(x, torch.Tensor) and x.requires_grad]
     if leaves:
+        # A backward pass needs a real number.
         total = sum((x.abs() if x.is_complex() else x).sum() for x in leaves)
         total.backward()  # type: ignore[union-attr]
 
 
 def samples(info: OpInfo, dtype: torch.dtype) -> Iterable[SampleInput]:
     gradient = info.supports_autograd and (dtype.is_floating_point or dtype.is_complex)
+    # The samples of PyTorch's own tests, which nearly every operator has.
     found = info.sample_inputs("cpu", dtype, requires_grad=gradient)  # type: ignore[no-untyped-call]
     return islice(found, SAMPLES_PER_OPERATOR)
 
@@ -164,10 +177,13 @@ def call_forms(info: OpInfo, sample: SampleInput, recorder: Recorder) -> None:
             continue  # type: ignore[unreachable]
         first = sample.input
         if form is info.inplace_variant and isinstance(first, torch.Tensor):
+            # A leaf that requires a gradient must not be written in place.
             first = first.detach().clone()
         try:
             with recorder:
                 backward(form(first, *sample.args, **sample.kwargs))
+        # Some samples are meant to fail, and some operators lack a kernel for a dtype. The calls up to there
+        # are recorded.
         except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError):
             continue
 
@@ -180,8 +196,11 @@ def record_operators(recorder: Recorder) -> None:
             try:
                 for sample in samples(info, dtype):
                     call_forms(info, sample, recorder)
+            # PyTorch's generators of samples are internal and fail in many ways; one operator must not end
+            # the recording.
             except Exception as problem:
                 print(f"{info.name} {dtype}: {type(problem).__name__}: {str(problem)[:80]}", file=sys.stderr)
+            # It holds every result, so without this the memory would grow with each operator.
             recorder.made.clear()
 
 
@@ -226,6 +245,7 @@ def record_optimizers(recorder: Recorder) -> None:
     """Three steps of every optimizer, for-loop, foreach and fused, on tensors of several ranks."""
     for info in optim_db:
         for given in info.optim_inputs_func("cpu", torch.float32):
+            # Each of the three uses other operators.
             for way in ({"foreach": False}, {"foreach": True}, {"fused": True}):
                 parameters = [
                     torch.nn.Parameter(torch.randn(shape)) for shape in ((3, 5), (7,), (2, 3, 3, 3))
@@ -367,6 +387,7 @@ def rarities() -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
 
 def record_rarities(recorder: Recorder) -> None:
     for name, arguments, named in rarities():
+        # Called below the Python functions, because these never choose such overloads.
         base, _, overload = name.partition(".")
         operator = getattr(getattr(torch.ops.aten, base), overload or "default")
         with recorder, torch.no_grad():
@@ -376,12 +397,15 @@ def record_rarities(recorder: Recorder) -> None:
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    # Samples are drawn at random: the same seed gives the same file again.
     torch.manual_seed(0)
     recorder = Recorder(int(sys.argv[2]) if len(sys.argv) > 2 else 12)
     for record in (record_operators, record_lists, record_modules, record_optimizers, record_rarities):
         record(recorder)
+    # What may not be called needs no example.
     names = sorted(recorder.calls.keys() & allowed_operators())
     calls = [call for name in names for call in recorder.calls[name].values()]
+    # Without a time in the header, so that equal calls give an equal file.
     Path(sys.argv[1]).write_bytes(gzip.compress(json.dumps(calls, separators=(",", ":")).encode(), mtime=0))
     print(f"{len(calls)} calls of {len(names)} overloads")
 

@@ -15,6 +15,7 @@ def release_notes(version: str, changelog: str) -> str:
     """
     sections = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]
     for section in sections:
+        # A heading is a version alone or in brackets with a date after it.
         heading, _, body = section.partition("\n")
         if heading.strip("[]").split("]")[0].split()[0] == version and body.strip():
             return body.strip() + "\n"

@@ -79,10 +79,12 @@ def read_directory(archive: bytes, max_entries: int) -> list[ArchiveEntry]:
         InvalidSubmission: the file is not a zip, or it is damaged or crafted.
     """
     start, count, end = _find_directory(archive)
+    # Before any header is read: hundreds of thousands of them cost time and memory.
     if count > max_entries:
         raise InvalidSubmission(
             f"The zip has {count} entries; {max_entries} are allowed.", code="zip-too-many-entries"
         )
+    # A directory may list entries in any order; overlaps and gaps show in the order of the file.
     headers = sorted(_read_headers(archive, start, count, end), key=lambda header: header.offset)
     entries = []
     position = 0
@@ -102,16 +104,21 @@ def read_directory(archive: bytes, max_entries: int) -> list[ArchiveEntry]:
 
 def _find_directory(archive: bytes) -> tuple[int, int, int]:
     """The start of the central directory, the number of its entries, and its end."""
+    # The last one counts. If it lies in the comment of another one, the checks of its place and of the gaps
+    # refuse the file.
     end = archive.rfind(_END_MAGIC, max(0, len(archive) - _END.size - _LONGEST_COMMENT))
     if end < 0 or end + _END.size > len(archive):
         raise _no_zip(archive)
     _, disk, start_disk, on_disk, count, size, start, comment = _END.unpack_from(archive, end)
+    # These values mean that the real ones are in a zip64 record. Two descriptions of one number are two
+    # chances to lie.
     if _ZIP64_16 in (on_disk, count) or _ZIP64_32 in (size, start):
         raise InvalidSubmission(_zip64("The zip"), code="zip-zip64")
     if disk or start_disk or on_disk != count:
         raise InvalidSubmission(
             "The zip is one part of a split archive; submit it in one piece.", code="zip-split"
         )
+    # Bytes that belong to nothing may be read as another archive by another tool.
     if end + _END.size + comment != len(archive):
         raise InvalidSubmission("Data stands after the end of the zip.", code="zip-trailing-data")
     if start + size < end:
@@ -152,6 +159,8 @@ def _read_headers(archive: bytes, start: int, count: int, end: int) -> list[_Hea
             crc=fields[7],
             packed_size=fields[8],
             size=fields[9],
+            # The upper half is a Unix mode. It is looked at whatever system the entry names, which may be a
+            # lie.
             mode=fields[15] >> 16,
             offset=fields[16],
         )
@@ -191,6 +200,7 @@ def _check_header(header: _Header) -> None:
             f"{label} is of an unknown kind (mode {header.mode:#o}).", code="zip-unknown-kind"
         )
     is_folder = header.raw_name.endswith(b"/")
+    # Tools would differ in what they unpack: some go by the name and some by the mode.
     if kind and is_folder != (kind == stat.S_IFDIR):
         raise InvalidSubmission(
             f"{label} is called a file in one place and a folder in another.", code="zip-file-or-folder"
@@ -233,6 +243,7 @@ def _read_entry(archive: bytes, header: _Header, limit: int) -> tuple[ArchiveEnt
             f"{label} reaches into the zip's directory or past its end: a size is a lie.", code="zip-size-lie"
         )
     expected = (header.crc, header.packed_size, header.size)
+    # A tool that writes to a stream does not know the sizes yet. They follow the data then.
     agreed = sizes == expected or flags & _SIZES_FOLLOW
     same_name = archive[name_at : name_at + fields[9]] == header.raw_name
     if not same_name or method != header.method or (flags ^ header.flags) & _ENCRYPTED or not agreed:
@@ -250,6 +261,7 @@ def _skip_descriptor(
     archive: bytes, position: int, limit: int, expected: tuple[int, int, int], label: str
 ) -> int:
     """The position after the sizes that some tools write behind an entry."""
+    # The format leaves this signature out or in.
     if archive.startswith(_DESCRIPTOR_MAGIC, position):
         position += len(_DESCRIPTOR_MAGIC)
     after = position + _SIZES.size

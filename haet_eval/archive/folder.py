@@ -28,6 +28,7 @@ def pack_folder(folder: Path, limits: ArchiveLimits) -> bytes:
                 f"The folder has more than {limits.entries} files.", code="folder-too-many-files"
             )
         with file.open("rb") as stream:
+            # One byte more than is left shows a file that is too large, and no more of it is read.
             files[path] = stream.read(left + 1)
         left -= len(files[path])
         if left < 0:
@@ -42,9 +43,11 @@ def pack_folder(folder: Path, limits: ArchiveLimits) -> bytes:
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     """Plain files below `folder` with their relative posix paths, in a fixed order."""
     with os.scandir(folder) as listing:
+        # A file system lists names in any order, and the error should name the same file each time.
         items = sorted(listing, key=lambda item: item.name)
     for item in items:
         path = prefix + item.name
+        # Before links are looked at: virtual environments are full of them.
         if is_litter(path):
             continue
         if item.is_symlink():

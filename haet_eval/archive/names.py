@@ -49,6 +49,7 @@ def check_path(path: str, limits: ArchiveLimits) -> None:
     label = shown(path)
     if not path:
         raise InvalidSubmission("An entry of the zip has no name.", code="name-empty")
+    # A name that looks like another, or that moves the cursor, would deceive whoever reads a listing.
     if any(unicodedata.category(character) in INVISIBLE for character in path):
         raise InvalidSubmission(
             f"The entry name {label} has an invisible or control character in it.",
@@ -98,6 +99,7 @@ def _check_part(part: str, label: str) -> None:
         raise InvalidSubmission(
             f'The entry name {label} has one of the characters < > : " | ? * in it.', code="name-character"
         )
+    # Windows takes `con.txt` for the device as well.
     if part.split(".")[0].rstrip().casefold() in _WINDOWS_DEVICES:
         raise InvalidSubmission(
             f"The entry name {label} is reserved: it means a device on some machines.", code="name-reserved"
@@ -115,6 +117,7 @@ def check_distinct(paths: Iterable[str]) -> None:
     for path in paths:
         name = path.removesuffix("/")
         kind = folders if path.endswith("/") else files
+        # Tools may list a folder twice; a file that occurs twice has two contents.
         if name in kind and kind is files:
             raise InvalidSubmission(f"The name {shown(name)} occurs twice.", code="name-twice")
         kind.add(name)
@@ -127,6 +130,7 @@ def check_distinct(paths: Iterable[str]) -> None:
 def _check_spellings(names: Iterable[str]) -> None:
     spellings: dict[str, str] = {}
     for name in sorted(names):
+        # Folding case can undo the normal form, so the name is normalized before and after.
         key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
         other = spellings.setdefault(key, name)
         if other != name:
@@ -147,6 +151,7 @@ def check_kind(path: str) -> None:
     stem, suffix = file.stem.casefold(), file.suffix.casefold()
     label = shown(path)
     instead = _INSTEAD.get(suffix, "remove it")
+    # The interpreter imports these modules and reads `.pth` files at its start, before any check.
     if stem in _STARTUP_MODULES or suffix == ".pth":
         raise InvalidSubmission(
             f"{label} has a name that Python runs when it starts; {instead}.",
@@ -163,6 +168,7 @@ def check_kind(path: str) -> None:
 
 
 def _check_module(file: PurePosixPath, label: str) -> None:
+    # The first part decides: only the top of the folder is on the import path.
     module = file.parts[0].removesuffix(".py")
     if module in FORBIDDEN_MODULES:
         raise InvalidSubmission(

@@ -34,8 +34,10 @@ def _zip(files: Mapping[str, bytes], *, compressed: bool) -> bytes:
     with zipfile.ZipFile(buffer, "w", compresslevel=_LEVEL) as archive:
         for path in sorted(files):
             entry = zipfile.ZipInfo(path, EPOCH)
+            # zipfile would write the system that it runs on, and the digest would differ on Windows.
             entry.create_system = _UNIX
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            # What does not shrink is stored, and so is what the limit on expansion would refuse.
             deflated = compressed and _shrinks(files[path])
             archive.writestr(entry, files[path], zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED)
     return buffer.getvalue()

@@ -22,6 +22,7 @@ def check_text(path: str, content: bytes) -> None:
             f"{label} is not UTF-8 text ({seen}); save it as UTF-8.",
             code="file-not-utf8",
         ) from None
+    # Tools that find a NUL take the file for binary and show nothing of it.
     if "\0" in text:
         raise InvalidSubmission(f"{label} has a NUL character in it; only text is accepted.", code="file-nul")
     if path.casefold().endswith(".py"):
@@ -44,6 +45,7 @@ def _check_encoding(label: str, source: bytes) -> None:
         raise InvalidSubmission(
             f"{label} declares an encoding that Python refuses: {error.msg}.", code="file-encoding"
         ) from None
+    # Encodings have many names; only the canonical one is compared.
     encoding = codecs.lookup(declared).name
     if encoding not in ("utf-8", "utf-8-sig", "ascii"):
         raise InvalidSubmission(

@@ -42,12 +42,15 @@ def unpack(archive: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
             "The submission has no files in it; `haet-eval new FOLDER` writes one to begin with.",
             code="zip-empty",
         )
+    # After the checks of all names: a wrapper that leads elsewhere is refused and not taken off.
     wrapper = _wrapping_folders([entry.name for entry in files])
     contents: dict[str, bytes] = {}
     left = limits.unpacked_bytes
     for entry in files:
+        # macOS writes names decomposed, and imports name modules in the composed form.
         path = unicodedata.normalize("NFC", entry.name.removeprefix(wrapper))
         check_kind(path)
+        # The room is what the files before have left, so that many files together are bounded, too.
         contents[path] = _read(entry, min(left, limits.file_bytes), limits.expansion)
         left -= len(contents[path])
         check_text(path, contents[path])
@@ -76,12 +79,14 @@ def _wrapping_folders(paths: Sequence[str]) -> str:
 def _read(entry: ArchiveEntry, room: int, expansion: int) -> bytes:
     """The content of a file: at most `room` bytes, and at most `expansion` times the stored bytes."""
     label = shown(entry.name)
+    # One byte more than announced: a lie shows, and a bomb does not unfold beyond it.
     content = bytes(entry.data) if entry.method == STORED else _inflate(entry, min(room, entry.size) + 1)
     if len(content) > room:
         raise InvalidSubmission(
             f"{label} does not fit: the files are larger than a submission may be.",
             code="zip-unpacked-too-large",
         )
+    # Deflate reaches 1032 to one. Text does not, so such content is data in disguise or a bomb.
     if len(content) > expansion * len(entry.data):
         raise InvalidSubmission(
             f"{label} expands more than {expansion}-fold, as no ordinary text does; store it uncompressed.",

@@ -15,6 +15,8 @@ from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES, usable_cpus
 from haet_eval.record import PHASE_OF_RANKING
 
 _MEASURED: Final = {*PHASE_OF_RANKING, "training_time"}
+# The driver lists the GPUs here. PyTorch could count them too, but may not be installed where a batch is
+# planned.
 _NVIDIA_DEVICES: Final = Path("/proc/driver/nvidia/gpus")
 
 
@@ -39,6 +41,7 @@ def exclusive(competition: Competition) -> bool:
 
 def fitting(jobs: Iterable[BatchJob], machine: Capacity) -> int:
     """How many of these runs may be made at once; at least one, as for a single evaluation."""
+    # The most demanding run decides: any of the runs may be under way beside any other.
     return max(1, min((_fitting(job, machine) for job in jobs), default=1))
 
 
@@ -49,6 +52,7 @@ def places(jobs: Sequence[BatchJob], asked: int | None, machine: Capacity) -> in
         UsageProblem: time or energy is ranked, and the user asked for more than one.
     """
     measured = next((job for job in jobs if job.exclusive), None)
+    # An error and not a smaller number: the user should know that the batch takes longer than planned.
     if measured and asked is not None and asked > 1:
         raise UsageProblem(
             f"{measured.competition} ranks time or energy: two runs at once would disturb each other",
@@ -61,6 +65,8 @@ def places(jobs: Sequence[BatchJob], asked: int | None, machine: Capacity) -> in
 def _fitting(job: BatchJob, machine: Capacity) -> int:
     if job.exclusive:
         return 1
+    # A run that asks for more cores than the machine has may still be made: it gets all of them, and is
+    # alone.
     cores = machine.cores // min(job.budgets.cpus, machine.cores)
     memory = machine.memory_bytes // memory_of_a_run(job.budgets)
     return min(cores, memory, len(machine.gpus)) if job.identity.device == "cuda" else min(cores, memory)

@@ -35,7 +35,9 @@ from haet_eval.store import Store
 _CONNECT_SECONDS: Final = 20
 _LOOK_SECONDS: Final = 0.2
 _SECONDS_BETWEEN_TICKS: Final = 1.0
+# A run ends at its next message, within seconds, and then removes its containers and files.
 _UNWIND_SECONDS: Final = 60.0
+# States of a dask task whose result nobody will fetch. Dask stops no thread, so the run must look by itself.
 _GONE: Final = ("cancelled", "resumed", "released", "forgotten")
 
 
@@ -92,6 +94,7 @@ class ClusterSite:
         self._address, self._store, self._jobs = address, store, jobs
         self._resources = {"docker": 1.0} if sandbox == "docker" else {}
         self._resources |= {"GPU": 1.0} if device == "cuda" else {}
+        # Other batches on the same scheduler, and earlier ones, have other topics.
         self._topic = f"haet-eval-{secrets.token_hex(8)}"
         self._under_way = UnderWay()
         self._receive = receive
@@ -102,26 +105,35 @@ class ClusterSite:
         self._client.subscribe_topic(self._topic, lambda event: self._take(event[1]))
         try:
             self._check_workers(exclusive)
+        # The client has threads and a connection, which would outlive the error.
         except BaseException:
             self.close()
             raise
 
     def slots(self) -> int:
+        # This raises SiteLost if all workers are set aside: without room for a run, no call of `judge` would
+        # find out.
         self._where()
+        # A cluster that grows is used at once, because this is asked again before each run.
         return min(sum(self._offers().values()), self._jobs or 2**31)
 
     def judge(self, order: Order) -> WrittenRecord:
         try:
             future = self._executor.submit(_judge_on_node, order, self._topic, **self._where())
             return received(future.result(), order, self._store)
+        # The next attempt goes to another node. A node that fails quickly would be idle first and take the
+        # whole list (decision 0072).
         except NodeProblem as problem:
             self._put_aside(problem)
             raise
         except (HaetError, SiteLost):
             raise
+        # Dask raises these if the client was closed, or if its scheduler is gone.
         except (CancelledError, RuntimeError):
             raise self._lost() from None
         except KilledWorker as error:
+            # Dask has tried several workers by itself. The run could not write an incident, so the batch
+            # does.
             died = EnvironmentProblem(
                 f"{error.allowed_failures + 1} workers of the cluster died while they made this run",
                 "see their logs, and the nodes' memory",
@@ -129,6 +141,7 @@ class ClusterSite:
             )
             put_incident_of_lost_run(order, self._store.directory, died)
             raise died from None
+        # Dask passes on whatever went wrong in a worker, such as a module that cannot be imported there.
         except Exception as error:
             failed = EnvironmentProblem(
                 f"a worker of the cluster failed: {type(error).__name__}: {error}",
@@ -141,6 +154,7 @@ class ClusterSite:
     def stop(self) -> None:
         """End the runs, and wait until they have left the nodes: a scheduler may take the nodes away next."""
         self._executor.shutdown(wait=False)
+        # Without a scheduler no event comes any more, so there is nothing to wait for.
         if self._client.status == "running":
             self._under_way.wait_for_none(_UNWIND_SECONDS)
 
@@ -172,6 +186,8 @@ class ClusterSite:
     def _check_workers(self, exclusive: bool) -> None:
         workers = self._workers()
         needed = " and ".join(self._resources)
+        # A cluster without workers is fine: they may join later. Workers without the resources will never
+        # take a run.
         if workers and not any(self._offers().values()):
             options = " ".join(f"{name}=1" for name in self._resources)
             raise UsageProblem(
@@ -179,6 +195,7 @@ class ClusterSite:
                 f'Start them with --resources "{options}".',
                 code="cluster-no-worker",
             )
+        # By host and not by worker: two workers on a node disturb each other as well.
         hosts: Counter[str] = Counter()
         for address, slots in self._offers().items():
             hosts[str(workers[address].get("host"))] += slots
@@ -209,6 +226,7 @@ class ClusterSite:
 
     def _where(self) -> dict[str, Any]:
         """Where dask may make a run: on any worker, also one that joins later, until one was set aside."""
+        # Naming the workers would bind the run to those that are there now.
         if not self._set_aside:
             return {}
         usable = [address for address, slots in self._offers().items() if slots]
@@ -221,6 +239,7 @@ class ClusterSite:
         return {"workers": usable}
 
     def _put_aside(self, problem: NodeProblem) -> None:
+        # Each run has a thread of its own that may come here.
         with self._lock:
             self._set_aside[problem.address] = problem.message
 
@@ -253,6 +272,7 @@ def received(result: Parcel | NodeFailure, order: Order, store: Store) -> Writte
         HaetError: the node could not judge the submission, or `unpack` refuses the record.
     """
     if isinstance(result, NodeFailure):
+        # The node's results folder is temporary. The incident goes where the organizer looks for it.
         result.keep_incidents(store.directory)
         raise result.problem
     return unpack(result, order.job, store)
@@ -264,6 +284,7 @@ def _judge_on_node(order: Order, topic: str) -> Parcel | NodeFailure:
     key = worker.get_current_task()
 
     def send(message: StageReached) -> None:
+        # Every message asks whether the batch still wants the run; this is how it ends on the node.
         task = worker.state.tasks.get(key)
         if task is None or task.state in _GONE:
             raise Abandoned("nobody waits for this run any more", code="interrupted")
@@ -272,6 +293,7 @@ def _judge_on_node(order: Order, topic: str) -> Parcel | NodeFailure:
     reporter = Reporter(order.job.key, send, _SECONDS_BETWEEN_TICKS)
     try:
         return judge_for_another(order, reporter, worker.name, worker.address)
+    # Also after an error: `stop` waits until each run that began has left.
     finally:
         worker.log_event(topic, {"left": order.job.key})
 
@@ -290,6 +312,7 @@ def judge_for_another(order: Order, reporter: Reporter, worker: object, address:
     name = f"{reporter.node} (worker {worker})"
     problem: HaetError
     try:
+        # The parcel is packed in the callback, while the files still exist.
         judge(order, None, reporter, lambda outcome: parcels.append(pack(outcome)), incidents.append)
         return parcels[0]
     except NodeProblem as error:
@@ -298,12 +321,14 @@ def judge_for_another(order: Order, reporter: Reporter, worker: object, address:
         problem = EnvironmentProblem(f"node {name}: {error.message}", error.hint, code=error.code)
     except InternalFault as fault:
         problem = InternalFault(f"node {name}: {fault.message}", fault.hint, code=fault.code)
+    # Returned and not raised, because the incidents travel with it.
     return NodeFailure(problem, tuple(incidents))
 
 
 def _event(message: StageReached) -> dict[str, Any]:
     """The message in types that an event can carry: texts, floats, and integers below 2⁶³."""
     event = asdict(message)
+    # Operations have no upper limit, so they travel as text.
     if message.tick is not None and message.tick.operations is not None:
         event["tick"]["operations"] = str(message.tick.operations)
     return event

@@ -23,6 +23,7 @@ class NodeFailure:
 
 def put_incident_of_lost_run(order: Order, results: Path, error: HaetError) -> None:
     """Write an incident of a run whose process has died, so that the run could write none itself."""
+    # The stage is unknown: the process that knew it is gone.
     identity = order.job.identity
     facts = {"submission": order.job.label, "sandbox": identity.sandbox, "device": identity.device}
     put_incident(results, error, {"stage": "unknown", **facts})

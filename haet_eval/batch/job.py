@@ -33,6 +33,7 @@ class Identity:
     @property
     def key(self) -> str:
         """SHA-256 of all fields."""
+        # The key names a file and travels in events, so it has a fixed length and no special characters.
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 

@@ -54,6 +54,7 @@ class Reporter:
 
     def tick(self, tick: Tick) -> None:
         now = time.monotonic()
+        # A training has many ticks a second, and each message costs the run time.
         if now - self._sent_seconds >= self._seconds:
             self._sent_seconds = now
             self._send(StageReached(self._key, self.node, tick.stage, tick))
@@ -83,17 +84,24 @@ def judge(
         NodeProblem: this machine cannot make such a run.
         HaetError: the submission could not be judged.
     """
+    # The lock comes before the folder, so a busy machine is found before anything is written. `_faults` is
+    # the outermost and sees the errors of both.
     with _faults(reporter), reserved(alone=order.job.exclusive), RunFolder() as folder:
         competition = _competition(order, folder.path)
+        # Before the archive is written: a node with other sources would judge by other rules.
         check_node(order, competition)
+        # The name is a digest: a submission's own name is not used as a path here.
         archive = folder.path / f"{order.job.identity.submission}.zip"
         _put(archive, order.archive)
         request = _request(order, archive, competition, results or folder.path / "results")
         if results is None and order.run_dir is None:  # a checkpoint would be gone with the folder
             request = replace(request, checkpoint_seconds=None)
         try:
+            # `take` is called inside the block, because the folder is removed at its end.
             take(evaluate(request, reporter))
         finally:
+            # Only if the results are temporary. In a batch on this machine the incident already lies where it
+            # belongs.
             for path in incidents(request.results) if results is None else ():
                 with suppress(OSError):  # the error itself is worth more
                     take_incident(read_file(path, MAX_TEXT_BYTES))
@@ -143,6 +151,7 @@ def _request(order: Order, archive: Path, competition: str, results: Path) -> Re
         disguise_seed=audits.get("disguise"),
         checkpoint_seconds=order.checkpoint_seconds,
         run_dir=order.run_dir,
+        # A batch that is started again goes on at the checkpoint without asking: the identity is the same.
         resume=True,
     )
 
@@ -153,6 +162,8 @@ def _faults(reporter: Reporter) -> Iterator[None]:
     try:
         yield
     except EnvironmentProblem as problem:
+        # Until then no code of a submission has run, so the fault is the machine's, and another node may do
+        # better (decision 0072).
         if reporter.reached == "unpack" and not isinstance(problem, NodeProblem):
             raise NodeProblem(problem.message, problem.hint, code=problem.code) from None
         raise

@@ -48,6 +48,8 @@ class Ledger:
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            # A second batch is refused at once, rather than made to wait or to share the list (decision
+            # 0070).
             lock = FileLock(self._folder / "lock").acquire(timeout=0)
         except Timeout:
             raise EnvironmentProblem(
@@ -56,6 +58,7 @@ class Ledger:
                 code="batch-busy",
             ) from None
         except OSError as error:
+            # Another message, because the advice on a folder that cannot be written would not help.
             if lacks_locks(error):
                 raise EnvironmentProblem(
                     f"the file system of {self._folder} offers no locks ({error.strerror}),"
@@ -77,6 +80,8 @@ class Ledger:
             found = _identity(_document(path))
             if found is None:
                 continue
+            # A record with more audits than asked for answers the same question, so it counts as this
+            # evaluation.
             audits = tuple(audit for audit in found.audits if audit in identity.audits)
             if replace(found, audits=audits) == identity:
                 return path
@@ -94,12 +99,14 @@ class Ledger:
         """Why the last batch gave this evaluation up, if it did."""
         try:
             return GivenUpEvaluation(**json.loads(read_file(self._failure_path(identity), MAX_TEXT_BYTES)))
+        # The file only explains a failure. If it is damaged, the evaluation is simply a new one.
         except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     def put_failure(self, identity: Identity, failure: GivenUpEvaluation) -> None:
         """Keep the reason for giving an evaluation up, if the results can be written."""
         path = self._failure_path(identity)
+        # A batch must not end because it cannot take down why a submission failed.
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with Draft(path.parent) as draft:
@@ -114,6 +121,8 @@ class Ledger:
         return self._folder / "failures" / f"{identity.key}.json"
 
     def _records_of(self, submission: str) -> list[Path]:
+        # Read once for each plan: a batch of many submissions would otherwise list the folder for each of
+        # them.
         if self._records is None:
             self._records = defaultdict(list)
             records = self._store.listing().records if self._store.directory.is_dir() else {}
@@ -131,6 +140,7 @@ def _document(path: Path) -> dict[str, Any]:
 def _identity(document: dict[str, Any]) -> Identity | None:
     """The identity of a record's evaluation; None if the record judges nothing."""
     rules, environment = document["competition"], document["environment"]
+    # An interrupted evaluation judged nobody, so it has to be made again (decision 0082).
     if rules is None or document["status"]["verdict"] == "interrupted":
         return None
     audits = (document.get("audit"), document.get("second_audit"))

@@ -39,6 +39,7 @@ class LocalSite:
         try:
             return self._pool.submit(_judge, order, self._results).result()
         except (CancelledError, RuntimeError, ProcessDied) as error:
+            # The process died because the batch was stopped, so this is no failure of the submission.
             if self._stopped:
                 raise SiteLost("the batch was stopped") from None
             if isinstance(error, ProcessDied):
@@ -46,6 +47,7 @@ class LocalSite:
             raise
 
     def stop(self) -> None:
+        # Set first: calls that end by the next line must see it.
         self._stopped = True
         self._pool.shutdown(cancel_futures=True)
 
@@ -58,6 +60,7 @@ def shares(jobs: int, gpus: Sequence[str]) -> list[dict[str, str]]:
     """Variables of each run: the GPUs in turn, or all of them for a run alone, whose nodes take one each."""
     if jobs == 1 and gpus:
         return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus)}]
+    # More runs than GPUs share them in turn. `places` allows that only if the user asks for it.
     return [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {} for slot in range(jobs)]
 
 

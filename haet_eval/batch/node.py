@@ -31,12 +31,14 @@ def check_node(order: Order, competition: str) -> None:
     Raises:
         NodeProblem: its haet-eval, its rules or its sandbox image differ.
     """
+    # The sources and not the version: between two releases both machines may state the same version.
     if build_context().digest != order.sources:
         raise NodeProblem(
             f"its haet-eval ({__version__}) has other sources than the one that planned the batch",
             "install the same haet-eval there",
             code="node-sources",
         )
+    # An organizer's rules travel with the order, but built-in ones are those that are installed here.
     if load_competition(competition).digest != order.job.identity.competition:
         raise NodeProblem(
             f"its rules of {order.job.competition} are others than those of the batch",
@@ -49,6 +51,7 @@ def check_node(order: Order, competition: str) -> None:
 
 def check_image(wanted: str) -> None:
     """Raises NodeProblem if this machine has another sandbox image."""
+    # No image here is no NodeProblem yet: the evaluation itself reports what is missing, with better advice.
     here = local_image()
     if here is not None and here != wanted:
         raise NodeProblem(
@@ -79,6 +82,8 @@ def reserved(*, alone: bool, lock: Path = _LOCK) -> Iterator[None]:
     """
     descriptor = _open(lock)
     try:
+        # Shared for counted runs, which do not disturb each other's result. `LOCK_NB`: a batch retries
+        # elsewhere or later.
         fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
@@ -99,6 +104,8 @@ def reserved(*, alone: bool, lock: Path = _LOCK) -> Iterator[None]:
     try:
         yield
     finally:
+        # Closing gives the lock up. The file stays: a run that has just opened it would otherwise lock a
+        # removed file.
         os.close(descriptor)
 
 
@@ -109,6 +116,7 @@ def _open(lock: Path) -> int:
     /tmp (fs.protected_regular). `O_NONBLOCK`: someone may have put a pipe there, which would wait for a
     writer.
     """
+    # The file is in a folder that everyone may write to, so a link or a device may have its name.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
         try:
@@ -117,6 +125,7 @@ def _open(lock: Path) -> int:
             descriptor = _create(lock, flags)
     except OSError as error:
         raise _useless(lock, error.strerror or "unknown error") from None
+    # Looked at after the opening, so that no other file can take the name in between.
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise _useless(lock, "it is not a regular file")
@@ -128,6 +137,7 @@ def _create(lock: Path, flags: int) -> int:
         descriptor = os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:  # another run made it meanwhile
         return os.open(lock, flags)
+    # The umask may have removed the rights of other users, who need to read the file to lock it.
     os.fchmod(descriptor, 0o644)
     return descriptor
 

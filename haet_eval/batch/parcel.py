@@ -26,6 +26,7 @@ def pack(outcome: WrittenRecord) -> Parcel:
     artifacts = Store(outcome.path.parent).artifacts
     return Parcel(
         record=outcome.path.read_bytes(),
+        # All files of the folder: it belongs to this run alone.
         artifacts={path.name: path.read_bytes() for path in sorted(artifacts.iterdir())},
     )
 
@@ -37,7 +38,10 @@ def unpack(parcel: Parcel, job: BatchJob, store: Store) -> WrittenRecord:
         EnvironmentProblem: the record is not that of the job, or the parcel was changed on the way.
         KeptElsewhere: the store cannot be written.
     """
+    # Everything is checked before anything is written: nothing of a changed parcel is kept.
     record = _checked(parcel, job)
+    # The way of a local run: artefacts first among temporary files, and then into the results. If these fail,
+    # the record is kept elsewhere.
     with RunFolder() as folder:
         keeping = Keeping(folder, store)
         for name, data in parcel.artifacts.items():
@@ -55,10 +59,12 @@ def _checked(parcel: Parcel, job: BatchJob) -> Record:
         if named is None or hashlib.sha256(data).hexdigest() != named["digest"]:
             raise _damaged(job, f"the artefact {name} is not what its digest says")
     there = {name.partition(".")[0] for name in parcel.artifacts}
+    # A record without its artefacts would count as contradicted for ever.
     missing = [name for name, artifact in artifacts_of(record) if artifact.sha256 not in there]
     if missing:
         raise _damaged(job, f"the record names artefacts that did not come along: {', '.join(missing)}")
     rules = record.competition.digest if record.competition else None
+    # A node could send a sound record of another submission, which would then get its verdict.
     if (record.submission.sha256, rules) != (job.identity.submission, job.identity.competition):
         raise _damaged(job, "the record is of another submission or other rules")
     return record

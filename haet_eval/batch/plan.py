@@ -119,6 +119,8 @@ def make_plan(sources: Iterable[SubmissionSource], options: Options, ledger: Led
     Raises:
         UsageProblem: the competition of the options cannot be read.
     """
+    # Wrong rules are the user's mistake for all submissions. Later they would block each of them with its own
+    # line.
     if options.competition:
         load_competition(options.competition)
     return BatchPlan(tuple(_items(sources, options, ledger)))
@@ -131,15 +133,19 @@ def _items(sources: Iterable[SubmissionSource], options: Options, ledger: Ledger
         its_own = options.of(source)
         try:
             job = _job(source, its_own, rules)
+        # This breaks a rule and gets a record with a verdict. A UsageProblem is no fault of the contestant
+        # and gets none.
         except InvalidSubmission as refusal:
             item = _refused(source, its_own, refusal.reason, ledger)
         except UsageProblem as problem:
+            # It has no digest to compare, so only the same path with the same problem counts as a repetition.
             key = f"{source.label} {problem.message}"
             item = Item(
                 source, SubmissionState.BLOCKED, its_own, key, detail=problem.message, hint=problem.hint
             )
         else:
             item = _item(source, job, its_own, ledger)
+        # One evaluation for all: two runs of the same identity would give one record too many.
         if item.key in seen:
             yield replace(item, state=SubmissionState.REPEATED, detail=f"the same as {seen[item.key]}")
         else:
@@ -151,6 +157,7 @@ def _item(source: SubmissionSource, job: BatchJob, options: Options, ledger: Led
     if record := ledger.record_of(job.identity):
         return Item(source, SubmissionState.DONE, options, job.key, job, str(record))
     if failure := ledger.failure_of(job.identity):
+        # It is tried again: what failed on our side may have been corrected since.
         return Item(source, SubmissionState.FAILED_BEFORE, options, job.key, job, failure.message)
     return Item(source, SubmissionState.NEW, options, job.key, job)
 
@@ -165,11 +172,14 @@ def _refused(source: SubmissionSource, options: Options, reason: str, ledger: Le
 
 def _digest(path: Path, options: Options) -> str:
     """The digest of a refused submission in its record."""
+    # The digest must be that of the record, which `evaluate` makes with the limits of these rules.
     limits = _limits(load_competition(options.competition) if options.competition else None)
     return digest_of(path, limits)
 
 
 def _job(source: SubmissionSource, options: Options, rules: _Competitions) -> BatchJob:
+    # The task stands in the submission, so its own rules are not known before it was read. Until then the
+    # default limits hold.
     asked = rules.get(options.competition) if options.competition else None
     submission = load_submission(source.path, _limits(asked))
     task = submission.task

@@ -21,7 +21,9 @@ from haet_eval.errors import EnvironmentProblem
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+# A process that was asked to end removes its containers and files first. After this time it is killed.
 _END_SECONDS: Final = 90.0
+# Not fork: the owner has threads, and a forked process could inherit a lock that one of them holds.
 _CONTEXT: Final = multiprocessing.get_context("spawn")
 
 _to_owner: Connection | None = None
@@ -54,6 +56,7 @@ class ProcessPool(Executor):
     ) -> None:
         self._receive = receive
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="pool")
+        # Each call takes a slot from here, so no two threads use one connection at the same time.
         self._idle: SimpleQueue[_Slot] = SimpleQueue()
         self._slots = [_Slot(variables) for variables in environments or [{}] * processes]
         for slot in self._slots:
@@ -65,7 +68,10 @@ class ProcessPool(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes. With `cancel_futures`, running calls are ended too, by SIGTERM."""
+        # With `cancel_futures` the threads cannot be waited for yet: they wait for calls that are only ended
+        # below.
         self._threads.shutdown(wait=wait and not cancel_futures, cancel_futures=cancel_futures)
+        # All get the signal before any is waited for, so that they unwind at the same time.
         for slot in self._slots:
             slot.ask_to_end()
         for slot in self._slots:
@@ -89,6 +95,7 @@ class _Slot:
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._ending = False
+        # Guards `_ending` and `_process`: no process may be started after the pool was asked to end.
         self._lock = threading.Lock()
 
     def call(self, fn: Callable[..., Any], args: Any, kwargs: Any, receive: Callable[[Any], None]) -> Any:
@@ -103,6 +110,7 @@ class _Slot:
                     return value
                 else:
                     raise value
+        # The pipe belongs to this process alone, so its end means that the process is gone.
         except (EOFError, ConnectionError, BrokenPipeError):
             raise self._died(process) from None
 
@@ -129,10 +137,12 @@ class _Slot:
                 self._connection, theirs = _CONTEXT.Pipe()
                 self._process = _CONTEXT.Process(target=_serve, args=(theirs, self._variables))
                 self._process.start()
+                # While this end is open here, the death of the process would not end `recv` above.
                 theirs.close()
             return self._process, self._connection
 
     def _died(self, process: BaseProcess) -> ProcessDied:
+        # The pipe closes a moment before the process has an exit status.
         process.join(_END_SECONDS)
         status = process.exitcode
         how = signal.Signals(-status).name if status is not None and status < 0 else f"status {status}"
@@ -147,6 +157,7 @@ def _serve(connection: Connection, variables: dict[str, str]) -> None:
     """Serve one call after the other in the process, until the owner closes the connection or dies."""
     global _to_owner
     _to_owner = connection
+    # Before the first call, because CUDA reads its variables only once in a process.
     os.environ.update(variables)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner decides
     signal.signal(signal.SIGTERM, _leave)
@@ -158,12 +169,14 @@ def _serve(connection: Connection, variables: dict[str, str]) -> None:
             return
         try:
             connection.send(("result", fn(*args, **kwargs)))
+        # SystemExit passes, because `_leave` raises it to end this process.
         except Exception as error:
             connection.send(("error", error))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second SIGTERM must not stop the clean-up
+    # An exception, so that the `with` blocks of the call remove its containers and files.
     sys.exit(128 + signal.SIGTERM)
 
 
@@ -172,4 +185,5 @@ def _follow_owner() -> None:
     owner = multiprocessing.parent_process()
     assert owner is not None
     owner.join()
+    # A signal reaches the main thread, which makes the run; this thread could not stop it.
     os.kill(os.getpid(), signal.SIGTERM)

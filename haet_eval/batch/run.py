@@ -40,6 +40,7 @@ from haet_eval.files import real_path
 from haet_eval.store import Store
 from haet_eval.submission import ArchiveLimits, load_submission
 
+# Three different submissions point at the machine (decision 0072).
 FAILURES_IN_A_ROW: Final = 3
 _FIRST_WAIT_SECONDS: Final = 1.0
 _LONGEST_WAIT_SECONDS: Final = 60.0
@@ -109,7 +110,9 @@ class RunningBatch:
         self._settings = settings
         self._ledger = ledger
         self._reporting = reporting
+        # It ends waits between retries at once and keeps new runs from starting.
         self._stop = threading.Event()
+        # The threads of all runs change the summary and `_in_a_row`.
         self._lock = threading.Lock()
         self._in_a_row: list[GivenUp] = []
         self.summary = BatchSummary(left=len(plan.jobs) + len(plan.refused))
@@ -123,6 +126,7 @@ class RunningBatch:
         """
         for item in self._plan.items:
             self._reporting.tell(Planned(item.source.label, item.options.seed, item.state, item.detail))
+        # A folder that cannot be written is found now, and not after the first hour of training.
         Store(self._settings.results).prepare()
         for item in self._plan.blocked:
             self._block(item)
@@ -134,9 +138,11 @@ class RunningBatch:
 
     def _run_jobs(self, site: Site) -> None:
         jobs = iter(self._plan.jobs)
+        # Only as many threads start as runs have room; a cluster may get more room later.
         drivers = ThreadPoolExecutor(len(self._plan.jobs), thread_name_prefix="driver")
         try:
             self._feed(jobs, site, drivers)
+        # The site itself failed, so no retry can help; the summary explains it.
         except SiteLost as lost:
             self._end(lost.message, lost.hint)
         except KeyboardInterrupt:
@@ -146,6 +152,7 @@ class RunningBatch:
             if self.summary.left:  # stopped by the user or by failures
                 self._stop.set()
                 site.stop()
+            # After `site.stop`: the drivers wait for runs, which only end with the site.
             drivers.shutdown(cancel_futures=True)
             site.close()
 
@@ -156,14 +163,18 @@ class RunningBatch:
         if not site.slots():
             self._reporting.tell(Noted("No worker is there yet; waiting for one."))
         while (job or under_way) and not self._stop.is_set():
+            # Asked each time: workers of a cluster join and leave.
             room = site.slots()
             while job and len(under_way) < room:
                 under_way.add(drivers.submit(self._drive, job, site))
                 job = next(jobs, None)
+            # No worker is there. `wait` would return at once for an empty set and keep a processor busy.
             if not under_way:
                 self._stop.wait(_LOOK_SECONDS)
                 continue
+            # The limit lets the loop notice new workers and a stop.
             done, under_way = wait(under_way, _LOOK_SECONDS, FIRST_COMPLETED)
+            # An exception that `_drive` does not know is a fault of ours and must not be lost in the future.
             for future in done:
                 future.result()
 
@@ -175,6 +186,7 @@ class RunningBatch:
 
     def _refuse(self, item: Item) -> None:
         """A submission that breaks a rule is judged here, without a run: it gets its record at once."""
+        # Nothing of the submission is executed, so this needs no process of its own.
         options, started = item.options, time.monotonic()
         request = Request(
             submission=item.source.path,
@@ -195,9 +207,11 @@ class RunningBatch:
         started = time.monotonic()
         self._reporting.expect(job)
         retrying = Retrying(
+            # Not for wrong usage and internal faults: they would fail in the same way again.
             retry=retry_if_exception_type(EnvironmentProblem),
             stop=stop_after_attempt(self._settings.retries + 1) | stop_when_event_set(self._stop),
             wait=wait_exponential_jitter(_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS),
+            # A plain sleep would keep a stopped batch waiting for up to a minute.
             sleep=sleep_using_event(self._stop),
             before=lambda state: self._reporting.tell(RunStarted(job.label, state.attempt_number)),
             before_sleep=lambda state: self._reporting.tell(_retried(job, state)),
@@ -217,9 +231,12 @@ class RunningBatch:
             self._judged(job.label, outcome, started)
 
     def _attempt(self, job: BatchJob, site: Site) -> WrittenRecord:
+        # A driver can start after the stop: its future was submitted before.
         if self._stop.is_set():
             raise SiteLost("the batch was stopped")
+        # The order is made for each attempt: archives of all submissions at once could fill the memory.
         outcome = site.judge(self._order(job))
+        # A scheduler may take a node away with SIGTERM, which leaves such a record. It is no judgement.
         if outcome.record.status.verdict == _INTERRUPTED:
             raise EnvironmentProblem(
                 "the run was interrupted", "its machine may have been shut down", code="interrupted"
@@ -228,6 +245,7 @@ class RunningBatch:
 
     def _order(self, job: BatchJob) -> Order:
         """The order with the submission as bytes; the submission must not have changed since the plan."""
+        # Built-in rules are on every node, where `check_node` compares their digest. Others travel as text.
         built_in = job.competition in builtin_competitions()
         limits = load_competition(job.competition).limits.for_archives()
         return Order(
@@ -262,6 +280,7 @@ class RunningBatch:
 
     def _give_up(self, job: BatchJob, problem: HaetError) -> None:
         given = GivenUp(job.label, problem.message, problem.hint)
+        # Outside of the lock, as it writes a file.
         self._ledger.put_failure(job.identity, GivenUpEvaluation(job.label, problem.message, problem.hint))
         with self._lock:
             self.summary.given_up.append(given)
@@ -278,6 +297,7 @@ class RunningBatch:
 
     def _end(self, diagnosis: str, hint: str) -> None:
         with self._lock:
+            # The first reason counts: later ones follow from the stop itself.
             if not self._stop.is_set():
                 self.summary.diagnosis, self.summary.hint = diagnosis, hint
         self._stop.set()
@@ -291,6 +311,8 @@ def _retried(job: BatchJob, state: RetryCallState) -> Retried:
 
 def _archive(job: BatchJob, limits: ArchiveLimits) -> bytes:
     try:
+        # The record's identity was planned. Another content would get a record that the next plan does not
+        # find.
         unchanged = load_submission(job.path, limits).sha256 == job.identity.submission
         if unchanged:
             return pack_folder(job.path, limits) if job.path.is_dir() else job.path.read_bytes()

@@ -56,12 +56,15 @@ def find_sources(paths: Iterable[Path]) -> FoundSources:
     sources: list[SubmissionSource] = []
     passed_over: list[Path] = []
     for path in paths:
+        # A submission may hold folders that look like submissions, so a manifest ends the search.
         if path.is_dir() and not (path / MANIFEST_NAME).exists():
             found = _look_into(path)
             sources += found.sources
             passed_over += found.passed_over
         elif path.suffix.lower() in LIST_SUFFIXES and path.is_file():
             sources += _read_list(path)
+        # Whatever else exists is taken for a submission. The plan reports what is wrong with it, and the
+        # others are judged.
         elif path.exists():
             sources.append(SubmissionSource(path))
         else:
@@ -74,6 +77,7 @@ def find_sources(paths: Iterable[Path]) -> FoundSources:
 
 
 def _look_into(folder: Path) -> FoundSources:
+    # In the order of names on every file system, so that two batches have the same list.
     children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
     submissions = [child for child in children if _is_submission(child)]
     if not submissions:
@@ -94,6 +98,7 @@ def _read_list(path: Path) -> Iterator[SubmissionSource]:
     try:
         data = read_file(path, MAX_TEXT_BYTES)
         text = data.decode("utf-8-sig")  # spreadsheets begin a CSV file with a byte order mark
+        # All rows are read here, inside the block, because the generators raise while they are read.
         rows = list(_csv_rows(text, path) if path.suffix.lower() == ".csv" else _toml_rows(text, path))
     except UnicodeDecodeError:
         raise UsageProblem(
@@ -119,11 +124,14 @@ def csv_cells(text: str) -> Iterator[tuple[int, list[str]]]:
     """
     lines = text.splitlines()
     skipped = 1 if lines and lines[0].casefold().startswith("sep=") else 0
+    # The names of columns hold no separator, so the separator in their line is the most frequent one.
     header = lines[skipped] if lines[skipped:] else ""
     separator = lines[0][4:5] if skipped else max(",;\t", key=header.count)
     reader = csv.reader(lines[skipped:], strict=True, delimiter=separator or ",")
     for number, row in enumerate(reader):
         cells = [cell.strip() for cell in row]
+        # Spreadsheets leave empty lines at the end. The first line counts even if it is empty: it names no
+        # columns then.
         if number == 0 or any(cells):
             yield skipped + reader.line_num, cells
 
@@ -137,6 +145,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         _check_column(key, f"{path}, line {line}")
     for line, cells in rows:
         place = f"{path}, line {line}"
+        # A path with a comma in it would otherwise lose its second half without a word.
         if any(cells[len(names) :]):
             raise UsageProblem(
                 f"{place} has {len(cells)} cells, and the first line names {len(names)} columns",
@@ -148,6 +157,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _toml_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     tables = tomllib.loads(text).get(_TABLE, [])
+    # A single table `[submission]` is an easy mistake with a clear meaning.
     for number, table in enumerate(tables if isinstance(tables, list) else [tables], start=1):
         yield f"{path}, [[{_TABLE}]] {number}", table if isinstance(table, dict) else {}
 
@@ -161,6 +171,7 @@ def _source(row: Mapping[str, Any], folder: Path, place: str) -> SubmissionSourc
         raise UsageProblem(
             f"{place}: {wrong[0] if wrong else 'path'} must be a text", _FORM, code="list-value"
         )
+    # A list can be moved together with its submissions.
     path = folder / texts["path"]
     if not path.exists():
         raise UsageProblem(
@@ -197,6 +208,7 @@ def moment(text: str) -> datetime:
     Raises:
         ValueError: the text is not a date and time, or has no time zone.
     """
+    # Ties go by this moment, so its zone must not depend on the machine that judges.
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError("it has no time zone")
@@ -218,6 +230,7 @@ def _seed(row: Mapping[str, Any], place: str) -> int | None:
     if value is None:
         return None
     try:
+        # `isdecimal` refuses signs, fractions and booleans, which `int` would take.
         found = int(value) if str(value).isdecimal() else -1
         shown = repr(value)
     except ValueError:  # Python turns no text of so many digits into a number, or back

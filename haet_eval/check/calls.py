@@ -20,6 +20,7 @@ _NO_DATA: Final = "the sandbox has no data files: take the images from task.imag
 _NO_CUDA: Final = "the submission's process has no GPU, the executor may: leave the call out."
 _NO_EXTENSION: Final = "the data is in the executor: write the computation with torch's operators."
 _NO_COMMAND_LINE: Final = "there is no command line in the sandbox: write settings into the code."
+# Only calls that fail in the sandbox. Advice on code that works would teach contestants to ignore the rest.
 FUNCTIONS: Final[Mapping[str, str]] = {
     "argparse.ArgumentParser": _NO_COMMAND_LINE,
     "ctypes.": _NO_EXTENSION,
@@ -67,6 +68,7 @@ _CLOCK: Final = {
 
 def check_calls(source: PythonFile, paths: Collection[str]) -> Iterator[Remark]:
     """Remarks on the calls of a file; `paths` are those of all files of the submission."""
+    # Remarks need no proof (decision 0081): a call in a branch that never runs is named as well.
     for node in run_nodes(source.tree):
         if isinstance(node, ast.Call):
             yield from (source.remark(node, text) for text in _advice(source, node, paths))
@@ -76,6 +78,7 @@ def clock_places(source: PythonFile) -> Iterator[str]:
     """Where the code looks at a clock, as `submission.py:12`: what it decides by it no estimate can know."""
     for node in run_nodes(source.tree):
         looks = isinstance(node, ast.Call) and source.full_name(node.func) in _CLOCK
+        # The attribute alone, whatever the object: the task may have gone through several functions.
         budget = isinstance(node, ast.Attribute) and node.attr == "time_budget_seconds"
         if looks or budget:
             yield f"{source.path}:{getattr(node, 'lineno', 1)}"
@@ -95,6 +98,7 @@ def _never_ends(source: PythonFile, node: ast.expr) -> bool:
     name = source.full_name(node.func)
     if name == "enumerate":
         return bool(node.args) and _never_ends(source, node.args[0])
+    # `itertools.repeat(x, n)` ends by itself, and so does `iter(x)`. `iter(f, end)` ends when f says so.
     alone = len(node.args) + len(node.keywords) == 1
     return (
         name in _ENDLESS or (name == "itertools.repeat" and alone) or (name == "iter" and len(node.args) == 2)
@@ -106,6 +110,7 @@ def _advice(source: PythonFile, call: ast.Call, paths: Collection[str]) -> Itera
     for known, text in FUNCTIONS.items():
         if name == known or (known.endswith(".") and name.startswith(known)):
             yield f"{name}(): {text}"
+    # The type of the object is not known. With an argument it is hardly the method of a tensor.
     if isinstance(call.func, ast.Attribute) and not call.args and call.func.attr in METHODS:
         yield f".{call.func.attr}(): {METHODS[call.func.attr]}"
     if name == "open":
@@ -116,9 +121,11 @@ def _advice(source: PythonFile, call: ast.Call, paths: Collection[str]) -> Itera
 
 def _opened(call: ast.Call, paths: Collection[str]) -> Iterator[str]:
     mode = _constant(call.args[1] if len(call.args) > 1 else _keyword(call, "mode"))
+    # Writing makes the file, so it need not be there before.
     if isinstance(mode, str) and set(mode) & set("wax"):
         return
     path = _constant(call.args[0] if call.args else _keyword(call, "file"))
+    # A path that is computed is left alone: nothing can be said of it.
     if isinstance(path, str) and path.startswith(("/", "~")):
         yield (
             f"open({path!r}): on this machine the call may succeed, but the organizers' sandbox has none of "
@@ -131,6 +138,7 @@ def _opened(call: ast.Call, paths: Collection[str]) -> Iterator[str]:
 def _pretrained(call: ast.Call) -> Iterator[str]:
     for keyword in ("pretrained", "weights", "weights_backbone"):
         value = _keyword(call, keyword)
+        # torchvision takes weights as a member of an enum, as a text, or, formerly, as True.
         if isinstance(value, ast.Attribute) or _constant(value) not in (None, False):
             yield f"{keyword}=: {_NO_WEIGHTS}"
 

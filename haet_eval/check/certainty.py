@@ -29,6 +29,7 @@ _NOT_BY_VALUES: Final = frozenset(
     }
 )
 """Exceptions that Python raises because of what the code says, whatever the values are."""
+# Without this margin a sample could begin that has no time to compute anything.
 _START_SECONDS: Final = 5.0
 """What it takes to start the workers and to import torch, about."""
 
@@ -59,19 +60,26 @@ class Sampling:
             EnvironmentProblem: it cannot be run here.
         """
         first = self._one(self._terms)
+        # Nothing made up had a say, so a second sample could show nothing else.
         if not first.is_open:
             return first
+        # A mistake in the code shows in seconds, so this comes before a sample that takes all the time.
         if first.doubt and self._is_certain(first):
             first.verdict, first.reason, first.doubt = first.failure, first.doubt, ""
             return first
         if self._may_be_computed(first):
             left = self._left
             whole = self._one(
+                # No limit by messages: only the end of the time may stop the computing.
                 replace(self._terms, computed_seconds=left, computed_messages=math.inf, all_seconds=left)
             )
+            # An unfinished sample stopped in the middle of computing. The first one, which counted on, shows
+            # more.
             if whole.finished or whole.verdict is not None:
                 return whole
+            # The operations that were computed are the only certain bound, and the longer sample has more.
             first.computed_operations = max(first.computed_operations, _computed(whole))
+        # If a made-up value decides, other sizes do not bound the count: the range would promise too much.
         if first.made_up.shapes and first.finished and not first.decides:
             first.range = self._range()
         return first
@@ -90,6 +98,7 @@ class Sampling:
         """Whether the whole training may be computed in the time that is left, as far as is known."""
         if self._left < _START_SECONDS:
             return False
+        # Without an end there is no estimate to go by, so it is simply tried.
         if not first.finished:
             return True
         seconds = estimate_seconds(first, estimate_operations(first))
@@ -106,6 +115,7 @@ class Sampling:
             return False
         if first.decides or not _is_of_code(first.doubt) or self._left < self._terms.computed_seconds:
             return False
+        # With the smallest sizes masks select nothing, so inputs and shapes are as unlike as they can be.
         other = self._one(replace(self._terms, sizes=Sizes.SMALLEST, all_seconds=self._left))
         return _without_lines(other.doubt) == _without_lines(first.doubt) and not other.decides
 
@@ -125,6 +135,7 @@ class Sampling:
 def _is_of_code(reason: str) -> bool:
     """Whether a failure is of an operator, or of a name or a type. A reason begins with its exception."""
     raised, colon, _ = reason.partition(":")
+    # A reason without an exception's name is the refusal of an operator, which goes by dtypes and shapes.
     return raised in _NOT_BY_VALUES or not (colon and raised.isidentifier())
 
 

@@ -26,9 +26,11 @@ from haet_eval.remote.wire import AnswerStatus, Atom, Code, Tag, Value
 _SMALL_BYTES: Final = 64
 """Tensors of that size stay when computing ends, whatever they depend on: their values are the real ones."""
 
+# The operator of `torch.amp.GradScaler`, which skips a step if a gradient is not finite.
 _UNSCALE: Final = "_amp_foreach_non_finite_check_and_unscale_"
 _FINITENESS: Final = frozenset({"isnan", "isinf", "isposinf", "isneginf"})
 _EQUALITY: Final = frozenset({"eq", "ne"})
+# On the wire a special float is its index in this list.
 _INFINITE: Final = tuple(index for index, number in enumerate(SPECIAL_FLOATS) if isinf(number))
 
 _DECIDE: Final = {"masked_select": ("mask",), "index": ("indices",)}
@@ -63,18 +65,27 @@ class DataFree:
     def __init__(self, link: ExecutorLink, meter: Meter, *, masks: bool = True) -> None:
         self.assumes_finite = False
         self._meter = meter
+        # From here on the executor makes other tensors than the meter counts, so the numbers of both drift
+        # apart.
         self._numbering = Numbering(link, meter.next_handle, len(meter.templates))
         self._stand_ins = StandIns(self._numbering, masks=masks)
         self._templates: list[int] = list(range(len(meter.templates)))
         self._next = meter.next_handle
+        # A copy: here a draw is lost if an input of its call is missing, not only if the meter calls it
+        # tainted.
         self._generators = meter.generators
         self._places: dict[tuple[int, int], int] = {}
+        # Views share a storage in the meter, so they must share a memory here: a write to one is a write to
+        # all.
         memories: dict[int, _Memory] = {}
         self._kept = {
             number: _KnownTensor(number, memories.setdefault(id(handle.storage), _Memory()))
             for number, handle in meter.living.items()
+            # Such as a step counter or a loss of the last computed step: they cost nothing to keep, and may
+            # be read.
             if not handle.storage.tainted or handle.storage.size_bytes <= _SMALL_BYTES
         }
+        # The images and the activations go: the executor needs their memory no more.
         self._numbering.free([number for number in meter.living if number not in self._kept])
         self._handlers: dict[int, Callable[[bytes, int], int]] = {
             Code.CALL: self._call,
@@ -92,11 +103,15 @@ class DataFree:
         """Have the executor compute what it can of these records, which wait for no answer."""
         position = 0
         while position < len(records):
+            # The meter has checked every record before it comes here, so no code is unknown and no record is
+            # cut short.
             position = self._handlers[records[position]](records, position)
+        # Once for a frame and not for each record: a message to the executor costs more than most calls.
         self._numbering.flush()
 
     def skip(self) -> None:
         """The next tensor is an image, or something else that is not there."""
+        # The meter numbers every tensor of the submission, also those that are missing here.
         self._next += 1
 
     def forget(self, numbers: Sequence[int]) -> None:
@@ -113,6 +128,7 @@ class DataFree:
     def read(self, question: Question) -> tuple[AnswerStatus, bytes] | None:
         """The value of a tensor; None if it depends on images."""
         kept = self._found(wire.READ.unpack(question.record)[1])
+        # The meter has charged the read to the budget already.
         return None if kept is None else self._numbering.ask(wire.READ.pack(Code.READ, kept.number))
 
     def define(self, question: Question) -> tuple[AnswerStatus, bytes, bool]:
@@ -125,11 +141,14 @@ class DataFree:
         _, start = definition_of(question.record)
         named = numbers_in(question.record, start, len(question.inputs))
         kept, computed = self._computed(template, named)
+        # Shapes are right if the inputs that decide them are real, whatever stands in for the others.
         mixed = None if computed else self._deciding(template, kept)
         used, made = self._inputs(question.inputs, kept if computed else mixed or [None] * len(named))
         record = renumbered(question.record, start, used)
+        # A test for NaN keeps its result: stand-ins are finite, and so is the training that is assumed.
         known = computed or self._is_finite(template, named)
         status, body = self._ask(question, template, named, record, made, computed=known)
+        # Only a call that succeeded becomes a template, here as in the meter and in the executor.
         if status is AnswerStatus.OK:
             self._templates.append(self._numbering.templates - 1)
         return status, body, computed or not template.dynamic or mixed is not None
@@ -145,6 +164,7 @@ class DataFree:
             return None
         used, made = self._inputs(question.inputs, mixed)
         number = self._templates[wire.COUNTED.unpack_from(question.record)[1]]
+        # The template has another number in this executor than in the record of the submission.
         head = wire.COUNTED.pack(Code.DYNAMIC, number)
         record = renumbered(head + question.record[len(head) :], len(head), used)
         return self._ask(question, template, named, record, made, computed=computed)
@@ -165,6 +185,7 @@ class DataFree:
         if status is AnswerStatus.OK:
             new = new_tensors(wire.decode_outcome(body, count), question.inputs, template.exact)
             self._adopt(template, named, new, first if computed else None)
+            # The results of stand-ins are no values of the training: only their shapes were wanted.
             if not computed:
                 made += range(first, self._numbering.tensors)
         self._numbering.free(made)
@@ -184,6 +205,7 @@ class DataFree:
     ) -> tuple[list[int], list[int]]:
         """Numbers of what a call is given, and of what was made for it."""
         before = self._numbering.tensors
+        # All in one call of `make`: inputs that share memory must share it in their stand-ins too.
         absent = [handle for handle, one in zip(handles, kept, strict=True) if one is None]
         made = iter(self._stand_ins.make(absent))
         used = [next(made) if one is None else one.number for one in kept]
@@ -199,6 +221,7 @@ class DataFree:
             return None
         arguments = template.definition.arguments
         wanted = {place for name in names for place in _places(arguments.get(name))}
+        # One missing index is enough: the shape is that of all of them together.
         if any(kept[place] is None for place in wanted):
             return None
         return [one if place in wanted else None for place, one in enumerate(kept)]
@@ -219,6 +242,8 @@ class DataFree:
             first = self._make(template, number, values[len(named) :])
             self._adopt(template, named, template.new, first)
         else:
+            # The call is not computed, but it would draw: without these draws all later random numbers would
+            # be others.
             if template.draws is not None:
                 self._draw(template, number, values[len(named) :])
             self._adopt(template, named, template.new, None)
@@ -228,6 +253,7 @@ class DataFree:
         """What is there of the inputs, and whether the call depends on nothing else."""
         kept = [self._found(number) for number in named]
         lost = None in kept
+        # Asked even if the call is not computed: draws of a number that depends on data taint the generator.
         if template.draws is not None:
             lost = self._generators.draw(template.draws, lost, template.spills)
         return kept, not lost
@@ -241,12 +267,14 @@ class DataFree:
     def _draw(self, template: Template, number: int, floats: Sequence[float]) -> None:
         """Draw as often as the call would: that depends on shapes."""
         first = self._make(template, number, floats)
+        # Only the draw was wanted: it has moved the generator on.
         self._numbering.free(range(first, self._numbering.tensors))
 
     def _make(self, template: Template, number: int, floats: Sequence[float]) -> int:
         """Make a call on tensors in the place of its inputs; returns the number of its first result."""
         places = []
         for place, layout in enumerate(template.layouts):
+            # Made once for each template: a training makes the same call thousands of times.
             if (number, place) not in self._places:
                 [self._places[number, place]] = self._stand_ins.make([_alone(layout, template, place)])
             places.append(self._places[number, place])
@@ -259,6 +287,7 @@ class DataFree:
         """What a call does to the tensors; `first`: number of its first result, None if not computed."""
         if first is None:
             self._lose(template, named)
+        # `set_` and its like: the tensor lies in the memory of the other one from now on.
         elif template.moves:
             moved, source = self._kept[named[0]], self._kept[named[1]]
             self._kept[named[0]] = _KnownTensor(moved.number, source.memory)
@@ -271,10 +300,13 @@ class DataFree:
     def _lose(self, template: Template, named: Sequence[int]) -> None:
         spared: list[int] = []
         if template.operator.base == _UNSCALE:  # which writes 1 there if a gradient is not finite
+            # The flag keeps its value 0, so that the scaler takes the step, as in a training that goes well.
             spared, self.assumes_finite = _places(template.definition.arguments["found_inf"]), True
         for place in template.written:
             kept = self._kept.get(named[place])
             if kept is not None and place not in spared:
+                # Every view of this memory is stale now. The mark is on the memory, so none of them must be
+                # found.
                 kept.memory.lost = True
         for place in (0,) if template.moves else [place for place, _, _ in template.changed]:
             self.forget([named[place]])
@@ -335,6 +367,7 @@ def _asks_whether_finite(template: Template, named: Sequence[int]) -> bool:
     if template.operator.base not in _EQUALITY:
         return False
     other = template.definition.arguments["other"]
+    # `x == inf`. Two tensors are a test for NaN only if both are the same one, as in `x != x`.
     if isinstance(other, Atom) and other.tag is Tag.FLOAT:
         return other.value in _INFINITE
     return len(named) == 2 and named[0] == named[1]
@@ -348,5 +381,6 @@ def _places(value: Value) -> list[int]:
 
 def _alone(layout: TensorMeta, template: Template, place: int) -> HeldTensor:
     """A tensor of that layout in memory of its own."""
+    # Only exact templates mind where in its memory a tensor begins.
     offset = template.offsets[place] if template.exact else 0
     return HeldTensor(layout, offset, Storage(0, tainted=True))

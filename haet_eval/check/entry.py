@@ -30,6 +30,7 @@ def check_entry(source: PythonFile, function: str) -> Iterator[Remark]:
     ]
     if not found:  # it comes from an import or an assignment
         return
+    # A second definition replaces the first one, as when Python runs the file.
     entry = found[-1]
     if isinstance(entry, ast.AsyncFunctionDef):
         yield source.remark(entry, f"{function} is async: write `def {function}(task):`.")
@@ -62,6 +63,7 @@ def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
 
 def _uses(source: PythonFile, entry: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Remark]:
     first = [*entry.args.posonlyargs, *entry.args.args][:1]
+    # Nested functions too: `task` is mostly used in closures.
     for node in ast.walk(entry):
         if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
             continue

@@ -60,17 +60,21 @@ def estimate_operations(sample: Sample, clock: Sequence[str] = ()) -> Operations
     """Operations of the whole training; `clock` are the places where its code looks at a clock."""
     assert sample.operations is not None
     counted = sample.operations.total
+    # Nothing was left out, so this is no estimate.
     if sample.finished and sample.computed:
         return OperationsEstimate(counted, counted, counted, "computed", "exact: it was computed to its end")
     if sample.decides or sample.doubt or (sample.made_up.shapes and sample.range is None):
         return _cannot_tell(sample, counted)
     if sample.range is not None:
+        # The count in turn may lie outside of both: sizes of different calls do not add up in order.
         low, high = min(counted, sample.range[0]), max(counted, sample.range[1])
         return OperationsEstimate(counted, low, high, "counted", _sizes(sample))
     if sample.finished:
         return OperationsEstimate(counted, counted, counted, "counted", _basis(sample, clock))
     progress = _advances(_progress(sample.milestones))
+    # A rate needs two reports: what comes before the first is setup.
     if len(progress) < 2:
+        # What was counted after a made-up value may not happen in the evaluation.
         sure = sample.computed_operations if sample.made_up else counted
         return OperationsEstimate(
             sure,
@@ -129,6 +133,8 @@ def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
     """The first report of each number of units done: a program may report many times in each epoch."""
     first: list[_Progress] = []
     for one in progress:
+        # A program that begins again at 1 has no one rate: its reports count only when they come further than
+        # before.
         if not first or (one.unit == first[-1].unit and one.done > first[-1].done):
             first.append(one)
     return first
@@ -136,6 +142,7 @@ def _advances(progress: Iterable[_Progress]) -> list[_Progress]:
 
 def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> OperationsEstimate:
     """Go on as in the later half of the reports; the error is the spread of its units."""
+    # The later half: warm-up epochs and the first sizes of progressive ones are not like the rest.
     later = progress[(len(progress) - 1) // 2 :]
     each = [
         (after.operations - before.operations) / (after.done - before.done)
@@ -144,6 +151,7 @@ def _extrapolate(progress: list[_Progress], counted: int, stopped: str) -> Opera
     last = progress[-1]
     left = last.of - last.done
     rates = (float(np.mean(each)), min(each), max(each))
+    # An estimate below the operations counted so far would be wrong for certain.
     ends = [max(counted, last.operations + round(left * rate)) for rate in rates]
     return OperationsEstimate(
         ends[0],
@@ -184,6 +192,7 @@ def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Estimate
         return None
     assert sample.operations is not None
     last = sample.moments[-1]
+    # If counting was stopped, the rest has as many messages for each operation as the counted part.
     share = operations.total / max(sample.operations.total, 1)
     left = (operations.total - last.operations, sample.messages * share - last.messages)
     spans = _settled(sample.moments)
@@ -192,8 +201,10 @@ def estimate_seconds(sample: Sample, operations: OperationsEstimate) -> Estimate
     totals = done.sum(axis=0)
     if totals[1] < max(last.definitions, 1) or not _alike(totals, left):
         return None
+    # `nnls` gives a point and no error. What one of both causes alone would give bounds it from either side.
     alone = [seconds.sum() / total * rest for total, rest in zip(totals, left, strict=True) if total]
     scale = np.maximum(totals, 1)  # counts are ten orders of magnitude apart
+    # Not negative: a plain fit may give a call a negative time if both counts grow together.
     rates, _ = nnls(done / scale, seconds)
     fitted = float(rates / scale @ np.array(left, dtype=float))
     bounds = min(*alone, fitted), max(*alone, fitted)
@@ -223,6 +234,7 @@ def _settled(moments: Sequence[RehearsedSoFar]) -> list[RehearsedSoFar]:
     ]
     later = [
         span
+        # One moment more than spans: each span goes with the moment at which it began.
         for span, moment in zip(spans, moments, strict=False)
         if moment.seconds >= moments[-1].seconds / 2
     ]
@@ -239,4 +251,5 @@ def estimate_memory_bytes(sample: Sample) -> int | None:
     if sample.peak_memory_bytes is None:
         return None
     computed, counted = sample.living_bytes
+    # The difference of the living tensors: what torch itself takes is in the peak already.
     return sample.peak_memory_bytes + max(0, counted - computed)

@@ -22,14 +22,17 @@ def sandbox_packages() -> frozenset[str]:
 
     Those of the distributions that the image is built from; metadata on this machine lists their modules.
     """
+    # The sandbox's list and not this machine's: a package that is only here works in no evaluation.
     text = (sandbox_folder() / "constraints.txt").read_text("utf-8")
     pinned = {_normal(name) for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}
     known = packages_distributions()
     found = {name for name, owners in known.items() if pinned & set(map(_normal, owners))}
+    # On a machine without torch its metadata are missing, and the sandbox has it all the same.
     return frozenset(found | {*_FAMOUS, "haet_eval"})
 
 
 def _normal(distribution: str) -> str:
+    # PEP 503: metadata and pins spell one distribution in different ways.
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
@@ -87,6 +90,7 @@ def _remarks(
 
 def _relative(source: PythonFile, node: ast.ImportFrom, own: _Modules) -> Iterator[Remark]:
     package = PurePosixPath(source.path).parent.parts
+    # The entry module is imported by its plain name, so a file at the top has no package above it.
     if node.level > len(package):
         names = ", ".join(alias.name for alias in node.names)
         plain = f"from {node.module} import {names}" if node.module else f"import {names}"

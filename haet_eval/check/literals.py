@@ -47,6 +47,7 @@ def _literals(source: PythonFile, content: bytes) -> Iterator[HeavyLiteral]:
     waiting: list[ast.AST] = [source.tree]
     while waiting:
         node = waiting.pop()
+        # A docstring is no data that the program could use.
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue  # a docstring, or what does nothing
         if isinstance(node, ast.expr) and _is_literal(node):
@@ -59,6 +60,7 @@ def _literals(source: PythonFile, content: bytes) -> Iterator[HeavyLiteral]:
 
 def _is_literal(node: ast.expr) -> bool:
     """Whether it is written out: a constant, a signed one, or a collection of such."""
+    # No recursion: a literal that was written by a program may be thousands deep.
     waiting: list[ast.AST] = [node]
     while waiting:
         part = waiting.pop()

@@ -12,6 +12,7 @@ PLACEHOLDER: Final = "Replace this text:"
 
 def check_manifest(files: Mapping[str, bytes]) -> Iterator[Remark]:
     """A remark on the line of the placeholder, if it is there; `files` has the manifest as it was written."""
+    # The loader has read the manifest before, so it is valid UTF-8.
     lines = files.get(MANIFEST_NAME, b"").decode("utf-8-sig").splitlines()
     for number, line in enumerate(lines, start=1):
         if PLACEHOLDER in line:

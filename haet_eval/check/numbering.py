@@ -47,9 +47,11 @@ class Numbering:
 
     def ask(self, record: bytes, inputs: int = 0) -> tuple[AnswerStatus, bytes]:
         """Put a question; `inputs` are the tensors that a DEFINE or DYNAMIC record gives to its call."""
+        # The buffer goes first: the question may name tensors that its records make.
         self._link.pass_on(bytes(self._buffer) + record)
         self._buffer.clear()
         status, body = self._link.answer()
+        # The executor gives numbers only to what succeeded. A READ makes no tensor.
         if status is AnswerStatus.OK and record[0] != Code.READ:
             self.templates += record[0] == Code.DEFINE
             self.tensors += made_in(body, inputs)

@@ -21,6 +21,7 @@ def read_submission(request: Request) -> tuple[Submission, Competition]:
         UsageProblem: there is no such submission, or no such competition.
     """
     rules = rules_asked_for(request)
+    # Without the entrypoint's check, whose fault would hide the remarks on the code.
     submission = load_unfinished(request.submission, limits_by(rules))
     rules = rules or rules_by_default(request, submission)
     task_of(submission, rules, request.task, request.competition)
@@ -48,5 +49,6 @@ def assign(request: Request, submission: Submission, competition: Competition) -
         dataset, real = load_task_data(task, request.data_dir, competition.folder, request.test_data), True
         budgets = budgets_with(competition, task, dataset.train_images, official=dataset.official)
     except NotFetched:
+        # The budgets may be a little too wide: what may be read back depends on the real images.
         dataset, real, budgets = stand_in_data(task), False, task.budgets
     return Assignment(submission, competition, task, budgets, dataset), real

@@ -19,11 +19,15 @@ from haet_eval.remote.weights import Weight
 from haet_eval.remote.wire import AnswerStatus, Code, Fresh
 
 _KEPT_ANSWERS: Final = 1 << 10
+# Waiting for the executor costs its pipeline. These two bounds keep the waits to a small part of the time.
 _QUICK_SECONDS: Final = 0.005
 _SLOW_SECONDS: Final = 0.05
+# A longer silence is the submission's: it imports, sleeps, or works in Python. `--seconds` is about
+# computing.
 _PAUSE_SECONDS: Final = 0.25
 _MOST_FRAMES_AHEAD: Final = 16
 _HALF: Final = {
+    # NumPy has no bfloat16: 0.5 is 0x3F00, little-endian.
     "bfloat16": b"\x00\x3f",
     "float16": np.float16(0.5).tobytes(),
     "float32": np.float32(0.5).tobytes(),
@@ -116,6 +120,7 @@ class Rehearsal(ExecutorLink):
         self._frames_ahead = 1
         self._definitions = 0
         self._data_free: DataFree | None = None
+        # Bounded: a program may read a value after each of millions of calls.
         self._answers: defaultdict[object, deque[bytes]] = defaultdict(lambda: deque(maxlen=_KEPT_ANSWERS))
         self.moments: list[RehearsedSoFar] = []
         self.made_up = MadeUp()
@@ -133,6 +138,8 @@ class Rehearsal(ExecutorLink):
         self._start = start
         return self._link.start(start)
 
+    # A load comes before the training and, with the test images, for the prediction. Only the latter can be
+    # skipped.
     def load(self, array: npt.NDArray[Any]) -> None:
         if self._data_free is None:
             self._link.load(array)
@@ -140,6 +147,8 @@ class Rehearsal(ExecutorLink):
             self._data_free.skip()
 
     def pass_on(self, records: bytes) -> None:
+        # Apart, since the executor's measured peak covers the computed part only: see
+        # `estimate_memory_bytes`.
         part = 0 if self.computing else 1
         self._living_bytes[part] = max(self._living_bytes[part], self._meter.living_bytes)
         if self._data_free is not None:
@@ -148,6 +157,8 @@ class Rehearsal(ExecutorLink):
         self._look_at_pause()
         self._link.pass_on(records)
         self._frames += 1
+        # Without a wait now and then, the meter would run far ahead, and `moments` would show its pace and
+        # not the executor's.
         if self._frames >= self._frames_ahead or self._is_over():
             self._catch_up()
         self._heard_seconds = self._seconds
@@ -156,6 +167,8 @@ class Rehearsal(ExecutorLink):
 
     def ask(self, forward: bytes, question: Question) -> tuple[AnswerStatus, bytes]:
         self._look_at_pause()
+        # Records that came before the question are still computed, so that `DataFree` begins with all tensors
+        # in place.
         if self.computing and self._is_over():
             self._link.pass_on(forward)
             self._stop_computing()
@@ -182,6 +195,7 @@ class Rehearsal(ExecutorLink):
         return time.monotonic() - self._began
 
     def _is_over(self) -> bool:
+        # By messages, a test can stop the computing at the same place on every machine.
         if self._meter.charges.messages >= self._real_messages:
             return True
         return self._seconds - self._idle_seconds >= self._real_seconds
@@ -196,6 +210,7 @@ class Rehearsal(ExecutorLink):
         """Wait until the executor has done all its work; sooner the next time if that took long."""
         assert self._start is not None
         asked = self._seconds
+        # A second start sets what is set already. Its answer comes after all records before it.
         self._link.start(self._start)
         now = self._seconds
         if now - asked < _QUICK_SECONDS:
@@ -210,6 +225,7 @@ class Rehearsal(ExecutorLink):
         self.computing = False
         self.computed_operations = self._meter.operations
         self.peak_memory_bytes = self._link.tell_memory()
+        # Last: it frees tensors, and the peak and the operations above are those of the computed part.
         self._data_free = DataFree(self._link, self._meter, masks=self._sizes is not Sizes.SMALLEST)
 
     def _answered(self, data_free: DataFree, question: Question) -> tuple[AnswerStatus, bytes]:
@@ -219,6 +235,7 @@ class Rehearsal(ExecutorLink):
         if question.code is Code.DYNAMIC:
             return data_free.shapes(question) or self._shape(data_free, question)
         status, body, true = data_free.define(question)
+        # A kernel may have failed on stand-ins alone, so this is no verdict yet.
         if not true and status is AnswerStatus.FATAL:
             self.made_up.failed = True
         if true or status is not AnswerStatus.OK:
@@ -231,6 +248,8 @@ class Rehearsal(ExecutorLink):
         known = self._answers[_kind(question)]
         if not known:
             return AnswerStatus.MADE_UP, _halves(question)
+        # In turn, as losses fall and rise again. The other sizes read in another order: if a verdict changes
+        # by that, it was by values.
         known.rotate(-1 if self._sizes is Sizes.IN_TURN else 1)
         return AnswerStatus.MADE_UP, known[-1]
 
@@ -241,6 +260,7 @@ class Rehearsal(ExecutorLink):
             known.rotate(-1)
             body = known[-1]
         else:
+            # The range is that of real answers: the smallest and the largest that this call has returned.
             choose = min if self._sizes is Sizes.SMALLEST else max
             body = choose(known, key=lambda one: _elements(one, len(question.inputs)))
         data_free.pass_over(question, body)
@@ -256,8 +276,11 @@ class Rehearsal(ExecutorLink):
             self._link.compare_inventory(expected)
 
     def mark(self, point: StreamPoint) -> None:
+        # The rehearsal waits for the executor in its own way, so it asks for no marks: the place counts as
+        # reached.
         self.executed = point
 
+    # Without marks, no answers arrive that nobody waits for.
     def take_answers(self) -> None: ...
 
     def catch_up(self) -> None:
@@ -266,8 +289,10 @@ class Rehearsal(ExecutorLink):
 
     def seal(self, tensors: tuple[ModelTensor, ...], weights: tuple[Weight, ...]) -> Sealed:
         if self._data_free is not None:
+            # As the seal does in an evaluation: only the model outlives the training.
             self._data_free.keep_only([tensor.handle for tensor in tensors])
             return Sealed(b"", self.peak_memory_bytes or 0)
+        # The training was computed to its end, so the prediction is as well: its accuracy is worth the time.
         self._real_seconds = math.inf
         sealed = self._link.seal(tensors, weights)
         self.peak_memory_bytes = sealed.peak_memory_bytes
@@ -276,6 +301,7 @@ class Rehearsal(ExecutorLink):
     def argmax(self, handle: int, count: int, num_classes: int) -> npt.NDArray[np.int64]:
         if self.computing:
             return self._link.argmax(handle, count, num_classes)
+        # Nobody scores these: the sample states an accuracy only if all was computed.
         return np.zeros(count, dtype=np.int64)
 
     def drop(self, handles: tuple[int, ...]) -> None:
@@ -287,6 +313,7 @@ class Rehearsal(ExecutorLink):
 
 def _kind(question: Question) -> object:
     """Questions of one kind may have the same answers: a loss is read as often as a count, but not as one."""
+    # A READ has no template: layout and maker tell a loss from a count of the same shape.
     return question.template or (question.inputs[0].layout, question.inputs[0].storage.maker)
 
 

@@ -61,12 +61,14 @@ class CheckReport:
             return self.invalid.verdict
         if self.record is not None:
             verdict = self.record.status.verdict
+            # Here None means that nothing stands in the way, for a sample as for a record.
             return None if verdict is Verdict.QUALIFIED else verdict
         return self.sample.verdict if self.sample else None
 
     @property
     def unfinished(self) -> str:
         """Why it is not known how the training goes; empty if it is, or if there is a verdict."""
+        # With --full the judge has decided, and the sample's doubts are settled.
         if self.verdict is not None or self.record is not None or self.sample is None:
             return ""
         if self.sample.doubt:
@@ -91,6 +93,7 @@ class CheckReport:
         """What the process says to the shell."""
         if self.verdict is not None:
             return self.verdict.exit_code
+        # Not 0: a script would take it for a check that found nothing.
         return ExitCode.NOT_FINISHED if self.unfinished else ExitCode.QUALIFIED
 
     @property
@@ -120,9 +123,11 @@ def estimate(sample: Sample, look: StaticCheck, charged: int = 0) -> Estimates |
 
     `charged` are the operations of the prediction that count as complexity.
     """
+    # A training that fails never costs what it would have cost.
     if sample.operations is None or (sample.verdict is not None and not sample.finished):
         return None
     operations = estimate_operations(sample, look.clock)
+    # A sum or a time that rests on a made-up decision is not stated at all (decision 0080).
     bounded = operations.method != "cannot_tell"
     seconds = estimate_seconds(sample, operations) if bounded else None
     return Estimates(

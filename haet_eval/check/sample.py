@@ -137,6 +137,7 @@ def take_sample(
     Raises:
         EnvironmentProblem: it cannot be run here.
     """
+    # Nobody keeps the trace of a sample, so its header needs no facts.
     with open_pair(runtime, assignment.budgets, {"version": 0}) as run:
         sampling = _RunningSample(assignment, run, terms, observer, real_data)
         try:
@@ -165,6 +166,7 @@ class _RunningSample:
         self._real_data = real_data
         self._began = time.monotonic()
         self._stage = "train"
+        # The rehearsal stands between the relay and the executor: all else is as in an evaluation.
         run.relay.link = self.rehearsal
         self._look = run.watch.look
         run.relay.use(self._watch, self._report)
@@ -176,6 +178,7 @@ class _RunningSample:
         Raises:
             _OutOfTime: it has taken as long as it may.
         """
+        # Without `heard`: an interrupted check has no record to keep and leaves by KeyboardInterrupt.
         with ending(self._run.watch) as end:
             self._train()
             self._predict()
@@ -190,17 +193,21 @@ class _RunningSample:
         self._run.watch.begin("train", budgets.wall_seconds)
         try:
             tensors = relay.train(job(self._assignment, self._terms.seed))
+            # Before `catch_up`: a model that is refused is known without waiting for the executor.
             self.sample.parameters = self._run.meter.seal(tensors).total
             relay.catch_up()
+        # Whatever ends the training: what it has cost so far is shown with the failure.
         finally:
             self.sample.wall_seconds = self._run.watch.elapsed_seconds
             self._take_counts()
         self.sample.finished = True
         self._run.watch.begin("predict", budgets.prediction_seconds)
+        # On the clock of the prediction, as in an evaluation.
         relay.seal(tensors)
 
     def _predict(self) -> None:
         dataset, size = self._assignment.dataset, self._assignment.budgets.prediction_batch_size
+        # Accuracy on random images would only mislead.
         scored = self.rehearsal.computing and self._real_data
         images = dataset.test_images if scored else dataset.test_images[: _COUNTED_BATCHES * size]
         self._enter("predict", f"{len(images):,} images")
@@ -213,6 +220,8 @@ class _RunningSample:
         """It failed; if values had been made up, perhaps because of them."""
         log, sample = self._run.relay.log, self.sample
         sample.log = log.tail or log.head
+        # A limit does not depend on a value that was read, unless the code decided by it or a shape was made
+        # up.
         by_values = sample.made_up and failure.verdict in (Verdict.FAILED, Verdict.UNCOUNTABLE)
         if by_values or sample.decides or sample.made_up.shapes:
             sample.failure, sample.doubt = failure.verdict, failure.reason
@@ -238,6 +247,7 @@ class _RunningSample:
         sample.peak_memory_bytes = self.rehearsal.peak_memory_bytes
         sample.living_bytes = self.rehearsal.living_bytes
         uncounted = sample.operations.uncounted if sample.operations else ()
+        # The judge would find this after the training, whatever the accuracy.
         if uncounted and sample.verdict is None:
             sample.verdict, sample.reason = Verdict.UNCOUNTABLE, without_price(uncounted)
             sample.code = "operator-unpriced"
@@ -252,6 +262,7 @@ class _RunningSample:
         self._look()
         self._run.meter.check_operations()
         seconds = time.monotonic() - self._began
+        # A loop such as `while loss > 0.1` never ends on answers that come again in turn.
         left = self._terms.all_seconds * (_SHARE_OF_DOUBTFUL if self.sample.decides else 1)
         if seconds > left:
             raise _OutOfTime
@@ -261,12 +272,14 @@ class _RunningSample:
         self._observer.tick(Tick(self._stage, seconds, self._terms.all_seconds, operations))
 
     def _decided(self, place: str) -> None:
+        # The submission's process names the places, so their number is bounded here.
         if place not in self.sample.decides and len(self.sample.decides) < _MOST_PLACES:
             self.sample.decides.append(place)
 
     def _report(self, values: Mapping[str, ReportValue]) -> None:
         texts = {name: str(value) for name, value in values.items()}
         self.sample.milestones.append(Milestone(self._run.meter.operations, texts))
+        # Said once, and only of values that were computed: a made-up one says nothing of the training.
         if not self._told_not_finite and self.rehearsal.computing and (found := not_finite(values)):
             self._told_not_finite = True
             self._observer.note(f"Report {len(self.sample.milestones)}: {found[0]} is {found[1]}.")

@@ -27,6 +27,7 @@ class PythonFile:
             node = node.value
         if not isinstance(node, ast.Name):
             return ""
+        # A bare name may be a builtin such as `open`. `x.open` is the method of some object.
         first = self.names.get(node.id, "" if parts else node.id)
         return ".".join((first, *reversed(parts))) if first else ""
 
@@ -42,11 +43,13 @@ def parse_sources(files: Mapping[str, bytes]) -> tuple[list[PythonFile], list[Re
         if PurePosixPath(path).suffix != ".py":
             continue
         try:
+            # `"\d"` in a submission makes Python print a SyntaxWarning for a file that the user did not run.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 tree = ast.parse(content, filename=path)
         except SyntaxError as error:
             remarks.append(Remark(path, error.lineno or 1, f"is not valid Python: {error.msg}."))
+        # The parser raises these for deep nesting; ValueError for a null byte.
         except (RecursionError, MemoryError, ValueError):
             remarks.append(Remark(path, 1, "is nested too deeply to be parsed."))
         else:
@@ -79,11 +82,13 @@ def run_nodes(node: ast.AST) -> Iterator[ast.AST]:
             if not (is_caught and isinstance(found, ast.Import | ast.ImportFrom)):
                 yield found
             children = list(ast.iter_child_nodes(found))
+        # Such code has another way if the import fails, so there is nothing to advise.
         is_caught = is_caught or (isinstance(found, ast.Try) and any(map(_catches_imports, found.handlers)))
         waiting += [(child, is_caught) for child in reversed(children)]
 
 
 def _never_holds(test: ast.expr) -> bool:
+    # `typing.TYPE_CHECKING` is an attribute, `__name__` a name.
     names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(test)}
     return bool(names & {"__name__", "TYPE_CHECKING"})
 

@@ -27,7 +27,10 @@ class StandIns:
         """One tensor for each handle; returns their numbers."""
         bases: dict[tuple[int, str], int] = {}
         for handle in handles:
+            # By dtype as well: `view(dtype)` lets tensors of two dtypes share a storage, and `full` makes one
+            # dtype.
             key = (id(handle.storage), handle.layout.dtype)
+            # As large as the furthest element that any of them reaches.
             bases[key] = max(bases.get(key, 0), size_bytes(handle.layout, handle.offset))
         made = {key: self._full(key[1], taken // wire.ITEM_BYTES[key[1]]) for key, taken in bases.items()}
         views = {id(handle): self._view(handle.meta, made[_key(handle)]) for handle in handles}
@@ -36,6 +39,7 @@ class StandIns:
     def _full(self, dtype: str, elements: int) -> int:
         arguments: dict[str, Value] = {
             "size": (elements,),
+            # 1 and not 0 for floats: logarithms and quotients stay finite.
             "fill_value": int(self._masks if dtype == "bool" else not dtype.startswith(_WHOLE)),
             "dtype": Atom(Tag.DTYPE, dtype),
             "device": Atom(Tag.DEVICE),
@@ -49,6 +53,7 @@ class StandIns:
             "stride": meta.stride,
             "storage_offset": meta.offset,
         }
+        # Strides and offset as they were: some operators return another layout for another input layout.
         return self._call("aten.as_strided.default", arguments, base)
 
     def _call(self, operator: str, arguments: dict[str, Value], *inputs: int) -> int:

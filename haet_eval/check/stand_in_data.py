@@ -16,6 +16,7 @@ _IMAGE: Final = (3, 32, 32)
 
 def stand_in_data(task: Task) -> Dataset:
     """Random bytes as images, [50000, 3, 32, 32] and [10000, 3, 32, 32] where the task draws no fewer."""
+    # A fixed seed: two checks of one submission must count alike.
     draw = np.random.default_rng(0)
     classes = _CLASSES[task.dataset]
     train, test = task.train_images or _TRAIN_IMAGES, task.test_images or _TEST_IMAGES
@@ -23,6 +24,7 @@ def stand_in_data(task: Task) -> Dataset:
         name=task.dataset,
         num_classes=classes,
         train_images=draw.integers(0, 256, (train, *_IMAGE), dtype=np.uint8),
+        # As many of each class as in CIFAR, and in no order: programs sort and batch by class.
         train_labels=draw.permutation(np.arange(train) % classes),
         test_images=draw.integers(0, 256, (test, *_IMAGE), dtype=np.uint8),
         test_labels=draw.permutation(np.arange(test) % classes),

@@ -44,6 +44,7 @@ def rivals_among(results: Path, competition: str, task: str) -> Rivals:
         if entry.competition == competition and entry.task == task
     ]
     ranked = rank(entries)
+    # A contestant's own folder has only records of local processes: these are better than no comparison.
     others = ranked or rank(entries, unofficial=True)
     return Rivals(tuple(one.entry.complexity or 0 for one in others), official=bool(ranked))
 
@@ -59,6 +60,7 @@ def rivals_on(leaderboard: Path, competition: str, task: str) -> Rivals:
         ranked = tuple(
             int(row["complexity"])
             for row in rows
+            # A leaderboard with --all has rows without a place as well.
             if row["position"] is not None and (row["competition"], row["task"]) == (competition, task)
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -36,6 +36,7 @@ def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "hand
     sources, remarks = parse_sources(submission.files)
     importable = sandbox_packages()
     remarks += check_manifest(submission.files)
+    # The entry module may be a file or a package.
     stem = submission.module.replace(".", "/")
     for source in sources:
         remarks += check_imports(source, submission.files, importable)
@@ -46,6 +47,7 @@ def look_at(submission: Submission, tensors: Literal["handles", "plain"] = "hand
     clock = [place for source in sources for place in clock_places(source)]
     literals = heaviest_literals(sources, submission.files)
     unbounded = [place for source in sources for place in unbounded_loops(source)]
+    # Two calls on one line make one remark. The order of files in the archive must not show.
     return StaticCheck(
         tuple(sorted(set(remarks))), tuple(dict.fromkeys(clock)), literals, tuple(dict.fromkeys(unbounded))
     )

@@ -87,6 +87,7 @@ def batch(
     Exit status: 0 each submission was judged, whatever the verdict, 2 usage, or some path or task was
     wrong and the others were judged, 4 some could not be judged, 130 interrupted.
     """
+    # Imported here: completion of an option imports this module, and must not wait for more (decision 0084).
     from haet_eval.batch.ledger import Ledger
     from haet_eval.batch.plan import Options, make_plan
     from haet_eval.batch.sources import find_sources
@@ -100,6 +101,7 @@ def batch(
         click.echo(
             printable(f"Passed over: {path} is neither a zip nor a folder with a haet.toml."), err=True
         )
+    # A dry run takes no lock and writes nothing, so it also answers while another batch runs in this folder.
     if dry_run:
         plan = make_plan(found.sources, options, ledger)
         where = f"on the cluster at {scheduler}" if scheduler else _at_once(plan, jobs)
@@ -111,6 +113,8 @@ def batch(
     settings = batch_settings(
         results, data_dir, test_data, retries, options, checkpoint_every or None, run_dir
     )
+    # The plan is made under the lock: a batch that has just ended in this folder may have judged some of
+    # these.
     with ledger.locked():
         plan = make_plan(found.sources, options, ledger)
         return _run(plan, ledger, settings, scheduler, jobs, as_json=as_json)
@@ -131,6 +135,8 @@ def _run(
     from haet_eval.cli.boundary import say
     from haet_eval.cli.streams import deliver
 
+    # Both the JSON lines and the tables may fail to be printed. The batch goes on: its records are the
+    # result.
     lines = JsonLines() if as_json else None
     with open_view(lines) as view:
         reporting = Reporting(view)
@@ -141,10 +147,12 @@ def _run(
     if lost:
         say(f"Not all could be printed: {lost}. The records are in {settings.results}")
     tell_end(summary)
+    # A program that asked for JSON lacks data it waits for. A person who closed the pipe wanted no more text.
     undelivered = as_json and lost
     failed = summary.given_up or summary.left or undelivered
     if failed:
         return ExitCode.ENVIRONMENT
+    # Failures on our side come first: the same command tries those again. A wrong path stays wrong.
     return ExitCode.USAGE if summary.blocked else ExitCode.QUALIFIED
 
 
@@ -163,6 +171,7 @@ def _print(summary: "BatchSummary", plan: "BatchPlan", results: Path) -> None:
     from haet_eval.store import Store
 
     print_outcome(summary)
+    # Without this, a batch of local processes would end with an empty table: their records are not official.
     unofficial = any(item.options.sandbox == "process" for item in plan.items)
     tasks = {item.job.task for item in plan.items if item.job}
     entries = [entry for entry in Store(results).listing().entries if entry.task in tasks]

@@ -53,6 +53,7 @@ def print_plan_as_json(plan: BatchPlan) -> None:
 
 def print_outcome(summary: BatchSummary) -> None:
     """Print a line for each submission that this batch judged or gave up."""
+    # A batch that found everything judged already prints the leaderboard only.
     if not (summary.outcomes or summary.given_up or summary.blocked):
         return
     table = plain_table("This batch")

@@ -34,6 +34,7 @@ from haet_eval.cli.text import safe
 from haet_eval.errors import Verdict
 from haet_eval.reports.text import readable_accuracy, readable_count
 
+# These states get an event at their end, so the figures of the view add up. Others are skipped at once.
 _TO_DO: Final = (
     SubmissionState.NEW,
     SubmissionState.FAILED_BEFORE,
@@ -41,6 +42,7 @@ _TO_DO: Final = (
     SubmissionState.BLOCKED,
 )
 _REFRESHES_PER_SECOND: Final = 4
+# rich cuts off what does not fit into the terminal, and with it the line that counts the runs left out.
 _SHOWN_RUNS: Final = 24
 _NAMES: Final = {
     Planned: "planned",
@@ -54,6 +56,7 @@ _NAMES: Final = {
 @contextmanager
 def open_view(lines: "JsonLines | None" = None) -> Iterator[Watcher]:
     """The watcher that suits this process's stderr; the JSON lines, if any, get the same events."""
+    # Labels are file names of contestants: nothing in them may act as markup.
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
     if not sys.stderr.isatty() or console.is_dumb_terminal:
         with not_waiting():
@@ -65,6 +68,8 @@ def open_view(lines: "JsonLines | None" = None) -> Iterator[Watcher]:
         console=console,
         refresh_per_second=_REFRESHES_PER_SECOND,
         transient=True,
+        # By default rich would write the JSON lines and the messages of `say_line` through its own console on
+        # stderr.
         redirect_stdout=False,
         redirect_stderr=False,
     )
@@ -93,6 +98,7 @@ class JsonLines:
         self.lost = ""
 
     def tell(self, event: Event) -> None:
+        # After one lost line no other is written: a reader must not take a list with a gap for a whole one.
         if not self.lost and (name := _NAMES.get(type(event))):
             self.lost = deliver(lambda: click.echo(json.dumps({"event": name} | _facts(event))))
 
@@ -127,6 +133,7 @@ class LiveView:
                 self._running[event.submission] = (time.monotonic(), None)
             case Moved() if event.submission in self._running:
                 since, before = self._running[event.submission]
+                # An event without a tick would replace the progress of the same stage by a bare clock.
                 if before is None or before.stage != event.stage or event.tick:
                     self._running[event.submission] = (since, event)
             case SubmissionJudged() | GivenUp() | Checked():
@@ -135,6 +142,7 @@ class LiveView:
             self._console.print(safe(text, _style(event)), soft_wrap=True)
 
     def __rich__(self) -> Table:
+        # rich draws from its own thread while `tell` changes the dictionary, so this works on a copy.
         tally, running = self._tally, dict(self._running)
         queued = tally.wanted - tally.ended - tally.given_up - len(running)
         table = Table.grid(padding=(0, 2))
@@ -209,6 +217,7 @@ def _progress(since: float, moved: Moved | None) -> tuple[Text, Text]:
 def _facts(event: Event) -> dict[str, Any]:
     facts = dataclasses.asdict(event)
     if isinstance(event, SubmissionJudged):
+        # Complexities exceed 2⁵³, and most readers of JSON take numbers for floats.
         complexity = None if event.complexity is None else str(event.complexity)
         facts |= {"record": str(event.record), "complexity": complexity}
     return facts

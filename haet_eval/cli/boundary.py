@@ -38,14 +38,18 @@ def run_guarded(program: Callable[[], object]) -> int:
 def _run(program: Callable[[], object]) -> int:
     try:
         status = program()
+        # What is still buffered is written here, inside of the boundary: at exit Python could only complain.
         sys.stdout.flush()
+    # click raises Abort for Ctrl-C and for the end of the input at a prompt.
     except (KeyboardInterrupt, click.Abort):
         say("Interrupted.")
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
+        # click would give 1 for some of its exceptions, and 1 is a verdict here.
         error.show(sys.stderr)
         _tell_source(error)
         return ExitCode.USAGE
+    # The order of these clauses matters: ResultLost, BrokenPipeError and PermissionError are OSErrors.
     except (ResultLost, BrokenPipeError) as error:
         return _tell_of_stdout(error)
     except SubmissionFailure as failure:  # of a command that writes no record
@@ -66,9 +70,11 @@ def _run(program: Callable[[], object]) -> int:
 
 def _leave_at_once() -> NoReturn:
     """Whatever runs, locks or writes is left as it is; no Python code of it gets to clean up."""
+    # rich hides the cursor in a live view, and nothing else will show it again.
     show_cursor = "\x1b[?25h\n" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else ""
     told = "Interrupted twice: left at once. The next run, or haet-eval clean, removes what is left.\n"
     write_last_words(show_cursor + told)
+    # `sys.exit` would unwind `with` blocks, and these wait for the engine that the user no longer waits for.
     os._exit(ExitCode.INTERRUPTED)
 
 
@@ -103,6 +109,7 @@ def _tell_of_the_system(error: OSError) -> ExitCode:
 
 def _tell_of_stdout(error: ResultLost | BrokenPipeError) -> int:
     drop_stdout()
+    # A reader that has left, such as `head`, has what it wanted: there is nothing to report.
     if not isinstance(error, ResultLost) or error.reader_left:
         return BROKEN_PIPE_STATUS
     return _tell(_lost(error))
@@ -172,6 +179,7 @@ def _tell_unexpected(error: Exception) -> ExitCode:
 
 
 def _traceback_where_wanted() -> None:
+    # Only inside an `except` clause is there a traceback to format: all callers are called from one.
     if os.environ.get("HAET_DEBUG", "0") != "0":
         say(traceback.format_exc())
 

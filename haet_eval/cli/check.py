@@ -104,5 +104,6 @@ def check(
         seed=seed,
         device=device,
     )
+    # Counting cannot end before computing does, so --seconds alone extends both.
     terms = Terms(device=device, seed=seed, computed_seconds=seconds, all_seconds=max(within, seconds))
     return Session(request, terms, leaderboard, static, full, as_json).run()

@@ -70,6 +70,7 @@ def estimate_lines(report: CheckReport) -> Iterator[tuple[str, str]]:
     estimates, budgets = report.estimates, report.budgets
     operations = estimates.operations
     at_least = "at least " if operations.method == "lower_bound" else ""
+    # No sum is printed then: a complexity that a made-up value decides would be read as a promise.
     if operations.method == "cannot_tell":
         yield "+ operations", f"cannot tell; at least {readable_count(operations.low)}"
     elif estimates.complexity is not None:
@@ -176,6 +177,7 @@ def _off(what: str, estimated: float, true: float) -> str:
 
 def verdict_lines(report: CheckReport) -> Iterator[tuple[str, str]]:
     """What stands in the way, or that nothing does."""
+    # Only the code was looked at, and a look decides nothing (decision 0081), so there is no verdict.
     if report.invalid is None and report.sample is None and report.record is None:
         if report.competition.runner == "native":
             yield "", f"{report.competition.name} is measured and not counted: --full measures it."

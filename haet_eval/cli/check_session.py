@@ -52,6 +52,7 @@ class Session:
         try:
             submission, competition = read_submission(self.request)
         except InvalidSubmission as failure:
+            # For people, the boundary prints the reason. Who asked for JSON gets JSON for this as well.
             if not self.as_json:
                 raise
             told = {"verdict": failure.verdict, "reason": failure.reason, "code": failure.code}
@@ -60,6 +61,7 @@ class Session:
         counted = competition.runner == "counted"
         look = look_at(submission, "handles" if counted else "plain")
         budgets = competition.budgets_for(submission.task)
+        # A wrong entry point does not end the look: one check shows the remarks on all other lines too.
         report = CheckReport(submission, competition, budgets, look, entry_fault(submission))
         self._print(submission_lines(report))
         self._print(remark_lines(report.look))
@@ -83,8 +85,10 @@ class Session:
             print_lines(lines, style)
 
     def _take_sample(self, report: CheckReport) -> None:
+        # Read before the run: a wrong --leaderboard file must not cost minutes first.
         rivals = self._rivals(report)
         runtime = partial(choose_runtime, self.request.sandbox, self.request.device)
+        # As an evaluation does: a check that was killed leaves folders and containers, too.
         remove_leftovers()
         assignment, report.real_data = assign(self.request, report.submission, report.competition)
         report.budgets = assignment.budgets
@@ -93,6 +97,7 @@ class Session:
             sample = sampling.take()
         charged = sample.charged_operations(assignment.budgets, len(assignment.dataset.test_images))
         report.sample, report.estimates = sample, estimate(sample, report.look, charged)
+        # The sample is set above, so `verdict` already knows whether the run has failed.
         if rivals is not None and report.estimates is not None and report.verdict is None:
             report.standing = _standing(rivals, report.estimates)
         if sample.log and not self.as_json:

@@ -18,6 +18,7 @@ def print_checks(path: Path, checks: Sequence[Check]) -> None:
     console.print(safe(str(path), "bold"), soft_wrap=True)
     width = max(len(check.subject) for check in checks)
     for check in checks:
+        # `not checked` is the longest result.
         mark = Text(f"  {check.result:<12}", _STYLES[check.result])
         head = mark + safe(check.subject) + " " * (width - len(check.subject) + 2)
         print_row(console, head, safe(check.detail))

@@ -33,6 +33,8 @@ def clean(results: Path, run_dir: Path | None, dry_run: bool) -> None:
     from haet_eval.runtimes.leftovers import remove_leftovers
 
     removed = remove_leftovers(dry_run=dry_run)
+    # Each line is printed as soon as the thing is gone: an error further below must not hide what was
+    # removed.
     lines = [*_leftovers(removed)]
     for line in lines:
         click.echo(line)
@@ -42,6 +44,7 @@ def clean(results: Path, run_dir: Path | None, dry_run: bool) -> None:
     for artifact in _removed_artifacts(results, dry_run):
         lines.append(f"artefact {artifact}")
         click.echo(printable(lines[-1]))
+    # Without the engine the folders can still be removed, so this is a note and no failure.
     if removed.engine_problem:
         click.echo(f"containers were not looked for: {removed.engine_problem}", err=True)
     elif not lines:
@@ -72,9 +75,11 @@ def _removed_artifacts(results: Path, dry_run: bool) -> Iterator[Path]:
     from haet_eval.store import Store
 
     store = Store(results)
+    # `results` is a default: whoever never evaluated here has no such folder, and nothing to clean.
     if not store.artifacts.is_dir():
         return
     try:
+        # An evaluation writes artefacts before the record that names them. A day leaves it time to end.
         deadline = day_ago(store)
         for path in find_orphans(store, deadline):
             if dry_run or remove_orphan(path, deadline):

@@ -39,6 +39,7 @@ def print_repricing(comparison: Comparison, lines: int) -> None:
         console.print(line)
     for line in _newly(new.uncounted, old.uncounted, "now has a price"):
         console.print(line)
+    # Only the number of the version differs: all prices that this training uses have stayed.
     if old == new.model_copy(update={"standard": old.standard}):
         console.print("Nothing changed.")
         return
@@ -105,6 +106,7 @@ def _table(title: str, lines: list[Difference], whole: int) -> Table:
     table = cost_table(f"By {title}", title)
     add_figures(table, "first", "second", "difference", "of first total")
     add_bar_column(table)
+    # Every caller leaves out lines without a difference, so this is above 0.
     largest = max(abs(line.difference) for line in lines)
     for line in lines:
         table.add_row(

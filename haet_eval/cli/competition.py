@@ -52,11 +52,13 @@ def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bo
     from haet_eval.reports.doubts import doubts
 
     loaded = load_competition(rules)
+    # Problems are collected and not raised: the organizer sees all tasks in one go.
     found = _load(loaded, data_dir or default_data_dir(), test_data)
     doubtful = doubts(loaded, {name: data for name, data in found.items() if isinstance(data, Dataset)})
     wrong = [
         f"Task {name} has no data to run on; see above."
         for name, data in found.items()
+        # An EnvironmentProblem is about this machine, such as data not fetched: it is no fault of the file.
         if isinstance(data, UsageProblem)
     ] + _given_away(loaded, found)
     if as_json:
@@ -114,6 +116,8 @@ def _load(rules: "Competition", data_dir: Path, test_data: Path | None) -> "dict
 
     found: dict[str, Dataset | HaetError] = {}
     for name, task in rules.tasks.items():
+        # Asked here because the loader raises UsageProblem for it, and a file with a secret test set is in
+        # order.
         if task.secret_test and test_data is None:
             found[name] = EnvironmentProblem(
                 "the test set is secret", "--test-data PATH names it.", code="test-data-needed"
@@ -172,6 +176,7 @@ def _facts(
         "digest": rules.digest,
         "rules": rules.model_dump(mode="json"),
         "data": {name: _data_facts(data) for name, data in found.items()},
+        # The key has its name from the first version: programs read it.
         "odd": doubtful,
     }
 

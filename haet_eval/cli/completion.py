@@ -16,6 +16,8 @@ from haet_eval.cli.examples import CommandWithExamples
 VARIABLE: Final = "_HAET_EVAL_COMPLETE"
 """What the shell sets when it asks."""
 
+# click's script puts a space after folders and leaves names with spaces unquoted (decision 0084). `%%` is a
+# `%` for click's template.
 _BASH: Final = """\
 %(complete_func)s() {
     local type value
@@ -73,6 +75,8 @@ class _Bash(BashComplete):
     source_template = _BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
+        # COMP_WORDBREAKS has `=`, so `--sandbox=do` comes as three words; click expects option and value in a
+        # row.
         args, incomplete = super().get_completion_args()  # bash makes `=` a word of its own
         return [arg for arg in args if arg != "="], "" if incomplete == "=" else incomplete
 

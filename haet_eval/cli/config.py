@@ -19,6 +19,7 @@ from haet_eval.reports.text import printable
 if TYPE_CHECKING:
     from haet_eval.cli.configuration import Configuration
 
+# Variables that are read directly. Without this list the remark below would call them misspelt.
 _WITHOUT_OPTION: Final = {"HAET_COMPILED_CLIENT", "HAET_CONFIG", "HAET_DEBUG", "HAET_KEY_PASSPHRASE"}
 
 
@@ -48,6 +49,8 @@ def config(ctx: click.Context) -> ExitCode:
     known = set(_WITHOUT_OPTION)
     for one in _contexts(ctx.find_root(), configuration):
         for parameter, setting in settings(one.command):
+            # An empty command line: each value comes from the environment, from the file, or is the default
+            # of the option.
             value, source = parameter.consume_value(one, {})
             known.update(variables(parameter))
             if source not in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
@@ -61,6 +64,7 @@ def config(ctx: click.Context) -> ExitCode:
         click.echo(f"{printable(f'{setting} = {value}')}  from {name}, for {', '.join(commands)}")
         if place in faults:
             say_line(f"Error: {setting} from {name}: {faults[place]}")
+    # A remark and no error: the environment belongs to many programs (decision 0083).
     for name in sorted(name for name in os.environ if name.startswith("HAET_") and name not in known):
         close = get_close_matches(name, known, n=1)
         click.echo(f"{name} sets nothing{f'; did you mean {close[0]}?' if close else '.'}", err=True)

@@ -34,6 +34,7 @@ class Configuration:
         Raises:
             UsageProblem: there is something else.
         """
+        # Looking for the right table imports every command, which is slow. Only a wrong key pays for it.
         for key in self.content:
             if key not in commands and key not in SHARED:
                 self._refuse_outside_of_table(key, commands)
@@ -49,6 +50,7 @@ class Configuration:
             UsageProblem: the command's table has a setting that the command has not, or of another type.
         """
         table = self.content.get(name, {})
+        # `competition` is both a command, with a table, and a shared setting, with a text.
         if not isinstance(table, dict):  # a shared setting that is called as a command is
             table = {}
         if not isinstance(command, click.Group):
@@ -63,7 +65,9 @@ class Configuration:
         shared: dict[str, Any] = {
             key: self.content[key] for key in SHARED if key in self.content and key in known
         }
+        # The dictionary is the table of a command of the same name, such as [competition].
         values = {key: value for key, value in shared.items() if not isinstance(value, dict)}
+        # The table of a command says more than a setting for all commands.
         values.update(table)
         return {str(known[key].name): self._value(key, value, known[key]) for key, value in values.items()}
 
@@ -77,11 +81,13 @@ class Configuration:
             if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
                 raise self._wrong(key, "a list of texts", value)
             return value
+        # In Python a bool is an int. Without the first test it would pass as the text `True`.
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise self._wrong(key, "a text or a number", value)
         if not isinstance(value, str) and not isinstance(parameter.type, click.IntRange | click.FloatRange):
             raise self._wrong(key, "text in quotes", value)
         text = str(value)
+        # On the command line the shell expands `~`. In a file nobody else does.
         return str(Path(text).expanduser()) if isinstance(parameter.type, click.Path) else text
 
     def _check_keys(self, table: Mapping[str, Any], known: Iterable[str], what: str) -> None:
@@ -136,6 +142,7 @@ def load_configuration(path: Path | None, commands: "Mapping[str, LazyCommand]")
         UsageProblem: the file cannot be read, or has an unknown key.
     """
     wanted = path or user_config_path("haet-eval", appauthor=False) / "config.toml"
+    # A file that was named must exist: defaults that are silently missing would be other rules for a run.
     if path is None and not exists(wanted):
         return Configuration(wanted)
     try:
@@ -146,6 +153,7 @@ def load_configuration(path: Path | None, commands: "Mapping[str, LazyCommand]")
             "Name a TOML file that you may read with --config or HAET_CONFIG.",
             code="config-unreadable",
         ) from None
+    # ValueError is also that of bytes that are not UTF-8. tomllib recurses into nested arrays.
     except (ValueError, RecursionError) as error:
         raise UsageProblem(
             f"{wanted} is no valid TOML: {error}", "Correct the file at that place.", code="config-toml"

@@ -106,16 +106,19 @@ def confirm(
     listing = Store(results).listing()
     found = podiums(listing.entries, rules, sandbox)
     folder = output or results / confirmation_folder(rules.name)
+    # `Sources` takes a file here: it finds built-in rules by the name in each record.
     own_rules = None if competition in builtin_competitions() else competition
     limits = rules.limits.for_archives()
     settings = batch_settings(
         folder / "runs", data_dir, test_data, retries, Options(competition, sandbox=sandbox)
     )
+    # The checks of records take long too, so the view is open before the first batch of runs.
     with open_view() as view:
         reporting = Reporting(view)
         setting = ConfirmationSettings(
             rules=NamedCompetition(competition, rules),
             paths={entry.record_id: path for path, entry in listing.records.items()},
+            # Below a results folder lie runs and artefacts: there only the first level is searched.
             submissions=find_submissions(submissions or results, deep=bool(submissions), limits=limits),
             sources=Sources(Store(results), data_dir or default_data_dir(), own_rules, test_data),
             sandbox=sandbox,
@@ -128,9 +131,11 @@ def confirm(
         outcomes = [settle(podium, setting) for podium in found]
     settled = [outcome.settled for outcome in outcomes]
     text = _write(folder, rules, settled)
+    # A record that cannot be read might belong on the podium, so it is named although the podium is full.
     for problem in listing.problems:
         say_line(f"Broken record {problem.path.name}: {problem.reason}")
     for outcome in outcomes:
+        # After the view has closed: on a terminal a live view would draw over these lines.
         tell_end(outcome.summary)
     if as_json:
         click.echo(text, nl=False)
@@ -141,6 +146,7 @@ def confirm(
 
 
 def _status(settled: "list[SettledPool]", summaries: "list[BatchSummary]") -> ExitCode:
+    # What could not be checked comes before a podium that is not full: the same command may still fill it.
     if any(one.undecided for each in settled for one in each.examined) or any(
         summary.given_up or summary.left for summary in summaries
     ):
@@ -160,6 +166,7 @@ def _write(folder: Path, rules: "Competition", settled: "list[SettledPool]") -> 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in ((CONFIRMED, text), ("index.html", page)):
+            # The site reads the document, possibly while this runs: a draft replaces it whole.
             with Draft(folder) as draft:
                 draft.write(content.encode())
                 draft.replace(folder / name)

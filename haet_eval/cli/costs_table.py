@@ -182,6 +182,7 @@ def add_cost_columns(table: Table, *counts: str) -> None:
 
 def add_bar_column(table: Table) -> None:
     """The column of `bar_cells`."""
+    # Checked in both places: a row must have as many cells as the table has columns.
     if bars_fit():
         table.add_column("", width=_BAR_CELLS)
 

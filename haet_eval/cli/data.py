@@ -132,9 +132,11 @@ class _TransferBar(Silent):
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        # stdout carries the path of the fetched file alone, for scripts.
         console = Console(stderr=True, force_interactive=sys.stderr.isatty())
         self._progress = Progress(*columns, console=console, disable=not sys.stderr.isatty())
         self._progress.start()
+        # Hidden until there is a transfer: data that are here already show no empty bar.
         self._bar = self._progress.add_task("", total=None, visible=False)
         return self
 
@@ -149,4 +151,5 @@ class _TransferBar(Silent):
         )
 
     def note(self, text: str) -> None:
+        # Through the console of the bar: a direct print would break its line.
         self._progress.console.print(text, markup=False, highlight=False)

@@ -46,6 +46,7 @@ def doctor(
     from haet_eval.doctor import examine
 
     console = result_console()
+    # Findings are printed as they come: the attacks at the end take a while.
     findings = []
     for finding in examine(data_dir or default_data_dir(), results, run_dir, quick=quick):
         findings.append(finding)

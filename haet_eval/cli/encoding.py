@@ -22,11 +22,13 @@ _PLAIN: Final = {
     "’": "'",
 }
 _SUPERSCRIPTS: Final = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
+# Block elements, of which bars and sparklines are made.
 _BLOCKS: Final = range(0x2580, 0x25A0)
 
 
 def use_plain_text_where_needed() -> None:
     """Let stdout and stderr write what they cannot encode as ASCII: `10¹⁴` as `10^14`."""
+    # Both are known to the whole process from now on, under names that nobody else uses.
     codecs.register(_find_codec)
     codecs.register_error("haet-eval", _replace)
     for stream in (sys.stdout, sys.stderr):
@@ -37,6 +39,7 @@ def _use(stream: TextIO | None) -> None:
     if stream is None or not hasattr(stream, "reconfigure"):  # pythonw on Windows has none
         return
     if codecs.lookup(stream.encoding).name.startswith("utf"):
+        # UTF-8 takes all but lone surrogates, which stand for bytes in file names that are not UTF-8.
         stream.reconfigure(errors="backslashreplace")
     else:  # Latin-1 and its like have some of the superscripts, but not all of a number's
         stream.reconfigure(encoding=_CODEC, errors="haet-eval")
@@ -60,6 +63,7 @@ def _find_codec(name: str) -> codecs.CodecInfo | None:
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
+    # A `²` that follows another superscript gets no second `^`. At the start the slice is empty.
     before = error.object[error.start - 1 : error.start]
     found = []
     for character in error.object[error.start : error.end]:

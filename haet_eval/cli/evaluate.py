@@ -132,6 +132,8 @@ def evaluate(
         count=count,
         metering=Metering(energy, cpu_watts),
         hosts=tuple(host.strip() for host in hosts.split(",") if host.strip()),
+        # Drawn at random and not derived from --seed: nobody can prepare for a split or a disguise (decision
+        # 0055).
         split_seed=drawn_seed() if "resplit" in audits else None,
         disguise_seed=drawn_seed() if "disguise" in audits else None,
         checkpoint_seconds=checkpoint_every or None,

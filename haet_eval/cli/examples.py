@@ -30,6 +30,7 @@ class CommandWithExamples(EndsInExamples):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. It fails if data for a program cannot be delivered; texts may be lost."""
+        # One place for all commands: an option with one of these names needs no line of its own.
         if any(ctx.params.get(name) for name in _DATA):
             demand_stdout()
         return super().invoke(ctx)

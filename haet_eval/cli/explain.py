@@ -101,6 +101,7 @@ def explain(
     RECORD is a record's file, the beginning of its id, or a folder of records. Single calls are shown if the
     operation histogram lies beside the record. Signatures among the files are skipped.
     """
+    # A folder stands for many records, so the number of names is known only after this.
     names = [str(path) for path in find_records(records, results)]
     if timeline + by_place + (compare is not None or repricing) > 1:
         raise click.UsageError("--memory, --modules, and --compare with --reprice are shown one at a time.")
@@ -112,6 +113,7 @@ def explain(
         _print_each((_costs(name, results, balance) for name in names), lines)
         return
     (record,) = names
+    # Before --memory alone: the page is the memory's, and the terminal shows nothing then.
     if page is not None:
         _write_course(page, read_record(find_record(record, results)), _timeline(record, results))
     elif timeline:
@@ -165,6 +167,7 @@ def _costs(name: str, results: Path, balance: float, *, repriced: bool = False) 
                 f"Copy {record.training.histogram.sha256}.histogram.json to {path.parent / 'artifacts'}.",
                 code="histogram-missing",
             )
+        # With `repriced`, an interrupted record without a training is shown as it is.
         record = reprice(record, histogram)
     return explain_costs(record, histogram, balance)
 
@@ -187,6 +190,7 @@ def _places(name: str, results: Path) -> CostPlaces:
     record, store, trace = _trace(name, results, "the operations of its lines are not known")
     standard = record.training.operations.standard if record.training else 0
     try:
+        # The prices of the record's own version, so that the places add up to the total that it states.
         with under(nearest(standard)):
             operations = recount(trace).operations_by_template
     except BrokenTrace as fault:

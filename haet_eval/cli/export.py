@@ -75,6 +75,7 @@ def export(
     exported = gather(paths, competition, submissions)
     files = write_bundle(exported, bundle)
     click.echo(printable(f"{bundle}: {len(files)} files"))
+    # The results folder holds no submissions, so a bundle lacks them unless they are named (decision 0064).
     without = [one.record.record_id[:8] for one in exported if one.submission is None]
     if without:
         named = ", ".join(without[:_NAMED]) + (", …" if len(without) > _NAMED else "")

@@ -51,6 +51,7 @@ class LazyCommand:
         module, _, attribute = self.target.partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
+        # click's own names for variables have the command's name in them; these have not (decision 0083).
         name_variables(command)
         return command
 
@@ -97,9 +98,14 @@ class LazyGroup(GroupWithExamples):
             formatter.write_dl([row for row in rows if row[0] not in self.first])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # The default command must stand before its first argument, and behind options of the group such as
+        # --config.
         own = self._count_own(ctx, args)
+        # Completion parses unfinished lines with `resilient_parsing`, and must not raise.
         if args[own:] and args[own].startswith("--") and args[own] != "--" and not ctx.resilient_parsing:
             self._refuse_unknown_option(ctx, args[own])
+        # Here and not in `resolve_command`: click would refuse an option of the default command before it
+        # comes there.
         if args[own:] and self._is_for_default_command(args[own]):
             args = [*args[:own], self.default_command, *args[own:]]
         return super().parse_args(ctx, args)
@@ -108,6 +114,8 @@ class LazyGroup(GroupWithExamples):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.lazy_commands and not ctx.resilient_parsing:
+            # The text names files too: a misspelt path comes here, as it is neither a command nor a path that
+            # exists.
             message = (
                 f"{quoted(args[0])} is neither a command nor an existing file or folder. Name a .zip file or "
                 "a folder to evaluate, or a command: `haet-eval --help` lists them."
@@ -115,6 +123,7 @@ class LazyGroup(GroupWithExamples):
             raise click.exceptions.NoSuchCommand(args[0], message, self._meant_by(ctx, args[0]), ctx)
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None and not ctx.resilient_parsing:
+            # click gives a command the part of its parent's map that has the command's name.
             ctx.default_map = {name: self._configuration(ctx).defaults(name, command)}
         return name, command, rest
 
@@ -148,9 +157,11 @@ class LazyGroup(GroupWithExamples):
             raise click.exceptions.NoSuchOption(name, possibilities=closest, ctx=ctx)
 
     def _configuration(self, ctx: click.Context) -> "Configuration":
+        # Each import costs time at every start and at every press of the completion key (decision 0084).
         from haet_eval.cli.configuration import load_configuration  # not for --help
 
         found = load_configuration(ctx.params.get(CONFIGURATION), self.lazy_commands)
+        # The error boundary names this file when a value in it is wrong, and `config` shows it.
         ctx.meta[CONFIGURATION] = found
         return found
 
@@ -160,6 +171,7 @@ class LazyGroup(GroupWithExamples):
 
         from haet_eval.cli.suggestions import submission_paths
 
+        # Not Group's, which would import every command to ask whether it is hidden.
         found = click.Command.shell_complete(self, ctx, incomplete)
         if incomplete.startswith("-"):
             command = self.lazy_commands[self.default_command].load()
@@ -187,6 +199,8 @@ class LazyGroup(GroupWithExamples):
 
     def _is_for_default_command(self, first: str) -> bool:
         if first.startswith("-"):
+            # After `--` all words are arguments of the group, so the next one is a command.
             return first != "--"
+        # A path that does not exist goes to the default command as well, whose error proposes a similar one.
         looks_like_path = "/" in first or first.endswith(".zip")
         return first not in self.lazy_commands and (looks_like_path or Path(first).exists())

@@ -93,6 +93,7 @@ def leaderboard(
     """
     style = _style(styles)
     rules = load_competition(competition) if competition else None
+    # Records do not hold the phases of a calendar, so without the rules the option would do nothing.
     if phase is not None and rules is None:
         raise click.UsageError("--phase needs --competition, which says when phases close.")
     name = rules.name if rules else None
@@ -105,6 +106,7 @@ def leaderboard(
         (entry for entry in timed if _matches(entry, name, task)),
         listing.spreads,
         everything=everything,
+        # A site publishes every entry. With --phase, entries of other phases have no place, and say why.
         rest_too=site is not None or phase is not None,
         best_of_team=best_of_team,
         awards=rules.awards if rules else None,
@@ -114,8 +116,10 @@ def leaderboard(
         _write_page(page, board, listing, rules)
     if site is not None:
         _write_site(site, board, listing, rules, folder)
+    # A page and a format may be made in one call; the table is left out if a file was asked for.
     if (page is None and site is None) or style is not None:
         _print(board, listing, style)
+    # On stderr and after the result, so that a reader of stdout gets data alone.
     _warn(board, listing)
     if receipts is not None:
         _warn_of_strangers(receipts, unmatched(listing.entries, times))
@@ -130,6 +134,7 @@ def _timed(
     opens, closes = rules.window(phase) if rules else (None, None)
     for entry in with_receipts(entries, times):
         named = rules is not None and entry.competition == rules.name
+        # The calendar of the named file, which an organizer may have extended since the records were written.
         yield replace(entry, opens=opens, closes=closes) if named else entry
 
 
@@ -137,6 +142,7 @@ def _style(styles: Mapping[str, bool]) -> str | None:
     """The wanted format. One on the command line comes before one of the environment or of a file."""
     ctx = click.get_current_context()
     wanted = [name for name, given in styles.items() if given]
+    # HAET_JSON=1 in the environment must not make `--csv` on the command line an error.
     typed = [name for name in wanted if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     chosen = typed or wanted
     if len(chosen) > 1:
@@ -146,6 +152,7 @@ def _style(styles: Mapping[str, bool]) -> str | None:
 
 
 def _check_task(task: str | None, known: set[str]) -> None:
+    # Without any record there is nothing to compare the name with: an empty leaderboard is the answer.
     if task is not None and known and task not in known:
         raise UsageProblem(
             f"no record here is of the task {quoted(task)}{suggested_name(task, known)}",
@@ -196,6 +203,7 @@ def _paths(listing: Listing) -> dict[str, Path]:
 
 def _known_rules(rules: Competition | None) -> list[Competition]:
     names = builtin_competitions()
+    # Records of schema version 1 name the digest of the rules as version 0.1.0 read them.
     built_in = [*map(load_competition, names), *map(builtin_in_version_1, names)]
     return [*built_in, *([rules, rules.as_in_version_1()] if rules else [])]
 

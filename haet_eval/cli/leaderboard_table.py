@@ -40,6 +40,7 @@ def _pool_table(
 ) -> Table:
     """Narrow terminals get no operations and no date: the complexity nearly says the former."""
     figure, leader = cost(pool.ranking), places[0].entry
+    # The digits of a count depend on its neighbours, so cells are made for the whole pool at once.
     further, front = further_columns(leaderboard, places), leaderboard.front(places)
     table = plain_table(safe(leaderboard.title(pool), "bold"))
     add_figures(table, "#")

@@ -20,6 +20,7 @@ def print_table(console: Console, table: Table) -> None:
     cells = [[_text(cell) for cell in (column.header, *column.cells)] for column in table.columns]
     widths = [_width(column, texts) for column, texts in zip(table.columns, cells, strict=True)]
     total = sum(widths) + len(_GAP) * (len(widths) - 1)
+    # rich measures each cell several times, and narrowing columns is its own algorithm: both stay with rich.
     if console.color_system is not None or total > console.width:
         console.print(table, "")
         return
@@ -47,6 +48,7 @@ def _lines(
 
 
 def _width(column: Column, texts: list[str]) -> int:
+    # Cells and not characters: letters of East Asian scripts take two columns.
     widest = max(map(cell_len, texts))
     return widest if column.max_width is None else min(widest, column.max_width)
 
@@ -55,6 +57,7 @@ def _fitted(console: Console, column: Column, text: str, width: int) -> list[str
     """The lines of a cell."""
     if cell_len(text) <= width:
         return [text]
+    # Only cells beyond their width pay for rich's wrapping, and they wrap exactly as in rich's own table.
     lines = Text(text).wrap(console, width, overflow=column.overflow, no_wrap=column.no_wrap)
     return [line.plain.rstrip() for line in lines]
 

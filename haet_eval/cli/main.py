@@ -43,6 +43,7 @@ FIRST: Final = {
 }
 """What most people need."""
 
+# The summaries stand here, so that the help page and completion import no command (decision 0084).
 COMMANDS: Final = FIRST | {
     "batch": LazyCommand("haet_eval.cli.batch:batch", "Evaluate many submissions, here or on a cluster."),
     "pack": LazyCommand("haet_eval.cli.pack:pack", "Make a submission's zip."),
@@ -58,6 +59,7 @@ COMMANDS: Final = FIRST | {
     "clean": LazyCommand("haet_eval.cli.clean:clean", "Remove what interrupted runs left behind."),
     "config": LazyCommand("haet_eval.cli.config:config", "Show the settings in force, and where from."),
     "completion": LazyCommand("haet_eval.cli.completion:completion", "Print a shell's completion script."),
+    # Names of version 0.1.0: scripts of organizers go on working.
     "keygen": LazyCommand("haet_eval.cli.sign:keygen", "Now sign --new-key.", hidden=True),
     "rerun": LazyCommand("haet_eval.cli.rerun:rerun", "Now verify --rerun.", hidden=True),
 }
@@ -72,6 +74,7 @@ def _tell_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     from haet_eval.runtimes.image_files import IMAGE
 
     try:
+        # From the metadata: importing torch takes seconds.
         torch = version("torch")
     except PackageNotFoundError:
         torch = "not installed"
@@ -114,10 +117,14 @@ cli: Final = _CONFIG(
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit status."""
+    # First of all: a file that is opened before would get the number of a closed stream, and messages would
+    # go there.
     hold_streams()
     use_plain_text_where_needed()
+    # `completion.VARIABLE`, written out: the module is imported only when a shell asks.
     if "_HAET_EVAL_COMPLETE" in os.environ:  # a shell asks
         import haet_eval.cli.completion  # noqa: F401 its shells are known from here on
+    # Standalone, click would print errors itself and end with 1, which is a verdict here.
     sys.exit(run_guarded(lambda: cli.main(prog_name="haet-eval", standalone_mode=False)))
 
 

@@ -33,6 +33,7 @@ def new(folder: Path, task: str, name: str | None, team: str | None) -> None:
 
     for path in start_submission(folder, task, name, team):
         click.echo(path)
+    # The lines below are for copying, so a folder with a space in its name is quoted.
     shown = shlex.quote(str(folder))
     click.echo(
         f"\nNext:\n  haet-eval check {shown}               see in seconds what it costs"

@@ -39,6 +39,7 @@ class WholeNumber(click.IntRange):
         _check(self, number, param, ctx)
         return number
 
+    # click calls this for help pages; its own text is `x>=0`.
     def _describe_range(self) -> str:
         return _described(self)
 
@@ -53,6 +54,7 @@ class Number(click.FloatRange):
             number = float(value)
         except ValueError:
             number = float("nan")
+        # Written so that NaN fails too: no comparison with NaN is true. click's FloatRange lets NaN pass.
         if not abs(number) < float("inf"):
             self.fail(
                 f"{quoted(str(value))} is not a number; the value must be {_described(self)}.", param, ctx

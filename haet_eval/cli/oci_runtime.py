@@ -17,6 +17,8 @@ def _choose(ctx: click.Context, parameter: click.Parameter, name: str | None) ->
     """Where it is read is where containers are made, also in processes that this one starts."""
     if name is not None and not ctx.resilient_parsing:
         os.environ[_VARIABLE] = name
+        # A runtime in the environment or a file is a setting of the machine, and harmless next to a local
+        # process.
         if ctx.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
             ctx.meta[_SEEN] = name
             refuse_runtime_without_engine(ctx, ctx.params.get("sandbox"))

@@ -20,6 +20,7 @@ _Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 class MomentOfReceipt(click.ParamType[datetime]):
     """A date and time of RFC 3339, with its time zone."""
 
+    # click shows it as the metavar and in its messages.
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
@@ -101,6 +102,7 @@ def records_folder(directory: Path | None, results: Path) -> Path:
     """
     source = click.get_current_context().get_parameter_source("results")
     if directory is not None and source is ParameterSource.COMMANDLINE:
+        # An argument next to HAET_RESULTS is fine: the variable is a default.
         raise click.UsageError("DIRECTORY and --results name the same thing: give one of them.")
     return directory or results
 

@@ -24,6 +24,8 @@ def evaluate_and_show(request: "Request", results: Path, *, as_json: bool) -> Ex
     with open_screen() as observer:
         outcome = evaluate(request, observer)
 
+    # The rank is computed here and not in the evaluation: the record is safe by now, whatever the folder
+    # holds.
     def show() -> None:
         record = Store(results).ranked(outcome.record)
         if as_json:
@@ -31,6 +33,7 @@ def evaluate_and_show(request: "Request", results: Path, *, as_json: bool) -> Ex
         else:
             print_summary(record, outcome.path)
 
+    # For a person the verdict decides, printed or not: it is in the record. A program needs the JSON itself.
     if problem := deliver(show):
         say(f"The result could not be printed: {problem}. Its record is {outcome.path}")
         if as_json:

@@ -15,6 +15,7 @@ def write_file(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # A page that is replaced while someone reads it is either the old one or the new one.
         write_output(path, content)
     except OSError as error:
         raise EnvironmentProblem(

@@ -20,6 +20,8 @@ class ExistingPath(click.Path):
         except click.BadParameter as error:
             from haet_eval.spelling import suggested_path
 
+            # click raises the same exception for a file where a folder is wanted: a similar name is no help
+            # then.
             if not Path(value).exists():
                 meant = printable(suggested_path(Path(value))) or "."
                 raise click.BadParameter(error.message.rstrip(".") + meant, ctx, param) from None

@@ -14,6 +14,7 @@ _NO_MODULE: Final = "(no module: backward passes, optimizers, and what train() d
 def print_places(places: CostPlaces, rows: int) -> None:
     """Print a table of lines and one of modules, of so many rows at most."""
     console = result_console()
+    # The client in the submission's process makes the labels, and a submission can change its own process.
     console.print("As the submission's own process names them: nobody vouches for it. Calls that are alike")
     console.print("count for the place of the first one.\n")
     for title, first, missing, shares in (

@@ -25,10 +25,14 @@ def read_receipts(path: Path) -> dict[str, datetime]:
     """
     receipts: dict[str, datetime] = {}
     for place, row in _rows(path):
+        # The list names files where the organizer has them, perhaps on Windows. Records know the bare name
+        # only.
         key = row.get("sha256", "").casefold() or Path(row.get("path", "").replace("\\", "/")).name
         if not key:
             raise UsageProblem(f"{place} names no file", _FORM, code="receipts-invalid")
         received = _moment(row.get("received", ""), place)
+        # The same line twice is harmless. Two times for one name would let the order of lines decide a
+        # deadline.
         if receipts.setdefault(key, received) != received:
             raise UsageProblem(
                 f"{place}: {key} was received at two times",
@@ -52,6 +56,7 @@ def unmatched(entries: Iterable[Entry], receipts: Mapping[str, datetime]) -> lis
 
 
 def _keys(entry: Entry) -> list[str]:
+    # Digests come first: two teams may both hand in `submission.zip`.
     keys = (entry.archive_sha256, entry.submission_sha256, entry.archive_name)
     return [key for key in keys if key is not None]
 
@@ -60,6 +65,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     from haet_eval.batch.sources import csv_cells
 
     try:
+        # Spreadsheets begin a CSV file in UTF-8 with a byte order mark.
         rows = list(csv_cells(read_file(path, MAX_TEXT_BYTES).decode("utf-8-sig")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else _reason(error)

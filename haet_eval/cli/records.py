@@ -26,6 +26,7 @@ def _named(name: str, results: Path) -> Iterator[Path]:
         yield find_record(name, results)
         return
     listing = Store(Path(name)).listing()
+    # Damaged ones too: a check of a folder must not pass because a record in it cannot be read.
     found = sorted([*listing.records, *(problem.path for problem in listing.problems)])
     if not found:
         raise UsageProblem(

@@ -38,8 +38,10 @@ def evaluate_again(path: Path, again: "Again", *, kept: bool) -> tuple[Record, t
         target = again.results if kept else Path(folder)
         with open_screen() as observer:
             found = rerun(stated, replace(again, results=target), observer).record
+        # Comparing with an interrupted run would say that the record differs.
         if found.status.verdict is Verdict.INTERRUPTED:
             raise KeyboardInterrupt
+        # Compared inside of the block: what `compare` reads may lie in the temporary folder.
         return found, tuple(compare(stated, Store(path.parent), found, Store(target)))
 
 
@@ -68,6 +70,7 @@ def rerun(
     from haet_eval.verification.rerunning import Again
 
     click.echo("Note: rerun is now `haet-eval verify RECORD --rerun --submission SUBMISSION`.", err=True)
+    # In version 0.1.0 --results was where the new record went.
     keep = keep or _formerly(results)
     path = find_record(record, keep or Path("results"))
     again = Again(submission, data_dir or default_data_dir(), keep or Path(), competition, test_data)

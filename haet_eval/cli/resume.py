@@ -43,6 +43,7 @@ def resume(
         _list(base)
         return ExitCode.QUALIFIED
     request = request_of(named_home(run, base))
+    # The run keeps its own settings. Only the data may lie elsewhere on the machine that goes on with it.
     if data_dir is not None:
         request = replace(request, data_dir=data_dir)
     return evaluate_and_show(request, request.results, as_json=as_json)

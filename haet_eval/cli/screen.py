@@ -29,6 +29,7 @@ _REFRESHES_PER_SECOND = 8
 def open_screen() -> Iterator[Observer]:
     """The observer that suits this process's stderr. What runs does not wait for whoever looks at it."""
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
+    # In a log each redrawn frame would be a line of its own.
     if not sys.stderr.isatty() or console.is_dumb_terminal:
         with not_waiting():
             yield PlainScreen()
@@ -39,11 +40,13 @@ def open_screen() -> Iterator[Observer]:
         console=console,
         refresh_per_second=_REFRESHES_PER_SECOND,
         transient=True,
+        # By default rich would send stdout through its console on stderr: a record as JSON would end there.
         redirect_stdout=False,
         redirect_stderr=False,
     )
     with not_waiting(), live:
         yield screen
+        # Not in a `finally`: a stage that failed gets no check mark.
         screen.finish_stage()
 
 
@@ -63,6 +66,7 @@ class PlainScreen:
     def tick(self, tick: Tick) -> None:
         if tick.elapsed_seconds < self._next_line_seconds:
             return
+        # From this tick on and not from the last line: after a pause there is one line and no burst.
         self._next_line_seconds = tick.elapsed_seconds + SECONDS_BETWEEN_LINES
         say_line(f"{tick.stage}: {progress_text(tick)} {self._values}")
 
@@ -70,6 +74,7 @@ class PlainScreen:
         self._values = values_text(values)
 
     def transfer(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
+        # Transfers report every block, and a log needs to know only that one has begun.
         if what != self._transfer:
             self._transfer = what
             say_line(transfer_text(what, done_bytes, total_bytes))
@@ -144,6 +149,7 @@ def progress_text(tick: Tick) -> str:
 
 def values_text(values: Mapping[str, ReportValue]) -> str:
     """The first reported values on one short line, printable, as in `epoch=3 loss=0.41`."""
+    # Submissions choose the names, the values and their number. There is one short line for all of them.
     shown = list(values.items())[:_MAX_VALUES]
     pairs = [f"{_cut(name)}={_cut(_shown(value))}" for name, value in shown]
     return " ".join(pairs + ["…"] * (len(values) > len(shown)))
@@ -155,6 +161,7 @@ def _shown(value: ReportValue) -> str:
 
 def _cut(text: str) -> str:
     short = printable(text[:_MAX_VALUE_CHARACTERS])
+    # Cut before it is made printable, which takes time for each character.
     return short if len(text) <= _MAX_VALUE_CHARACTERS else f"{short}…"
 
 

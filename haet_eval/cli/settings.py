@@ -11,6 +11,7 @@ def setting_name(parameter: click.Parameter) -> str | None:
     if isinstance(parameter, click.Option):
         longest = max(parameter.opts, key=len)
         return None if parameter.name == "help" else longest.removeprefix("--")
+    # Arguments have no variable unless they ask for one.
     if isinstance(parameter.envvar, str):
         return parameter.envvar.removeprefix("HAET_").lower().replace("_", "-")
     return None
@@ -34,6 +35,7 @@ def variables(parameter: click.Parameter) -> tuple[str, ...]:
 
 def variable_in_force(parameter: click.Parameter) -> str:
     """The variable that a value from the environment comes from."""
+    # click takes an empty variable for one that is not set, so this does as well.
     return next(name for name in variables(parameter) if os.environ.get(name))
 
 

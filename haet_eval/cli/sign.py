@@ -60,6 +60,7 @@ def sign(
     if key is None or not records:
         raise click.UsageError("Name the records, and a private key with --key. --new-key makes one.")
     paths = find_records(records, results)
+    # Asked for once, whatever the number of records, and after the records have been found.
     passphrase = _passphrase(key) if is_encrypted(key) else None
     for path in paths:
         click.echo(printable(str(sign_record(path, key, passphrase))))
@@ -88,5 +89,6 @@ def _passphrase(key: Path, *, new: bool = False) -> str:
             f"Set the variable {PASSPHRASE}.",
             code="passphrase-needed",
         )
+    # On stderr: stdout has the names of the signatures.
     asked: str = click.prompt(f"Passphrase of {key}", hide_input=True, confirmation_prompt=new, err=True)
     return asked

@@ -27,7 +27,9 @@ def batch_settings(
     from haet_eval.batch.run import BatchSettings
     from haet_eval.runtimes.image_files import build_context
 
+    # Every node must use this image and these sources, or the records of one batch would not compare.
     image = local_image() if options.sandbox == "docker" else None
+    # Runs are made by other processes, on a cluster in other working folders: paths must be absolute.
     data_dir, test_data = data_dir and real_path(data_dir), test_data and real_path(test_data)
     return BatchSettings(
         results=results,
@@ -62,8 +64,10 @@ def _local_site(
     from haet_eval.batch.local import LocalSite
     from haet_eval.runtimes.choice import choose_runtime
 
+    # There is a job: a batch opens its site only if something is to run.
     identity, machine = plan.jobs[0].identity, this_machine()
     at_once = places(plan.jobs, jobs, machine)
+    # An engine or a GPU that is missing is named once here, and not by every run with its retries.
     with choose_runtime(identity.sandbox, identity.device):
         pass
     gpus = machine.gpus if identity.device == "cuda" else ()
@@ -102,6 +106,8 @@ def _cluster_site(
         jobs=jobs,
         sandbox=identity.sandbox,
         device=identity.device,
+        # One job that is timed or metered is enough: a node with several places is refused then (decision
+        # 0073).
         exclusive=any(job.exclusive for job in plan.jobs),
         receive=receive,
     )

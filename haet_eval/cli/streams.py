@@ -12,7 +12,9 @@ _STANDARD: Final = (0, 1, 2)
 _closed: Final[set[int]] = set()
 _demanded: Final[set[int]] = set()
 _not_waiting: Final[list[bool]] = []
+# Well below the five seconds after which the watch takes a pause of ours for a stop (decision 0053).
 _PATIENCE_SECONDS: Final = 1.0
+# POSIX: a pipe that `select` calls writable takes 512 bytes (the least PIPE_BUF) without blocking.
 _PIECE_BYTES: Final = 512
 
 
@@ -35,6 +37,8 @@ class _Closed(io.FileIO):
     """Takes the place of a stdout that was closed: it loses texts, and says so if data were demanded."""
 
     def write(self, data: Any) -> int:
+        # Whoever writes `>&-` wants no text. A program that asked for data must not take nothing for an
+        # answer.
         if 1 in _demanded:
             raise ResultLost("stdout is closed")
         return len(data)
@@ -49,10 +53,12 @@ class _Open(io.FileIO):
 
     def write(self, data: Any) -> int:
         try:
+            # FileIO returns None if a non-blocking file takes nothing now.
             while (written := super().write(data)) is None:
                 select.select([], [self], [])
         except OSError as error:
             left = isinstance(error, BrokenPipeError | ConnectionResetError)
+            # A bare OSError would look like the failure of any other file.
             raise ResultLost(error.strerror or "unknown error", reader_left=left) from None
         return written
 
@@ -68,6 +74,7 @@ class _Lossy(io.FileIO):
 
     def write(self, data: Any) -> int:
         left = memoryview(data)
+        # stderr must never raise: messages come from inside of an evaluation, which must not end by them.
         while left and self._may_write():
             try:
                 written = super().write(left[:_PIECE_BYTES] if _not_waiting else left)
@@ -76,12 +83,14 @@ class _Lossy(io.FileIO):
             if written is None:
                 break
             left = left[written:]
+        # All is reported as written. Otherwise the buffer above would keep it and try again at exit.
         return len(data)
 
     def _may_write(self) -> bool:
         """Whether a write waits for nobody, or may wait. Who was waited for in vain gets no more."""
         if not _not_waiting:
             return True
+        # Without this memory each message of a stalled terminal would hold the evaluation for a second.
         self._is_stuck = not _takes_more(self.fileno(), 0 if self._is_stuck else _PATIENCE_SECONDS)
         return not self._is_stuck
 
@@ -94,6 +103,7 @@ def _takes_more(descriptor: int, patience_seconds: float) -> bool:
 @contextmanager
 def not_waiting() -> Iterator[None]:
     """In this block no message on stderr waits long for a pager or a terminal that takes nothing."""
+    # A list and not a flag: the blocks of a batch and of a check may lie within each other.
     _not_waiting.append(True)
     try:
         yield
@@ -104,6 +114,8 @@ def not_waiting() -> Iterator[None]:
 def write_last_words(text: str) -> None:
     """Write on stderr without waiting for anybody, from a signal handler too."""
     with suppress(OSError):  # nobody reads it
+        # Straight to the descriptor: a signal may have come while the buffer of stderr was locked. On Windows
+        # `select` knows sockets only.
         if os.name == "nt" or _takes_more(2, 0):
             os.write(2, text.encode())
 
@@ -123,8 +135,10 @@ def hold_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
             os.set_inheritable(number, True)  # processes that we start must not lack it either
             _closed.add(number)
+    # Python sets a stream to None if its descriptor was closed when it started.
     if sys.stdout is None:
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Closed(1, "wb", closefd=False)))
+    # `closefd=False`: the old stream shares the descriptor, and closing one must not close the other.
     elif os.name != "nt":  # its console is no file of bytes
         old = sys.stdout
         assert isinstance(old, io.TextIOWrapper)
@@ -134,6 +148,7 @@ def hold_streams() -> None:
         )
     if os.name == "nt":
         return
+    # Built anew although Python has one: only the raw layer sees a failed write before it raises.
     encoding, errors = (sys.stderr.encoding, sys.stderr.errors) if sys.stderr else (None, "backslashreplace")
     lossy = io.BufferedWriter(_Lossy(2, "wb", closefd=False))
     sys.stderr = io.TextIOWrapper(lossy, encoding, errors, line_buffering=True)
@@ -153,6 +168,7 @@ def deliver(show: Callable[[], object]) -> str:
         show()
         sys.stdout.flush()
     except OSError as error:
+        # Otherwise the rest of the buffer would be written at exit and fail once more.
         drop_stdout()
         return error.strerror or "the reader is gone"
     return "stdout is closed" if 1 in _closed else ""
@@ -160,8 +176,10 @@ def deliver(show: Callable[[], object]) -> str:
 
 def drop_stdout() -> None:
     """Lose what is still to be written: Python flushes stdout at exit, and would complain once more."""
+    # What is written from now on is lost on purpose.
     _demanded.discard(1)
     try:
+        # The number stays taken, so no file that is opened later becomes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
         return  # it is no file

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from haet_eval.results_folder import RECORD_NAME, SIGNATURE
 
+# A copy, as importing the data sets takes too long here (decision 0084). A test compares both.
 DATASETS: Final = ("cifar10", "cifar100", "digits")
 
 _COMPETITIONS: Final = files("haet_eval") / "resources" / "competitions"
@@ -46,6 +47,7 @@ def suggest_tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> Su
     import tomllib
 
     named = ctx.params.get("competition")
+    # Read as bare TOML: the models that validate it need pydantic, which is slow to import.
     if named and Path(named).is_file():
         texts = [Path(named).read_text("utf-8")]
     else:
@@ -64,6 +66,7 @@ def suggest_records(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
     found = [one for path in listed(results) if (one := RECORD_NAME.fullmatch(path.name))]
     ids = [CompletionItem(one["id"], help=one["words"]) for one in found if one["id"].startswith(incomplete)]
     files = [item for item in _paths(incomplete, {".json"}) if not item.value.endswith(SIGNATURE)]
+    # Before anything is typed, a results folder would offer each record twice, by its file and by its id.
     return files + (ids if incomplete else [])
 
 
@@ -91,6 +94,8 @@ def _paths(incomplete: str, suffixes: set[str]) -> Suggestions:
 def listed(folder: Path) -> list[Path]:
     """The content of the folder, sorted; nothing if it cannot be read."""
     try:
+        # Whatever cannot be listed has nothing to offer: an error would be printed into the line that is
+        # typed.
         return sorted(folder.iterdir())
     except OSError:
         return []

@@ -32,7 +32,9 @@ def print_summary(record: Record, path: Path) -> None:
             console.print(row[0] + row[1], soft_wrap=True)
         else:
             print_row(console, *row)
+    # A short log is all in the head; the tail is empty then.
     tail = record.log.tail or record.log.head
+    # Also below the threshold: what the submission printed may explain it.
     if tail.strip() and verdict is not Verdict.QUALIFIED:
         console.print("", "end of the submission's output:", last_lines(tail), sep="\n", soft_wrap=True)
 

@@ -22,6 +22,7 @@ def safe(text: str, style: str = "") -> Text:
 
 def last_lines(log: str) -> str:
     """The end of what a submission printed, as a terminal may show it."""
+    # Untrusted: escape sequences in it could rewrite what the terminal already shows.
     return printable_lines("\n".join(log.rstrip().splitlines()[-_LOG_LINES:]))
 
 
@@ -33,12 +34,14 @@ class _ResultConsole(Console):
 
 def result_console() -> Console:
     """A console on stdout. In a pipe it is as wide as COLUMNS, or else wide enough for whole lines."""
+    # rich assumes 80 columns in a pipe, and would cut lines that a program is to read.
     width = None if sys.stdout.isatty() else _width_of_a_pipe()
     return _ResultConsole(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)
 
 
 def _width_of_a_pipe() -> int:
     wanted = os.environ.get("COLUMNS", "")
+    # `isdigit` alone holds for `²`, which `int` refuses. A width of 0 prints nothing.
     return int(wanted) if wanted.isascii() and wanted.isdigit() and int(wanted) else _WIDTH_OF_A_PIPE
 
 
@@ -50,9 +53,11 @@ def bars_fit() -> bool:
 def print_row(console: Console, head: Text, value: Text) -> None:
     """A name and its value on one line; on a terminal the value wraps between words, in its own column."""
     room = console.width - head.cell_len
+    # In a pipe a value stays on one line: `grep` finds it whole.
     if not sys.stdout.isatty() or room < _LEAST_ROOM:
         console.print(head + value, soft_wrap=True)
         return
     for line in value.wrap(console, room):
         console.print(head + line, soft_wrap=True)
+        # The next lines stand below the value.
         head = Text(" " * head.cell_len)

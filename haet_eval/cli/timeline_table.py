@@ -18,6 +18,7 @@ def print_timeline(timeline: Timeline, lines: int) -> None:
     console = result_console()
     memory, most = timeline.memory, timeline.memory.peak_bytes
     console.print("bytes of the training's tensors, from the first call to the last")
+    # Its heights follow the highest column, so the peak is stated as a number below.
     console.print(sparkline(timeline.points, min(_COLUMNS, console.width)))
     console.print(f"peak {most:,} bytes")
     if memory.call is not None:

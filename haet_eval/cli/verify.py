@@ -115,9 +115,11 @@ def verify_records(
     from haet_eval.dataset import default_data_dir
 
     if key is not None:
+        # Before the records: a wrong key must not cost a replay first.
         check_key(key)
     sources = Sources(Store(Path("results")), data_dir or default_data_dir(), competition, test_data)
     sound, show = True, _JsonList() if as_json else _Lines(strict)
+    # All names are looked up before the first check, so a misspelt one is reported at once.
     paths = find_records(records, results or Path("results"))
     _check_rerun(paths, rerun, submission, keep)
     for path in paths:
@@ -125,8 +127,10 @@ def verify_records(
         found = _verified(path, here, (sandbox, device), replay, perturbed)
         if rerun and submission:
             found = found.and_also(_rerun(path, submission, keep, here))
+        # The signature comes last: it says who stands for all lines above it.
         found = found.and_also([check_signed(path, key)])
         conclusion = found.conclusion
+        # One record that does not hold decides the status of all.
         sound = sound and found.believable and not (strict and conclusion.lacking)
         show.add(found)
     show.end()
@@ -143,6 +147,7 @@ def _verified(
     from haet_eval.verification.perturbing import check_perturbed
     from haet_eval.verification.replaying import ReplayPlace, check_replay
 
+    # The exact replay comes first: a trace that does not hold without noise says nothing under noise.
     wanted = [check_replay] * replay + [check_perturbed] * perturbed
     for part in parts:
         for check in wanted:
@@ -158,6 +163,7 @@ def _check_rerun(paths: Sequence[Path], rerun: bool, submission: Path | None, ke
         raise click.UsageError("--submission and --keep are for --rerun.")
     if rerun and submission is None:
         raise click.UsageError("--rerun needs the submission: name its folder or zip with --submission.")
+    # A folder may hold several records, which is known only after it was read.
     if rerun and len(paths) != 1:
         raise click.UsageError("--rerun evaluates one submission: name one record.")
 

@@ -40,6 +40,7 @@ class Case:
     @cached_property
     def verified(self) -> tuple[Verification, list[RunWithEvidence]]:
         """The result of the files' check, computed once: the replays need the same evidence."""
+        # With `replaying`, the replays are not listed as missing: they are checks of their own here.
         return verify(self.path, self.sources, replaying=True)
 
 
@@ -51,13 +52,16 @@ def check_verify(case: Case) -> tuple[bool, str]:
     """Every file that the record names is here and agrees with it."""
     found, parts = case.verified
     absent = {f"{part.name}{name}" for part in parts for name in _absent(part.record, case.sources.store)}
+    # A file that is missing here may have been lost by the organizer: it must not let an entry fall.
     there = [check for check in found.checks if check.subject not in absent]
     lacking = found.conclusion.lacking
+    # What contradicts the record decides first, even if other files are missing.
     if not believable(there):
         return False, _told(there, Result.DIFFERS)
     if absent:
         missing = [check for check in found.checks if check.subject in absent]
         raise Undecided(_told(missing, Result.DIFFERS))
+    # Unlike `haet-eval verify`, which calls such a record consistent: an award needs every check.
     if lacking:
         raise Undecided(f"not checked: {', '.join(lacking)}. {_told(found.checks, Result.UNCHECKED)}")
     return True, f"{sum(check.result is Result.HOLDS for check in found.checks)} lines hold, none differs"
@@ -75,6 +79,7 @@ def _is_readable(artifact: Artifact, store: Store) -> bool:
     try:
         with open_file(path, MAX_ARTIFACT_BYTES) as file:
             file.read(1)
+    # So `verify` looks at it and reports a difference: a folder in the place of a file is no loss of ours.
     except (StrangeFile, IsADirectoryError):  # it is there, and is not what the record names
         return True
     except OSError:
@@ -98,6 +103,7 @@ def _replayed(case: Case, replay: ReplayPart, subject: str) -> tuple[bool, str]:
     checks = [check for part in parts for check in part.named(replay(part.record, part.evidence, case.place))]
     if not believable(checks):
         return False, _told(checks, Result.DIFFERS)
+    # Runs of several have a prefix before the subject.
     replays = [check for check in checks if check.subject.endswith(subject)]
     if not replays or any(check.lacking for check in replays):
         raise Undecided(_told(checks, Result.UNCHECKED))
@@ -122,6 +128,7 @@ RECORD_CHECKS: Final[Mapping[str, RecordCheck]] = {
 
 def rerun(record: Record, again: Record, _: Task) -> tuple[bool, str]:
     """A second run with the same seed has the same cost, and predictions that are as good."""
+    # A record of several runs is compared by its first run, whose seed the second run has.
     first = (split(record) or [record])[0]
     now = again.evaluation
     if not again.status.verdict.is_judged or now is None:
@@ -129,8 +136,10 @@ def rerun(record: Record, again: Record, _: Task) -> tuple[bool, str]:
     if first.complexity != again.complexity:
         before, after = readable_count(first.complexity), readable_count(again.complexity)
         return False, f"the complexity is {after} instead of {before}"
+    # Equal costs could hide other calls: the histogram has every call with its shapes.
     if _histogram(first) != _histogram(again):
         return False, "the calls are others than those of the record"
+    # Accuracies are compared by a test and not exactly: another machine rounds otherwise.
     return _as_good(first.evaluation, _share(now), f"complexity {readable_count(again.complexity)} again")
 
 
@@ -138,6 +147,7 @@ def other_seeds(record: Record, again: Record, task: Task) -> tuple[bool, str]:
     """Other seeds give models as good, at about the same cost; some may miss the threshold by chance."""
     first = (split(record) or [record])[0]
     runs, scores = again.runs or (), [run.evaluation for run in again.runs or () if run.evaluation]
+    # Below the threshold is judged: one seed may miss it by chance.
     failed = [run for run in runs if not run.status.verdict.is_judged]
     if failed or not scores:
         return False, _verdict(failed[0] if failed else again)
@@ -146,11 +156,13 @@ def other_seeds(record: Record, again: Record, task: Task) -> tuple[bool, str]:
         for run, score in zip(runs, scores, strict=True)
     )
     dearest = max((run.complexity or 0 for run in runs), default=0)
+    # A training may stop early, so its cost depends on the seed. The bound is that of the audits.
     if first.complexity and dearest > COST_RATIO * first.complexity:
         return False, f"complexity {readable_count(dearest)} instead of {readable_count(first.complexity)}"
     together = Share(
         correct=sum(_share(score).correct for score in scores), total=sum(score.total for score in scores)
     )
+    # All runs together: with two seeds an average would rest on two numbers, and this on all test images.
     p_value = _below(together, task.threshold)
     shown += f"; the threshold is {readable_accuracy(task.threshold)}"
     if p_value < GAP_P:
@@ -165,6 +177,7 @@ def audit(kind: AuditKind, *, reported: tuple[AuditFlag, ...] = ()) -> "Conclude
         found = next((one for one in again.audits if one.kind == kind), None)
         if found is None:
             return False, _verdict(again)
+        # No other flag than these.
         return set(found.flags) <= set(reported), "; ".join(audit_lines(found))
 
     return conclude
@@ -220,6 +233,7 @@ def _as_good(before: Evaluation | None, now: Share, shown: str) -> tuple[bool, s
     if drop is None:
         return False, f"{shown}; the record has no accuracy to compare with"
     lost = f"{shown}; {drop.points:+.2f} points lost, p = {drop.p_value:.3g}"
+    # Both conditions, as in the audits: few images make chance large, and many make tiny losses significant.
     return not (drop.points > GAP_POINTS and drop.p_value < GAP_P), lost
 
 

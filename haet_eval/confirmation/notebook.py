@@ -47,6 +47,8 @@ class Notebook:
 
     def seeds(self, record_id: str) -> Seeds:
         """The seeds of this record."""
+        # Seeds are written before they are used: a confirmation that is started again must not draw new ones
+        # until it likes the outcome.
         self._open(record_id)
         return self._seeds[record_id]
 
@@ -70,11 +72,14 @@ class Notebook:
             return
         try:
             document = json.loads(read_file(self._path(record_id), MAX_TEXT_BYTES))
+            # Findings under other circumstances say nothing about these, so the seeds are drawn anew as well.
             if document["circumstances"] == self._circumstances:
+                # All is read before anything is kept, so a damaged file leaves no half of it behind.
                 findings = [EntryCheck(**fact) for fact in document["findings"]]
                 self._seeds[record_id] = Seeds(**document["seeds"])
                 self._findings[record_id] = {finding.name: finding for finding in findings}
                 return
+        # KeyError and TypeError: JSON of another shape, such as that of an earlier version.
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # the file is missing or damaged: the checks are made again
         self._seeds[record_id] = Seeds(*(drawn_seed() for _ in range(3)))
@@ -89,6 +94,7 @@ class Notebook:
         }
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            # A run behind a finding may have taken hours: the file is replaced whole, or the old one stays.
             with Draft(self._folder) as draft:
                 draft.write(json.dumps(document, indent=2).encode())
                 draft.replace(self._path(record_id))

@@ -27,6 +27,7 @@ def podiums(entries: Iterable[Entry], rules: Competition, sandbox: Sandbox) -> l
     pools: dict[Pool, list[Entry]] = {}
     for ranked in rank(known, unofficial=sandbox == "process"):
         pool = ranked.pool
+        # `rank` with `unofficial` has the official pools as well.
         if (pool.competition, pool.sandbox) == (rules.name, sandbox):
             pools.setdefault(pool, []).extend((ranked.entry, *_others(ranked, known)))
     return [Podium(pool, rules.awards, tuple(found)) for pool, found in pools.items()]
@@ -49,9 +50,12 @@ def _others(ranked: Ranked, entries: Iterable[Entry]) -> Iterator[Entry]:
     rest = [
         entry
         for entry in entries
+        # Anybody may write a forged record of someone else's submission, to make it fall.
         if entry.submission_sha256 == ranked.entry.submission_sha256
         and entry.record_id != ranked.entry.record_id
     ]
+    # `rank` gives a submission one place, so the next of its records shows only when the one before is left
+    # out.
     while rest:
         best = next((other for other in rank(rest, unofficial=True) if other.pool == ranked.pool), None)
         if best is None:

@@ -59,12 +59,14 @@ def make_run(
     again = of == "again"
     identity = Identity(
         submission=info.sha256,
+        # All of this makes the key by which a later start finds the record of this run again.
         competition=competition.digest,
         seed=record.environment.seed if again else seeds.others,
         runs=1 if again else OTHER_SEEDS,
         sandbox=sandbox,
         device=device or record.environment.device,
         haet_eval=__version__,
+        # Other seeds are not audited: one audit of each kind is enough, and each is a whole training.
         audits=tuple((kind, drawn[kind]) for kind in audits) if again else (),
     )
     job = BatchJob(
@@ -92,13 +94,16 @@ def make_all(
     """
     store = Store(settings.results)
     ledger = Ledger(store)
+    # Two confirmations in one folder would otherwise make the same runs.
     with ledger.locked():
         plan = BatchPlan(tuple(_item(run.job, ledger) for run in runs))
         summary = RunningBatch(plan, settings, ledger, reporting).run(lambda: open_site(plan))
+    # Read anew: the ledger above knows only the records from before the batch.
     records, now = Ledger(store), {label: outcome.record for label, outcome in summary.outcomes}
 
     def record_of(run: AwaitedRun) -> Record | None:
         path = records.record_of(run.job.identity)
+        # An interrupted run has a record that the ledger does not take for done.
         return read_record(path) if path else now.get(run.job.label)
 
     return summary, record_of
@@ -130,12 +135,15 @@ def find_submissions(folder: Path, *, deep: bool, limits: ArchiveLimits) -> dict
 
     `deep` looks into folders of folders as well. Files that are not sound submissions are skipped.
     """
+    # Below a results folder lie runs and artefacts, perhaps many: only a folder that was named is searched
+    # through.
     zips = folder.rglob("*.zip") if deep else folder.glob("*.zip")
     manifests = folder.rglob(MANIFEST_NAME) if deep else folder.glob(f"*/{MANIFEST_NAME}")
     found: dict[str, Path] = {}
     for path in sorted([*zips, *(manifest.parent for manifest in manifests)]):
         try:
             found.setdefault(load_submission(path, limits).sha256, path)
+        # A folder of entries holds many that broke a rule. They have no place, so nobody looks for them.
         except (InvalidSubmission, UsageProblem):
             continue
     return found

@@ -61,13 +61,17 @@ def settle(podium: Podium, setting: ConfirmationSettings) -> PoolOutcome:
     places = {entry.record_id: place for place, entry in enumerate(podium.entries, start=1)}
     examined: list[Examined] = []
     summary = BatchSummary()
+    # One round makes the runs of all places that are open, as one batch: an entry each would leave nodes
+    # idle.
     while missing := podium.awards - sum(one.held for one in examined):
         following = list(islice(_next(podium, examined), missing))
+        # An undecided entry may still hold, so nobody is examined in its place: awards are not given twice.
         if not following or any(one.undecided for one in examined):
             break
         checker = _Checker(setting)
         summary = checker.check(following)
         examined += [checker.examined(entry, places[entry.record_id]) for entry in following]
+    # Further records of a submission that fell come in a later round, and belong to an earlier place.
     in_order = sorted(examined, key=lambda one: one.position)
     return PoolOutcome(SettledPool(podium.pool, podium.awards, tuple(in_order)), summary)
 
@@ -82,6 +86,7 @@ def _next(podium: Podium, examined: Sequence[Examined]) -> Iterator[Entry]:
     settled = {
         one.entry.submission_sha256
         for one in examined
+        # Findings of runs are about the submission. Findings of the first checks are about the record alone.
         if one.undecided or any(finding.name in RUN_CHECKS for finding in one.findings)
     }
     for entry in podium.entries:
@@ -100,6 +105,7 @@ class _Checker:
 
     def check(self, entries: Sequence[Entry]) -> BatchSummary:
         """Check the records first; then the runs of all entries with sound records, as one batch."""
+        # Runs are dear, and a record that is forged must not cost any.
         sound = [entry for entry in entries if self._is_sound(entry)]
         runs = {entry.record_id: self._runs(entry) for entry in sound}
         summary, record_of = make_all(
@@ -120,6 +126,7 @@ class _Checker:
         findings = [found[name] for name in names]
         lacking = [name for name in (*RECORD_CHECKS, *RUN_CHECKS) if name not in found]
         undecided = self._undecided.get(entry.record_id, "")
+        # If a check has failed, those that were not made no longer matter.
         if lacking and not undecided and all(one.held for one in findings):
             undecided = f"{', '.join(lacking)} failed on our side; start again"
         return Examined(entry, position, tuple(findings), undecided)
@@ -132,6 +139,7 @@ class _Checker:
         setting, name = self._setting, entry.record_id
         case = Case(setting.paths[name], setting.sources, ReplayPlace(setting.sandbox, setting.device))
         for check, look in RECORD_CHECKS.items():
+            # Found by an earlier start: replays of long trainings are not repeated.
             found = self._notebook.found(name).get(check)
             if found is None:
                 setting.reporting.tell(RunStarted(_label(entry, check), 1))
@@ -155,6 +163,8 @@ class _Checker:
         """The runs that the remaining checks need."""
         setting, name = self._setting, entry.record_id
         left = [check for key, check in RUN_CHECKS.items() if key not in self._notebook.found(name)]
+        # All audits, though some may be concluded: they are part of the key of the run, which is then found
+        # again.
         audits: list[AuditKind] = [
             check.audit for check in RUN_CHECKS.values() if check.audit and not self._is_secret(check.audit)
         ]
@@ -170,6 +180,7 @@ class _Checker:
                 setting.sandbox,
                 setting.device,
             )
+            # Three checks share one run, so each run is planned once.
             for of in dict.fromkeys(check.of for check in left)
         ]
 
@@ -178,9 +189,11 @@ class _Checker:
         record = read_record(setting.paths[name])
         task = setting.rules.competition.task(record.submission.task or "")
         for key, check in RUN_CHECKS.items():
+            # Without a finding here the entry stays undecided, and the next start makes the run again.
             again = found.get(check.of)
             if key in self._notebook.found(name):
                 continue
+            # The split would put secret test images and their labels into the submission's training set.
             if check.audit and self._is_secret(check.audit):
                 self._add(
                     entry, EntryCheck(key, True, "not made: it would give away labels of the secret test set")

@@ -30,11 +30,13 @@ def read_array_file(path: Path) -> tuple[Images, Labels]:
 
 def _npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
+        # NumPy would unpack whatever the file announces, so the sizes are added up first (decision 0095).
         with zipfile.ZipFile(path) as members:
             unpacked = sum(member.file_size for member in members.infolist())
         if unpacked > LARGEST_SET_BYTES:
             raise ValueError(f"it unpacks to {unpacked:,} bytes: more than {LARGEST_SET_BYTES:,}")
         with np.load(path, allow_pickle=False) as arrays:
+            # Only these two are unpacked.
             return {name: arrays[name] for name in ("images", "labels") if name in arrays}
     except (zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"it is no .npz file: {error}") from error

@@ -25,6 +25,7 @@ class Arrays(NamedTuple):
         """Hexadecimal SHA-256: for each array a line `name dtype shape`, then its little-endian bytes."""
         hasher = sha256()
         for name, array in self._asdict().items():
+            # The same digest on machines of either byte order.
             canonical = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
             hasher.update(f"{name} {array.dtype.name} {list(array.shape)}\n".encode())
             hasher.update(canonical.data)

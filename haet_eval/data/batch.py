@@ -9,6 +9,7 @@ import numpy as np
 from haet_eval.data.arrays import Images, Labels
 
 _NUMPY_NAMES = {
+    # The old name is in the published files; NumPy 2 writes the other one.
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
     ("numpy", "ndarray"),
@@ -49,6 +50,7 @@ def read_batch(content: bytes, label_key: bytes, num_classes: int) -> tuple[Imag
         ValueError: the content is not such a batch; the text says why.
     """
     try:
+        # Python 2 wrote the files, and its texts are bytes.
         table = _InertUnpickler(BytesIO(content), encoding="bytes").load()
     except Exception as error:  # a damaged pickle raises nearly anything
         raise ValueError(f"it cannot be unpickled: {error}") from error
@@ -69,6 +71,7 @@ def _images(pickled: object) -> Images:
             pass
         case _:
             raise ValueError("`data` is no array of bytes with 3072 columns")
+    # The shape is the pickle's word, and the bytes need not fit it.
     if len(pixels) != rows * 3072:
         raise ValueError(f"`data` has {len(pixels)} bytes where {rows} rows have {rows * 3072}")
     flat = np.frombuffer(pixels, dtype=np.uint8)
@@ -78,6 +81,7 @@ def _images(pickled: object) -> Images:
 def _labels(pickled: object, key: str, num_classes: int) -> Labels:
     if not isinstance(pickled, list):
         raise ValueError(f"`{key}` is no list")  # noqa: TRY004
+    # By its exact type: a bool is an int to `isinstance`.
     if not all(type(label) is int and 0 <= label < num_classes for label in pickled):
         raise ValueError(f"`{key}` has an entry that is not an integer from 0 to {num_classes - 1}")
     return np.array(pickled, dtype=np.int64)

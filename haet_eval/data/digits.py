@@ -42,6 +42,7 @@ def _table() -> Path:
 
 
 def _enlarge(greys: Labels) -> Images:
+    # In integers, so that every machine rounds alike.
     scaled = ((greys * 255 + 8) // 16).astype(np.uint8)
     enlarged = scaled.repeat(4, axis=1).repeat(4, axis=2)
     return np.repeat(enlarged[:, None], 3, axis=1)

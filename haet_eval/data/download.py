@@ -33,6 +33,7 @@ def download(urls: Sequence[str], target: Path, md5: str, observer: Observer) ->
             pooch.retrieve(
                 url, f"md5:{md5}", target.name, target.parent, downloader=_Resuming(target, observer)
             )
+        # First, because these errors are OSErrors as well. A ValueError is pooch's word for a wrong checksum.
         except (requests.RequestException, ValueError) as error:
             fault = f"{url}: {_why(error)}"
             if url != urls[-1]:  # the last fault is in the error
@@ -58,6 +59,7 @@ class _Resuming:
 
     def __call__(self, url: str, output_file: str, _: Any) -> None:
         """Fills `output_file`; reconnects as long as each connection brings new bytes."""
+        # One part for each address: the beginning from one mirror and the end from another may not fit.
         part = self._target.with_name(f"{self._target.name}.{sha256(url.encode()).hexdigest()[:8]}.part")
         while True:
             before = _size(part)
@@ -65,19 +67,23 @@ class _Resuming:
                 self._go_on(url, part)
                 break
             except _DROPPED:
+                # A connection that brings nothing would be made again for ever.
                 if _size(part) <= before:
                     raise
         part.replace(output_file)
 
     def _go_on(self, url: str, part: Path) -> None:
         start = _size(part)
+        # A range counts bytes of the response, so the server must not compress it.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as response:
             if start and response.status_code == requests.codes.requested_range_not_satisfiable:
+                # The part is as long as the file or longer, so it cannot be the beginning of it.
                 part.unlink()
                 self._go_on(url, part)
                 return
             response.raise_for_status()
+            # A server may ignore the range and send the file from its beginning.
             resumed = response.status_code == requests.codes.partial_content
             self._receive(response, part, start if resumed else 0)
 

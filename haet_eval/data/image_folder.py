@@ -21,6 +21,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
     """The names of the class folders, by name; by number if every name is a number. Litter is left out."""
     names = [path.name for path in folder.iterdir() if path.is_dir() and not is_litter(path.name)]
     numbers = all(name.isascii() and name.isdigit() for name in names)
+    # As texts 10 comes before 2, and arrays number their classes by number (decision 0095).
     return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
 
 
@@ -43,6 +44,7 @@ def read_image_folder(
     paths = [(path, label) for label, name in enumerate(classes) for path in _files(folder / name)]
     if not paths:
         raise ValueError(f"no folder in it has images ({', '.join(SUFFIXES)})")
+    # The first image gives the size of all, before memory for all is taken.
     first = _read(paths[0][0], image_size)
     if first.nbytes * len(paths) > LARGEST_SET_BYTES:
         raise ValueError(
@@ -76,18 +78,22 @@ def _read(path: Path, image_size: tuple[int, int] | None) -> Images:
     name = f"{path.parent.name}/{path.name}"
     try:
         with warnings.catch_warnings():
+            # Pillow only warns of some damaged files and of very large ones.
             warnings.simplefilter("error")
             with Image.open(path) as image:
                 return _pixels(name, image, image_size)
+    # Pillow raises a SyntaxError for some broken PNG files.
     except (UnidentifiedImageError, OSError, SyntaxError, Warning, Image.DecompressionBombError) as error:
         raise ValueError(f"{name} is no image that can be read: {error}") from error
 
 
 def _pixels(name: str, image: Image.Image, image_size: tuple[int, int] | None) -> Images:
+    # Until here only the header was read. The conversion below decodes the pixels.
     if image.width * image.height > LARGEST_SOURCE_PIXELS:
         raise ValueError(
             f"{name} has {image.width}×{image.height} pixels: more than {LARGEST_SOURCE_PIXELS:,}"
         )
+    # More than eight bits for each channel would be clipped without a word (decision 0095).
     if image.mode not in _MODES:
         raise ValueError(f"{name} has pixels of Pillow's mode {image.mode}, which eight bits do not hold")
     colours = image.convert("RGB")

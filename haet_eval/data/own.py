@@ -39,6 +39,8 @@ def read_set(
     """
     try:
         if path.is_dir():
+            # The classes of the training set, so that a test set without images of one keeps the same
+            # numbers.
             names = classes or class_names(path)
             return ImageSet(*read_image_folder(path, names, image_size), names)
         if path.is_file() and path.suffix in SUFFIXES:
@@ -82,6 +84,7 @@ def _fault(images: ImageSet, num_classes: int) -> str:
         return (
             f"it has {len(images.classes)} class folders, and there are {num_classes} classes{_empty(images)}"
         )
+    # There is at least one label here: empty sets were refused when they were read.
     low, high = int(images.labels.min()), int(images.labels.max())
     if low < 0 or high >= num_classes:
         return f"it has labels from {low} to {high}, and there are {num_classes} classes"
@@ -95,6 +98,7 @@ def count_classes(train: ImageSet) -> int:
         UsageProblem: a label below the highest does not occur, or there is one class only.
     """
     found = np.unique(train.labels)
+    # Folders give the number of classes even if one is empty; arrays have only their labels.
     expected = len(train.classes) or (int(found[-1]) + 1 if len(found) else 0)
     if expected < 2 or len(found) != expected:
         raise UsageProblem(

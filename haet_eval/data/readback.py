@@ -50,11 +50,13 @@ def budgets_with(rules: Competition, task: Task, images: Images, *, official: bo
     """
     budgets = task.budgets
     own = task.data is not None or official
+    # A native run holds the images themselves, so it has nothing to read back.
     if rules.runner == "native" or budgets.readback_reason is not None or not own:
         return budgets
     most = most_readback_bytes(images)
     if budgets.readback_bytes <= most:
         return budgets
+    # The organizer has not chosen this number, so there is nothing to complain about.
     if "readback_bytes" not in budgets.model_fields_set:
         return budgets.model_copy(update={"readback_bytes": most})
     raise UsageProblem(

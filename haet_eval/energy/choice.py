@@ -68,6 +68,7 @@ def _everything(device: str, powercap: Path) -> Meters:
         if device == "cuda":
             opened.append(NvmlMeter())
     except EnvironmentProblem as problem:
+        # The meters that did open hold a library of the driver.
         for meter in opened:
             meter.close()
         return Meters((), str(problem))

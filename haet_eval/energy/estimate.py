@@ -20,6 +20,8 @@ class CpuTimeMeter:
     longest_gap_seconds = float("inf")
 
     def __init__(self, thermal_design_watts: float) -> None:
+        # The work of the whole machine is counted, so the power is divided by all cores, not by those of this
+        # process.
         self._watts_per_core = thermal_design_watts / (os.cpu_count() or 1)
         self._before = _busy_seconds()
 

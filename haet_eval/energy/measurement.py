@@ -38,6 +38,7 @@ class _Sampler:
 
     def stop(self) -> None:
         self._stopped.set()
+        # The meters close after the last reading, or the thread would read a closed library.
         self._thread.join()
         for meter in self._meters:
             meter.close()
@@ -48,6 +49,7 @@ class _Sampler:
         Raises:
             EnvironmentProblem: a counter failed, or was not read for too long.
         """
+        # The thread and the phases both read. Two readings at once would add the same difference twice.
         with self._lock:
             if self._problem is not None:
                 raise self._problem
@@ -72,6 +74,7 @@ class _Sampler:
             try:
                 self.joules()
             except EnvironmentProblem as problem:
+                # An error in the thread would be lost; the next phase raises it.
                 self._problem = problem
                 return
 
@@ -105,7 +108,9 @@ class Measurement:
         assert self._open is not None
         phase, began, joules_before = self._open
         self._open = None
+        # A reading of its own, because the last sample may be a quarter of a second old.
         joules, seconds = self._sampler.joules() - joules_before, time.monotonic() - began
+        # Without a meter the sum is 0, which is no energy that was measured.
         if self._meters:
             idle = None if self._idle_watts is None else self._idle_watts * seconds
             self._phases.append(PhaseEnergy(phase=phase, joules=joules, seconds=seconds, idle_joules=idle))
@@ -168,6 +173,7 @@ def measured(
     meters, missing = open_meters(choice, device, cpu_watts, powercap)
     with ExitStack() as stack:
         sampler = _Sampler(meters)
+        # Before the idle machine is measured, since counters may wrap in that time as well.
         sampler.start()
         stack.callback(sampler.stop)
         observer.note(_announcement(meters, missing, baseline_seconds))

@@ -27,6 +27,7 @@ class _CountedGpu:
 
     def joules(self) -> float:
         now = self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)
+        # This counter has no known range, so a step back is a reset and its energy is lost.
         if now < self.last:
             raise EnvironmentProblem(
                 "a GPU's energy counter went back to zero: the driver was loaded again",
@@ -73,6 +74,7 @@ class NvmlMeter:
                 "NVIDIA's driver sees no GPU", "Check `nvidia-smi`.", code="energy-no-gpu"
             )
         self.covers = tuple(f"gpu-{index}" for index in range(count))
+        # A counter of the driver has everything since the last reading; a sampled power has not.
         sampled = any(isinstance(gpu, _SampledGpu) for gpu in self._gpus)
         self.longest_gap_seconds = _POWER_GAP_SECONDS if sampled else float("inf")
 
@@ -91,6 +93,7 @@ class NvmlMeter:
         nvml = self._nvml
         try:
             return _CountedGpu(nvml, handle, nvml.nvmlDeviceGetTotalEnergyConsumption(handle))
+        # GPUs before Volta have no energy counter.
         except nvml.NVMLError_NotSupported:
             return _SampledGpu(nvml, handle, nvml.nvmlDeviceGetPowerUsage(handle) / 1e3, time.monotonic())
 

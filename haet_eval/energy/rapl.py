@@ -31,6 +31,7 @@ class _Zone:
         """Microjoules since the zone was opened."""
         now = _read_number(self.path)
         passed = now - self.last
+        # A smaller number means one wrap: the sampler reads often enough that there are never two.
         self.total += passed if passed >= 0 else passed + self.range_microjoules
         self.last = now
         return self.total
@@ -65,6 +66,7 @@ class RaplMeter:
 def _zones(powercap: Path) -> Iterator[_Zone]:
     names = {path: _name(path) for path in sorted(powercap.glob("intel-rapl:*"))}
     wanted = [path for path, name in names.items() if name.startswith(("package", "dram"))]
+    # psys counts the whole platform, packages included, so it is used only without them.
     for path in wanted or [path for path, name in names.items() if name == "psys"]:
         package, *inside = path.name.removeprefix("intel-rapl:").split(":")
         name = f"{names[path]}-{package}" if inside else names[path]

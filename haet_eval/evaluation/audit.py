@@ -118,6 +118,8 @@ def conclude(
     former_test = former_train = gap = drop = None
     kind: AuditKind = "disguise" if drawn.formerly_test is None else "resplit"
     if predictions is not None:
+        # In a disguise all test images are unseen. After another split the drop is taken from former training
+        # images alone: labels that the submission knows would hide it on the others.
         right = predictions == drawn.dataset.test_labels
         comparable = _share(right)
         if drawn.formerly_test is not None:
@@ -168,6 +170,7 @@ def compare(first: Share, second: Share, *, two_sided: bool = False) -> Gap | No
     return Gap(
         points=100 * (first.correct / first.total - second.correct / second.total),
         standard_error_points=100 * error,
+        # Sums of rounded probabilities may be a little above 1.
         p_value=min(1.0, float(fisher_exact(table, alternative=alternative).pvalue)),
     )
 
@@ -180,14 +183,17 @@ def _flags(
     kind: AuditKind, audited: Run, again: Run, gap: Gap | None, drop: Gap | None, *, two_sided: bool
 ) -> list[AuditFlag]:
     flags: list[AuditFlag] = []
+    # An interruption is the work of the organizer or the machine, and says nothing about the submission.
     if not (again.status.verdict.is_judged or again.status.verdict is Verdict.INTERRUPTED):
         flags.append("failed")
     if _is_large(gap, GAP_POINTS, two_sided=two_sided):
         flags.append("gap")
     if _is_large(drop, GAP_POINTS if kind == "resplit" else DISGUISE_POINTS):
         flags.append("drop")
+    # Only a higher cost is a sign: whoever notices an audit and trains honestly pays for it (decision 0055).
     if audited.complexity and again.complexity and again.complexity > COST_RATIO * audited.complexity:
         flags.append("cost")
+    # A disguise keeps shapes and split, so a training that ignores the values makes the same calls.
     if kind == "disguise" and _histogram(audited) != _histogram(again):
         flags.append("operations")
     return flags

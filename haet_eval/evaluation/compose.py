@@ -90,6 +90,7 @@ def _stage(ran: Ran | None, scored: Scored | None) -> Stage:
 def _training(ran: Ran | None, failure: SubmissionFailure | None) -> Training | None:
     """The counted training. If refused operators ended it, it lists them."""
     training = ran.trained.training if ran else None
+    # Only if a refused call ended the run: code may catch such an error and do without the operator.
     if ran is None or training is None or failure is None or failure.verdict is not Verdict.UNCOUNTABLE:
         return training
     operations = with_refused(training.operations, ran.trained.refused, failure.reason)
@@ -101,6 +102,7 @@ def _competition(unpacked: Unpacked) -> CompetitionInfo | None:
     if rules is None:
         return None
     task = unpacked.submission.task
+    # The record repeats these rules, so that a leaderboard follows from records alone (decision 0094).
     return CompetitionInfo(
         name=rules.name,
         digest=rules.digest,
@@ -150,6 +152,7 @@ def cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
+        # Only here: on Linux `platform.processor` gives no more than the architecture.
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())

@@ -138,6 +138,8 @@ class Course:
             )
             if not apart:
                 return _locked(plan.named)
+            # A folder that differs in seed or data belongs to another run of the same evaluation. That is no
+            # mistake: this run looks for a folder of its own.
             if not _OF_OTHER_RUNS.issuperset(apart):
                 raise _other(plan.named, apart, stated, self._identity)
         return find_home(plan.base, self._identity)
@@ -165,6 +167,7 @@ class Course:
         """Whether the training did other things than before: then it begins from its beginning."""
         if failure is None or failure.verdict is Verdict.INTERRUPTED or self._attempt is None:
             return False
+        # A failure on the way back is not the submission's verdict either: the earlier part had come further.
         if failure.code != DEPARTED and not self._attempt.is_behind:
             return False
         self.heard.note(
@@ -174,6 +177,7 @@ class Course:
         self.restarts += 1
         if self.home:
             with suppress(OSError, UsageProblem):
+                # A second attempt at these checkpoints would depart at the same place again.
                 self.home.keep_newest(frozenset(), newest=0)
                 self.home.put_facts(self.home.facts().model_copy(update={"restarts": self.restarts}))
         return True
@@ -188,6 +192,8 @@ class Course:
             self.plan.interrupted = self.home
             self.home.unlock()
         else:
+            # The folder stays, and stays locked, until the record is written: a machine that dies before then
+            # needs it.
             self.plan.ended.append(self.home)
 
     def a_home(self) -> RunHome:
@@ -242,6 +248,9 @@ class Earlier:
         self._file = CheckpointFile(path, home.name)
         self.checkpoint = self._file.facts
         try:
+            # Both are checked whole before the run begins: damage that shows here costs one checkpoint, and
+            # later it would cost all progress. The order is that of the ends in the checkpoint
+            # (`_following`).
             self.trace_path = self._whole(self.checkpoint.trace, home, folder / "earlier-trace")
             answers = self._whole(self.checkpoint.answers, home, folder / "earlier-answers")
         except BaseException:
@@ -254,6 +263,7 @@ class Earlier:
         """Put together a file from its beginning in the run's folder and its end in the checkpoint."""
         digest = hashlib.sha256()
         with (
+            # The name comes from a file, but its schema admits no path that leads out of the folder.
             open_file(home.path / beginning.name, MAX_CHECKPOINT_BYTES) as source,
             target.open("wb") as whole,
         ):
@@ -320,6 +330,8 @@ class Attempt:
             else TraceWriter(folder / "trace", header)
         )
         self.answers = AnswersWriter(folder / "answers")
+        # Names of this part alone: the folder may hold the streams of an earlier part, which its checkpoint
+        # needs.
         token = secrets.token_hex(8)
         self._copies = (_Copy(self.trace, f"trace-{token}"), _Copy(self.answers, f"answers-{token}"))
         self._streams: tuple[frozenset[str], ...] = (
@@ -368,6 +380,8 @@ class Attempt:
             assert self._earlier is not None
             self._catch_up_seconds = self._watch.elapsed_seconds
             self._watch.go_on("train", budget_seconds, self._spent_before)
+            # How often the submission waits for room depends on the machine's speed, so the way back adds
+            # nothing to it (decision 0140).
             self._meter.charges.stalls = self._earlier.checkpoint.stalls
             self._due = time.monotonic() + self._course.plan.every_seconds
             stage("train")
@@ -389,6 +403,7 @@ class Attempt:
         before, watch = self._spent_before, self._watch
         spent = Spent(watch.elapsed_seconds, watch.paused_seconds, watch.submission_cpu_seconds or 0.0)
         if self.is_behind:
+            # The way back is charged to no budget: the training has used what its earlier parts have used.
             self._catch_up_seconds = watch.elapsed_seconds
             spent = before
         parts = (*self._before, self._part(spent, None))
@@ -427,15 +442,18 @@ class Attempt:
         return tensor_bytes <= _AS_GOOD * self._fewest_bytes or now > self._due + _PATIENCE * every
 
     def begin_checkpoint(self, point: StreamPoint, table: Table) -> "_RequestedCheckpoint | None":
+        # The file has more than the tensors in it, and one above the limit could not be read again.
         if table.stored_bytes > MAX_CHECKPOINT_BYTES // 2:
             self._due = _NEVER
             self._course.heard.note(
                 f"No checkpoints: the tensors take {table.stored_bytes:,} bytes, too many for one."
             )
             return None
+        # No other one is due until the executor has answered, which may take minutes.
         self._due = self._fewest_bytes = _NEVER
         self._sent = time.monotonic()
         cpu_seconds = self._watch.submission_cpu_seconds or 0.0
+        # All of this is taken down at the mark: when the executor's state arrives, the stream has moved on.
         snapshots = self.trace.snapshot(), self.answers.snapshot()
         return _RequestedCheckpoint(self, point, table, snapshots, self._meter.charges.stalls, cpu_seconds)
 
@@ -447,13 +465,20 @@ class Attempt:
         except (OSError, Broken) as error:
             why = error.strerror if isinstance(error, OSError) else error
             self._course.heard.note(f"A checkpoint could not be written: {why}. The run goes on without it.")
+            # The executor sends these blocks in any case. What stays unread would be taken for its next
+            # answers.
             for _ in left:
                 pass
+        # From the place of this checkpoint, not from its end: the executor may come there much later
+        # (decision 0140).
         self._due = self._sent + self._course.plan.every_seconds
 
     def _write(self, taking: "_RequestedCheckpoint", state: StateFollows, blocks: Iterator[bytes]) -> None:
+        # The executor has needed the time until now to come to the mark. The submission returns to the mark,
+        # so its processor time is the one at the mark.
         spent = Spent(self._watch.elapsed_seconds, self._watch.paused_seconds, taking.cpu_seconds)
         home = self._course.a_home()
+        # The streams are on the disk before the checkpoint that names them.
         trace, answers = (
             copy.extend(home.path, snapshot)
             for copy, snapshot in zip(self._copies, taking.snapshots, strict=True)
@@ -522,6 +547,8 @@ class _Copy:
 
     def extend(self, folder: Path, snapshot: Snapshot) -> Beginning:
         """Copy the new bytes up to the snapshot. Raises OSError."""
+        # Place and digest advance only if all bytes were written: a failed try is made again from the same
+        # place.
         digest = self._digest.copy()
         with self._writer.path.open("rb") as source, _opened(folder / self._name) as target:
             source.seek(self._copied_bytes)
@@ -531,6 +558,8 @@ class _Copy:
                 digest.update(part)
                 target.write(part)
             target.flush()
+            # The checkpoint that names these bytes is synced too; after a power cut it must not be there
+            # alone.
             os.fsync(target.fileno())
         self._copied_bytes, self._digest = snapshot.file_bytes, digest
         whole = digest.copy()

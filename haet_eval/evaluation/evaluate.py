@@ -51,6 +51,7 @@ def evaluate(request: Request, observer: Observer | None = None) -> WrittenRecor
     heard = Heard(observer or Silent())
     plan = plan_of(request)
     results = Store(request.results)
+    # Results that cannot be written are found before the training, which may take hours.
     results.prepare()
     try:
         with RunFolder() as folder:
@@ -59,10 +60,13 @@ def evaluate(request: Request, observer: Observer | None = None) -> WrittenRecor
                 record = _record(request, keeping, heard, plan)
             heard.stage("record")
             path = keeping.finish(record)
+            # The checkpoints go last: until the record is written they are the only way back to the training.
             if plan:
                 plan.discard()
             _tell_how_to_go_on(plan, heard)
             return WrittenRecord(record, path)
+    # Neither of these becomes an incident: the user can correct the first, and the second has its record in a
+    # folder that the message names.
     except (UsageProblem, KeptElsewhere):
         raise
     except Exception as error:
@@ -104,6 +108,7 @@ def _record(request: Request, keeping: Keeping, heard: Heard, plan: CheckpointPl
     check()
     unpacked = unpack(request, heard)
     if unpacked.assignment is None:
+        # A submission that breaks a rule is judged too: it gets a record with the reason, and nothing runs.
         return compose(request, request.seed, unpacked, heard)
     if plan:
         plan.archive = unpacked.assignment.submission.archive
@@ -114,9 +119,11 @@ def _record(request: Request, keeping: Keeping, heard: Heard, plan: CheckpointPl
     record = first if len(records) == 1 else merge(records, runs, assignment.task.threshold)
     if not request.audits:
         return record
+    # An audit compares predictions with predictions, and whoever has interrupted the run wants no other one.
     if first.evaluation is None or record.status.verdict is Verdict.INTERRUPTED:
         heard.note("There is nothing to audit: the run did not come to predictions.")
         return record
+    # An audit trains with the seed of the first run, so that only the images differ (decision 0055).
     work = PlannedRun(
         assignment, first.environment.seed, request.device, keeping.store, heard.of_a_run(), plan
     )
@@ -135,6 +142,8 @@ def _runs(
 ) -> Iterator[Record]:
     """The record of each run, until one is interrupted. Runs of an earlier evaluation are not repeated."""
     several = request.runs > 1
+    # Software is asked for before the first run: runs of another PyTorch or image must not be merged with
+    # these.
     kept = keeping.finished_runs(request, assignment, _software(request)) if several else {}
     for number, seed in enumerate(seeds(request.seed, request.runs), start=1):
         if several:
@@ -170,16 +179,22 @@ def _attempt(
     try:
         check()
         runtime = choose_runtime(request.sandbox, request.device, request.hosts)
+        # A run that was killed cannot clean up after itself, so each run begins with that (decision 0082).
+        # What is left over would take memory and processors from this one.
         remove_leftovers()
         if request.sandbox == "process" and (other := differing_packages()):
             work.heard.note(f"Packages here differ from those of the image: {', '.join(other)}.")
+        # The image has a compiled client of its own, and a native run has no handles.
         if request.sandbox == "process" and work.assignment.competition.runner != "native":
             compiled_client.prepare(work.heard.note)
         ran = run(work, runtime, work.assignment.competition.runner, request.metering)
+        # Labels alone are not enough: a native run can break a limit with its last output, after its labels
+        # came.
         if ran.predicted and ran.predicted.labels is not None and ran.failure is None:
             training, labels = ran.trained.training, ran.predicted.labels
             uncounted = training.operations.uncounted if training else ()
             scored = score_predictions(work, labels, ran.predicted, uncounted)
+            # The count comes after the score: the native run stands, whatever becomes of the second training.
             if request.count and ran.runner == "native":
                 ran = _counted_too(request, work, ran)
     except KeyboardInterrupt:
@@ -220,11 +235,14 @@ def _counted_too(request: Request, work: PlannedRun, ran: Ran) -> Ran:
     observer = work.heard
     observer.note("Training again with the same seed, to count its operations.")
     try:
+        # Not on the hosts of the native run: a counted training is one pair of workers on this machine.
         runtime = choose_runtime(request.sandbox, request.device)
+        # It has a `Heard` of its own: reports and output of both trainings would mix in one record otherwise.
         again = run(replace(work, heard=Heard(observer)), runtime, "counted", request.metering)
     except Exception as error:  # any error: the native run is complete, and its record must not be lost
         observer.note(f"The training could not be counted: {error}. The record is without its count.")
         return ran
+    # Part of a count would pass for the cost of the training.
     if again.failure and again.failure.verdict is Verdict.INTERRUPTED:
         observer.note("The second training was interrupted: the record is without its count.")
         return ran

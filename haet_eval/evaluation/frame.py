@@ -40,6 +40,7 @@ class PlannedRun:
 
 def usable_cpus() -> int:
     """The number of processors for this process: a job of a cluster often has fewer than the machine."""
+    # More threads than processors would only take turns.
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
@@ -52,6 +53,7 @@ def job(assignment: Assignment, seed: int, device: str = "cpu") -> Job:
     """The job of the submission's process. `device` is the device of the tensors of a native run."""
     submission, dataset = assignment.submission, assignment.dataset
     return Job(
+        # The check of the archive has made sure that all files are UTF-8.
         files={path: content.decode() for path, content in submission.files.items()},
         module=submission.module,
         function=submission.function,
@@ -76,6 +78,7 @@ def limits_of(budgets: Budgets, memory_bytes: int, cpus: int) -> WorkerLimits:
 
 def accept(listener: socket.socket, watch: Watch) -> socket.socket:
     """The connection of the socket's worker; the watch raises an error if the worker does not connect."""
+    # Short, so that the watch sees a worker that dies at its start.
     listener.settimeout(0.1)
     while True:
         try:

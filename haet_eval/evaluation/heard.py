@@ -36,6 +36,7 @@ class Heard:
 
     def stage(self, name: str, detail: str = "") -> None:
         self.reached = name
+        # The pace of one stage says nothing about the next.
         self._pace = Pace()
         self._tell(lambda: self._observer.stage(name, detail))
 
@@ -66,4 +67,5 @@ class Heard:
         try:
             tell()
         except (OSError, ValueError):  # a file that is closed is a ValueError
+            # The display is gone for good: the evaluation goes on, and its record is worth more.
             self._observer = Silent()

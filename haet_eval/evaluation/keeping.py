@@ -36,6 +36,7 @@ class _AtHand(Store):
         try:
             yield
         except OSError as error:
+            # The store's own message blames the results folder, and these files lie elsewhere.
             raise EnvironmentProblem(
                 f"temporary files cannot be written to {self.directory.parent}: {error.strerror}",
                 "Make room there, or set TMPDIR to another folder.",
@@ -66,10 +67,12 @@ class Keeping:
             EnvironmentProblem: that folder cannot be written either.
         """
         try:
+            # Artefacts first: no record ever names a file that is missing.
             self._results.take_in(self.store)
             path = self._results.add(record)
         except EnvironmentProblem as problem:
             raise self._elsewhere(record, problem) from problem
+        # After an interruption the finished runs are still needed: the same request goes on with the others.
         if self._runs and record.status.verdict is not Verdict.INTERRUPTED:
             shutil.rmtree(self._runs.directory, ignore_errors=True)
             with suppress(OSError):
@@ -114,7 +117,9 @@ class Keeping:
                 self.store.add(record)
             for run in runs:
                 self._runs_below(self.store.directory).add(run)
+            # Out of the folder of the run, which is removed at the end of the evaluation.
             self.store.directory.rename(folder)
+            # The folder of the run kept other users out. The new place is one that they can list.
             folder.chmod(0o700)
         except (EnvironmentProblem, OSError):
             return None
@@ -122,6 +127,8 @@ class Keeping:
 
     def _runs_below(self, directory: Path) -> Store:
         assert self._runs is not None
+        # The same path below the folder as below the results, so that one copy puts runs and records in
+        # place.
         return _AtHand(directory / self._runs.directory.relative_to(self._results.directory))
 
     def _command(self, folder: Path) -> str:
@@ -142,6 +149,7 @@ class Keeping:
         for path in self._runs.directory.glob("*.json"):
             with suppress(UsageProblem):  # a damaged file is not a run: that run is made again
                 record = read_record(path)
+                # The record of all runs names the artefacts of each, so a run without them cannot be taken.
                 if all(self._results.artifact_path(artifact) for _, artifact in artifacts_of(record)):
                     found[record.environment.seed] = record
         return found
@@ -157,6 +165,7 @@ class Keeping:
             self._results.take_in(self.store)
             while self._not_kept:
                 self._runs.add(self._not_kept[0])
+                # One by one, so that the list has exactly the runs that the results lack.
                 del self._not_kept[0]
 
 
@@ -173,6 +182,7 @@ def _key(request: Request, assignment: Assignment, software: Mapping[str, str | 
         astuple(request.metering),
         request.hosts,
         sorted(software.items()),
+        # The record of all runs states one machine.
         platform.node(),
     )
     return hashlib.sha256(json.dumps(common).encode()).hexdigest()[:16]

@@ -37,9 +37,12 @@ class Nodes:
     def release_peers(self) -> None:
         """End the peers: only node 0, which has the model, is still needed."""
         for peer in self.watch.peers.values():
+            # The thread ends before its connection: a reader would take the closed connection for a lost
+            # node.
             peer.stop()
             peer.node.connection.close()
         for number in self.watch.peers:
+            # Off the watch first, which would judge the end of this worker.
             self.watch.workers.pop(number)[1].kill()
         self.watch.peers = {}
 
@@ -66,6 +69,8 @@ def open_nodes(
             variables = {"OMP_NUM_THREADS": str(executor_threads(budgets))}
             if count > 1:
                 variables |= torchrun_environment(node, count, point, device)
+            # Node 0 makes the network namespace and the others join it. A bridge would have an address on the
+            # host, and so a way to the host's services (decision 0093).
             network: Network = None if count == 1 else watch.workers[0][1] if node else "own"
             worker = runtime.start(
                 Role.NATIVE, folder.socket_path(Role.NATIVE, node), _node_limits(budgets), variables, network
@@ -77,9 +82,11 @@ def open_nodes(
             connection = Connection(accept(listener, watch), watch.look)
             stack.callback(connection.close)
             kept = OutputLog() if number else log
+            # Only node 0 gets a function for its reports, in `run`: one node speaks for the training.
             nodes.append(Node(connection, budgets.output_bytes, report=lambda _: None, log=kept))
         watch.peers = {number: Peer(node) for number, node in enumerate(nodes) if number}
         for peer in watch.peers.values():
+            # Called before the connections close, because the stack undoes the last entry first.
             stack.callback(peer.stop)
         yield Nodes(nodes[0], watch)
 
@@ -100,6 +107,7 @@ def torchrun_environment(node: int, count: int, point: MeetingPoint, device: str
     }
     if point.one_machine:
         ours |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+        # Each node sees one GPU, which has the number 0 there: hence LOCAL_RANK 0 everywhere.
         ours |= {"CUDA_VISIBLE_DEVICES": str(node)} if device == "cuda" else {}
     return ours
 

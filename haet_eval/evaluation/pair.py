@@ -73,22 +73,28 @@ def open_pair(
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder())
         attempt = course.attempt(folder.path, header) if course else None
+        # The sockets listen before the workers start, because a worker connects once, at its start.
         listeners = {number: stack.enter_context(folder.listen(role)) for number, role in _ROLES.items()}
         stack.enter_context(runtime)
         executor = _start_executor(runtime, folder, budgets, executor_threads(budgets))
+        # One processor and little memory: this process holds no data, and nobody counts its own computation.
         own_limits = limits_of(budgets, min(CLIENT_MEMORY_BYTES, budgets.memory_bytes), 1)
         submission = runtime.start(
             Role.SUBMISSION,
             folder.socket_path(Role.SUBMISSION),
             own_limits,
+            # The sandbox has no compiler, so code that asks for one runs eagerly.
             {"OMP_NUM_THREADS": "1", "TORCH_COMPILE_DISABLE": "1"},
         )
+        # The executor comes first: if both have ended, its end explains that of the other.
         watch = Watch({EXECUTOR: (Role.EXECUTOR, executor), 0: (Role.SUBMISSION, submission)})
         watch.limits = {EXECUTOR: _executor_limits(budgets, executor_threads(budgets)), 0: own_limits}
         connections = {
             EXECUTOR: Connection(accept(listeners[EXECUTOR], watch), ahead_bytes=_AHEAD_BYTES),
             0: Connection(accept(listeners[0], watch)),
         }
+        # While the host waits for the submission it goes on sending records that the executor has not taken
+        # yet.
         connections[0].other = connections[EXECUTOR]
         for connection in connections.values():
             stack.callback(connection.close)
@@ -108,6 +114,7 @@ def open_pair(
         )
         if attempt:
             stack.callback(attempt.close)
+            # In place of the plain link of the relay: this one keeps answers, and may begin at a checkpoint.
             relay.link = attempt.connect(connections[EXECUTOR], meter, watch)
         yield Pair(relay, meter, watch, trace, trace_path, attempt)
 
@@ -126,6 +133,8 @@ def open_executor(runtime: Runtime, budgets: Budgets, threads: int) -> Iterator[
         watch = Watch({EXECUTOR: (Role.EXECUTOR, _start_executor(runtime, folder, budgets, threads))})
         connection = Connection(accept(listener, watch), watch.look)
         stack.callback(connection.close)
+        # A replay may take any time. From here on a crash is that of an operator in the trace, not of the
+        # start.
         watch.begin("train", math.inf)
         yield ExecutorLink(connection)
 
@@ -140,6 +149,7 @@ def _start_executor(runtime: Runtime, folder: RunFolder, budgets: Budgets, threa
 
 
 def _executor_limits(budgets: Budgets, threads: int) -> WorkerLimits:
+    # A replay has as many threads as the run that it repeats, and this machine may have fewer processors.
     return limits_of(budgets, budgets.memory_bytes, min(threads, usable_cpus()))
 
 

@@ -26,16 +26,20 @@ class Peer:
         self.failure: SubmissionFailure | SubmissionLost | None = None
         self._finished = False
         self._stop = threading.Event()
+        # A daemon, so that a node that never answers does not keep haet-eval alive.
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
     def begin(self) -> None:
         """Let the node train, and read its messages."""
         self.node.begin()
+        # Before the thread reads: until now the connection called the watch, which belongs to the main
+        # thread.
         self.node.connection.idle = self._idle
         self._thread.start()
 
     def has_finished(self) -> bool:
         """Whether a node whose worker has ended had returned from `train`. The message may be on its way."""
+        # A thread that was never started cannot be joined: a run may end before its peers begin.
         if self._thread.ident is not None:
             self._thread.join(HEARSAY_SECONDS)
         return self._finished

@@ -26,6 +26,7 @@ def predict_native(nodes: Nodes, work: PlannedRun, energy: Measurement | None) -
     _announce(work)
     with ending(nodes.watch, work.heard) as end:
         nodes.watch.begin("predict", budgets.prediction_seconds)
+        # The images are there before the energy is measured: their transfer is not inference.
         nodes.first.load_test(dataset.test_images)
         if energy:
             energy.begin("predict")
@@ -37,6 +38,7 @@ def predict_native(nodes: Nodes, work: PlannedRun, energy: Measurement | None) -
         )
         if energy:
             energy.end()
+        # Output may still be on its way; it belongs in the log and counts against its limit.
         nodes.first.hear_out()
     return Predicted(labels, failure=end.failure)
 

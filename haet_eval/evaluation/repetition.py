@@ -45,14 +45,18 @@ def merge(records: Sequence[Record], rules: Runs, threshold: float) -> Record:
     statistics = summarize_runs([as_run(record) for record in records], rules, threshold)
     status = _status(records, statistics, rules, threshold)
     shown = _shown(records)
+    # A mean or median of some of the runs would depend on which runs failed.
     counted = statistics.complexity is not None and statistics.complexity.runs == len(records)
     changes = {
         "status": status,
+        # The seed of the first run is the one from which `verify` derives the others (decision 0062).
         "environment": shown.environment.model_copy(update={"seed": records[0].environment.seed}),
         "complexity": statistics.ranked_complexity() if counted else None,
         "runs": tuple(map(as_run, records)),
         "statistics": statistics,
     }
+    # Built anew, because a copy of a model with changes is not checked. Id, digest and rank belong to one
+    # run.
     facts = {name: getattr(shown, name) for name in Content.model_fields}
     return seal(Content(**facts | changes))
 
@@ -133,7 +137,9 @@ def _interval(accuracies: Sequence[float]) -> tuple[float, float]:
 def _complexity(complexities: Sequence[int]) -> ComplexityStatistics:
     return ComplexityStatistics(
         runs=len(complexities),
+        # Rounded up (decision 0062) in integers: a float does not hold every number of this size.
         mean=-(-sum(complexities) // len(complexities)),
+        # The lower one of two in the middle is the figure of a real run, which `_shown` can show.
         median=median_low(complexities),
     )
 
@@ -145,12 +151,14 @@ def _p_value(accuracies: Sequence[float], threshold: float) -> float | None:
     if len(accuracies) < 2:
         return None
     excess, deviation = mean(accuracies) - threshold, stdev(accuracies)
+    # The test statistic would divide by zero. Runs that are all alike pass at the threshold (decision 0062).
     if deviation == 0:
         return 0.0 if excess >= 0 else 1.0
     return float(t.sf(excess / (deviation / math.sqrt(len(accuracies))), len(accuracies) - 1))
 
 
 def _status(records: Sequence[Record], statistics: Statistics, rules: Runs, threshold: float) -> Status:
+    # The first run that failed decides; see `merge` for the reason.
     for number, record in enumerate(records, start=1):
         if not record.status.verdict.is_judged:
             reason = (

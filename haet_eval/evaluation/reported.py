@@ -30,6 +30,7 @@ class Reported:
     def add(self, values: Mapping[str, ReportValue]) -> NotFinite | None:
         """Keep a report. Returns the value that is not finite, if this is the first report with one."""
         self._count += 1
+        # Numbers that are not finite have arrived as texts, so every line is valid JSON.
         line = json.dumps(values, allow_nan=False).encode() + b"\n"
         self._keep(line)
         self._show(dict(values), len(line))
@@ -52,16 +53,20 @@ class Reported:
         return ReportHistory(**dict(artifact), reports=self._count, kept=self._kept)
 
     def _keep(self, line: bytes) -> None:
+        # A report that does not fit ends the history. Smaller ones after it would leave a gap that nobody
+        # sees.
         if self._kept == self._count - 1 and len(self._history) + len(line) <= HISTORY_BYTES:
             self._history += line
             self._kept += 1
 
     def _show(self, values: dict[str, ReportValue], size: int) -> None:
+        # A report that does not fit ends the first ones, so that they have no gap.
         if len(self._first) == self._count - 1 < SHOWN_REPORTS and self._first_bytes + size <= _SHOWN_BYTES:
             self._first.append(values)
             self._first_bytes += size
             return
         self._last.append((size, values))
         self._last_bytes += size
+        # The last report is shown whatever its size.
         while len(self._last) > SHOWN_REPORTS or (len(self._last) > 1 and self._last_bytes > _SHOWN_BYTES):
             self._last_bytes -= self._last.popleft()[0]

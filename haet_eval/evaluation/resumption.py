@@ -24,6 +24,7 @@ def plan_of(request: Request) -> CheckpointPlan | None:
     if request.checkpoint_seconds is None:
         return None
     rules = _own_rules(request)
+    # A name that is neither built in nor a file is refused when the rules are loaded, with a better message.
     text = read_rules(rules) if rules and exists(rules) else None
     return CheckpointPlan(
         base=runs_folder(request.results, request.run_dir),
@@ -45,6 +46,7 @@ def runs_folder(results: Path, run_dir: Path | None) -> Path:
 
 def how_to_go_on(home: RunHome) -> str:
     """The command that goes on with a run."""
+    # `resume NAME` looks into the default results of the current folder.
     usual = home.path.parent == real_path(Path("results", RUNS))
     return f"haet-eval resume {home.name if usual else quote(str(home.path))}"
 
@@ -55,6 +57,7 @@ def request_of(home: RunHome) -> Request:
     Raises:
         UsageProblem: the file with the request, or one of those that it needs, is missing or broken.
     """
+    # Damage is found here: a changed archive would otherwise be judged under the old name.
     home.check_files()
     document = home.facts().request
     own_rules = home.rules.exists()
@@ -85,6 +88,7 @@ def _stored(request: Request) -> dict[str, Any]:
     for name in _PATHS:
         value = folder if name == "rules_folder" else getattr(request, name)
         document[name] = None if value is None else str(real_path(value))
+    # The submission is stored in the folder of the run: the user's own file may change or go.
     return document | {
         "submission": "",
         "competition": None if rules else request.competition,

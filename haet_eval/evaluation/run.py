@@ -53,10 +53,13 @@ def run_counted(work: PlannedRun, runtime: Runtime) -> Ran:
     course = Course(work.plan, _identity(work, header, facts), cpu_name(), work.heard)
     try:
         ran = _run_counted(work, runtime, header, facts, course)
+        # A departed run has lost its checkpoints, so the next attempt begins at the first line of the
+        # training.
         while course.departed(ran.failure):
             work.heard.begin_again()
             ran = _run_counted(work, runtime, header, facts, course)
     except BaseException:
+        # A fault of ours leaves the run ready to go on, as an interruption does.
         course.over(interrupted=True)
         raise
     course.over(interrupted=ran.failure is not None and ran.failure.verdict is Verdict.INTERRUPTED)
@@ -103,6 +106,7 @@ def _run_counted(
         pair.relay.use(look, work.heard.report)
         trained = train_counted(pair, work)
         predicted = None if trained.failure else predict_counted(pair, work)
+        # A trace is a whole file only after this; the copy is made while the run's folder still exists.
         pair.trace.close()
         trace = work.store.put_artifact(pair.trace_path, "trace") if trained.training else None
     return Ran("counted", work.threads, facts, trained, predicted, trace)
@@ -115,10 +119,14 @@ def _run_native(work: PlannedRun, runtime: Runtime, metering: Metering) -> Ran:
     with ExitStack() as stack:
         energy: Measurement | None = None
         if choice:
+            # Both come before the first worker starts, so that the idle machine and its containers are those
+            # of others.
             containers, watts = runtime.running_containers(), metering.cpu_watts
             meters = measured(choice, work.device, work.heard, cpu_watts=watts, other_containers=containers)
             energy = stack.enter_context(meters)
         with open_nodes(runtime, budgets, rules.nodes, work.device, work.heard.log) as nodes:
+            # Only the connection of node 0 looks at the watch. Peers have threads of their own, and the watch
+            # belongs to this one.
             nodes.first.connection.idle = _looking(nodes.watch, work, lambda: None)
             nodes.first.report = work.heard.report
             trained = train_native(nodes, work, energy)
@@ -133,6 +141,7 @@ def _operations(pair: Pair) -> int:
     """The executed operations of the stage. Raises SubmissionFailure if the submission exceeds its budget."""
     pair.meter.check_operations()
     training = pair.watch.stage != "predict"
+    # The executor's own progress: the meter has already counted what the submission has sent ahead of it.
     return pair.relay.link.executed.operations if training else pair.meter.prediction_operations
 
 

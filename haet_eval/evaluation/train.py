@@ -61,21 +61,27 @@ def train_counted(pair: Pair, work: PlannedRun) -> Trained:
     model: tuple[ParameterCount, Sealed] | None = None
     with ending(watch, work.heard) as end:
         start = Start(device=work.device, threads=work.threads)
+        # The data go to the executor before the clock starts: a slow transfer is not the submission's time.
         facts = relay.start(start, [dataset.train_images, dataset.train_labels])
         _begin(pair, work, facts.get("accelerator"))
         try:
             tensors = relay.train(job(assignment, work.seed))
+            # The watch checks this once a second: a short training may have ended since it looked.
             watch.check_cpu()
             parameters = pair.meter.seal(tensors)
+            # `train` has returned, but the executor may be far behind. The rest of its work is time of the
+            # training, unlike the transfer of the weights.
             relay.catch_up()
         finally:
             taken = _taken(pair)
             # A short training is over before anybody looked at it.
             done = relay.link.executed.operations
             work.heard.tick(Tick("train", taken.seconds, budgets.wall_seconds, done))
+        # Fetching the weights has a limit as well: that of the prediction.
         watch.begin("predict", budgets.prediction_seconds)
         model = parameters, relay.seal(tensors)
     count = _cut_short(pair) if end.failure and end.failure.verdict in _FROM_OUTSIDE else _whole(pair.meter)
+    # Without `taken` the training never began, and there is nothing to price.
     training = taken and _counted(count, taken, model, work, relay.labels)
     return Trained(facts, training, refused=count.refused, failure=end.failure)
 
@@ -125,6 +131,7 @@ def _cut_short(pair: Pair) -> _CountedCalls:
         counted.histogram,
         counted.refused,
         counted.training,
+        # Stalls depend on the machine's speed, so no trace has them.
         pair.meter.charges.stalls,
         counted.memory,
     )
@@ -181,6 +188,7 @@ def train_native(nodes: Nodes, work: PlannedRun, energy: Measurement | None) -> 
             facts = {"torch": loaded.torch, "accelerator": loaded.accelerator}
         if energy:
             energy.begin("train")
+        # The clock starts before any node may begin, so that no node has time that is not measured.
         watch.begin("train", assignment.budgets.wall_seconds)
         try:
             for peer in watch.peers.values():
@@ -191,7 +199,9 @@ def train_native(nodes: Nodes, work: PlannedRun, energy: Measurement | None) -> 
             taken = watch.elapsed_seconds, nodes.peak_memory_bytes()
             work.heard.tick(Tick("train", taken[0], assignment.budgets.wall_seconds, None))
         if energy:
+            # Only a training that has ended has a phase: a part of the energy would pass for all of it.
             energy.end()
+        # The peers end before the test images arrive, so that only node 0 works on the prediction.
         nodes.release_peers()
     native = taken and _native(*taken, assignment.competition.nodes, model, work.store)
     return Trained(facts, native=native, failure=end.failure)

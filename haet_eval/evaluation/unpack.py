@@ -29,6 +29,7 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
         EnvironmentProblem: the data cannot be loaded.
     """
     observer.stage("unpack", str(request.submission))
+    # Before the submission is read: the rules set the limits of its archive, and their errors are the user's.
     rules = rules_asked_for(request)
     try:
         submission = load_submission(request.submission, limits_by(rules))
@@ -41,6 +42,7 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
         task = task_of(submission, rules, request.task, request.competition)
     except InvalidSubmission as failure:
         return Unpacked(_described(submission, request), rules, failure=failure)
+    # Data come last: an invalid submission gets its record on a machine without the data, too.
     data = load_task_data(task, request.data_dir, rules.folder, request.test_data)
     budgets = budgets_with(rules, task, data.train_images, official=data.official)
     work = Assignment(submission, rules, task, budgets, data)
@@ -54,6 +56,7 @@ def rules_asked_for(request: Request) -> Competition | None:
         rules = rules.located(request.rules_folder)
     if request.task is not None:
         with asked_for("--task"):
+            # Only the error matters here: a misspelt --task is reported before the submission is read.
             (rules or load_competition(competition_for_task(request.task))).task(request.task)
     return rules
 
@@ -126,6 +129,7 @@ def _described(submission: Submission, request: Request) -> SubmissionInfo:
 def archive_name(request: Request) -> str:
     """What the file or folder was called that was handed in, in UTF-8."""
     name = request.archive_name or real_path(request.submission).name
+    # A file's name may be no UTF-8. Python holds such bytes as surrogates, which a record cannot store.
     return os.fsencode(name).decode(errors="replace")
 
 

@@ -83,6 +83,7 @@ class Watch:
         self.begin(stage, budget_seconds)
         self.started -= earlier.wall_seconds + earlier.paused_seconds
         self.paused_seconds = earlier.paused_seconds
+        # The property adds this number, so it is zero while the processor time of the way back is read.
         self.earlier_cpu_seconds = 0.0
         self.earlier_cpu_seconds = earlier.cpu_seconds - (self.submission_cpu_seconds or 0.0)
 
@@ -102,11 +103,15 @@ class Watch:
 
     def look(self) -> None:
         """Raises SubmissionFailure, EnvironmentProblem or KeyboardInterrupt if the stage must end."""
+        # An interruption comes before any failure: a scheduler may send the same signal to the workers.
         check_interruption()
+        # Before the time is compared: hours in which the machine slept would end the run by its time limit.
         self._notice_pause()
         if self.elapsed_seconds > self.budget_seconds + self.grace_seconds:
             self.overdue()
         if time.monotonic() - self._polled > _POLL_SECONDS:
+            # A poll of a container is a call of the engine, so it comes once a second. Peers are only
+            # variables.
             self._polled = time.monotonic()
             self._check_workers()
             self.check_cpu()
@@ -120,6 +125,7 @@ class Watch:
 
     def check_cpu(self) -> None:
         """Raises SubmissionFailure if the submission computes too much in its own process."""
+        # The import of PyTorch takes seconds of processor time, and the submission has not begun then.
         if self.cpu_allowance is None or not self.submission_started:
             return
         allowed, used = self.cpu_allowance(), self.submission_cpu_seconds
@@ -135,6 +141,8 @@ class Watch:
     def _notice_pause(self) -> None:
         """Find out whether this process was stopped: since the last look it has neither worked nor looked."""
         looked, worked = self._looked
+        # Work of this process between two looks, such as pricing a slow call, is no pause: a submission can
+        # cause it (decision 0053).
         self._looked = time.monotonic(), time.process_time()
         idle = (self._looked[0] - looked) - (self._looked[1] - worked)
         if idle < _PAUSE_SECONDS:
@@ -198,6 +206,7 @@ class Watch:
         """The failure of number 0, or its cause: often node 0 only notices that another node has failed."""
         deadline = time.monotonic() + HEARSAY_SECONDS
         try:
+            # A counted run has no peers and does not wait here.
             while self.peers and time.monotonic() < deadline:
                 self._check_peers()
                 time.sleep(0.05)
@@ -209,6 +218,7 @@ class Watch:
         """Raises an error if a worker has ended, unless it is a peer that had returned from `train`."""
         for number, (role, worker) in self.workers.items():
             end = worker.poll()
+            # A peer may end after `train`, while node 0 still trains.
             if end is not None and not (number in self.peers and self.peers[number].has_finished()):
                 ended = judge_end(
                     role, end, submission_started=self.submission_started, limits=self.limits.get(number)
@@ -263,7 +273,9 @@ def ending(watch: Watch, heard: Heard | None = None) -> Iterator[Ending]:
     except SubmissionLost:
         end.failure = watch.end_of(0)
     except SubmissionFailure as failure:
+        # What the submission reported may follow from another cause, which says more.
         end.failure = watch.explained(failure)
+    # An interruption is an end like others: the count so far goes into the record (decision 0082).
     except KeyboardInterrupt:
         if heard is None:
             raise

@@ -39,10 +39,12 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
         UsageProblem: `target` exists already.
         EnvironmentProblem: the extra `export` is not installed, or the bundle cannot be written.
     """
+    # Asked first: nothing has been read or written yet.
     if find_spec("rocrate") is None:
         raise EnvironmentProblem(
             "a bundle needs one more library", "pip install 'haet-eval[export]'", code="extra-missing"
         )
+    # An archive is for ever, so a bundle is never replaced (decision 0064).
     if target.exists():
         raise UsageProblem(
             f"{target} is there already",
@@ -54,6 +56,7 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
     described = Piece(METADATA, metadata(exported, pieces), "")
     whole = dict(sorted((pieces | {METADATA: described}).items()))
     try:
+        # Beside the target, since a rename works within one file system only.
         with TemporaryDirectory(prefix=".haet-export-", dir=target.parent) as folder:
             draft = Path(folder, "bundle")
             (_write_zip if target.suffix == ".zip" else _write_folder)(draft, whole)
@@ -68,6 +71,7 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
 
 
 def _write_zip(target: Path, pieces: Mapping[str, Piece]) -> None:
+    # Stored: two builds of zlib compress differently, and the same records must give the same bytes.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path, piece in pieces.items():
             entry = zipfile.ZipInfo(path, EPOCH)
@@ -76,6 +80,7 @@ def _write_zip(target: Path, pieces: Mapping[str, Piece]) -> None:
             if isinstance(piece.source, bytes):
                 archive.writestr(entry, piece.source)
                 continue
+            # A trace may exceed 4 GiB, and `zipfile` does not know the size of a stream beforehand.
             with piece.source.open("rb") as source, archive.open(entry, "w", force_zip64=True) as copy:
                 shutil.copyfileobj(source, copy)
 
@@ -87,4 +92,5 @@ def _write_folder(target: Path, pieces: Mapping[str, Piece]) -> None:
         if isinstance(piece.source, bytes):
             file.write_bytes(piece.source)
         else:
+            # Without the mode and the times of the original, which differ from machine to machine.
             shutil.copyfile(piece.source, file)

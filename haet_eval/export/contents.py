@@ -26,6 +26,7 @@ from haet_eval.submission import load_submission, pack
 RESULTS: Final = "results"
 """The folder of a bundle that is a results directory, for `haet-eval verify` and `leaderboard`."""
 
+# The first end that fits counts, so `.dsse.json` comes before `.json`.
 _MEDIA_TYPES: Final = {
     SIGNATURE: PAYLOAD_TYPE,
     ".json": "application/json",
@@ -88,6 +89,7 @@ def gather(
     _check_names(paths)
     records = {path: read_record(path) for path in paths}
     rules = {path: _rules(record, competition) for path, record in records.items()}
+    # The rules say how large a submission may be. The default is for records without rules.
     limits = [*(found[0].limits for found in rules.values() if found), Limits()]
     handed_in = dict(_submission(path, limits) for path in submissions)
     unknown = handed_in.keys() - {record.submission.sha256 for record in records.values()}
@@ -115,6 +117,7 @@ def _check_names(paths: Iterable[Path]) -> None:
     named: dict[str, Path] = {}
     for path in paths:
         other = named.setdefault(path.name, path)
+        # The same file by two paths is no conflict.
         if other != path and not path.samefile(other):
             raise UsageProblem(
                 f"{other} and {path} have the same name, and a bundle has one folder of records",
@@ -127,11 +130,13 @@ def _artifacts(path: Path, record: Record) -> Iterator[Piece]:
     store, seen = Store(path.parent), set()
     missing = []
     for name, artifact in artifacts_of(record):
+        # Several runs may share an artefact, such as a histogram.
         if artifact.sha256 in seen:
             continue
         seen.add(artifact.sha256)
         file = store.artifact_path(artifact)
         if file is None:
+            # Collected: the user learns all that is missing at once.
             missing.append(f"{name} {artifact.sha256[:16]}…")
             continue
         _check_unchanged(file, artifact)
@@ -161,6 +166,7 @@ def _signature(path: Path, record: Record) -> Piece | None:
     if not exists(file):
         return None
     try:
+        # Whose signature it is does not matter here, only that it is one of this record.
         signers(path)
     except BadSignature as problem:
         raise UsageProblem(
@@ -176,11 +182,14 @@ def _rules(record: Record, competition: str | None) -> tuple[Competition, Piece]
     applied = record.competition
     if applied is None:
         return None
+    # The file that the user named comes first. The record's own name counts only if it is built in: it must
+    # not be used as a path (decision 0060).
     for name in filter(None, (competition, applied.name)):
         if name == applied.name and name not in builtin_competitions():
             continue
         built_in = name in builtin_competitions()
         now = load_competition(name)
+        # Records of schema version 1 name the digest that version 0.1.0 gave to the same rules.
         for rules in (now, builtin_in_version_1(name) if built_in else now.as_in_version_1()):
             if rules.digest != applied.digest:
                 continue
@@ -199,6 +208,7 @@ def _submission(path: Path, limits: Iterable[Limits]) -> tuple[str, Piece]:
     for bounds in limits:
         try:
             found = load_submission(path, bounds.for_archives())
+        # Refused under these limits; those of another record may be wider.
         except SubmissionFailure:
             continue
         return found.sha256, _zip(found.sha256, pack(found.files))
@@ -208,6 +218,7 @@ def _submission(path: Path, limits: Iterable[Limits]) -> tuple[str, Piece]:
             "Name the zip handed in.",
             code="submission-unreadable",
         )
+    # A record of an invalid submission names the digest of the zip as it was handed in.
     digest = unread_submission(path).sha256
     return digest, _zip(digest, path)
 

@@ -41,12 +41,15 @@ def metadata(exported: Sequence[Exported], pieces: Mapping[str, Piece]) -> bytes
     crate.metadata.extra_terms.update(_TERMS)
     profile = {"@type": ["CreativeWork", "Profile"], "name": "Process Run Crate", "version": "0.5"}
     crate.root_dataset["conformsTo"] = crate.add(ContextEntity(crate, _PROFILE, properties=profile))
+    # RO-Crate requires a licence, and only the authors of submissions could state one (decision 0064).
     crate.license = crate.add(ContextEntity(crate, "#licence-unknown", properties=_LICENSE))
     crate.name = "Evaluated training code"
     crate.description = "Records of haet-eval and what they rest on. README.md says how to check them."
+    # No time of today: the same records must give the same bytes. The library would put the present time.
     crate.datePublished = max(one.record.created_at for one in exported).isoformat()
     files = {path: crate.add_file(**_file(piece)) for path, piece in pieces.items()}
     crate.root_dataset["mentions"] = [_run(crate, one, files) for one in exported]
+    # Only the text is taken from the library. It would write the files with times and in an order of its own.
     document = crate.metadata.generate()
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
@@ -64,6 +67,7 @@ def _file(piece: Piece) -> dict[str, Any]:
         "sha256": digest,
     }
     return {
+        # A new stream: the one above is at its end and closed.
         "source": source if isinstance(source, Path) else BytesIO(source),
         "dest_path": piece.path,
         "properties": properties,
@@ -129,5 +133,6 @@ def _software(crate: "ROCrate", record: Record) -> "ContextEntity":
 def _entity(crate: "ROCrate", identifier: str, facts: dict[str, Any]) -> "ContextEntity":
     from rocrate.model import ContextEntity
 
+    # Records share data sets and images, and an entity must be in the crate once.
     known = crate.get(identifier)
     return known or crate.add(ContextEntity(crate, identifier, properties=facts))

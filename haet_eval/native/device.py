@@ -19,7 +19,9 @@ def live_on_cuda() -> None:
     torch.cuda.init()  # type: ignore[no-untyped-call]
     torch.set_default_device("cuda")
     replaced: Any = torch
+    # `torch.set_default_device` does not reach generators: without a device they would be on the CPU.
     replaced.Generator = _CudaGenerator
+    # Code may name the default generator, and would then draw from that of the CPU.
     replaced.default_generator = replaced.random.default_generator = torch.cuda.default_generators[0]
 
 

@@ -57,6 +57,8 @@ def weights_of(model: torch.nn.Module) -> Weights:
 
 
 def _tensors(model: torch.nn.Module) -> Iterator[tuple[ModelTensor, torch.Tensor]]:
+    # A tensor with two names has both in the file, as in a counted run. `count_parameters` counts its numbers
+    # once.
     parameters = model.named_parameters(remove_duplicate=False)
     buffers = model.named_buffers(remove_duplicate=False)
     roles: list[tuple[Any, Callable[[torch.Tensor], str]]] = [
@@ -72,5 +74,6 @@ def _tensors(model: torch.nn.Module) -> Iterator[tuple[ModelTensor, torch.Tensor
 
 def _stored(tensor: torch.Tensor, role: str) -> StoredTensor:
     start, end = span_bytes(tensor)
+    # A complex number is two stored numbers.
     item_bytes = tensor.element_size() // (2 if tensor.is_complex() else 1)
     return StoredTensor(storage_of(tensor), start, end, item_bytes, role)

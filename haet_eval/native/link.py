@@ -26,6 +26,7 @@ class HostLink:
 
     def tell(self, message: Message) -> None:
         """Send a message, after the output that was printed before it."""
+        # Before the lock is taken: the drain sends through this link as well.
         self.drain()
         self.send(Channel.CONTROL, message.encode())
 
@@ -36,6 +37,7 @@ class HostLink:
 
     def output(self, parts: deque[bytes]) -> None:
         """Send output of the submission, in this order, and take it out of the queue."""
+        # Held for the whole queue, so that another thread's frame does not change the order of the output.
         with self._lock:
             while parts:
                 self._socket.sendall(wire.frame(Channel.OUTPUT, parts.popleft()))
@@ -47,6 +49,8 @@ class HostLink:
 
     def expect(self, kind: type[_Asked]) -> _Asked:
         """The next message of the host, which must be of this kind."""
+        # An assertion is enough here: whoever reads or writes this socket in the submission's process harms
+        # its own run.
         message = to_node(self._frames.receive()[1])
         assert isinstance(message, kind)
         return message

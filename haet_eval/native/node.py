@@ -106,10 +106,12 @@ class Node:
         kept_sha256 = ""
         while True:
             told = self._expect(ModelOffered)
+            # Without a look at the clock: the digest was in time, and it fixes these weights (decision 0092).
             if told.origin == "last_checkpoint":
                 if told.sha256 != kept_sha256:
                     raise _broken("a checkpoint that was not told in time")
                 return self._weights(told)
+            # Before the answer is sent, so that a slow answer costs the submission nothing.
             in_time = not clock.is_over()
             if not in_time and not kept_sha256:
                 clock.overdue()
@@ -137,6 +139,7 @@ class Node:
         self._send(Predict(iterations=iterations, batch_size=batch_size))
         self._expect(LabelsFollow)
         labels = np.frombuffer(self._receive_blocks(images * np.dtype(np.int64).itemsize), dtype="<i8")
+        # The score takes every negative label for an image with a NaN.
         if not -1 <= labels.min() <= labels.max() < num_classes:
             raise _broken("a label that no class has")
         return labels.astype(np.int64)
@@ -149,6 +152,7 @@ class Node:
             if time.monotonic() > deadline:
                 raise SubmissionLost
 
+        # The usual function looks at the workers, and would report the end of this one as a failure.
         self.connection.idle = idle
         try:
             while True:
@@ -157,11 +161,13 @@ class Node:
             return
 
     def _weights(self, told: ModelOffered) -> HandedIn:
+        # Before the weights are received: the announced size is the node's word, and they go into memory.
         check_model_size(told.weights_bytes)
         weights = self._receive_blocks(told.weights_bytes)
         if hashlib.sha256(weights).hexdigest() != told.sha256:
             raise _broken("other weights than were announced")
         try:
+            # The form is checked and no tensor is made: the host does not need PyTorch.
             safetensors.deserialize(weights)  # type: ignore[no-untyped-call]
         except safetensors.SafetensorError:
             raise _broken("weights that are no safetensors") from None
@@ -208,6 +214,7 @@ class Node:
         content = bytearray()
         while len(content) < length:
             channel, block = self._receive()
+            # An empty block could be repeated for ever.
             if channel is not Channel.BLOCK or not block or len(content) + len(block) > length:
                 raise _broken("something else than what it announced")
             content += block
@@ -216,6 +223,8 @@ class Node:
     def _receive(self) -> tuple[Channel, bytes]:
         """The next frame that is not output of the submission."""
         while True:
+            # At each frame: a connection calls it by itself only while it waits, and a node that floods never
+            # lets it wait.
             self.connection.idle()
             try:
                 channel, payload = self.connection.receive()

@@ -48,10 +48,12 @@ def run_node(sock: socket.socket) -> None:
     setting = link.expect(NodeJob)
     images = torch.empty(setting.images, dtype=torch.uint8)
     labels = torch.empty(setting.images[:1], dtype=torch.int64)
+    # In memory of the CPU, which the socket can write to, and before the clock starts.
     for tensor in (images, labels):
         link.fill(_bytes_of(tensor))
     problem = _prepare(setting)
     if not problem:
+        # On the device before `Loaded` is sent, after which the host starts the clock.
         images, labels = images.to(setting.device), labels.to(setting.device)
     link.tell(Loaded(torch=torch.__version__, accelerator=_accelerator(setting), problem=problem))
     if problem:
@@ -61,6 +63,7 @@ def run_node(sock: socket.socket) -> None:
         try:
             _work(link, setting, images, labels, Path(folder))
         except BaseException as error:  # SystemExit, too: a submission must not end the run silently
+            # What was printed arrives before the reason for the end.
             output.close()
             link.tell(explain(error, Path(folder)))
         else:
@@ -96,9 +99,11 @@ def _work(link: HostLink, setting: NodeJob, images: torch.Tensor, labels: torch.
         device=torch.device(setting.device),
         time_budget_seconds=setting.time_budget_seconds,
         _tell=lambda values, _: link.tell(Report(values=values)),
+        # The same code has to run under rules without checkpoints.
         _keep=keeper.keep if keeps else lambda _: None,
     )
     seed_all(setting.seed)
+    # The submission is imported only now: its import belongs to the time of the training.
     link.expect(Begin)
     model = _train(setting, task, keeper, setting.time_budget_seconds if keeps else 0)
     if setting.node:
@@ -106,6 +111,7 @@ def _work(link: HostLink, setting: NodeJob, images: torch.Tensor, labels: torch.
         return
     if model is None or not keeper.hand_in(model):
         model = keeper.hand_in_last()
+    # After the weights have left. The mode does not change them.
     model.eval()
     _predict(link, setting, model)
 
@@ -138,6 +144,7 @@ class _Keeper:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
+            # An alarm that has already rung must not raise outside of the block.
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
 
     def _ring(self, _: int, frame: FrameType | None) -> None:
@@ -145,6 +152,8 @@ class _Keeper:
 
         In these cases the alarm rings again later.
         """
+        # An exception in the middle of a frame would break the protocol. In `keep` it could part the
+        # checkpoint that the host has acknowledged from the one that is kept here.
         whole = (HostLink.send.__code__, _Keeper.keep.__code__)
         while frame is not None:
             if frame.f_code in whole:
@@ -155,10 +164,13 @@ class _Keeper:
 
     def keep(self, model: torch.nn.Module) -> None:
         """Copy the model and send the host the digest of its weights."""
+        # The training goes on and changes the model, and the digest is a promise of these weights.
         kept = copy.deepcopy(bare_module(model))
         weights = weights_of(kept)
         self._link.tell(weights.described("checkpoint"))
         if not self._link.expect(ModelKept).in_time:
+            # There is no need to wait for the alarm. Without an earlier checkpoint the host has ended the run
+            # instead.
             raise TimeIsOver
         self.model, self._weights = kept, weights
 
@@ -181,6 +193,7 @@ class _Keeper:
 
 
 def _predict(link: HostLink, setting: NodeJob, model: torch.nn.Module) -> None:
+    # On the CPU by name, because the default device may be a GPU by now.
     images = torch.empty(link.expect(ImagesFollow).shape, dtype=torch.uint8, device="cpu")
     link.fill(_bytes_of(images))
     images = images.to(setting.device)

@@ -13,6 +13,7 @@ _Layer: TypeAlias = Any
 
 _BLUE: Final = "#4389c9"
 _ORANGE: Final = "#d97a1e"
+# Seven families and the others, as in `section.py`; grey is for the others.
 _FAMILIES: Final = ("#4389c9", "#e08a2f", "#4fa587", "#c7577b", "#8d6cc4", "#b39b28", "#5fb0c9", "#9a9a9a")
 _FIT: Final = {"type": "fit-x", "contains": "padding"}
 
@@ -67,6 +68,7 @@ def tradeoff_chart(marks: Sequence[ChartMark], cost: str, threshold: float | Non
         cost: what it is called.
         threshold: least accuracy that qualifies, as a fraction; None if the rules are not available.
     """
+    # Imported in each function: altair is of the extra `page`, and slow.
     import altair as alt
 
     layers = [_front(marks), *_intervals(marks), _points(marks, cost, threshold), _places()]
@@ -123,6 +125,8 @@ def _points(marks: Sequence[ChartMark], cost: str, threshold: float | None) -> _
 
     domain = _domain(marks)
     ticks = log_ticks(*domain)
+    # The one expression that is made here. It holds ticks alone, so no text of a contestant is ever
+    # evaluated.
     labels = f"{list(ticks.values())}[indexof({list(ticks)}, datum.value)]"
     return (
         alt.Chart(alt.NamedData(_ENTRIES), name="entries")
@@ -170,6 +174,7 @@ def _intervals(marks: Sequence[ChartMark]) -> list[_Layer]:
 
     if not any(mark.has_interval for mark in marks):
         return []
+    # A row without an interval would draw a line down to 0.
     known = alt.Chart(alt.NamedData(_ENTRIES)).transform_filter("datum.low !== null")
     lines = known.mark_rule(color=_BLUE, opacity=0.6, strokeWidth=2, aria=False)
     return [lines.encode(x="cost:Q", y="low:Q", y2="high:Q")]
@@ -179,9 +184,11 @@ def _front(marks: Sequence[ChartMark]) -> _Layer:
     import altair as alt
 
     front = pareto_front(CostPoint(mark.cost, mark.accuracy) for mark in marks)
+    # The line goes on to the right edge: the best accuracy holds for every higher cost as well.
     ends = [*front, CostPoint(_domain(marks)[1], front[-1].accuracy)]
     values = [{"cost": point.cost, "accuracy": point.accuracy} for point in ends]
     return (
+        # Data of its own: a filter on the page hides points, and the front stays that of all entries.
         alt.Chart({"values": values})
         .mark_line(
             interpolate="step-after", color="currentColor", opacity=0.45, strokeDash=[5, 4], aria=False

@@ -85,6 +85,7 @@ def reprice(record: Record, histogram: Histogram) -> Record:
     if record.training is None:
         return record
     known = record.training.precision
+    # Outside of `under`, prices are those of the present version.
     changed: dict[str, Any] = {"operations": priced(bill(histogram))}
     changed["precision"] = precision(histogram, known.parameter_bits if known else None)
     training = record.training.model_copy(update=changed)
@@ -110,6 +111,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
 def _differences(first: Mapping[str, int], second: Mapping[str, int]) -> list[Difference]:
     names = dict.fromkeys([*first, *second])
     lines = [Difference(name, first.get(name, 0), second.get(name, 0)) for name in names]
+    # The name last, so that equal differences have one order on every machine.
     return sorted(lines, key=lambda line: (-abs(line.difference), -line.first, line.name))
 
 

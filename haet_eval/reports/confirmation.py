@@ -34,6 +34,7 @@ class Examined:
 
     @property
     def held(self) -> bool:
+        # No finding at all is no success: `all` of nothing would be true.
         return not self.undecided and bool(self.findings) and all(one.held for one in self.findings)
 
 
@@ -59,6 +60,7 @@ def confirmation_document(competition: str, settled: Sequence[SettledPool]) -> d
     """The outcome in plain values, for JSON."""
     return {
         "competition": competition,
+        # Without a pool nothing was confirmed, and the site must not show the competition as confirmed.
         "full": bool(settled) and all(one.full for one in settled),
         "confirmed": [each.entry.record_id for one in settled for each in one.confirmed],
         "entries": [_entry(one, each) for one in settled for each in one.examined],
@@ -91,6 +93,7 @@ def confirmation_html(title: str, settled: Sequence[SettledPool]) -> str:
             settled=settled,
             pool_title=pool_title,
             cost=cost,
+            # The page has no script. Findings hold texts of contestants, and none of these may run either.
             policy=page_policy([]),
             style=(pages / "leaderboard.css").read_text("utf-8"),
         )

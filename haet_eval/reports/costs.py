@@ -121,6 +121,8 @@ def explain_costs(record: Record, histogram: Histogram | None, balance: float = 
     try:
         with under(nearest(operations.standard)):
             return _broken_down(record, operations, histogram, balance)
+    # A forged histogram can hold any arguments, and a price may fail on them in any of these ways. Without a
+    # histogram such an error is a fault of ours.
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if histogram is None:
             raise
@@ -168,6 +170,7 @@ def _broken_down(
 def _dtypes(record: Record, histogram: Histogram | None) -> list[DtypeShare] | None:
     """From the record, or of an older one from its histogram."""
     known = record.training.precision if record.training else None
+    # Older records state no dtypes.
     if known is None and histogram is None:
         return None
     by_dtype = known.by_dtype if known else operations_by_dtype(histogram or ())
@@ -186,6 +189,7 @@ def _traffic(operations: Operations, histogram: Histogram, balance: float) -> li
         calls[entry.signature.operator] += entry.total_calls
     lines = []
     for name, moved in traffic_by_operator(histogram).items():
+        # Views and other movement take part in no roofline: a call without bytes has no intensity.
         if moved.total:
             done = priced[name].operations if name in priced else 0
             intensity = done / moved.total
@@ -245,6 +249,7 @@ def _lines(
 
 
 def _decimal(key: str, value: Any) -> Any:
+    # Counts exceed 2⁵³, and most readers of JSON take numbers for floats.
     return str(value) if key in _COUNTS else value
 
 

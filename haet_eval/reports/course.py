@@ -75,9 +75,11 @@ def memory_page(record: Record, timeline: Timeline) -> str:
 def draw_course(timeline: Timeline) -> MemoryCurve | None:
     """The points as steps below the peak; None if no tensor was made."""
     points, most = timeline.points, timeline.memory.peak_bytes
+    # The heights are shares of the peak.
     if not points or not most:
         return None
     step = (_WIDTH - _LEFT - _RIGHT) / len(points)
+    # A tenth of a unit is finer than a screen shows; all digits would make the page several times as long.
     ends = [round(_LEFT + step * place, 1) for place in range(len(points) + 1)]
     line = _steps([_height(value, most) for value in points], ends)
     floor = f"V{_HEIGHT - _BOTTOM}H{_LEFT}Z"

@@ -10,6 +10,7 @@ from haet_eval.reports.text import printable
 
 _Cell: TypeAlias = str | int | float | bool | None
 
+# A team may call itself `=HYPERLINK(…)`, and the organizer's spreadsheet would run that.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
 
 
@@ -26,6 +27,7 @@ def leaderboard_csv(leaderboard: Leaderboard) -> str:
 
 
 def _cell(value: _Cell) -> _Cell:
+    # A bool is an int to Python, and would be written as `True`.
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str):

@@ -25,6 +25,7 @@ from haet_eval.reports.text import (
 
 _OPERATORS: Final = 4
 _LOG_LINES: Final = 10
+# Two hundred entries may have a section on one page, so each is short (decision 0063).
 _LOG_CHARACTERS: Final = 600
 _DESCRIPTION_CHARACTERS: Final = 500
 
@@ -77,6 +78,7 @@ def make_dossier(path: Path, record: Record, place: Ranked | None, *, whole: boo
         title=_title(record),
         file_name=printable(path.name),
         description=_shortened(record.submission.description or ""),
+        # An empty value is no fact, so generators above yield "" for what a record lacks.
         facts=[Fact(name, printable(value)) for name, value in _facts(record, costs, fault, place) if value],
         runs=[
             RunLine(
@@ -98,6 +100,7 @@ def _costs(path: Path, record: Record) -> tuple[Costs, str]:
     try:
         return explain_costs(record, find_histogram(path, record)), ""
     except UsageProblem as problem:
+        # The page may be published: it does not show where the organizer's files lie.
         return explain_costs(record, None), problem.message.replace(f"{path.parent}/", "")
 
 
@@ -183,6 +186,7 @@ def _origin(record: Record) -> Iterator[tuple[str, str]]:
     compressed = submission.source_bytes_compressed
     zipped = f", {compressed:,} compressed" if compressed is not None else ""
     yield "Source", f"{files}, {submission.source_bytes:,} bytes{zipped}"
+    # Text and no link: a contestant must not send readers of the page elsewhere (decision 0063).
     yield "Paper", submission.paper or ""
     yield "File", submission.archive_name or ""
     received = submission.received_at

@@ -38,6 +38,7 @@ def _task(rules: Competition, name: str, data: Dataset | None) -> Iterator[str]:
 
 
 def _threshold(rules: Competition, task: Task, data: Dataset | None) -> Iterator[str]:
+    # There a low accuracy wins nothing, so a threshold of 0 is no mistake.
     if rules.ranking == "accuracy" or rules.accuracy_intervals:
         return
     if task.threshold == 0:
@@ -56,6 +57,7 @@ def _budgets(rules: Competition, budgets: Budgets, data: Dataset | None) -> Iter
         yield f"{budgets.wall_seconds} s may not do for the first steps of a training; raise `wall_seconds`."
     if budgets.memory_bytes < _LITTLE_MEMORY:
         yield "PyTorch and the data may not fit into less than 1 GiB; raise `memory_bytes`."
+    # The default fits every data set by itself: only a number that the organizer wrote can be wrong.
     named = "readback_bytes" in budgets.model_fields_set and rules.runner == "counted"
     if named and data is not None and budgets.readback_bytes >= data.train_images.nbytes:
         yield "all training images can be read back, and trained on uncounted; lower `readback_bytes`."
@@ -72,4 +74,5 @@ def _data(task: Task, data: Dataset | None) -> Iterator[str]:
 
 
 def _hashes(images: Images) -> set[int]:
+    # Hashes and not bytes: CIFAR's images would take 180 MB a second time.
     return {hash(image.tobytes()) for image in images}

@@ -38,6 +38,7 @@ class Figure:
         """The values of entries in their order; counts with as many digits as tell neighbours apart."""
         values = [self.of(entry) for entry in entries]
         counts = [value for value in values if isinstance(value, int)]
+        # Seconds, joules, and pools in which some entry lacks the figure: these have no exact digits to add.
         if len(counts) < len(values):
             return [self.readable(value) for value in values]
         return readable_counts(counts)

@@ -51,6 +51,7 @@ def leaderboard_html(
     scripts = [_charting_library(), (_PAGES / "leaderboard.js").read_text("utf-8")]
     places = {place.entry.record_id: place for place in leaderboard.ranked}
     shown = [*places, *(entry.record_id for entry in leaderboard.unranked)]
+    # The rest of the page is made from entries, so a folder of thousands of records is not read twice.
     records = {name: read_record(paths[name]) for name in shown[:MOST_DOSSIERS]}
     known = {competition.digest: competition for competition in rules}
     content = {
@@ -81,6 +82,7 @@ def _sections(
     for pool, those in by_pool(leaderboard):
         places = list(those)
         leader = records.get(places[0].entry.record_id)
+        # By digest and not by name: another version of these rules may have another threshold.
         applied = rules.get(leader.competition.digest) if leader and leader.competition else None
         threshold = applied.tasks[pool.task].threshold if applied else None
         yield PoolSection(pool, places, leaderboard, records, threshold)
@@ -90,9 +92,11 @@ def _title(leaderboard: Leaderboard, rules: Iterable[Competition]) -> str:
     """The competition's full name, if the page is about one competition and its rules are available."""
     names = {place.pool.competition for place in leaderboard.ranked}
     titles = {competition.title for competition in rules if {competition.name} == names}
+    # Two versions of one competition may differ in title; then neither is right for the page.
     return f"{printable(*titles)}: leaderboard" if len(titles) == 1 else "Leaderboard"
 
 
+# Bundling is slow, and one process may make several pages.
 @cache
 def _charting_library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, in the version that altair writes for."""
@@ -103,15 +107,18 @@ def _charting_library() -> str:
     from altair import SCHEMA_VERSION
     from vl_convert import javascript_bundle
 
+    # `vl_convert` names versions by their first two numbers.
     version = SCHEMA_VERSION.rpartition(".")[0]
     return str(javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;", vl_version=version))
 
 
 def page_policy(scripts: Iterable[str]) -> str:
     """Nothing is fetched or sent; of all scripts, these alone run, and they compile no text into code."""
+    # By digest, so that a script that a hostile name smuggles into the page does not run (decision 0063).
     digests = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     return (
+        # Vega sets styles inline. Nothing can be fetched, so a style has no way to send anything out.
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline';"
         " base-uri 'none'; form-action 'none'"
     )
@@ -127,6 +134,7 @@ def page_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("haet_eval", "resources/pages"),
         autoescape=select_autoescape(["html"]),
+        # A misspelt name in a template raises, instead of leaving a gap on the page.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

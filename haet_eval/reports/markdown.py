@@ -79,4 +79,5 @@ def _table_line(*cells: str) -> str:
 
 
 def _escape(text: str) -> str:
+    # `$` begins a formula on GitHub, `~` strikes out, `|` ends a cell, and `<` and `&` would be HTML.
     return re.sub(r"([\\`*_\[\]<>#|~&$])", r"\\\1", printable(text))

@@ -16,6 +16,7 @@ class CostPoint(NamedTuple):
 def pareto_front(points: Iterable[CostPoint]) -> list[CostPoint]:
     """The points that no other one betters in one and equals in the other; each once, cheapest first."""
     front: list[CostPoint] = []
+    # The better accuracy first among equal costs: the others of that cost then add nothing.
     for point in sorted(set(points), key=lambda point: (point.cost, -point.accuracy)):
         if not front or point.accuracy > front[-1].accuracy:
             front.append(point)

@@ -50,6 +50,8 @@ def _shares(counts: Mapping[str, int]) -> list[PlaceShare]:
     return [
         PlaceShare(place, count, count / total)
         for place, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+        # Shares of a training without operations would divide by zero, so lines without any are left out
+        # first.
         if count
     ]
 

@@ -15,6 +15,7 @@ from haet_eval.reports.ticks import log_ticks
 
 _WIDTH, _HEIGHT = 560, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 18, 22, 42
+# The list below the picture has so many lines. The other circles show their names on hovering.
 _NAMED: Final = 8
 _LARGEST: Final = 22.0
 _SMALLEST: Final = 2.5
@@ -114,6 +115,7 @@ class _Canvas:
         return round(_TOP + part * (_HEIGHT - _TOP - _BOTTOM), 1)
 
     def shares(self) -> list[float]:
+        # The first power of ten above the lower edge: a tick below it would lie outside of the picture.
         lowest = math.floor(math.log10(self.least / self.balance)) + 1
         return [10.0**exponent for exponent in range(lowest, 1)]
 
@@ -123,5 +125,7 @@ class _Canvas:
             f"{line.operator}: {line.intensity:.3g} operations for each byte, bound by {bound}, "
             f"{readable_share(share)} of the time"
         )
+        # The area is the share, so the radius grows with its root. The least one can still be seen and
+        # pointed at.
         radius = round(max(_LARGEST * math.sqrt(share), _SMALLEST), 1)
         return Spot(number, self.x(line.intensity), self.y(line.intensity), radius, text)

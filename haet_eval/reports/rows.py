@@ -14,6 +14,7 @@ from haet_eval.reports.figure import Figure, cost, times_leader
 from haet_eval.reports.pareto import best_in_all
 from haet_eval.reports.text import printable, readable_accuracy, readable_spread
 
+# Rankings whose figure depends on the price table, and so on its version.
 _BY_OPERATIONS: Final = ("complexity", "bit_complexity", "modelled_energy")
 
 FRONT: Final = "●"
@@ -110,6 +111,7 @@ class Leaderboard:
             values = [figure.of(entry) for figure in figures]
             known = [value for value in values if value is not None]
             if entry.accuracy is not None and len(known) == len(values):
+                # `best_in_all` takes less for better everywhere.
                 points[entry.record_id] = [*known, -entry.accuracy]
         return best_in_all(points)
 
@@ -122,6 +124,7 @@ class Leaderboard:
         return {
             name: sorted(set().union(*tasks.values()))
             for name, tasks in versions.items()
+            # Within a task: two tasks of one competition have different digests from the start.
             if any(len(digests) > 1 for digests in tasks.values())
         }
 
@@ -171,6 +174,7 @@ def make_leaderboard(
     known = list(entries)
     ranked = rank(known, unofficial=everything, best_of_team=best_of_team, awards=awards)
     rest = unranked(known) if everything or rest_too else []
+    # Ranked a second time only if the board is empty: the reader then learns what --all would show.
     apart = 0 if ranked or everything else len(rank(known, unofficial=True))
     return Leaderboard(ranked, rest, len(known) - len(ranked) - len(rest), spreads, apart, rules)
 
@@ -207,6 +211,7 @@ def with_leaders(leaderboard: Leaderboard) -> Iterator[tuple[Entry, Ranked]]:
     for _, places in by_pool(leaderboard):
         leader = None
         for place in places:
+            # The places of a pool come in order, so the first one leads.
             leader = leader or place.entry
             yield leader, place
 
@@ -219,6 +224,8 @@ def further_columns(leaderboard: Leaderboard, places: Sequence[Ranked]) -> list[
 
 def by_pool(leaderboard: Leaderboard) -> Iterator[tuple[Pool, Iterator[Ranked]]]:
     """The ranked entries of one pool after the other."""
+    # `groupby` joins neighbours only: `rank` puts the places of one pool in a row. Each group must be read
+    # before the next one.
     return groupby(leaderboard.ranked, lambda place: place.pool)
 
 
@@ -285,6 +292,7 @@ def _row(
 
 
 def _moment(moment: datetime) -> str:
+    # RFC 3339 as the records write it. All moments are in UTC.
     return moment.isoformat().replace("+00:00", "Z")
 
 

@@ -161,6 +161,7 @@ def _budgets_with(rules: Competition, task: Task, data: Dataset) -> Budgets:
     """What applies to these data; of a file that is refused, what it says."""
     try:
         return budgets_with(rules, task, data.train_images, official=data.official)
+    # `competition check` names this fault by itself; here the rules are only explained.
     except UsageProblem:
         return task.budgets
 
@@ -264,6 +265,7 @@ def _percent(fraction: float) -> str:
 
 def _duration(seconds: int) -> str:
     for unit, name in ((3600, "h"), (60, "min")):
+        # No unit that would round: 90 s is not `1.5 min` nor `2 min`.
         if seconds % unit == 0:
             return f"{seconds // unit} {name}"
     return f"{seconds:,} s"

@@ -100,6 +100,7 @@ class PoolSection:
     def _marks(self) -> Iterator[ChartMark]:
         for place in self.places:
             entry, value = place.entry, self.figure.of(place.entry)
+            # A cost of 0 has no place on a logarithmic axis.
             if not value or entry.accuracy is None:
                 continue
             spread = self.leaderboard.spreads.get(entry.record_id)
@@ -109,6 +110,7 @@ class PoolSection:
 
 def _segments(places: Sequence[Ranked], records: Mapping[str, Record]) -> list[Segment]:
     known = [place for place in places if place.entry.record_id in records]
+    # Without the histogram: the families follow from the record alone.
     shares = {place.position: explain_costs(records[place.entry.record_id], None).families for place in known}
     order = _most_shared(list(shares.values()))
     return [
@@ -126,6 +128,7 @@ def _most_shared(entries: Sequence[Sequence[FamilyShare]]) -> list[str]:
     for families in entries:
         for line in families:
             sums[line.family or _OTHERS] += line.share
+    # Operators that the price table no longer has are among the others, and never a family of their own.
     sums.pop(_OTHERS, None)
     return [*sorted(sums, key=lambda family: (-sums[family], family))[:_FAMILIES], _OTHERS]
 

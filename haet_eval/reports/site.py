@@ -69,6 +69,7 @@ def site_files(
         dossier = make_dossier(paths[name], read_record(paths[name]), places.get(name), whole=True)
         page = template.render(dossier=dossier, site=site, policy=page_policy([]), style=page_style())
         yield f"entries/{name}.html", page.encode()
+        # The bytes and not the model: signatures and digests are of the file.
         yield f"records/{site.files[name]}", paths[name].read_bytes()
 
 
@@ -106,9 +107,11 @@ def _published_name(path: Path, record_id: str) -> str:
 def _is_confirmed(folder: Path, competition: str) -> bool:
     """Whether `haet-eval confirm` has filled the podium, by its document in the results folder."""
     try:
+        # The site may be built while `confirm` has not run, or by hand: a strange document confirms nothing.
         document = json.loads(
             read_file(folder / confirmation_folder(competition) / CONFIRMED, MAX_TEXT_BYTES)
         )
     except (OSError, ValueError, RecursionError):
         return False
+    # `is True`: any other value, such as a text, comes from elsewhere.
     return isinstance(document, dict) and document.get("full") is True

@@ -15,6 +15,7 @@ _SHAPING: Final = {"\u200c", "\u200d"}
 
 _EXACT_BELOW: Final = 100_000_000
 _COUNTED_TIMES: Final = 1000
+# A multiple of 1 + 2⁻⁵² would otherwise be written with sixteen decimals.
 _MOST_DECIMALS: Final = 9
 _DIGITS: Final = 3
 _SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -22,6 +23,8 @@ _SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 def printable(text: str) -> str:
     """The text on one line, with every control and direction-changing character shown as `�`."""
+    # Untrusted: a right-to-left override can show a name backwards, and an escape sequence can rewrite a
+    # terminal.
     return "".join(map(_printable_character, " ".join(text.split())))
 
 
@@ -32,6 +35,7 @@ def printable_lines(text: str) -> str:
 
 
 def _printable_character(character: str) -> str:
+    # Controls, formats, surrogates, private use, and the separators that break a line.
     hidden = unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
     return "\ufffd" if hidden and character not in _SHAPING else character
 
@@ -48,6 +52,7 @@ def readable_count(count: int | None) -> str:
 def readable_counts(counts: Sequence[int]) -> list[str]:
     """Each as `readable_count`, with as many more digits as make those next to it differ if they do."""
     return [
+        # Neighbours only: in an ordered column these are the closest, and equal counts may look equal.
         _with_digits(count, _digits(count, {*counts[max(0, at - 1) : at + 2]} - {count}))
         for at, count in enumerate(counts)
     ]
@@ -95,6 +100,7 @@ def readable_seconds(seconds: float | None) -> str:
     """A duration as `61.5 s`, `12 min 5 s` or `3 h 20 min`."""
     if seconds is None:
         return NOTHING
+    # Two minutes and two hours: below them the smaller unit alone is still easy to read.
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -127,6 +133,7 @@ def readable_points(difference: float) -> str:
 def readable_signed(value: float, decimals: int) -> str:
     """A difference with its sign, `+1.50` or `−0.21`; a value that rounds to zero has no sign."""
     text = f"{value:+.{decimals}f}".replace("-", "−")
+    # `−0.00` would claim a direction that the digits do not show.
     return text if text.strip("+−0.") else text[1:]
 
 
@@ -139,6 +146,7 @@ def readable_times(times: float | None) -> str:
         return ""
     if times >= _COUNTED_TIMES:
         return f"×{readable_count(round(times))}"
+    # Rounded first: 9.9996 has four digits as `10.00`, not five.
     decimals = 3 if round(times, 3) < 10 else 2 if round(times, 2) < 100 else 1
     while decimals < _MOST_DECIMALS and round(times, decimals) == 1:
         decimals += 1

@@ -18,6 +18,7 @@ def log_ticks(least: float, greatest: float) -> dict[float, str]:
     step = max(1, math.ceil((last - first + 1) / _MOST))
     mantissas = (1, 2, 5) if last - first <= _MOST // 3 else (1,)
     return {
+        # From text: `5 * 10.0**-11` is not the float that is next to 5·10⁻¹¹.
         float(f"{mantissa}e{exponent}"): _label(mantissa, exponent)
         for exponent in range(first, last + 1, step)
         for mantissa in mantissas

@@ -16,6 +16,7 @@ def sparkline(points: tuple[int, ...], width: int) -> str:
     edges = [place * len(points) // columns for place in range(columns + 1)] if columns else []
     highest = [max(points[start:end]) for start, end in pairwise(edges)]
     most = max(highest, default=0) or 1
+    # Integers only: bytes are exact, and the highest column falls on the last bar by `min`.
     return "".join(_BARS[min(len(_BARS) - 1, value * len(_BARS) // most)] for value in highest)
 
 

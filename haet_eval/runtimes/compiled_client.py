@@ -33,6 +33,7 @@ def find() -> Path | None:
 
 def environment(role: Role) -> dict[str, str]:
     """The variable by which a local worker finds the compiled file."""
+    # The executor has no handles, and nodes train on plain tensors.
     path = find() if role is Role.SUBMISSION else None
     return {} if path is None else {VARIABLE: str(path)}
 
@@ -60,6 +61,8 @@ def prepare(note: Callable[[str], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):  # a second process waits for the first, and finds the file
             failed = path.with_suffix(".failed")
+            # A compilation takes a minute, so one that failed is not tried again for these sources. Whoever
+            # requires the file wants to see the error.
             if path.is_file() or (failed.exists() and setting != _REQUIRED):
                 return
             _build(path, failed, note)
@@ -78,9 +81,11 @@ def _build(path: Path, failed: Path, note: Callable[[str], None]) -> None:
     try:
         build(path)
     except NotBuilt as error:
+        # The note of the failure only saves time: a cache that cannot be written must not hide the error.
         with suppress(OSError):
             failed.write_text(f"{error}\n", encoding="utf-8")
         raise
+    # The mark of an earlier failure: a compiler may have been installed since.
     failed.unlink(missing_ok=True)
 
 

@@ -29,6 +29,8 @@ class Cause(StrEnum):
     @classmethod
     def of(cls, end: Exit) -> "Cause":
         """The first cause that applies, in the order of this function."""
+        # An end from outside excuses all that follows from it. A limit comes before the signal or the status
+        # by which the worker ended because of it.
         if end.from_outside:
             return cls.FROM_OUTSIDE
         if end.out_of_memory:
@@ -133,6 +135,7 @@ def judge_end(
         submission_started: whether any code of the submission has run.
         limits: the limits of the worker, which reasons name; None if they are not known.
     """
+    # A node on plain tensors runs the submission's code, so it is judged like the submission's process.
     table = IN_THE_EXECUTOR if role is Role.EXECUTOR else IN_THE_SUBMISSION
     row = table[Cause.of(end)] if submission_started else BEFORE_ITS_CODE[Cause.of(end)]
     facts = {"role": role.value, "how": _how(end)} | _numbers(limits)

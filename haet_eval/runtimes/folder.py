@@ -17,6 +17,7 @@ from haet_eval.errors import EnvironmentProblem
 from haet_eval.locks import lacks_locks
 from haet_eval.runtimes.interface import Role
 
+# Linux has 108 bytes for the address of a unix socket, and the last is a zero.
 LONGEST_SOCKET_PATH = 107
 NEEDED_BYTES = 2**27
 """Free space that a run begins with: a trace, and the temporary files of workers that are local processes."""
@@ -70,10 +71,12 @@ class RunFolder:
                 code="path-too-long",
             )
         path.parent.mkdir()
+        # By chmod, because the umask takes bits from the modes of mkdir and bind.
         path.parent.chmod(0o711)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(os.fspath(path))
         path.chmod(0o666)
+        # One worker connects, once.
         listener.listen(1)
         return listener
 
@@ -84,6 +87,7 @@ class RunFolder:
     def close(self) -> None:
         """Removes the folder and gives up the lock."""
         shutil.rmtree(self.path, ignore_errors=True)
+        # The lock goes last: until then no other haet-eval removes the same folder.
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -95,6 +99,7 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Raises EnvironmentProblem if what went wrong in the block is that the folder is gone."""
+        # Looked at before `close`, which removes the folder itself.
         gone = isinstance(error, OSError | EnvironmentProblem) and not self.path.exists()
         self.close()
         if gone:
@@ -109,6 +114,8 @@ def _make() -> tuple[Path, int | None]:
     """A new folder and the descriptor that holds its lock. Nothing is left if that fails."""
     unlocked = Path(tempfile.mkdtemp(prefix=_PREFIX_UNLOCKED))
     try:
+        # Under its final name a folder without a lock looks like that of a dead run, which another haet-eval
+        # would remove. So it gets that name only when it is locked.
         lock = _lock(unlocked)
         return unlocked.rename(unlocked.with_name(unlocked.name.replace(_PREFIX_UNLOCKED, _PREFIX))), lock
     except OSError:
@@ -125,6 +132,7 @@ def is_abandoned(folder: Path) -> bool:
     """Whether the run that owned this folder is over. False if that cannot be known."""
     try:
         lock = _lock(folder)
+    # Only for a caller that sees the parent of this folder: see `place_of`.
     except FileNotFoundError:
         return True
     except OSError:
@@ -144,6 +152,7 @@ def place_of(folder: Path) -> str:
     """
     try:
         around = folder.parent.stat()
+        # Numbers of devices and inodes may come again after a restart of the machine.
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         return ""
@@ -163,6 +172,7 @@ def _lock(folder: Path) -> int | None:
 
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
+        # `flock`, because a lock by `lockf` would not hold against other looks of the same process.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)

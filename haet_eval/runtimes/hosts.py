@@ -53,6 +53,7 @@ class HostsRuntime(ProcessRuntime):
                 does not know the name of the first host.
         """
         look = shlex.join([sys.executable, "-I", "-c", _LOOK, self.meeting_point().address])
+        # A host may be named more than once, for several nodes on it.
         for host in dict.fromkeys(self._hosts):
             try:
                 done = subprocess.run(  # noqa: S603 ssh, as the user has it
@@ -80,14 +81,17 @@ class HostsRuntime(ProcessRuntime):
     ) -> ProcessWorker:
         host = self._hosts[len(self._workers)]
         run, worker_name = socket_path.parent.parent.name, socket_path.parent.name
+        # The random part of the run's folder here: two runs on one host have different folders.
         folder = f"{_ON_ANOTHER}/haet-eval.node-{run.rpartition('-')[2]}-{worker_name}"
         remote_socket = f"{folder}.sock"
         folders = {"HOME": folder, "TMPDIR": folder}
         variables = worker_environment(role, folders | dict(environment))
         command = supervised(limits, [*sandbox_mains()[role], remote_socket])
+        # Without the variables of the login there, a node has the same environment as a local worker.
         cleared = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
         # The supervisor ends with its standard input, so the removal after it always runs.
         script = (
+            # `mkdir` fails if anyone has made this folder before, and then nothing runs in it.
             f"mkdir -m 700 {folder} && cd {folder} && {shlex.join([*cleared, *command])}; "
             f"cd /; rm -rf {folder} {remote_socket}"
         )

@@ -42,6 +42,8 @@ def build_context() -> BuildContext:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, path in _image_files():
             content = path.read_bytes()
+            # Owner, time and mode of the files stay out: they differ between checkouts, and the digest must
+            # not.
             member = tarfile.TarInfo(name)
             member.size = len(content)
             member.mode = 0o644

@@ -47,6 +47,7 @@ class ProcessWorker:
         self._killed = False
         self._exit: Exit | None = None
         assert supervisor.stdout is not None
+        # The host polls between frames, and must not wait there for a line of the supervisor.
         os.set_blocking(supervisor.stdout.fileno(), False)
 
     def poll(self) -> Exit | None:
@@ -60,6 +61,7 @@ class ProcessWorker:
         return end
 
     def _poll(self) -> Exit | None:
+        # In this order: a supervisor that has ended has written its last report before.
         ended = self._supervisor.poll() is not None
         self._read()
         if self._exit is None and ended:
@@ -78,6 +80,7 @@ class ProcessWorker:
             return
         self._killed = True
         assert self._supervisor.stdin is not None
+        # The supervisor ends everything below it when its input ends; killed itself, it could not.
         self._supervisor.stdin.close()
         self._supervisor.send_signal(signal.SIGCONT)  # one that is stopped would not notice
         try:
@@ -110,6 +113,7 @@ class ProcessWorker:
         while chunk := self._supervisor.stdout.read(65536):
             self._unread += chunk
         *lines, self._unread = self._unread.split(b"\n")
+        # Each report replaces the one before it.
         if lines:
             self._report = json.loads(lines[-1])
 
@@ -123,6 +127,8 @@ class ProcessWorker:
         report = {key: value for key, value in self._report.items() if key not in measured}
         if self._killed and report.get("signal") == SIGKILL and not report["out_of_memory"]:
             return Exit(**report | {"detail": "stopped by haet-eval"})
+        # The last report of a supervisor says how its worker ended. Without it, someone has killed the
+        # supervisor.
         if report.get("code") is None and report.get("signal") is None:
             return Exit(None, SIGKILL, from_outside=True, detail="its supervisor was killed")
         return Exit(**report, sender_unknown=report.get("signal") is not None)
@@ -176,6 +182,8 @@ class ProcessRuntime:
                 stdout=subprocess.PIPE,
                 cwd=home,
                 env=variables,
+                # Ctrl-C reaches the whole session of a terminal: haet-eval alone gets it, and ends its
+                # workers.
                 start_new_session=True,
             )
         )
@@ -226,6 +234,7 @@ def _check_own_limits(limits: WorkerLimits) -> None:
         (resource.RLIMIT_CPU, "t", cpu_seconds, "s of processor time", 1),
         (resource.RLIMIT_FSIZE, "f", file_bytes, "MiB in a file", _MIB),
     )
+    # Hard limits only: the supervisor raises the soft ones.
     for kind, option, needed, unit, size in needs:
         allowed = resource.getrlimit(kind)[1]
         if allowed != resource.RLIM_INFINITY and allowed < needed:
@@ -248,8 +257,10 @@ def _with_gpus(role: Role, environment: Mapping[str, str]) -> dict[str, str]:
     If `environment` names no GPU, the worker sees all that were left to this process, or all of the machine.
     """
     left, asked = os.environ.get(_GPUS), environment.get(_GPUS)
+    # The submission's process holds handles, and needs no GPU.
     if left is None or role is Role.SUBMISSION:
         return dict(environment)
+    # A node for which no GPU is left sees none, and reports that before the training.
     seen = left if asked is None else ",".join(left.split(",")[int(asked) :][:1])
     return {**environment, _GPUS: seen}
 

@@ -47,12 +47,15 @@ def main() -> None:
     report = WorkerReport()
     _raise_soft_limits()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # daemonised descendants come to us instead of to process 1
+    # A file and not a pipe: nobody reads it while the worker runs, and a full pipe would stop the worker. The
+    # limit on the size of files bounds it.
     with tempfile.TemporaryFile() as errors:
         worker = subprocess.Popen(  # noqa: S603 the command comes from haet-eval
             sys.argv[2:],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
+            # The worker leads a process group of its own, which `_end_all` kills at once.
             start_new_session=True,
             preexec_fn=lambda: _confine(limits),
         )
@@ -64,12 +67,14 @@ def main() -> None:
         ):  # who is killed says nothing about it, whatever was said before
             report.detail = report.detail or _tail(errors)
     report.code, report.signal = _status(worker.returncode)
+    # The last report has to arrive, so this write may wait.
     os.set_blocking(sys.stdout.fileno(), True)
     _write(report)
 
 
 def _watch(worker: subprocess.Popen[bytes], limits: dict[str, int], report: WorkerReport) -> None:
     """Returns when the worker has ended or must end."""
+    # A host that does not read must not keep the limits from being watched.
     os.set_blocking(sys.stdout.fileno(), False)
     deadline = time.monotonic() + limits["deadline_seconds"]
     clock = ProcessorClock()
@@ -78,6 +83,7 @@ def _watch(worker: subprocess.Popen[bytes], limits: dict[str, int], report: Work
             return
         memory_bytes, threads = _usage(clock)
         worked = clock.seconds - report.cpu_seconds
+        # Only news: a report at each look would fill the pipe of a host that is busy.
         if memory_bytes > report.peak_memory_bytes or worked >= _TOLD_SECONDS:
             report.peak_memory_bytes = max(report.peak_memory_bytes, memory_bytes)
             report.cpu_seconds = max(report.cpu_seconds, clock.seconds)
@@ -111,6 +117,7 @@ class ProcessorClock:
         for process in processes:
             try:
                 times = process.cpu_times()
+                # With its start, because the kernel uses numbers of processes again.
                 found[process.pid, process.create_time()] = times.user + times.system
             except psutil.Error:
                 continue
@@ -152,6 +159,8 @@ def _end_all(worker: subprocess.Popen[bytes]) -> None:
         for process in others:
             try:
                 process.kill()
+                # Descendants without a parent are ours now, and would stay as zombies. A process that hangs
+                # in the kernel is met again at the next look.
                 process.wait(timeout=1)
             except (psutil.Error, ChildProcessError):
                 continue
@@ -166,7 +175,9 @@ def _raise_soft_limits() -> None:
 
 def _confine(limits: dict[str, int]) -> None:
     """Runs in the worker before its program starts."""
+    # If the supervisor is killed, nothing else would end its worker.
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # A dump of a worker's memory could fill the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits["tmp_bytes"], limits["tmp_bytes"]))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))

@@ -83,6 +83,8 @@ def load_unfinished(path: Path, limits: ArchiveLimits) -> Submission:
     files = unpack(archive, limits)
     manifest = _find_manifest(files)
     module, _, function = manifest.entrypoint.partition(":")
+    # The digest is that of the files and not of the archive, so that a folder and each zip of it have the
+    # same.
     canonical = pack(files)
     return Submission(
         name=manifest.name,
@@ -104,11 +106,13 @@ def _read(path: Path, limits: ArchiveLimits) -> bytes:
     """The zip as it is, or the one that the folder would be; a little more than the limit at most."""
     if path.is_dir():
         return pack_folder(path, limits)
+    # Before it is opened: opening a pipe waits for a writer.
     if path.exists() and not path.is_file():
         raise UsageProblem(
             f"{path} is neither a file nor a folder.", "Name a .zip file or a folder.", code="submission-kind"
         )
     with path.open("rb") as stream:
+        # One byte more than allowed is enough to refuse the file, whatever its size.
         return stream.read(limits.archive_bytes + 1)
 
 

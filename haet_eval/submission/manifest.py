@@ -68,6 +68,7 @@ _Paper = Annotated[
 class Manifest(BaseModel):
     """The table `[submission]` of `haet.toml`."""
 
+    # Unknown keys are refused, because most of them are misspelt known ones.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: _Title
@@ -101,12 +102,15 @@ def read_manifest(content: bytes) -> Manifest:
             f"{MANIFEST_NAME} is larger than {_MOST_BYTES} bytes.", code="manifest-too-large"
         )
     try:
+        # Editors on Windows begin a file with a byte order mark. Brackets in brackets exhaust the parser's
+        # recursion.
         table = tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InvalidSubmission(f"{MANIFEST_NAME} is not valid TOML: {error}", code="manifest-toml") from None
     try:
         return _File.model_validate(table).submission
     except ValidationError as error:
+        # At most five: a file of ten thousand wrong keys must not fill the record.
         problems = "; ".join(_problems(error.errors(include_url=False))[:5])
         problems += "" if problems.endswith("?") else "."
         raise InvalidSubmission(f"{MANIFEST_NAME}: {problems}", code="manifest-invalid") from None

@@ -49,6 +49,7 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
     limits = rules.limits.for_archives() if rules else ArchiveLimits()
     submission = load_submission(folder, limits)
     rules = rules or load_competition(competition_for_task(submission.task))
+    # Raises the error that the evaluator would raise for a task that the rules do not have.
     rules.task(submission.task)
     archive = pack_compressed(submission.files)
     try:
@@ -64,6 +65,7 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
 
 def _beside(folder: Path) -> Path:
     """`mine` -> `mine.zip`; for the folder that one is in, the name that it has above."""
+    # `.` and `..` have no name that a zip could get.
     if folder.name in ("", ".."):
         folder = real_path(folder)
     return folder.with_name(f"{folder.name}.zip")

@@ -44,6 +44,7 @@ def start_submission(folder: Path, task: str, name: str | None, team: str | None
         for path, content in contents.items():
             with Draft(folder) as draft:
                 draft.write(content)
+                # Not `replace`: a file that someone has made there meanwhile stays.
                 draft.create(folder / path)
     except OSError as error:
         raise EnvironmentProblem(
@@ -72,10 +73,12 @@ def _make_empty(folder: Path) -> None:
 def _manifest(name: str, team: str, task: str) -> bytes:
     """The manifest with these values, as TOML strings; checked as the evaluator checks it."""
     values = {"name": name, "team": team, "task": task}
+    # A JSON string is a TOML string too, except for characters that the manifest refuses.
     quoted = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
     template = Template((_TEMPLATE / MANIFEST_NAME).read_text("utf-8"))
     content = template.substitute(quoted).encode()
     try:
+        # Before the folder is made: a name that no manifest may have leaves nothing behind.
         read_manifest(content)
     except InvalidSubmission as error:
         raise UsageProblem(error.reason, "Give another --name, --team or --task.", code=error.code) from None
@@ -110,6 +113,7 @@ def _full_name() -> str:
     try:
         import pwd  # not on Windows
 
+        # Rooms and telephone numbers follow the name, after commas.
         return pwd.getpwnam(getpass.getuser()).pw_gecos.partition(",")[0]
     except (ImportError, KeyError, OSError):
         return ""

@@ -44,6 +44,7 @@ def folder_digest(folder: Path) -> str:
     digest, left = hashlib.sha256(), _MOST_READ_BYTES
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        # Tools leave other litter on each machine, and it is no part of a submission.
         if is_litter(name):
             continue
         facts = path.lstat()
@@ -64,6 +65,8 @@ def _add_content(digest: Any, path: Path, most_bytes: int) -> int:
     read = place = 0
     with open_file(path, sys.maxsize) as file:
         while read < most_bytes and (data := _data_from(file, place)) is not None:
+            # Back to a whole chunk, so that places and chunks do not depend on where a file system ends its
+            # holes.
             place = data - data % _CHUNK_BYTES
             file.seek(place)
             chunk = file.read(_CHUNK_BYTES)
@@ -77,6 +80,7 @@ def _add_content(digest: Any, path: Path, most_bytes: int) -> int:
 def _data_from(file: BufferedReader, place: int) -> int | None:
     """Where the next data are, from this place on; None if only a hole or the end follows."""
     try:
+        # Holes are skipped: reading terabytes of them would take hours.
         return os.lseek(file.fileno(), place, _SEEK_DATA)
     except OSError as error:
         if error.errno == errno.ENXIO:

@@ -23,6 +23,7 @@ def drawn_again(audit: Audit, evidence: Evidence) -> Redrawn | None:
 
 def audited(record: Record, audit: Audit, drawn: Redrawn | None) -> tuple[Record, Evidence]:
     """The audit's run as a record of its own, and its data set, if it was drawn again."""
+    # The checks of a run compare its data with the record, so the copy names the audit's data.
     again = as_record(record, audit.run).model_copy(update={"dataset": audit.dataset})
     return again, Evidence(dataset=drawn.dataset if drawn else None)
 
@@ -37,17 +38,21 @@ def check_audit(audit: Audit, first: Record, drawn: Redrawn | None, again: Evide
         again: the evidence on the audit's run.
     """
     subject = SUBJECTS[audit.kind]
+    # An audit that did not come to predictions needs no file: its flag `failed` follows from the verdict.
     if drawn is None or (audit.run.evaluation and "predictions" not in again.files):
         yield unchecked(subject, "needs the data set and the audit's predictions")
         return
     path = again.files.get("predictions")
     try:
         labels = np.array([int(line) for line in path.read_text("ascii").split()]) if path else None
+        # Records of version 1 were flagged by the one-sided rule, and are judged by what held then (decision
+        # 0114).
         two_sided = first.schema_version > 1
         found = conclude(as_run(first), audit.run, drawn, audit.split_seed, labels, two_sided=two_sided)
     except ValueError as error:
         yield differs(subject, f"its predictions are no labels of the new test images: {error}")
         return
+    # The last digits of p-values depend on the version of SciPy.
     if rounded(audit) == rounded(found):
         yield holds(subject, f"flags ({', '.join(audit.flags) or 'none'}) follow from its predictions")
     else:

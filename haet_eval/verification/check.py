@@ -47,6 +47,7 @@ def unchecked(subject: str, detail: str) -> Check:
 
 def stated(subject: str, detail: str) -> Check:
     """The line of a statement: nothing can check it, or the record does not have it."""
+    # The result is that of a missing check, but `--strict` accepts it: no file could ever show more.
     return Check(subject, Result.UNCHECKED, detail, statement=True)
 
 

@@ -32,6 +32,7 @@ def _environment_faults(record: Record, rules: Competition | None) -> Iterator[s
         yield f"there is no device {environment.device!r}"
     if environment.sandbox == "process" and (environment.image_digest or environment.oci_runtime):
         yield "local processes have no image and no container runtime"
+    # Before a run begins no image is looked at, so a refused submission has none.
     if environment.sandbox == "docker" and began and environment.image_digest is None:
         yield "it ran in Docker, and has no image"
     if environment.device == "cpu" and environment.accelerator is not None:
@@ -41,6 +42,7 @@ def _environment_faults(record: Record, rules: Competition | None) -> Iterator[s
         return
     if environment.threads is None:
         yield "it ran, and has no number of threads"
+    # The worker reports its torch when it starts, so a training without one did not happen.
     if (record.training or record.native) and environment.torch is None:
         yield "it trained, and has no torch"
     yield from _runner_faults(record, rules)
@@ -50,6 +52,7 @@ def _runner_faults(record: Record, rules: Competition | None) -> Iterator[str]:
     environment = record.environment
     if environment.runner == "counted" and record.native is not None:
         yield "it ran on handles, and has a native part"
+    # A native run that failed early may have no native part, but predictions come only after it.
     if environment.runner == "native" and record.native is None and record.evaluation is not None:
         yield "it predicted on plain tensors, and has no native part"
     if rules is not None and environment.runner != rules.runner:
@@ -82,6 +85,7 @@ def _training_faults(record: Record) -> Iterator[str]:
         and record.status.verdict is not Verdict.INTERRUPTED
     ):
         yield "no run began, and there are data of one"  # an interruption may come when the data are read
+    # In a native record the counted training is another one, and it may have ended well.
     if native is None and record.status.stage == "train" and training is not None and training.model:
         yield "the training did not end, and there is a model"
     for part in (training, native):
@@ -100,6 +104,7 @@ def _evaluation_faults(record: Record) -> Iterator[str]:
         return
     if (evaluation.operations is None) != (record.native is not None):
         yield "operations of a prediction are counted on handles, and only there"
+    # Under 0.1.0 a prediction cost nothing, so its records do not have these fields.
     charged = record.native is None and record.schema_version > 1
     if any(
         (part is not None) != charged for part in (evaluation.charged_operations, evaluation.readback_bytes)

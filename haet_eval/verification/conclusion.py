@@ -39,10 +39,13 @@ class Conclusion:
 def conclude(checks: Sequence[Check]) -> Conclusion:
     """The conclusion from the checks of one record."""
     wrong = sum(check.result is Result.DIFFERS for check in checks)
+    # The same subject lacks something in each of several runs; the sentence names it once.
     lacking = tuple(dict.fromkeys(_subject(check) for check in checks if check.lacking))
+    # One difference outweighs every replay: the record states something that its files contradict.
     if wrong:
         text = f"{wrong} of {len(checks)} checks {'differs' if wrong == 1 else 'differ'}."
         return Conclusion(Word.CONTRADICTED, f"{Word.CONTRADICTED}: {text}", lacking)
+    # A run that could not be replayed has its own unchecked line, which is in `lacking`.
     replayed = any(_subject(check) == REPLAY and check.result is Result.HOLDS for check in checks)
     if replayed and not lacking:
         text = "the replay gives the same again, and everything that the record names is here and agrees."

@@ -44,8 +44,11 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
     found, model = None, _ReturnedModel()
     if "trace" in evidence.files:
         try:
+            # The meter prices calls while it reads the trace. An unknown standard gets its own line in
+            # `_check_operations`.
             with under(nearest(training.operations.standard)):
                 found = recount(evidence.files["trace"], model)
+        # The checks go on with the stored histogram, so that one broken file does not hide other faults.
         except BrokenTrace as fault:
             yield differs("count", str(fault))
     if found is None:
@@ -71,6 +74,7 @@ def _check_recount(record: Record, training: Training, found: Recount, evidence:
         frozen=found.parameters.frozen,
         buffers=found.parameters.buffers,
     )
+    # A trace ends with the seal before the weights come back. A run that failed in between has no parameters.
     if training.parameters is None and record.evaluation is None:
         yield stated("parameters", "the record has none: no model came back whole")
     else:
@@ -85,6 +89,7 @@ def _check_recount(record: Record, training: Training, found: Recount, evidence:
 
 def _check_header(record: Record, header: dict[str, Any], data: Dataset | None) -> Check:
     claimed = {
+        # Without the data here the number of images cannot be compared; `_take_data` reports what is missing.
         **({"images": list(data.train_images.shape)} if data else {}),
         "dataset": record.dataset.digest if record.dataset else None,
         "seed": record.environment.seed,
@@ -100,6 +105,7 @@ def _check_header(record: Record, header: dict[str, Any], data: Dataset | None) 
 def _check_histogram(training: Training, found: Histogram, stored: Path | None) -> Check:
     data = found.to_json()
     claimed = training.histogram
+    # The stored file and the record's digest can be wrong separately, so the trace is compared with both.
     if stored is not None and stored.read_bytes() != data:
         return differs("count", "the histogram that follows from the trace is not the stored one")
     if hashlib.sha256(data).hexdigest() != claimed.sha256:
@@ -115,9 +121,11 @@ def _check_operations(
         known = " and ".join(map(str, VERSIONS))
         return differs(subject, f"this haet-eval has the prices of standard {known} and knows no other")
     try:
+        # The trace is the stronger evidence. The stored histogram counts only if there is no sound trace.
         histogram = _stored(evidence) if recounted is None else recounted.histogram
         with under(claimed.standard):
             found = None if histogram is None else priced(bill(histogram))
+    # A histogram with the right digest may still hold nonsense, which makes prices fail in all these ways.
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         return differs(subject, f"the stored histogram is not that of a training: {error}")
     if found is None:
@@ -128,6 +136,7 @@ def _check_operations(
         claimed = claimed.model_copy(
             update={"uncounted": tuple(one for one in claimed.uncounted if one.shapes)}
         )
+    # `same` shows the totals, which are equal here: its line would not say what is wrong.
     if found.total == claimed.total and found != claimed:
         return differs(subject, "the total is right, but its parts or its uncounted operators are wrong")
     return same(subject, claimed.total, found.total, f"{found.total:,} when priced anew")
@@ -167,6 +176,7 @@ def _check_precision(claimed: Precision | None, found: Precision) -> Check:
     subject = "precision"
     if claimed is None:
         return stated(subject, f"the record has none; it would be {found.bit_operations:,} bit operations")
+    # As above: the figures that `same` would show are equal.
     if claimed.bit_operations == found.bit_operations and claimed != found:
         wrong = "the bit operations are right, but the dtypes or the parameters' bits are wrong"
         return differs(subject, wrong)
@@ -210,6 +220,7 @@ def _check_charges(schema_version: int, training: Training, found: Recount) -> C
         training.constant_selects,
     )
     counted = found.training
+    # Version 0.1.0 charged neither of these, and its records do not have them.
     later = (None, None) if schema_version == 1 else (counted.timed_answers, counted.constant_selects)
     charged = (counted.readback_bytes, counted.upload_bytes, counted.messages, *later)
     detail = "bytes read back and sent up, messages, and answers waited for follow from the trace"
@@ -221,6 +232,7 @@ def _check_memory(training: Training, found: Recount) -> Check:
     subject, memory = "tensor memory", in_record(found.memory)
     if training.memory is None:
         return stated(subject, f"the record has none; in the trace the peak is {memory.peak_bytes:,} bytes")
+    # Line and module of the call are the words of the submission's process, so no trace shows them.
     claimed = without_labels(training.memory)
     if claimed.peak_bytes == memory.peak_bytes and claimed != memory:
         return differs(subject, "the peak is right, but its parts or the call that made it are wrong")
@@ -233,6 +245,7 @@ def _check_prediction(record: Record, found: Recount, task: Task | None) -> Chec
     evaluation = record.evaluation
     if evaluation is None:
         return stated("prediction", "the run ended before all images were predicted")
+    # Each batch may read back as much as the rules allow. Small batches would multiply that allowance.
     if task is not None and not _are_whole(found.batches, task.budgets.prediction_batch_size):
         return differs("prediction", "its batches are not those of the rules, of which each may read back")
     over = list(_over_budget(record, found, task.budgets)) if task is not None else []
@@ -263,6 +276,7 @@ def _over_budget(record: Record, found: Recount, budgets: Budgets) -> Iterator[s
     Under 0.1.0, whose records have schema version 1, prediction used the rest of the training's read-back
     budget.
     """
+    # Uploads, messages and memory have one budget for training and prediction together.
     charged = found.whole_run
     if record.schema_version == 1:
         if charged.readback_bytes > budgets.readback_bytes:

@@ -20,6 +20,7 @@ def check_energy(record: Record, rules: Competition | None) -> Iterator[Check]:
         return
     detail = "joules and phases add up; what the meters showed is whoever ran it to say"
     if energy is None:
+        # A native run without energy is right, unless its figure of the leaderboard would be missing.
         faults = ["the rules rank by energy, and the record has no energy"] if _is_ranked(record) else []
         if faults:
             yield fits("energy", faults, detail)
@@ -38,6 +39,7 @@ def _meter_faults(energy: Energy) -> Iterator[str]:
         yield f"there is no meter {', '.join(unknown)}"
         return
     kinds = {_KIND_OF_METER[name] for name in meters}
+    # The weakest meter decides: a sum with an estimate in it is an estimate.
     kind = "estimated" if "estimated" in kinds else "measured" if kinds else "unavailable"
     if energy.kind != kind:
         yield f"the meter {energy.meter} gives energy that is {kind}, not {energy.kind}"
@@ -50,25 +52,30 @@ def _meter_faults(energy: Energy) -> Iterator[str]:
 def _phase_faults(record: Record, energy: Energy) -> Iterator[str]:
     names = [phase.phase for phase in energy.phases]
     if energy.kind != "unavailable":
+        # A run that failed in its training may have no phase yet.
         ended = ["train", "predict"] if record.evaluation else ["train"]
         if names not in ([], ["train"], ended) or (record.evaluation and names != ended):
             yield f"its phases are {', '.join(names) or 'none'}, which no run of this stage has"
     for phase in energy.phases:
         idle = None if energy.idle_watts is None else energy.idle_watts * phase.seconds
+        # Floats may differ in the last bit after a way through JSON; None must be equal.
         if phase.idle_joules != idle and not (
             idle is not None and phase.idle_joules is not None and math.isclose(phase.idle_joules, idle)
         ):
             yield f"the idle joules of {phase.phase} are not idle watts times seconds"
         took = record.native.wall_seconds if record.native else 0
+        # A measurement of a part of the training would show too few joules.
         if phase.phase == "train" and phase.seconds + _SLACK_SECONDS < took:
             yield "the energy of the training was measured for less time than it took"
 
 
 def _joule_faults(record: Record, energy: Energy, rules: Competition | None) -> Iterator[str]:
     ranking = record.competition.ranking if record.competition else "complexity"
+    # Under other rankings the energy is shown, and it is that of the training.
     ranked = PHASE_OF_RANKING.get(ranking, "train")
     if ranked == "train" and energy.iterations != 1:
         yield "a training is made once, and its energy is of more iterations"
+    # Joules are divided by the iterations below, so a wrong number of these would forge the figure.
     if ranked == "predict" and rules is not None and energy.iterations != rules.inference_iterations:
         yield f"the rules ask for {rules.inference_iterations} iterations, not {energy.iterations}"
     parts = [phase.joules for phase in energy.phases if phase.phase == ranked]

@@ -51,6 +51,8 @@ class Sources:
         Raises:
             UsageProblem: the file cannot be read, or holds no valid rules.
         """
+        # A file stands for built-in rules only if it has their name. So one `--competition` fits a folder
+        # with records of several competitions.
         given = load_competition(self.competition) if self.competition else None
         if given is not None and (given.name == name or name not in builtin_competitions()):
             return given.as_in_version_1() if schema_version == 1 else given
@@ -66,6 +68,7 @@ class Sources:
         """
         key = (name, task, folder)
         if key not in self.loaded:
+            # One data set at a time: several of them may not fit into memory together.
             self.loaded.clear()
             self.loaded[key] = (
                 load_dataset(name, self.data_dir)
@@ -96,15 +99,20 @@ class Evidence:
         """Find all pieces, and check for each whether it has the digest that the record names."""
         for name, artifact in named_artifacts(record).items():
             yield self._take_file(name, artifact, sources.store)
+        # The rules come before the data, because they say which data set the task has and in which folder.
         yield self._take_rules(record, sources)
         yield self._take_data(record, sources)
 
     def _take_file(self, name: str, artifact: Artifact, store: Store) -> Check:
         path = store.artifact_path(artifact)
         if path is None:
+            # A record that names a file claims that the file exists. A missing file is never agreement
+            # (decision 0060).
             return differs(name, f"{artifact.sha256[:16]}… is missing: it is not in {store.artifacts}")
         try:
             with open_file(path, _MOST_BYTES.get(name, MAX_ARTIFACT_BYTES)) as file:
+                # The size is compared first: it is quick, and a file that was cut off gets a line that says
+                # so.
                 size = path.stat().st_size
                 if size != artifact.bytes:
                     return differs(name, f"{path} has {size:,} bytes, the record says {artifact.bytes:,}")
@@ -113,6 +121,8 @@ class Evidence:
             return differs(name, f"{path} cannot be read: {error.strerror}")
         if digest != artifact.sha256:
             return differs(name, f"{path} was changed after it was written: its digest is another")
+        # Only files with the right digest are evidence. The other checks then report that something is
+        # missing.
         self.files[name] = path
         return holds(name, f"{path.name[:16]}… is there and unchanged")
 
@@ -129,11 +139,15 @@ class Evidence:
             return differs(subject, f"the record says {named.name}, the rules here are {rules.name}")
         if rules.digest != named.digest:
             return differs(subject, f"the rules of {rules.name} here are not those of the record")
+        # The digest is right, so these are the rules. They serve as evidence even if the record misquotes
+        # them below.
         self.competition = rules
         if not _states_what_ranks(record, named, rules):
             return differs(
                 subject, f"the rules of {named.name} rank and award otherwise than the record says"
             )
+        # A submission can be refused because its manifest names no task of the competition. Its record says
+        # that name.
         if self.task(record) is None and record.status.verdict is not Verdict.INVALID_SUBMISSION:
             return differs(subject, f"{named.name} has no task {quoted(str(record.submission.task))}")
         return holds(subject, f"the rules of {named.name} are the same today")
@@ -147,6 +161,7 @@ class Evidence:
         task = self.task(record)
         if task is not None and task.dataset != named.name:
             return differs(subject, f"the record says {named.name}, the rules say {task.dataset}")
+        # An audit's data were drawn again and given to this evidence. No folder holds them.
         if self.dataset is not None:
             found = self.dataset
             return same(subject, named, _info(found), "drawn anew, it is the same")
@@ -163,6 +178,7 @@ class Evidence:
             self.dataset = found
             kind = "the published one" if found.official else "not the published one"
             return same(subject, named.official, found.official, f"{named.name} is the same, {kind}")
+        # There is only one published set of each name, so two digests cannot both be official.
         if named.official and found.official:
             return differs(subject, f"the record's {named.name} is not the published one, as it says")
         return unchecked(subject, f"the {named.name} here is not the one of the record")
@@ -171,6 +187,7 @@ class Evidence:
 def _without_rules(subject: str, named: CompetitionInfo) -> Check:
     """The check if no rules have that name. If the same rules have another name, the record's is wrong."""
     for name in builtin_competitions():
+        # Otherwise a renamed competition would pass as one whose rules are not here, which accuses nobody.
         if named.digest in (load_competition(name).digest, builtin_in_version_1(name).digest):
             return differs(subject, f"the record says {named.name}, its digest is that of {name}")
     return unchecked(

@@ -15,6 +15,8 @@ from haet_eval.verification.check import Check, differs, fits, holds, same, stat
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.weights import layout
 
+# Only verdicts on runs that predicted. The codes of failures are statements, as no file shows how a run
+# ended.
 _CODES: Final = {
     Verdict.QUALIFIED: ("",),
     Verdict.BELOW_THRESHOLD: ("below-threshold", "logits-nan"),
@@ -27,10 +29,12 @@ _LATE_SECONDS = 5
 def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
     """Accuracy from the predictions, verdict from the accuracy, budgets from the charges."""
     training, native, evaluation = record.training, record.native, record.evaluation
+    # Such a record has no evaluation, and a budget that was not yet used up proves nothing (decision 0082).
     if record.status.verdict is Verdict.INTERRUPTED:
         yield stated("verdict", "the evaluation was interrupted: nothing was judged")
         return
     if (training is None and native is None) or evaluation is None:
+        # A failure without predictions cannot be disproved here. A verdict on an accuracy needs an accuracy.
         claimed = record.status.verdict.is_judged
         report = differs if claimed else stated
         yield report("verdict", f"the run ended in stage {record.status.stage}; --rerun repeats it")
@@ -38,6 +42,8 @@ def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
     yield _check_accuracy(evaluation, evidence.files.get("predictions"), evidence.dataset)
     if native is not None and "native weights" in evidence.files:
         yield _check_native_model(native, evidence.files["native weights"])
+    # A verdict that contradicts itself is one fault. Comparing it with the rules would list the same fault
+    # again.
     if faults := list(_status_faults(record.status)):
         yield fits("verdict", faults, "")
         return
@@ -66,6 +72,8 @@ def _check_accuracy(claimed: Evaluation, path: Path | None, data: Dataset | None
         return unchecked("accuracy", "needs the predictions")
     try:
         labels = [int(line) for line in path.read_text("ascii").splitlines()]
+        # Without this the wrong number would look like a fault of the data set, or would not be seen without
+        # one.
         if len(labels) != claimed.total:
             return same("accuracy", claimed.total, len(labels), "")
         if data is None:
@@ -96,6 +104,8 @@ def _check_native_model(native: NativeTraining, path: Path) -> Check:
 
 
 def _check_verdict(record: Record, evaluation: Evaluation, task: Task) -> Check:
+    # With `--count` a native record also has a counted training. Its operators without a price are shown, and
+    # do not change the verdict.
     judged = record.training if record.native is None else None
     found = judge(
         evaluation.accuracy,
@@ -109,6 +119,7 @@ def _check_verdict(record: Record, evaluation: Evaluation, task: Task) -> Check:
 
 
 def _check_native(native: NativeTraining, rules: Competition, budgets: Budgets) -> Check:
+    # The container has these seconds to return a checkpoint after its time is over (decision 0092).
     grace = GRACE_SECONDS if native.checkpoint_used else 0
     if native.checkpoint_used and rules.overtime != "checkpoint":
         return differs("native training", "a checkpoint was judged, which the rules do not allow")
@@ -124,9 +135,13 @@ def _check_native(native: NativeTraining, rules: Competition, budgets: Budgets) 
 def _check_budgets(training: Training, evaluation: Evaluation, budgets: Budgets) -> Check:
     most_prediction = budgets.prediction_operations_per_image * evaluation.total
     operations = training.operations.total
+    # These are the record's own figures. Those that a trace can show are compared with it in `count`.
     cpu_allowed = budgets.cpu_allowance_seconds(training.messages, operations) + _LATE_SECONDS
     used = {
+        # Older records have no processor time, timed answers or stalls: zero is within each budget.
         "submission's processor time": (training.submission_cpu_seconds or 0, cpu_allowed),
+        # A submission that waits for room in the stream learns from the time as well, so stalls draw on the
+        # same budget.
         "answers": ((training.timed_answers or 0) + (training.stalls or 0), budgets.timed_answers),
         "time": (training.wall_seconds, budgets.wall_seconds + _LATE_SECONDS),
         "read-back": (training.readback_bytes, budgets.readback_bytes),

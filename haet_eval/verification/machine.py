@@ -19,6 +19,7 @@ TOLERANCE: Final = 1e-3
 _DEVIATIONS: Final = 4
 """Standard deviations of a fair coin, thrown for each label that is right on one side only: 1 in 30,000."""
 
+# The names come from an untrusted record, and several of them share one line.
 _SHOWN_CHARACTERS: Final = 40
 
 
@@ -63,6 +64,7 @@ def compare_weights(stated: Artifact, stored: bytes | None, found: bytes, other:
         other: the differences of this machine.
     """
     subject = "weights again"
+    # Equal digests hold on any machine, and also if the stored file is missing.
     if hashlib.sha256(found).hexdigest() == stated.sha256:
         return holds(subject, f"bit for bit the same{note(other)}")
     try:
@@ -70,10 +72,12 @@ def compare_weights(stated: Artifact, stored: bytes | None, found: bytes, other:
     except ValueError as error:
         return differs(subject, f"the stored ones are {error}")
     apart = "other ones" if distance is None else f"{distance:.1e} of their norm apart"
+    # On an equal machine every kernel gives the same bits, so any distance is a difference (decision 0060).
     if not other:
         return differs(subject, f"{apart}, on an equal machine")
     if distance is not None and distance <= TOLERANCE:
         return holds(subject, f"{apart}, within {TOLERANCE:.0e}{note(other)}")
+    # Training amplifies rounding: no distance proves that the weights are made up.
     return unchecked(subject, f"{apart}, which may be the machine's doing{note(other)}")
 
 
@@ -95,6 +99,7 @@ def compare_labels(
     subject = "predictions again"
     try:
         claimed = np.array([int(label) for label in stored.decode("ascii").split()], dtype=np.int64)
+    # A label of many digits does not fit into int64.
     except (ValueError, OverflowError):
         return differs(subject, "the stored ones are not labels")
     if len(claimed) != len(found):
@@ -111,6 +116,7 @@ def compare_labels(
         return differs(subject, f"{detail}, on an equal machine")
     gained = int(np.count_nonzero((claimed == truth) & (found != truth)))
     lost = int(np.count_nonzero((claimed != truth) & (found == truth)))
+    # Without this a cheat could name another processor, and every made-up prediction would be excused.
     if gained - lost > _DEVIATIONS * math.sqrt(gained + lost):
         return differs(
             subject, f"{detail}; {gained:,} of them are right in the record only, {lost:,} in the replay only"

@@ -33,6 +33,7 @@ SPARED_PERCENT: Final = 1
 """Of the operations of a training, those of its smallest templates that have no noise."""
 
 SUBJECT: Final = "perturbed replay"
+# A fixed seed makes the result repeatable: the same record gets the same line each time.
 NOISE: Final = Noise(scale=SCALE, seed=0)
 
 
@@ -72,10 +73,13 @@ def perturbed_replay(
     if trace is None or data is None:
         raise NotReplayable("needs the trace and the data set")
     task = evidence.task(record)
+    # The budgets bound the executor's memory and time. Without the rules the default ones must do.
     budgets = task.budgets if task else Budgets()
     accuracy, metric = record.evaluation.accuracy, record.evaluation.metric
     sparing = noise.model_copy(update={"spared": spared(recount(trace).operations_by_template)})
+    # Differences of the machine do not matter here: noise is much larger than rounding.
     found, _ = perform(record.environment, place, budgets, trace, data, sparing)
+    # If an early end were excused, a training could avoid this evidence by failing under noise.
     if isinstance(found, Departure):
         return Perturbed(accuracy, None, False, f"with noise the replay ended early: {found}")
     noisy = score(found.labels, data.test_labels, metric).accuracy
@@ -89,6 +93,8 @@ def spared(operations: Sequence[int]) -> tuple[int, ...]:
     """
     left = sum(operations) * SPARED_PERCENT // 100
     chosen = []
+    # The smallest first, and all of them together stay below the limit. So work that is cut into many small
+    # templates does not escape the noise.
     for count, number in sorted((count, number) for number, count in enumerate(operations) if count):
         left -= count
         if left < 0:
@@ -113,6 +119,7 @@ def check_perturbed(record: Record, evidence: Evidence, place: ReplayPlace) -> I
 
 def _judged(accuracy: float, noisy: float, chance: float) -> tuple[bool, str]:
     """Whether an honest training may have this loss, and the figures in words."""
+    # A training that is not better than chance has nothing to lose, and the quotient would be meaningless.
     lost = (accuracy - noisy) / (accuracy - chance) if accuracy > chance else 0.0
     figures = (
         f"accuracy {percent(accuracy)}, with noise {percent(noisy)}: {percent(max(lost, 0.0), 1)} of what"

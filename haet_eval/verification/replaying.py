@@ -21,6 +21,7 @@ from haet_eval.verification.conclusion import REPLAY
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.machine import Machine, compare_labels, compare_weights, note
 
+# The replay may run on a slower machine than the training. The limit only ends a replay that hangs.
 _PATIENCE: Final = 10
 """A replay may take that many times the time budget of the training."""
 
@@ -44,6 +45,8 @@ def check_replay(record: Record, evidence: Evidence, place: ReplayPlace) -> Iter
         return
     task = evidence.task(record)
     try:
+        # The sandbox is the caller's and not the record's: a record must not choose how carefully it is
+        # handled.
         found, other = perform(
             record.environment,
             place,
@@ -53,6 +56,7 @@ def check_replay(record: Record, evidence: Evidence, place: ReplayPlace) -> Iter
             nan_is_greatest=record.schema_version == 1,
             resumed=record.training.resumed if record.training else None,
         )
+    # A machine that cannot replay says nothing about the record.
     except EnvironmentProblem as problem:
         yield unchecked(REPLAY, f"{problem.message}; {problem.hint}".rstrip("; "))
     except BrokenTrace as fault:
@@ -81,11 +85,13 @@ def perform(
         BrokenTrace: the file is not a trace of a run.
         EnvironmentProblem: the replay cannot be made here.
     """
+    # More threads or another device change the order of sums, so both default to the record's.
     device = place.device or environment.device
     threads = environment.threads or 1
     patient = budgets.model_copy(update={"wall_seconds": _PATIENCE * budgets.wall_seconds})
     runtime = choose_runtime(place.sandbox, device)
     image = runtime.describe().get("image_digest")
+    # There is no process of the submission: nothing of the contestant can influence the answers.
     with open_executor(runtime, patient, threads) as link:
         start = Start(
             device=device,
@@ -94,16 +100,20 @@ def perform(
             noise=noise,
             nan_is_greatest=nan_is_greatest,
         )
+        # The executor reports its own torch and accelerator, which in a container are not those of this
+        # process.
         facts = link.start(start)
         other = _here(device, threads, facts, image).unlike(machine_of(environment, resumed))
         try:
             return replay(
                 trace,
                 link,
+                # The test labels stay here. The executor runs untrusted calls and never needs them.
                 [data.train_images, data.train_labels],
                 data.test_images,
                 noisy=noise is not None,
             ), other
+        # Returned and not raised: the caller needs the list of differences to decide what it means.
         except Departure as departure:
             return departure, other
 
@@ -116,6 +126,7 @@ def _compare(
     files: Mapping[str, Path],
 ) -> Iterator[Check]:
     if isinstance(found, Departure):
+        # On another machine rounding can change a number that decides a shape, and so an answer.
         report = unchecked if other else differs
         yield report(REPLAY, f"{found}{note(other)}")
         return
@@ -147,6 +158,7 @@ def _here(device: str, threads: int, facts: Mapping[str, Any], image: str | None
 def machine_of(environment: Environment, resumed: Resumed | None = None) -> Machine:
     """The machine of a record; of a training in parts on several machines, all of them."""
     parts = resumed.parts if resumed else ()
+    # The parts in their order, each name once: any other machine then counts as unlike.
     accelerators = dict.fromkeys(part.accelerator for part in parts if part.accelerator)
     return Machine(
         device=environment.device,

@@ -39,6 +39,8 @@ def rerun(record: Record, again: Again, observer: Observer) -> WrittenRecord:
     """
     rules = again.competition or _builtin_rules(record)
     limits = load_competition(rules).limits if rules else Limits()
+    # The digest is compared before the evaluation, which may take hours and would tell nothing about this
+    # record.
     digest = digest_of(again.submission, limits.for_archives())
     if digest != record.submission.sha256:
         raise UsageProblem(
@@ -53,16 +55,19 @@ def rerun(record: Record, again: Again, observer: Observer) -> WrittenRecord:
         data_dir=again.data_dir,
         test_data=again.test_data,
         results=again.results,
+        # Sandbox, seed and device are the record's: the new counts and weights must be comparable.
         competition=rules,
         task=record.submission.task or None,  # "" in records of 0.1.0 whose archive could not be read
         sandbox=record.environment.sandbox,
         seed=record.environment.seed,
         device=record.environment.device,
         runs=len(record.runs or [record]),
+        # A native record with a counted training was made with `--count`.
         count=record.native is not None and record.training is not None,
         split_seed=seeds.get("resplit"),
         disguise_seed=seeds.get("disguise"),
         received_at=record.submission.received_at,
+        # A record that repeats another one never ranks, so a rerun cannot give a team a second place.
         rerun_of=record.record_id,
         checkpoint_seconds=None,
     )
@@ -85,6 +90,8 @@ def _builtin_rules(record: Record) -> str | None:
 
 def compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
     """Compare two records. Counts must be equal; another machine may change the last bits of the weights."""
+    # `_compare` looks at the shown run. If only one record has several runs, the line on their number
+    # differs.
     if not record.runs or not found.runs:
         yield same(
             "runs", len(record.runs or [record]), len(found.runs or [found]), "as many runs as the record has"
@@ -94,11 +101,13 @@ def compare(record: Record, artifacts: Store, found: Record, found_artifacts: St
     yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
     pairs = zip(split(record), split(found), strict=True)
     for number, (before, now) in enumerate(pairs, start=1):
+        # Pairs go by position: `seeds` derives the same seeds from the same first seed.
         for check in _compare(before, artifacts, now, found_artifacts):
             yield replace(check, subject=f"run {number}: {check.subject}")
 
 
 def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
+    # A resumed training may have used several machines. The weights can depend on each of them.
     other = machine_of(found.environment).unlike(
         machine_of(record.environment, record.training.resumed if record.training else None)
     )
@@ -134,6 +143,8 @@ def _compare_native(
         if before or now:
             yield same("runner", record.environment.runner, found.environment.runner, "")
     elif before.checkpoint_used or now.checkpoint_used:
+        # The checkpoint that counts is the last one before the time was over, and no two runs are equally
+        # fast.
         yield unchecked("native weights", "are those of a checkpoint: which one depends on the time")
     elif before.model and now.model:
         weights = found_artifacts.read_artifact(now.model) or b""
@@ -154,10 +165,12 @@ def _compare_accuracy(stated: Record, found: Record, other: list[str]) -> Iterat
     before, now = stated.evaluation, found.evaluation
     if before is None or now is None:
         yield same("accuracy", before is None, now is None, "neither came so far")
+    # The artefact names a digest, so equal predictions need no file.
     elif before.predictions == now.predictions:
         yield same(
             "accuracy", before.correct, now.correct, f"{percent(now.accuracy)}, each prediction the same"
         )
+    # Rounding on another machine changes labels. It does not show that either record is wrong.
     elif other:
         yield unchecked(
             "accuracy", f"{percent(now.accuracy)} instead of {percent(before.accuracy)}{note(other)}"

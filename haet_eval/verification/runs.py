@@ -14,14 +14,18 @@ _DIGITS: Final = 9
 
 def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:
     """Whether the record follows from its runs."""
+    # `verify` calls this only for a record with runs.
     assert record.runs is not None
     derived = seeds(record.environment.seed, len(record.runs))
     found = [run.seed for run in record.runs]
     yield same("seeds", derived, found, f"the {len(found)} seeds follow from {record.environment.seed}")
     task = evidence.task(record)
+    # The rules say what passes and what ranks, so nothing below follows without them.
     if evidence.competition is None or task is None:
         yield unchecked("statistics, verdict", "needs the rules of the competition")
         return
+    # The evaluator's own function makes the record again, so that there is only one definition of the
+    # statistics.
     again = merge(split(record), evidence.competition.runs, task.threshold)
     if rounded(record.statistics) == rounded(again.statistics):
         yield holds("statistics", "follow from the runs")
@@ -29,6 +33,8 @@ def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:
         yield same("statistics", record.statistics, again.statistics, "")
     yield same("verdict", record.status, again.status, f"{record.status.verdict} follows from the runs")
     yield same("complexity", record.complexity, again.complexity, "is the one that the rules rank by")
+    # These parts stand outside of `runs` for readers who know one run only (decision 0062). A better run than
+    # the median must not stand there.
     shown = ("trace", "training", "native", "energy", "evaluation", "log")
     yield same(
         "the run that is shown",

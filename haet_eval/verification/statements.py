@@ -110,10 +110,12 @@ def stated_fields(part: Record | Run) -> set[str]:
     fields = set(_IN_EVERY_RECORD)
     if part.native is not None:
         fields |= _OF_NATIVE_RUNS.keys()
+    # The reason of a run that qualified is empty, which is checked.
     if part.status.verdict is not Verdict.QUALIFIED:
         fields |= _OF_RUNS_THAT_DID_NOT_QUALIFY.keys()
     if part.evaluation is None:
         fields |= _OF_RUNS_WITHOUT_PREDICTIONS.keys()
+    # Nothing was run, so there is no trace, no histogram and no environment to compare these with.
     if part.status.stage == "unpack":
         fields |= _OF_RUNS_THAT_NEVER_BEGAN.keys()
     return fields

@@ -69,6 +69,8 @@ def verify(
         UsageProblem: the file cannot be read.
     """
     try:
+        # A name that stands twice in a JSON object is refused: other readers could take the value that was
+        # not checked.
         record = from_unambiguous_json(read_file(path, MAX_RECORD_BYTES))
     except OSError as error:
         raise UsageProblem(f"{path} cannot be read: {error.strerror}", code="record-unreadable") from None
@@ -76,16 +78,21 @@ def verify(
         return Verification(path, None, (differs("record", f"no sound record: {explain_fault(error)}"),)), []
     checks = [holds("record", f"{record.record_id}: the schema and the record's own digest are right")]
     parts = _parts(record)
+    # `+=` runs the generator to its end here. The steps below need the rules and the data that it puts into
+    # `part.evidence`.
     for part in parts:
         checks += part.named(_checks(part.record, part.evidence, sources))
     if record.runs:
         checks += check_runs(record, parts[0].evidence)
+    # An audit repeats the first run, so it is drawn from that run's data and compared with `parts[0]`.
     for audit in record.audits:
         drawn = drawn_again(audit, parts[0].evidence)
         part = RunWithEvidence(f"{SUBJECTS[audit.kind]}: ", *audited(record, audit, drawn))
         checks += part.named(_checks(part.record, part.evidence, sources))
         checks += check_audit(audit, parts[0].record, drawn, part.evidence)
+        # A replay covers the audit's training too: its flags rest on predictions that the executor made.
         parts.append(part)
+    # Runs share one environment, so it is checked once.
     checks.append(check_environment(record, parts[0].evidence.competition))
     checks += _beyond(record, replaying)
     return Verification(path, record, tuple(checks)), parts
@@ -112,11 +119,13 @@ def _checks(record: Record, evidence: Evidence, sources: Sources) -> Iterator[Ch
 def _check_sources(record: Record) -> Check:
     submission = record.submission
     paths = [file.path for file in submission.files]
+    # A file that is listed twice would count twice in the sum below.
     if paths != sorted(set(paths)):
         return differs("source size", "the files are not listed once each, in the order of their names")
     trained = record.training is not None or record.native is not None
     if trained and not (paths and submission.source_bytes):
         return differs("source size", "something was trained, and the submission has no code")
+    # An archive that cannot be unpacked has no list of files, and this is no fault of the record.
     if not paths and record.status.stage == "unpack" and not submission.source_bytes:
         return stated("source size", "the submission could not be read")
     size = sum(file.bytes for file in submission.files)
@@ -125,6 +134,8 @@ def _check_sources(record: Record) -> Check:
 
 def _beyond(record: Record, replaying: bool) -> Iterator[Check]:
     """Lines on the facts that the files cannot show."""
+    # A native run leaves no trace, so no replay can be asked for: the line is a statement and does not fail
+    # `--strict`.
     if record.native is not None:
         yield stated("model", "that it makes these predictions; only --rerun shows it")
     elif record.evaluation is not None and not replaying:

@@ -37,15 +37,18 @@ def relative_distance(first: bytes, second: bytes) -> float | None:
         ValueError: one of them is not a safetensors file.
     """
     ours, theirs = _read(first), _read(second)
+    # A distance of tensors that differ in shape has no meaning. The caller decides what that proves.
     if {name: _form(facts) for name, facts in ours.items()} != {
         name: _form(facts) for name, facts in theirs.items()
     }:
         return None
     difference = norm = 0.0
+    # Only two tensors at a time become float64: a whole model would take up to eight times its size.
     for name, facts in ours.items():
         apart, size = _squares(_values(facts), _values(theirs[name]))
         difference += apart
         norm += size
+    # Infinite is larger than any tolerance; NaN would compare as false and need care at each caller.
     if not (math.isfinite(difference) and math.isfinite(norm)):
         return math.inf
     return math.sqrt(difference / norm) if norm else math.sqrt(difference)
@@ -53,6 +56,7 @@ def relative_distance(first: bytes, second: bytes) -> float | None:
 
 def _squares(values: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> tuple[float, float]:
     """The squared distance of two arrays, and the squared norm of the finite numbers of the first."""
+    # Two equal infinities have the difference NaN, so equal places are set to zero before the sum.
     same = (values == others) | (np.isnan(values) & np.isnan(others))
     with np.errstate(over="ignore", invalid="ignore"):
         apart = np.square(np.where(same, 0.0, values - others)).sum()
@@ -78,6 +82,7 @@ def layout(path: Path) -> Layout:
     """
     names, value_bytes, numbers = set(), 0, 0
     try:
+        # `safe_open` maps the file and reads its header only; the weights may take gigabytes.
         with safetensors.safe_open(path, framework="numpy") as file:
             for name in file.keys():  # noqa: SIM118 it is no mapping
                 facts = file.get_slice(name)
@@ -110,6 +115,7 @@ def _form(facts: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
 def _values(facts: Mapping[str, Any]) -> npt.NDArray[np.float64]:
     raw = bytes(facts["data"])
     if facts["dtype"] == "BF16":
+        # NumPy has no bfloat16. Its 16 bits are the upper half of a float32.
         return (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
     if facts["dtype"] not in _DTYPES:
         raise ValueError(f"of dtype {facts['dtype']}")

@@ -25,6 +25,7 @@ from haet_eval.batch.sources import find_sources
 from haet_eval.ranking import rank
 from haet_eval.store import Store
 
+# Enough for an average: all of them one at a time would take much longer than the batch.
 _ALONE = 20
 _MANIFEST = """[submission]
 name = "Tiny {number}"
@@ -32,6 +33,7 @@ team = "bench"
 task = "digits"
 description = "One step."
 """
+# A number in the code: equal submissions would be judged once only.
 _CODE = """import torch
 from torch import nn
 
@@ -53,6 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_submissions(folder / "entries", submissions)
+        # Numbers of their own, so that no record of one batch is done in the other.
         write_submissions(folder / "alone", _ALONE, first=10**6)
         alone, _ = run_batch(folder / "alone", folder / "results-alone", jobs=1, cores=1)
         seconds, memory = run_batch(folder / "entries", folder / "results", jobs, cores=os.cpu_count() or 1)
@@ -96,6 +99,7 @@ def run_batch(entries: Path, results: Path, jobs: int, cores: int) -> tuple[Spen
         [*command, "--sandbox", "process", "--jobs", str(jobs), "--json"],
         stdout=subprocess.DEVNULL,
     ) as batch:
+        # Before the batch starts any process, because they inherit it.
         psutil.Process(batch.pid).cpu_affinity(list(range(cores)))
         samples: list[int] = []
         watcher = threading.Thread(target=sample, args=(batch, samples))
@@ -107,6 +111,8 @@ def run_batch(entries: Path, results: Path, jobs: int, cores: int) -> tuple[Spen
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     tenth = max(1, len(samples) // 10)
+    # The first tenth is left out: processes still start in it. The last one is left out, because they end in
+    # it.
     early, late = samples[tenth : 2 * tenth] or samples, samples[-2 * tenth : -tenth] or samples
     return Spent(time.monotonic() - started, cpu), (max(early), max(late))
 
@@ -117,8 +123,10 @@ def sample(batch: "subprocess.Popen[bytes]", samples: list[int]) -> None:
         total = 0
         try:
             process = psutil.Process(batch.pid)
+            # Not recursive: workers of runs are children of these.
             for one in [process, *process.children()]:
                 total += one.memory_info().rss
+        # A process may end between the list and the look at it.
         except psutil.Error:
             continue
         samples.append(total)

@@ -37,6 +37,8 @@ from scripts.bench.compare import IMAGES, LABELS, ROUNDS, NullMode, job
 from scripts.bench.steps import CONFIGURATIONS, training
 
 _MOST_STEPS = 40
+# The entry point runs as a submission does, so it imports copies of steps.py and clock.py and not this
+# package.
 _ENTRY = """
 from clock import measure
 from haet_eval.remote.client.mode import RemoteMode
@@ -73,6 +75,8 @@ def through_handles(name: str, steps: int) -> Seconds:
     marks: list[Seconds] = []
     with ExitStack() as stack:
         run = stack.enter_context(open_pair(ProcessRuntime(), Budgets(cpus=1), {"images": IMAGES.shape}))
+        # Clocks in the host's methods run only here. The executor's parts are measured later, on the trace of
+        # this run.
         clocks = {
             "meter": stack.enter_context(Clock(run.meter, "accept")),
             "trace": stack.enter_context(Clock(run.trace, "add")),
@@ -84,19 +88,24 @@ def through_handles(name: str, steps: int) -> Seconds:
         def report(values: Mapping[str, int | float | str]) -> None:
             told.append({key: float(value) for key, value in values.items()})
             inside = {key: clock.seconds for key, clock in clocks.items()}
+            # The report of each repetition is the only moment at which all three processes are known to be at
+            # the same place.
             marks.append(inside | {"host": time.thread_time(), "executor": executor()})
 
         run.relay.use(run.watch.look, report)
         run.relay.start(Start(device="cpu", threads=1), [IMAGES, LABELS])
         run.watch.begin("train", 600)
         run.relay.train(job(files, "entry"))
+        # The file is complete only after this, and the replay reads it.
         run.trace.close()
         replayed = in_child("replay", str(run.trace_path), steps)
+    # Only the first half of the repetitions: in the second half a clock runs in the submission's mode.
     return least(differences(marks[: 1 + REPEATS])) | least(told[1:]) | replayed
 
 
 def _process_clock(connection: Connection) -> Callable[[], float]:
     """The CPU clock of the process at the other end, in seconds."""
+    # The executor is another process without any interface for its time, but the kernel knows its clock.
     peer = connection._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid = struct.unpack("3i", peer)[0]
     clock = (~pid << 3) | 2  # as clock_getcpuclockid(3) makes it
@@ -111,6 +120,7 @@ class Remembered:
 
     def __init__(self, template: SettledCall) -> None:
         self._template = template
+        # Kept, so that the template can be restored for the entries after the last mark.
         self._own = template.run, template.look, template.settle
         self._result: Any = None
         self._kept: Sequence[torch.Tensor] = ()
@@ -147,6 +157,7 @@ class Replayed(Executor):
 
     def __init__(self) -> None:
         super().__init__(socket.socket())
+        # These are the first tensors of a run, so the trace names them by the first numbers.
         self._put(torch.from_numpy(IMAGES))
         self._put(torch.from_numpy(LABELS))
         self._clocks = ExitStack()
@@ -160,6 +171,8 @@ class Replayed(Executor):
         """Seconds in kernels, in checks, and in the executor without both, and the number of operators."""
         recount(path, self)
         windows = differences(self._marks)
+        # The window between both halves is left out: in it the results are remembered, which takes time of
+        # its own.
         timed, empty = least(windows[:REPEATS]), least(windows[REPEATS + 1 :])
         return timed | {"bookkeeping": empty["all"]}
 
@@ -172,6 +185,7 @@ class Replayed(Executor):
         self.passed(entry, question.record)
         if self._failure:
             raise self._failure
+        # The entry point reads one value for each repetition.
         if question.code is Code.READ:
             self._mark()
 
@@ -193,6 +207,7 @@ class Replayed(Executor):
         )
         match len(self._marks) - 1:
             case done if done == REPEATS:
+                # A clock in each kernel would count as bookkeeping in the second half.
                 self._clocks.close()
                 self._remembered = [Remembered(template) for template in self._templates]
                 for template in self._remembered:
@@ -200,6 +215,7 @@ class Replayed(Executor):
             case done if done == REPEATS + 1:
                 for template in self._remembered:
                     template.recall()
+            # The seal and what follows it need real results.
             case done if done == 2 * REPEATS:
                 for template in self._remembered:
                     template.restore()
@@ -207,6 +223,7 @@ class Replayed(Executor):
     def _define(self, record: bytes) -> bytes:
         answer = super()._define(record)
         template = self._templates[-1]
+        # A template that is defined after the first half is not timed any more.
         if not self._remembered:
             self._kernels.append(self._clocks.enter_context(Clock(template, "run")))
             for name in ("look", "settle"):
@@ -231,6 +248,8 @@ class Recall(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **(kwargs or {}))
         if self._next is None:
             result = func(*args, **(kwargs or {}))
+            # None stands for a result in place. A stored tensor would be another one than the argument of the
+            # next step.
             self._results.append(None if result is args[0] else _aliases(result))
             return result
         result = next(self._next)
@@ -238,6 +257,7 @@ class Recall(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _aliases(result: Any) -> Any:
+    # A new alias for each call: autograd attaches its graph to the object that it gets.
     return tree_map_only(torch.Tensor, torch.Tensor.detach, result)
 
 
@@ -256,6 +276,7 @@ def plain(name: str, steps: int) -> Seconds:
 def pytorch(name: str, steps: int) -> Seconds:
     """What PyTorch itself takes to lead a step's operators to a mode: all but the inside of the mode."""
     run = _training_here(name)
+    # The first steps make the optimizer's state, which later ones do not.
     run(3)
     told: list[Seconds] = []
     with Recall() as mode:
@@ -263,6 +284,7 @@ def pytorch(name: str, steps: int) -> Seconds:
         mode.learned()
         measure(lambda: run(steps), Recall, lambda **values: told.append(values))
     found = least(told[1:])
+    # Without kernels, the time outside of the mode is PyTorch's own way to it.
     return {"pytorch": found["total"] - found["inside"]}
 
 
@@ -325,6 +347,7 @@ def figures(name: str, steps: int) -> Seconds:
 
 def show(name: str) -> None:
     """Print the table of one training step."""
+    # The same number for plain and for handles, so that the parts can be compared with their total.
     steps = min(CONFIGURATIONS[name][-1], _MOST_STEPS)
     seconds = least([figures(name, steps) for _ in range(ROUNDS)])
     operators = seconds["operators"] / steps

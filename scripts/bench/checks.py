@@ -59,6 +59,7 @@ def _microseconds(call: Callable[[], None]) -> float:
 def measure(kind: Kind) -> tuple[float, float]:
     """CPU time of the kernel and of its check in microseconds: the least of many rounds."""
     inputs = list(kind.inputs)
+    # Where the inputs lie must be noted before the first call, which the expectation describes.
     before = places(inputs)
     expected = Expectation(overload(kind.operator), kind.run(inputs), inputs, before)
     run, look, settle = kind.run, expected.look, expected.settle
@@ -70,6 +71,7 @@ def measure(kind: Kind) -> tuple[float, float]:
         seen = look(inputs)
         settle(run(inputs), inputs, seen)
 
+    # Turn by turn: a difference of two times from different minutes would show the machine.
     pairs = [(_microseconds(alone), _microseconds(checked)) for _ in range(_ROUNDS)]
     kernel = min(pair[0] for pair in pairs)
     return kernel, min(pair[1] for pair in pairs) - kernel
@@ -77,6 +79,7 @@ def measure(kind: Kind) -> tuple[float, float]:
 
 def main() -> None:
     torch.set_num_threads(1)
+    # As in the executor, which never records a graph.
     torch.set_grad_enabled(False)
     print(f"{'call':32} {'kernel, µs':>10} {'check, µs':>10}")
     for kind in _kinds():

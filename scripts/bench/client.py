@@ -42,8 +42,10 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def through_handles(setting: str) -> Figures:
     """A step's CPU seconds in the submission's process, and how many calls were hits."""
+    # Workers inherit this variable, which chooses the client.
     os.environ[VARIABLE] = setting
     if setting == "1":
+        # Outside of the measured run: the first time it compiles.
         compiled_client.prepare(print)
     told: list[Figures] = []
 
@@ -86,6 +88,7 @@ def main() -> None:
     if sys.argv[1:] == ["plain"]:
         print(json.dumps(plain_here()))
         return
+    # All three in each round, so that a slow minute of the machine hits all of them.
     rounds = [(plain(), through_handles("0"), through_handles("1")) for _ in range(ROUNDS)]
     operators = rounds[0][0]["operators"]
     print(f"| tiny step: {operators:.0f} operators | µs for each operator |\n|---|--:|")

@@ -35,6 +35,7 @@ VARIANTS = {
     "reading": ("plain", "handles"),
 }
 """What is timed of each suite, which is a module beside this one."""
+# Random pixels: no step's time depends on what is in an image.
 IMAGES = np.random.default_rng(0).integers(0, 256, (128, 3, 32, 32), dtype=np.uint8)
 LABELS = np.random.default_rng(1).integers(0, 10, 128)
 
@@ -76,12 +77,15 @@ def time_here(suite: str, name: str, threads: int) -> dict[str, float]:
     for configuration in programs.CONFIGURATIONS:
         torch.manual_seed(0)
         with variant(name):
+            # The mode is entered around the whole timing, as a user's counter is, and not for each step.
             found[configuration] = programs.time_step(task, configuration)
     return found
 
 
 def time_in_child(suite: str, name: str, threads: int) -> dict[str, float]:
     """The same in a fresh process, with the environment that the executor has."""
+    # The executor's allocator settings make steps faster. Without them plain PyTorch would look slower than
+    # it is.
     environment = os.environ | EXECUTOR | {"OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "scripts.bench.compare", str(threads), suite, name]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
@@ -105,6 +109,7 @@ def job(files: dict[str, str], module: str) -> Job:
 
 def time_handles(suite: str, threads: int) -> dict[str, float]:
     """The same through handles, with two local processes."""
+    # Programs that read often would end at the usual limits, and their time is of interest here.
     budgets = Budgets(cpus=threads, readback_bytes=1 << 40, timed_answers=1 << 40)
     found: dict[str, float] = {}
 
@@ -125,6 +130,7 @@ def compare(suite: str, threads: int) -> None:
     variants = VARIANTS[suite]
     best: dict[str, dict[str, float]] = {name: {} for name in variants}
     for _ in range(ROUNDS):
+        # Each round runs all variants, so that a slow minute of the machine does not hit one of them only.
         for name in variants:
             through = name == "handles"
             found = time_handles(suite, threads) if through else time_in_child(suite, name, threads)

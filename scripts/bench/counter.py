@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from haet_eval import OperationCounter
 from scripts.bench import tiny
 
+# Many short rounds: on a busy machine at least one of them is undisturbed.
 _ROUNDS: Final = 60
 _WARM_UP: Final = 4
 _STEPS: Final = 40
@@ -43,6 +44,7 @@ def _seconds(step: Callable[[], None], mode: AbstractContextManager[Any]) -> flo
 
 def main() -> None:
     torch.set_num_threads(1)
+    # Kernels on such tensors take next to nothing, so the cost of the counter shows.
     images, labels = torch.zeros(8, 3, 8, 8, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64)
     step = tiny.training(SimpleNamespace(images=images, labels=labels))
     null = Null()  # type: ignore[no-untyped-call]
@@ -52,10 +54,12 @@ def main() -> None:
     modes: dict[str, AbstractContextManager[Any]] = {
         "plain PyTorch": nullcontext(),
         "null mode": null,
+        # One counter for all rounds: it has seen each call before, as in a long training.
         "OperationCounter": OperationCounter(),
     }
     least = dict.fromkeys(modes, float("inf"))
     for _ in range(_ROUNDS):
+        # Turn by turn, so that a slow minute of the machine hits all of them.
         for name, mode in modes.items():
             least[name] = min(least[name], _seconds(step, mode))
     print(f"{calls} operators in a step{'µs an operator':>24}{'over the null mode':>22}")

@@ -21,8 +21,10 @@ from haet_eval.runtimes.process import ProcessRuntime
 from scripts.bench.compare import IMAGES, LABELS, job
 from scripts.bench.steps import CONFIGURATIONS, time_step
 
+# The row without a step shows what the imports alone take.
 NOTHING = "no step"
 _MIB = 1 << 20
+# Private memory leaves out pages that the process shares with others, such as PyTorch's libraries.
 _ENTRY = """
 import resource
 from steps import CONFIGURATIONS, small_cnn, time_step
@@ -54,6 +56,7 @@ def run_here(name: str) -> int:
     torch.set_num_threads(1)
     if name in CONFIGURATIONS:
         time_step(SimpleNamespace(images=torch.from_numpy(IMAGES), labels=torch.from_numpy(LABELS)), name)
+    # Linux gives kibibytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -79,6 +82,7 @@ def main(names: Sequence[str]) -> None:
     """Print a table in mebibytes. A ratio is that of the peaks; the first row is without any step."""
     print("| training step | plain | executor | ratio | submission: peak | private | of it before training |")
     print("|---|---|---|---|---|---|---|")
+    # Processes of their own for each row, because a peak never goes down again.
     for name in (NOTHING, *names):
         plain = plain_peak_bytes(name)
         executor, told = through_handles(name)

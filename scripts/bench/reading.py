@@ -34,6 +34,7 @@ def convolutional_network() -> nn.Module:
 
 def one_number(task: Any) -> Callable[[], object]:
     """A number that no call is late with: what a read itself takes."""
+    # Made once, so that each call below is the read and one small sum.
     values = task.images[:4].float()
     return lambda: values.sum().item()
 
@@ -54,6 +55,8 @@ def cropped(images: torch.Tensor) -> torch.Tensor:
     """A crop of each image at a place of its own."""
     crops = []
     for image in images:
+        # Drawn one by one as users write it. These numbers depend on no data, so a read of them is free of
+        # charge.
         row, column = (int(torch.randint(0, 16, ())) for _ in range(2))
         crops.append(image[:, row : row + 16, column : column + 16])
     return torch.stack(crops)
@@ -115,6 +118,7 @@ def equilibrium(task: Any, batch: int = 32, width: int = WIDTH) -> Callable[[], 
         told = outer(images)
         state = torch.zeros_like(told)
         with torch.no_grad():
+            # A limit, since the weights change and the layer need not come to rest.
             for _ in range(30):
                 after = torch.tanh(inner(state) + told)
                 change = (after - state).norm() / after.norm()

@@ -28,6 +28,7 @@ COMPLETE = {"_HAET_EVAL_COMPLETE": "bash_complete", "COMP_WORDS": "haet-eval\nle
 
 def seconds(command: Sequence[str], variables: Mapping[str, str]) -> float:
     """The wall time of one run."""
+    # Wall time, as users wait for it. Start-up also waits for files.
     begin = time.perf_counter()
     subprocess.run(command, env=os.environ | variables, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - begin
@@ -38,6 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         empty, ours = ([sys.executable, str(Path(folder, f"{name}.py"))] for name in ("empty", "haet-eval"))
         Path(empty[1]).write_text(EMPTY, encoding="utf-8")
+        # Run by this interpreter, as the empty program is: an installed script could start another one.
         Path(ours[1]).write_text(PROGRAM, encoding="utf-8")
         runs: dict[str, tuple[list[str], Mapping[str, str]]] = {
             "an empty click program, `--help`": ([*empty, "--help"], {}),
@@ -47,6 +49,7 @@ def main() -> None:
             "`haet-eval leaderboard --help`": ([*ours, "leaderboard", "--help"], {}),
         }
         times: dict[str, list[float]] = {name: [] for name in runs}
+        # The first round reads files from the disk. With many rounds the median does not show it.
         for _ in range(rounds):
             for name, (command, variables) in runs.items():
                 times[name].append(seconds(command, variables))

@@ -29,8 +29,10 @@ def write(directory: Path, first: int, last: int) -> None:
     """Add the records of these numbers."""
     store = Store(directory)
     for number in range(first, last):
+        # Different complexities, so that ranking has to sort.
         operations = 10**15 + 7919 * number
         training = make_training(operations)
+        # A record is mostly its operators, so their number decides the size.
         lines = tuple(
             OperatorCost(operator=f"aten.operator_{index}.default", calls=1000, operations=0)
             for index in range(OPERATORS)
@@ -49,6 +51,7 @@ def write_at_once(directory: Path, records: int, writers: int) -> None:
         "import sys; from pathlib import Path; from scripts.bench.store import write;"
         "write(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"
     )
+    # Processes and not threads: several evaluations write to one folder in this way.
     started = [
         subprocess.Popen([sys.executable, "-c", program, str(directory), str(first), str(last)])
         for first, last in pairwise(bounds)
@@ -73,6 +76,7 @@ def row(step: str, work: Callable[[], Any], repeats: int = 1) -> Any:
 def main(records: int, writers: int) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
+        # The user's own cache stays as it is, and the first listing finds none.
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         directory = Path(folder, "results")
         write_at_once(directory, records, writers)
@@ -81,6 +85,7 @@ def main(records: int, writers: int) -> None:
         print(f"{records:,} records of {size / 1024:.1f} KiB, written by {writers} processes at once\n")
         print("| step | seconds | of the processor |\n|---|---|---|")
         listing = row("list for the first time: each record read and checked", store.listing)
+        # Writers at once must not lose a record. A quick listing of too few would be no result.
         assert len(listing.records) == records, "a record was lost"
         assert listing.problems == ()
         row("list again", store.listing, 3)

@@ -30,6 +30,7 @@ from haet_eval.runtimes.environment import EXECUTOR
 from haet_eval.runtimes.process import ProcessRuntime
 
 _MIB = 1 << 20
+# The sum of all weights is read before the clock stops: calls return before the executor has done them.
 _TIMED = '''
 """Trains and reports the seconds until the last result is there, and the peak of the process in bytes."""
 
@@ -59,6 +60,7 @@ def prepared(arguments: argparse.Namespace) -> tuple[Assignment, Job]:
     files = dict(whole.files)
     if arguments.epochs is not None:
         path = f"{whole.module.replace('.', '/')}.py"
+        # The submission stays as it is otherwise. A shorter training has the same steps.
         files[path], found = re.subn(
             r"(?m)^EPOCHS = .*$", f"EPOCHS = {arguments.epochs}", files[path], count=1
         )
@@ -77,10 +79,12 @@ def through_handles(assignment: Assignment, timed: Job, threads: int) -> dict[st
 
     with open_pair(ProcessRuntime(), budgets, {}) as run:
         run.relay.use(run.watch.look, report)
+        # Not more threads than for plain PyTorch, although three processes share the cores.
         start = Start(device="cpu", threads=threads)
         run.relay.start(start, [dataset.train_images, dataset.train_labels])
         run.watch.begin("train", budgets.wall_seconds)
         tensors = run.relay.train(timed)
+        # The executor reports its peak with the weights, so the run must come to the seal.
         run.meter.seal(tensors)
         executor = run.relay.seal(tensors).peak_memory_bytes
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -99,6 +103,7 @@ def plain(assignment: Assignment, timed: Job, threads: int) -> dict[str, float]:
         for path, text in timed.files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")
+        # As files, because the process must hold the images and nothing of this one: its peak is measured.
         np.save(folder / "images.npy", assignment.dataset.train_images)
         np.save(folder / "labels.npy", assignment.dataset.train_labels)
         environment = os.environ | EXECUTOR | {"OMP_NUM_THREADS": str(threads)}
@@ -116,6 +121,7 @@ def train_here(folder: Path, threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    # The seeds that the submission's process sets, so that both variants draw the same.
     for seed in (torch.manual_seed, random.seed, np.random.seed):
         seed(0)
     told: dict[str, Any] = {}
@@ -126,10 +132,12 @@ def train_here(folder: Path, threads: int) -> None:
         num_classes=int(labels.max()) + 1,
         seed=0,
         device=torch.device("cpu"),
+        # A plain training has no budget, and a submission may ask for it.
         time_budget_seconds=float("inf"),
         report=lambda **values: told.update(values),
         checkpoint=lambda _: None,
     )
+    # The timed entry imports the submission's modules by their own names.
     sys.path.insert(0, str(folder))
     from timed import timed  # type: ignore[import-not-found]
 
@@ -154,6 +162,7 @@ def main() -> None:
     print("| round | plain | handles | ratio | plain, peak | executor | submission | host, with the data |")
     print("|---|---|---|---|---|---|---|---|")
     for number in range(1, arguments.rounds + 1):
+        # Both in each round and one after the other: the ratio is that of neighbours in time.
         alone = plain(assignment, timed, arguments.threads)
         handles = through_handles(assignment, timed, arguments.threads)
         peaks = (alone["peak"], handles["executor"], handles["submission"], handles["host"])

@@ -33,6 +33,7 @@ class ControlGroup:
             processor = _MOUNT / "cpuacct" / paths.get("cpuacct", "") / "cpuacct.usage"
             freezer = _MOUNT / "freezer" / paths.get("freezer", "") / "freezer.state"
             return cls(memory, events, processor, freezer)
+        # Version 2 has a single line `0::PATH`, whose list of controllers is empty.
         group = _MOUNT / paths.get("", "")
         return cls(group / "memory.peak", group / "pids.events", group / "cpu.stat", group / "cgroup.events")
 

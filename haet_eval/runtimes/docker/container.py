@@ -33,18 +33,24 @@ def confinement(
         "tmpfs": {
             HOME: f"{_TMPFS},mode=1777,size={limits.tmp_bytes},nr_inodes={limits.tmp_inodes}",
             "/dev/shm": f"{_TMPFS},mode=1777,size={limits.shm_bytes},nr_inodes={limits.tmp_inodes}",  # noqa: S108 likewise
+            # The engine mounts a file system of message queues here, which anyone in the container may write
+            # to.
             "/dev/mqueue": _MASKED_TMPFS,
         },
         "working_dir": HOME,
         "mem_limit": limits.memory_bytes,
+        # Memory and swap together: the same number leaves no swap.
         "memswap_limit": limits.memory_bytes,
         "pids_limit": limits.processes,
         "ulimits": [
             {"Name": "core", "Soft": 0, "Hard": 0},
+            # A sparse file takes no room in a tmpfs, so the size of the tmpfs alone does not bound its
+            # length.
             {"Name": "fsize", "Soft": limits.tmp_bytes, "Hard": limits.tmp_bytes},
             {"Name": "msgqueue", "Soft": 0, "Hard": 0},
             {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
         ],
+        # What a container prints would otherwise fill the host's disk.
         "log_config": {"Type": "none", "Config": {}},
         "hostname": role.value,
     }
@@ -52,6 +58,7 @@ def confinement(
         options["nano_cpus"] = int(limits.cpus * 1e9)
     if oci_runtime is not None:
         options["runtime"] = oci_runtime
+    # The submission's process holds handles, and needs no GPU.
     if cuda and role is not Role.SUBMISSION:
         options["device_requests"] = [{"Driver": "nvidia", **_gpus(), "Capabilities": [["gpu"]]}]
     return options
@@ -63,6 +70,7 @@ def loopback(network: Network) -> dict[str, object]:
         return {}
     options: dict[str, object] = {"security_opt": _security(loopback_profile(_seccomp_profile()))}
     if isinstance(network, DockerWorker):
+        # The engine refuses a host name together with the network of another container.
         options |= {"network_mode": f"container:{network.container_id}", "hostname": None}
     return options
 

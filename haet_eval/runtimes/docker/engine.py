@@ -30,6 +30,7 @@ def engine(doing: str) -> Iterator[None]:
     """Turns the SDK's errors into an EnvironmentProblem that names the action in `doing`."""
     try:
         yield
+    # The SDK lets the errors of its HTTP library through, a timeout among them.
     except (DockerException, requests.exceptions.RequestException) as error:
         raise EnvironmentProblem(
             f"the Docker engine failed while haet-eval was {doing}: {error}",
@@ -65,6 +66,7 @@ def connect() -> docker.DockerClient:
         )
     _find_socket(address.removeprefix("unix://"))
     with engine("connecting"):
+        # Each call has a limit: an engine that hangs would keep the run and its other containers waiting.
         client = docker.from_env(timeout=_CALL_SECONDS)
         client.ping()
     return client
@@ -97,6 +99,8 @@ def remove_container(api: Any, container_id: str) -> None:
     with engine("removing a worker"):
         while time.monotonic() < deadline:
             try:
+                # Again until the engine no longer knows it: the first answer may come while the removal is
+                # under way.
                 api.remove_container(container_id, force=True, v=True)
             except NotFound:
                 return

@@ -49,6 +49,7 @@ def build_image(report: Callable[[str], None]) -> str:
     client = connect()
     context = image_files.build_context()
     with contextlib.closing(client), engine("building the sandbox image"):
+        # The build moves the tag. The image that had it would stay without a name, with its gigabytes.
         before = {one.id for one in client.images.list(IMAGE)}
         lines = client.api.build(
             fileobj=io.BytesIO(context.tar),
@@ -62,6 +63,7 @@ def build_image(report: Callable[[str], None]) -> str:
             timeout=_BUILD_SECONDS,
         )
         for line in lines:
+            # The engine reports a failed build within the stream, after it has answered with success.
             if "error" in line:
                 raise EnvironmentProblem(
                     f"the sandbox image could not be built: {line['error']}",

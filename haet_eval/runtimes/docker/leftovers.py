@@ -62,7 +62,9 @@ def is_over(labels: Mapping[str, str], age_seconds: float, *, runs: bool) -> boo
     folder, place = Path(labels[container.LABEL_FOLDER]), labels.get(container.LABEL_PLACE)
     if not is_run_folder(folder):
         return False
+    # A missing folder proves nothing to a process with another /tmp.
     if place and place == place_of(folder):
         return is_abandoned(folder)
+    # Without this label nothing is known of its end, so it stays.
     deadline_seconds = int(labels.get(container.LABEL_DEADLINE, "0"))
     return not runs and 0 < deadline_seconds < age_seconds - _SPARE_SECONDS

@@ -75,6 +75,7 @@ class DockerRuntime:
         options |= container.loopback(network)
         with engine(f"starting the {role} worker"):
             created = self._client.containers.create(
+                # By digest: another image could get the name between the check and the start.
                 image_digest(self._client),
                 container.deadline_command(limits, command),
                 environment=worker_environment(
@@ -86,7 +87,9 @@ class DockerRuntime:
             )
             try:
                 created.start()
+                # Only a started container has the number of its process 1, whose control group is read.
                 created.reload()
+            # No worker knows this container yet, so nobody else would remove it.
             except BaseException:
                 remove_container(self._client.api, created.id)
                 raise
@@ -104,6 +107,7 @@ class DockerRuntime:
 
     def close(self) -> None:
         with ExitStack() as stack:  # one that cannot be removed does not keep the others alive
+            # First in, last out: the kills need the client.
             stack.callback(self._client.close)
             for worker in self._workers:
                 stack.callback(worker.kill)
@@ -128,6 +132,7 @@ def check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
     Raises:
         EnvironmentProblem: names the missing feature.
     """
+    # An engine without these features starts containers all the same, and only warns.
     missing = [
         what
         for key, what in (

@@ -26,7 +26,9 @@ class DockerWorker:
         self._api = client.api
         self._deadline_seconds = deadline_seconds
         self.container_id = container_id
+        # The engine takes whole seconds for events; one more loses none of the first moment.
         self._started_at = int(seconds_of(state["StartedAt"])) - 1
+        # A count of the whole machine: if it grows, a SIGKILL may be the kernel's and not the submission's.
         self._oom_kills_before = machine_oom_kills()
         self._group = ControlGroup.of(state["Pid"])
         self._peak_memory_bytes: int | None = None
@@ -48,6 +50,7 @@ class DockerWorker:
 
     def _poll(self) -> Exit | None:
         if self._exit is None:
+            # The group's files go with the container, so the figures of the last look stay.
             self._look_at_group()
             self._exit = self._look_for_end()
         return self._exit
@@ -55,6 +58,7 @@ class DockerWorker:
     def kill(self) -> None:
         if self._removed:
             return
+        # Not `poll`, which raises an error for a paused container: that one must be removed, too.
         if self._poll() is None:
             self._exit = Exit(
                 None, SIGKILL, processes_exhausted=self._processes_exhausted, detail="stopped by haet-eval"
@@ -97,6 +101,7 @@ class DockerWorker:
         except EnvironmentProblem:
             self._api.timeout = _SECONDS_AFTER_A_FAILURE
             raise
+        # Others than the engine can freeze a group, for example a system that suspends jobs.
         self._paused = bool(state["Paused"]) or self._group.is_frozen()
         return None if state["Running"] else self._ended(state)
 
@@ -107,8 +112,11 @@ class DockerWorker:
     def _ended(self, state: dict[str, Any]) -> Exit:
         """Reads the end of the container from its state and the engine's events."""
         status = int(state["ExitCode"])
+        # Process 1 is `timeout`, which passes the signal of the worker on as an exit status.
         signal = status - 128 if 128 < status < 128 + 65 else None
         events = self._events()
+        # The engine's word alone is not enough: it is also given when only a child was killed (decision
+        # 0005).
         out_of_memory = signal == SIGKILL and (bool(state["OOMKilled"]) or "oom" in events)
         killed_by_machine = signal == SIGKILL and machine_oom_kills() > self._oom_kills_before
         overran = signal == SIGKILL and self._overran(state)
@@ -130,6 +138,7 @@ class DockerWorker:
         """The engine's actions on the container, and the kernel's on its processes: `kill`, `oom`."""
         wanted = {"container": self.container_id, "event": ["kill", "oom"]}
         with engine("reading a worker's events"):  # by its own clock: ours may lag behind
+            # With an end: without one the engine would wait for events to come.
             events = self._api.events(
                 since=self._started_at, until=int(engine_seconds(self._api)) + 1, filters=wanted, decode=True
             )

@@ -65,6 +65,7 @@ def whiten(layer, images):
     patches = functional.unfold(images, 2).transpose(0, 1).flatten(1)
     variances, components = torch.linalg.eigh(patches @ patches.T / patches.size(1))
     filters = (components / (variances + 5e-4).sqrt()).T.reshape(12, 3, 2, 2)
+    # Both signs, because GELU passes only one of them.
     layer.weight.copy_(torch.cat([filters, -filters]))
     layer.bias.zero_()
 
@@ -75,6 +76,7 @@ def crops(images, labels):
     rows = torch.arange(32, device=images.device).view(32, 1)
     columns = torch.arange(32, device=images.device)
     order = torch.randperm(len(images), device=images.device)
+    # The last images that do not fill a batch are left out. The order changes in each epoch.
     for batch in order[: len(order) // BATCH_SIZE * BATCH_SIZE].split(BATCH_SIZE):
         down, right = torch.randint(2 * SHIFT + 1, (2, len(batch), 1, 1, 1), device=images.device)
         yield images[batch.view(-1, 1, 1, 1), channels, rows + down, columns + right], labels[batch]
@@ -104,6 +106,7 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonalized(matrix):
     """Three rounds of the iteration of Newton and Schulz, of degree five."""
+    # As published: the iteration is stable in bfloat16.
     x = matrix.bfloat16()
     x = x / (x.norm() + 1e-7)
     for _ in range(3):
@@ -149,6 +152,8 @@ def train(task):
                 optimizer.step()
                 optimizer.zero_grad()
                 schedule.step()
+        # Each image is mirrored in every second epoch, and not at random in each.
         images = images.flip(3)
+        # `scripts.count_recipes` takes the count of an epoch at this report.
         task.report(epoch=epoch + 1, epochs=EPOCHS)
     return model

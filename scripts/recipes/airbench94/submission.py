@@ -26,6 +26,7 @@ class Network(nn.Module):
     def __init__(self, classes):
         super().__init__()
         self.whiten = nn.Conv2d(3, 24, 2)
+        # Its filters come from the images once (`whiten`); only the bias is trained.
         self.whiten.weight.requires_grad_(False)
         layers, width = [nn.GELU()], 24
         for out in WIDTHS:
@@ -67,6 +68,7 @@ def whiten(layer, images):
     patches = functional.unfold(images, 2).transpose(0, 1).flatten(1)
     variances, components = torch.linalg.eigh(patches @ patches.T / patches.size(1))
     filters = (components / (variances + 5e-4).sqrt()).T.reshape(12, 3, 2, 2)
+    # Both signs, because GELU passes only one of them.
     layer.weight.copy_(torch.cat([filters, -filters]))
     layer.bias.zero_()
 
@@ -77,8 +79,10 @@ def crops(images, labels):
     rows = torch.arange(32, device=images.device).view(32, 1)
     columns = torch.arange(32, device=images.device)
     order = torch.randperm(len(images), device=images.device)
+    # The last images that do not fill a batch are left out, as published. The order changes in each epoch.
     for batch in order[: len(order) // BATCH_SIZE * BATCH_SIZE].split(BATCH_SIZE):
         down, right = torch.randint(2 * SHIFT + 1, (2, len(batch), 1, 1, 1), device=images.device)
+        # One call for all crops of a batch: a loop over images would send a thousand times as many.
         yield images[batch.view(-1, 1, 1, 1), channels, rows + down, columns + right], labels[batch]
 
 
@@ -93,6 +97,7 @@ class Lookahead:
 
     def __init__(self, model):
         values = model.state_dict()
+        # Mean and scale are constants of the data and must not move.
         self.values = [values[name] for name in values if name not in ("mean", "scale")]
         self.values = [value for value in self.values if value.is_floating_point()]
         self.averages = [value.clone() for value in self.values]
@@ -126,6 +131,7 @@ def train(task):
     lookahead, step = None, 0
     for epoch in range(math.ceil(EPOCHS)):
         model.whiten.bias.requires_grad_(epoch < WHITENING_BIAS_EPOCHS)
+        # The number of epochs is a fraction, so the last one ends early.
         for inputs, labels in islice(crops(images, task.labels), steps - step):
             losses = functional.cross_entropy(
                 model.logits(inputs), labels, label_smoothing=0.2, reduction="none"
@@ -140,6 +146,8 @@ def train(task):
                 lookahead.step(0.95**LOOKAHEAD_STEPS * (step / steps) ** 3)
         if lookahead:
             lookahead.step(1.0)
+        # Each image is mirrored in every second epoch, and not at random in each.
         images = images.flip(3)
+        # `scripts.count_recipes` takes the count of an epoch at this report.
         task.report(epoch=epoch + 1, epochs=math.ceil(EPOCHS))
     return model

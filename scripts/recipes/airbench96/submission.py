@@ -76,6 +76,7 @@ def whiten(layer, images):
     patches = functional.unfold(images, 2).transpose(0, 1).flatten(1)
     variances, components = torch.linalg.eigh(patches @ patches.T / patches.size(1))
     filters = (components / (variances + 5e-4).sqrt()).T.reshape(12, 3, 2, 2)
+    # Both signs, because GELU passes only one of them.
     layer.weight.copy_(torch.cat([filters, -filters]))
     layer.bias.zero_()
 
@@ -86,6 +87,7 @@ def crops(images, labels):
     rows = torch.arange(32, device=images.device).view(32, 1)
     columns = torch.arange(32, device=images.device)
     order = torch.randperm(len(images), device=images.device)
+    # The last images that do not fill a batch are left out. The order changes in each epoch.
     for batch in order[: len(order) // BATCH_SIZE * BATCH_SIZE].split(BATCH_SIZE):
         down, right = torch.randint(2 * SHIFT + 1, (2, len(batch), 1, 1, 1), device=images.device)
         yield images[batch.view(-1, 1, 1, 1), channels, rows + down, columns + right], labels[batch]
@@ -102,6 +104,7 @@ def cut_out(images):
     top, left = torch.randint(32 - CUTOUT + 1, (2, len(images), 1, 1, 1), device=images.device)
     down = torch.arange(32, device=images.device).view(32, 1) - top
     right = torch.arange(32, device=images.device) - left
+    # A mask and not a slice for each image, so that one call serves the batch.
     inside = ((down >= 0) & (down < CUTOUT)) & ((right >= 0) & (right < CUTOUT))
     return images.masked_fill(inside, 0)
 
@@ -111,6 +114,7 @@ class Lookahead:
 
     def __init__(self, model):
         values = model.state_dict()
+        # Mean and scale are constants of the data and must not move.
         self.values = [values[name] for name in values if name not in ("mean", "scale")]
         self.values = [value for value in self.values if value.is_floating_point()]
         self.averages = [value.clone() for value in self.values]
@@ -154,7 +158,9 @@ def train(task):
             step += 1
             if step % LOOKAHEAD_STEPS == 0:
                 lookahead.step(0.95**LOOKAHEAD_STEPS * (step / steps) ** 3)
+        # Each image is mirrored in every second epoch, and not at random in each.
         images = images.flip(3)
+        # `scripts.count_recipes` takes the count of an epoch at this report.
         task.report(epoch=epoch + 1, epochs=EPOCHS)
     lookahead.step(1.0)
     return model

@@ -75,6 +75,7 @@ class Network(nn.Module):
             1, 2
         )  # [B, 64, 48]
         first = self.first.expand(len(images), -1, -1)
+        # The first token belongs to no patch; its last state is what the head reads.
         tokens = torch.cat([first, self.embed(patches)], 1) + self.positions
         return self.head(self.layers(tokens)[:, 0])
 
@@ -89,6 +90,7 @@ def crops(images, labels):
         down, right = torch.randint(2 * SHIFT + 1, (2, len(batch), 1, 1, 1), device=device)
         found = images[batch.view(-1, 1, 1, 1), channels, rows + down, columns + right]
         mirrored = torch.rand(len(batch), 1, 1, 1, device=device) < 0.5
+        # Both forms are made and one is chosen: a loop over images would be a call for each.
         yield torch.where(mirrored, found.flip(3), found), labels[batch]
 
 
@@ -104,6 +106,7 @@ def train(task):
     model = Network(task.num_classes).to(task.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, betas=(0.9, 0.999), weight_decay=5e-5)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    # Once for all epochs, while they are one byte a pixel.
     images = functional.pad(task.images, (SHIFT,) * 4)
     for epoch in range(EPOCHS):
         for inputs, labels in crops(images, task.labels):
@@ -112,5 +115,6 @@ def train(task):
             loss.backward()
             optimizer.step()
         schedule.step()
+        # `scripts.count_recipes` takes the count of an epoch at this report.
         task.report(epoch=epoch + 1, epochs=EPOCHS)
     return model

@@ -36,6 +36,7 @@ class Block(nn.Module):
             nn.ReLU(),
             nn.Conv2d(out, out, 3, padding=1, bias=False),
         )
+        # In the published network the way around begins after the first norm if the widths differ.
         self.around = None if channels == out else nn.Conv2d(channels, out, 1, stride, bias=False)
 
     def forward(self, inputs):
@@ -66,6 +67,7 @@ def crops(images, labels):
         down, right = torch.randint(2 * SHIFT + 1, (2, len(batch), 1, 1, 1), device=device)
         found = images[batch.view(-1, 1, 1, 1), channels, rows + down, columns + right]
         mirrored = torch.rand(len(batch), 1, 1, 1, device=device) < 0.5
+        # Both forms are made and one is chosen: a loop over images would be a call for each.
         yield torch.where(mirrored, found.flip(3), found), labels[batch]
 
 
@@ -73,6 +75,7 @@ def train(task):
     model = Network(task.num_classes).to(task.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, (60, 120, 160), gamma=0.2)
+    # Once for all epochs, while they are one byte a pixel.
     images = functional.pad(task.images, (SHIFT,) * 4)
     for epoch in range(EPOCHS):
         for inputs, labels in crops(images, task.labels):
@@ -81,5 +84,6 @@ def train(task):
             loss.backward()
             optimizer.step()
         schedule.step()
+        # `scripts.count_recipes` takes the count of an epoch at this report.
         task.report(epoch=epoch + 1, epochs=EPOCHS)
     return model
