@@ -76,7 +76,8 @@ def _argument(value: Any) -> Argument:
     match value:
         case torch.Tensor():
             bits = value.is_conj() * CONJUGATE | value.is_neg() * NEGATIVE
-            # The judge's templates have offset 0 too: no price depends on it, and each batch would be an entry.
+            # The judge's templates have offset 0 too: no price depends on it, and each batch would be a new
+            # entry.
             return TensorMeta(tuple(value.shape), tuple(value.stride()), 0, name_of(value.dtype), bits)
         case None | bool() | int() | str() | complex():
             return value
