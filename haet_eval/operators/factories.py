@@ -12,12 +12,14 @@ from haet_eval.operators.table import BY_KERNEL, OPTIONS, operators
 
 def of_strides(call: Call) -> None:
     sizes, strides = strided(call)
+    # Gaps would show what freed memory holds: clearing new memory reaches elements only (decision 0030).
     made = TensorMeta(sizes, strides, 0, "float32")
     call.require(0 in sizes or is_dense(made), "the strides leave gaps or overlap; make a view instead")
 
 
 def arange(call: Call) -> None:
     start, end, step = (call.arguments.get(name, default) for name, default in _RANGE)
+    # The length follows from these numbers, so a complex number or ANY is not accepted.
     numbers = [value for value in (start, end, step) if isinstance(value, int | float)]
     call.require(
         len(numbers) == 3 and all(isfinite(value) for value in numbers), "start, end and step must be finite"

@@ -139,6 +139,8 @@ def _mse(signature: Signature) -> int:
 def _mse_backward(signature: Signature) -> int:
     """2n + 1: (x − y) · 2g, with 2g/n formed once; 3n if each element has its own g."""
     elements = signature.out.numel
+    # A gradient for each element is possible with a reduction as well; an attacker got a product for nothing
+    # that way.
     if signature["reduction"] == 0 or signature.tensor("grad_output").numel > 1:
         return 3 * elements
     return 2 * elements + 1 + incoming_operations(signature)

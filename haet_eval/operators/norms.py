@@ -41,6 +41,7 @@ def batch_norm_backward(call: Call) -> None:
         if tensor is not None and (training or tensor.numel > 0):
             has_shape(call, name, (channels,))
             _is_companion(call, name)
+    # The schema lets all statistics be absent, and which of them the kernel reads depends on the mode.
     _needs(call, *(saved if training else ("running_mean", "running_var")))
 
 
@@ -53,6 +54,7 @@ def _batch_norm_vectors(call: Call) -> None:
         _is_companion(call, name)
     same_dtype(call, *(name for name in _VECTORS if name in call.arguments))
     one, other = (call.optional_tensor(name) for name in ("running_mean", "running_var"))
+    # A kernel that is given one without the other can end the process (`test_known_crashers.py`).
     call.require((one is None) == (other is None), "running_mean and running_var go together")
 
 
@@ -187,6 +189,7 @@ def _batch_norm_gradients(data: TensorMeta, mask: tuple[bool, ...], weighted: bo
     inputs, channels = data.numel, _channels(data)
     of_input, of_weight, of_bias = mask
     operations = 0
+    # Both sums over a channel are needed for γ and β, and in training for the input as well.
     if of_weight or (of_input and training):
         operations += 2 * inputs + inputs + folding(inputs, channels)
     if of_bias or (of_input and training):

@@ -388,11 +388,13 @@ def _named(name: str) -> tuple[str, ...]:
     return (f"aten.{name}",) if "." in name else overloads(name, ".default .out")
 
 
+# PyTorch names the form of a default overload `out`, and that of another one by its name.
 def _with_out(name: str) -> str:
     base, _, overload = name.partition(".")
     return f"aten.{base}.{overload}_out" if overload else f"aten.{base}.out"
 
 
+# `plain` raises for a name that has an entry or a price, so nothing can be in two of these lists.
 for _name in WITH_OUT.split():
     plain(_name, _with_out(_name))
 for _overloads, _names in OTHER_OVERLOADS.items():

@@ -129,6 +129,7 @@ def _multinomial(s: Signature) -> int:
     """
     weights, samples = s.tensor("self"), s.integers("num_samples")[0]
     length = row_length(weights, -1)
+    # Decision 0020 says why this is more than a draw.
     if s["replacement"]:
         per_row = length - 1 + samples * (2 + ceiling_log2(length))
     else:

@@ -25,6 +25,7 @@ def _sizes(signature: Signature) -> tuple[int, int]:
 def _sum(signature: Signature) -> int:
     """|in| − n: k values take k − 1 additions."""
     inputs, results = _sizes(signature)
+    # Only the diagonal is added.
     if "trace" in signature.operator:
         inputs = min(signature.tensor("self").shape)
     return folding(inputs, results) * real_or_complex(signature, 1, 2)
@@ -147,8 +148,10 @@ def _norm(signature: Signature) -> int:
     inputs, results = _sizes(signature)
     order = signature.arguments.get("ord", signature.arguments.get("p"))
     real = norm_operations(inputs, results, order)
+    # Other orders of complex numbers have no definition in the standard.
     if order not in (2, None):
         return real_or_complex(signature, real, None)
+    # |z|² has two squares and a sum, where a real number has one square.
     return real + real_or_complex(signature, 0, 2 * inputs)
 
 

@@ -96,6 +96,7 @@ class Signature:
     def integers(self, name: str) -> tuple[int, ...]:
         """The integers of the list argument of that name; a single integer is a list of one."""
         value = self.arguments.get(name)
+        # Python counts True among its integers.
         if isinstance(value, int) and not isinstance(value, bool):
             return (value,)
         if not isinstance(value, tuple):

@@ -48,6 +48,7 @@ def _backward(signature: Signature) -> int:
 def masked_softmax(signature: Signature) -> int:
     """A selection by the mask, then the softmax."""
     tensor = signature.out
+    # Without a dimension PyTorch masks along the last one.
     dim = signature["dim"]
     along = dim if isinstance(dim, int) else tensor.ndim - 1
     return 6 * tensor.numel - 2 * rows(tensor, along)
