@@ -265,4 +265,5 @@ def _literal(text: str) -> Argument:
             return read(text)
         except ValueError:
             continue
+    # A word, as in `memory_format=contiguous_format`.
     return text
