@@ -31,7 +31,7 @@ TRITON_HINT: Final = (
     "for the operator that calls it."
 )
 
-# A ContextVar is apart for each thread: a price of one's own in one thread covers no kernel of another.
+# Each thread has a value of its own here, so an operator that runs in one thread hides no kernel of another.
 _inside: Final[ContextVar[bool]] = ContextVar("inside", default=False)
 
 
@@ -73,7 +73,7 @@ class Elsewhere:
             self._undo.pop()()
 
     def _run_eagerly(self) -> None:
-        # Compiled code would run as fused kernels below the dispatcher, where no mode sees them.
+        # Compiled code would run as fused kernels below the dispatcher, and no mode sees those.
         stance: Any = torch.compiler.set_stance("force_eager")
         stance.__enter__()
         self._undo.append(lambda: stance.__exit__(None, None, None))

@@ -132,8 +132,8 @@ def _read(signature: Signature, name: str, meta: TensorMeta, changed: frozenset[
     kind = kind_of(signature.operator)
     if kind == "factory" or _SHAPE_ONLY.get(base) == name or _is_example(signature, name):
         return 0
-    # The gradient of the input reads the weight, and that of the weight reads the input. One that is not
-    # asked for reads nothing.
+    # The gradient of the input reads the weight, and that of the weight reads the input. A gradient that
+    # nobody wants reads nothing.
     if base == "convolution_backward":
         return _bytes(meta) * _is_needed(signature, name)
     if name in changed:

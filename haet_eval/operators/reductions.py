@@ -151,7 +151,7 @@ def _norm(signature: Signature) -> int:
     # Other orders of complex numbers have no definition in the standard.
     if order not in (2, None):
         return real_or_complex(signature, real, None)
-    # |z|² has two squares and a sum, where a real number has one square.
+    # A real number is squared once; |z|² takes two squares and a sum.
     return real + real_or_complex(signature, 0, 2 * inputs)
 
 

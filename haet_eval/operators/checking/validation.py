@@ -58,7 +58,8 @@ def bind(operator: Operator, given: Mapping[str, Argument]) -> dict[str, Argumen
     if not known.issuperset(given):
         raise Refused(f"{operator.name} was given an argument that it does not have")
     bound: dict[str, Argument] = {}
-    # By the schema and not by what was given, so that equal calls are bound equally and have one signature.
+    # By the schema and not by the order of the call, so that equal calls are bound equally and have one
+    # signature.
     for parameter in operator.parameters:
         if parameter.name in given:
             value = _checked(operator, parameter, given[parameter.name])
