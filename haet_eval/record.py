@@ -808,6 +808,7 @@ class Content(_RecordPart):
     """How good the model is."""
     energy: Energy | None = None
     """Energy, if it was measured or estimated."""
+    # JSON has no NaN; `not_finite` has the first report with one.
     reports: tuple[dict[str, int | Annotated[float, Field(allow_inf_nan=False)] | str], ...]
     """Values given to `task.report`, the first and the last of them: untrusted text and numbers, in units of
     the submission."""
@@ -918,6 +919,8 @@ def artifacts_of(part: object, name: str = "") -> Iterator[tuple[str, Artifact]]
     """Every artefact that a record, or a part of it, names; with what it is called there."""
     if isinstance(part, Artifact):
         yield name, part
+    # All fields and not a list of them: an export or a batch's parcel would lack the artefact of a field that
+    # is added later.
     elif isinstance(part, BaseModel):
         for field in type(part).model_fields:
             yield from artifacts_of(getattr(part, field), field)

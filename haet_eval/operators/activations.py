@@ -189,6 +189,7 @@ def _logit_backward(signature: Signature) -> int:
     return signature.out.numel * (3 if signature["eps"] is None else 5)
 
 
+# Only negative elements draw a slope, so that the next numbers of the generator depend on the data.
 @operators(check=noise, draws_by_value=True)("""
     rrelu_with_noise[_](Tensor self, Tensor(b!) noise, Scalar lower=0.125, Scalar upper=0.33333333333333331,
         bool training=False, Generator? generator=None) -> Tensor : random

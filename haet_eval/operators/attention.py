@@ -76,6 +76,7 @@ def _attention(s: Signature) -> int:
 """)
 def _attention_backward(s: Signature) -> int:
     """Recomputation, then dV = PᵀdO, dP = dO·Vᵀ, dropout, softmax, scale, dQ = dS·K, dK = dSᵀQ."""
+    # Fused attention keeps no scores: its definition computes them again in the backward (decision 0024).
     query, key, value = s.tensor("query"), s.tensor("key"), s.tensor("value")
     scores = _scores(s)
     if not scores:

@@ -53,6 +53,7 @@ def _pdist(s: Signature) -> int:
 
 def _distance(p: Argument, width: int) -> int:
     """M differences, |x|ᵖ of each, M − 1 additions or maxima, a root."""
+    # The root of no sum is a constant, and M − 1 would be negative.
     if not width:
         return 0
     if p == 0:

@@ -68,6 +68,7 @@ _PARTS: Final = {"complex32": "float16", "complex64": "float32", "complex128": "
 INTEGERS: Final = frozenset(name for name, held in RANGES.items() if held.is_integer)
 """Dtypes of whole numbers, and of truth values."""
 
+# A dtype that this table does not know must not be a cheap one.
 _WIDEST: Final = 8
 
 

@@ -54,6 +54,7 @@ operators(check=of_size, kind="factory")(f"""
     new_empty new_ones new_zeros(Tensor self, int[] size, *, {OPTIONS}) -> Tensor
     new_full(Tensor self, int[] size, Scalar fill_value, *, {OPTIONS}) -> Tensor
 """)(free)
+# The size is that of a tensor which exists.
 operators(check=BY_KERNEL, kind="factory")(f"""
     empty_like ones_like zeros_like(Tensor self, *, {OPTIONS}, MemoryFormat? memory_format=None) -> Tensor
     full_like(Tensor self, Scalar fill_value, *, {OPTIONS}, MemoryFormat? memory_format=None) -> Tensor
@@ -63,6 +64,7 @@ operators(check=of_strides, kind="factory")(f"""
     empty_strided(int[] size, int[] stride, *, {OPTIONS}) -> Tensor
     new_empty_strided(Tensor self, int[] size, int[] stride, *, {OPTIONS}) -> Tensor
 """)(free)
+# `dtype=4` is how PyTorch prints int64.
 operators(check=of_sides, kind="factory")(f"""
     eye(int n, *, {OPTIONS}) -> Tensor
     eye.m(int n, int m, *, {OPTIONS}) -> Tensor

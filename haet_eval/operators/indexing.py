@@ -85,6 +85,7 @@ def _masks(s: Signature) -> list[TensorMeta]:
 
 
 def _is_mask(index: TensorMeta) -> bool:
+    # PyTorch still takes uint8 for a mask.
     return index.dtype in ("bool", "uint8")
 
 
@@ -260,6 +261,7 @@ def _index_fill(s: Signature) -> int:
     return real_scalars(values) // max(row_length(values, dim), 1) * s.tensor("index").numel
 
 
+# The kernel for CPUs takes the indices for addresses.
 @operators(check=embedding_backward, guard="embedded")("""
     embedding_dense_backward(Tensor grad_output, Tensor indices, int num_weights, int padding_idx, bool
         scale_grad_by_freq) -> Tensor

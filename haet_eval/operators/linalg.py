@@ -119,6 +119,7 @@ def _lu_unpack(s: Signature) -> int:
     return 2 * pivots.numel + rows if s["unpack_pivots"] else 0
 
 
+# LAPACK exchanges the rows that the pivots name, also outside of the matrix.
 @operators(check=BY_KERNEL, guard="pivots")("""
     linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor
 """)
@@ -212,6 +213,8 @@ def _qr(s: Signature) -> int:
     matrix = s.tensor("A")
     rows, columns = _sides(matrix)
     work = factorizations.householder_qr(rows, columns)
+    # Q holds a matrix product. When it cost nothing, a contestant trained a network for a quarter of its
+    # operations (decision 0110).
     if s["mode"] != "r":
         reflectors = min(rows, columns)
         width = rows if s["mode"] == "complete" else reflectors

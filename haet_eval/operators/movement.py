@@ -236,6 +236,8 @@ def _kept(length: int, left: int, right: int, *, reflected: bool) -> int:
         shown = (max(0, -left), min(length, end))
         before = (1 - min(0, end), left + 1)
         behind = (last - right, 2 * last - max(length, -left) + 1)
+        # As a union: a crop on one side cuts the images on the other, and simple sums once gave a negative
+        # price, which paid back the cost of other calls.
         return union_length(sorted((shown, before, behind)), length)
     return union_length([(min(last, max(0, -left)), max(1, min(length, end)))], length)
 

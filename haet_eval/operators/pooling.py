@@ -256,6 +256,7 @@ def fractional_max_pool(s: Signature) -> int:
     """
     window = _window(s)
     planes = prod(s.tensor("random_samples").shape[:2])
+    # Read by index, since n(k − 1) would make windows of one element a free gather (decision 0021).
     return s.out.numel * (2 * window - 1) + planes * _places(s.integers("output_size"))
 
 

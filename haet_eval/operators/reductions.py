@@ -146,6 +146,7 @@ def norm_operations(inputs: int, results: int, order: Argument) -> int:
 def _norm(signature: Signature) -> int:
     """2|in| for order 2; 2|in| − n for 0, 1 and ±∞; 3|in| for any other."""
     inputs, results = _sizes(signature)
+    # The older overloads call the order `p`.
     order = signature.arguments.get("ord", signature.arguments.get("p"))
     real = norm_operations(inputs, results, order)
     # Other orders of complex numbers have no definition in the standard.
