@@ -23,8 +23,7 @@ def log_sigmoid_backward(call: Call) -> None:
 
 
 def backward(call: Call) -> None:
-    # Autograd calls these kernels with one shape and one dtype only, so they check least of all (decision
-    # 0030).
+    # These kernels check least of all, since autograd calls them with fitting tensors only (decision 0030).
     others = [p.name for p in call.operator.parameters if p.type == "Tensor"]
     broadcast(call, [meta for name in others if (meta := call.optional_tensor(name)) is not None])
     same_dtype(call, *others)
