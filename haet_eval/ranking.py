@@ -231,6 +231,7 @@ def _judging_digest(record: Record) -> str | None:
 def _of_builtin_rules(name: str, digest: str, task: str) -> str | None:
     """Their judging digest, if they are built in and are still the same."""
     rules = load_competition(name) if name in builtin_competitions() else None
+    # A name alone proves nothing: an organizer may have edited a copy of built-in rules without renaming it.
     same = rules is not None and rules.digest == digest and task in rules.tasks
     return rules.judging_digest(task) if rules and same else None
 
@@ -269,6 +270,8 @@ def rank(
         awards: how many submissions of each official pool are awarded; None: as many as their rules say.
     """
     pools: defaultdict[Pool, list[_PlacedRecord]] = defaultdict(list)
+    # By field and not by pool: runs of one submission may reach different intervals of accuracy, and only one
+    # of them counts.
     for field, entries_of_field in _fields(entries).items():
         if field.unofficial and not unofficial:
             continue
@@ -281,6 +284,7 @@ def rank(
 
 def unranked(entries: Iterable[Entry]) -> list[Entry]:
     """The entries without a place, by competition, task, time and id."""
+    # It is needed twice, and may be an iterator.
     known = list(entries)
     placed = {ranked.entry.record_id for ranked in rank(known, unofficial=True)}
     return sorted((entry for entry in known if entry.record_id not in placed), key=_unranked_order)
@@ -303,6 +307,7 @@ def place(record: Record, entries: Iterable[Entry]) -> Record:
     entry = summarize(record)
     if entry.verdict is not Verdict.QUALIFIED or entry.rerun:
         return record
+    # The record may be among them already, and would be counted twice.
     others = (other for other in entries if other.record_id != entry.record_id)
     for ranked in rank([entry, *others], unofficial=True):
         same = ranked.entry.submission_sha256 == entry.submission_sha256
@@ -367,6 +372,7 @@ def _field(entry: Entry) -> _Field | None:
         sandbox=entry.sandbox,
         dataset_digest=entry.dataset_digest,
         ranking=entry.ranking,
+        # Otherwise a run that happened to be measured would not compete with one that was not.
         energy_kind=entry.energy_kind if energetic else None,
     )
 
@@ -395,16 +401,19 @@ def _submissions(entries: Iterable[Entry]) -> list[_CountingRecord]:
 def _is_untimely(runs: list[Entry]) -> bool:
     """Whether a submission was received outside of the calendar, by the earliest receipt that is known."""
     known = [entry for entry in runs if entry.received_at is not None]
+    # Evaluating an entry again, with another time of receipt, must not make it early or late.
     return bool(known) and min(known, key=lambda entry: entry.received).untimely is not None
 
 
 def _that_counts(runs: list[Entry]) -> Entry:
+    # Entries of one field have one judging digest and so one value; `min` only picks it whatever their order.
     match min(entry.counts for entry in runs):
         case "first":
             return min(runs, key=_in_time)
         case "last":
             return max(runs, key=_in_time)
         case _:
+            # A run that did not qualify may have the lower figure, and must not stand for one that did.
             return min(runs, key=lambda entry: (not _is_ranked(entry), _worst(entry), *_in_time(entry)))
 
 
@@ -416,6 +425,7 @@ def _admitted(submissions: list[_CountingRecord]) -> list[_CountingRecord]:
     """Those in time, and of each team as many as its rules allow, the earliest received first."""
     known: Counter[str] = Counter()
     admitted = []
+    # Before the limit of a team: an entry that was too late must not take the place of one in time.
     in_time = (one for one in submissions if not one.untimely)
     for submission in sorted(in_time, key=lambda one: (one.received, one.entry.record_id)):
         team, most = _team(submission.entry), submission.entry.entries_per_team
@@ -426,6 +436,8 @@ def _admitted(submissions: list[_CountingRecord]) -> list[_CountingRecord]:
 
 
 def _team(entry: Entry) -> str:
+    # Without a team each record is its own, so that unnamed entries do not share one limit. The same name can
+    # be written in several forms of Unicode.
     return same_name(entry.team or entry.record_id)
 
 
@@ -435,6 +447,7 @@ def _is_ranked(entry: Entry) -> bool:
 
 def _worst(entry: Entry) -> float:
     """The ranked figure, of which less is better."""
+    # An entry without a figure has no place anyway; `_that_counts` needs some number for its key.
     figure = entry.figure or 0
     return -figure if entry.ranking == "accuracy" else figure
 
@@ -445,6 +458,7 @@ def _standing(submission: _CountingRecord) -> _PlacedRecord | None:
     if field is None or not _is_ranked(entry) or entry.accuracy is None:
         return None
     pool = Pool(*field, interval=interval_of(entry.accuracy, entry.accuracy_intervals))
+    # The id comes last, so that the order never depends on that of the files.
     key = (_worst(entry), -entry.accuracy, entry.source_bytes, submission.received, entry.record_id)
     return _PlacedRecord(key, pool, submission)
 
@@ -484,6 +498,8 @@ def _first_of_each_team(submissions: list[_CountingRecord]) -> list[_CountingRec
 
 
 def _awards(entries: Iterable[Entry]) -> int:
+    # The awards are not part of the judging digest, so records of one pool may differ: the least is safe
+    # (decision 0097).
     stated = (entry.awards for entry in entries if entry.awards is not None)
     return min(stated, default=DEFAULT_AWARDS)
 

@@ -28,6 +28,7 @@ SCHEMA_VERSION: Final = 2
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """Of a record's file. A larger one is no record of ours, and is not read."""
 
+# A hundred digits: more than any count, and few enough that Python converts a hostile number at once.
 _DECIMAL: Final = r"^(0|[1-9][0-9]{0,99})$"
 
 
@@ -40,6 +41,7 @@ class _CountSchema:
         return core_schema.json_or_python_schema(
             json_schema=core_schema.chain_schema([digits, core_schema.int_schema(strict=False)]),
             python_schema=core_schema.int_schema(ge=0, strict=True),
+            # A string, since many readers of JSON keep numbers as doubles and round beyond 2⁵³.
             serialization=core_schema.to_string_ser_schema(when_used="json"),
         )
 
@@ -64,6 +66,7 @@ Sha256: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 RecordId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
+# One zone, so that the same moment gives the same digest.
 Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
 Stage: TypeAlias = Literal["unpack", "train", "predict", "score", "record"]
@@ -291,6 +294,7 @@ class Operations(_RecordPart):
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
+        # Leaderboards show the total without a look at the artefacts.
         if sum(self.by_phase.values()) != self.total:
             raise ValueError("by_phase does not add up to total")
         if sum(line.operations for line in self.by_operator) != self.total:
@@ -386,6 +390,7 @@ class TensorMemory(_RecordPart):
         return self
 
 
+# Parts are floats that were rounded each by themselves.
 _ROUNDING_SECONDS: Final = 1e-3
 
 
@@ -525,6 +530,7 @@ class Evaluation(_RecordPart):
     def _is_consistent(self) -> Self:
         if (self.charged_operations or 0) > (self.operations or 0):
             raise ValueError("more operations are charged than were counted")
+        # Exactly: the evaluator computes it by the same division.
         if self.metric == "accuracy" and self.accuracy != self.correct / self.total:
             raise ValueError("accuracy is not correct / total")
         return self
@@ -683,6 +689,7 @@ class Energy(_RecordPart):
 
     def counts_for_prizes(self, device: str) -> bool:
         """Whether all that the device's runs use was measured, on a machine that did nothing else."""
+        # With a GPU, processor and GPU both use energy: a part of it wins nothing.
         meters = {"rapl", "nvml"} if device == "cuda" else {"rapl"}
         return self.kind == "measured" and meters <= set(self.meter.split("+")) and self.quietness.quiet
 
@@ -801,6 +808,7 @@ class Content(_RecordPart):
     """How good the model is."""
     energy: Energy | None = None
     """Energy, if it was measured or estimated."""
+    # JSON has no NaN; `not_finite` has the first report with one.
     reports: tuple[dict[str, int | Annotated[float, Field(allow_inf_nan=False)] | str], ...]
     """Values given to `task.report`, the first and the last of them: untrusted text and numbers, in units of
     the submission."""
@@ -833,6 +841,7 @@ class Content(_RecordPart):
     def _is_consistent(self) -> Self:
         submission, rules = self.submission, self.competition
         training = self.training
+        # Version 2 added these keys. A record that names version 1 and has them was not made by 0.1.0.
         added = (
             *(submission.archive_sha256, submission.archive_name, self.history, self.not_finite),
             *((rules.judging_digest, rules.opens, rules.closes, rules.threshold) if rules else ()),
@@ -848,12 +857,14 @@ class Content(_RecordPart):
         if self.statistics and self.complexity not in (None, self.statistics.ranked_complexity()):
             raise ValueError("complexity is not the one of the runs that is ranked")
         cost = self.complexity if self.native is None else self.native
+        # Otherwise an interruption could be read as a result (decision 0082).
         if self.status.verdict is Verdict.INTERRUPTED and self.evaluation is not None:
             raise ValueError("an interrupted record has no evaluation")
         if self.schema_version == 1 and self.submission.source_bytes_compressed is not None:
             raise ValueError("a record of version 1 has no `source_bytes_compressed`")
         if self.second_audit and (self.audit is None or self.audit.kind == self.second_audit.kind):
             raise ValueError("the second audit has no first one, or is of its kind")
+        # Ranking and leaderboards take all of this for granted in a qualified record.
         reached = (self.competition, self.submission.task, self.dataset, cost, self.evaluation)
         if self.status.verdict is Verdict.QUALIFIED and None in reached:
             raise ValueError(
@@ -889,6 +900,7 @@ def complexity(training: Training | None, evaluation: Evaluation | None) -> int 
     return training.parameters.total + training.operations.total + charged
 
 
+# The first two follow from the digest. The rank changes as other records come.
 _OUTSIDE_THE_DIGEST: Final = frozenset({"record_id", "integrity", "rank"})
 
 
@@ -907,6 +919,8 @@ def artifacts_of(part: object, name: str = "") -> Iterator[tuple[str, Artifact]]
     """Every artefact that a record, or a part of it, names; with what it is called there."""
     if isinstance(part, Artifact):
         yield name, part
+    # All fields and not a list of them: an export or a batch's parcel would lack the artefact of a field that
+    # is added later.
     elif isinstance(part, BaseModel):
         for field in type(part).model_fields:
             yield from artifacts_of(getattr(part, field), field)
@@ -929,6 +943,7 @@ def seal(content: Content) -> Record:
 def to_json(record: Record) -> str:
     """The record as a JSON document, ASCII only, with a newline at its end."""
     document = record.model_dump(mode="json")
+    # A person who opens the file sees first which record it is; the digest does not depend on the order.
     first = {key: document[key] for key in ("schema_version", "record_id")}
     return json.dumps(first | document, indent=2, allow_nan=False) + "\n"
 
@@ -940,6 +955,8 @@ def from_json(text: str | bytes) -> Record:
         ValueError: it is no record of this schema, or was changed after it was sealed.
     """
     record = Record.model_validate_json(text)
+    # Of the text and not of the model: an older record lacks keys that the model would add with their
+    # defaults.
     digest = document_digest(json.loads(text))
     if record.integrity.record_sha256 != digest or record.record_id != digest[:16]:
         raise ValueError("the record does not match its digest: it was changed after it was written")
@@ -955,6 +972,8 @@ def from_unambiguous_json(text: bytes) -> Record:
         ValueError: it is no record of this schema, was changed after it was sealed, or has a name twice.
     """
     record = from_json(text)
+    # A second pass: `from_json` reads thousands of records for a listing, and only a check or a signature
+    # needs this.
     json.loads(text, object_pairs_hook=_names_once)
     return record
 

@@ -37,6 +37,7 @@ def score(
         ValueError: the arguments are not two lists of integers of one length, at least 1.
     """
     predicted, expected = np.asarray(predictions), np.asarray(labels)
+    # A list of another shape would be broadcast, and the comparison would raise no error.
     for array in (predicted, expected):
         if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
             raise ValueError(f"expected a list of integers, got {array.dtype} of shape {array.shape}")
@@ -51,6 +52,8 @@ def score(
 def _mean_of_classes(right: npt.NDArray[np.bool_], expected: npt.NDArray[np.integer]) -> float:
     classes, images = np.unique(expected, return_counts=True)
     correct = [int(np.count_nonzero(right[expected == one])) for one in classes]
+    # Exact and rounded once, so that the accuracy is the same on every machine and in any order of the
+    # classes.
     return float(sum(Fraction(*pair) for pair in zip(correct, images.tolist(), strict=True)) / len(classes))
 
 
@@ -62,6 +65,7 @@ def judge(accuracy: float, threshold: float, *, uncounted: bool) -> Verdict:
         threshold: the required accuracy; an equal one is enough.
         uncounted: whether the training ran operators without a price in the standard.
     """
+    # First: whatever its accuracy, a training that cannot be counted cannot be ranked.
     if uncounted:
         return Verdict.UNCOUNTABLE
     return Verdict.QUALIFIED if accuracy >= threshold else Verdict.BELOW_THRESHOLD
@@ -76,6 +80,7 @@ def shortfall(
         return SubmissionFailure(verdict, without_price(uncounted), code="operator-unpriced")
     if verdict is Verdict.BELOW_THRESHOLD:
         reason = f"Accuracy {percent(accuracy)} is below the {percent(threshold)} asked for."
+        # The contestant sees a low accuracy, and this is its cause.
         if nan_images:
             reason += (
                 f" The logits of {nan_images:,} test images contain NaN, and such an image cannot be right. "

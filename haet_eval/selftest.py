@@ -15,6 +15,7 @@ from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.interface import Exit, Role, Runtime, WorkerLimits
 
+# Small, so that an attack that is held ends within seconds, and one that is not does little harm.
 LIMITS: Final = WorkerLimits(
     memory_bytes=192 * 2**20,
     processes=32,
@@ -24,6 +25,7 @@ LIMITS: Final = WorkerLimits(
     tmp_inodes=64,
     shm_bytes=4 * 2**20,
 )
+# Less than the container's own deadline, so that a container that goes on is seen as such.
 _PATIENCE_SECONDS: Final = 90.0
 
 PRELUDE: Final = """
@@ -94,9 +96,11 @@ def observe(runtime: Runtime, role: Role, limits: WorkerLimits) -> AttackOutcome
     Raises:
         EnvironmentProblem: it cannot be started, or does not connect.
     """
+    # The socket exists before the container, which connects at once.
     with RunFolder() as folder, folder.listen(role) as listener, runtime:
         worker = runtime.start(role, folder.socket_path(role), limits, {})
         deadline = time.monotonic() + _PATIENCE_SECONDS
+        # The words are read to their end first: a full socket would keep the code from ending.
         said = _hear(listener, deadline)
         while (end := worker.poll()) is None and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -129,6 +133,8 @@ def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
 
 def _nothing_succeeded(outcome: AttackOutcome) -> str:
     """The breach for code that reports each success by its name, and `done` at its end."""
+    # Without the last word the code may have died before its first attempt, which is no proof of a safe
+    # machine.
     *succeeded, last = outcome.said or ("",)
     if last != "done":
         return "the attack ended before it was over"
@@ -138,6 +144,7 @@ def _nothing_succeeded(outcome: AttackOutcome) -> str:
 def _fork_bomb(outcome: AttackOutcome) -> str:
     if outcome.said != ("refused",):
         return f"it started {LIMITS.processes} processes and more"
+    # Runs are judged by this report: without it an entry that starts too many processes has merely `failed`.
     return "" if outcome.processes_exhausted else "the kernel does not report that processes were refused"
 
 
@@ -264,6 +271,7 @@ os._exit(0)
         _fork_bomb,
     ),
     Attack(
+        # Random bytes touch every page; a page that is only reserved takes no memory.
         "memory bomb",
         f"killed beyond {LIMITS.memory_bytes >> 20} MiB",
         f"""

@@ -36,14 +36,17 @@ def _fault(details: ErrorDetails, known_keys: Collection[str]) -> str:
             return f"`{key}` is missing"
         case "extra_forbidden":
             return f"`{key}` is no key of a competition{suggested_name(str(details['loc'][-1]), known_keys)}"
+        # The file's own rules raise these, in sentences; pydantic adds the words before them.
         case "value_error":
             told = details["msg"].removeprefix("Value error, ")
             return f"in `{key}`, {told}" if key else told
         case _:
+            # pydantic's messages begin with a noun that the key in front replaces.
             wanted = details["msg"].removeprefix("Input ").removeprefix("String ")
             return f"`{key}` {wanted}{_note(details)}, and is {shown(details['input'])}"
 
 
 def _note(details: ErrorDetails) -> str:
+    # People write 93 for 93 %, and "less than or equal to 1" does not say what is wrong.
     fractions = {"threshold", "accuracy_intervals"}
     return " (a fraction: 0.93 for 93 %)" if fractions & set(details["loc"]) else ""

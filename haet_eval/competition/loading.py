@@ -15,8 +15,10 @@ from haet_eval.files import exists, read_file, real_path
 from haet_eval.spelling import suggested_name, suggested_path
 
 _COMPETITION_OF_TASK = {"cifar10": "haet2021", "cifar100": "haet2021", "digits": "digits"}
+# Far more than any rules need. A huge file, or a pipe, in their place must not stop the program.
 _MAX_BYTES = 1024 * 1024
 _BUILTIN = files("haet_eval") / "resources" / "competitions"
+# Records of 0.1.0 have the digest of the rules as they were, so changed files stay here as well.
 _OF_VERSION_1 = _BUILTIN / "0.1.0"
 
 
@@ -49,11 +51,13 @@ def load_competition(name_or_path: str) -> Competition:
     Raises:
         UsageProblem: there is no such competition, or its file is not valid.
     """
+    # Names first: a file of that name in the current folder must not change what an official name means.
     if name_or_path in builtin_competitions():
         return _parse(builtin_text(name_or_path), name_or_path)
     path = Path(name_or_path)
     if not exists(path):
         raise _no_such_competition(name_or_path)
+    # The real path: a link to the rules lies elsewhere than the data next to them.
     return _parse(read_rules(path), name_or_path).located(real_path(path).parent)
 
 
@@ -103,6 +107,7 @@ def schema_text() -> str:
 def _parse(text: str, source: str) -> Competition:
     try:
         return Competition.model_validate(tomllib.loads(text))
+    # Tables that are nested thousands deep are too much for the parser.
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageProblem(
             f"{source} is no valid TOML: {error}", "Correct the file at that place.", code="competition-toml"

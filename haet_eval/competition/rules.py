@@ -50,8 +50,10 @@ Counts: TypeAlias = Literal["first", "last", "best"]
 
 def _moment(value: object) -> object:
     """A date and time of RFC 3339 with its time zone, as text or as TOML's own, in UTC."""
+    # A value that is not a date goes on to pydantic, which has a message for it.
     found = datetime.fromisoformat(value) if isinstance(value, str) else value
     if isinstance(found, datetime):
+        # Without a time zone the deadline would depend on where the organizer's machine stands.
         if found.tzinfo is None:
             raise ValueError(
                 "a time zone is missing: write 2026-05-01T12:00:00Z or 2026-05-01T14:00:00+02:00"
@@ -78,6 +80,7 @@ _MOMENTS_EACH_SECOND: Final = 100_000
 
 _ARCHIVE: Final = ArchiveLimits()
 
+# `accuracy` is not here: it can be ranked with either runner.
 _RUNNER_OF_RANKING: Final[dict[str, Runner]] = {
     "complexity": "counted",
     "peak_memory": "counted",
@@ -90,6 +93,8 @@ _RUNNER_OF_RANKING: Final[dict[str, Runner]] = {
 
 
 class _RulesPart(BaseModel):
+    # Unknown keys are errors: a misspelt limit would otherwise leave the default in force, and nobody would
+    # see it.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -199,7 +204,10 @@ class Budgets(_RulesPart):
         bits. T is the time of training and prediction, δ = 10 µs what two processes can tell apart.
         """
         moments = (self.wall_seconds + self.prediction_seconds) * _MOMENTS_EACH_SECOND
+        # The number of ways is greatest for half of the moments, and a budget of more answers reveals no less
+        # than that.
         answers = min(self.timed_answers, moments // 2)
+        # By logarithms: the number itself has millions of digits.
         ways = lgamma(moments + 1) - lgamma(answers + 1) - lgamma(moments - answers + 1)
         return ceil(ways / log(2) / 8)
 
@@ -277,8 +285,11 @@ class Task(_RulesPart):
 
     @model_validator(mode="after")
     def _has_its_data(self) -> Self:
+        # A draw without a seed could not be repeated, and a seed without a number would look as if it did
+        # something.
         if (self.train_images is None) != (self.train_seed is None):
             raise ValueError("`train_images` and `train_seed` go together")
+        # With a secret set `test_images` says only how many images it must have.
         if self.secret_test and self.test_seed is not None:
             raise ValueError("nothing is drawn from a secret test set: remove `test_seed`")
         if not self.secret_test and (self.test_images is None) != (self.test_seed is None):
@@ -329,6 +340,8 @@ class EnergyModel(_RulesPart):
 
         The sum is exact and rounded once, so that it is the same everywhere.
         """
+        # `str` gives the decimal of the file. The float itself is a binary number next to it, and sums of
+        # floats depend on their order.
         operations = sum(
             Exact(str(self.operation.get(dtype, self.other_operation))) * count
             for dtype, count in by_dtype.items()
@@ -417,6 +430,7 @@ class Competition(_RulesPart):
     limits: Limits = Limits()
     budgets: Budgets = Budgets()
     runs: Runs = Runs()
+    # After `budgets`, since the validator of the tasks needs them: pydantic validates in this order.
     tasks: dict[str, Task] = Field(min_length=1, description="By the name that a manifest uses.")
     _folder: Path | None = PrivateAttr(default=None)
     _version: Literal[1, 2] = PrivateAttr(default=2)
@@ -424,6 +438,7 @@ class Competition(_RulesPart):
     @field_validator("tasks")
     @classmethod
     def _complete_budgets(cls, tasks: dict[str, Task], info: ValidationInfo) -> dict[str, Task]:
+        # Faulty budgets are absent here and are reported by themselves.
         shared = info.data.get("budgets", Budgets())
         return {name: _with_budgets(task, shared) for name, task in tasks.items()}
 
@@ -446,6 +461,7 @@ class Competition(_RulesPart):
         if self.ranking in self.columns:
             raise ValueError(f'`ranking` shows "{self.ranking}" already: take it out of `columns`')
         for cost in (*self.columns, *self.front):
+            # Counted trainings take time as well, so this column can always be shown.
             if self.runner != _RUNNER_OF_RANKING[cost] and cost != "training_time":
                 raise ValueError(f'"{cost}" is counted, and with `runner = "{self.runner}"` nothing is')
             if cost == "modelled_energy" and self.energy_model is None:
@@ -484,6 +500,7 @@ class Competition(_RulesPart):
 
     def located(self, folder: Path) -> "Competition":
         """The same rules, read from a file in that folder."""
+        # Rules are frozen, and other parts of the program may hold them.
         competition = self.model_copy()
         competition._folder = folder
         return competition
@@ -499,6 +516,8 @@ class Competition(_RulesPart):
         It is only good for checking such records: nothing is judged by it any more.
         """
         tasks = {name: _task_of_version_1(task) for name, task in self.tasks.items()}
+        # Without validation: the parts have passed it, and it would fill the tasks' budgets with the present
+        # defaults.
         older = Competition.model_construct(
             **dict(self) | {"budgets": _budgets_of_version_1(self.budgets), "tasks": tasks}
         )
@@ -512,6 +531,7 @@ class Competition(_RulesPart):
         Keys that came with later versions are left out if they change nothing: the rules of older records
         keep their digest. What a path in the rules leads to is no part of it.
         """
+        # Native rules have none of the later budgets, so they keep the digest that 0.1.0 gave them.
         later = self.version == 2 and self.runner == "counted"
         content = (self if later else self.as_in_version_1()).model_dump(mode="json")
         if not later:
@@ -593,6 +613,7 @@ def key_names() -> set[str]:
 
 
 def _with_budgets(task: Task, shared: Budgets) -> Task:
+    # Only what the file states: a default of the task must not replace what the competition states.
     own = task.budgets.model_dump(exclude_unset=True)
     merged = shared.model_dump(exclude_unset=True) | own
     return task.model_copy(update={"budgets": Budgets(**merged)})

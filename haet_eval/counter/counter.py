@@ -18,6 +18,7 @@ from haet_eval.operators.table import Price
 OwnPrice: TypeAlias = Price | int
 """Operations of a call: a number, or a function of its signature."""
 
+# An error message has to stay readable if a training has hundreds of calls without a price.
 _SHOWN = 5
 
 
@@ -77,10 +78,14 @@ class OperationCounter:
         meta: bool = False,
     ) -> None:
         self._own = {name: _as_function(price) for name, price in (prices or {}).items()}
+        # The result is not used here: the call raises for a name that has a price, before a training has run
+        # for hours.
         price_with(self._own)
         self._allowed = allow_uncounted
         self._meta = meta
         self._places = Places()
+        # Modes of threads that have ended stay here, and so do those of former entries: their counts are part
+        # of the total.
         self._modes: list[CountingMode] = []
         self._entered: list[tuple[CountingMode, Elsewhere]] = []
         self._kernels: defaultdict[str, int] = defaultdict(int)
@@ -101,9 +106,12 @@ class OperationCounter:
     ) -> None:
         mode, elsewhere = self._entered[-1]
         mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        # The reverse of the order in `__enter__`: a counter inside of another one puts back the other's
+        # patches.
         elsewhere.remove()
         self._places.remove()
         self._entered.pop()
+        # After the pop: `_noted` adds what entered counters have noted, and would count the same calls twice.
         for name, count in elsewhere.noted.items():
             self._kernels[name] += count
 
@@ -157,6 +165,7 @@ class OperationCounter:
             price = price_with(self._own)(signature) or 0
             for place, count in call.counts.items():
                 found[place.module] += price * count
+        # A kernel that is not an operator has no place, but the values must add up to the total.
         found[""] += sum(line.operations for line in self._kernel_lines().values())
         return {path: count for path, count in sorted(found.items()) if count}
 
@@ -176,6 +185,8 @@ class OperationCounter:
         for name, count in self._noted().items():
             if name not in self._own:
                 lines[name] = UncountedLine(count, [], hint(name))
+        # Models are often made on `meta` before they get memory, so such calls are reported only if there was
+        # nothing else.
         on_meta = sum(sum(call.counts.values()) for call in self._calls() if call.meta)
         if on_meta and not self._meta and not any(True for _ in self._signed()):
             lines[META] = UncountedLine(on_meta, [], hint(META))
@@ -225,6 +236,7 @@ class OperationCounter:
     def _kernel_lines(self) -> dict[str, BillLine]:
         """Kernels that are no operators and that have a price of their own."""
         return {
+            # Nobody sees the arguments of such a kernel, so its price gets a signature without any.
             name: BillLine(count, count * self._own[name](Signature(name, {}, ())))
             for name, count in self._noted().items()
             if name in self._own
@@ -243,6 +255,7 @@ def _as_function(price: OwnPrice) -> Price:
 
 def _by_phase(call: CountedCall) -> list[int]:
     calls = [0] * len(PHASES)
+    # A copy: the counter may be read while another thread counts, and that may add a place.
     for place, count in list(call.counts.items()):
         calls[place.phase] += count
     return calls

@@ -31,6 +31,7 @@ TRITON_HINT: Final = (
     "for the operator that calls it."
 )
 
+# Each thread has a value of its own here, so an operator that runs in one thread hides no kernel of another.
 _inside: Final[ContextVar[bool]] = ContextVar("inside", default=False)
 
 
@@ -55,8 +56,12 @@ class Elsewhere:
     def install(self) -> None:
         """Begin to note."""
         self._run_eagerly()
+        # The base class has `start` for fork, spawn and forkserver alike, so the workers of a DataLoader are
+        # seen too.
         self._replace(BaseProcess, "start", PROCESSES)
         self._replace(torch.cuda.CUDAGraph, "replay", CUDA_GRAPHS)
+        # Triton is missing on many machines. One that is imported during the count is not seen, as
+        # docs/counting-your-training.md says.
         triton = sys.modules.get("triton.runtime.jit")
         if triton is not None:
             self._replace(triton.JITFunction, "run", TRITON)
@@ -68,6 +73,7 @@ class Elsewhere:
             self._undo.pop()()
 
     def _run_eagerly(self) -> None:
+        # Compiled code would run as fused kernels below the dispatcher, and no mode sees those.
         stance: Any = torch.compiler.set_stance("force_eager")
         stance.__enter__()
         self._undo.append(lambda: stance.__exit__(None, None, None))
@@ -90,6 +96,7 @@ class Elsewhere:
     def _follow_threads(self) -> None:
         """A mode belongs to one thread: threads that are started from now on enter one of their own."""
         kind: Any = threading.Thread
+        # Not `run`, which subclasses replace: this is the method that every thread begins with.
         inner = kind._bootstrap_inner
 
         def bootstrap(thread: threading.Thread) -> None:

@@ -17,9 +17,13 @@ from haet_eval.counter.keys import part_of
 Kept = TypeVar("Kept")
 Fits: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any] | None], bool]
 
+# Each candidate costs a comparison at every call, and a guard takes far longer to make than a key. So a place
+# that sees ever new shapes stops after so many guards, and its calls go by their keys.
 _MOST_TRIED: Final = 4
 _MOST_MADE: Final = 32
+# A subclass can behave otherwise than its metadata says, so its calls go by their keys.
 _PLAIN: Final = (torch.Tensor, torch.nn.Parameter)
+# `number` is how the type of a schema prints PyTorch's Scalar.
 _OF_NUMBERS: Final = ("number", "float")
 _NO_TENSOR: Final = (RuntimeError, TypeError)
 """What a guard raises if another value stands for a tensor, or if their number is another."""
@@ -53,6 +57,7 @@ class Followers(Generic[Kept]):
 
     def add(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kept: Kept) -> None:
         """Expect a call to come here again, unless this place has seen too many different ones."""
+        # `made` counts failures too: a call for which no guard can be made would be tried again at each step.
         if self.made >= _MOST_MADE:
             return
         self.made += 1
@@ -69,9 +74,11 @@ def _recogniser(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Fit
     tensors = [place for place, value in enumerate(values) if _holds_tensors(value)]
     lists = any(isinstance(values[place], list) for place in tensors)
     check = _guard(_flat([values[place] for place in tensors]))
+    # A call of nothing but tensors needs no other comparison: the guard alone decides.
     if len(tensors) == len(args) and not kwargs and not lists:
         return _of_tensors(check)
     names = [*kwargs]
+    # 1, 1.0 and True are equal in Python and have three signatures, so numbers are compared with their types.
     numbers = [place for place in _numbers(func, values, names) if place not in tensors]
     rest = [place for place in range(len(values)) if place not in (*tensors, *numbers)]
     pick, pick_rest = _picker(tensors), itemgetter(*rest) if rest else _nothing
@@ -85,6 +92,7 @@ def _recogniser(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Fit
                 return False
             values = (*args, *kwargs.values())
         try:
+            # The length first: `pick_rest` would raise for a shorter call.
             if len(values) != count or pick_rest(values) != others:
                 return False
             for place, kind, number, part in like:
@@ -111,6 +119,7 @@ def _of_tensors(check: Callable[..., bool]) -> Fits:
 def _guard(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
     if not all(type(tensor) in _PLAIN and tensor.layout is torch.strided for tensor in tensors):
         raise TypeError("a tensor of another class or layout")
+    # `x * x` is such a call. It goes by its key.
     if len({*map(id, tensors)}) < len(tensors):
         raise TypeError("a tensor is given twice, which TensorGuards rejects")
     sizes: Any = [list(tensor.size()) for tensor in tensors]

@@ -66,6 +66,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def calls(self) -> Iterator[CountedCall]:
         """Every distinct call so far."""
+        # A copy: a thread that still counts may add a call meanwhile.
         for call in list(self._calls.values()):
             yield from list(call.variants.values()) if call.varies else (call,)
 
@@ -73,6 +74,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         places = self._places
+        # Within a mode's own handler PyTorch switches the mode off, so `func` below does not come back here.
         for foreseen in self._followers.newest:
             if foreseen.func is func and foreseen.fits(args, kwargs):
                 result = func(*args, **kwargs) if kwargs else func(*args)
@@ -85,14 +87,18 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if id(func) in self._no_work:
             return func(*args, **kwargs)
+        # The dictionary is read without the lock: a look-up is atomic, and a call is never removed.
         known = self._calls.get(key := key_of(func, args, kwargs))
         if known is None:
             return self._first(func, args, kwargs, key)
         result = _run_whole(func, args, kwargs) if known.whole else func(*args, **kwargs)
         variant = known.variants.get(part_of(result)) if known.varies else known
+        # Another thread may have entered the call and not have signed it yet. Both then find the same
+        # signature.
         if variant is None or variant.signature is None:
             variant = self._signed(known, args, kwargs, result)
         self._count(variant)
+        # Such calls need more than their arguments to be recognised: their results, or a block around them.
         if not (known.varies or known.whole or isinstance(func, HigherOrderOperator)):
             self._followers.add(func, args, kwargs, variant)
         self._followers = variant.followers
@@ -112,6 +118,7 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if str(func) in self._whole:
             result = _run_whole(func, args, kwargs)
             return self._keep(CountedCall(func, None, varies=True, whole=True), key, args, kwargs, result)
+        # The judge's client takes the same parts, so that both counts agree.
         parts = parts_of(func, _device_of(args, kwargs))
         if parts is not None:
             return self._by_parts(parts, func, args, kwargs, key)
@@ -128,12 +135,16 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any],
         key: tuple[Any, ...],
     ) -> Any:
+        # A mark that no call can have: if it is still there after the parts, none of them was counted.
         before, self._followers = self._followers, (none := Followers[CountedCall]())
+        # The mode is off in its own handler, and the parts must come back to it.
         with self:
             result = parts(*args, **kwargs)
         if self._followers is not none:
             return result
         self._followers = before
+        # PyTorch's own composites of views compute nothing. The place in the order of calls is as before this
+        # one.
         if func.namespace == "aten":
             return result
         # No part was counted: it computes outside PyTorch, and that has no price.
@@ -147,8 +158,11 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any],
         result: Any,
     ) -> Any:
+        # The result as well: a factory takes no tensor, and what it makes may be on `meta`.
         tensors = (value for value in tree_iter((args, kwargs, result)) if isinstance(value, _Tensor))
         call.meta = any(tensor.is_meta for tensor in tensors)
+        # Autograd's threads share this mode: two of them may see a call for the first time at once, and both
+        # must count in the one that was entered first.
         with self._lock:
             call = self._signed(self._calls.setdefault(key, call), args, kwargs, result)
         self._count(call)
@@ -175,6 +189,8 @@ def _run_whole(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def _varies(func: Any, signature: Signature) -> bool:
     """Whether the shapes of its outputs depend on data, or PyTorch does not say: a stranger's operator."""
     operator = lookup(signature.operator)
+    # The table has no word on it, so the tags decide. An operator of other authors often has no tags, so its
+    # outputs always count as varying.
     if operator is None:
         return func.namespace != "aten" or not _VARYING.isdisjoint(func.tags)
     return is_dynamic(operator, signature.arguments)
@@ -184,5 +200,6 @@ def _device_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """The type of the device that a call runs on, by its first tensor."""
     for value in tree_iter((args, kwargs)):
         if isinstance(value, _Tensor):
+            # An operator that was made in Python may have a kernel of its own for a device.
             return value.device.type
     return "cpu"

@@ -67,8 +67,11 @@ class Places:
 
     def backward(self) -> Place:
         """The place of a call that autograd makes now."""
+        # What follows autograd, such as the clipping of gradients, is `other` until the next event.
         if self.now.phase != OTHER:
             self._begin(OTHER)
+        # Threads of autograd add to the counts of one call at the same time, and an addition to an entry of a
+        # dictionary is not atomic. With an entry for each thread no count is lost.
         key = self._module_of_node(), threading.get_ident()
         return self._known_backward.get(key) or self._known_backward.setdefault(key, Place(BACKWARD, *key))
 
@@ -80,6 +83,8 @@ class Places:
         enter, leave, thread = self._enter, self._leave, get_ident()
 
         def watched(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            # There is one stack, which other threads would mix up. Their calls are counted without a module
+            # of their own.
             if get_ident() != thread:
                 return call(module, *args, **kwargs)
             enter(module)
@@ -104,6 +109,7 @@ class Places:
             path = names[id(module)]
         else:
             outer, names, _ = self._stack[-1]
+            # A module that was made, or put in, after the first call of its root has no path there.
             path = names.get(id(module)) or f"{outer}.{type(module).__name__}"
         self._stack.append((path, names, graph_task() != NO_GRAPH_TASK))
         self._move(path)
@@ -120,6 +126,7 @@ class Places:
         """From the next node of the graph on, nodes are made by this module."""
         self.now = self._known[self._phase].get(path) or self._place(path)
         numbers, number = self._numbers, _sequence_number()
+        # No node was made since the last event, so the newer module owns what comes.
         if numbers and numbers[-1] == number:
             self._modules[-1] = path
             return

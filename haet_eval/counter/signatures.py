@@ -32,8 +32,11 @@ def signature_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], resu
         result: what it returned.
     """
     tensors = [value for value in tree_iter((args, kwargs, result)) if isinstance(value, torch.Tensor)]
+    # Higher-order operators have no schema, and so no names of arguments.
     if not hasattr(func, "_schema"):
         return _without_schema(str(func), tensors)
+    # Another name, so that no price fits: the prices are those of dense tensors, and strides of others may
+    # not exist.
     if not all(map(_is_usual, tensors)):
         return _without_schema(f"{UNUSUAL}{func}", tensors)
     returned = len(func._schema.returns)
@@ -44,6 +47,8 @@ def signature_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], resu
 
 
 def _arguments(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Argument]]:
+    # Defaults are part of the signature: `add(x, y)` and `add(x, y, alpha=1)` must be one entry of the
+    # histogram.
     for position, parameter in enumerate(func._schema.arguments):
         value = parameter.default_value if parameter.has_default_value() else None
         if position < len(args):
@@ -71,16 +76,20 @@ def _argument(value: Any) -> Argument:
     match value:
         case torch.Tensor():
             bits = value.is_conj() * CONJUGATE | value.is_neg() * NEGATIVE
+            # The judge's templates have offset 0 too: no price depends on it, and each batch would be a new
+            # entry.
             return TensorMeta(tuple(value.shape), tuple(value.stride()), 0, name_of(value.dtype), bits)
         case None | bool() | int() | str() | complex():
             return value
         case float():
+            # As the meter does it, so that both histograms have the same entries.
             return value if value in SPECIAL_FLOATS else ANY
         case list() | tuple():
             return tuple(_argument(item) for item in value)
         case torch.dtype():
             return name_of(value)
         case torch._C.Generator():
+            # Which one it is decides no price, and its state must not make an entry for each step.
             return "generator"
         case _:
             return str(value)

@@ -23,6 +23,7 @@ def table(counter: OperationCounter, depth: int, rows: int) -> str:
     lines = [
         f"{whole:,} operations{' and more' if uncounted else ''}, under counting standard {standard}",
         f"{counter.multiply_adds:,} multiply-adds in matrix products, convolutions and attention",
+        # All phases, however few rows are asked for: there are six.
         *_section("phase", counter.by_phase, whole, len(counter.by_phase)),
         *_section("module", _cut(counter.by_module, depth), whole, rows),
         *_section("operator", operators, whole, rows),
@@ -48,6 +49,7 @@ def _cut(modules: Mapping[str, int], depth: int) -> dict[str, int]:
 
 def _section(title: str, counts: Mapping[str, int], whole: int, rows: int) -> Iterator[str]:
     dearest = sorted(((n, name) for name, n in counts.items() if n), key=lambda pair: (-pair[0], pair[1]))
+    # A title without lines would look like a fault.
     if not dearest:
         return
     shown, rest = dearest[:rows], dearest[rows:]

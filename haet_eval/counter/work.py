@@ -24,5 +24,7 @@ def computes(func: Any) -> bool:
         return True
     if func.namespace == "profiler" or func in NOT_WORK:
         return False
+    # An operator without a tensor on either side, such as one on streams or symbols, computes nothing that is
+    # counted.
     values = (*func._schema.arguments, *func._schema.returns)
     return any("Tensor" in str(value.type) for value in values)

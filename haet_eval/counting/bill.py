@@ -104,6 +104,7 @@ def price_with(own: Mapping[str, Price]) -> Callable[[Signature], int | None]:
         ValueError: the standard has a price for one of these.
     """
     for operator in own:
+        # The standard must mean the same in every count that names its version.
         if price_function(operator) is not None:
             raise ValueError(f"{operator} has a price in the counting standard, which stays as it is")
 
@@ -118,12 +119,15 @@ def _note(line: UncountedLine, entry: HistogramEntry) -> None:
     line.calls += entry.total_calls
     line.hint = _hint(entry.signature)
     shown = _shapes(entry.signature)
+    # A loop over ever new shapes must not fill the record.
     if shown not in line.shapes and len(line.shapes) < _SHOWN_SHAPES:
         line.shapes.append(shown)
 
 
 def _hint(signature: Signature) -> str:
     """Why a call has no price, and what to write instead."""
+    # `verify` compares these words with those in older records, so another wording would contradict honest
+    # ones.
     reason = unpriced(signature.operator)
     if reason is not None:
         return f"{reason[0].upper()}{reason[1:]}."

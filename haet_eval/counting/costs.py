@@ -35,6 +35,7 @@ def price_family(operator: str) -> str | None:
 
 
 def _cost(signature: Signature, calls: int) -> CallCost:
+    # A call without a price is uncounted, and the bill lists it; here it would have no place in the order.
     price = price_of(signature) or 0
     return CallCost(signature.operator, describe_shapes(signature), calls, price, calls * price)
 

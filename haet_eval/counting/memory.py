@@ -25,6 +25,7 @@ def without_labels(memory: record.TensorMemory) -> record.TensorMemory:
 
 
 def _call(call: CallAtPeak, labels: TemplateLabels) -> record.PeakCall:
+    # The submission's process gives the labels, unlike the other figures; `without_labels` leaves them out.
     label = labels.of(call.template)
     return record.PeakCall(
         number=call.number,

@@ -37,6 +37,7 @@ def _product(signature: Signature, base: str) -> int:
     if base == "addbmm":
         batch, _, inner = signature.tensor("batch1").shape
         return signature.out.numel * batch * inner
+    # The family has other operators too, such as the cross product, which other counters leave out.
     if base in ("mm", "bmm", "_int_mm", "mv", "dot", "vdot") or base in _LEFT:
         return signature.out.numel * signature.tensor(_LEFT.get(base, "self")).shape[-1]
     return signature.out.numel if base == "addr" else 0
@@ -50,6 +51,7 @@ def _convolution(signature: Signature, base: str) -> int:
     filters = prod(signature.tensor("weight").shape[1:])
     if "backward" not in base:
         return (signature.tensor(data) if transposed else signature.out).numel * filters
+    # The gradient of the bias only adds.
     of_input, of_weight, _ = output_mask(signature)
     gathering = signature.tensor(data if transposed else "grad_output")
     return (of_input + of_weight) * gathering.numel * filters
@@ -58,6 +60,7 @@ def _convolution(signature: Signature, base: str) -> int:
 def _attention(signature: Signature, base: str) -> int:
     """Forward QKᵀ and PV; backward QKᵀ again, two gradients of each of the products."""
     query, value = signature.tensor("query"), signature.tensor("value")
+    # The width of a head may be 0, and it divides below.
     if not query.numel:
         return 0
     scores = query.numel // query.shape[-1] * signature.tensor("key").shape[-2]

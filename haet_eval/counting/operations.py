@@ -50,6 +50,7 @@ def with_refused(operations: Operations, refused: Mapping[str, int], reason: str
         reason: why the run ended; only operators that it names are listed. (A submission may catch a refusal
             and go on, so not every refused operator has ended the run.)
     """
+    # No shapes: a refused call never ran, so the meter has no signature of it.
     lines = (
         UncountedOperator(operator=name, calls=calls, shapes=(), hint=refusal(name))
         for name, calls in sorted(refused.items())

@@ -50,6 +50,8 @@ def count_parameters(tensors: Iterable[StoredTensor]) -> ParameterCount:
     order = list(counts)
     for tensor in sorted(tensors, key=lambda tensor: order.index(tensor.role)):
         new_bytes = covered[tensor.storage].add(tensor.start, tensor.end) if tensor.end > tensor.start else 0
+        # Rounded up: what an overlap leaves of a span can end within an element, which is a number all the
+        # same.
         counts[tensor.role] += -(-new_bytes // tensor.item_bytes)
         stored_bytes += new_bytes
     return ParameterCount(counts["trainable"], counts["frozen"], counts["buffer"], 8 * stored_bytes)
@@ -64,6 +66,7 @@ class _Covered:
 
     def add(self, start: int, end: int) -> int:
         """Add [start, end) to the covered bytes; return how many of these bytes were not covered before."""
+        # Spans that only touch are joined as well, so that the list stays short for a model in one storage.
         first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)
         touched = list(zip(self._starts[first:last], self._ends[first:last], strict=True))
         known = sum(min(high, end) - max(low, start) for low, high in touched)

@@ -60,6 +60,7 @@ def computed_in(signature: Signature) -> str:
 
 def _shares(signature: Signature, price: int) -> Iterator[tuple[str, int]]:
     """The operations of one call by dtype: those of a list tensor by tensor, and the rest as a whole."""
+    # Only with a price: `parts_of` raises for a list of complex numbers that has none.
     for one, operations in parts_of(signature) if price else ():
         yield computed_in(one), operations
         price -= operations

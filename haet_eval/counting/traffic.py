@@ -81,9 +81,12 @@ class Traffic:
 def traffic(signature: Signature) -> Traffic:
     """What one call reads and writes."""
     operator = lookup(signature.operator)
+    # `set_` is an arrangement by its kind, since its checks are those of one, but it moves no element.
     still = kind_of(signature.operator) in _STILL or signature.operator == "aten.set_.source_Tensor"
     if still or computes_nothing(signature) or _is_view(operator):
         return Traffic()
+    # Not `parts_of`: that asks for prices, and a list of complex numbers without one ended a run as our
+    # fault.
     parts = list(singles_of(signature))
     if parts:
         return sum((traffic(one) for one in parts), Traffic())
@@ -103,6 +106,7 @@ def traffic_by_operator(entries: Iterable[HistogramEntry]) -> dict[str, Traffic]
 
 def elements(meta: TensorMeta) -> int:
     """Distinct elements of memory that a tensor shows: an expanded dimension shows the same ones again."""
+    # A view of overlapping windows has more elements than memory: the smaller of both bounds holds.
     steps = [(size, step) for size, step in zip(meta.shape, meta.stride, strict=True) if step]
     if 0 in meta.shape:
         return 0
@@ -128,11 +132,15 @@ def _read(signature: Signature, name: str, meta: TensorMeta, changed: frozenset[
     kind = kind_of(signature.operator)
     if kind == "factory" or _SHAPE_ONLY.get(base) == name or _is_example(signature, name):
         return 0
+    # The gradient of the input reads the weight, and that of the weight reads the input. A gradient that
+    # nobody wants reads nothing.
     if base == "convolution_backward":
         return _bytes(meta) * _is_needed(signature, name)
     if name in changed:
         overwritten = base in _OVERWRITING or kind == "draw" or _is_out(signature, name)
+        # An operator in place that names places leaves the rest of its tensor alone.
         return 0 if overwritten else _bytes(meta, _places(signature))
+    # These functional forms take only shape and dtype from `self`.
     if name == "self" and base in ("copy", "zero", "fill"):
         return 0
     return _bytes(meta, _taken(signature, name, meta))
@@ -189,5 +197,6 @@ def _written(signature: Signature, operator: Operator | None, changed: frozenset
     places = _places(signature)
     into = sum(_bytes(meta, places) for name, meta in signature.given() if name in changed)
     returned = zip(operator.returns, signature.outputs, strict=True) if operator else ()
+    # A written argument is returned as well, and was counted above.
     fresh = [value for one, value in returned if not one.written] if operator else signature.outputs
     return into + sum(_bytes(meta) for value in fresh for meta in tensors_in(value))

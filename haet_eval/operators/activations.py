@@ -17,11 +17,13 @@ def log_sigmoid_backward(call: Call) -> None:
     same_shape(call, "grad_output", "self")
     same_dtype(call, "grad_output", "self")
     buffer = call.tensor("buffer")
+    # The forward keeps no buffer on a GPU.
     call.require(buffer.numel in {0, call.tensor("self").numel}, "buffer has another size")
     call.require(is_contiguous(buffer), "buffer must be contiguous")
 
 
 def backward(call: Call) -> None:
+    # These kernels check least of all, since autograd calls them with fitting tensors only (decision 0030).
     others = [p.name for p in call.operator.parameters if p.type == "Tensor"]
     broadcast(call, [meta for name in others if (meta := call.optional_tensor(name)) is not None])
     same_dtype(call, *others)
@@ -159,6 +161,7 @@ def _elu_backward(signature: Signature) -> int:
     scale, input_scale = (multiplies(signature[name]) for name in ("scale", "input_scale"))
     if signature["is_result"]:
         return signature.out.numel * (3 + scale + input_scale)
+    # Three literals make one coefficient, which is free only if all of them are ±1 (decision 0012).
     coefficient = max(multiplies(signature["alpha"]), scale, input_scale)
     return signature.out.numel * (3 + scale + input_scale + coefficient)
 
@@ -185,6 +188,7 @@ def _logit_backward(signature: Signature) -> int:
     return signature.out.numel * (3 if signature["eps"] is None else 5)
 
 
+# Only negative elements draw a slope, so that the next numbers of the generator depend on the data.
 @operators(check=noise, draws_by_value=True)("""
     rrelu_with_noise[_](Tensor self, Tensor(b!) noise, Scalar lower=0.125, Scalar upper=0.33333333333333331,
         bool training=False, Generator? generator=None) -> Tensor : random

@@ -22,8 +22,10 @@ def flash_attention(call: Call) -> None:
     call.require(key.shape == value.shape, "key and value must have one shape")
     call.require(key.shape[0] == batch and key.shape[3] == width, "query and key do not match")
     call.require(min((*query.shape, *key.shape)) > 0, "a tensor is empty")
+    # Grouped queries: several heads of the queries share one head of the keys.
     call.require(heads % key.shape[1] == 0, "query must have as many heads as key, or a multiple")
     for tensor in (query, key, value):
+        # The kernel steps through a row by one element, whatever the stride is.
         call.require(tensor.stride[3] == 1 or width == 1, "the last dimension must be contiguous")
     has_shape(call, "out", query.shape)
     out = call.optional_tensor("out")
@@ -60,6 +62,7 @@ def _attention(s: Signature) -> int:
     """n(2E − 1) for n scores, 1n each for scale and mask, 5n − 2R, 3n for dropout, 2nE − |out|."""
     query, value = s.tensor("query"), s.tensor("value")
     scores = _scores(s)
+    # Without scores the width may be 0, by which the rows are divided below.
     if not scores:
         return 0
     rows = query.numel // query.shape[-1]
@@ -73,6 +76,7 @@ def _attention(s: Signature) -> int:
 """)
 def _attention_backward(s: Signature) -> int:
     """Recomputation, then dV = PᵀdO, dP = dO·Vᵀ, dropout, softmax, scale, dQ = dS·K, dK = dSᵀQ."""
+    # Fused attention keeps no scores: its definition computes them again in the backward (decision 0024).
     query, key, value = s.tensor("query"), s.tensor("key"), s.tensor("value")
     scores = _scores(s)
     if not scores:
@@ -109,12 +113,14 @@ def _dropped(s: Signature) -> bool:
 
 
 def _masked(s: Signature) -> bool:
+    # The kernels of other backends call it `attn_bias`.
     mask = s.arguments.get("attn_mask", s.arguments.get("attn_bias"))
     return isinstance(mask, TensorMeta) and mask.numel > 0
 
 
 def _bias_gradient(s: Signature, scores: int) -> int:
     """A gradient for the mask sums the scores' gradients over what the mask was broadcast along."""
+    # The kernel for CPUs returns no gradient of the mask; those of other backends do.
     bias = s.outputs[3] if len(s.outputs) > 3 else None
     return max(scores - bias.numel, 0) if isinstance(bias, TensorMeta) and bias.numel else 0
 

@@ -42,6 +42,7 @@ def convolution(call: Call) -> None:
     fits(call, shape)
     has_shape(call, "bias", (channels,))
     has_shape(call, "grad_output", shape)
+    # Autograd sends (0,) for a convolution without a bias.
     if "bias_sizes" in call.arguments and call.arguments["bias_sizes"] is not None:
         call.require(
             call.integers("bias_sizes") in {(channels,), (0,)}, "bias_sizes is not that of the output"
@@ -85,7 +86,10 @@ def _reached(signature: Signature, scattered: TensorMeta, gathering: TensorMeta,
     spatial = weight.ndim - 2
     lengths, windows = scattered.shape[-spatial:], gathering.shape[-spatial:]
     geometry = (_per_axis(signature, name, spatial) for name in ("stride", "padding", "dilation"))
+    # No product reaches some elements if the stride is above the kernel, and these save no addition (decision
+    # 0010). They are counted in closed form, since a submission chooses the sizes.
     axes = map(Axis, lengths, windows, weight.shape[2:], *geometry)
+    # A spatial size may be 0.
     return scattered.numel // max(1, prod(lengths)) * prod(axis.touched() for axis in axes)
 
 
@@ -108,6 +112,7 @@ def _transposed(signature: Signature, tensor: str) -> int:
     return _summed(_products(scattering, weight), _reached(signature, signature.out, scattering, weight))
 
 
+# The standard has no price for complex convolutions, and the real one would undercharge them.
 def _refuse_complex(signature: Signature) -> None:
     if is_complex(signature):
         raise NoPrice(signature.operator)

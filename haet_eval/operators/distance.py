@@ -16,6 +16,7 @@ def cdist_backward(call: Call) -> None:
     call.require(one.dtype in FLOATS, "x1 must be floats")
     call.require(one.shape[-1] == two.shape[-1], "x1 and x2 must have as many columns")
     same_dtype(call, "x1", "x2", "grad_output", "cdist")
+    # Only the batches broadcast: the last two dimensions are rows and columns.
     batches = broadcast(call, [replace(tensor, shape=tensor.shape[:-2]) for tensor in (one, two)])
     for name in ("grad_output", "cdist"):
         has_shape(call, name, (*batches, one.shape[-2], two.shape[-2]))
@@ -24,6 +25,7 @@ def cdist_backward(call: Call) -> None:
 def pdist(call: Call) -> None:
     rows = call.tensor("self")
     call.require(rows.ndim == 2, "self must be a matrix")
+    # The backward of no rows ends the process.
     call.require(rows.shape[0] > 0 or "pdist" not in call.arguments, "self is empty")
     pairs = rows.shape[0] * (rows.shape[0] - 1) // 2
     same_dtype(call, "self", "grad", "grad_output", "pdist")
@@ -51,6 +53,7 @@ def _pdist(s: Signature) -> int:
 
 def _distance(p: Argument, width: int) -> int:
     """M differences, |x|ᵖ of each, M − 1 additions or maxima, a root."""
+    # The root of no sum is a constant, and M − 1 would be negative.
     if not width:
         return 0
     if p == 0:
@@ -67,6 +70,7 @@ def _cdist_backward(s: Signature) -> int:
     """For each pair its gradient by the elements of the row of x1, summed over the rows of x2."""
     width, others = s.tensor("x1").shape[-1], s.tensor("x2").shape[-2]
     pairs = s.tensor("cdist").numel
+    # The norm of order 0 is a count, whose derivative is 0. Without pairs `others` may be 0.
     if s["p"] == 0 or not pairs:
         return 0
     summed = (pairs - pairs // others) * width

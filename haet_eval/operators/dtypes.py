@@ -68,6 +68,7 @@ _PARTS: Final = {"complex32": "float16", "complex64": "float32", "complex128": "
 INTEGERS: Final = frozenset(name for name, held in RANGES.items() if held.is_integer)
 """Dtypes of whole numbers, and of truth values."""
 
+# A dtype that this table does not know must not be a cheap one.
 _WIDEST: Final = 8
 
 
@@ -106,6 +107,7 @@ def may_change(source: str, target: str) -> bool:
     """Whether a cast can change a number. For an unknown dtype the answer is yes."""
     if source == target:
         return False
+    # The imaginary part is lost.
     if is_complex(source) and not is_complex(target):
         return True
     one, other = RANGES.get(part(source)), RANGES.get(part(target))
@@ -117,6 +119,7 @@ def _contains(large: NumberRange, small: NumberRange) -> bool:
         return False
     if large.is_integer:
         return small.is_integer
+    # A float holds whole numbers up to its digits, if its exponent reaches that far.
     if small.is_integer:
         return small.digits < large.highest
     return large.lowest <= small.lowest and small.highest <= large.highest

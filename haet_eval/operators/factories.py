@@ -12,12 +12,14 @@ from haet_eval.operators.table import BY_KERNEL, OPTIONS, operators
 
 def of_strides(call: Call) -> None:
     sizes, strides = strided(call)
+    # Gaps would show what freed memory holds: clearing new memory reaches elements only (decision 0030).
     made = TensorMeta(sizes, strides, 0, "float32")
     call.require(0 in sizes or is_dense(made), "the strides leave gaps or overlap; make a view instead")
 
 
 def arange(call: Call) -> None:
     start, end, step = (call.arguments.get(name, default) for name, default in _RANGE)
+    # The length follows from these numbers, so a complex number or ANY is not accepted.
     numbers = [value for value in (start, end, step) if isinstance(value, int | float)]
     call.require(
         len(numbers) == 3 and all(isfinite(value) for value in numbers), "start, end and step must be finite"
@@ -52,6 +54,7 @@ operators(check=of_size, kind="factory")(f"""
     new_empty new_ones new_zeros(Tensor self, int[] size, *, {OPTIONS}) -> Tensor
     new_full(Tensor self, int[] size, Scalar fill_value, *, {OPTIONS}) -> Tensor
 """)(free)
+# The size is that of a tensor which exists.
 operators(check=BY_KERNEL, kind="factory")(f"""
     empty_like ones_like zeros_like(Tensor self, *, {OPTIONS}, MemoryFormat? memory_format=None) -> Tensor
     full_like(Tensor self, Scalar fill_value, *, {OPTIONS}, MemoryFormat? memory_format=None) -> Tensor
@@ -61,6 +64,7 @@ operators(check=of_strides, kind="factory")(f"""
     empty_strided(int[] size, int[] stride, *, {OPTIONS}) -> Tensor
     new_empty_strided(Tensor self, int[] size, int[] stride, *, {OPTIONS}) -> Tensor
 """)(free)
+# `dtype=4` is how PyTorch prints int64.
 operators(check=of_sides, kind="factory")(f"""
     eye(int n, *, {OPTIONS}) -> Tensor
     eye.m(int n, int m, *, {OPTIONS}) -> Tensor

@@ -26,6 +26,8 @@ def fourier(call: Call) -> None:
     kinds = {"float32", "float64"} if call.operator.base == "_fft_r2c" else {"complex64", "complex128"}
     call.require(shown.dtype in kinds, f"self must be one of {sorted(kinds)}")
     if "last_dim_size" in call.arguments:
+        # The real side of length n has n // 2 + 1 coefficients. More would be read behind the end of the
+        # input.
         last = call.integer("last_dim_size")
         call.require(last > 0 and last // 2 + 1 == shown.shape[dims[-1]], "last_dim_size does not fit")
         fits(call, [last if place == dims[-1] else size for place, size in enumerate(shown.shape)])

@@ -34,8 +34,10 @@ class OverList:
 
     def singles(self, signature: Signature) -> Iterator[Signature]:
         """The operator on one tensor, for each tensor of the list; numbers that are no list are repeated."""
+        # The forms in place return nothing.
         results = tuple(tensors_in(signature.outputs)) or signature.tensors("self")
         for position, result in enumerate(results):
+            # Some operators on lists have no `alpha`, but those on one tensor have one.
             arguments: dict[str, Argument] = {"alpha": 1} | {
                 self._names.get(name, name): value[position] if isinstance(value, tuple) else value
                 for name, value in signature.arguments.items()

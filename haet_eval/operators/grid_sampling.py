@@ -100,6 +100,7 @@ def _axes(s: Signature) -> int:
         ValueError: the grid has another number of axes, for which there is no operator.
     """
     axes = s.tensor("grid").shape[-1]
+    # A price must not depend exponentially on a size that a submission chooses.
     if axes not in (2, 3):
         raise ValueError(f"{s.operator}: the places of the grid have {axes} axes; only 2 or 3 can be sampled")
     return axes
@@ -107,6 +108,7 @@ def _axes(s: Signature) -> int:
 
 def _wanted(s: Signature) -> tuple[bool, bool]:
     mask = s.arguments.get("output_mask")
+    # cuDNN's backward has no mask and gives both.
     return (bool(mask[0]), bool(mask[1])) if isinstance(mask, tuple) else (True, True)
 
 
@@ -206,6 +208,8 @@ def _slopes(s: Signature, grid: TensorMeta, gradient: TensorMeta) -> int:
         once, per_channel = axes * _CUBIC_DERIVATIVES, _read_taps(s) + 2 * (5 * _CUBIC_BLEND + 1)
     else:
         corners = 1 << axes
+        # In space the slope along one axis has the product of two other weights, and in a plane one weight as
+        # it is.
         products = axes * 4 if axes == 3 else 0
         slope = corners // 2 + (corners - 1) + 1
         once, per_channel = products, corners * (2 if _zeros(s) else 1) + axes * slope

@@ -85,6 +85,7 @@ def _masks(s: Signature) -> list[TensorMeta]:
 
 
 def _is_mask(index: TensorMeta) -> bool:
+    # PyTorch still takes uint8 for a mask.
     return index.dtype in ("bool", "uint8")
 
 
@@ -121,9 +122,12 @@ def indexed_elements(s: Signature) -> int:
     shape = s.tensor("self").shape
     kept = prod(shape[axis] for axis in skipped) * prod(shape[indexed + len(skipped) :])
     numbers = [index for index in s.tensors("indices") if not _is_mask(index)]
+    # Beside a mask, a longer last dimension of the other indices must have as many elements as the mask
+    # selects.
     told = any(index.shape[-1:] not in ((), (1,)) for index in numbers)
     # The one place that a mask of one element selects is broadcast to all others; version 1 forgot that.
     sizes = [mask.numel for mask in masks if mask.numel != 1 or current() == 1]
+    # Masks that are searched together select equally many, so the smallest bounds them all.
     found = 1 if told else min(sizes, default=1)
     return kept * broadcast_elements(numbers) * found
 
@@ -202,6 +206,7 @@ def _scatter(s: Signature) -> int:
 """)
 def _scatter_accumulate(s: Signature) -> int:
     """Two per element: combine, write."""
+    # A complex product takes 6 real operations and a complex sum 2 (decision 0014).
     combine = 6 if s.arguments.get("reduce") == "multiply" else 2
     return s.tensor("index").numel * (combine + 2 if is_complex(s) else 2)
 
@@ -256,6 +261,7 @@ def _index_fill(s: Signature) -> int:
     return real_scalars(values) // max(row_length(values, dim), 1) * s.tensor("index").numel
 
 
+# The kernel for CPUs takes the indices for addresses.
 @operators(check=embedding_backward, guard="embedded")("""
     embedding_dense_backward(Tensor grad_output, Tensor indices, int num_weights, int padding_idx, bool
         scale_grad_by_freq) -> Tensor
@@ -348,6 +354,7 @@ _ACCUMULATE = 2
 @operators(check=counted)("histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> Tensor")
 def _histc(s: Signature) -> int:
     """Per element: within the range (3), which bin (subtract, scale, floor, minimum), accumulate (2)."""
+    # PyTorch's way to ask for the range of the data.
     automatic = s["min"] == s["max"] == 0
     count = s.tensor("self").numel
     return count * (_RANGE_TEST + _UNIFORM_BIN + _ACCUMULATE) + (_extent(count) + 2 if automatic else 0)

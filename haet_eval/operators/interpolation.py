@@ -31,11 +31,14 @@ def _upsample(call: Call, shape: tuple[int, ...]) -> tuple[int, ...]:
     call.require(len(shape) == count + 2, "the input has the wrong number of dimensions")
     call.require(all(size > 0 for size in shape[1:]), "the input is empty")
     sizes = spread(call, "output_size", count)
+    # `spread` lets one number stand for all dimensions, but the prices take one for each.
     call.require(len(call.integers("output_size")) == count, "output_size must name every dimension")
     call.require(all(size > 0 for size in sizes), "the output is empty")
     for size, result, name in zip(shape[2:], sizes, _SCALES[count], strict=True):
         scale = call.arguments.get(name)
+        # With `align_corners` the kernels take the sizes and ignore the scales.
         if scale is not None and not call.arguments.get("align_corners"):
+            # A scale that does not belong to the sizes would give wide windows at the price of narrow ones.
             call.require(_belongs(size, result, scale), f"{name} does not belong to these sizes")
     fits(call, (*shape[:2], *sizes))
     return (*shape[:2], *sizes)
@@ -145,4 +148,5 @@ def _taps(s: Signature, shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _window(support: int, length: int, resized: int) -> int:
+    # A window stretches with the reduction, but it never shrinks below the filter when an image grows.
     return max(2 * support, ceiling_division(2 * support * length, max(resized, 1)))

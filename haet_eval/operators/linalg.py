@@ -119,6 +119,7 @@ def _lu_unpack(s: Signature) -> int:
     return 2 * pivots.numel + rows if s["unpack_pivots"] else 0
 
 
+# LAPACK exchanges the rows that the pivots name, also outside of the matrix.
 @operators(check=BY_KERNEL, guard="pivots")("""
     linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor
 """)
@@ -212,6 +213,8 @@ def _qr(s: Signature) -> int:
     matrix = s.tensor("A")
     rows, columns = _sides(matrix)
     work = factorizations.householder_qr(rows, columns)
+    # Q holds a matrix product. When it cost nothing, a contestant trained a network for a quarter of its
+    # operations (decision 0110).
     if s["mode"] != "r":
         reflectors = min(rows, columns)
         width = rows if s["mode"] == "complete" else reflectors
@@ -250,11 +253,13 @@ def _least_squares(s: Signature) -> int:
     rows, columns = _sides(matrix)
     sides, batch = _right_sides(s, columns), _batch(matrix)
     residual = Work(products=rows - columns, sums=rows - columns - 1) if rows > columns else Work()
+    # These drivers return singular values, so they pay for an SVD (decision 0110).
     if s["driver"] in ("gelsd", "gelss"):
         factors = svd_operations(rows, columns, vectors=True, full=False)
         return _each(s, batch, factors) + _done(s, (_by_svd(rows, columns) + residual) * sides)
     small, large = sorted((rows, columns))
     factored = factorizations.householder_qr(large, small)
+    # None is the default of the CPU, `gelsy`, whatever the device: a price must not depend on it.
     if s["driver"] != "gels":
         factored += _column_pivoting(large, small)
     solved = factorizations.multiplied_by_q(large, 1, small) + substitution(small)
@@ -300,6 +305,8 @@ def eigenvalues(s: Signature) -> int:
 
 def _of_eigenvalues(s: Signature, *, vectors: bool) -> int:
     matrix = s.tensor("self")
+    # Eigenvalues are complex even for a real matrix, so `is_complex` of the call would charge fourfold for
+    # real arithmetic.
     factor = 4 if matrix.dtype.startswith("complex") else 1
     return _batch(matrix) * factor * eig_operations(matrix.shape[-1], vectors=vectors)
 
@@ -355,6 +362,7 @@ def _pseudo_inverse(s: Signature) -> int:
     return _each(s, _batch(matrix), factors) + _done(s, (values + product) * _batch(s.out))
 
 
+# The number of squarings follows from the norm, which no price may read (decision 0022).
 EXPONENTIAL_SQUARINGS = 8
 """Squarings that every matrix exponential is charged for: enough for a norm of 5.4 · 2⁸."""
 

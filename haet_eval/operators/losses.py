@@ -106,6 +106,8 @@ def _elements(signature: Signature) -> int:
 def _nll(signature: Signature) -> int:
     """For each sample read and negate; with class weights read the weight and multiply. Σw for a mean."""
     samples = signature.tensor("target").numel
+    # Samples with `ignore_index` count too: only values say which they are, and no price depends on values
+    # (decision 0011).
     if signature["weight"] is None:
         return 2 * samples + reduction_operations(signature, samples)
     total_weight = folding(samples, 1) if signature["reduction"] == MEAN else 0
@@ -139,6 +141,8 @@ def _mse(signature: Signature) -> int:
 def _mse_backward(signature: Signature) -> int:
     """2n + 1: (x − y) · 2g, with 2g/n formed once; 3n if each element has its own g."""
     elements = signature.out.numel
+    # A gradient for each element is possible with a reduction as well; an attacker got a product for nothing
+    # that way.
     if signature["reduction"] == 0 or signature.tensor("grad_output").numel > 1:
         return 3 * elements
     return 2 * elements + 1 + incoming_operations(signature)
@@ -150,6 +154,7 @@ def _mse_backward(signature: Signature) -> int:
 def _smooth_l1(signature: Signature) -> int:
     """|z| < β ? z² · 0.5/β : |z| − β/2, with z = x − y; |z| for β = 0."""
     elements = _elements(signature)
+    # The product with 0.5/β counts even if that is 1: it is computed from two literals (decision 0012).
     each = 2 if signature["beta"] == 0 else 6
     return each * elements + reduction_operations(signature, elements)
 
@@ -208,6 +213,8 @@ def _binary_cross_entropy_with_logits(signature: Signature) -> int:
     """(1 − y) · x + l · log(1 + exp(−x)), l = 1 + (pos_weight − 1) · y; times the weight."""
     elements = _elements(signature)
     weighted = signature["weight"] is not None
+    # The shortest form of the definition is priced, not a sigmoid whose logarithm is taken twice (decision
+    # 0011).
     positive = signature.optional_tensor("pos_weight")
     balance = 0 if positive is None else 3 * elements + positive.numel
     return elements * (7 + weighted) + balance + reduction_operations(signature, elements)

@@ -37,6 +37,7 @@ def out_of_product(call: Call) -> None:
 
 def inner_products(signature: Signature, count: int, length: int) -> int:
     """`count` sums of `length` products."""
+    # Of real numbers: 4 products and 2 sums, and 2 sums.
     multiplication, addition = (6, 2) if is_complex(signature) else (1, 1)
     return count * (length * multiplication + max(0, length - 1) * addition)
 
@@ -48,6 +49,7 @@ def _added(signature: Signature, product: TensorMeta) -> int:
     else:
         multiplication, addition = 1, 1
     scaled = product.numel * multiplies(signature["alpha"]) * multiplication
+    # PyTorch does not read `self` then, not even its NaN.
     if signature["beta"] == 0:
         return scaled
     term = signature.tensor("self").numel * multiplies(signature["beta"]) * multiplication
@@ -149,6 +151,7 @@ def _trilinear(signature: Signature) -> int:
     ]
     terms = 1
     for sizes in zip(*shapes, strict=True):
+        # A factor of size 1 is broadcast along that dimension.
         terms *= max(sizes)
     return 2 * terms + folding(terms, signature.out.numel)
 

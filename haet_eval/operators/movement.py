@@ -43,6 +43,7 @@ def _padded(call: Call, shape: tuple[int, ...], pad: tuple[int, ...]) -> tuple[i
     sizes = list(shape)
     for place in range(len(pad) // 2):
         sizes[-1 - place] += pad[2 * place] + pad[2 * place + 1]
+    # A crop and a pad that cancel give a small result, so each must be possible by itself.
     call.require(all(abs(amount) < 2**33 for amount in pad), "pad is out of range")
     fits(call, sizes)
     return tuple(sizes)
@@ -89,6 +90,7 @@ def unfold_backward(call: Call) -> None:
 
 def _unfolded(call: Call, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
     size, step = call.integer("size"), call.integer("step")
+    # PyTorch unfolds a number as a row of one element.
     if not shape:
         call.require(0 <= size <= 1 and step > 0, "the window is larger than the dimension")
         return (size,)
@@ -105,6 +107,7 @@ def into_zeros(call: Call) -> None:
 def repeat(call: Call) -> None:
     shown, repeats = call.tensor("self"), call.integers("repeats")
     call.require(len(repeats) >= shown.ndim, "repeats has too few entries")
+    # By themselves as well: a size of 0 would hide any number of repetitions.
     fits(call, repeats)
     sizes = (1,) * (len(repeats) - shown.ndim) + shown.shape
     fits(call, [size * times for size, times in zip(sizes, repeats, strict=True)])
@@ -184,6 +187,7 @@ operators(check=unfold, kind="copy")("""
 
 def sign_change(signature: Signature) -> int:
     """One negation of each element; none for the conjugate of real numbers."""
+    # A negation changes both parts of a complex number, a conjugate one.
     parts = 2 if "_neg_view" in signature.operator and is_complex(signature) else 1
     return signature.out.numel * parts if is_complex(signature) or "_neg_view" in signature.operator else 0
 
@@ -216,6 +220,7 @@ def _pad_backward(signature: Signature) -> int:
     for axis, length in enumerate(axes):
         left, right = padding[2 * axis : 2 * axis + 2]
         kept *= _kept(length, left, right, reflected="reflection" in signature.operator)
+    # Of the gradients that fall on one element all but the first are added.
     return signature.tensor("grad_output").numel - kept
 
 
@@ -231,6 +236,8 @@ def _kept(length: int, left: int, right: int, *, reflected: bool) -> int:
         shown = (max(0, -left), min(length, end))
         before = (1 - min(0, end), left + 1)
         behind = (last - right, 2 * last - max(length, -left) + 1)
+        # As a union: a crop on one side cuts the images on the other, and simple sums once gave a negative
+        # price, which paid back the cost of other calls.
         return union_length(sorted((shown, before, behind)), length)
     return union_length([(min(last, max(0, -left)), max(1, min(length, end)))], length)
 

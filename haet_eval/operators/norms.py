@@ -33,14 +33,17 @@ def batch_norm_backward(call: Call) -> None:
     same_shape(call, "grad_out", "input")
     same_dtype(call, "grad_out", "input")
     call.require(call.tensor("input").numel > 0, "input is empty")
+    # `batch_norm_backward` calls it `update`.
     training = bool(call.arguments.get("train", call.arguments.get("update")))
     saved = [name for name in _SAVED if name in call.arguments]
     channels = call.tensor("input").shape[1]
     for name in saved:
         tensor = call.optional_tensor(name)
+        # The forward returns empty statistics in evaluation.
         if tensor is not None and (training or tensor.numel > 0):
             has_shape(call, name, (channels,))
             _is_companion(call, name)
+    # The schema lets all statistics be absent, and which of them the kernel reads depends on the mode.
     _needs(call, *(saved if training else ("running_mean", "running_var")))
 
 
@@ -53,6 +56,7 @@ def _batch_norm_vectors(call: Call) -> None:
         _is_companion(call, name)
     same_dtype(call, *(name for name in _VECTORS if name in call.arguments))
     one, other = (call.optional_tensor(name) for name in ("running_mean", "running_var"))
+    # A kernel that is given one without the other can end the process (`test_known_crashers.py`).
     call.require((one is None) == (other is None), "running_mean and running_var go together")
 
 
@@ -133,6 +137,7 @@ def weight_norm_backward(call: Call) -> None:
 def _direction_and_length(call: Call, direction: str, length: str) -> None:
     weight, kept = call.tensor(direction), call.integer("dim")
     call.require(weight.ndim > 0 and weight.dtype in FLOATS, "the weight must be floats with dimensions")
+    # The fused kernels know these two dimensions only; PyTorch writes the others out.
     call.require(kept in {0, weight.ndim - 1}, "dim must be the first or the last")
     call.require(weight.numel > 0, "the weight is empty")
     has_shape(call, length, [size if place == kept else 1 for place, size in enumerate(weight.shape)])
@@ -164,9 +169,12 @@ def _batch_norm_training(signature: Signature) -> int:
 def _batch_norm_evaluation(signature: Signature) -> int:
     """Centre, scale, γ, β, with 1/σ from the running variance."""
     data = signature.tensor("input")
+    # 1/σ has to be formed here too (decision 0010).
     return (2 + _affine(signature)) * data.numel + 2 * _channels(data)
 
 
+# The schema of this overload does not say that the running statistics are written, as those of the later ones
+# do.
 @operators(check=batch_norm, writes="running_mean running_var")("""
     native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var,
         bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)
@@ -187,6 +195,7 @@ def _batch_norm_gradients(data: TensorMeta, mask: tuple[bool, ...], weighted: bo
     inputs, channels = data.numel, _channels(data)
     of_input, of_weight, of_bias = mask
     operations = 0
+    # Both sums over a channel are needed for γ and β, and in training for the input as well.
     if of_weight or (of_input and training):
         operations += 2 * inputs + inputs + folding(inputs, channels)
     if of_bias or (of_input and training):

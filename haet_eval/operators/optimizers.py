@@ -17,6 +17,7 @@ def fused_sgd(call: Call) -> None:
     momentum = call["momentum"]
     buffers = call.tensors("momentum_buffer_list")
     lists = ["grads"]
+    # Without momentum the list may be empty, but a list that is given is read.
     if buffers or momentum != 0.0:
         lists.append("momentum_buffer_list")
     _beside_parameters(call, *lists)
@@ -40,6 +41,8 @@ def _beside_parameters(call: Call, *names: str) -> None:
     call.require(len(parameters) > 0, "there are no parameters")
     for parameter in parameters:
         call.require(parameter.dtype in FLOATS, "parameters must be floats")
+        # The kernel takes the memory of a parameter for one row of numbers. With a gap it would write what is
+        # not the parameter's, and with a stride of 0 beyond its memory.
         call.require(is_dense(parameter), "parameters must fill their memory")
     for name in names:
         tensors = call.tensors(name)
@@ -116,7 +119,10 @@ def _sgd(signature: Signature) -> int:
     momentum, dampening = signature["momentum"], signature["dampening"]
     each = _gradient(signature) + _decay(signature) + 1 + _scaled_by_rate(signature)
     if momentum != 0:
+        # In the first step the buffer becomes a copy of the gradient, which is movement.
         if not signature["is_first_step"]:
+            # For a dampening of 0 and of 2 the coefficient 1 − dampening is ±1, which is free (decision
+            # 0012).
             each += 2 + int(dampening not in (0, 2))
         if signature["nesterov"]:
             each += 1 + multiplies(momentum)
@@ -126,9 +132,12 @@ def _sgd(signature: Signature) -> int:
 def _moments(signature: Signature) -> int:
     """Both moments, the denominator and the step of Adam."""
     beta1, beta2 = signature["beta1"], signature["beta2"]
+    # As with dampening: 1 − β is ±1 for 0 and for 2.
     first = 2 + int(beta1 not in (0, 2))
     second = 1 + 2 + int(beta2 not in (0, 2))
     denominator = 3 + int(bool(signature["amsgrad"]))
+    # The coefficient is −lr / (1 − β₁ᵗ). Only with β₁ = 0 can the signature show that it is ±1 (decision
+    # 0013).
     step = 2 + int(beta1 != 0 or bool(_scaled_by_rate(signature)))
     return first + second + denominator + step
 

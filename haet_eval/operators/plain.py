@@ -40,6 +40,8 @@ from haet_eval.operators import (  # noqa: F401  (importing a family fills the t
 )
 from haet_eval.operators.table import Price, overloads, plain
 
+# Names and not a rule: a test compares the lists with the installed PyTorch, so that a new version shows up
+# as a difference to be looked at (decision 0160).
 WITH_OUT: Final = """
     abs acos acosh _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _adaptive_avg_pool3d
     _adaptive_avg_pool3d_backward adaptive_max_pool2d adaptive_max_pool3d add.Scalar addbmm addcdiv addcmul
@@ -164,6 +166,7 @@ OTHER_OVERLOADS: Final = {
 
 LIKE: Final[dict[str | Price, str]] = {
     "rrelu_with_noise": "rrelu_with_noise_functional.default",
+    # The machine decides which backend runs, and a price must not depend on it.
     "_scaled_dot_product_flash_attention_for_cpu": """
         _scaled_dot_product_cudnn_attention.default _scaled_dot_product_efficient_attention.default
         _scaled_dot_product_flash_attention.default _scaled_dot_product_fused_attention_overrideable.default
@@ -388,11 +391,13 @@ def _named(name: str) -> tuple[str, ...]:
     return (f"aten.{name}",) if "." in name else overloads(name, ".default .out")
 
 
+# PyTorch names the form of a default overload `out`, and that of another one by its name.
 def _with_out(name: str) -> str:
     base, _, overload = name.partition(".")
     return f"aten.{base}.{overload}_out" if overload else f"aten.{base}.out"
 
 
+# `plain` raises for a name that has an entry or a price, so nothing can be in two of these lists.
 for _name in WITH_OUT.split():
     plain(_name, _with_out(_name))
 for _overloads, _names in OTHER_OVERLOADS.items():

@@ -37,6 +37,7 @@ def broadcast_elements(metas: Sequence[TensorMeta]) -> int:
     """Elements of the shape that tensors broadcast to."""
     dimensions = max((meta.ndim for meta in metas), default=0)
     shapes = [(1,) * (dimensions - meta.ndim) + meta.shape for meta in metas]
+    # The first size that is not 1: sizes that differ otherwise cannot have been broadcast, and 0 wins over 1.
     return prod(next((size for size in sizes if size != 1), 1) for sizes in zip(*shapes, strict=True))
 
 
@@ -99,6 +100,7 @@ ELEMENTWISE: Final = {
         neg[_](Tensor self) -> Tensor : pointwise
         where.self(Tensor condition, Tensor self, Tensor other) -> Tensor : pointwise
     """,
+    # Of complex numbers: a comparison or test of each part, and their conjunction or disjunction.
     (1, 3): """
         eq.Scalar ne.Scalar(Tensor self, Scalar other) -> Tensor : pointwise
         eq.Tensor ne.Tensor(Tensor self, Tensor other) -> Tensor : pointwise
@@ -106,11 +108,14 @@ ELEMENTWISE: Final = {
         eq_.Tensor ne_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
         isnan logical_not[_](Tensor self) -> Tensor : pointwise
     """,
+    # √(x² + y²)
     (1, 4): """
         abs(Tensor self) -> Tensor : pointwise
         abs_(Tensor(a!) self) -> Tensor(a!)
     """,
+    # eˣ · cos y and eˣ · sin y
     (1, 5): "exp[_](Tensor self) -> Tensor : pointwise",
+    # Complex: log|z| and the angle; 4 products and 2 sums; z / |z|
     (1, 6): """
         log[_] reciprocal[_] sgn[_](Tensor self) -> Tensor : pointwise
         mul[_].Scalar(Tensor self, Scalar other) -> Tensor : pointwise
@@ -121,6 +126,7 @@ ELEMENTWISE: Final = {
         sqrt[_](Tensor self) -> Tensor : pointwise
         sqrt.out(Tensor self, *, Tensor(a!) out) -> Tensor(a!) : pointwise
     """,
+    # x · 2ʸ; x · log y
     (2, None): """
         ldexp.Tensor special_xlog1py xlogy[_].Tensor(Tensor self, Tensor other) -> Tensor : pointwise
         ldexp_(Tensor(a!) self, Tensor other) -> Tensor(a!) : pointwise
@@ -128,23 +134,29 @@ ELEMENTWISE: Final = {
         xlogy.Scalar_Self(Scalar self, Tensor other) -> Tensor : pointwise
         xlogy_.Scalar_Other(Tensor(a!) self, Scalar other) -> Tensor(a!)
     """,
+    # three choices; sin(πx) / πx; −x · log x
     (3, None): """
         nan_to_num[_](Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor :
             pointwise
         sinc[_] special_entr(Tensor self) -> Tensor : pointwise
     """,
+    # √(x² + y²)
     (4, None): "hypot[_](Tensor self, Tensor other) -> Tensor : pointwise",
+    # the logsumexp of two
     (8, None): "logaddexp logaddexp2(Tensor self, Tensor other) -> Tensor : pointwise",
 }
 
 for (_real, _complex), _schemas in ELEMENTWISE.items():
     operators(check=BY_KERNEL)(_schemas)(per_element(_real, _complex))
 
+# r · cos θ and r · sin θ
 operators(check=BY_KERNEL, makes_complex=True)("polar(Tensor abs, Tensor angle) -> Tensor")(per_element(4, 4))
+# The least integer has no absolute value.
 operators(check=BY_KERNEL, guard="magnitudes")("""
     gcd lcm(Tensor self, Tensor other) -> Tensor : pointwise
     gcd_ lcm_(Tensor(a!) self, Tensor other) -> Tensor(a!)
 """)(per_element(1))
+# The least integer divided by -1 is a trap of the processor, which ends the process.
 operators(check=BY_KERNEL, guard="quotients")("""
     floor_divide(Tensor self, Tensor other) -> Tensor
     floor_divide[_].Scalar(Tensor self, Scalar other) -> Tensor

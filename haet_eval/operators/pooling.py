@@ -13,6 +13,8 @@ from haet_eval.operators.pricing.coverage import Axis
 from haet_eval.operators.signature import Signature, TensorMeta
 from haet_eval.operators.table import operators
 
+# The kernels of these gradients write where the indices say. To check millions of them at each call would
+# cost a pass, so they must come from the forward call, unchanged (decision 0030).
 _FORWARD = {
     "max_pool2d_with_indices_backward": "aten.max_pool2d_with_indices.default",
     "max_pool3d_with_indices_backward": "aten.max_pool3d_with_indices.default",
@@ -64,6 +66,7 @@ def _pooled(call: Call, size: int, kernel: int, stride: int, padding: int, dilat
     call.require(0 <= 2 * padding <= kernel, "padding must be at most half the kernel")
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     count = (room + (stride - 1 if ceil else 0)) // stride + 1
+    # PyTorch drops a last window that would begin in the padding behind the input.
     if ceil and (count - 1) * stride >= size + padding:
         count -= 1
     call.require(count > 0, "the window is larger than the input")
@@ -74,11 +77,14 @@ def indices_of_the_forward(call: Call) -> None:
     call.require(call.tensor("indices").dtype == "int64", "indices must be int64")
     origin = call.origins.get("indices")
     forward = _FORWARD[call.operator.base]
+    # Output 1 has the indices, output 0 the maxima. A tensor that was written since may hold any place.
     made = origin is not None and (origin.operator, origin.output) == (forward, 1) and origin.pristine
     call.require(made, "indices must be what the forward call has returned, unchanged")
+    # For the type checker: `made` says so already.
     assert origin is not None
     source = origin.arguments["self"]
     shown = call.tensor("self")
+    # Indices of a larger input are places outside of this one.
     call.require(getattr(source, "shape", None) == shown.shape, "indices belong to an input of another shape")
 
 
@@ -250,6 +256,7 @@ def fractional_max_pool(s: Signature) -> int:
     """
     window = _window(s)
     planes = prod(s.tensor("random_samples").shape[:2])
+    # Read by index, since n(k − 1) would make windows of one element a free gather (decision 0021).
     return s.out.numel * (2 * window - 1) + planes * _places(s.integers("output_size"))
 
 

@@ -46,6 +46,8 @@ def draws_no_more_than_there_are(call: Call) -> None:
     random_.to(Tensor(a!) self, int to, *, Generator? generator=None) -> Tensor(a!) : random
     uniform_(Tensor(a!) self, float from=0., float to=1., *, Generator? generator=None) -> Tensor(a!) : random
 """)
+# These draw until a condition on their input holds, so that the next numbers of the generator depend on it
+# (decision 0051).
 @operators(check=BY_KERNEL, draws_by_value=True, kind="draw")("""
     binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor : random
     poisson _standard_gamma(Tensor self, Generator? generator=None) -> Tensor : random
@@ -64,6 +66,7 @@ def draws_no_more_than_there_are(call: Call) -> None:
     randint.low_generator(int low, int high, int[] size, *, Generator? generator, ScalarType? dtype=4, Layout?
         layout=None, Device? device=None, bool? pin_memory=None) -> Tensor : random
 """)
+# `dtype=4` is how PyTorch prints int64.
 @operators(check=of_sides, kind="draw")("""
     randperm(int n, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None)
         -> Tensor : random
@@ -129,6 +132,7 @@ def _multinomial(s: Signature) -> int:
     """
     weights, samples = s.tensor("self"), s.integers("num_samples")[0]
     length = row_length(weights, -1)
+    # Decision 0020 says why this is more than a draw.
     if s["replacement"]:
         per_row = length - 1 + samples * (2 + ceiling_log2(length))
     else:

@@ -25,6 +25,7 @@ def _sizes(signature: Signature) -> tuple[int, int]:
 def _sum(signature: Signature) -> int:
     """|in| − n: k values take k − 1 additions."""
     inputs, results = _sizes(signature)
+    # Only the diagonal is added.
     if "trace" in signature.operator:
         inputs = min(signature.tensor("self").shape)
     return folding(inputs, results) * real_or_complex(signature, 1, 2)
@@ -145,10 +146,13 @@ def norm_operations(inputs: int, results: int, order: Argument) -> int:
 def _norm(signature: Signature) -> int:
     """2|in| for order 2; 2|in| − n for 0, 1 and ±∞; 3|in| for any other."""
     inputs, results = _sizes(signature)
+    # The older overloads call the order `p`.
     order = signature.arguments.get("ord", signature.arguments.get("p"))
     real = norm_operations(inputs, results, order)
+    # Other orders of complex numbers have no definition in the standard.
     if order not in (2, None):
         return real_or_complex(signature, real, None)
+    # A real number is squared once; |z|² takes two squares and a sum.
     return real + real_or_complex(signature, 0, 2 * inputs)
 
 

@@ -13,6 +13,7 @@ def unpriced(operator: str) -> str | None:
 
 def refusal(name: str) -> str:
     """One sentence for the contestant: why an operator may not be called, and what to write instead."""
+    # The submission chose this name, and it goes to the organizer's terminal.
     shown = name[:80] if name.isprintable() else ascii(name[:80])
     if not name.startswith("aten."):
         return (

@@ -79,6 +79,7 @@ def lstm_layer_backward(s: Signature) -> int:
 
 
 def _only_lstm(s: Signature) -> None:
+    # oneDNN's layer runs other cells under the same name, and their price is another.
     if s["mode"] != _LSTM_MODE:
         raise NoPrice(s.operator)
 

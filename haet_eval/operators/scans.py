@@ -8,6 +8,7 @@ from haet_eval.operators.table import BY_KERNEL, operators
 def _steps(signature: Signature) -> int:
     """Elements, less one for each row."""
     tensor = signature.tensor("self")
+    # A scalar has no dimension to look up, and a row of no elements no first one.
     if tensor.numel == 0 or tensor.ndim == 0:
         return 0
     (dim,) = signature.integers("dim")

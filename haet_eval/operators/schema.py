@@ -160,6 +160,7 @@ def parse(text: str, facts: OperatorFacts = OperatorFacts()) -> Operator:
         ValueError: it is not in the grammar, or has a type that is not in KINDS or a tag that is not in TAGS.
     """
     schema, _, tags = text.partition(" : ")
+    # A misspelt tag would make a random or dynamic operator an ordinary one, so it must not pass in silence.
     if not TAGS.issuperset(tags.split()):
         raise ValueError(f"not tags: {tags!r}")
     match = _OPERATOR.match(schema)
@@ -192,6 +193,7 @@ def _parameter(match: re.Match[str], keyword_only: bool) -> Parameter:
     text = match["default"]
     default = None if text is None else _literal(text)
     if is_list and default is not None and not isinstance(default, tuple):
+        # `int[2] stride=1` means (1, 1).
         default = (default,) * (size or 1)
     alias, written = _alias(match["alias"])
     return Parameter(
@@ -199,6 +201,7 @@ def _parameter(match: re.Match[str], keyword_only: bool) -> Parameter:
         type=_kind(match["type"]),
         is_list=is_list,
         list_size=size,
+        # `Tensor?[]` is a list whose items may be absent, `Tensor[]?` a list that may be.
         optional=bool(match["outer"]) or (bool(match["inner"]) and not is_list),
         optional_items=is_list and bool(match["inner"]),
         keyword_only=keyword_only,
@@ -236,6 +239,7 @@ def _alias(text: str | None) -> tuple[str | None, bool]:
 
 def _split(text: str) -> Iterator[str]:
     """The parts between commas outside brackets."""
+    # Aliases as `(a!)` and defaults as `[0, 1]` hold commas and brackets of their own.
     depth = start = 0
     for place, letter in enumerate(text):
         depth += (letter in "([") - (letter in ")]")
@@ -261,4 +265,5 @@ def _literal(text: str) -> Argument:
             return read(text)
         except ValueError:
             continue
+    # A word, as in `memory_format=contiguous_format`.
     return text

@@ -15,6 +15,7 @@ class AnyFloat(Enum):
 
 ANY: Final = AnyFloat.ANY
 
+# 2 is here as the order of a norm, and as a dampening for which 1 − dampening is −1.
 SPECIAL_FLOATS: Final = (0.0, 1.0, -1.0, 2.0, inf, -inf)
 """Floats that a price may depend on (alpha, beta, weight decay, the order of a norm)."""
 
@@ -96,6 +97,7 @@ class Signature:
     def integers(self, name: str) -> tuple[int, ...]:
         """The integers of the list argument of that name; a single integer is a list of one."""
         value = self.arguments.get(name)
+        # Python counts True among its integers.
         if isinstance(value, int) and not isinstance(value, bool):
             return (value,)
         if not isinstance(value, tuple):

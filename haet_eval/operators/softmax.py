@@ -21,6 +21,8 @@ def _rows(signature: Signature) -> int:
     return rows(signature.out, dim)
 
 
+# The test of `_safe_softmax` for rows that are masked throughout is a guard, and guards cost nothing
+# (decision 0011).
 @operators(check=BY_KERNEL)("""
     _safe_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor
     _softmax(Tensor self, int dim, bool half_to_float) -> Tensor
@@ -48,6 +50,7 @@ def _backward(signature: Signature) -> int:
 def masked_softmax(signature: Signature) -> int:
     """A selection by the mask, then the softmax."""
     tensor = signature.out
+    # Without a dimension PyTorch masks along the last one.
     dim = signature["dim"]
     along = dim if isinstance(dim, int) else tensor.ndim - 1
     return 6 * tensor.numel - 2 * rows(tensor, along)

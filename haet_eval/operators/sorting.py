@@ -21,6 +21,7 @@ def sort_comparisons(length: int) -> int:
 
 def selection_comparisons(length: int, kept: int) -> int:
     """Comparisons to find the k largest of a row: L⌈log₂k⌉ with a heap of k; one maximum is L − 1."""
+    # The formula of the heap would give 0 for one maximum.
     return max(length - 1, 0) if kept == 1 else length * ceiling_log2(kept)
 
 

@@ -11,6 +11,8 @@ STANDARD: Final = 2
 VERSIONS: Final = (1, 2)
 """The versions whose prices are here, for records that were priced under them."""
 
+# A ContextVar, so that a thread that verifies an old record does not change the prices of a run in another
+# thread.
 _current: ContextVar[int] = ContextVar("standard", default=STANDARD)
 
 

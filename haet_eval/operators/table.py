@@ -45,6 +45,7 @@ class OperatorEntry:
     unchecked: str
 
 
+# Filled when the families are imported, at the first question: they import this module themselves.
 _ENTRIES: dict[str, OperatorEntry] = {}
 _OPERATORS: dict[str, Operator] = {}
 """The entries whose schema has been read."""
@@ -97,6 +98,7 @@ def operators(
     def of(schemas: str) -> Callable[[Price], Price]:
         def enter(price: Price) -> Price:
             for name, schema in each(schemas):
+                # This first: it raises for a name that is there already, and the earlier entry must stay.
                 _bind(name, price, kind)
                 _ENTRIES[name] = OperatorEntry(schema, facts, checks, unchecked)
             return price
@@ -138,6 +140,7 @@ def plain(like: str | Price, *names: str) -> None:
     Raises:
         ValueError: one of them is in the table already.
     """
+    # A schema without parameters: `each` turns the short name into the full one.
     ((model, _),) = each(f"{like}()") if isinstance(like, str) else (("", ""),)
     for name in names:
         _bind(name, _PRICES[model] if isinstance(like, str) else like, _KINDS.get(model, ""))
@@ -173,6 +176,7 @@ def superseded(last: int, *names: str) -> Callable[[Price], Price]:
 @cache
 def _fill() -> None:
     """Import the families, which fill the table: at the first question, as they import this module."""
+    # It imports `plain`, and that imports every family: a former price needs a present one.
     import_module("haet_eval.operators.version_1")
 
 
@@ -180,6 +184,8 @@ def lookup(name: str) -> Operator | None:
     """The operator of that name, or None if no submission may call it."""
     _fill()
     found = _OPERATORS.get(name)
+    # Schemas are read when they are asked for: a training uses few of some 900, and reading all takes time at
+    # the start.
     if found is None and (entry := _ENTRIES.get(name)):
         found = _OPERATORS[name] = parse(entry.schema, entry.facts)
     return found
@@ -224,6 +230,7 @@ def price_function(name: str) -> Price | None:
     """The price of an overload under the current version of the standard; None if it has no price."""
     _fill()
     former = _SUPERSEDED.get(name, {})
+    # The earliest of the former prices that still held: a price may have changed more than once.
     last = min((last for last in former if last >= current()), default=None)
     return _PRICES.get(name) if last is None else former[last]
 

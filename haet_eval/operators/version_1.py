@@ -20,6 +20,8 @@ from haet_eval.operators.table import overloads, superseded
 _FUNCTION = ".default .out"
 
 
+# None of this may be corrected: `verify` prices records of version 1 by it, and a test has 2,000 of its
+# prices.
 def lu_operations(rows: int, columns: int) -> int:
     """LU of m × n: ⌈2n³/3⌉ for m = n [G]; mn² − n³/3 scaled for the other shapes."""
     small, large = sorted((rows, columns))

@@ -14,12 +14,16 @@ def narrow(call: Call) -> None:
 def as_strided(call: Call) -> None:
     sizes, strides = strided(call)
     offset = call["storage_offset"]
+    # PyTorch keeps the offset of the tensor if none is given, and a given one counts from the start of the
+    # storage.
     start = call.tensor("self").offset if offset is None else call.integer("storage_offset")
     call.require(start >= 0, "the offset is negative")
     call.require(start <= MAX_EXTENT, "the offset is out of range")
     last = start + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
     held = call.storage_bytes.get("self")
+    # A call must not pass because the caller left the size out.
     call.require(held is not None, "the size of the storage is not known")
+    # An empty view reaches no element, wherever it begins.
     end = 0 if 0 in sizes else (last + 1) * item_bytes(call.tensor("self").dtype)
     call.require(end <= (held or 0), "the view would leave its storage")
     has_shape(call, "src", sizes)
@@ -45,6 +49,7 @@ def view_dtype(call: Call) -> None:
         old.startswith("complex") == new.startswith("complex"),
         "a view must keep pairs of numbers pairs; use view_as_real or view_as_complex",
     )
+    # Kernels are misled by other bytes than 0 and 1 in truth values (decision 0030).
     call.require(new != "bool" or old == "bool", "a view must not make truth values; compare with 0")
 
 
@@ -59,11 +64,13 @@ def view(call: Call) -> None:
         call.require(
             sum(size < 0 for size in sizes) <= 1 and min(sizes, default=0) >= -1, "a size is negative"
         )
+        # One size may be -1, and PyTorch computes it.
         fits(call, [max(size, 1) for size in sizes])
 
 
 def set_from_tensor(call: Call) -> None:
     shown, source = call.tensor("self"), call.tensor("source")
+    # Bytes of another dtype would be several numbers in one, for nothing.
     call.require(shown.dtype == source.dtype, "self and source must have one dtype")
 
 
@@ -101,6 +108,7 @@ operators(check=BY_KERNEL, kind="copy")(f"""
     transpose_copy.int(Tensor self, int dim0, int dim1) -> Tensor
     unbind_copy.int(Tensor self, int dim=0) -> Tensor[]
 """)(free)
+# Exact, since the offset counts from the start of the storage and not from the input.
 operators(check=as_strided, exact=True, by_origin=True, kind="view")("""
     as_strided(Tensor(a) self, int[] size, int[] stride, int? storage_offset=None) -> Tensor(a)
     as_strided_(Tensor(a!) self, int[] size, int[] stride, int? storage_offset=None) -> Tensor(a!) :

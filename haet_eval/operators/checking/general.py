@@ -12,6 +12,7 @@ def dimensions_exist(call: Call) -> None:
     rank = None if counted == "others" else _rank(call)
     if rank is None:
         return
+    # `stack` and `unsqueeze` name a place among the dimensions of their result.
     rank += counted == "more"
     for name in ("dim", "dims", "dim0", "dim1", "dim2", "dimension"):
         value = call.arguments.get(name)
@@ -52,6 +53,8 @@ def memory_is_ordinary(call: Call) -> None:
 
 def broadcasts(call: Call) -> None:
     """The check of every operator that PyTorch tags as pointwise, and that takes no lists."""
+    # PyTorch would resize an `out` of another shape, and its memory would no longer be what the meter has in
+    # its books.
     single = [meta for name in call.arguments if (meta := call.optional_tensor(name)) and name != "out"]
     lists = any(isinstance(value, tuple) and any(tensors_in(value)) for value in call.arguments.values())
     if lists or not single:

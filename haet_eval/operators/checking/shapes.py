@@ -33,6 +33,8 @@ def fits(call: Call, shape: Sequence[int]) -> None:
     most = f"the limit of {MAX_ELEMENTS:,}"
     longest = max(shape, default=0)
     call.require(longest <= MAX_ELEMENTS, f"the result is {_count(longest)} elements long, above {most}")
+    # PyTorch takes a size of 0 for 1 when it computes strides, so the other sizes of an empty tensor must fit
+    # as well.
     nonzero = prod(max(size, 1) for size in shape)
     call.require(nonzero <= MAX_ELEMENTS, f"the result has {_count(nonzero)} elements, above {most}")
 
@@ -97,6 +99,7 @@ def is_dense(tensor: TensorMeta) -> bool:
     """Whether its elements fill their memory without gaps and without overlap, in any order."""
     expected = 1
     for stride, size in sorted(zip(tensor.stride, tensor.shape, strict=True)):
+        # A dimension of one element is never stepped along, so its stride may be anything.
         if size == 1:
             continue
         if stride != expected:
@@ -120,6 +123,8 @@ def overlaps_itself(tensor: TensorMeta) -> bool:
     return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride, tensor.shape, strict=True))
 
 
+# `_extra` is there so that `convolution` can call this function and its counterpart for transposed ones
+# alike.
 def shrunk(size: int, kernel: int, stride: int, padding: int, dilation: int, _extra: int = 0) -> int:
     """How many windows of a kernel lie in a padded dimension of this size."""
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1

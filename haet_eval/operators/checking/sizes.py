@@ -11,6 +11,7 @@ def of_size(call: Call) -> None:
 def of_sides(call: Call) -> None:
     sides = [call.integer(name) for name in ("n", "m", "row", "col") if name in call.arguments]
     if call.operator.name == "aten.eye.default":
+        # Without `m` the matrix is square.
         sides *= 2
     fits(call, sides)
     if "offset" in call.arguments:

@@ -58,6 +58,8 @@ def bind(operator: Operator, given: Mapping[str, Argument]) -> dict[str, Argumen
     if not known.issuperset(given):
         raise Refused(f"{operator.name} was given an argument that it does not have")
     bound: dict[str, Argument] = {}
+    # By the schema and not by the order of the call, so that equal calls are bound equally and have one
+    # signature.
     for parameter in operator.parameters:
         if parameter.name in given:
             value = _checked(operator, parameter, given[parameter.name])
@@ -65,6 +67,8 @@ def bind(operator: Operator, given: Mapping[str, Argument]) -> dict[str, Argumen
             value = parameter.default
         else:
             raise Refused(f"{operator.name} needs an argument for {parameter.name!r}")
+        # ANY stands for every float: the checks of one template would hold for values that they have not
+        # seen.
         if parameter.name in operator.facts.literal and value is ANY:
             raise Refused(f"{operator.name}: {parameter.name!r} must be part of the definition")
         bound[parameter.name] = value
@@ -123,14 +127,18 @@ def _checked(operator: Operator, parameter: Parameter, value: Argument) -> Argum
     if not parameter.is_list:
         _check_item(operator, parameter, value)
         return value
+    # PyTorch accepts `kernel_size=3` for `int[2]`, and the record of the call must say what the kernel gets.
     items = value if isinstance(value, tuple) else (value,) * (parameter.list_size or 0)
     if len(items) > MAX_LIST or (
+        # PyTorch's `bool[3]` is an array of fixed length; a list of integers may be shorter, and the checks
+        # repeat it.
         parameter.type == "bool" and len(items) != (parameter.list_size or len(items))
     ):
         raise _wrong(operator, parameter)
     for item in items:
         if item is not None or not parameter.optional_items:
             _check_item(operator, parameter, item)
+    # A lone value for a list without a length was repeated zero times above, and nobody has checked it.
     if not isinstance(value, tuple) and not items:
         raise _wrong(operator, parameter)
     return items
@@ -153,6 +161,7 @@ def _is_tensor(value: Argument) -> bool:
 
 
 def _is_int(value: Argument) -> bool:
+    # Python's integers have no end, and the executor must not fail on one that its kernel cannot hold.
     return isinstance(value, int) and not isinstance(value, bool) and value in _INT64
 
 

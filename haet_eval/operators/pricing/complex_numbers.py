@@ -33,10 +33,13 @@ def with_parts(signature: Signature, price: Price) -> int:
         NoPrice: the price is lower than that, so it was not made for complex numbers.
     """
     operations = price(signature)
+    # Records of version 1 were priced without this law.
     if current() == 1 or not is_complex(signature):
         return operations
     base = signature.operator.split(".")[1].removesuffix("_")
     operations *= 2 if base in SUMS_OF_PARTS else 1
+    # A complex number holds two real ones. Thirteen prices did not distinguish them, and an attacker bought
+    # complex products for the price of real ones.
     if not _knows_complex(base) and operations < 2 * price(_of_real(signature)):
         raise NoPrice
     return operations

@@ -29,6 +29,8 @@ class Axis:
         With stride = a · g and dilation = b · g, the pairs that share a position are (w + b·t, k − a·t).
         The first of them stands for the position; every other one has a pair b windows before it.
         """
+        # Not a walk over all positions: a submission can ask for windows of any size, and the meter would
+        # stop at the price.
         common = gcd(self.stride, self.dilation)
         windows, elements = self.dilation // common, self.stride // common
         repeated = self._inside(
@@ -48,9 +50,11 @@ class Axis:
 
 def _pairs_up_to(rows: int, columns: int, down: int, across: int, limit: int) -> int:
     """Pairs (i, j) of so many rows and columns for which i · down + j · across ≤ limit."""
+    # Rows in which all columns are below the limit, then rows that the limit cuts.
     whole = max(0, min(rows, (limit - (columns - 1) * across) // down + 1))
     some = max(0, min(rows, limit // down + 1))
     partial = some - whole
+    # From the last row upward, so that the sum has neither a negative factor nor a negative offset.
     nearest = limit - (some - 1) * down
     return whole * columns + partial + floor_sum(partial, down, nearest, across)
 

@@ -36,9 +36,11 @@ def price_of(signature: Signature) -> int | None:
     price, kind = price_function(signature.operator), kind_of(signature.operator)
     if price is None:
         return None
+    # Version 1 charged for an empty result what its price gave.
     if current() > 1 and computes_nothing(signature):
         return 0
     try:
+        # A list's parts pass `with_parts` one by one, since they may be of several dtypes.
         operations = price(signature) if kind == "list" else with_parts(signature, price)
     except NoPrice:
         return None
@@ -46,4 +48,5 @@ def price_of(signature: Signature) -> int | None:
         return None
     if kind not in WITHOUT_DTYPES:
         operations = with_dtypes(signature, operations)
+    # Signs come last: they are real operations already, and no width multiplies them.
     return operations if current() == 1 else operations + of_signs(signature)

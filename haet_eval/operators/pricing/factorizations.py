@@ -50,6 +50,7 @@ def lu(rows: int, columns: int) -> Work:
     """For each pivot: the largest |x| of its column, the quotients below it, the update of the rest."""
     steps = min(rows, columns)
     below = steps * (rows - 1) - _sum_to(steps)
+    # An absolute value for each candidate, the pivot among them, and a comparison for each after the first.
     candidates = below + steps
     updates = _products_to(steps, rows - 1, columns - 1)
     return pairs(updates) + Work(quotients=below, others=candidates + below)

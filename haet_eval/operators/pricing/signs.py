@@ -42,10 +42,14 @@ STATES: Final = frozenset(
 
 def of_signs(signature: Signature) -> int:
     """Operations for the elements that a call reads or writes through a lazy bit."""
+    # `set_` shows another memory and reads none.
     if signature.operator in FLAGGING or signature.operator.startswith("aten.set_."):
         return 0
+    # `ones_like` of a conjugate reads nothing of it.
     if kind_of(signature.operator) == "factory":
         return sum(map(flips, _outputs_given(signature)))
+    # The result has the same bits, so whoever reads it pays. Without them the kernel has made a copy, which
+    # reads.
     if signature.operator in VIEWS and _handed_on(signature):
         return 0
     return sum(flips(meta) * _times(signature, name) for name, meta in signature.given())
@@ -55,6 +59,7 @@ def flips(meta: TensorMeta) -> int:
     """Sign changes between a tensor and its memory: one for a conjugate, one for each part of a negative."""
     parts = 2 if is_complex(meta.dtype) else 1
     changes = (meta.bits & CONJUGATE > 0) + parts * (meta.bits & NEGATIVE > 0)
+    # What `with_dtypes` charges for a negation of this tensor.
     wide = width(meta.dtype) if meta.dtype in INTEGERS else 1 + is_double(meta.dtype)
     return meta.numel * changes * wide
 

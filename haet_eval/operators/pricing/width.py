@@ -93,6 +93,8 @@ def _moved(signature: Signature, operands: list[TensorMeta], result: TensorMeta)
     source = signature.tensor("self").dtype
     if source in INTEGERS and result.dtype in INTEGERS:
         return result.numel * may_change(source, result.dtype)
+    # One operation for each element would leave a gain (decision 0112): one read and two views would give
+    # four numbers.
     return result.numel * width(result.dtype) * (source != result.dtype)
 
 
@@ -109,6 +111,7 @@ def _computed(signature: Signature, operands: list[TensorMeta], price: int, resu
     integers = [meta for meta in operands if meta.dtype in INTEGERS]
     floats = [meta for meta in operands if meta.dtype not in INTEGERS]
     as_float = None if result is None or result.dtype in INTEGERS else part(result.dtype)
+    # A comparison of floats gives truth values: it computes in the floats that go in.
     if as_float is None and floats and (not integers or result is None or result.dtype == "bool"):
         as_float = _widest(floats)
     if as_float is not None:
@@ -116,6 +119,7 @@ def _computed(signature: Signature, operands: list[TensorMeta], price: int, resu
     widest = max((width(meta.dtype) for meta in integers), default=1)
     base = signature.operator.split(".")[1]
     bits = base in BITWISE or base.removesuffix("_") in BITWISE
+    # A truth value has one bit, whatever its byte could hold.
     truth = all(meta.dtype == "bool" for meta in integers)
     return price * widest * (8 if bits and not truth else 1)
 
