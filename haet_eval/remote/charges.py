@@ -175,6 +175,10 @@ class Charges:
             )
 
     def prediction(self, operations: int, images: int) -> None:
+        """Raises SubmissionFailure when prediction has used too many operations for the images so far."""
+        if not images:
+            # What `model.eval()` does counts with the first batch. The watch may look before that begins.
+            return
         allowed = self.budgets.prediction_operations_per_image
         # A mean over the images so far, so that the number of images in a batch makes no difference.
         if operations > allowed * images:
