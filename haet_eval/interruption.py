@@ -54,6 +54,16 @@ def listening(leave_at_once: Callable[[], object]) -> Iterator[None]:
             signal.signal(number, before[number])
 
 
+def leave_quietly(leave: Callable[[], object]) -> None:
+    """Call the function at a signal that comes outside of `listening`: while the program starts or ends.
+
+    Python itself would print a traceback, and end by the signal instead of with the program's status.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: leave())
+
+
 @contextmanager
 def deferred() -> Iterator[None]:
     """In this block the first signal raises nothing until `check` is called: no step is left half done."""

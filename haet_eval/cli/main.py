@@ -12,6 +12,8 @@ from haet_eval.cli.boundary import run_guarded
 from haet_eval.cli.encoding import use_plain_text_where_needed
 from haet_eval.cli.lazy_group import CONFIGURATION, LazyCommand, LazyGroup
 from haet_eval.cli.streams import hold_streams
+from haet_eval.errors import ExitCode
+from haet_eval.interruption import leave_quietly
 
 _HELP = """Judge training code: run a submission, count every operation of its training, check the
 accuracy of the trained model, write a record, and rank it.
@@ -117,7 +119,11 @@ cli: Final = _CONFIG(
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit status."""
-    # First of all: a file that is opened before would get the number of a closed stream, and messages would
+    # What a signal makes of the program before it has a result. After that, a signal no longer changes the
+    # status.
+    status: int = ExitCode.INTERRUPTED
+    leave_quietly(lambda: os._exit(status))
+    # Before any file: one that is opened before would get the number of a closed stream, and messages would
     # go there.
     hold_streams()
     use_plain_text_where_needed()
@@ -125,7 +131,8 @@ def main() -> NoReturn:
     if "_HAET_EVAL_COMPLETE" in os.environ:  # a shell asks
         import haet_eval.cli.completion  # noqa: F401 its shells are known from here on
     # Standalone, click would print errors itself and end with 1, which is a verdict here.
-    sys.exit(run_guarded(lambda: cli.main(prog_name="haet-eval", standalone_mode=False)))
+    status = run_guarded(lambda: cli.main(prog_name="haet-eval", standalone_mode=False))
+    sys.exit(status)
 
 
 if __name__ == "__main__":

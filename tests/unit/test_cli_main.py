@@ -372,3 +372,22 @@ def test_a_reader_that_goes_away_from_a_table_does_not_change_the_verdict() -> N
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait() == BROKEN_PIPE_STATUS
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("option", "status"), [("--version", ExitCode.QUALIFIED), ("--nonsense", ExitCode.USAGE)]
+)
+def test_a_signal_while_the_program_ends_does_not_change_its_status(
+    option: str, status: ExitCode, number: signal.Signals
+) -> None:
+    program = f"""
+import atexit, os, sys
+from haet_eval.cli.main import main
+atexit.register(lambda: os.kill(os.getpid(), {int(number)}))
+sys.argv = ["haet-eval", {option!r}]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr

@@ -517,10 +517,10 @@ def test_operations_budget_is_checked_again_when_the_model_is_returned() -> None
 
 def test_what_precedes_the_first_batch_counts_with_its_images() -> None:
     bench = Bench(budgets(prediction_operations_per_image=4))
-    number = bench.ones(4)
-    bench.meter.seal([])
-    for _ in range(3):
-        number = bench.relu(number, 4)
+    weight = bench.ones(4)
+    bench.meter.seal([parameter(weight)])
+    bench.call(1, bench.relu(weight, 4))
+    bench.call(1, weight)
     bench.meter.check_operations()  # the watch looks while model.eval() works
     bench.meter.begin_batch((2, 4))
     assert verdict_of(bench.meter.check_operations) is Verdict.LIMIT_PREDICTION
