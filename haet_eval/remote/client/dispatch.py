@@ -342,6 +342,8 @@ class Dispatcher:
         if lookup(str(func)) is None:
             tensors, floats = [], []  # the host answers its name alone with the reason
         known = self._classify(func, kind)
+        # Now, because a call may give its tensors others, and the key has these.
+        known.layouts = [tensor._layout for tensor in tensors]
         if known.view and tensors:
             self._unshare(tensors[0])
         self._tell_phase()
