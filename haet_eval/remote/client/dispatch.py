@@ -33,7 +33,7 @@ from haet_eval.remote.client.calls import (
 )
 from haet_eval.remote.client.in_parts import parts_of
 from haet_eval.remote.client.labels import Labeller
-from haet_eval.remote.client.link import FLUSH_RECORDS, Link, Refusal, RemoteError
+from haet_eval.remote.client.link import FLUSH_BYTES, FLUSH_RECORDS, Link, Refusal, RemoteError
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
 from haet_eval.remote.client.random import Randomness
 from haet_eval.remote.client.readings import Readings
@@ -505,7 +505,7 @@ class Dispatcher:
             layout = layout_of(local)
             raw = local.reshape(-1).view(torch.uint8).numpy().tobytes() if local.numel() else b""
             # The record joins those that are in the buffer already, and all of them must fit into one frame.
-            if len(raw) > wire.MAX_FRAME_BYTES // 4:
+            if len(raw) > FLUSH_BYTES:
                 raise Refusal(
                     f"A constant of {len(raw):,} bytes is too large to be sent up. Make tensors with torch's "
                     "factories and random functions.",

@@ -97,6 +97,7 @@ class Cut {
       put(record, high_);
       put(record, step_);
     }
+    flush_if_large();
     write_freed();
     append(record.data(), record.size());
     count_record();
