@@ -484,6 +484,8 @@ class Dispatcher:
             shape = layout.shape[:axis] + layout.shape[axis + 1 :]
             strides = layout.stride[:axis] + layout.stride[axis + 1 :]
         else:
+            if step < 1:
+                raise RuntimeError("slice step must be positive")  # as PyTorch says it
             # Clamped here, so that the host can refuse every record that is out of bounds.
             low, high, _ = slice(start, end).indices(size)
             # Python's slices may end before they begin. PyTorch's are empty then.
