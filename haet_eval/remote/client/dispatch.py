@@ -37,7 +37,7 @@ from haet_eval.remote.client.link import FLUSH_BYTES, FLUSH_RECORDS, Link, Refus
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
 from haet_eval.remote.client.random import Randomness
 from haet_eval.remote.client.readings import Readings
-from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast, make_view
+from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make, make_view
 from haet_eval.remote.handles import intern_layout, span_elements
 from haet_eval.remote.template import arguments_of
 from haet_eval.remote.wire import ANY_FLOAT, Code
@@ -149,7 +149,7 @@ class Dispatcher:
             self._extend_key(more, key, tensors, floats)
         default = torch.get_default_dtype()
         # Without it, a call made under one default dtype would be taken for known under another.
-        if default is not torch.float32 or not tensors:
+        if default is not torch.float32:
             key.append(default)
         known = self._known.get(tuple(key))
         if known is None:
@@ -248,7 +248,7 @@ class Dispatcher:
         if single is not None:
             handle = Handle(first, link.freed)
             result: Any = (
-                make_fast(single.layout, single.dtype, single.offset, handle, value)
+                make(single.layout, single.dtype, single.offset, handle, value)
                 if single.alias < 0
                 else _view(single, tensors, handle)
             )
@@ -308,7 +308,7 @@ class Dispatcher:
         if isinstance(result, NewOutput):
             handle = Handle(next(numbers), self.link.freed)
             if result.alias < 0:
-                return make_fast(result.layout, result.dtype, result.offset, handle, None)
+                return make(result.layout, result.dtype, result.offset, handle, None)
             return _view(result, tensors, handle)
         if isinstance(result, Input):
             return tensors[result.position]
@@ -471,7 +471,6 @@ class Dispatcher:
         axis = dim + layout.ndim if dim < 0 else dim
         if not 0 <= axis < layout.ndim:
             raise IndexError(f"Dimension out of range (got {dim} for a tensor of {layout.ndim} dimensions)")
-        tensor._mirror = None
         self._tell_phase()
         size, stride = layout.shape[axis], layout.stride[axis]
         number = tensor._handle.number
@@ -516,8 +515,7 @@ class Dispatcher:
             self.link.write(wire.encode_upload(layout, raw))
             handle = Handle(self.link.next, self.link.freed)
             self.link.next += 1
-            copy = local.clone() if local.dim() == 0 else None
-            remote = make_fast(layout, local.dtype, 0, handle, copy)
+            remote = make(layout, local.dtype, 0, handle, None if local.dim() else local)
         if tensor.requires_grad:
             remote.requires_grad_()
         return remote
@@ -555,7 +553,7 @@ class Dispatcher:
         meta = TensorMeta(shape, wire.contiguous_stride(shape), 0, name_of(dtype))
         handle = Handle(self.link.next, self.link.freed)
         self.link.next += 1
-        return make_fast(intern_layout(meta), dtype, 0, handle, None)
+        return make(intern_layout(meta), dtype, 0, handle, None)
 
 
 def _on_mirrors(

@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import linecache
 import re
 import sys
 import traceback
@@ -83,7 +82,6 @@ def explain(error: BaseException, folder: Path) -> Failed:
     Without frames of its own the traceback is empty, as it would only repeat the reason. The error's class
     is the submission's, and may fail when it is asked for its text: type and line are still shown.
     """
-    linecache.checkcache()
     frames = traceback.extract_tb(error.__traceback__)
     # The others are those of haet-eval and PyTorch: their paths are of the container, and nobody can act on
     # them.

@@ -164,7 +164,7 @@ bool learn(uintptr_t description, const std::string& name, const py::list& tenso
     return false;
   }
   pending->whole = false;
-  for (PyObject* layout : pending->layouts) Py_INCREF(layout);  // its address is part of the key
+  pending->keep_layouts();
   table->put(pending->call.key, known);
   return true;
 }
