@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -79,7 +80,11 @@ class Draft:
         _sync_directory(target.parent)
 
     def replace(self, target: Path) -> None:
-        """Give the file its name, and replace the existing file."""
+        """Give the file its name, and replace the existing file, whose permissions stay."""
+        # A new file has the permissions of the process's mask: a private file could then be read by others.
+        # A file system without permissions cannot set them either.
+        with suppress(OSError):
+            self._path.chmod(stat.S_IMODE(target.stat().st_mode))
         self._finish()
         self._path.replace(target)
         _sync_directory(target.parent)
