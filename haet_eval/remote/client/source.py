@@ -118,7 +118,8 @@ def _refusal_behind(error: BaseException) -> Refusal | None:
         if isinstance(cause, Refusal):
             return cause
         seen.add(id(cause))
-        cause = cause.__cause__ or cause.__context__
+        # Not by its truth, which the submission's class may define.
+        cause = cause.__context__ if cause.__cause__ is None else cause.__cause__
     return None
 
 

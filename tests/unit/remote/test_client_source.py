@@ -114,12 +114,18 @@ def test_an_error_that_says_something_else_than_the_refusal_before_it_has_no_cod
     "source",
     [
         "error = ValueError('no numbers')\nraise error from error",
-        "error = ValueError('no numbers')\nerror.__cause__ = KeyError()\n"
-        "error.__cause__.__context__ = error\nraise error",
+        (
+            "error = ValueError('no numbers')\ncause = KeyError()\n"
+            "error.__cause__, cause.__context__ = cause, error\nraise error"
+        ),
+        (
+            "class Odd(Exception):\n    def __bool__(self): raise KeyError\n"
+            "raise ValueError('no numbers') from Odd()"
+        ),
     ],
-    ids=["itself", "two"],
+    ids=["itself", "a circle", "no truth"],
 )
-def test_an_error_in_a_circle_of_causes_is_reported(folder: Path, source: str) -> None:
+def test_an_error_with_strange_causes_is_reported(folder: Path, source: str) -> None:
     install_source(folder, {"theirs.py": source})
     with pytest.raises(ValueError, match="no numbers") as caught:
         load_function("theirs", "train")
