@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,8 @@ _NO_PIPE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 # File systems report in several ways that they have no hard links: FAT gives EPERM, some others ENOTSUP.
 _NO_HARD_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+# Some network file systems report in these ways that they cannot write a folder to the disk by itself.
+_NO_SYNC: Final = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
 
 
 def draft_path(directory: Path) -> Path:
@@ -77,7 +80,11 @@ class Draft:
         _sync_directory(target.parent)
 
     def replace(self, target: Path) -> None:
-        """Give the file its name, and replace the existing file."""
+        """Give the file its name, and replace the existing file, whose permissions stay."""
+        # A new file has the permissions of the process's mask: a private file could then be read by others.
+        # A file system without permissions cannot set them either.
+        with suppress(OSError):
+            self._path.chmod(stat.S_IMODE(target.stat().st_mode))
         self._finish()
         self._path.replace(target)
         _sync_directory(target.parent)
@@ -154,8 +161,15 @@ def _lock(descriptor: int) -> bool:
 def _sync_directory(directory: Path) -> None:
     if os.name == "nt":  # folders cannot be opened there
         return
-    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except PermissionError:  # files can be made in a folder that cannot be read
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # The file has its name already, so an error would report a stored file as not stored.
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(descriptor)

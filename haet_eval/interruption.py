@@ -29,7 +29,8 @@ _state: Final = _SignalState()
 def listening(leave_at_once: Callable[[], object]) -> Iterator[None]:
     """In this block a first signal raises KeyboardInterrupt, or is deferred; a second calls the function.
 
-    Signals that the program was started to ignore, as by nohup, stay ignored.
+    Signals that the program was started to ignore, as by nohup, stay ignored, and those that something else
+    than Python handles stay with it.
     """
 
     def handle(number: int, _: FrameType | None) -> None:
@@ -44,7 +45,8 @@ def listening(leave_at_once: Callable[[], object]) -> Iterator[None]:
     # An earlier program in this process, as in a test, may have left its signal here.
     _state.received = None
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    # None is a handler that was not set by Python, and that Python cannot set again.
+    heard = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
     for number in heard:
         signal.signal(number, handle)
     try:

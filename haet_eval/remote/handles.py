@@ -14,7 +14,8 @@ _MAX_LAYOUTS: Final = 1 << 17
 def intern_layout(meta: TensorMeta) -> TensorMeta:
     """One shared object for each shape, stride, dtype and bits (offset 0): equal layouts then compare fast.
 
-    Only speed depends on the sharing. So the table may be cleared when it has grown large.
+    Only speed depends on the sharing, so the table may be cleared when it has grown large. Whoever keeps the
+    address of a layout keeps the layout as well: otherwise another one could be given that address.
     """
     # The submission chooses the shapes, so a table that only grows would fill the host's memory.
     if len(_LAYOUTS) > _MAX_LAYOUTS:

@@ -44,6 +44,8 @@ def test_calls_that_name_a_gpu_do_what_the_script_means(tmp_path: Path) -> None:
         assert torch.amp.GradScaler("cuda").is_enabled()
         assert not torch.cuda.is_available()
         torch.cuda.synchronize()
+        loader = torch.utils.data.DataLoader(x, 2, False, None, None, 4, None, True)
+        assert loader.num_workers == 0 and loader.batch_size == 2 and not loader.pin_memory
         a, b = task.labels[0], task.labels[1]
         assert torch.tensor([a, b]).dtype is torch.int64
         assert torch.equal(torch.tensor([a, b]), task.labels[:2])

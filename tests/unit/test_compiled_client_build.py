@@ -95,8 +95,18 @@ def test_several_at_once_compile_once(tmp_path: Path, compiler: Compiler) -> Non
     assert runs(tmp_path) == 1
 
 
-def test_a_compiler_that_is_stopped_is_tried_again(tmp_path: Path, compiler: Compiler) -> None:
-    compiler("import os; os.kill(os.getpid(), 9)")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; os.kill(os.getpid(), 9)",
+        "raise SystemExit('g++: fatal error: Killed signal terminated program cc1plus')",
+        "raise SystemExit('collect2: fatal error: ld terminated with signal 9 [Killed]')",
+        "raise SystemExit('cc1plus: out of memory allocating 65536 bytes after a total of 1 bytes')",
+        "raise SystemExit('clang++: error: unable to execute command: Killed')",
+    ],
+)
+def test_a_compiler_that_is_stopped_is_tried_again(tmp_path: Path, compiler: Compiler, code: str) -> None:
+    compiler(code)
     compiled_client.prepare(lambda _: None)
     compiled_client.prepare(lambda _: None)
     assert runs(tmp_path) == 2

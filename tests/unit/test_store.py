@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.atomic import LEFTOVER_SECONDS, Draft
+from haet_eval.atomic import LEFTOVER_SECONDS, Draft, _sync_directory
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.ranking import rank, summarize
 from haet_eval.record import Record, to_json
@@ -71,6 +71,16 @@ def test_a_name_that_is_taken_stays_as_it_is(tmp_path: Path) -> None:
             draft.create(target)
     assert target.read_bytes() == b"first"
     assert files_in(tmp_path) == ["target"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_folder_that_cannot_be_synchronized_is_no_failure() -> None:
+    """The file has its name by then."""
+    folder = os.open("/proc", os.O_RDONLY)
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.fsync(folder)
+    os.close(folder)
+    _sync_directory(Path("/proc"))
 
 
 def test_an_artifact_is_named_by_its_digest(store: Store, tmp_path: Path) -> None:

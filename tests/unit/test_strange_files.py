@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -298,6 +299,15 @@ def test_an_output_goes_through_a_pipe_and_through_links(tmp_path: Path) -> None
     write_output(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o755])
+def test_an_output_keeps_the_permissions_of_the_file_that_it_replaces(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    write_output(path, b"new")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", mode)
 
 
 @pytest.mark.parametrize("command", DEEP.values(), ids=DEEP)

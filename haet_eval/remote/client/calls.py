@@ -43,7 +43,8 @@ class KnownCall:
 
     `single` is the one result that is a new tensor, `same` the input that is the one result, or -1.
     `mirror`: whether it can be done on mirrors; `forgets`: the inputs that may have one and not afterwards.
-    `compiled`: how the compiled hit path knows it, None if it was not asked yet.
+    `compiled`: how the compiled hit path knows it, None if it was not asked yet. `layouts` are those of its
+    inputs: their addresses are in its key, and must be given to no others.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class KnownCall:
         "dynamic",
         "exact",
         "forgets",
+        "layouts",
         "mirror",
         "new",
         "number",
@@ -75,6 +77,7 @@ class KnownCall:
     random: bool
     view: bool
     exact: bool
+    layouts: list[TensorMeta]
     mirror: bool
     forgets: tuple[int, ...]
 

@@ -14,12 +14,15 @@ from haet_eval.remote.client.link import Refusal
 
 _HEAD: Final = b"What torch.save was given is kept in memory: tensors of the task cannot be written. "
 _NUMBER_BYTES: Final = 20
+_WATCHED_FILES: Final = 256
+"""A process may often have 1,024 files open, and the submission needs some of them."""
 
 
 class _SavedObject(NamedTuple):
     """An object, and the descriptor of its file, which shows whether it can still be loaded.
 
-    None if the note was written into memory: there its copies cannot be followed.
+    Without one the object is kept to the end of the run: the note was written into memory, where its copies
+    cannot be followed, or so many files are newer that this one was probably saved to stay.
     """
 
     value: Any
@@ -46,22 +49,23 @@ class SavedObjects:
         files.copyfile = self.copyfile
 
     def save(self, obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
-        """As torch.save; to a path, the object is kept and the file is a note that says so."""
+        """As torch.save; to a file, the object is kept and the file is a note that says so."""
         if isinstance(f, str | os.PathLike):
             # A copy, because the training goes on changing the weights in place.
             self._keep(copy.deepcopy(obj), f)
-        elif isinstance(f, io.BytesIO):
-            f.write(self._note(copy.deepcopy(obj)))
+        elif isinstance(_unwrapped(f), _WRITTEN) and f.seekable():
+            self._keep_in(copy.deepcopy(obj), f)
         else:
             self._save(obj, f, *args, **kwargs)
 
     def load(self, f: Any, *args: Any, **kwargs: Any) -> Any:
-        """As torch.load; from a path that this run has saved to, a copy of the saved object.
+        """As torch.load; from a file that this run has saved to, a copy of the saved object.
 
         Raises:
             Refusal: the file is a copy of one that is there no more.
         """
-        note = _note_at(f) if isinstance(f, io.BytesIO) else _note_in(f)
+        stream = isinstance(_unwrapped(f), io.BufferedIOBase | io.RawIOBase) and f.seekable()
+        note = _note_at(f) if stream else _note_in(f)
         if not note:
             return self._load(f, *args, **kwargs)
         if note not in self._kept:
@@ -84,20 +88,36 @@ class SavedObjects:
             self._keep(kept.value, dst)
         return copied
 
-    def _note(self, value: Any) -> bytes:
-        """A note that may be copied at will: what it stands for is kept to the end of the run."""
-        note = _HEAD + b"%0*d" % (_NUMBER_BYTES, next(self._numbers))
-        self._kept[note] = _SavedObject(value, None)
-        return note
-
     def _keep(self, value: Any, path: str | os.PathLike[str]) -> None:
-        note = _HEAD + b"%0*d" % (_NUMBER_BYTES, next(self._numbers))
-        # Written before the others are looked at: if the path held a note, its object is given up just now.
+        note = self._new_note()
         Path(path).write_bytes(note)
+        self._watch(note, value, path)
+
+    def _keep_in(self, value: Any, file: Any) -> None:
+        note, at_its_beginning = self._new_note(), not file.tell()
+        file.write(note)
+        path = _path_of(file) if at_its_beginning else None
+        if path is None:
+            self._kept[note] = _SavedObject(value, None)
+        else:
+            # The name shows what the file holds, and not what waits in its buffer.
+            file.flush()
+            self._watch(note, value, path)
+
+    def _new_note(self) -> bytes:
+        return _HEAD + b"%0*d" % (_NUMBER_BYTES, next(self._numbers))
+
+    def _watch(self, note: bytes, value: Any, path: str | os.PathLike[str]) -> None:
+        """Keep a value until the file at this path, which is its note now, is gone or written anew."""
+        # After the note was written: if the path held another note, its object is given up just now.
         self._give_up_what_cannot_be_loaded()
         # A descriptor and not the path: it follows the file when it is renamed, and shows when its last name
         # is gone.
         self._kept[note] = _SavedObject(value, os.open(path, os.O_RDONLY))
+        watched = [(note, kept.file) for note, kept in self._kept.items() if kept.file is not None]
+        for note, file in watched[:-_WATCHED_FILES]:
+            os.close(file)
+            self._kept[note] = self._kept[note]._replace(file=None)
 
     def _give_up_what_cannot_be_loaded(self) -> None:
         for note, kept in list(self._kept.items()):
@@ -110,10 +130,27 @@ class SavedObjects:
                 del self._kept[note]
 
 
-def _note_at(buffer: io.BytesIO) -> bytes:
+_WRITTEN: Final = (io.BytesIO, io.BufferedWriter, io.BufferedRandom, io.FileIO)
+"""Streams that hold what is written to them as it is: others compress it, or take its digest."""
+
+
+def _unwrapped(stream: Any) -> Any:
+    """What a file of `tempfile.NamedTemporaryFile` wraps; other streams as they are."""
+    return getattr(stream, "file", stream)
+
+
+def _path_of(file: Any) -> str | None:
+    """A name that leads to an open file; None if there is no such name."""
+    name = getattr(file, "name", None)
+    if not isinstance(name, str) or not Path(name).exists():
+        return None
+    return name if os.path.samestat(Path(name).stat(), os.fstat(file.fileno())) else None
+
+
+def _note_at(buffer: Any) -> bytes:
     """The note that comes next in a buffer, which is then read; nothing for anything else."""
     start = buffer.tell()
-    head = buffer.read(len(_HEAD) + _NUMBER_BYTES)
+    head: bytes = buffer.read(len(_HEAD) + _NUMBER_BYTES)
     if head.startswith(_HEAD):
         return head
     # Another reader, PyTorch's own, reads on from here.

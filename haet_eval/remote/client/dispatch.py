@@ -33,11 +33,11 @@ from haet_eval.remote.client.calls import (
 )
 from haet_eval.remote.client.in_parts import parts_of
 from haet_eval.remote.client.labels import Labeller
-from haet_eval.remote.client.link import FLUSH_RECORDS, Link, Refusal, RemoteError
+from haet_eval.remote.client.link import FLUSH_BYTES, FLUSH_RECORDS, Link, Refusal, RemoteError
 from haet_eval.remote.client.phase import INITIALISATION, PhaseTracker
 from haet_eval.remote.client.random import Randomness
 from haet_eval.remote.client.readings import Readings
-from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make_fast, make_view
+from haet_eval.remote.client.tensor import Handle, RemoteTensor, layout_of, make, make_view
 from haet_eval.remote.handles import intern_layout, span_elements
 from haet_eval.remote.template import arguments_of
 from haet_eval.remote.wire import ANY_FLOAT, Code
@@ -149,7 +149,7 @@ class Dispatcher:
             self._extend_key(more, key, tensors, floats)
         default = torch.get_default_dtype()
         # Without it, a call made under one default dtype would be taken for known under another.
-        if default is not torch.float32 or not tensors:
+        if default is not torch.float32:
             key.append(default)
         known = self._known.get(tuple(key))
         if known is None:
@@ -248,7 +248,7 @@ class Dispatcher:
         if single is not None:
             handle = Handle(first, link.freed)
             result: Any = (
-                make_fast(single.layout, single.dtype, single.offset, handle, value)
+                make(single.layout, single.dtype, single.offset, handle, value)
                 if single.alias < 0
                 else _view(single, tensors, handle)
             )
@@ -308,7 +308,7 @@ class Dispatcher:
         if isinstance(result, NewOutput):
             handle = Handle(next(numbers), self.link.freed)
             if result.alias < 0:
-                return make_fast(result.layout, result.dtype, result.offset, handle, None)
+                return make(result.layout, result.dtype, result.offset, handle, None)
             return _view(result, tensors, handle)
         if isinstance(result, Input):
             return tensors[result.position]
@@ -342,6 +342,8 @@ class Dispatcher:
         if lookup(str(func)) is None:
             tensors, floats = [], []  # the host answers its name alone with the reason
         known = self._classify(func, kind)
+        # Now, because a call may give its tensors others, and the key has these.
+        known.layouts = [tensor._layout for tensor in tensors]
         if known.view and tensors:
             self._unshare(tensors[0])
         self._tell_phase()
@@ -469,7 +471,6 @@ class Dispatcher:
         axis = dim + layout.ndim if dim < 0 else dim
         if not 0 <= axis < layout.ndim:
             raise IndexError(f"Dimension out of range (got {dim} for a tensor of {layout.ndim} dimensions)")
-        tensor._mirror = None
         self._tell_phase()
         size, stride = layout.shape[axis], layout.stride[axis]
         number = tensor._handle.number
@@ -482,6 +483,8 @@ class Dispatcher:
             shape = layout.shape[:axis] + layout.shape[axis + 1 :]
             strides = layout.stride[:axis] + layout.stride[axis + 1 :]
         else:
+            if step < 1:
+                raise RuntimeError("slice step must be positive")  # as PyTorch says it
             # Clamped here, so that the host can refuse every record that is out of bounds.
             low, high, _ = slice(start, end).indices(size)
             # Python's slices may end before they begin. PyTorch's are empty then.
@@ -503,7 +506,7 @@ class Dispatcher:
             layout = layout_of(local)
             raw = local.reshape(-1).view(torch.uint8).numpy().tobytes() if local.numel() else b""
             # The record joins those that are in the buffer already, and all of them must fit into one frame.
-            if len(raw) > wire.MAX_FRAME_BYTES // 4:
+            if len(raw) > FLUSH_BYTES:
                 raise Refusal(
                     f"A constant of {len(raw):,} bytes is too large to be sent up. Make tensors with torch's "
                     "factories and random functions.",
@@ -512,8 +515,7 @@ class Dispatcher:
             self.link.write(wire.encode_upload(layout, raw))
             handle = Handle(self.link.next, self.link.freed)
             self.link.next += 1
-            copy = local.clone() if local.dim() == 0 else None
-            remote = make_fast(layout, local.dtype, 0, handle, copy)
+            remote = make(layout, local.dtype, 0, handle, None if local.dim() else local)
         if tensor.requires_grad:
             remote.requires_grad_()
         return remote
@@ -551,7 +553,7 @@ class Dispatcher:
         meta = TensorMeta(shape, wire.contiguous_stride(shape), 0, name_of(dtype))
         handle = Handle(self.link.next, self.link.freed)
         self.link.next += 1
-        return make_fast(intern_layout(meta), dtype, 0, handle, None)
+        return make(intern_layout(meta), dtype, 0, handle, None)
 
 
 def _on_mirrors(

@@ -7,6 +7,7 @@ another name of `task.device` here, and waiting for a GPU is done at once.
 import sys
 from collections import defaultdict
 from functools import wraps
+from inspect import signature
 from types import FunctionType
 from typing import Any, Final, NoReturn
 
@@ -151,8 +152,11 @@ def _type(device: Any) -> str:
 def _install_loader() -> None:
     loader: Any = DataLoader
     begin = loader.__init__
+    called = signature(begin)
 
-    def begin_here(self: Any, *args: Any, **options: Any) -> None:
+    def begin_here(self: Any, *args: Any, **given: Any) -> None:
+        # By name, because each of them may be given by its position as well.
+        options = called.bind(self, *args, **given).arguments
         if options.get("num_workers"):
             note(f"num_workers={options['num_workers']}", "is taken for 0: only this process has the data.")
             # Without workers DataLoader raises an error for each of the others.
@@ -163,7 +167,7 @@ def _install_loader() -> None:
         if options.pop("pin_memory", False):
             note("pin_memory=True", "does nothing: the executor has the data.")
         options.pop("pin_memory_device", None)
-        begin(self, *args, **options)
+        begin(**options)
 
     loader.__init__ = begin_here
 

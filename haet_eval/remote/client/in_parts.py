@@ -15,6 +15,8 @@ import torch
 from haet_eval.operators.table import lookup
 
 _aten: Final = torch.ops.aten
+# `SMALL_SCALE_THRESHOLD` of PyTorch's QuantUtils.h, which is a float there.
+_SMALL_SCALE: Final = float(np.float32(6.1e-5))
 
 
 def _resized(tensor: torch.Tensor, size: list[int], **_: Any) -> torch.Tensor:
@@ -145,18 +147,37 @@ def _choose(
         low = torch.where(both, reach * -(steps // 2 + 1), low)
         high = torch.where(both, reach * (steps // 2), high)
     # The range must contain zero, so that zero can be represented exactly.
-    least, most = low.clamp(max=0).double(), high.clamp(min=0).double()
-    found = (most - least) / steps
-    # PyTorch's choice for a range of no width, which has no scale.
-    found = torch.where(found.float() == 0, 0.1, found)
-    below, above = least / found, most / found
+    least, most = low.clamp(max=0), high.clamp(min=0)
+    found = (most.double() - least.double()) / steps
+    # PyTorch's choice for a range of no width, whose scale has no finite inverse.
+    found = torch.where(torch.isinf(found.float().reciprocal()), 0.1, found)
+    least, most = _widened(least, most, found, steps)
+    found = found.clamp(min=_SMALL_SCALE)
+    below, above = least.double() / found, most.double() / found
     # The end with the smaller terms has the smaller rounding error.
     nearer = abs(quant_min) - below.abs() < abs(quant_max) - above.abs()
     zero = torch.where(nearer, quant_min - below, quant_max - above)
     if symmetric:
-        zero = torch.where(both, (quant_min + quant_max) / 2, zero)
+        zero = torch.where((least < 0) & (most > 0), (quant_min + quant_max) / 2, zero)
     scale.copy_(found.view_as(scale))
     zero_point.copy_(zero.clamp(quant_min, quant_max).round().view_as(zero_point))
+
+
+def _widened(
+    least: torch.Tensor, most: torch.Tensor, scale: torch.Tensor, steps: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The extremes; of a range whose scale is too small, those that belong to the smallest scale.
+
+    In float32 throughout, as PyTorch's: a product in double precision could round to another one.
+    """
+    small, narrow = scale < _SMALL_SCALE, scale.float()
+    # A tensor divided by a tensor, because a number divided by one is multiplied by its inverse.
+    factor = torch.full_like(narrow, _SMALL_SCALE) / narrow
+    width = float(np.float32(_SMALL_SCALE) * np.float32(steps))
+    return (
+        torch.where(small, torch.where(most == 0, -width, least * factor), least),
+        torch.where(small, torch.where(least == 0, width, most * factor), most),
+    )
 
 
 IN_PARTS: Final[dict[Any, Callable[..., Any]]] = {

@@ -14,12 +14,12 @@ class Labeller:
 
     Args:
         code: the submission's own.
-        modules: those that are being called, the outermost first.
+        modules: returns those that the calling thread is calling, the outermost first.
         tell: is given each message.
     """
 
     def __init__(
-        self, code: OwnCode, modules: Sequence[torch.nn.Module], tell: Callable[[bytes], None]
+        self, code: OwnCode, modules: Callable[[], Sequence[torch.nn.Module]], tell: Callable[[bytes], None]
     ) -> None:
         self._code = code
         self._modules = modules
@@ -30,7 +30,7 @@ class Labeller:
         frame = self._code.frame()
         line = f"{self._code.relative(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
         # Cut after the escapes, which are longer than what they stand for: the host refuses longer texts.
-        line, module = (sendable(text)[:LABEL_CHARACTERS] for text in (line, _path(self._modules)))
+        line, module = (sendable(text)[:LABEL_CHARACTERS] for text in (line, _path(self._modules())))
         self._tell(Labelled(template=template, line=line, module=module).encode())
 
 

@@ -14,6 +14,8 @@ from haet_eval.remote.frames import FrameReader
 from haet_eval.remote.wire import AnswerStatus, Channel, Code
 
 FLUSH_RECORDS: Final = 64
+FLUSH_BYTES: Final = wire.MAX_FRAME_BYTES // 4
+"""More are sent before the next record, so that both fit into one frame: an upload has as many at most."""
 
 ONE_PROCESS: Final = (
     "Tensors of the task cannot be used in another process: the data is in the executor, and only the "
@@ -88,6 +90,9 @@ class Link:
 
     def write(self, record: bytes) -> None:
         """Write a record that wants no answer, after the frees that are due."""
+        # By size, because a training may make any number of uploads and cuts between two other calls.
+        if len(self.buffer) > FLUSH_BYTES:
+            self.flush()
         # Frees first: the host counts the peak of memory, and a free that comes later would raise it.
         if self.freed:
             self.write_freed()
@@ -120,9 +125,6 @@ class Link:
             RemoteError: the run is over.
         """
         self._check_process()
-        # Together with a large record, such as an upload, they would not fit into one frame.
-        if len(self.buffer) > wire.MAX_FRAME_BYTES // 4:
-            self.flush()
         self.write(record)
         self._send()
         return self._answer()

@@ -1,5 +1,6 @@
 """The part of a training that is running. It is sent along with the calls and decides nothing."""
 
+import threading
 from typing import Any, Final
 
 import torch
@@ -18,20 +19,30 @@ graph_task: Any = torch._C._current_graph_task_id
 NO_GRAPH_TASK: Final = -1
 
 
+class _Calling(threading.local):
+    """The modules that this thread is calling: those of another thread are not around them."""
+
+    def __init__(self) -> None:
+        self.modules: list[torch.nn.Module] = []
+
+
 class PhaseTracker:
     """Initialisation until a module is first called; then what the last event began.
 
     Calling a module begins `forward`, which the loss belongs to as well; autograd is `backward`, what
     follows it (clipping, say) `other`; `Optimizer.step` is `optimizer`, what follows it `input`.
-    `begun` is the phase that the last event began. `modules` are those that are being called, the outermost
-    first.
+    `begun` is the phase that the last event began.
     """
 
-    __slots__ = ("begun", "modules")  # the compiled hit path uses the former as well
+    __slots__ = ("_calling", "begun")  # the compiled hit path uses the latter as well
 
     def __init__(self) -> None:
         self.begun = INITIALISATION
-        self.modules: list[torch.nn.Module] = []
+        self._calling = _Calling()
+
+    def modules(self) -> list[torch.nn.Module]:
+        """Those that this thread is calling, the outermost first."""
+        return self._calling.modules
 
     def current(self) -> int:
         """The phase of a call that is made now, as an index into PHASES."""
@@ -45,9 +56,10 @@ class PhaseTracker:
         """Watch modules and optimizers of this process from now on."""
         register_optimizer_step_pre_hook(lambda *_: self.enter(OPTIMIZER))
         register_optimizer_step_post_hook(lambda *_: self.enter(INPUT))
-        call, modules = torch.nn.Module.__call__, self.modules
+        call, calling = torch.nn.Module.__call__, self._calling
 
         def watched(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            modules = calling.modules
             # Only the outermost: modules called within another one, or in a hook of one, begin no phase.
             if not modules:
                 self.enter(FORWARD)

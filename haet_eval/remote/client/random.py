@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _STATE_BYTES = 5056
 _MAGIC = b"haet-eval random state"
 _WORD = 8
+MAX_GENERATORS = 0xFFFF
+"""A call names its generator in 16 bits, and the last number is the default one."""
 
 
 class Randomness:
@@ -29,6 +31,8 @@ class Randomness:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._numbers: dict[int, int] = {}
+        self._made = 0
+        self._free: list[int] = []
         self._kept: list[torch._C.Generator] = []
         self._states = 0
 
@@ -37,12 +41,43 @@ class Randomness:
 
         PyTorch hands on other Python objects than it was given, so `_cdata` tells which generator it is.
         """
-        place: int = generator._cdata  # type: ignore[attr-defined]
+        place = _place(generator)
         if place not in self._numbers:
-            self._numbers[place] = len(self._kept)
-            # Kept alive: the address of a generator that is gone could be given to another one.
+            # One of PyTorch's own class, which does not say when it is gone. It is kept alive, because its
+            # address could be given to another one.
             self._kept.append(generator)
+            self.add(generator)
         return self._numbers[place]
+
+    def add(self, generator: torch._C.Generator) -> None:
+        """A generator was made.
+
+        Raises:
+            Refusal: there are as many as the wire has numbers for.
+        """
+        with self._link.lock:
+            # The smallest, because generators may be dropped in the order of their addresses.
+            number = min(self._free, default=self._made)
+            if number == MAX_GENERATORS:
+                raise Refusal(
+                    f"There are {MAX_GENERATORS:,} generators of random numbers already, and no more can be "
+                    "made. Seed one anew with manual_seed, and drop those that are no longer needed.",
+                    code="handle-generators",
+                )
+            self._numbers[_place(generator)] = number
+            if number == self._made:
+                self._made += 1
+            else:
+                self._free.remove(number)
+                # The executor's generator of this number is where its former owner has left it.
+                self.seed(generator, generator.initial_seed())
+
+    def remove(self, generator: torch._C.Generator) -> None:
+        """A generator is gone, and its number is free for another one."""
+        # Without the lock: this may run in any thread, and in the middle of a record.
+        number = self._numbers.pop(_place(generator), DEFAULT_GENERATOR)
+        if number != DEFAULT_GENERATOR:
+            self._free.append(number)
 
     def seed(self, generator: torch._C.Generator, seed: int) -> None:
         """A generator was seeded."""
@@ -85,13 +120,18 @@ class Randomness:
     def install(self) -> None:
         """Replace torch.Generator, and the default generator by one that goes by its number."""
         RemoteGenerator.randomness = self
-        default = RemoteGenerator()
+        default = RemoteGenerator.__new__(RemoteGenerator)  # without `__init__`, which would take a number
         for one in (default, torch.default_generator):  # the latter is a default argument of random_split
-            self._numbers[one._cdata] = DEFAULT_GENERATOR  # type: ignore[attr-defined]
+            self._numbers[_place(one)] = DEFAULT_GENERATOR
         place: Any = torch
         place.Generator = RemoteGenerator
         place.default_generator = place.random.default_generator = default
         _let_states_be_copied()
+
+
+def _place(generator: torch._C.Generator) -> int:
+    """The address of the generator behind a Python object."""
+    return generator._cdata  # type: ignore[attr-defined, no-any-return]
 
 
 def _let_states_be_copied() -> None:
@@ -110,6 +150,12 @@ class RemoteGenerator(torch._C.Generator):
     """A torch.Generator whose numbers come from the executor."""
 
     randomness: ClassVar[Randomness]
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.randomness.add(self)
+
+    def __del__(self) -> None:
+        self.randomness.remove(self)
 
     def manual_seed(self, seed: int) -> RemoteGenerator:
         # So that `initial_seed` says what it says elsewhere. Nothing is drawn on this side.

@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import linecache
 import re
 import sys
 import traceback
@@ -83,7 +82,6 @@ def explain(error: BaseException, folder: Path) -> Failed:
     Without frames of its own the traceback is empty, as it would only repeat the reason. The error's class
     is the submission's, and may fail when it is asked for its text: type and line are still shown.
     """
-    linecache.checkcache()
     frames = traceback.extract_tb(error.__traceback__)
     # The others are those of haet-eval and PyTorch: their paths are of the container, and nobody can act on
     # them.
@@ -106,12 +104,23 @@ def explain(error: BaseException, folder: Path) -> Failed:
 
 def _without_code(error: BaseException, said: str) -> tuple[str, str]:
     """A text without the code of the refusal that led to it, and that code: a record shows a code once."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, Refusal):
-        # A refusal may have been raised again as another error by a library, or by the submission.
-        cause = cause.__cause__ or cause.__context__
+    cause = _refusal_behind(error)
     shown = f" [{cause.code}]" if cause else ""
     return (said.replace(shown, "", 1), cause.code) if cause and shown in said else (said, "")
+
+
+def _refusal_behind(error: BaseException) -> Refusal | None:
+    """The refusal that a library, or the submission, has raised again as this error."""
+    cause: BaseException | None = error
+    seen: set[int] = set()
+    # After `raise error from error` an error is its own cause, and a submission may close any circle.
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, Refusal):
+            return cause
+        seen.add(id(cause))
+        # Not by its truth, which the submission's class may define.
+        cause = cause.__context__ if cause.__cause__ is None else cause.__cause__
+    return None
 
 
 def _last_lines(error: BaseException, said: str) -> str:

@@ -42,9 +42,10 @@ class SubmissionTask:
 
         They appear on the screen; the record keeps the first and the last reports, and an artefact all of
         them, up to 8 MiB. A report holds up to 1,000 values, names of up to 100 and texts of up to 500
-        characters; what is longer is cut, which ends no training. A tensor of one element is read back, and
-        charged. With the number of epochs that are over and of all of them, as in `task.report(epoch=3,
-        epochs=10)`, the screen shows the percentage that is done and about how long the rest takes.
+        characters; what is longer is cut, which ends no training. A tensor of up to 32 elements is read back,
+        and charged, as if it were printed; of a larger one only the shape is shown. With the number of epochs
+        that are over and of all of them, as in `task.report(epoch=3, epochs=10)`, the screen shows the
+        percentage that is done and about how long the rest takes.
         """
         read = {name: _read(value) for name, value in values.items()}
         self._tell(_fitted(read), tuple(_cut(name, REPORT_NAME) for name in read if is_marked(read[name])))
@@ -78,7 +79,14 @@ def _shown(number: Any) -> int | float | str:
     # True would be shown as 1. Beyond 2**53, readers of JSON that know only doubles see another number.
     if isinstance(number, int) and not isinstance(number, bool) and abs(number) < _EXACT_IN_JSON:
         return int(number)
-    return _cut(str(number), REPORT_TEXT)
+    return _cut(_text(number), REPORT_TEXT)
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except ValueError as error:  # Python writes no integer of more than 4,300 digits, nor a list of such
+        return f"{type(value).__name__}: {error}"
 
 
 def _cut(text: str, most: int) -> str:

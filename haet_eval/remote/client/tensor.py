@@ -282,16 +282,10 @@ class RemoteTensor(torch.Tensor):
 _SHOWN_ELEMENTS = 32
 
 
-def make(meta: TensorMeta, offset: int, handle: Handle, mirror: torch.Tensor | None = None) -> RemoteTensor:
-    """A RemoteTensor of that layout at that offset (in elements)."""
-    dtype = getattr(torch, meta.dtype)
-    return make_fast(meta, dtype, offset, handle, mirror)
-
-
-def make_fast(
+def make(
     layout: TensorMeta, dtype: torch.dtype, offset: int, handle: Handle, mirror: torch.Tensor | None
 ) -> RemoteTensor:
-    """As `make`, for callers that know the torch dtype and an interned layout."""
+    """A RemoteTensor of that layout, which is interned, at that offset (in elements)."""
     tensor: RemoteTensor = _wrap(
         RemoteTensor, layout.shape, layout.stride, offset, None, dtype, torch.strided, _CPU, False, False
     )
@@ -308,13 +302,13 @@ def make_fast(
 def make_view(
     base: RemoteTensor, layout: TensorMeta, dtype: torch.dtype, offset: int, handle: Handle
 ) -> RemoteTensor:
-    """As `make_fast`, for a tensor that shares the memory of another, and torch's marks with it."""
+    """As `make`, for a tensor that shares the memory of another, and torch's marks with it."""
     inference = base.is_inference()
     if inference is torch.is_inference_mode_enabled():
-        return make_fast(layout, dtype, offset, handle, None)
+        return make(layout, dtype, offset, handle, None)
     # The mark is set when a tensor is made. PyTorch refuses to save an inference tensor for backward.
     with torch.inference_mode(inference):
-        return make_fast(layout, dtype, offset, handle, None)
+        return make(layout, dtype, offset, handle, None)
 
 
 def layout_of(tensor: torch.Tensor) -> TensorMeta:

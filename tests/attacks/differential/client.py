@@ -65,7 +65,8 @@ def adopted(link: WorldLink, tensors: Sequence[torch.Tensor]) -> list[torch.Tens
         if id(tensor) not in made:
             number = link.world.put(tensor, tainted=True)
             meta = seen(tensor)
-            made[id(tensor)] = make(intern_layout(meta), meta.offset, Handle(number, link.freed))
+            handle = Handle(number, link.freed)
+            made[id(tensor)] = make(intern_layout(meta), tensor.dtype, meta.offset, handle, None)
     link.next = link.world.meter.next_handle
     return [made[id(tensor)] for tensor in tensors]
 

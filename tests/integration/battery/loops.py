@@ -4,6 +4,7 @@ import shutil
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import Any
 
 import torch
@@ -130,6 +131,31 @@ def script_with_every_switch(task: Any) -> Results:
     optimizer.load_state_dict(saved["optimizer"])
     torch.cuda.empty_cache()
     return {name.removeprefix("_orig_mod."): value for name, value in model.state_dict().items()}
+
+
+def checkpoints_in_open_files(task: Any) -> Results:
+    model = small_cnn()
+    optimizer = sgd(model)
+    saved = []
+    for epoch in range(3):
+        with Path("open.pt").open("wb") as file:
+            torch.save(model.state_dict(), file)
+        fit(model, optimizer, task, 1)
+        saved.append(torch.load("open.pt"))
+        torch.save({"epoch": epoch, "model": model.state_dict()}, "path.pt")
+        with Path("path.pt").open("rb") as reader:
+            saved.append(torch.load(reader)["model"])
+        with NamedTemporaryFile() as temporary:
+            torch.save(model.state_dict(), temporary)
+            temporary.seek(0)
+            saved.append(torch.load(temporary))
+        with TemporaryFile() as nameless:
+            torch.save(optimizer.state_dict(), nameless)
+            nameless.seek(0)
+            optimizer.load_state_dict(torch.load(nameless))
+    Path("open.pt").unlink()
+    Path("path.pt").unlink()
+    return {f"{n}.{name}": value for n, state in enumerate(saved) for name, value in state.items()}
 
 
 def checkpoints_renamed_linked_and_copied(task: Any) -> Results:

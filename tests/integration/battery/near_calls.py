@@ -317,6 +317,8 @@ def errors_in_between(task: Any) -> Results:
         lambda x: x[:, 7],
         lambda x: torch.cat([x, x.long().t()]),
         lambda x: x.sum(5),
+        lambda x: torch.ops.aten.slice.Tensor(x, 0, 0, 2, 0),
+        lambda x: torch.ops.aten.slice.Tensor(x, 0, 0, 2, -1),
     ]
     said = 0
     for _ in range(_ROUNDS):

@@ -41,6 +41,8 @@ _CLIENT = (
 )
 SILENT_CLIENT = "from haet_eval.remote.client.link import Link; Link.label = lambda *_: None; " + _CLIENT
 """A client that says nothing of its calls."""
+FORGETFUL_CLIENT = "from haet_eval.remote import handles; handles._MAX_LAYOUTS = 4; " + _CLIENT
+"""A client whose table of layouts is cleared all the time, and not once in 131,072 layouts."""
 
 _FOLDER = Path(__file__).parent
 _ENTRY = """

@@ -65,6 +65,49 @@ def fused_module(task: Any) -> Results:
     return out | {"scale": module.scale, "zero": module.zero_point}
 
 
+_SMALL_RANGES = {
+    "both": (-0.7, 1.3),
+    "positive": (0.1, 1.7),
+    "negative": (-1.1, -0.2),
+    "from_zero": (0.0, 0.9),
+    "to_zero": (-0.3, 0.0),
+    "one_value": (0.6, 0.6),
+}
+
+
+def fused_module_with_small_ranges(task: Any) -> Results:
+    """PyTorch makes small scales larger, and chooses another one if they have no finite inverse."""
+    found: Results = {}
+    schemes = {
+        "affine": (torch.per_tensor_affine, torch.quint8, 0, 255),
+        "even": (torch.per_tensor_symmetric, torch.qint8, -128, 127),
+    }
+    for scheme, (qscheme, dtype, least, most) in schemes.items():
+        for name, (low, high) in _SMALL_RANGES.items():
+            for exponent in (-1, -3, -5, -9, -20, -37, -39, -44):
+                module = ao.FusedMovingAvgObsFakeQuantize(
+                    quant_min=least, quant_max=most, qscheme=qscheme, dtype=dtype
+                )
+                seen = torch.linspace(low, high, 7) * 10.0**exponent
+                key = f"{scheme}.{name}.{-exponent}"
+                found[key] = module(seen)
+                found[f"{key}.scale"], found[f"{key}.zero"] = module.scale, module.zero_point
+    return found
+
+
+def fused_channels_with_small_ranges(task: Any) -> Results:
+    channels = torch.stack([torch.linspace(low, high, 5) for low, high in _SMALL_RANGES.values()]) * 3e-3
+    module = ao.FusedMovingAvgObsFakeQuantize(
+        observer=ao.MovingAveragePerChannelMinMaxObserver,
+        quant_min=-128,
+        quant_max=127,
+        dtype=torch.qint8,
+        qscheme=torch.per_channel_symmetric,
+    )
+    found = [module(channels), module(channels * 0.3)]
+    return {"first": found[0], "second": found[1], "scale": module.scale, "zero": module.zero_point}
+
+
 def resized_buffers(task: Any) -> Results:
     return {
         "grown": torch.arange(3.0).resize_(4)[:3],  # the fourth is whatever memory held

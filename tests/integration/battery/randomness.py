@@ -39,6 +39,18 @@ def two_generators_and_the_default_one(task: Any) -> Results:
     }
 
 
+def generators_that_follow_each_other(task: Any) -> Results:
+    """Each takes the place of one that is gone, and begins where a new generator begins."""
+    found, kept = [], torch.Generator()
+    for seed in range(4):
+        new = torch.Generator()
+        found += [torch.rand(2, generator=new), torch.rand(2, generator=kept)]
+        new.manual_seed(seed)
+        found += [torch.rand(2, generator=new), torch.randperm(2, generator=new)]
+    found += [torch.rand(2, generator=torch.Generator()) for _ in range(2)]
+    return {"found": torch.stack(found)}
+
+
 def states(task: Any) -> Results:
     a = torch.rand(2)
     state = torch.get_rng_state()

@@ -11,7 +11,13 @@ import torch
 from _pytest.mark.structures import ParameterSet
 
 from tests.fixtures.compiled import client, compiled_or_skip
-from tests.integration.battery.pair import ThemeRun, run_remotely, run_theme, whole_theme
+from tests.integration.battery.pair import (
+    FORGETFUL_CLIENT,
+    ThemeRun,
+    run_remotely,
+    run_theme,
+    whole_theme,
+)
 from tests.integration.battery.running import ERROR, Case, cases
 
 THEMES = (
@@ -76,6 +82,13 @@ def test_bit_identical(theme: str, name: str, case: Case) -> None:
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_operator_has_a_price(theme: str) -> None:
     assert run_once(theme).unpriced == frozenset()
+
+
+@pytest.mark.parametrize("theme", ["near_calls", "views"])
+def test_a_table_of_layouts_that_is_cleared_changes_no_result(theme: str) -> None:
+    often, seldom = run_remotely(theme, client=FORGETFUL_CLIENT).results, whole_theme(theme).results
+    assert often.keys() == seldom.keys()
+    assert [key for key in seldom if not _same_bits(seldom[key], often[key])] == []
 
 
 @pytest.mark.slow

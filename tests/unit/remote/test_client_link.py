@@ -7,10 +7,10 @@ import sys
 import threading
 from collections import deque
 
-from haet_eval.remote.client.link import Link, Refusal
+from haet_eval.remote.client.link import FLUSH_BYTES, Link, Refusal
 from haet_eval.remote.client.output import OutputCapture
 from haet_eval.remote.connection import Connection
-from haet_eval.remote.wire import Channel
+from haet_eval.remote.wire import FRAME, MAX_FRAME_BYTES, Channel
 
 FORKS = 60
 PATIENCE_SECONDS = 20
@@ -55,6 +55,32 @@ def test_a_child_is_refused_although_another_thread_was_sending_at_the_fork() ->
         ours.close()
         threads[1].join()
         theirs.close()
+
+
+def test_records_that_no_answer_follows_fit_into_frames() -> None:
+    """Five uploads of the largest size, without another call between them."""
+    ours, theirs = socket.socketpair()
+    lengths: list[int] = []
+
+    def receive() -> None:
+        # Not a connection of the host: it would refuse a frame that is too large.
+        while header := theirs.recv(FRAME.size, socket.MSG_WAITALL):
+            length, _ = FRAME.unpack(header)
+            lengths.append(length)
+            while length:
+                length -= len(theirs.recv(min(length, 1 << 20)))
+
+    reader = threading.Thread(target=receive)
+    reader.start()
+    link = Link(ours)
+    for _ in range(5):
+        link.write(bytes(FLUSH_BYTES))
+    link.flush()
+    ours.close()
+    reader.join()
+    theirs.close()
+    assert sum(lengths) == 5 * FLUSH_BYTES
+    assert max(lengths) <= MAX_FRAME_BYTES
 
 
 class Slow(Link):

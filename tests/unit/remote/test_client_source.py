@@ -110,6 +110,30 @@ def test_an_error_that_says_something_else_than_the_refusal_before_it_has_no_cod
     assert explain(other, tmp_path).code == ""
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "error = ValueError('no numbers')\nraise error from error",
+        (
+            "error = ValueError('no numbers')\ncause = KeyError()\n"
+            "error.__cause__, cause.__context__ = cause, error\nraise error"
+        ),
+        (
+            "class Odd(Exception):\n    def __bool__(self): raise KeyError\n"
+            "raise ValueError('no numbers') from Odd()"
+        ),
+    ],
+    ids=["itself", "a circle", "no truth"],
+)
+def test_an_error_with_strange_causes_is_reported(folder: Path, source: str) -> None:
+    install_source(folder, {"theirs.py": source})
+    with pytest.raises(ValueError, match="no numbers") as caught:
+        load_function("theirs", "train")
+    failed = explain(caught.value, folder)
+    assert failed.code == ""
+    assert failed.reason.startswith("ValueError: no numbers (theirs.py, line ")
+
+
 def test_a_code_that_no_handle_has_breaks_the_protocol() -> None:
     with pytest.raises(WireError):
         from_submission(b'{"kind": "failed", "reason": "x", "traceback": "", "code": "below-threshold"}')

@@ -1,5 +1,6 @@
 """Labels of calls: what the submission says of them is kept, bounded, and believed by nobody."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 
 from haet_eval.remote.client.labels import Labeller
 from haet_eval.remote.client.own_code import OwnCode
+from haet_eval.remote.client.phase import PhaseTracker
 from haet_eval.remote.labels import MOST_LABELS, NO_LABEL, Label, TemplateLabels
 from haet_eval.remote.messages import Labelled, from_submission
 from haet_eval.remote.wire import WireError
@@ -65,7 +67,7 @@ class Net(nn.Module):
 
 def told(folder: Path, modules: list[nn.Module]) -> Labelled:
     found: list[bytes] = []
-    Labeller(OwnCode(folder), modules, found.append).label(5)
+    Labeller(OwnCode(folder), lambda: modules, found.append).label(5)
     message = from_submission(found[0])
     assert isinstance(message, Labelled)
     return message
@@ -81,6 +83,27 @@ def test_a_module_is_named_by_those_around_it() -> None:
         "Net.layers.1",
     ]
     assert told(NOWHERE, [net, torch.nn.ReLU()]).module == "Net.ReLU"
+
+
+def test_modules_of_another_thread_are_not_around_those_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn.Module, "__call__", nn.Module.__call__)
+    tracker, seen = PhaseTracker(), {}
+    tracker.install()
+
+    class Inner(nn.Module):
+        def forward(self) -> None:
+            seen["inner"] = list(tracker.modules())
+
+    class Outer(nn.Module):
+        def forward(self) -> None:
+            thread = threading.Thread(target=inner)
+            thread.start()
+            thread.join()
+            seen["outer"] = list(tracker.modules())
+
+    inner, outer = Inner(), Outer()
+    outer()
+    assert seen == {"inner": [inner], "outer": [outer]}
 
 
 def test_a_name_of_any_characters_and_length_is_cut_to_the_limit() -> None:

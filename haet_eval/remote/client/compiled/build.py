@@ -26,6 +26,13 @@ _COMPILERS: Final = ("g++", "c++", "clang++")
 _OPTIONS: Final = ("-std=c++20", "-O2", "-DNDEBUG", "-w", "-fPIC", "-shared", "-fvisibility=hidden")
 _LIBRARIES: Final = ("c10", "torch_cpu", "torch", "torch_python")
 _SECONDS: Final = 900
+# How g++, clang++ and the linker say that a program which they have started was stopped, as by the kernel
+# when memory is short, or that it had no memory: they themselves end with an ordinary exit status.
+_STOPPED: Final = re.compile(
+    rb"signal terminated program|terminated with signal|due to signal"
+    rb"|unable to execute command|out of memory|cannot allocate memory|memory exhausted",
+    re.IGNORECASE,
+)
 # A file that was compiled may still not be loadable, for want of a symbol. A crash must not be this
 # process's.
 _LOOK: Final = (
@@ -106,7 +113,8 @@ def _arguments() -> list[str]:
 
 def _run(command: list[str], folder: str, failure: str) -> None:
     # The compiler's own temporary files are then removed with the folder, also if it is killed.
-    environment = os.environ | {"TMPDIR": folder, "OMP_NUM_THREADS": "1"}
+    # In English, so that `_STOPPED` finds what it says.
+    environment = os.environ | {"TMPDIR": folder, "OMP_NUM_THREADS": "1", "LC_ALL": "C"}
     with subprocess.Popen(  # noqa: S603 the machine's compiler, our own sources
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     ) as process:
@@ -117,9 +125,11 @@ def _run(command: list[str], folder: str, failure: str) -> None:
             if isinstance(error, subprocess.TimeoutExpired):
                 raise NotBuilt(f"{failure}: it took longer than {_SECONDS} s") from None
             raise
+    # Not NotBuilt, which is remembered: neither says anything about the sources.
     if process.returncode < 0:
-        # Not NotBuilt, which is remembered: a signal says nothing about the sources.
         raise InterruptedError(f"{failure}: it was stopped by signal {-process.returncode}")
+    if process.returncode and (stopped := _STOPPED.search(said)):
+        raise InterruptedError(f"{failure}: {stopped[0].decode()}")
     if process.returncode:
         lines = said.decode(errors="replace").splitlines()
         error_line = next((line for line in lines if "error" in line.lower()), "")

@@ -19,7 +19,7 @@ from haet_eval.operators.signature import CONJUGATE, NEGATIVE, SPECIAL_FLOATS
 from haet_eval.operators.table import allowed_operators, lookup
 from haet_eval.remote.client.calls import CallResult, Input, KnownCall, NewOutput
 from haet_eval.remote.client.compiled.build import MODULE, VARIABLE
-from haet_eval.remote.client.link import FLUSH_RECORDS
+from haet_eval.remote.client.link import FLUSH_BYTES, FLUSH_RECORDS
 from haet_eval.remote.client.mode import RemoteMode
 from haet_eval.remote.client.phase import BACKWARD, OTHER
 from haet_eval.remote.client.tensor import Handle, RemoteTensor
@@ -89,6 +89,7 @@ class Hits:
                 "other_phase": OTHER,
                 "backward_phase": BACKWARD,
                 "flush_records": FLUSH_RECORDS,
+                "flush_bytes": FLUSH_BYTES,
                 "special_floats": list(SPECIAL_FLOATS),
             }
         )

@@ -26,7 +26,7 @@ struct Client {
   Slot handle, layout, mirror;  // of a tensor
   Slot handle_number, handle_freed, handle_shared;
   char call_code = 0, free_code = 0, phase_code = 0, select_code = 0, slice_code = 0;
-  uint64_t other_phase = 0, backward_phase = 0, flush_records = 0;
+  uint64_t other_phase = 0, backward_phase = 0, flush_records = 0, flush_bytes = 0;
   std::vector<double> special_floats;
 };
 

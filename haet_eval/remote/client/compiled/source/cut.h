@@ -45,7 +45,6 @@ class Cut {
 
   at::Tensor run(const Known& known) const {
     const at::Tensor& base = THPVariable_Unpack(tensor_);
-    forget_mirror(tensor_);
     tell_phase();
     write_record();
     const uint64_t number = client->next.number(client->link);
@@ -97,6 +96,7 @@ class Cut {
       put(record, high_);
       put(record, step_);
     }
+    flush_if_large();
     write_freed();
     append(record.data(), record.size());
     count_record();

@@ -79,7 +79,7 @@ class Kernel final : public c10::OperatorKernel {
   void note(Pending& pending) const {
     pending.op = &op_;
     pending.whole = true;
-    for (PyObject* tensor : pending.call.tensors) pending.layouts.push_back(client->layout.get(tensor));
+    for (PyObject* tensor : pending.call.tensors) pending.hold(client->layout.get(tensor));
   }
 
   static bool detach(torch::jit::Stack* stack) {
@@ -107,7 +107,7 @@ class Kernel final : public c10::OperatorKernel {
     if (!known) {
       pending.cut = true;
       pending.call.key = key;
-      Py_INCREF(read->layout());  // its address is part of the key
+      pending.hold(read->layout());
       return false;
     }
     Lock lock;
@@ -118,9 +118,12 @@ class Kernel final : public c10::OperatorKernel {
     return true;
   }
 
-  static void learn_cut(const Pending& pending, const at::Tensor& result) {
+  static void learn_cut(Pending& pending, const at::Tensor& result) {
     Gil gil;
-    if (const Known* known = Cut::learnt(result)) table->put(pending.call.key, known);
+    const Known* known = Cut::learnt(result);
+    if (!known) return;
+    pending.keep_layouts();
+    table->put(pending.call.key, known);
   }
 
   static bool is_our_mode() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <c10/core/SafePyObject.h>
 #include <torch/csrc/utils/pybind.h>
 
 #include <memory>
@@ -105,9 +106,19 @@ class Table {
 struct Pending {
   const Operator* op = nullptr;
   Call call;
-  std::vector<PyObject*> layouts;
+  std::vector<c10::SafePyObject> layouts;  // their addresses are in the key
   bool whole = false;  // the call could be read to its end, and nothing has been learnt of it yet
   bool cut = false;    // it is a select or a slice: what it returns tells all
+
+  void hold(PyObject* layout) {
+    Py_INCREF(layout);
+    layouts.emplace_back(layout, c10::impl::getGlobalPyInterpreter());
+  }
+
+  // The key is in the table from now on, and nothing is ever removed from there.
+  void keep_layouts() {
+    for (auto& layout : layouts) layout.release();
+  }
 };
 
 // Those of this thread, the innermost last. A call that was not read has a place as well, a null.

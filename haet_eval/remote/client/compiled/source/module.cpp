@@ -50,6 +50,7 @@ void attach(const py::dict& parts) {
   one->other_phase = parts["other_phase"].cast<uint64_t>();
   one->backward_phase = parts["backward_phase"].cast<uint64_t>();
   one->flush_records = parts["flush_records"].cast<uint64_t>();
+  one->flush_bytes = parts["flush_bytes"].cast<uint64_t>();
   one->special_floats = parts["special_floats"].cast<std::vector<double>>();
   client = one;
   table = new Table();
@@ -163,7 +164,7 @@ bool learn(uintptr_t description, const std::string& name, const py::list& tenso
     return false;
   }
   pending->whole = false;
-  for (PyObject* layout : pending->layouts) Py_INCREF(layout);  // its address is part of the key
+  pending->keep_layouts();
   table->put(pending->call.key, known);
   return true;
 }

@@ -9,12 +9,17 @@
 
 namespace haet {
 
-inline void append(const char* bytes, size_t count) {
+inline PyObject* link_buffer() {
   PyObject* buffer = client->buffer.get(client->link);
   if (!buffer || !PyByteArray_CheckExact(buffer)) {
     PyErr_SetString(PyExc_TypeError, "the link's buffer is no bytearray");
     throw_python();
   }
+  return buffer;
+}
+
+inline void append(const char* bytes, size_t count) {
+  PyObject* buffer = link_buffer();
   // The link empties the same bytearray in place, so its size is read anew for each record.
   const Py_ssize_t before = PyByteArray_GET_SIZE(buffer);
   if (PyByteArray_Resize(buffer, before + static_cast<Py_ssize_t>(count)) < 0) throw_python();
@@ -56,6 +61,17 @@ inline void write_freed() {
   append(record.data(), record.size());
 }
 
+inline void flush() {
+  PyObject* done = PyObject_CallNoArgs(client->flush);
+  if (!done) throw_python();
+  Py_DECREF(done);
+}
+
+// Before the records that link.py's `write` writes, and for its reason.
+inline void flush_if_large() {
+  if (static_cast<uint64_t>(PyByteArray_GET_SIZE(link_buffer())) > client->flush_bytes) flush();
+}
+
 inline void count_record() {
   client->records.set_number(client->link, client->records.number(client->link) + 1);
 }
@@ -71,6 +87,7 @@ inline void tell_phase() {
   const uint64_t phase = current_phase();
   if (phase == client->told.number(client->dispatcher)) return;
   client->told.set_number(client->dispatcher, phase);
+  flush_if_large();
   write_freed();
   const char record[] = {client->phase_code, static_cast<char>(phase)};
   append(record, sizeof record);
@@ -90,10 +107,7 @@ inline void write_call(const Known& known, const Call& call) {
 }
 
 inline void flush_if_due() {
-  if (client->records.number(client->link) < client->flush_records) return;
-  PyObject* done = PyObject_CallNoArgs(client->flush);
-  if (!done) throw_python();
-  Py_DECREF(done);
+  if (client->records.number(client->link) >= client->flush_records) flush();
 }
 
 }  // namespace haet
