@@ -167,7 +167,9 @@ class KeptLink(ExecutorLink):
     # Taking a checkpoint.
 
     def _is_due(self) -> bool:
-        return self._checkpoints.is_due(self._meter.tensor_bytes)
+        # The books are sealed before the executor is: it would send the storages as they were. A run goes on
+        # only within its training.
+        return not self._meter.is_sealed and self._checkpoints.is_due(self._meter.tensor_bytes)
 
     def _take(self, point: StreamPoint) -> bool:
         # Without every answer no run could come back to this place.

@@ -506,7 +506,7 @@ class Meter:
 
     def _is_gone(self, number: int) -> bool:
         """Whether a tensor may be freed although it is not known: prediction has dropped it."""
-        return self._predicting and number < self._handles.next
+        return self.is_sealed and number < self._handles.next
 
     def _upload(self, payload: bytes, position: int) -> int:
         meta, raw, end = wire.decode_upload(payload, position)
@@ -551,7 +551,7 @@ class Meter:
         if phase >= len(PHASES):
             raise WireError("an unknown phase")
         # In prediction all calls have one counter, whatever the client says about phases.
-        if not self._predicting:
+        if not self.is_sealed:
             self._phase = phase
         return reader.position
 
@@ -683,14 +683,14 @@ class Meter:
 
     def _check_readback(self, count: int) -> None:
         """Require room for bytes that the submission learns of data; they are charged with the record."""
-        if self._predicting:
+        if self.is_sealed:
             self.charges.check_prediction_readback(count)
         else:
             self.charges.check_readback(count)
 
     def _readback(self, count: int) -> None:
         """Charge bytes that the submission learns of data."""
-        if self._predicting:
+        if self.is_sealed:
             self.charges.prediction_readback(count)
         else:
             self.charges.readback(count)
@@ -759,7 +759,8 @@ class Meter:
         return tuple(weight_of(tensor.name, self._named(tensor.handle).layout) for tensor in tensors)
 
     @property
-    def _predicting(self) -> bool:
+    def is_sealed(self) -> bool:
+        """Whether the training is over: the books have the model alone, and what prediction adds."""
         return self._phase == PREDICTION
 
     def begin_batch(self, shape: tuple[int, ...]) -> int:
@@ -807,7 +808,7 @@ class Meter:
 
         Prediction may use none that has no price: nothing would bound it.
         """
-        if self._predicting:
+        if self.is_sealed:
             unpriced = self._tally.unpriced_in_prediction
             if unpriced is not None:
                 raise SubmissionFailure(
