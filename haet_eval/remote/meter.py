@@ -73,6 +73,8 @@ _MAX_ORIGINS: Final = 1 << 10
 # Names of refused operators are the submission's own texts, which must not fill the host's memory.
 _MAX_REFUSED: Final = 1 << 10
 _MAX_NAME: Final = 80
+# What the client raises for a refused first call has this code.
+_REFUSED_CODE: Final = "handle-operator"
 # No limit, as a number: the loop over the records then compares without asking whether there is a limit.
 _ANY_BYTES: Final = 1 << 200
 
@@ -322,8 +324,9 @@ class Meter:
         try:
             validate_call(template.operator, template.definition, inputs)
         except Refused as refused:
-            # A repeated call waits for no answer, so it cannot be refused as its first call was.
-            raise WireError(str(refused)) from None
+            # A repeated call waits for no answer, so it cannot be refused as its first call was. The client
+            # does not know where tensors come from, so this is a mistake in ordinary code.
+            raise SubmissionFailure(Verdict.FAILED, f"{refused}.", code=_REFUSED_CODE) from None
         if len(template.accepted) < _MAX_ORIGINS:
             template.accepted.add(key)
 
