@@ -8,6 +8,7 @@ from collections import deque
 from typing import Final
 
 from haet_eval.remote import wire
+from haet_eval.remote.advice import advice_on
 from haet_eval.remote.client.garbage import Garbage
 from haet_eval.remote.client.output import Drain, nothing_printed
 from haet_eval.remote.frames import FrameReader
@@ -24,16 +25,6 @@ NO_EXTENSION: Final = (
     "Extensions in C++, CUDA or Triton cannot be used: the data is in the executor, and what they do could "
     "not be counted. Write the computation with torch's operators."
 )
-
-
-_ADVICE: Final = {
-    **dict.fromkeys(
-        ("Byte", "unsigned char"),
-        "Images are uint8: compute with `images / 255`, or with `images.float()`.",
-    ),
-    "Target # is out of bounds": "A label is outside of the classes: labels run from 0 to "
-    "`task.num_classes - 1`, and the model needs one logit for each class.",
-}
 
 
 class RemoteError(RuntimeError):
@@ -174,14 +165,8 @@ class Link:
         text = body.decode(errors="replace")
         if status is AnswerStatus.REFUSED:
             raise Refusal(text, code="handle-operator")
-        raise RemoteError(text + _advice(text))
+        raise RemoteError(text + advice_on(text))
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
             raise Refusal(ONE_PROCESS, code="handle-process")
-
-
-def _advice(failure: str) -> str:
-    advice = next((advice for words, advice in _ADVICE.items() if words in failure), "")
-    ended = failure.endswith((".", ")"))
-    return f"{'' if ended else '.'} {advice}" if advice else ""
