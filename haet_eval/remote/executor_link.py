@@ -177,10 +177,10 @@ class ExecutorLink:
             raise failed(AnswerStatus.MISMATCH, _different(awaited.inventory or b"", found).encode())
 
     def _next_answer(self) -> tuple[AnswerStatus, bytes]:
-        _, payload = self._receive()
+        channel, payload = self._receive()
         # The statuses above are the host's own. An executor must not claim that a value was made up or
         # charged.
-        if not payload or payload[0] > AnswerStatus.MISMATCH:
+        if channel is not Channel.STREAM or not payload or payload[0] > AnswerStatus.MISMATCH:
             raise EnvironmentProblem("The executor sent an answer without a status.", code="executor-answer")
         return AnswerStatus(payload[0]), payload[1:]
 
@@ -267,17 +267,7 @@ class ExecutorLink:
             raise EnvironmentProblem(
                 "The executor announced more weights than the model has.", code="executor-answer"
             )
-        weights = bytearray()
-        while len(weights) < announced_bytes:
-            channel, block = self._receive()
-            if channel is not Channel.BLOCK or not block:
-                raise EnvironmentProblem("The executor did not hand out the weights.", code="executor-answer")
-            weights += block
-        if len(weights) > announced_bytes:
-            raise EnvironmentProblem(
-                "The executor handed out more weights than it announced.", code="executor-answer"
-            )
-        return bytes(weights)
+        return b"".join(self.blocks(announced_bytes))
 
 
 def failed(status: AnswerStatus, body: bytes) -> SubmissionFailure:

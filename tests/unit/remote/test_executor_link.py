@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from haet_eval.errors import SubmissionFailure
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure
 from haet_eval.remote.connection import Connection
 from haet_eval.remote.executor_link import ExecutorLink
 from haet_eval.remote.messages import Mark, to_executor
@@ -63,6 +63,16 @@ def test_an_inventory_after_a_mark_is_compared_and_reports_the_failure(ends: End
     with pytest.raises(SubmissionFailure, match="mul failed"):
         link.take_answers()
     assert link.executed == FIRST
+
+
+@pytest.mark.parametrize("channel", [one for one in Channel if one is not Channel.STREAM])
+def test_an_answer_comes_as_a_frame_of_the_stream(ends: Ends, channel: Channel) -> None:
+    link, executor = ends
+    link.mark(FIRST)
+    executor.send(channel, bytes([AnswerStatus.OK]))
+    with pytest.raises(EnvironmentProblem, match="without a status"):
+        link.catch_up()
+    assert link.executed == BEGIN
 
 
 def test_a_look_during_an_answer_does_not_take_it(ends: Ends) -> None:
