@@ -123,8 +123,15 @@ class ExecutorLink:
         self._awaited.append(_Awaited(inventory=expected))
         # A submission that sends short records can be many inventories ahead. Without a bound the queue would
         # grow, and a difference would be found long after it arose.
-        if sum(one.inventory is not None for one in self._awaited) > _INVENTORIES_AHEAD:
+        if self._inventories() > _INVENTORIES_AHEAD:
+            self.take_answers()
+        if self._inventories() > _INVENTORIES_AHEAD:
+            # The submission waits until the executor has done its work, as when there is no room for more.
+            self._connection.stalls += 1
             self.catch_up()
+
+    def _inventories(self) -> int:
+        return sum(one.inventory is not None for one in self._awaited)
 
     def mark(self, point: StreamPoint) -> None:
         """Ask the executor to answer when it reaches this place of the stream; do not wait for the answer.

@@ -238,13 +238,13 @@ class Relay:
             self._ask(accepted.forward, accepted.question)
         elif accepted.forward:
             self.link.pass_on(accepted.forward)
-        self._charge_stalls()
         if accepted.refused is not None:
             self._reply(AnswerStatus.REFUSED, accepted.refused.encode())
         # After the question of this frame, never before it: `recount` expects inventories at exactly these
         # places.
         if self.meter.inventory_is_due:
             self.link.compare_inventory(self.meter.inventory())
+        self._charge_stalls()
         self._mark()
         return accepted.end
 
