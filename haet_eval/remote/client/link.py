@@ -15,6 +15,9 @@ from haet_eval.remote.frames import FrameReader
 from haet_eval.remote.wire import AnswerStatus, Channel, Code
 
 FLUSH_RECORDS: Final = 64
+# Waiting awake is processor time of the submission, which has 60 s of it, and 60 µs for each message. A read
+# can wait three times as long, so honest code that reads millions of values could not pay for it.
+_AWAKE_SECONDS: Final = 15.0
 
 ONE_PROCESS: Final = (
     "Tensors of the task cannot be used in another process: the data is in the executor, and only the "
@@ -58,7 +61,7 @@ class Link:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._frames = FrameReader(sock)
+        self._frames = FrameReader(sock, _AWAKE_SECONDS)
         # A child of a fork has the same socket. Its frames would mix with those of its parent.
         self._process = os.getpid()
         self.garbage = Garbage()
