@@ -4,7 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +234,21 @@ def test_no_checkpoint_is_taken_once_the_books_are_sealed(tmp_path: Path) -> Non
         host.mark()
         host.link.catch_up()
         assert host.once.taken is None
+
+
+def test_a_state_for_which_there_is_no_memory_leaves_the_run_to_be_judged_anew(tmp_path: Path) -> None:
+    with a_host(tmp_path / "first") as first:
+        run(first)
+        taken = first.taken
+    # More than any machine has memory for.
+    huge = taken.facts.model_copy(update={"generators": ((5, 1 << 60),)})
+    with a_host(tmp_path / "second", replace(taken, facts=huge), tmp_path / "first" / "trace") as second:
+        for record in BEFORE:
+            second.send(record)
+        second.link._send_state = lambda size, block: second.link._send(wire.Channel.BLOCK, b"part")  # type: ignore[method-assign]
+        with pytest.raises(SubmissionFailure, match="has not taken up the checkpoint: A stored state") as caught:
+            second.mark()
+    assert caught.value.code == DEPARTED
 
 
 def _moved(after: tuple[bytes, ...]) -> tuple[bytes, ...]:
