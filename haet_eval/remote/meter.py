@@ -847,14 +847,6 @@ class Meter:
 
     # Totals.
 
-    def meta(self, number: int) -> TensorMeta:
-        """What is known of a tensor.
-
-        Raises:
-            WireError: it does not exist.
-        """
-        return self._handle(number).meta
-
     @property
     def living(self) -> Mapping[int, HeldTensor]:
         """The tensors that live, by number."""
@@ -876,8 +868,8 @@ class Meter:
         return self._handles.next
 
     @property
-    def living_bytes(self) -> int:
-        """Memory of the tensors that live, each storage once."""
+    def executor_bytes(self) -> int:
+        """Memory of all tensors in the executor, the training set among them, each storage once."""
         storages = {id(h.storage): h.storage.size_bytes for h in self._handles.living.values()}
         return sum(storages.values())
 
