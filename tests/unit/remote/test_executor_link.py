@@ -83,7 +83,12 @@ def test_a_wait_for_inventories_is_a_stall_and_one_that_has_come_is_not(ends: En
     answer(executor, body=b"same")
     link.compare_inventory(b"same")
     assert link._connection.stalls == 0
-    threading.Timer(0.1, lambda: [answer(executor, body=b"same") for _ in range(_INVENTORIES_AHEAD + 1)]).start()
+
+    def answer_all() -> None:
+        for _ in range(_INVENTORIES_AHEAD + 1):
+            answer(executor, body=b"same")
+
+    threading.Timer(0.1, answer_all).start()
     link.compare_inventory(b"same")
     assert link._connection.stalls == 1
 

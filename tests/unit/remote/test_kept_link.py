@@ -246,7 +246,9 @@ def test_a_state_for_which_there_is_no_memory_leaves_the_run_to_be_judged_anew(t
         for record in BEFORE:
             second.send(record)
         second.link._send_state = lambda size, block: second.link._send(wire.Channel.BLOCK, b"part")  # type: ignore[method-assign]
-        with pytest.raises(SubmissionFailure, match="has not taken up the checkpoint: A stored state") as caught:
+        with pytest.raises(
+            SubmissionFailure, match="has not taken up the checkpoint: A stored state"
+        ) as caught:
             second.mark()
     assert caught.value.code == DEPARTED
 

@@ -19,7 +19,7 @@ from haet_eval.remote.messages import ImageBatch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import INVENTORY_RECORDS, Meter
 from haet_eval.remote.recount import Charged, Recount, recount
 from haet_eval.remote.trace import BrokenTrace, Kind, TraceWriter, read_trace
-from haet_eval.remote.wire import Atom, Code, Tag
+from haet_eval.remote.wire import Atom, Code, Tag, Value
 from tests.unit.remote import frames
 from tests.unit.remote.bench import IMAGES, Bench, budgets
 from tests.unit.remote.frames import TENSOR, a_float, fresh, outcome
@@ -90,7 +90,7 @@ def new_literals(bench: Bench) -> None:
 
 
 def a_complex_literal(bench: Bench) -> None:
-    arguments = {"size": (2,), "fill_value": 1 + 2j, "dtype": Atom(Tag.DTYPE, "complex64")}
+    arguments: dict[str, Value] = {"size": (2,), "fill_value": 1 + 2j, "dtype": Atom(Tag.DTYPE, "complex64")}
     bench.define("aten.full.default", arguments, answer=outcome(fresh(2, dtype="complex64")))
 
 
@@ -221,10 +221,11 @@ def test_a_run_that_ends_by_a_limit_leaves_what_it_counted(
 def ended_by(
     steps: list[Step], path: Path, room: Mapping[str, int] = MappingProxyType({})
 ) -> tuple[Bench, Exception | None]:
-    """Play steps until one ends the run."""
+    """Play steps until one ends the run. Tensor 3 has eight ones."""
     writer = TraceWriter(path, HEADER)
     bench, end = Bench(budgets(**room), sink=writer), None
     try:
+        bench.ones(8)
         for step in steps:
             step(bench)
     except (SubmissionFailure, wire.WireError) as error:
@@ -253,7 +254,9 @@ ENDS: dict[str, Step] = {
     "a call of no template": lambda bench: bench.send(*[frames.call(0, ())] * 2, frames.call(99, ())),
     "a float of another class": a_call_of_another_class,
     "a definition with a float of another class": lambda bench: bench.send(
-        frames.define("aten.add.Tensor", {"self": TENSOR, "other": TENSOR, "alpha": a_float(1.0)}, (2, 2), (3.5,))
+        frames.define(
+            "aten.add.Tensor", {"self": TENSOR, "other": TENSOR, "alpha": a_float(1.0)}, (2, 2), (3.5,)
+        )
     ),
     "a view out of range": lambda bench: bench.send(
         frames.call(0, ()), wire.SELECT.pack(Code.SELECT, bench.meter.next_handle, 0, 99)
@@ -266,7 +269,7 @@ ENDS: dict[str, Step] = {
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_a_run_that_ends_in_mid_frame_leaves_what_it_counted(tmp_path: Path, end: Step) -> None:
     for step in STEPS.values():
-        bench, _ = ended_by([lambda bench: bench.ones(4), step, end], tmp_path / "trace")
+        bench, _ = ended_by([step, end], tmp_path / "trace")
         counted = same_as_live(tmp_path / "trace", bench.meter)
         assert counted.parameters is None
 

@@ -16,7 +16,14 @@ from tests.unit.remote import frames
 from tests.unit.remote.bench import Bench, budgets
 
 JOB = Job(
-    files={}, module="m", function="f", images=(1,), num_classes=2, seed=0, device="cpu", time_budget_seconds=1
+    files={},
+    module="m",
+    function="f",
+    images=(1,),
+    num_classes=2,
+    seed=0,
+    device="cpu",
+    time_budget_seconds=1,
 )
 
 
