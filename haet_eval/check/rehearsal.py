@@ -150,7 +150,7 @@ class Rehearsal(ExecutorLink):
         # Apart, since the executor's measured peak covers the computed part only: see
         # `estimate_memory_bytes`.
         part = 0 if self.computing else 1
-        self._living_bytes[part] = max(self._living_bytes[part], self._meter.living_bytes)
+        self._living_bytes[part] = max(self._living_bytes[part], self._meter.executor_bytes)
         if self._data_free is not None:
             self._data_free.follow(records)
             return

@@ -442,12 +442,14 @@ class Attempt:
         return tensor_bytes <= _AS_GOOD * self._fewest_bytes or now > self._due + _PATIENCE * every
 
     def begin_checkpoint(self, point: StreamPoint, table: Table) -> "_RequestedCheckpoint | None":
+        # Without every answer no run could come back to this place.
+        fault = self.answers.end
         # The file has more than the tensors in it, and one above the limit could not be read again.
         if table.stored_bytes > MAX_CHECKPOINT_BYTES // 2:
+            fault = f"the tensors take {table.stored_bytes:,} bytes, too many for one"
+        if fault:
             self._due = _NEVER
-            self._course.heard.note(
-                f"No checkpoints: the tensors take {table.stored_bytes:,} bytes, too many for one."
-            )
+            self._course.heard.note(f"No checkpoints from here on: {fault}.")
             return None
         # No other one is due until the executor has answered, which may take minutes.
         self._due = self._fewest_bytes = _NEVER

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from haet_eval.errors import EnvironmentProblem
 from haet_eval.remote.packed import Broken, PackedWriter, read_packed
 from haet_eval.remote.wire import AnswerStatus
 
@@ -23,23 +24,40 @@ _KEPT: Final = frozenset({AnswerStatus.OK, AnswerStatus.REFUSED})
 class AnswersWriter(PackedWriter):
     """Writes the executor's answers to questions, in order.
 
+    `end` says why no more answers are kept: a checkpoint without every answer would be of no use. The run
+    itself does not need the file.
+
     Raises:
-        EnvironmentProblem: the file cannot be written.
+        EnvironmentProblem: the file cannot be begun.
     """
 
     def __init__(self, path: Path) -> None:
+        self.end: str | None = None
         super().__init__(path, _MAGIC, "the file of answers")
 
     def add(self, status: AnswerStatus, body: bytes) -> None:
-        """Keep an answer. When the file has grown too large, no more is kept."""
-        # A file with a gap would be of no use, but the run itself does not need the file.
-        if status in _KEPT and not self.is_full:
+        """Keep an answer, as long as all of them can be kept."""
+        if status not in _KEPT or self.end:
+            return
+        try:
             self._append(status, body)
+        except EnvironmentProblem as problem:
+            self._give_up(problem)
+        else:
+            if self._written > MAX_ANSWERS_BYTES:
+                self.end = f"the file of answers has more than {MAX_ANSWERS_BYTES:,} bytes"
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the file has grown too large for a checkpoint."""
-        return self._written > MAX_ANSWERS_BYTES
+    def close(self) -> None:
+        """Finish the file. Further calls do nothing."""
+        try:
+            super().close()
+        except EnvironmentProblem as problem:
+            self._give_up(problem)
+
+    def _give_up(self, problem: EnvironmentProblem) -> None:
+        self.end = str(problem)
+        # The trace is written to the same disk, and the run does need the trace.
+        self.path.unlink(missing_ok=True)
 
 
 def read_answers(path: Path) -> Iterator[tuple[AnswerStatus, bytes]]:

@@ -84,7 +84,7 @@ class Charges:
             self.upload(max(len(raw), NUMBER_BYTES))
             self._numbers.add((dtype, raw))
 
-    def readback(self, count: int) -> None:
+    def check_readback(self, count: int) -> None:
         if self.readback_bytes + count > self.budgets.readback_bytes:
             raise SubmissionFailure(
                 Verdict.LIMIT_READBACK,
@@ -94,10 +94,12 @@ class Charges:
                 "every step.",
                 code="limit-readback",
             )
+
+    def readback(self, count: int) -> None:
+        self.check_readback(count)
         self.readback_bytes += count
 
-    def prediction_readback(self, count: int) -> None:
-        """Charge values that are read while a batch is predicted: each batch has a budget of its own."""
+    def check_prediction_readback(self, count: int) -> None:
         allowed = self.budgets.prediction_readback_bytes
         if self._batch_readback_bytes + count > allowed:
             raise SubmissionFailure(
@@ -106,6 +108,10 @@ class Charges:
                 "(prediction_readback_bytes). Keep values in tensors: the answer is a tensor as well.",
                 code="limit-prediction-readback",
             )
+
+    def prediction_readback(self, count: int) -> None:
+        """Charge values that are read while a batch is predicted: each batch has a budget of its own."""
+        self.check_prediction_readback(count)
         self._batch_readback_bytes += count
         self.prediction_readback_bytes += count
         self.most_readback_bytes_of_a_batch = max(

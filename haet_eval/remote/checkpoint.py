@@ -6,6 +6,7 @@ the wire: a file that was changed, cut short, or belongs to another run or versi
 """
 
 import hashlib
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,7 +113,7 @@ class CheckpointFile:
             self.facts = self._document(run)
             # The whole file is checked before any of it is used: the executor must not get half of a state.
             self._begin = self._file.tell()
-            self._check(path.stat().st_size)
+            self._check(os.fstat(self._file.fileno()).st_size)
         except BaseException:
             self._file.close()
             raise

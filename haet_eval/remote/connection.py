@@ -47,6 +47,9 @@ class Connection:
         self._unsent_bytes = 0
         self._writable = select.poll()
         self._writable.register(sock, select.POLLOUT)
+        # Not `select.select`, which takes no descriptor above 1,023.
+        self._arriving = select.poll()
+        self._arriving.register(sock, select.POLLIN)
         self.stalls = 0
         self.other = self
         self._idled = time.monotonic()
@@ -119,7 +122,7 @@ class Connection:
 
     def has_received(self) -> bool:
         """Whether the next frame has begun to arrive: then `receive` need not wait for the other side."""
-        return bool(self._buffer) or bool(select.select([self._socket], [], [], 0)[0])
+        return bool(self._buffer or self._arriving.poll(0))
 
     def _fill(self, length: int) -> None:
         while len(self._buffer) < length:

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -79,7 +79,7 @@ class ComparedTrace(TraceWriter):
         """The entry that the earlier trace has at this place; None at its end."""
         try:
             if not self._ahead:
-                self._ahead += [entry for entry in [next(self._earlier, None)] if entry]
+                self._ahead += islice(self._earlier, 1)
         except Broken as error:
             raise departed(f"its earlier trace cannot be read: {error}") from None
         return self._ahead[0] if self._ahead else None

@@ -123,8 +123,15 @@ class ExecutorLink:
         self._awaited.append(_Awaited(inventory=expected))
         # A submission that sends short records can be many inventories ahead. Without a bound the queue would
         # grow, and a difference would be found long after it arose.
-        if sum(one.inventory is not None for one in self._awaited) > _INVENTORIES_AHEAD:
+        if self._inventories() > _INVENTORIES_AHEAD:
+            self.take_answers()
+        if self._inventories() > _INVENTORIES_AHEAD:
+            # The submission waits until the executor has done its work, as when there is no room for more.
+            self._connection.stalls += 1
             self.catch_up()
+
+    def _inventories(self) -> int:
+        return sum(one.inventory is not None for one in self._awaited)
 
     def mark(self, point: StreamPoint) -> None:
         """Ask the executor to answer when it reaches this place of the stream; do not wait for the answer.
@@ -177,10 +184,10 @@ class ExecutorLink:
             raise failed(AnswerStatus.MISMATCH, _different(awaited.inventory or b"", found).encode())
 
     def _next_answer(self) -> tuple[AnswerStatus, bytes]:
-        _, payload = self._receive()
+        channel, payload = self._receive()
         # The statuses above are the host's own. An executor must not claim that a value was made up or
         # charged.
-        if not payload or payload[0] > AnswerStatus.MISMATCH:
+        if channel is not Channel.STREAM or not payload or payload[0] > AnswerStatus.MISMATCH:
             raise EnvironmentProblem("The executor sent an answer without a status.", code="executor-answer")
         return AnswerStatus(payload[0]), payload[1:]
 
@@ -267,17 +274,7 @@ class ExecutorLink:
             raise EnvironmentProblem(
                 "The executor announced more weights than the model has.", code="executor-answer"
             )
-        weights = bytearray()
-        while len(weights) < announced_bytes:
-            channel, block = self._receive()
-            if channel is not Channel.BLOCK or not block:
-                raise EnvironmentProblem("The executor did not hand out the weights.", code="executor-answer")
-            weights += block
-        if len(weights) > announced_bytes:
-            raise EnvironmentProblem(
-                "The executor handed out more weights than it announced.", code="executor-answer"
-            )
-        return bytes(weights)
+        return b"".join(self.blocks(announced_bytes))
 
 
 def failed(status: AnswerStatus, body: bytes) -> SubmissionFailure:

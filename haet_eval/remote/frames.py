@@ -1,5 +1,6 @@
 """Reads whole frames from a socket that may block: the workers' end of their connections."""
 
+import math
 import socket
 from typing import Final
 
@@ -10,10 +11,13 @@ _ROOM_BYTES: Final = 1 << 20
 
 
 class FrameReader:
-    """Takes from the socket what has arrived, a megabyte at most, and keeps what follows the next frame."""
+    """Takes from the socket what has arrived, a megabyte at most, and keeps what follows the next frame.
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._receiver = Receiver(sock)
+    `awake_seconds`: see `Receiver`.
+    """
+
+    def __init__(self, sock: socket.socket, awake_seconds: float = math.inf) -> None:
+        self._receiver = Receiver(sock, awake_seconds)
         self._room = memoryview(bytearray(_ROOM_BYTES))
         self._buffer = bytearray()
 

@@ -43,7 +43,7 @@ class Checkpoints(Protocol):
         """Whether a checkpoint should be taken now, with tensors of so many bytes."""
 
     def begin_checkpoint(self, point: StreamPoint, table: Table) -> Taking | None:
-        """Take a checkpoint of this place of the stream; None if it would be too large."""
+        """Take a checkpoint of this place of the stream; None if there can be none."""
 
 
 class Stored(Protocol):
@@ -167,12 +167,11 @@ class KeptLink(ExecutorLink):
     # Taking a checkpoint.
 
     def _is_due(self) -> bool:
-        return self._checkpoints.is_due(self._meter.tensor_bytes)
+        # The books are sealed before the executor is: it would send the storages as they were. A run goes on
+        # only within its training.
+        return not self._meter.is_sealed and self._checkpoints.is_due(self._meter.tensor_bytes)
 
     def _take(self, point: StreamPoint) -> bool:
-        # Without every answer no run could come back to this place.
-        if self._answers.is_full:
-            return False
         table = table_of(self._meter.living, self._meter.next_handle, self._data)
         taking = self._checkpoints.begin_checkpoint(point, table)
         if taking is None:

@@ -73,6 +73,8 @@ _MAX_ORIGINS: Final = 1 << 10
 # Names of refused operators are the submission's own texts, which must not fill the host's memory.
 _MAX_REFUSED: Final = 1 << 10
 _MAX_NAME: Final = 80
+# What the client raises for a refused first call has this code.
+_REFUSED_CODE: Final = "handle-operator"
 # No limit, as a number: the loop over the records then compares without asking whether there is a limit.
 _ANY_BYTES: Final = 1 << 200
 
@@ -103,13 +105,18 @@ class StreamPoint:
 
 @dataclass(slots=True)
 class Question:
-    """A record that waits for the executor's answer."""
+    """A record that waits for the executor's answer.
+
+    Nothing of it is charged before the answer has come: `upload_bytes` are those of its literals, and
+    `charged` says that the answer is charged as read back.
+    """
 
     code: Code
     record: bytes
     inputs: list[HeldTensor] = field(default_factory=list)
     template: Template | None = None
     answer_bytes: int = 0
+    upload_bytes: int = 0
     timed: bool = False
     charged: bool = False
 
@@ -187,7 +194,8 @@ class Meter:
         # change.
         position, records = start, 0
         handlers, living, memory = self._handlers, self._handles.living, self._memory
-        most_bytes = self._most_bytes
+        most_bytes, charges = self._most_bytes, self.charges
+        sent_up = charges.upload_bytes
         try:
             while position < len(payload) and records < MAX_RECORDS:
                 handler = handlers.get(payload[position])
@@ -195,12 +203,15 @@ class Meter:
                     break
                 position = handler(payload, position)
                 records += 1
+                sent_up = charges.upload_bytes
                 # After the record, which is counted: then it is in the trace, even if it ends the run.
                 if len(living) > MAX_HANDLES:
                     check_living(len(living))
                 if memory.living_bytes > most_bytes:
                     self._check_memory()
         finally:
+            # A record that ends the run is not in the trace, so its literals are not charged (decision 0050).
+            charges.upload_bytes = sent_up
             forward = payload[start:position]
             self._pass(forward, records)
         if position == len(payload) or records == MAX_RECORDS:
@@ -218,21 +229,31 @@ class Meter:
             self.charges.message(records)
 
     def _ask(self, forward: bytes, record: bytes, end: int) -> Accepted:
+        sent_up = self.charges.upload_bytes
         try:
-            match record[0]:
-                case Code.DEFINE:
-                    return Accepted(forward, end, self._define(record))
-                case Code.DYNAMIC:
-                    return Accepted(forward, end, self._dynamic(record))
-                case Code.READ:
-                    return Accepted(forward, end, self._read(record))
-                case unknown:
-                    raise WireError(f"a record of the unknown kind {unknown}")
+            question = self._question(record)
+            question.upload_bytes = self.charges.upload_bytes - sent_up
         except Refused as refused:
             # Literals may have been charged before the refusal. The trace must show all that was charged
             # (decision 0050).
+            sent_up = self.charges.upload_bytes
             self._pass(record, 1, Kind.REFUSED)
             return Accepted(forward, end, refused=str(refused))
+        finally:
+            # It may end the run now or while it is asked. It is charged once it is in the trace.
+            self.charges.upload_bytes = sent_up
+        return Accepted(forward, end, question)
+
+    def _question(self, record: bytes) -> Question:
+        match record[0]:
+            case Code.DEFINE:
+                return self._define(record)
+            case Code.DYNAMIC:
+                return self._dynamic(record)
+            case Code.READ:
+                return self._read(record)
+            case unknown:
+                raise WireError(f"a record of the unknown kind {unknown}")
 
     def _handle(self, number: int) -> HeldTensor:
         handle = self._handles.living.get(number)
@@ -303,8 +324,9 @@ class Meter:
         try:
             validate_call(template.operator, template.definition, inputs)
         except Refused as refused:
-            # A repeated call waits for no answer, so it cannot be refused as its first call was.
-            raise WireError(str(refused)) from None
+            # A repeated call waits for no answer, so it cannot be refused as its first call was. The client
+            # does not know where tensors come from, so this is a mistake in ordinary code.
+            raise SubmissionFailure(Verdict.FAILED, f"{refused}.", code=_REFUSED_CODE) from None
         if len(template.accepted) < _MAX_ORIGINS:
             template.accepted.add(key)
 
@@ -376,8 +398,10 @@ class Meter:
             self.charges.check_timed_answers()
         return question
 
-    def _count_wait(self, question: Question) -> None:
-        """It was answered: all work that came before is done."""
+    def _charge(self, question: Question, told_bytes: int) -> None:
+        """It was answered, and is about to be in the trace: all work that came before is done."""
+        self._readback(told_bytes)
+        self.charges.upload_bytes += question.upload_bytes
         self.charges.timed_answers += question.timed
         self._data_at_work = False
 
@@ -418,8 +442,7 @@ class Meter:
         shift = index * stride[dimension]
         shape = shape[:dimension] + shape[dimension + 1 :]
         stride = stride[:dimension] + stride[dimension + 1 :]
-        self._charge_places(handle, index)
-        self._view(Code.SELECT, handle, shape, stride, shift)
+        self._view(Code.SELECT, handle, shape, stride, shift, (index,))
         return reader.position
 
     def _slice(self, payload: bytes, position: int) -> int:
@@ -435,23 +458,24 @@ class Meter:
         shift = start * stride[dimension]
         shape = (*shape[:dimension], -(-(end - start) // step), *shape[dimension + 1 :])
         stride = (*stride[:dimension], stride[dimension] * step, *stride[dimension + 1 :])
-        self._charge_places(handle, start, end, step)
-        self._view(Code.SLICE, handle, shape, stride, shift)
+        self._view(Code.SLICE, handle, shape, stride, shift, (start, end, step))
         return reader.position
 
-    def _charge_places(self, base: HeldTensor, *places: int) -> None:
-        """Places in a tensor that depends on no data are constants that are brought along.
-
-        Of the numbers from 0 on, a select makes the constant that its index is. 0.1.0 charged nothing for it.
-        """
-        if self._strict and not base.storage.tainted:
-            self.charges.constant_selects += 1
+    def _view(
+        self,
+        code: Code,
+        base: HeldTensor,
+        shape: tuple[int, ...],
+        stride: tuple[int, ...],
+        shift: int,
+        places: tuple[int, ...],
+    ) -> None:
+        # Places in a tensor that depends on no data are constants that are brought along: of the numbers from
+        # 0 on, a select makes the constant that its index is. 0.1.0 charged nothing for it.
+        constant = self._strict and not base.storage.tainted
+        if constant:
             for place in places:
                 self.charges.literal(place)
-
-    def _view(
-        self, code: Code, base: HeldTensor, shape: tuple[int, ...], stride: tuple[int, ...], shift: int
-    ) -> None:
         offset = base.offset + shift
         if offset > _MAX_STEP:
             raise WireError("a view that begins out of range")
@@ -460,6 +484,7 @@ class Meter:
         self._handles.add(HeldTensor(layout, offset, base.storage))
         self._memory.calls += 1
         self._tally.count_view(code, base.layout, layout, self._phase)
+        self.charges.constant_selects += constant  # last: a record that ends the run is not counted
 
     def _free(self, payload: bytes, position: int) -> int:
         try:
@@ -484,7 +509,7 @@ class Meter:
 
     def _is_gone(self, number: int) -> bool:
         """Whether a tensor may be freed although it is not known: prediction has dropped it."""
-        return self._predicting and number < self._handles.next
+        return self.is_sealed and number < self._handles.next
 
     def _upload(self, payload: bytes, position: int) -> int:
         meta, raw, end = wire.decode_upload(payload, position)
@@ -529,7 +554,7 @@ class Meter:
         if phase >= len(PHASES):
             raise WireError("an unknown phase")
         # In prediction all calls have one counter, whatever the client says about phases.
-        if not self._predicting:
+        if not self.is_sealed:
             self._phase = phase
         return reader.position
 
@@ -582,9 +607,9 @@ class Meter:
         question = self._timed(Question(Code.READ, record, [handle], answer_bytes=count))
         # A value that depends on no data is free, but its answer still shows when the work before it was
         # done.
-        if handle.storage.tainted:
-            self._readback(count)
-            question.charged = True
+        question.charged = handle.storage.tainted
+        if question.charged:
+            self._check_readback(count)
         return question
 
     def answer(self, question: Question, payload: bytes) -> None:
@@ -597,7 +622,7 @@ class Meter:
         if question.code is Code.READ:
             if len(payload) != question.answer_bytes:
                 raise WireError("a value of another size than its tensor")
-            self._count_wait(question)
+            self._charge(question, question.answer_bytes if question.charged else 0)
             self._pass(question.record, 1, Kind.QUESTION)
             return
         template = question.template
@@ -605,9 +630,12 @@ class Meter:
         outcome = wire.decode_outcome(payload, len(question.inputs))
         # Before anything is charged or counted: an answer that is nonsense must leave the books as they are.
         check_outcome(outcome, template.operator)
-        if template.dynamic:
-            question.charged = self._learn(outcome, question.inputs)
-        self._count_wait(question)
+        told_bytes = 0
+        if template.dynamic and _tainted(question.inputs):
+            # A shape or a number that depends on data is a value read back.
+            question.charged = True
+            told_bytes = sum(map(_told_bytes, wire.flatten(outcome.outputs)))
+            self._check_readback(told_bytes)
         if question.code is Code.DEFINE:
             self._settle(template, outcome, question.inputs)
             self._tally.add(template, len(question.record) + len(payload))
@@ -615,6 +643,7 @@ class Meter:
             self._tally.count_dynamic(template, outcome, payload, self._phase)
         else:
             template.calls[self._phase] += 1
+        self._charge(question, told_bytes)
         # The two entries come together: a question without its outcome would make a broken trace.
         self._sink.add(Kind.QUESTION, question.record)
         self._sink.add(Kind.OUTCOME, payload)
@@ -642,9 +671,7 @@ class Meter:
             # inputs.
             if template.draws is not None:
                 self._generators.draw(template.draws, tainted, template.spills)
-        if tainted:
-            self._readback(NUMBER_BYTES)
-        self._count_wait(question)
+        self._charge(question, NUMBER_BYTES if tainted else 0)
         self._pass(question.record, 1, Kind.REFUSED)
 
     @staticmethod
@@ -657,19 +684,19 @@ class Meter:
             template.signature = signature_of(template, outcome)
             template.price = price_told(template.signature)
 
+    def _check_readback(self, count: int) -> None:
+        """Require room for bytes that the submission learns of data; they are charged with the record."""
+        if self.is_sealed:
+            self.charges.check_prediction_readback(count)
+        else:
+            self.charges.check_readback(count)
+
     def _readback(self, count: int) -> None:
         """Charge bytes that the submission learns of data."""
-        if self._predicting:
+        if self.is_sealed:
             self.charges.prediction_readback(count)
         else:
             self.charges.readback(count)
-
-    def _learn(self, outcome: Outcome, inputs: list[HeldTensor]) -> bool:
-        """A shape or a number that depends on data is a value read back; returns whether it does."""
-        tainted = _tainted(inputs)
-        if tainted:
-            self._readback(sum(map(_told_bytes, wire.flatten(outcome.outputs))))
-        return tainted
 
     # Data, seal and prediction.
 
@@ -735,7 +762,8 @@ class Meter:
         return tuple(weight_of(tensor.name, self._named(tensor.handle).layout) for tensor in tensors)
 
     @property
-    def _predicting(self) -> bool:
+    def is_sealed(self) -> bool:
+        """Whether the training is over: the books have the model alone, and what prediction adds."""
         return self._phase == PREDICTION
 
     def begin_batch(self, shape: tuple[int, ...]) -> int:
@@ -783,7 +811,7 @@ class Meter:
 
         Prediction may use none that has no price: nothing would bound it.
         """
-        if self._predicting:
+        if self.is_sealed:
             unpriced = self._tally.unpriced_in_prediction
             if unpriced is not None:
                 raise SubmissionFailure(
@@ -819,14 +847,6 @@ class Meter:
 
     # Totals.
 
-    def meta(self, number: int) -> TensorMeta:
-        """What is known of a tensor.
-
-        Raises:
-            WireError: it does not exist.
-        """
-        return self._handle(number).meta
-
     @property
     def living(self) -> Mapping[int, HeldTensor]:
         """The tensors that live, by number."""
@@ -848,8 +868,8 @@ class Meter:
         return self._handles.next
 
     @property
-    def living_bytes(self) -> int:
-        """Memory of the tensors that live, each storage once."""
+    def executor_bytes(self) -> int:
+        """Memory of all tensors in the executor, the training set among them, each storage once."""
         storages = {id(h.storage): h.storage.size_bytes for h in self._handles.living.values()}
         return sum(storages.values())
 

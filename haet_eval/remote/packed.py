@@ -49,7 +49,10 @@ class PackedWriter:
         self._name = name
         # Unbuffered, so that the file really has the bytes that a snapshot states. A checkpoint copies them
         # at once.
-        self._file: IO[bytes] = path.open("wb", buffering=0)
+        try:
+            self._file: IO[bytes] = path.open("wb", buffering=0)
+        except OSError as error:
+            raise self._not_writable(error) from None
         self._written = self.entries = 0
         self._compressor = zlib.compressobj(_LEVEL)
         self._pending = bytearray()
@@ -82,11 +85,14 @@ class PackedWriter:
             # The file lacks bytes from here on. Once it is closed, `close` does not append an end that would
             # make it look whole.
             self._file.close()
-            raise EnvironmentProblem(
-                f"{self._name} cannot be written: {error}",
-                "make room for temporary files",
-                code="trace-not-writable",
-            ) from None
+            raise self._not_writable(error) from None
+
+    def _not_writable(self, error: OSError) -> EnvironmentProblem:
+        return EnvironmentProblem(
+            f"{self._name} cannot be written: {error}",
+            "make room for temporary files",
+            code="trace-not-writable",
+        )
 
     def close(self) -> None:
         """Finish the file. Further calls do nothing."""

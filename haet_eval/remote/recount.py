@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.parameters import ParameterCount
 from haet_eval.errors import SubmissionFailure
-from haet_eval.remote.charges import MeterLimits
+from haet_eval.remote.charges import MAX_HANDLES, MeterLimits
 from haet_eval.remote.memory import MemoryBooks, MeteredMemory
 from haet_eval.remote.messages import ImageBatch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import Accepted, Meter, Question
@@ -22,7 +22,15 @@ _Entries: TypeAlias = Iterator[tuple[int, tuple[Kind, bytes]]]
 
 # Budgets are the competition's, and whoever asks for a recount compares them. The limits of the meter itself
 # still hold for a hostile trace.
-_UNBOUNDED: Final = MeterLimits(_ANY, _ANY, _ANY, None, _ANY, _ANY, _ANY)
+_UNBOUNDED: Final = MeterLimits(
+    readback_bytes=_ANY,
+    upload_bytes=_ANY,
+    messages=_ANY,
+    operations=None,
+    prediction_operations_per_image=_ANY,
+    prediction_readback_bytes=_ANY,
+    timed_answers=_ANY,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,12 @@ def recount(path: Path, listener: Listener | None = None, *, memory: MemoryBooks
         walk.meter.load(shape, "uint8")
         walk.meter.load(shape[:1], "int64")
         for entry, (kind, body) in entries:
-            walk.take(entry, kind, body, entries)
+            try:
+                walk.take(entry, kind, body, entries)
+            except SubmissionFailure:
+                # The record that made one tensor too many was counted, and ended the run.
+                if len(walk.meter.living) <= MAX_HANDLES or next(entries, None):
+                    raise
     # A trace may come from anyone. Whatever the meter stumbles over is a fault of the file.
     except (WireError, SubmissionFailure, ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise BrokenTrace(f"the trace holds what no meter would have let pass: {error}") from None

@@ -1,5 +1,6 @@
 """Between the two workers: every frame of the submission goes through the meter, and only then on."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.progress import ReportValue
+from haet_eval.remote.advice import advice_on
 from haet_eval.remote.connection import Connection, Disconnected
 from haet_eval.remote.executor_link import (
     REASON_BYTES,
@@ -40,7 +42,12 @@ from haet_eval.remote.wire import AnswerStatus, Channel, WireError
 _WATCH_SECONDS: Final = 0.2
 # The verdict is known already, so a submission that does not answer gains nothing but these seconds.
 _GRACE_SECONDS: Final = 3.0
-_PLACE_CHARACTERS: Final = 800
+_PLACE: Final = r"[\w./ -]{1,200}, line \d{1,9}"
+_LINE: Final = rf"{_PLACE} \(`[^\n`]{{0,61}}`\): [\d,]{{1,26}} (bytes, [\d,]{{1,26}} )?times?"
+_PLACES: Final = re.compile(
+    rf"( (Most was read in|It waited most in) {_LINE}(; {_LINE}){{0,2}}\.)?( \({_PLACE}\))?"
+)
+"""What the client adds to a reason: the lines that have read most, and the line that was running."""
 _RECORDS_TO_A_MARK: Final = 128
 """A mark costs about as much as a call of an operator, and a look at each template."""
 
@@ -231,13 +238,13 @@ class Relay:
             self._ask(accepted.forward, accepted.question)
         elif accepted.forward:
             self.link.pass_on(accepted.forward)
-        self._charge_stalls()
         if accepted.refused is not None:
             self._reply(AnswerStatus.REFUSED, accepted.refused.encode())
         # After the question of this frame, never before it: `recount` expects inventories at exactly these
         # places.
         if self.meter.inventory_is_due:
             self.link.compare_inventory(self.meter.inventory())
+        self._charge_stalls()
         self._mark()
         return accepted.end
 
@@ -306,17 +313,23 @@ class Relay:
         self.log.add(message.traceback.encode())
         # Code may wrap the refusal in an error of its own. The text is the submission's, but either verdict
         # is a failure, so a lie gains nothing.
-        if any(operator in message.reason for operator in self.meter.refused):
+        if any(_names(message.reason, operator) for operator in self.meter.refused):
             raise SubmissionFailure(Verdict.UNCOUNTABLE, message.reason, code="operator-unpriced")
         raise SubmissionFailure(Verdict.FAILED, message.reason, code=message.code or "code-failed")
+
+
+def _names(reason: str, operator: str) -> bool:
+    """Whether a text has this name of an operator as a whole: `aten.add` is no part of `aten.add_.Tensor`."""
+    return bool(operator and re.search(rf"(?<![\w.]){re.escape(operator)}(?!\w|\.\w)", reason))
 
 
 def _located(failure: SubmissionFailure, message: Failed) -> SubmissionFailure:
     """The failure with the line of the submission's code, if that is what the submission has heard."""
     told = message.reason.removeprefix("RemoteError: ")
-    # The text comes from the submission. It is taken only as our own reason with a place after it, so it
-    # cannot say anything else in the record.
-    known = told.startswith(failure.reason) and len(told) < len(failure.reason) + _PLACE_CHARACTERS
+    # The text comes from the submission. It is taken only as our own reason with places after it, in the form
+    # that the client gives them, so it cannot say anything else in the record.
+    own = failure.reason + advice_on(failure.reason)
+    known = told.startswith(own) and _PLACES.fullmatch(told, len(own))
     return SubmissionFailure(failure.verdict, told, code=failure.code) if known else failure
 
 

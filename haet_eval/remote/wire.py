@@ -233,8 +233,7 @@ class Writer:
                 self.value(item)
         elif isinstance(value, Fresh):
             out.append(Tag.FRESH)
-            # -1 travels as 0xFFFF. No input of one list has that number: a list has 65,535 items at most.
-            out += _U16.pack(value.alias & 0xFFFF)
+            self.place(value.alias)
             self.meta(value.meta)
         else:
             self._atom(value)
@@ -248,8 +247,14 @@ class Writer:
         elif atom.tag is Tag.FLOAT:
             self.buffer.append(int(atom.value))
         elif atom.tag in (Tag.GENERATOR, Tag.INPUT):
-            # The default generator, -1, travels as 0xFFFF.
-            self.buffer += _U16.pack(int(atom.value) & 0xFFFF)
+            self.place(int(atom.value))
+
+    def place(self, number: int) -> None:
+        """The number of an input or a generator. -1, which is none or the default, travels as 0xFFFF."""
+        # Cut to 16 bits, it would be the number of another one.
+        if number >= 0xFFFF:
+            raise WireError(f"an input or a generator of the number {number:,}: it must be below 65,535")
+        self.buffer += _U16.pack(number & 0xFFFF)
 
 
 def _check_dimensions(dimensions: int) -> None:
@@ -436,7 +441,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
     writer.value(outcome.outputs)
     writer.buffer += _U16.pack(len(outcome.changed))
     for position, meta in outcome.changed:
-        writer.buffer += _U16.pack(position)
+        writer.place(position)
         writer.meta(meta)
     _check_outcome_length(writer.buffer)
     return bytes(writer.buffer)

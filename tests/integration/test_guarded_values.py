@@ -1,4 +1,4 @@
-"""Values that a kernel would take for an address end the run, and never the executor's process."""
+"""Values and tensors that a kernel would take for more than they are end the run, not the executor."""
 
 from pathlib import Path
 
@@ -34,3 +34,36 @@ def test_a_hostile_value_is_refused_before_the_kernel(tmp_path: Path, code: str)
     assert record.status.verdict is Verdict.FAILED
     assert "crashed" not in record.status.reason
     assert "backward" in record.status.reason
+
+
+MISTAKES = {
+    "the view would leave its storage": """
+        def train(task):
+            for size in (16, 8):
+                torch.ones(size)[:8].as_strided((4, 4), (4, 1))
+            torch.ones(1).item()
+        """,
+    "indices must be what the forward call has returned": """
+        def train(task):
+            images = torch.ones(1, 1, 4, 4)
+            _, indices = torch.ops.aten.max_pool2d_with_indices(images, [2, 2])
+            gradient = torch.ones(1, 1, 2, 2)
+            for places in (indices, indices.clone()):
+                torch.ops.aten.max_pool2d_with_indices_backward(
+                    gradient, images, [2, 2], [2, 2], [0, 0], [1, 1], False, places
+                )
+            torch.ones(1).item()
+        """,
+}
+
+
+@pytest.mark.parametrize("said", MISTAKES)
+def test_a_repeated_call_on_other_tensors_ends_with_the_words_of_a_refused_first_call(
+    tmp_path: Path, said: str
+) -> None:
+    submission = write_submission(tmp_path / "submission", MISTAKES[said])
+    request = Request(submission, tmp_path / "data", tmp_path / "results", sandbox="process")
+    status = evaluate(request).record.status
+    assert (status.verdict, status.code) == (Verdict.FAILED, "handle-operator")
+    assert said in status.reason
+    assert "protocol" not in status.reason

@@ -112,7 +112,7 @@ def marks() -> Mapping[str, tuple[int, int, int]]:
 
         def report(values: Mapping[str, Any]) -> None:
             memory = meter.tensor_memory
-            living = meter.living_bytes - memory.training_set_bytes
+            living = meter.executor_bytes - memory.training_set_bytes
             found[str(values["mark"])] = living, memory.peak_bytes, meter.operations
 
         run.relay.use(run.watch.look, report)

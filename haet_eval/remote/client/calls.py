@@ -193,8 +193,7 @@ class DefinitionWriter:
             case torch.layout() if value is torch.strided:
                 return Atom(Tag.LAYOUT)
             case torch._C.Generator():
-                # 16 bits on the wire. The default generator is −1, and is 0xFFFF there.
-                return Atom(Tag.GENERATOR, self._generator_number(value) & 0xFFFF)
+                return Atom(Tag.GENERATOR, self._generator_number(value))
             case _:
                 raise _refused(self._func, value)
 

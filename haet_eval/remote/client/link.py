@@ -8,6 +8,7 @@ from collections import deque
 from typing import Final
 
 from haet_eval.remote import wire
+from haet_eval.remote.advice import advice_on
 from haet_eval.remote.client.garbage import Garbage
 from haet_eval.remote.client.output import Drain, nothing_printed
 from haet_eval.remote.frames import FrameReader
@@ -16,6 +17,9 @@ from haet_eval.remote.wire import AnswerStatus, Channel, Code
 FLUSH_RECORDS: Final = 64
 FLUSH_BYTES: Final = wire.MAX_FRAME_BYTES // 4
 """More are sent before the next record, so that both fit into one frame: an upload has as many at most."""
+# Waiting awake is processor time of the submission, which has 60 s of it, and 60 µs for each message. A read
+# can wait three times as long, so honest code that reads millions of values could not pay for it.
+_AWAKE_SECONDS: Final = 15.0
 
 ONE_PROCESS: Final = (
     "Tensors of the task cannot be used in another process: the data is in the executor, and only the "
@@ -26,16 +30,6 @@ NO_EXTENSION: Final = (
     "Extensions in C++, CUDA or Triton cannot be used: the data is in the executor, and what they do could "
     "not be counted. Write the computation with torch's operators."
 )
-
-
-_ADVICE: Final = {
-    **dict.fromkeys(
-        ("Byte", "unsigned char"),
-        "Images are uint8: compute with `images / 255`, or with `images.float()`.",
-    ),
-    "Target # is out of bounds": "A label is outside of the classes: labels run from 0 to "
-    "`task.num_classes - 1`, and the model needs one logit for each class.",
-}
 
 
 class RemoteError(RuntimeError):
@@ -69,7 +63,7 @@ class Link:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._frames = FrameReader(sock)
+        self._frames = FrameReader(sock, _AWAKE_SECONDS)
         # A child of a fork has the same socket. Its frames would mix with those of its parent.
         self._process = os.getpid()
         self.garbage = Garbage()
@@ -176,14 +170,8 @@ class Link:
         text = body.decode(errors="replace")
         if status is AnswerStatus.REFUSED:
             raise Refusal(text, code="handle-operator")
-        raise RemoteError(text + _advice(text))
+        raise RemoteError(text + advice_on(text))
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
             raise Refusal(ONE_PROCESS, code="handle-process")
-
-
-def _advice(failure: str) -> str:
-    advice = next((advice for words, advice in _ADVICE.items() if words in failure), "")
-    ended = failure.endswith((".", ")"))
-    return f"{'' if ended else '.'} {advice}" if advice else ""

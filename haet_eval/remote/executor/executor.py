@@ -108,7 +108,8 @@ class Executor:
                 channel, payload = self._frames.receive()
                 if channel == Channel.HOST:
                     self._command(payload)
-                else:
+                # Blocks that come here belong to a command that has failed.
+                elif channel == Channel.STREAM:
                     self._stream(payload)
         except ConnectionError:
             return
@@ -278,7 +279,7 @@ class Executor:
             case TakeState():
                 self._take_state(message)
             case Restore():
-                self._restore(message)
+                self._attempt("A stored state", lambda: self._restore(message))
             case PlaceTensors():
                 self._attempt("A stored state", lambda: self._place(message))
             case Recall():

@@ -10,6 +10,7 @@ from haet_eval.operators.checking.validation import written_parameters
 from haet_eval.operators.table import lookup
 from haet_eval.remote.executor.kernel import compile_kernel
 from haet_eval.remote.executor.outcome import Mismatch
+from haet_eval.remote.handles import span_elements
 from haet_eval.remote.wire import AnswerStatus, Definition
 
 _ADDRESSES: Final = re.compile(r"0[xX][0-9a-fA-F]+|\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,}\b")
@@ -88,8 +89,9 @@ def explained(
     meta = torch.device("meta")
     shapes = [torch.empty_strided(t.size(), t.stride(), dtype=t.dtype, device=meta) for t in inputs]
     try:
-        # A device without values: if the call fails here as well, its text cannot hold one.
-        compile_kernel(definition, meta, lambda _: torch.Generator())(shapes, floats)
+        # A device without values: if the call fails here as well, its text cannot hold one. And without a
+        # generator: there are none for shapes, and a complaint about that would be shown as the reason.
+        compile_kernel(definition, meta, lambda _: None)(shapes, floats)
     # The operator has no kernel for shapes alone, so nothing is known.
     except NotImplementedError:
         pass
@@ -130,10 +132,7 @@ def _filled(tensor: torch.Tensor, value: int) -> torch.Tensor:
 
 
 def _span(tensor: torch.Tensor) -> int:
-    """How many elements lie between the first and the last of a tensor, these included."""
-    if not tensor.numel():
-        return 0
-    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.size(), tensor.stride(), strict=True))
+    return span_elements(tuple(tensor.size()), tuple(tensor.stride()))
 
 
 def _writes(name: str, operator: Any) -> bool:

@@ -24,7 +24,7 @@ def overload(name: str) -> Any:
 
 
 def compile_kernel(
-    definition: Definition, device: torch.device, generator: Callable[[int], torch.Generator]
+    definition: Definition, device: torch.device, generator: Callable[[int], torch.Generator | None]
 ) -> RunCall:
     """A function of (tensors, floats) that runs the definition.
 
@@ -53,7 +53,7 @@ class _KernelSource:
     A compiled lambda is faster than a loop over arguments, and this code runs at every call of an operator.
     """
 
-    def __init__(self, device: torch.device, generator: Callable[[int], torch.Generator]) -> None:
+    def __init__(self, device: torch.device, generator: Callable[[int], torch.Generator | None]) -> None:
         self.constants: list[Any] = []
         self._device = device
         self._generator = generator

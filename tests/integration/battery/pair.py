@@ -177,7 +177,7 @@ def run_remotely(
             if "case" in values:
                 name, memory = str(values["case"]), run.meter.tensor_memory
                 operations[name] = run.meter.operations
-                levels[name] = run.meter.living_bytes - memory.training_set_bytes, memory.peak_bytes
+                levels[name] = run.meter.executor_bytes - memory.training_set_bytes, memory.peak_bytes
 
         run.relay.use(run.watch.look, note)
         with ending(run.watch) as end:

@@ -1,5 +1,7 @@
 """Frames over a socket: what the other side does not take yet is kept, up to a number of bytes."""
 
+import fcntl
+import resource
 import socket
 import threading
 import time
@@ -102,6 +104,21 @@ def test_the_loss_of_one_connection_is_not_taken_for_that_of_the_other(pair: Pai
         send_all(near)
     slow.close()
     quiet.close()
+
+
+def test_a_connection_works_under_any_number_of_its_descriptor(pair: Pair) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        numbers = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 1024) for end in pair]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with socket.socket(fileno=numbers[0]) as one, socket.socket(fileno=numbers[1]) as another:
+        near, far = Connection(one), Connection(another)
+        assert not near.has_received()
+        far.send(Channel.STREAM, PAYLOAD)
+        assert near.has_received()
+        assert near.receive() == (Channel.STREAM, PAYLOAD)
 
 
 def test_idle_is_called_while_send_waits(pair: Pair) -> None:

@@ -1,13 +1,14 @@
 """The host's end of the connection to the executor: the executor's progress in the stream."""
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from haet_eval.errors import SubmissionFailure
+from haet_eval.errors import EnvironmentProblem, SubmissionFailure
 from haet_eval.remote.connection import Connection
-from haet_eval.remote.executor_link import ExecutorLink
+from haet_eval.remote.executor_link import _INVENTORIES_AHEAD, ExecutorLink
 from haet_eval.remote.messages import Mark, to_executor
 from haet_eval.remote.meter import StreamPoint
 from haet_eval.remote.wire import AnswerStatus, Channel
@@ -63,6 +64,33 @@ def test_an_inventory_after_a_mark_is_compared_and_reports_the_failure(ends: End
     with pytest.raises(SubmissionFailure, match="mul failed"):
         link.take_answers()
     assert link.executed == FIRST
+
+
+@pytest.mark.parametrize("channel", [one for one in Channel if one is not Channel.STREAM])
+def test_an_answer_comes_as_a_frame_of_the_stream(ends: Ends, channel: Channel) -> None:
+    link, executor = ends
+    link.mark(FIRST)
+    executor.send(channel, bytes([AnswerStatus.OK]))
+    with pytest.raises(EnvironmentProblem, match="without a status"):
+        link.catch_up()
+    assert link.executed == BEGIN
+
+
+def test_a_wait_for_inventories_is_a_stall_and_one_that_has_come_is_not(ends: Ends) -> None:
+    link, executor = ends
+    for _ in range(_INVENTORIES_AHEAD):
+        link.compare_inventory(b"same")
+    answer(executor, body=b"same")
+    link.compare_inventory(b"same")
+    assert link._connection.stalls == 0
+
+    def answer_all() -> None:
+        for _ in range(_INVENTORIES_AHEAD + 1):
+            answer(executor, body=b"same")
+
+    threading.Timer(0.1, answer_all).start()
+    link.compare_inventory(b"same")
+    assert link._connection.stalls == 1
 
 
 def test_a_look_during_an_answer_does_not_take_it(ends: Ends) -> None:

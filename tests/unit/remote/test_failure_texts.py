@@ -5,7 +5,7 @@ import torch
 
 from haet_eval.remote.executor.failure import FailedCall, explained, late, without_values
 from haet_eval.remote.executor.kernel import compile_kernel, overload
-from haet_eval.remote.wire import AnswerStatus, Atom, Definition, Tag
+from haet_eval.remote.wire import AnswerStatus, Atom, Definition, Tag, Value
 
 ADDRESS = "7f3a5c00d2e0"
 
@@ -59,6 +59,21 @@ def failure_of(definition: Definition, *inputs: torch.Tensor) -> str:
     with pytest.raises((RuntimeError, IndexError)) as raised:
         run(inputs, [])
     return explained(definition, overload(definition.operator), inputs, [], raised.value).text
+
+
+def test_the_generator_of_a_call_is_not_blamed_for_its_failure() -> None:
+    arguments: dict[str, Value] = {
+        "self": Atom(Tag.TENSOR, 0),
+        "lambd": -1.0,
+        "generator": Atom(Tag.GENERATOR, 4),
+    }
+    definition = Definition("aten.exponential_.default", arguments, 1, ())
+    run = compile_kernel(definition, torch.device("cpu"), lambda _: torch.Generator())
+    with pytest.raises(RuntimeError) as raised:
+        run([torch.zeros(3)], [])
+    text = explained(definition, overload(definition.operator), [torch.zeros(3)], [], raised.value).text
+    assert "lambda" in text
+    assert "generator" not in text
 
 
 def test_numbers_that_depend_on_no_value_are_shown() -> None:

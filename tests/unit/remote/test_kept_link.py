@@ -4,7 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from haet_eval.remote.connection import Connection
 from haet_eval.remote.departure import DEPARTED, ComparedTrace
 from haet_eval.remote.executor.executor import Executor
 from haet_eval.remote.kept_link import KeptLink, state_bytes
-from haet_eval.remote.messages import Start, StateFollows
+from haet_eval.remote.messages import ModelTensor, Start, StateFollows
 from haet_eval.remote.meter import Meter, StreamPoint
 from haet_eval.remote.trace import TraceWriter, read_trace
 from haet_eval.remote.wire import AnswerStatus, Atom, Code, Tag
@@ -216,6 +216,41 @@ def test_what_follows_a_checkpoint_is_the_same_in_a_fresh_executor(
         assert second.told == expected
     assert (tmp_path / "first" / "trace").read_bytes() == (tmp_path / "second" / "trace").read_bytes()
     assert (tmp_path / "first" / "answers").read_bytes() == (tmp_path / "second" / "answers").read_bytes()
+
+
+def test_no_checkpoint_is_taken_once_the_books_are_sealed(tmp_path: Path) -> None:
+    with a_host(tmp_path / "run") as host:
+        host.send(frames.upload((3, 5), FLOATS))
+        host.send(wire.SELECT.pack(Code.SELECT, 3, 0, 1))
+        host.link.compare_inventory(host.meter.inventory())
+        # The executor keeps a copy of the view. Until it has sealed, it has all of the storage.
+        model = (ModelTensor(name="row", handle=4, role="buffer"),)
+        host.meter.seal(model)
+        host.once.wanted = True
+        host.mark()
+        host.link.catch_up()
+        assert host.once.taken is None
+        assert host.link.seal(model, host.meter.weights(model)).weights
+        host.mark()
+        host.link.catch_up()
+        assert host.once.taken is None
+
+
+def test_a_state_for_which_there_is_no_memory_leaves_the_run_to_be_judged_anew(tmp_path: Path) -> None:
+    with a_host(tmp_path / "first") as first:
+        run(first)
+        taken = first.taken
+    # More than any machine has memory for.
+    huge = taken.facts.model_copy(update={"generators": ((5, 1 << 60),)})
+    with a_host(tmp_path / "second", replace(taken, facts=huge), tmp_path / "first" / "trace") as second:
+        for record in BEFORE:
+            second.send(record)
+        second.link._send_state = lambda size, block: second.link._send(wire.Channel.BLOCK, b"part")  # type: ignore[method-assign]
+        with pytest.raises(
+            SubmissionFailure, match="has not taken up the checkpoint: A stored state"
+        ) as caught:
+            second.mark()
+    assert caught.value.code == DEPARTED
 
 
 def _moved(after: tuple[bytes, ...]) -> tuple[bytes, ...]:

@@ -19,7 +19,7 @@ def negated(bench: Bench, handle: int, *shape: int) -> int:
 
 
 def bits(bench: Bench, handle: int) -> int:
-    return bench.meter.meta(handle).bits
+    return bench.meter.living[handle].meta.bits
 
 
 def test_bits_are_those_of_the_outcome() -> None:

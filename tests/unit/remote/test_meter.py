@@ -201,7 +201,7 @@ def test_no_view_begins_at_an_element_that_no_executor_can_name() -> None:
         view = bench.meter.next_handle - 1
     with pytest.raises(WireError, match="out of range"):
         bench.send(wire.SLICE.pack(Code.SLICE, view, *cuts[-1]))
-    assert bench.meter.meta(view).offset <= 1 << 60
+    assert bench.meter.living[view].meta.offset <= 1 << 60
 
 
 # Taint.
@@ -624,7 +624,7 @@ def test_select_and_slice_show_what_numpy_shows(data: st.DataObject) -> None:
             array = array[(slice(None),) * axis + (slice(start, end, step),)]
         number = bench.meter.next_handle
         bench.send(record)
-    meta = bench.meter.meta(number)
+    meta = bench.meter.living[number].meta
     assert meta.shape == array.shape
     places = np.zeros(array.shape, dtype=np.int64) + meta.offset
     for axis, stride in enumerate(meta.stride):

@@ -1,6 +1,9 @@
 """Packed files and their snapshots."""
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from haet_eval.errors import EnvironmentProblem
 from haet_eval.remote import answers
 from haet_eval.remote.answers import AnswersWriter, read_answers
 from haet_eval.remote.packed import Broken
@@ -55,11 +59,46 @@ def test_a_file_of_answers_that_has_grown_too_large_takes_no_more(
     writer = AnswersWriter(tmp_path / "answers")
     for _ in range(10):
         writer.add(AnswerStatus.OK, os.urandom(100_000))
-    assert writer.is_full
+    assert writer.end == "the file of answers has more than 1,000 bytes"
     entries = writer.entries
     writer.add(AnswerStatus.OK, b"more")
     assert writer.entries == entries
     writer.close()
+
+
+def test_answers_that_cannot_be_written_end_no_run(tmp_path: Path) -> None:
+    writer = AnswersWriter(tmp_path / "answers")
+    with a_disk_of(1000):
+        writer.add(AnswerStatus.OK, os.urandom(100_000))
+    assert writer.end
+    assert "cannot be written" in writer.end
+    writer.add(AnswerStatus.OK, b"more")
+    writer.close()
+    assert not (tmp_path / "answers").exists()
+
+
+def test_an_end_of_the_answers_that_cannot_be_written_ends_no_run(tmp_path: Path) -> None:
+    writer = AnswersWriter(tmp_path / "answers")
+    writer.add(AnswerStatus.OK, os.urandom(1000))
+    with a_disk_of(100):
+        writer.close()
+    assert writer.end
+
+
+def test_a_file_that_cannot_be_begun_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentProblem, match="the file of answers cannot be written"):
+        AnswersWriter(tmp_path / "missing" / "answers")
+
+
+@contextmanager
+def a_disk_of(size_bytes: int) -> Iterator[None]:
+    """No file can grow beyond this size."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("content", [b"", b"haet-answers-2\nxx", b"haet-answers-1\nxx", b"haet-answers-1\n"])

@@ -1,5 +1,6 @@
 """Bytes that come soon are waited for awake, others asleep."""
 
+import math
 import socket
 import struct
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from haet_eval.remote import receiving
 from haet_eval.remote.receiving import Receiver
 
 ROOM = memoryview(bytearray(64))
@@ -75,3 +77,32 @@ def test_a_long_wait_takes_next_to_no_processor_time(ends: tuple[socket.socket, 
     assert receiver.into(ROOM) == 4
     thread.join()
     assert time.thread_time() - before < 0.1
+
+
+class Noting(socket.socket):
+    """Notes for each receive whether it may wait."""
+
+    def __init__(self, fileno: int) -> None:
+        super().__init__(fileno=fileno)
+        self.may_wait: list[bool] = []
+
+    def recv_into(self, buffer: memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override]
+        self.may_wait.append(not flags & socket.MSG_DONTWAIT)
+        return super().recv_into(buffer, nbytes, flags)
+
+
+@pytest.mark.parametrize(("awake_seconds", "third_may_wait"), [(math.inf, False), (1e-9, True)])
+def test_waits_are_awake_until_their_time_is_used_up(
+    ends: tuple[socket.socket, socket.socket],
+    awake_seconds: float,
+    third_may_wait: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(receiving, "_SOON_SECONDS", 60.0)
+    ours, theirs = ends
+    with Noting(ours.detach()) as noting:
+        receiver = Receiver(noting, awake_seconds)
+        for _ in range(3):
+            theirs.sendall(b"soon")
+            receiver.into(ROOM)
+        assert noting.may_wait == [True, False, third_may_wait]

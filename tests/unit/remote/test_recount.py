@@ -1,23 +1,28 @@
 """The count is a pure function of the trace, and a trace that was tampered with shows it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from haet_eval.errors import SubmissionFailure
 from haet_eval.remote import wire
+from haet_eval.remote.charges import Charges
 from haet_eval.remote.messages import ImageBatch, Logits, ModelTensor, Seal
 from haet_eval.remote.meter import INVENTORY_RECORDS, Meter
-from haet_eval.remote.recount import Charged, recount
+from haet_eval.remote.recount import Charged, Recount, recount
 from haet_eval.remote.trace import BrokenTrace, Kind, TraceWriter, read_trace
-from haet_eval.remote.wire import Code
+from haet_eval.remote.wire import Atom, Code, Tag, Value
 from tests.unit.remote import frames
-from tests.unit.remote.bench import IMAGES, Bench
-from tests.unit.remote.frames import TENSOR, fresh, outcome
+from tests.unit.remote.bench import IMAGES, Bench, budgets
+from tests.unit.remote.frames import TENSOR, a_float, fresh, outcome
 
 HEADER = {"images": list(IMAGES)}
 Entry: TypeAlias = tuple[Kind, bytes]
@@ -62,9 +67,42 @@ def select(bench: Bench) -> None:
     bench.send(wire.PHASE.pack(Code.PHASE, 1), wire.SELECT.pack(Code.SELECT, bench.labels, 0, 5))
 
 
+def places_in_a_constant(bench: Bench) -> None:
+    ones = bench.ones(bench.meter.next_handle + 40)
+    bench.send(
+        wire.SELECT.pack(Code.SELECT, ones, 0, ones), wire.SLICE.pack(Code.SLICE, ones, 0, ones, ones + 9, 11)
+    )
+
+
+def add(bench: Bench) -> bytes:
+    """A call with a literal that is new; the first call defines its template."""
+    alpha = bench.meter.next_handle + 0.5
+    arguments = {"self": TENSOR, "other": TENSOR, "alpha": a_float(alpha)}
+    return frames.define("aten.add.Tensor", arguments, (bench.labels, bench.labels), (alpha,))
+
+
+def new_literals(bench: Bench) -> None:
+    template = len(bench.meter.templates)
+    bench.meter.answer(bench.ask(add(bench)), outcome(fresh(8, dtype="int64")))
+    first = bench.meter.next_handle
+    both = (bench.labels, bench.labels)
+    bench.send(*(frames.call(template, both, (first + part,)) for part in (0.125, 0.25)))
+
+
+def a_complex_literal(bench: Bench) -> None:
+    arguments: dict[str, Value] = {"size": (2,), "fill_value": 1 + 2j, "dtype": Atom(Tag.DTYPE, "complex64")}
+    bench.define("aten.full.default", arguments, answer=outcome(fresh(2, dtype="complex64")))
+
+
 def read_after_a_call(bench: Bench) -> None:
     question = bench.ask(frames.call(0, ()), frames.read(bench.labels))
     bench.meter.answer(question, bytes(question.answer_bytes))
+
+
+def _nonzero(bench: Bench) -> int:
+    """The number of a template whose outputs depend on data."""
+    bench.nonzero(bench.labels, 2)
+    return len(bench.meter.templates) - 1
 
 
 STEPS: dict[str, Step] = {
@@ -79,6 +117,12 @@ STEPS: dict[str, Step] = {
     "upload": lambda bench: bench.send(frames.upload((3,), b"\1" * 12)),
     "seed": lambda bench: bench.send(wire.SEED.pack(Code.SEED, -1, bench.meter.next_handle)),
     "select": select,
+    "places in a constant": places_in_a_constant,
+    "new literals": new_literals,
+    "complex literal": a_complex_literal,
+    "dynamic again": lambda bench: bench.ask_again(
+        _nonzero(bench), bench.labels, answer=outcome(fresh(bench.meter.next_handle, 1, dtype="int64"))
+    ),
     "refused by the executor": refused_by_the_executor,
     "refused by the meter": refused_by_the_meter,
 }
@@ -89,14 +133,28 @@ steps = st.lists(st.sampled_from(sorted(STEPS)), max_size=12)
 @given(names=steps)
 def test_the_recount_equals_the_live_count_byte_for_byte(tmp_path: Path, names: list[str]) -> None:
     live = train(tmp_path / "trace", [STEPS[name] for name in names]).meter
-    counted = recount(tmp_path / "trace")
-    assert counted.histogram.to_json() == live.histogram().to_json()
+    counted = same_as_live(tmp_path / "trace", live)
     assert counted.parameters is not None
     assert counted.parameters.total == 8
+
+
+def same_as_live(path: Path, live: Meter) -> Recount:
+    """The recount of a training, which gives the figures of the meter that wrote the trace."""
+    counted = recount(path)
+    assert counted.histogram.to_json() == live.histogram().to_json()
     assert counted.memory == live.tensor_memory
-    charges = live.charges
-    assert counted.training == Charged(
-        charges.readback_bytes, charges.upload_bytes, charges.messages, charges.timed_answers
+    assert counted.refused == live.refused
+    assert counted.training == charged(live.charges)
+    return counted
+
+
+def charged(charges: Charges) -> Charged:
+    return Charged(
+        charges.readback_bytes + charges.prediction_readback_bytes,
+        charges.upload_bytes,
+        charges.messages,
+        charges.timed_answers,
+        charges.constant_selects,
     )
 
 
@@ -114,10 +172,7 @@ def test_prediction_is_in_the_trace_apart_from_the_training(
     assert counted.predicted_images == 2 * batches
     assert counted.prediction_operations == meter.prediction_operations == 8 * batches
     charges = meter.charges
-    readback_bytes = charges.readback_bytes + charges.prediction_readback_bytes
-    assert counted.whole_run == Charged(
-        readback_bytes, charges.upload_bytes, charges.messages, charges.timed_answers
-    )
+    assert counted.whole_run == charged(charges)
     assert counted.training.readback_bytes == charges.readback_bytes
     assert counted.prediction_readback_bytes == charges.prediction_readback_bytes == 32 * batches
     assert counted.most_readback_bytes_of_a_batch == min(32 * batches, 32)
@@ -134,17 +189,89 @@ def test_images_of_a_batch_without_prediction_are_not_counted(tmp_path: Path) ->
     assert recount(tmp_path / "trace").predicted_images == 2
 
 
-def test_a_run_that_ends_in_mid_frame_leaves_what_it_counted(tmp_path: Path) -> None:
-    writer = TraceWriter(tmp_path / "trace", HEADER)
-    bench = Bench(sink=writer)
-    bench.ones(4)
-    with pytest.raises(wire.WireError):
-        bench.send(frames.call(0, ()), frames.call(0, ()), frames.call(9, ()))
+LIMITS: dict[str, Iterable[int]] = {
+    "readback_bytes": range(0, 120, 4),
+    "upload_bytes": range(0, 120, 4),
+    "messages": range(9),
+    "timed_answers": range(5),
+    "peak_tensor_bytes": range(0, 400, 40),
+    "MAX_TEMPLATES": range(6),
+    "MAX_HANDLES": range(2, 9),
+}
+"""Budgets, and limits of the meter itself, with so much of each that a step may end the run anywhere."""
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_run_that_ends_by_a_limit_leaves_what_it_counted(
+    tmp_path: Path, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {name for name in LIMITS if name.isupper()}
+    ended = 0
+    for room, (name, step) in product(LIMITS[limit], STEPS.items()):
+        if limit in own:
+            for module in ("charges", "meter", "recount"):
+                monkeypatch.setattr(f"haet_eval.remote.{module}.{limit}", room, raising=module == "charges")
+        bench, end = ended_by([step, step], tmp_path / "trace", {} if limit in own else {limit: room})
+        ended += end is not None
+        with note_on_failure(f"{name} with {room} of {limit} ended by: {end}"):
+            same_as_live(tmp_path / "trace", bench.meter)
+    assert ended
+
+
+def ended_by(
+    steps: list[Step], path: Path, room: Mapping[str, int] = MappingProxyType({})
+) -> tuple[Bench, Exception | None]:
+    """Play steps until one ends the run. Tensor 3 has eight ones."""
+    writer = TraceWriter(path, HEADER)
+    bench, end = Bench(budgets(**room), sink=writer), None
+    try:
+        bench.ones(8)
+        for step in steps:
+            step(bench)
+    except (SubmissionFailure, wire.WireError) as error:
+        end = error
     writer.close()
-    counted = recount(tmp_path / "trace")
-    assert counted.histogram.to_json() == bench.meter.histogram().to_json()
-    assert counted.training.messages == bench.meter.charges.messages == 3
-    assert counted.parameters is None
+    return bench, end
+
+
+@contextmanager
+def note_on_failure(note: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(note)
+        raise
+
+
+def a_call_of_another_class(bench: Bench) -> None:
+    template = len(bench.meter.templates)
+    new_literals(bench)
+    both = (bench.labels, bench.labels)
+    bench.send(*(frames.call(template, both, (literal,)) for literal in (77.5, 88.5, 1.0)))
+
+
+ENDS: dict[str, Step] = {
+    "a call of no template": lambda bench: bench.send(*[frames.call(0, ())] * 2, frames.call(99, ())),
+    "a float of another class": a_call_of_another_class,
+    "a definition with a float of another class": lambda bench: bench.send(
+        frames.define(
+            "aten.add.Tensor", {"self": TENSOR, "other": TENSOR, "alpha": a_float(1.0)}, (2, 2), (3.5,)
+        )
+    ),
+    "a view out of range": lambda bench: bench.send(
+        frames.call(0, ()), wire.SELECT.pack(Code.SELECT, bench.meter.next_handle, 0, 99)
+    ),
+    "a definition without an answer": lambda bench: bench.ask(frames.call(0, ()), add(bench)),
+    "a value without an answer": lambda bench: bench.ask(frames.call(0, ()), frames.read(bench.labels)),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_a_run_that_ends_in_mid_frame_leaves_what_it_counted(tmp_path: Path, end: Step) -> None:
+    for step in STEPS.values():
+        bench, _ = ended_by([step, end], tmp_path / "trace")
+        counted = same_as_live(tmp_path / "trace", bench.meter)
+        assert counted.parameters is None
 
 
 def rewrite(path: Path, entries: list[Entry]) -> None:

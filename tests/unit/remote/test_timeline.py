@@ -35,7 +35,7 @@ def test_what_lived_at_the_peak_is_grouped_and_adds_up(tmp_path: Path) -> None:
 
 
 def living(bench: Bench) -> int:
-    return bench.meter.living_bytes - bench.meter.tensor_memory.training_set_bytes
+    return bench.meter.executor_bytes - bench.meter.tensor_memory.training_set_bytes
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

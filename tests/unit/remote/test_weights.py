@@ -29,9 +29,9 @@ def written(header: dict[str, Any] | bytes, body: bytes) -> bytes:
     return struct.pack("<Q", len(raw)) + raw + body
 
 
-WEIGHTS = [Weight("a", "float32", (2,)), Weight("b", "int64", ())]
+WEIGHTS = [Weight("a", "float32", (2, 1)), Weight("b", "int64", ())]
 HEADER: dict[str, Any] = {
-    "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+    "a": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]},
     "b": {"dtype": "I64", "shape": [], "data_offsets": [8, 16]},
 }
 
@@ -43,6 +43,7 @@ def test_files_of_safetensors_itself_are_accepted(dtype: str, shape: tuple[int, 
         {
             "größe.1": torch.zeros(shape, dtype=getattr(torch, dtype)),
             'with "quotes"\n': torch.zeros(2, dtype=torch.float32),
+            **{name: torch.zeros(3, dtype=torch.int16) for name in ("z", "b", "y", "a", "x")},
         }
     )
     check_weights(data, weights)
@@ -82,6 +83,10 @@ WRONG = {
     "fact": changed("a", note="x"),
     "float offsets": changed("a", data_offsets=[0.0, 8.0]),
     "true for one": changed("a", data_offsets=[False, 8]),
+    "true in a shape": changed("a", shape=[2, True]),
+    "float in a shape": changed("a", shape=[2.0, 1]),
+    "another order of facts": written(HEADER | {"a": dict(reversed(HEADER["a"].items()))}, bytes(16)),
+    "another order of names": written(dict(reversed(HEADER.items())), bytes(16)),
     "byte behind": written(HEADER, bytes(17)),
     "byte short": written(HEADER, bytes(15)),
     "spaces": written(json.dumps(HEADER).encode(), bytes(16)),

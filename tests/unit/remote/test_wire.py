@@ -125,6 +125,28 @@ def test_only_floats_that_a_price_may_depend_on_have_a_class_of_their_own(
     assert wire.float_class(number) == expected
 
 
+LAYOUT = TensorMeta((2,), (1,), 0, "float32")
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda number: wire.encode_outcome(Outcome((Fresh(LAYOUT, number),), ())),
+        lambda number: wire.encode_outcome(Outcome((Atom(Tag.INPUT, number),), ())),
+        lambda number: wire.encode_outcome(Outcome((), ((number, LAYOUT),))),
+        lambda number: wire.encode_definition(
+            Definition("aten.rand.generator", {"generator": Atom(Tag.GENERATOR, number)}, 0, ())
+        ),
+    ],
+    ids=["alias", "input", "changed input", "generator"],
+)
+def test_a_number_that_does_not_fit_is_not_sent_as_another_one(encode: Callable[[int], bytes]) -> None:
+    assert encode(65_534)
+    for number in (65_535, 65_536, 1 << 40):
+        with pytest.raises(WireError, match="65,535"):
+            encode(number)
+
+
 @pytest.mark.parametrize("byte", [2, 3, 128, 255])
 def test_an_upload_of_truth_values_holds_zeros_and_ones_only(byte: int) -> None:
     meta = TensorMeta((3,), (1,), 0, "bool")
