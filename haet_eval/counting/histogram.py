@@ -23,7 +23,7 @@ PHASES: Final = ("initialisation", "input", "forward", "backward", "optimizer", 
 
 _BITS: Final = {"conjugate": CONJUGATE, "negative": NEGATIVE}
 _SHOWN_CHARACTERS: Final = 40
-_T = TypeVar("_T")
+_Typed = TypeVar("_Typed")
 _FLOATS: Final[dict[str, AnyFloat | float]] = {"any": ANY, "inf": inf, "-inf": -inf}
 
 NO_TRAINING: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -128,7 +128,7 @@ def _entry_from_json(row: dict[str, Any]) -> tuple[Signature, tuple[int, ...]]:
     return Signature(_typed(str, row["operator"]), arguments, outputs), tuple(calls.values())
 
 
-def _typed(kind: type[_T], value: Any) -> _T:
+def _typed(kind: type[_Typed], value: Any) -> _Typed:
     # Exactly: Python counts True among its integers.
     if type(value) is not kind:
         raise TypeError(f"{str(value)[:_SHOWN_CHARACTERS]} is no {kind.__name__}")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from haet_eval.record import Artifact
 from haet_eval.verification.check import Check, differs, holds, unchecked
 from haet_eval.verification.labels import read_labels
-from haet_eval.verification.weights import Weights, read_weights, relative_distance
+from haet_eval.verification.weights import StoredWeights, read_weights, relative_distance
 
 TOLERANCE: Final = 1e-3
 """Relative distance of weights that another machine may explain; on the same machine all bits are equal."""
@@ -82,7 +82,7 @@ def compare_weights(stated: Artifact, stored: bytes | None, found: bytes, other:
     return unchecked(subject, f"{apart}, which may be the machine's doing{note(other)}")
 
 
-def _apart(ours: Weights | None, found: bytes) -> tuple[float | None, str]:
+def _apart(ours: StoredWeights | None, found: bytes) -> tuple[float | None, str]:
     """The distance of the stored weights from the new run's, if there is one, and what is said of it."""
     try:
         theirs = read_weights(found)

@@ -25,11 +25,11 @@ _DTYPES: Final = {
 }
 
 
-Weights: TypeAlias = Mapping[str, Mapping[str, Any]]
+StoredWeights: TypeAlias = Mapping[str, Mapping[str, Any]]
 """The tensors of a safetensors file by their names: dtype, shape and bytes of each."""
 
 
-def read_weights(data: bytes) -> Weights:
+def read_weights(data: bytes) -> StoredWeights:
     """The tensors of a safetensors file.
 
     Raises:
@@ -41,7 +41,7 @@ def read_weights(data: bytes) -> Weights:
         raise ValueError(f"no safetensors: {error}") from None
 
 
-def relative_distance(ours: Weights, theirs: Weights) -> float | None:
+def relative_distance(ours: StoredWeights, theirs: StoredWeights) -> float | None:
     """Euclidean distance of all numbers in two safetensors files, as a fraction of the first one's norm.
 
     Numbers that are infinite or NaN in both files are the same. The distance is infinite if they are so in
