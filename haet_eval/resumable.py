@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from haet_eval.atomic import LEFTOVER_SECONDS, Draft, remove_leftovers
 from haet_eval.errors import UsageProblem
-from haet_eval.files import exists, read_file, real_path
+from haet_eval.files import exists, open_file, read_file, real_path
 from haet_eval.results_folder import RUN_NAME, run_name
 
 # The newest may be damaged, because the machine may have died while it was written; then the one before
@@ -32,7 +33,6 @@ _FACTS: Final = "run.json"
 _ARCHIVE: Final = "submission.zip"
 _RULES: Final = "competition.toml"
 _MAX_FACTS_BYTES: Final = 1 << 20
-_MAX_FILE_BYTES: Final = 64 << 20
 _CHECKPOINT: Final = re.compile(r"checkpoint-\d{6}")
 _STREAM: Final = re.compile(r"(?:trace|answers)-[0-9a-f]{16}")
 
@@ -105,7 +105,9 @@ class RunHome:
         for name, digest in self.facts().files.items():
             path = self.path / name
             try:
-                whole = hashlib.sha256(read_file(path, _MAX_FILE_BYTES)).hexdigest() == digest
+                # Of any size: it is read in pieces, and the rules may allow large archives.
+                with open_file(path, sys.maxsize) as file:
+                    whole = hashlib.file_digest(file, "sha256").hexdigest() == digest
                 fault = None if whole else "it was changed or damaged"
             except OSError as error:
                 fault = str(error.strerror)
@@ -251,12 +253,25 @@ def find_home(base: Path, identity: Mapping[str, str | int | None]) -> RunHome |
     """The newest run of this identity that no process works with, locked; None if no such run exists."""
     for home in homes(base):
         with suppress(UsageProblem, OSError):
-            # The lock comes last: a run with another identity is not kept from its own process for a moment.
-            if home.facts().identity == dict(identity) and home.checkpoints() and home.lock():
-                # The lock is held, so any draft is of a dead process, however young it is.
-                remove_leftovers(home.path, older_than_seconds=-1)
-                return home
+            # Before the lock: a run with another identity is not kept from its own process for a moment.
+            if not _can_go_on(home, identity) or not home.lock():
+                continue
+            try:
+                # And after it: the process that had the lock may have gone on or ended meanwhile.
+                if _can_go_on(home, identity):
+                    # Nobody else works with the run, so any draft is of a dead process, however young it is.
+                    if home.is_alone:
+                        remove_leftovers(home.path, older_than_seconds=-1)
+                    return home
+            except BaseException:
+                home.unlock()
+                raise
+            home.unlock()
     return None
+
+
+def _can_go_on(home: RunHome, identity: Mapping[str, str | int | None]) -> bool:
+    return home.facts().identity == dict(identity) and bool(home.checkpoints())
 
 
 def named_home(name: str, base: Path) -> RunHome:

@@ -128,6 +128,7 @@ def is_encrypted(key_path: Path) -> bool:
         UsageProblem: the key cannot be read.
     """
     _need_libraries()
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
@@ -135,7 +136,7 @@ def is_encrypted(key_path: Path) -> bool:
         load_pem_private_key(_read_key(key_path), None)
     except TypeError:  # the library raises this if a password is missing
         return True
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return False
     return False
 
@@ -314,13 +315,14 @@ def _read_or_refuse(path: Path, payload: bytes) -> "Envelope":
 
 
 def _private_key(path: Path, passphrase: str | None) -> "Ed25519PrivateKey":
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     password = _as_bytes(passphrase) if passphrase else None
     try:
         key: Any = load_pem_private_key(_read_key(path), password)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, UnsupportedAlgorithm):
         # The library raises the same errors for a wrong passphrase and for a file that is no key.
         if is_encrypted(path):
             raise UsageProblem(
@@ -333,12 +335,13 @@ def _private_key(path: Path, passphrase: str | None) -> "Ed25519PrivateKey":
 
 
 def _public_key(path: Path) -> "Ed25519PublicKey":
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
         key: Any = load_pem_public_key(_read_key(path))
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         _refuse_key(path, "public key")
     return key if isinstance(key, Ed25519PublicKey) else _refuse_key(path, "public key")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from haet_eval.atomic import Draft, remove_leftovers
-from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.errors import EnvironmentProblem, HaetError, UsageProblem
 from haet_eval.files import exists, open_file, read_file
 from haet_eval.listing import Listing, explain_fault, list_records
 from haet_eval.ranking import place
@@ -23,6 +23,10 @@ _CHUNK_BYTES: Final = 1024 * 1024
 _WHERE_RECORDS_ARE: Final = "Records are the .json files of a results directory, as an evaluation wrote them."
 
 
+class RecordTooLarge(HaetError):
+    """A record cannot be kept. This is an error of its own so that nobody makes it again."""
+
+
 class Store:
     """A results directory, which many processes on many machines may write to at once.
 
@@ -34,6 +38,7 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.artifacts = directory / ARTIFACTS
+        self._taken: set[str] = set()
 
     def prepare(self) -> None:
         """Make the directory, check that it can be written, and remove drafts of killed writers.
@@ -55,12 +60,21 @@ class Store:
 
         Raises:
             EnvironmentProblem: the record cannot be written.
+            RecordTooLarge: no reader would read it.
         """
         target = self.directory / file_name(record)
+        document = to_json(record).encode("ascii")
+        if len(document) > MAX_RECORD_BYTES:
+            raise RecordTooLarge(
+                f"the record {record.record_id} has {len(document):,} bytes, and may have"
+                f" {MAX_RECORD_BYTES:,}",
+                "Report this: no submission should be able to make its record that large.",
+                code="record-too-large",
+            )
         with self._writing():
             self.directory.mkdir(parents=True, exist_ok=True)
             with Draft(self.directory) as draft:
-                draft.write(to_json(record).encode("ascii"))
+                draft.write(document)
                 try:
                     # Not `replace`: a record is never changed. The name contains its id, which is a digest,
                     # so a file of that name is this record.
@@ -90,13 +104,16 @@ class Store:
         for path in sorted(other.artifacts.glob("*")):
             target = self.artifacts / path.name
             # Renewed first: between a check and a renewal `haet-eval clean` could remove the file.
-            if _renewed(target) and _is_whole(target):
+            # Each is read once: a record of many runs takes in those of all earlier runs after each of them.
+            if _renewed(target) and (path.name in self._taken or _is_whole(target)):
+                self._taken.add(path.name)
                 continue
             try:
                 self.put_artifact(path, path.name.partition(".")[2])
             except EnvironmentProblem:
                 if not _is_whole(target):  # else it is another user's, in a folder where only its owner may
                     raise
+            self._taken.add(path.name)
 
     def put_artifact(self, data: bytes | Path, suffix: str) -> Artifact:
         """Keep bytes, or a copy of a file, as `artifacts/<sha256>.<suffix>`.

@@ -25,6 +25,7 @@ _FAMILY: Final = {
     "Abandoned": "EnvironmentProblem",
     "InternalFault": "EnvironmentProblem",
     "KeptElsewhere": "EnvironmentProblem",
+    "RecordTooLarge": "EnvironmentProblem",
 }
 _ABOUT: Final = {
     "The submission": "The contestant's to mend: the record has the verdict, the reason and the code"

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -80,6 +81,9 @@ def memory_of_a_run(budgets: Budgets) -> int:
 def _gpus() -> tuple[str, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return tuple(name.strip() for name in visible.split(",") if name.strip())
+        names = (name.strip() for name in visible.split(","))
+        # CUDA sees none from the first negative one on; -1 is the usual way to hide all.
+        seen = takewhile(lambda name: not name.startswith("-"), names)
+        return tuple(name for name in seen if name)
     found = len(list(_NVIDIA_DEVICES.iterdir())) if _NVIDIA_DEVICES.is_dir() else 0
     return tuple(map(str, range(found)))

@@ -72,7 +72,8 @@ class UnderWay:
 class ClusterSite:
     """A dask scheduler and those of its workers that offer the resources of a run.
 
-    A worker that cannot make such runs, because it lacks the image or the data, gets no second one.
+    A worker that cannot make such runs, because it lacks the image or the data, gets no second one. A busy
+    one does.
 
     Raises:
         EnvironmentProblem: no scheduler answers at the address.
@@ -118,15 +119,30 @@ class ClusterSite:
         return min(sum(self._offers().values()), self._jobs or 2**31)
 
     def judge(self, order: Order) -> WrittenRecord:
+        # The errors of `received` are not dask's, which `_result` tells apart.
+        result = self._result(order)
         try:
-            future = self._executor.submit(_judge_on_node, order, self._topic, **self._where())
-            return received(future.result(), order, self._store)
+            return received(result, order, self._store)
         # The next attempt goes to another node. A node that fails quickly would be idle first and take the
-        # whole list (decision 0072).
+        # whole list (decision 0072). A node that is only busy makes the next run (decision 0073).
         except NodeProblem as problem:
-            self._put_aside(problem)
+            if not problem.passes:
+                self._put_aside(problem)
             raise
-        except (HaetError, SiteLost):
+
+    def _result(self, order: Order) -> Parcel | NodeFailure:
+        """What a worker of the cluster sends back.
+
+        Raises:
+            HaetError: no worker made the run, or the order was wrong.
+            SiteLost: the batch was stopped, or the scheduler is gone.
+        """
+        where = self._where()
+        try:
+            future = self._executor.submit(_judge_on_node, order, self._topic, **where)
+            result: Parcel | NodeFailure = future.result()
+            return result
+        except HaetError:
             raise
         # Dask raises these if the client was closed, or if its scheduler is gone.
         except (CancelledError, RuntimeError):

@@ -70,6 +70,11 @@ class GivenUp:
 
 
 @dataclass(frozen=True, slots=True)
+class NotStored(GivenUp):
+    """A submission was judged, but the results did not take its record, which is kept elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """A note for the user."""
 

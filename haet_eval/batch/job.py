@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from haet_eval.competition import Budgets
 from haet_eval.record import AuditKind, Sandbox
@@ -35,6 +37,24 @@ class Identity:
         """SHA-256 of all fields."""
         # The key names a file and travels in events, so it has a fixed length and no special characters.
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def identity_of(document: Mapping[str, Any]) -> Identity | None:
+    """The identity of the evaluation that a record's document is of; None if it names no rules."""
+    rules, environment = document["competition"], document["environment"]
+    if rules is None:
+        return None
+    audits = (document.get("audit"), document.get("second_audit"))
+    return Identity(
+        submission=document["submission"]["sha256"],
+        competition=rules["digest"],
+        seed=environment["seed"],
+        runs=len(document.get("runs") or [None]),
+        sandbox=environment["sandbox"],
+        device=environment["device"],
+        haet_eval=environment["haet_eval"],
+        audits=tuple((audit["kind"], audit["split_seed"]) for audit in audits if audit),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from haet_eval.atomic import Draft
-from haet_eval.batch.job import Identity
+from haet_eval.batch.job import Identity, identity_of
 from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.locks import lacks_locks
+from haet_eval.record import MAX_RECORD_BYTES
 from haet_eval.results_folder import BATCHES
 from haet_eval.store import Store
 
@@ -76,8 +77,8 @@ class Ledger:
 
     def record_of(self, identity: Identity) -> Path | None:
         """The record of an evaluation of this identity, if it was judged. It may have more audits."""
-        for path in self._records_of(identity.submission):
-            found = _identity(_document(path))
+        for path, document in self._judgements_of(identity.submission):
+            found = identity_of(document)
             if found is None:
                 continue
             # A record with more audits than asked for answers the same question, so it counts as this
@@ -89,8 +90,8 @@ class Ledger:
 
     def record_of_invalid(self, submission: str, reason: str) -> Path | None:
         """The record that refuses a submission for this reason, if there is one."""
-        for path in self._records_of(submission):
-            status = _document(path)["status"]
+        for path, document in self._judgements_of(submission):
+            status = document["status"]
             if (status["verdict"], status["reason"]) == (Verdict.INVALID_SUBMISSION.value, reason):
                 return path
         return None
@@ -120,6 +121,15 @@ class Ledger:
     def _failure_path(self, identity: Identity) -> Path:
         return self._folder / "failures" / f"{identity.key}.json"
 
+    def _judgements_of(self, submission: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The records that judge this submission, as documents."""
+        for path in self._records_of(submission):
+            document = _document(path)
+            # An interrupted evaluation judged nobody (decision 0082). A rerun never ranks, so a submission
+            # that has no other record is still to be judged.
+            if document and not (document["status"]["verdict"] == "interrupted" or document.get("rerun_of")):
+                yield path, document
+
     def _records_of(self, submission: str) -> list[Path]:
         # Read once for each plan: a batch of many submissions would otherwise list the folder for each of
         # them.
@@ -131,26 +141,11 @@ class Ledger:
         return self._records.get(submission, [])
 
 
-def _document(path: Path) -> dict[str, Any]:
-    document = json.loads(path.read_bytes())  # the listing has checked it
+def _document(path: Path) -> dict[str, Any] | None:
+    """The record's document; None if it was removed or damaged since the listing has checked it."""
+    try:
+        document = json.loads(read_file(path, MAX_RECORD_BYTES))
+    except (OSError, ValueError):
+        return None
     assert isinstance(document, dict)
     return document
-
-
-def _identity(document: dict[str, Any]) -> Identity | None:
-    """The identity of a record's evaluation; None if the record judges nothing."""
-    rules, environment = document["competition"], document["environment"]
-    # An interrupted evaluation judged nobody, so it has to be made again (decision 0082).
-    if rules is None or document["status"]["verdict"] == "interrupted":
-        return None
-    audits = (document.get("audit"), document.get("second_audit"))
-    return Identity(
-        submission=document["submission"]["sha256"],
-        competition=rules["digest"],
-        seed=environment["seed"],
-        runs=len(document.get("runs") or [None]),
-        sandbox=environment["sandbox"],
-        device=environment["device"],
-        haet_eval=environment["haet_eval"],
-        audits=tuple((audit["kind"], audit["split_seed"]) for audit in audits if audit),
-    )

@@ -24,6 +24,11 @@ class NodeProblem(EnvironmentProblem):
         super().__init__(message, hint, code=code)
         self.address = address
 
+    @property
+    def passes(self) -> bool:
+        """Whether the same machine can make the run later: it is only busy now."""
+        return self.code == "node-busy"
+
 
 def check_node(order: Order, competition: str) -> None:
     """Check that this machine judges like the one that planned. The evaluation checks everything else itself.

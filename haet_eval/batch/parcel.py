@@ -1,10 +1,12 @@
 """A record with its artefacts as bytes, on the way from the machine that made it to the results folder."""
 
 import hashlib
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
-from haet_eval.batch.job import BatchJob
-from haet_eval.errors import EnvironmentProblem
+from haet_eval.batch.job import BatchJob, Identity, identity_of
+from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.evaluation.keeping import Keeping
 from haet_eval.evaluation.request import WrittenRecord
 from haet_eval.record import Record, artifacts_of, from_json
@@ -40,13 +42,22 @@ def unpack(parcel: Parcel, job: BatchJob, store: Store) -> WrittenRecord:
     """
     # Everything is checked before anything is written: nothing of a changed parcel is kept.
     record = _checked(parcel, job)
-    # The way of a local run: artefacts first among temporary files, and then into the results. If these fail,
-    # the record is kept elsewhere.
-    with RunFolder() as folder:
-        keeping = Keeping(folder, store)
-        for name, data in parcel.artifacts.items():
-            keeping.store.put_artifact(data, name.partition(".")[2])
-        return WrittenRecord(record, keeping.finish(record))
+    try:
+        return WrittenRecord(record, _put(parcel, store).add(record))
+    except EnvironmentProblem:
+        # Temporary files are needed only now: without room for them the run would have to be made again.
+        # `Keeping` takes them into the results if that is possible after all, or keeps them elsewhere.
+        with RunFolder() as folder:
+            keeping = Keeping(folder, store)
+            _put(parcel, keeping.store)
+            return WrittenRecord(record, keeping.finish(record))
+
+
+def _put(parcel: Parcel, store: Store) -> Store:
+    """The store with the artefacts: they come first, so that no record names a file that is missing."""
+    for name, data in parcel.artifacts.items():
+        store.put_artifact(data, name.partition(".")[2])
+    return store
 
 
 def _checked(parcel: Parcel, job: BatchJob) -> Record:
@@ -63,11 +74,27 @@ def _checked(parcel: Parcel, job: BatchJob) -> Record:
     missing = [name for name, artifact in artifacts_of(record) if artifact.sha256 not in there]
     if missing:
         raise _damaged(job, f"the record names artefacts that did not come along: {', '.join(missing)}")
-    rules = record.competition.digest if record.competition else None
-    # A node could send a sound record of another submission, which would then get its verdict.
-    if (record.submission.sha256, rules) != (job.identity.submission, job.identity.competition):
-        raise _damaged(job, "the record is of another submission or other rules")
+    # A node could send a sound record of something else, which would then be the result of this run.
+    if other := list(_differences(parcel, record, job.identity)):
+        raise _damaged(job, f"the record is of another evaluation: {', '.join(other)}")
     return record
+
+
+def _differences(parcel: Parcel, record: Record, planned: Identity) -> Iterator[str]:
+    """The fields in which the record is not of the planned evaluation."""
+    found = identity_of(json.loads(parcel.record))
+    if found is None:
+        yield "it names no rules"
+        return
+    # An interruption leaves out what comes after it. Audits that could not be made are missing as well.
+    partial = {"audits", "runs"} if record.status.verdict is Verdict.INTERRUPTED else {"audits"}
+    for field in fields(planned):
+        if field.name not in partial and getattr(found, field.name) != getattr(planned, field.name):
+            yield field.name
+    if not set(found.audits) <= set(planned.audits):
+        yield "audits"
+    if record.rerun_of is not None:
+        yield "it is a rerun"
 
 
 def _damaged(job: BatchJob, why: str) -> EnvironmentProblem:

@@ -9,8 +9,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import copy
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
@@ -74,8 +77,10 @@ class ProcessPool(Executor):
         # All get the signal before any is waited for, so that they unwind at the same time.
         for slot in self._slots:
             slot.ask_to_end()
+        # One time for all: hung processes one after the other would take as many times as long.
+        deadline = time.monotonic() + _END_SECONDS
         for slot in self._slots:
-            slot.end()
+            slot.end(deadline)
         self._threads.shutdown(wait=wait)
 
     def _call(self, fn: Callable[..., _T], args: Any, kwargs: Any) -> _T:
@@ -101,17 +106,35 @@ class _Slot:
     def call(self, fn: Callable[..., Any], args: Any, kwargs: Any, receive: Callable[[Any], None]) -> Any:
         process, connection = self._started()
         try:
-            connection.send((fn, args, kwargs))
-            while True:
+            kind, value = self._talk(process, connection, (fn, args, kwargs), receive)
+        except BaseException:
+            # The process may be at work still, and the next call would take this one's result for its own.
+            process.terminate()
+            self.end(time.monotonic() + _END_SECONDS)
+            raise
+        if kind == "error":
+            raise value
+        return value
+
+    def _talk(
+        self, process: BaseProcess, connection: Connection, call: Any, receive: Callable[[Any], None]
+    ) -> tuple[str, Any]:
+        """Send the call, pass on its messages, and return its end."""
+        with self._alive(process):
+            connection.send(call)
+        while True:
+            with self._alive(process):
                 kind, value = connection.recv()
-                if kind == "message":
-                    receive(value)
-                elif kind == "result":
-                    return value
-                else:
-                    raise value
-        # The pipe belongs to this process alone, so its end means that the process is gone.
-        except (EOFError, ConnectionError, BrokenPipeError):
+            if kind != "message":
+                return kind, value
+            receive(value)
+
+    @contextmanager
+    def _alive(self, process: BaseProcess) -> Iterator[None]:
+        """The pipe in this block belongs to this process alone, so its end means that the process is gone."""
+        try:
+            yield
+        except (EOFError, ConnectionError):
             raise self._died(process) from None
 
     def ask_to_end(self) -> None:
@@ -121,10 +144,10 @@ class _Slot:
             if self._process is not None and self._process.is_alive():
                 self._process.terminate()
 
-    def end(self) -> None:
-        """Wait until the process is gone."""
+    def end(self, deadline: float) -> None:
+        """Wait until the process is gone, which is killed at this time of the monotonic clock."""
         if self._process is not None:
-            self._process.join(_END_SECONDS)
+            self._process.join(max(0.0, deadline - time.monotonic()))
             if self._process.is_alive():
                 self._process.kill()
                 self._process.join()
@@ -171,7 +194,16 @@ def _serve(connection: Connection, variables: dict[str, str]) -> None:
             connection.send(("result", fn(*args, **kwargs)))
         # SystemExit passes, because `_leave` raises it to end this process.
         except Exception as error:
-            connection.send(("error", error))
+            _send_error(connection, error)
+
+
+def _send_error(connection: Connection, error: Exception) -> None:
+    """Send the error, or its text if it would not arrive: this process must not die of it."""
+    try:
+        copy(error)  # made again as at the other end, which fails for some classes
+        connection.send(("error", error))
+    except Exception:  # whatever the error's own class raises
+        connection.send(("error", RuntimeError(f"{type(error).__name__}: {error}")))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

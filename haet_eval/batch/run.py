@@ -14,12 +14,12 @@ from tenacity.retry import retry_if_exception_type
 from tenacity.stop import stop_after_attempt, stop_when_event_set
 from tenacity.wait import wait_exponential_jitter
 
-from haet_eval.archive import pack_folder
 from haet_eval.batch.events import (
     Event,
     GivenUp,
     Moved,
     Noted,
+    NotStored,
     Planned,
     Retried,
     RunStarted,
@@ -35,6 +35,7 @@ from haet_eval.competition import builtin_competitions, load_competition, read_r
 from haet_eval.dataset import default_data_dir
 from haet_eval.errors import EnvironmentProblem, HaetError, SubmissionFailure, UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
+from haet_eval.evaluation.keeping import KeptElsewhere
 from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.files import real_path
 from haet_eval.store import Store
@@ -66,8 +67,8 @@ class BatchSettings:
 class BatchSummary:
     """The result of a batch. `diagnosis` is why it was stopped before its end; "" if it was not.
 
-    `given_up` are submissions that failed on our side; `blocked` those that cannot be judged as the user
-    named them.
+    `given_up` are submissions that failed on our side, among them those that were judged and are not stored;
+    `blocked` those that cannot be judged as the user named them.
     """
 
     outcomes: list[tuple[str, WrittenRecord]] = field(default_factory=list)
@@ -221,13 +222,19 @@ class RunningBatch:
             outcome = retrying(lambda: self._attempt(job, site))
         except SiteLost as lost:
             self._end(lost.message, lost.hint)
+        # It was judged: nothing is taken down that a second evaluation could correct.
+        except KeptElsewhere as kept:
+            self._failed(NotStored(job.label, kept.message, kept.hint))
         except HaetError as problem:
             if self._stop.is_set():
                 return  # the batch was stopped before the next retry: this is not a failure of the job
-            self._give_up(job, problem)
+            failure = GivenUpEvaluation(job.label, problem.message, problem.hint)
+            self._ledger.put_failure(job.identity, failure)
+            self._failed(GivenUp(job.label, problem.message, problem.hint))
         else:
             self._ledger.forget_failure(job.identity)
-            self._in_a_row.clear()
+            with self._lock:
+                self._in_a_row.clear()
             self._judged(job.label, outcome, started)
 
     def _attempt(self, job: BatchJob, site: Site) -> WrittenRecord:
@@ -244,13 +251,16 @@ class RunningBatch:
         return outcome
 
     def _order(self, job: BatchJob) -> Order:
-        """The order with the submission as bytes; the submission must not have changed since the plan."""
+        """The order with the submission as bytes. It and its rules must be those of the plan."""
         # Built-in rules are on every node, where `check_node` compares their digest. Others travel as text.
         built_in = job.competition in builtin_competitions()
-        limits = load_competition(job.competition).limits.for_archives()
+        competition = load_competition(job.competition)
+        # Otherwise each node would find that it has other rules, and be set aside.
+        if competition.digest != job.identity.competition:
+            raise _changed(job.competition)
         return Order(
             job=job,
-            archive=_archive(job, limits),
+            archive=_archive(job, competition.limits.for_archives()),
             rules=None if built_in else read_rules(Path(job.competition)),
             rules_folder=None if built_in else real_path(Path(job.competition)).parent,
             data_dir=self._settings.data_dir,
@@ -278,10 +288,8 @@ class RunningBatch:
             )
         )
 
-    def _give_up(self, job: BatchJob, problem: HaetError) -> None:
-        given = GivenUp(job.label, problem.message, problem.hint)
-        # Outside of the lock, as it writes a file.
-        self._ledger.put_failure(job.identity, GivenUpEvaluation(job.label, problem.message, problem.hint))
+    def _failed(self, given: GivenUp) -> None:
+        """A submission failed on our side; a few of these in a row end the batch."""
         with self._lock:
             self.summary.given_up.append(given)
             self.summary.left -= 1
@@ -290,9 +298,10 @@ class RunningBatch:
         self._reporting.tell(given)
         if len(row) >= FAILURES_IN_A_ROW:
             names = ", ".join(one.submission for one in row)
+            what = "stored" if isinstance(given, NotStored) else "judged"
             self._end(
-                f"{len(row)} submissions in a row could not be judged ({names}); the last: {problem.message}",
-                problem.hint,
+                f"{len(row)} submissions in a row could not be {what} ({names}); the last: {given.reason}",
+                given.hint,
             )
 
     def _end(self, diagnosis: str, hint: str) -> None:
@@ -311,15 +320,19 @@ def _retried(job: BatchJob, state: RetryCallState) -> Retried:
 
 def _archive(job: BatchJob, limits: ArchiveLimits) -> bytes:
     try:
+        submission = load_submission(job.path, limits)
         # The record's identity was planned. Another content would get a record that the next plan does not
-        # find.
-        unchanged = load_submission(job.path, limits).sha256 == job.identity.submission
-        if unchanged:
-            return pack_folder(job.path, limits) if job.path.is_dir() else job.path.read_bytes()
-    except (OSError, SubmissionFailure):
+        # find. The bytes are those that were checked: a second reading could give others.
+        if submission.sha256 == job.identity.submission:
+            return submission.archive
+    except SubmissionFailure:
         pass  # the plan could read it, so it was changed since
-    raise UsageProblem(
-        f"{job.path} was changed after the batch had been planned",
+    raise _changed(job.path)
+
+
+def _changed(path: Path | str) -> UsageProblem:
+    return UsageProblem(
+        f"{path} was changed after the batch had been planned",
         "Start the batch again.",
         code="batch-changed",
     )

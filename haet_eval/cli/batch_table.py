@@ -7,6 +7,7 @@ from typing import Final
 import click
 from rich.text import Text
 
+from haet_eval.batch.events import GivenUp, NotStored
 from haet_eval.batch.plan import BatchPlan, SubmissionState
 from haet_eval.batch.run import BatchSummary
 from haet_eval.cli.boundary import say_line
@@ -73,8 +74,13 @@ def print_outcome(summary: BatchSummary) -> None:
             record.record_id[:8],
         )
     for given in [*summary.given_up, *summary.blocked]:
-        table.add_row(safe(given.submission), NOTHING, "not judged", NOTHING, NOTHING, NOTHING)
+        table.add_row(safe(given.submission), NOTHING, _missing(given), NOTHING, NOTHING, NOTHING)
     result_console().print(table, "")
+
+
+def _missing(given: GivenUp) -> str:
+    """What a submission without a record among the results lacks."""
+    return "not stored" if isinstance(given, NotStored) else "not judged"
 
 
 def _verdict(record: Record) -> str:
@@ -86,7 +92,7 @@ def _verdict(record: Record) -> str:
 def tell_end(summary: BatchSummary) -> None:
     """Say on stderr what could not be judged, why, and what to do."""
     for given in [*summary.given_up, *summary.blocked]:
-        say_line(f"Not judged: {given.submission}: {given.reason}")
+        say_line(f"{_missing(given).capitalize()}: {given.submission}: {given.reason}")
         if given.hint:
             say_line(f"  Hint: {given.hint}")
     if summary.diagnosis:
@@ -94,5 +100,6 @@ def tell_end(summary: BatchSummary) -> None:
         say_line(f"Hint: {summary.hint}" if summary.hint else "Hint: ask `haet-eval doctor`.")
     if summary.left:
         say_line(f"{summary.left} are left; the same command goes on with them.")
-    elif summary.given_up:
+    # A second evaluation of what is only not stored would waste the first.
+    elif not all(isinstance(given, NotStored) for given in summary.given_up):
         say_line("`haet-eval doctor` looks at the machine; the same command tries these again.")

@@ -20,6 +20,7 @@ from haet_eval.batch.events import (
     GivenUp,
     Moved,
     Noted,
+    NotStored,
     Planned,
     Retried,
     RunStarted,
@@ -50,6 +51,7 @@ _NAMES: Final = {
     Retried: "retried",
     SubmissionJudged: "finished",
     GivenUp: "given_up",
+    NotStored: "given_up",
 }
 
 
@@ -191,6 +193,8 @@ def headline(event: Event) -> str:
             return event.text
         case Checked():
             return f"{event.submission} {'holds' if event.held else 'does not hold'}: {event.detail}"
+        case NotStored():
+            return f"{event.submission}: judged, but not stored: {event.reason}"
         case GivenUp():
             return f"{event.submission}: could not be judged: {event.reason}"
 

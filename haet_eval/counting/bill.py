@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from haet_eval.counting.histogram import PHASES, Histogram, HistogramEntry
+from haet_eval.counting.histogram import NO_TRAINING, PHASES, Histogram, HistogramEntry
 from haet_eval.operators.pointwise import is_complex
 from haet_eval.operators.pricing.evaluate import price_of
 from haet_eval.operators.refusals import unpriced
@@ -92,9 +92,14 @@ def price(
     """
     if isinstance(histogram, str | os.PathLike):
         histogram = Path(histogram).read_bytes()
-    if isinstance(histogram, bytes):
-        histogram = Histogram.from_json(histogram)
-    return bill(histogram, prices)
+    if isinstance(histogram, Histogram):
+        return bill(histogram, prices)
+    try:
+        return bill(Histogram.from_json(histogram), prices)
+    except ValueError:
+        raise
+    except NO_TRAINING as error:
+        raise ValueError(f"the histogram holds calls that no training makes: {error}") from error
 
 
 def price_with(own: Mapping[str, Price]) -> Callable[[Signature], int | None]:

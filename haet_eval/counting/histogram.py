@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isinf
-from typing import Any, Final
+from math import inf, isinf
+from typing import Any, Final, TypeVar
 
 from haet_eval.operators.signature import (
     ANY,
@@ -22,6 +22,12 @@ PHASES: Final = ("initialisation", "input", "forward", "backward", "optimizer", 
 
 
 _BITS: Final = {"conjugate": CONJUGATE, "negative": NEGATIVE}
+_SHOWN_CHARACTERS: Final = 40
+_Typed = TypeVar("_Typed")
+_FLOATS: Final[dict[str, AnyFloat | float]] = {"any": ANY, "inf": inf, "-inf": -inf}
+
+NO_TRAINING: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What prices may raise for calls that no training makes. A histogram of others can hold any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +87,9 @@ class Histogram:
             if document["version"] != 1:
                 raise ValueError(f"a histogram of version {document['version']}")
             return cls(_entry_from_json(row) for row in document["entries"])
-        # A histogram is a file of others: a missing key, a list in place of an object, 1e999 as a count and a
-        # list that is nested too deeply end up here.
-        except (ArithmeticError, AttributeError, LookupError, TypeError, RecursionError) as error:
+        # A histogram is a file of others: a missing key, a list in place of an object and a list that is
+        # nested too deeply end up here.
+        except NO_TRAINING as error:
             raise ValueError(f"not a histogram: {error}") from None
 
 
@@ -113,9 +119,28 @@ def _tensor_length(meta: TensorMeta) -> int:
 
 def _entry_from_json(row: dict[str, Any]) -> tuple[Signature, tuple[int, ...]]:
     arguments = {name: _argument_from_json(value) for name, value in row["arguments"].items()}
-    outputs = tuple(_argument_from_json(value) for value in row["outputs"])
-    calls = tuple(int(row["calls"].get(phase, 0)) for phase in PHASES)
-    return Signature(row["operator"], arguments, outputs), calls
+    outputs = tuple(_argument_from_json(value) for value in _typed(list, row["outputs"]))
+    calls = dict.fromkeys(PHASES, 0)
+    for phase, count in row["calls"].items():
+        if phase not in calls:
+            raise ValueError(f"there is no phase {phase!r}")
+        calls[phase] = _count(count)
+    return Signature(_typed(str, row["operator"]), arguments, outputs), tuple(calls.values())
+
+
+def _typed(kind: type[_Typed], value: Any) -> _Typed:
+    # Exactly: Python counts True among its integers.
+    if type(value) is not kind:
+        raise TypeError(f"{str(value)[:_SHOWN_CHARACTERS]} is no {kind.__name__}")
+    return value
+
+
+def _count(value: Any) -> int:
+    """A number of things."""
+    count = _typed(int, value)
+    if count < 0:
+        raise ValueError(f"{count} is no number of anything")
+    return count
 
 
 def _signature_to_json(signature: Signature) -> dict[str, Any]:
@@ -156,8 +181,10 @@ def _argument_from_json(value: Any) -> Argument:
         return value  # type: ignore[no-any-return]  # null, boolean, number or text
     # A tensor has neither of these two keys.
     if "float" in value:
-        return ANY if value["float"] == "any" else float(value["float"])
+        return _FLOATS[value["float"]]
     if "complex" in value:
-        return complex(*value["complex"])
-    bits = sum(bit for name, bit in _BITS.items() if value.get(name))
-    return TensorMeta(tuple(value["shape"]), tuple(value["stride"]), value["offset"], value["dtype"], bits)
+        return complex(*map(float, value["complex"]))
+    bits = sum(bit for name, bit in _BITS.items() if _typed(bool, value.get(name, False)))
+    shape = tuple(map(_count, _typed(list, value["shape"])))
+    stride = tuple(_typed(int, step) for step in _typed(list, value["stride"]))
+    return TensorMeta(shape, stride, _typed(int, value["offset"]), _typed(str, value["dtype"]), bits)

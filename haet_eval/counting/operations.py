@@ -1,6 +1,7 @@
 """The operations of a training as a record has them: the bill, in the record's form."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from haet_eval.counting.bill import Bill
 from haet_eval.counting.histogram import Histogram
@@ -9,11 +10,13 @@ from haet_eval.counting.traffic import Traffic, traffic_by_operator
 from haet_eval.operators.refusals import refusal
 from haet_eval.record import BytesMoved, Operations, OperatorCost, Precision, UncountedOperator
 
+_SHAPES_CHARACTERS: Final = 200
+
 
 def priced(costs: Bill) -> Operations:
     """A bill in the record's form: the dearest operator first."""
     lines = sorted(costs.by_operator.items(), key=lambda item: (-item[1].operations, item[0]))
-    return Operations(
+    operations = Operations(
         standard=costs.standard,
         total=costs.total,
         by_phase=costs.by_phase,
@@ -25,6 +28,24 @@ def priced(costs: Bill) -> Operations:
             for name, line in sorted(costs.uncounted.items())
         ),
     )
+    return with_short_shapes(operations)
+
+
+def with_short_shapes(operations: Operations) -> Operations:
+    """The same with the beginnings of long shapes, as a record has them; older records have them whole.
+
+    A call on a list of 65,000 tensors has shapes of a megabyte, and with a few of them nobody could read the
+    record.
+    """
+    lines = (
+        line.model_copy(update={"shapes": tuple(map(_beginning, line.shapes))})
+        for line in operations.uncounted
+    )
+    return operations.model_copy(update={"uncounted": tuple(lines)})
+
+
+def _beginning(shapes: str) -> str:
+    return shapes if len(shapes) <= _SHAPES_CHARACTERS else f"{shapes[: _SHAPES_CHARACTERS - 1]}…"
 
 
 def precision(histogram: Histogram, parameter_bits: int | None) -> Precision:

@@ -136,7 +136,8 @@ def _slots(s: Signature) -> list[TensorMeta | None]:
     """For each dimension of self that the list reaches, its index; a mask of k dimensions takes k of them."""
     slots: list[TensorMeta | None] = []
     indices = s["indices"]
-    assert isinstance(indices, tuple)
+    if not isinstance(indices, tuple):
+        raise TypeError(f"{s.operator}: argument 'indices' is no list")
     for index in indices:
         meta = index if isinstance(index, TensorMeta) else None
         slots += [meta] * (meta.ndim if meta is not None and _is_mask(meta) else 1)

@@ -12,6 +12,8 @@ from haet_eval.operators.signature import TensorMeta
 from haet_eval.remote.wire import ITEM_BYTES
 
 _MAX_MODEL_BYTES: Final = 1 << 30
+MAX_WEIGHTS_BYTES: Final = _MAX_MODEL_BYTES + 100_000_000
+"""Of a file of weights: a model with the longest header that safetensors reads."""
 _LENGTH: Final = struct.Struct("<Q")
 _ALIGNMENT: Final = 8
 # For each tensor: its dtype, its two places, and the punctuation of JSON.

@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-import numpy as np
-
 from haet_eval.evaluation.audit import Redrawn, conclude, draw
 from haet_eval.evaluation.repetition import as_record, as_run
 from haet_eval.record import Audit, AuditKind, Record
 from haet_eval.verification.check import Check, differs, holds, same, unchecked
 from haet_eval.verification.evidence import Evidence
+from haet_eval.verification.labels import read_labels
 from haet_eval.verification.runs import rounded
 
 SUBJECTS: Final[Mapping[AuditKind, str]] = {"resplit": "audit", "disguise": "audit in disguise"}
@@ -44,7 +43,7 @@ def check_audit(audit: Audit, first: Record, drawn: Redrawn | None, again: Evide
         return
     path = again.files.get("predictions")
     try:
-        labels = np.array([int(line) for line in path.read_text("ascii").split()]) if path else None
+        labels = read_labels(path.read_bytes()) if path else None
         # Records of version 1 were flagged by the one-sided rule, and are judged by what held then (decision
         # 0114).
         two_sided = first.schema_version > 1

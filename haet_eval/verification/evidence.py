@@ -17,12 +17,17 @@ from haet_eval.dataset import Dataset, dataset_names, load_dataset, load_task_da
 from haet_eval.errors import HaetError, Verdict
 from haet_eval.files import open_file
 from haet_eval.record import Artifact, CompetitionInfo, DatasetInfo, Record
+from haet_eval.remote.weights import MAX_WEIGHTS_BYTES
 from haet_eval.spelling import quoted
 from haet_eval.store import MAX_ARTIFACT_BYTES, Store
 from haet_eval.verification.check import Check, differs, holds, same, stated, unchecked
 
-_MAX_TEXT_BYTES: Final = 64 * 1024**2
-_MOST_BYTES: Final[Mapping[str, int]] = {"histogram": _MAX_TEXT_BYTES, "predictions": _MAX_TEXT_BYTES}
+_MAX_LINES_BYTES: Final = 64 * 1024**2
+_MOST_BYTES: Final[Mapping[str, int]] = {
+    "histogram": _MAX_LINES_BYTES,
+    "predictions": _MAX_LINES_BYTES,
+    "weights": MAX_WEIGHTS_BYTES,
+}
 """Size limits of artefacts that are read into memory as a whole."""
 
 _DataKey = tuple[str, Task | None, Path | None]

@@ -13,6 +13,7 @@ from haet_eval.scoring import judge, score
 from haet_eval.spelling import percent
 from haet_eval.verification.check import Check, differs, fits, holds, same, stated, unchecked
 from haet_eval.verification.evidence import Evidence
+from haet_eval.verification.labels import read_labels
 from haet_eval.verification.weights import layout
 
 # Only verdicts on runs that predicted. The codes of failures are statements, as no file shows how a run
@@ -71,7 +72,7 @@ def _check_accuracy(claimed: Evaluation, path: Path | None, data: Dataset | None
     if path is None:
         return unchecked("accuracy", "needs the predictions")
     try:
-        labels = [int(line) for line in path.read_text("ascii").splitlines()]
+        labels = read_labels(path.read_bytes())
         # Without this the wrong number would look like a fault of the data set, or would not be seen without
         # one.
         if len(labels) != claimed.total:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from haet_eval.record import Artifact
 from haet_eval.verification.check import Check, differs, holds, unchecked
-from haet_eval.verification.weights import relative_distance
+from haet_eval.verification.labels import read_labels
+from haet_eval.verification.weights import StoredWeights, read_weights, relative_distance
 
 TOLERANCE: Final = 1e-3
 """Relative distance of weights that another machine may explain; on the same machine all bits are equal."""
@@ -68,10 +69,10 @@ def compare_weights(stated: Artifact, stored: bytes | None, found: bytes, other:
     if hashlib.sha256(found).hexdigest() == stated.sha256:
         return holds(subject, f"bit for bit the same{note(other)}")
     try:
-        distance = relative_distance(stored, found) if stored is not None else None
+        ours = None if stored is None else read_weights(stored)
     except ValueError as error:
         return differs(subject, f"the stored ones are {error}")
-    apart = "other ones" if distance is None else f"{distance:.1e} of their norm apart"
+    distance, apart = _apart(ours, found)
     # On an equal machine every kernel gives the same bits, so any distance is a difference (decision 0060).
     if not other:
         return differs(subject, f"{apart}, on an equal machine")
@@ -79,6 +80,16 @@ def compare_weights(stated: Artifact, stored: bytes | None, found: bytes, other:
         return holds(subject, f"{apart}, within {TOLERANCE:.0e}{note(other)}")
     # Training amplifies rounding: no distance proves that the weights are made up.
     return unchecked(subject, f"{apart}, which may be the machine's doing{note(other)}")
+
+
+def _apart(ours: StoredWeights | None, found: bytes) -> tuple[float | None, str]:
+    """The distance of the stored weights from the new run's, if there is one, and what is said of it."""
+    try:
+        theirs = read_weights(found)
+    except ValueError as error:
+        return None, f"those of this run are {error}"
+    distance = None if ours is None else relative_distance(ours, theirs)
+    return distance, "other ones" if distance is None else f"{distance:.1e} of their norm apart"
 
 
 def compare_labels(
@@ -98,9 +109,8 @@ def compare_labels(
     """
     subject = "predictions again"
     try:
-        claimed = np.array([int(label) for label in stored.decode("ascii").split()], dtype=np.int64)
-    # A label of many digits does not fit into int64.
-    except (ValueError, OverflowError):
+        claimed = read_labels(stored)
+    except ValueError:
         return differs(subject, "the stored ones are not labels")
     if len(claimed) != len(found):
         return differs(subject, f"the trace predicts {len(found):,} images, the record {len(claimed):,}")

@@ -12,6 +12,7 @@ from typing import Final
 
 from haet_eval.competition import Budgets
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.operators.standard import nearest, under
 from haet_eval.record import Record
 from haet_eval.remote.messages import Noise
 from haet_eval.remote.recount import recount
@@ -68,7 +69,7 @@ def perturbed_replay(
         EnvironmentProblem: the replay cannot be made here.
     """
     trace, data = evidence.files.get("trace"), evidence.dataset
-    if record.trace is None or record.evaluation is None:
+    if record.trace is None or record.training is None or record.evaluation is None:
         raise NotReplayable("the record has no trace with predictions")
     if trace is None or data is None:
         raise NotReplayable("needs the trace and the data set")
@@ -76,7 +77,10 @@ def perturbed_replay(
     # The budgets bound the executor's memory and time. Without the rules the default ones must do.
     budgets = task.budgets if task else Budgets()
     accuracy, metric = record.evaluation.accuracy, record.evaluation.metric
-    sparing = noise.model_copy(update={"spared": spared(recount(trace).operations_by_template)})
+    # The prices of the record: others could spare other calls than those that hardly added to its count.
+    with under(nearest(record.training.operations.standard)):
+        counted = recount(trace)
+    sparing = noise.model_copy(update={"spared": spared(counted.operations_by_template)})
     # Differences of the machine do not matter here: noise is much larger than rounding.
     found, _ = perform(record.environment, place, budgets, trace, data, sparing)
     # If an early end were excused, a training could avoid this evidence by failing under noise.

@@ -1,19 +1,20 @@
 """Evaluates the submission of a record again, and compares all results."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from haet_eval.competition import Limits, builtin_competitions, load_competition
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.repetition import split
+from haet_eval.evaluation.repetition import as_record, split
 from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.evaluation.unpack import digest_of
 from haet_eval.progress import Observer
-from haet_eval.record import Record, Training
+from haet_eval.record import Artifact, Audit, Record, Training
 from haet_eval.spelling import percent, quoted
 from haet_eval.store import Store
+from haet_eval.verification.audit import SUBJECTS
 from haet_eval.verification.check import Check, holds, same, unchecked
 from haet_eval.verification.machine import compare_weights, note
 from haet_eval.verification.replaying import machine_of
@@ -97,20 +98,58 @@ def compare(record: Record, artifacts: Store, found: Record, found_artifacts: St
             "runs", len(record.runs or [record]), len(found.runs or [found]), "as many runs as the record has"
         )
         yield from _compare(record, artifacts, found, found_artifacts)
-        return
-    yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
-    pairs = zip(split(record), split(found), strict=True)
-    for number, (before, now) in enumerate(pairs, start=1):
-        # Pairs go by position: `seeds` derives the same seeds from the same first seed.
-        for check in _compare(before, artifacts, now, found_artifacts):
-            yield replace(check, subject=f"run {number}: {check.subject}")
+    else:
+        yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
+        pairs = zip(split(record), split(found), strict=True)
+        for number, (before, now) in enumerate(pairs, start=1):
+            # Pairs go by position: `seeds` derives the same seeds from the same first seed.
+            yield from _named(f"run {number}", _compare(before, artifacts, now, found_artifacts))
+    made = {audit.kind: audit for audit in found.audits}
+    for audit in record.audits:
+        if audit.kind in made:
+            compared = _compare_audit(record, artifacts, audit, found, found_artifacts, made[audit.kind])
+            yield from _named(SUBJECTS[audit.kind], compared)
+        # Our side failed or was stopped: a submission without predictions differs in its verdict.
+        else:
+            yield unchecked(SUBJECTS[audit.kind], "the record has one, and the rerun came to none")
+
+
+def _named(name: str, checks: Iterable[Check]) -> Iterator[Check]:
+    for check in checks:
+        yield replace(check, subject=f"{name}: {check.subject}")
+
+
+def _compare_audit(
+    record: Record, artifacts: Store, before: Audit, found: Record, found_artifacts: Store, now: Audit
+) -> Iterator[Check]:
+    stated, again = _as_record(record, before), _as_record(found, now)
+    yield from _compare(stated, artifacts, again, found_artifacts)
+    other = _differences(stated, again)
+    # Flags follow from predictions and cost. On another machine the first may change, and only the first.
+    if before.flags != now.flags and other:
+        yield unchecked("flags", f"{_listed(now.flags)} instead of {_listed(before.flags)}{note(other)}")
+    else:
+        yield same("flags", _listed(before.flags), _listed(now.flags), f"{_listed(now.flags)} again")
+
+
+def _as_record(record: Record, audit: Audit) -> Record:
+    return as_record(record, audit.run).model_copy(update={"dataset": audit.dataset})
+
+
+def _listed(flags: Iterable[str]) -> str:
+    return ", ".join(flags) or "none"
+
+
+def _differences(stated: Record, found: Record) -> list[str]:
+    """The differences of the two machines."""
+    # A resumed training may have used several machines. The weights can depend on each of them.
+    return machine_of(found.environment).unlike(
+        machine_of(stated.environment, stated.training.resumed if stated.training else None)
+    )
 
 
 def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: Store) -> Iterator[Check]:
-    # A resumed training may have used several machines. The weights can depend on each of them.
-    other = machine_of(found.environment).unlike(
-        machine_of(record.environment, record.training.resumed if record.training else None)
-    )
+    other = _differences(record, found)
     yield holds("machine", note(other).strip(" ()") or "like the one of the record")
     yield same("rules", _rules(record), _rules(found), "the same")
     yield same("data set", record.dataset, found.dataset, "the same")
@@ -124,10 +163,7 @@ def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: S
     yield from _compare_training(record.training, found.training)
     yield same("complexity", record.complexity, found.complexity, "the same")
     if record.training.model and found.training.model:
-        weights = found_artifacts.read_artifact(found.training.model) or b""
-        yield compare_weights(
-            record.training.model, artifacts.read_artifact(record.training.model), weights, other
-        )
+        yield _compare_weights(record.training.model, artifacts, found.training.model, found_artifacts, other)
     yield from _compare_accuracy(record, found, other)
 
 
@@ -147,10 +183,18 @@ def _compare_native(
         # fast.
         yield unchecked("native weights", "are those of a checkpoint: which one depends on the time")
     elif before.model and now.model:
-        weights = found_artifacts.read_artifact(now.model) or b""
-        stored = artifacts.read_artifact(before.model)
-        compared = compare_weights(before.model, stored, weights, other)
+        compared = _compare_weights(before.model, artifacts, now.model, found_artifacts, other)
         yield replace(compared, subject="native weights")
+
+
+def _compare_weights(
+    stated: Artifact, artifacts: Store, found: Artifact, found_artifacts: Store, other: list[str]
+) -> Check:
+    weights = found_artifacts.read_artifact(found)
+    # A file that our own disk has lost says nothing about the record.
+    if weights is None:
+        return unchecked("weights again", "those of the rerun are missing")
+    return compare_weights(stated, artifacts.read_artifact(stated), weights, other)
 
 
 def _compare_training(stated: Training, found: Training) -> Iterator[Check]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,28 +19,44 @@ _DTYPES: Final = {
     "I32": "<i4",
     "I64": "<i8",
     "F16": "<f2",
+    "BF16": "<u2",
     "F32": "<f4",
     "F64": "<f8",
 }
 
 
-def relative_distance(first: bytes, second: bytes) -> float | None:
+StoredWeights: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""The tensors of a safetensors file by their names: dtype, shape and bytes of each."""
+
+
+def read_weights(data: bytes) -> StoredWeights:
+    """The tensors of a safetensors file.
+
+    Raises:
+        ValueError: it is not a safetensors file.
+    """
+    try:
+        return dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"no safetensors: {error}") from None
+
+
+def relative_distance(ours: StoredWeights, theirs: StoredWeights) -> float | None:
     """Euclidean distance of all numbers in two safetensors files, as a fraction of the first one's norm.
 
     Numbers that are infinite or NaN in both files are the same. The distance is infinite if they are so in
     one file only, or if the squares are too large for a float: then there is no evidence that the files
     agree.
 
-    The distance is None if the files do not hold tensors of the same names, shapes and dtypes.
-
-    Raises:
-        ValueError: one of them is not a safetensors file.
+    The distance is None if the files do not hold tensors of the same names, shapes and dtypes, or if a dtype
+    is none of those that are known here.
     """
-    ours, theirs = _read(first), _read(second)
     # A distance of tensors that differ in shape has no meaning. The caller decides what that proves.
     if {name: _form(facts) for name, facts in ours.items()} != {
         name: _form(facts) for name, facts in theirs.items()
     }:
+        return None
+    if any(facts["dtype"] not in _DTYPES for facts in ours.values()):
         return None
     difference = norm = 0.0
     # Only two tensors at a time become float64: a whole model would take up to eight times its size.
@@ -101,13 +117,6 @@ def _item_bits(dtype: str) -> int:
     return int(digits.group()) if digits else 8
 
 
-def _read(data: bytes) -> Mapping[str, Any]:
-    try:
-        return dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"no safetensors: {error}") from None
-
-
 def _form(facts: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
     return facts["dtype"], tuple(facts["shape"])
 
@@ -116,7 +125,5 @@ def _values(facts: Mapping[str, Any]) -> npt.NDArray[np.float64]:
     raw = bytes(facts["data"])
     if facts["dtype"] == "BF16":
         # NumPy has no bfloat16. Its 16 bits are the upper half of a float32.
-        return (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
-    if facts["dtype"] not in _DTYPES:
-        raise ValueError(f"of dtype {facts['dtype']}")
+        return (np.frombuffer(raw, _DTYPES["BF16"]).astype("<u4") << 16).view("<f4").astype(np.float64)
     return np.frombuffer(raw, _DTYPES[facts["dtype"]]).astype(np.float64)

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from haet_eval.competition import Budgets
 from haet_eval.evaluation.pair import open_pair
@@ -24,20 +23,10 @@ from haet_eval.runtimes import compiled_client
 from haet_eval.runtimes.environment import EXECUTOR
 from haet_eval.runtimes.process import ProcessRuntime
 from scripts.bench import tiny
-from scripts.bench.compare import IMAGES, LABELS, job
+from scripts.bench.compare import IMAGES, LABELS, NullMode, job
 
 ROUNDS = 3
 Figures = dict[str, float]
-
-
-class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the operators that come to a mode."""
-
-    calls = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.calls += 1
-        return func(*args, **(kwargs or {}))
 
 
 def through_handles(setting: str) -> Figures:
@@ -78,7 +67,7 @@ def plain_here() -> Figures:
     found = tiny.timed(task)
     step = tiny.training(task)
     step()
-    with Counting() as mode:  # type: ignore[no-untyped-call]
+    with NullMode() as mode:  # type: ignore[no-untyped-call]
         step()
     return found | {"operators": float(mode.calls)}
 

@@ -10,25 +10,15 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from haet_eval import OperationCounter
 from scripts.bench import tiny
+from scripts.bench.compare import NullMode
 
 # Many short rounds: on a busy machine at least one of them is undisturbed.
 _ROUNDS: Final = 60
 _WARM_UP: Final = 4
 _STEPS: Final = 40
-
-
-class Null(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Makes each call as it is, and counts it."""
-
-    calls = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.calls += 1
-        return func(*args, **(kwargs or {}))
 
 
 def _seconds(step: Callable[[], None], mode: AbstractContextManager[Any]) -> float:
@@ -47,7 +37,7 @@ def main() -> None:
     # Kernels on such tensors take next to nothing, so the cost of the counter shows.
     images, labels = torch.zeros(8, 3, 8, 8, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64)
     step = tiny.training(SimpleNamespace(images=images, labels=labels))
-    null = Null()  # type: ignore[no-untyped-call]
+    null = NullMode()  # type: ignore[no-untyped-call]
     with null:
         step()
     calls = null.calls

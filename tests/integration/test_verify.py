@@ -11,22 +11,25 @@ from typing import Any
 
 import pytest
 
-from haet_eval.competition import load_competition
+from haet_eval.competition import Budgets, load_competition
 from haet_eval.counting.bill import bill
 from haet_eval.counting.memory import in_record
 from haet_eval.counting.operations import bytes_moved, precision, priced
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
-from haet_eval.operators.standard import STANDARD, under
+from haet_eval.operators.standard import STANDARD, current, under
 from haet_eval.record import Artifact, Content, HistogramArtifact, Parameters, Record, complexity, seal
 from haet_eval.remote import wire
-from haet_eval.remote.recount import recount
+from haet_eval.remote.recount import Recount, recount
 from haet_eval.remote.trace import Kind, TraceWriter, read_trace
 from haet_eval.signing import signature_path
 from haet_eval.store import Store, read_record
+from haet_eval.verification import perturbing
 from haet_eval.verification.check import Check, Result
+from haet_eval.verification.count import _over_budget
 from haet_eval.verification.evidence import Sources
+from haet_eval.verification.perturbing import perturbed_replay
 from haet_eval.verification.replaying import ReplayPlace, check_replay
 from haet_eval.verification.signature import check_signed
 from haet_eval.verification.verify import verify
@@ -458,6 +461,32 @@ def test_the_command_needs_no_torch_and_reports_by_its_status(original: Path) ->
     both = command("verify", original, forged)
     assert both.returncode == 1, both.stderr
     assert "differs     trace's header" in both.stdout
+
+
+def test_every_budget_that_a_prediction_exceeds_is_named(original: Path) -> None:
+    (trace,) = original.parent.glob("artifacts/*.trace")
+    tight = Budgets().model_copy(update={"prediction_readback_bytes": -1, "timed_answers": -1})
+    over = list(_over_budget(read_record(original), recount(trace), tight))
+    assert over == ["read-back of one batch", "answers waited for"]
+
+
+def test_a_perturbed_replay_spares_calls_by_the_prices_of_its_record(
+    original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = read_record(original)
+    assert record.training is not None
+    operations = record.training.operations.model_copy(update={"standard": 1})
+    older = reseal(original, {"operations": operations})
+    _, (part,) = verify(older, Sources(Store(older.parent), older.parent))
+    priced_under = []
+
+    def noted(trace: Path) -> Recount:
+        priced_under.append(current())
+        return recount(trace)
+
+    monkeypatch.setattr(perturbing, "recount", noted)
+    perturbed_replay(part.record, part.evidence, ReplayPlace("process"))
+    assert priced_under == [1]
 
 
 def test_a_rerun_gives_the_same_counts_weights_and_predictions(original: Path, evaluated: Path) -> None:

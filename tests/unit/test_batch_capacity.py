@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.batch.capacity import Capacity, exclusive, fitting, places
+from haet_eval.batch.capacity import Capacity, exclusive, fitting, places, this_machine
 from haet_eval.batch.job import BatchJob, Identity
 from haet_eval.competition import Budgets, load_competition
 from haet_eval.errors import UsageProblem
@@ -72,3 +72,14 @@ def test_a_measured_run_is_alone_and_cannot_be_requested_otherwise() -> None:
 def test_time_and_energy_are_measured_alone(ranking: str, alone: bool) -> None:
     competition = load_competition("digits").model_copy(update={"ranking": ranking})
     assert exclusive(competition) is alone
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus"),
+    [("-1", ()), ("", ()), ("0,1", ("0", "1")), ("2,-1,3", ("2",)), ("GPU-5c, 1", ("GPU-5c", "1"))],
+)
+def test_gpus_are_those_before_the_first_negative_one(
+    visible: str, gpus: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert this_machine().gpus == gpus

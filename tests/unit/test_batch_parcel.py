@@ -1,8 +1,10 @@
 """What comes back from another machine is believed where its digests hold, and only then."""
 
 import hashlib
-from dataclasses import replace
+import tempfile
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from haet_eval.batch.job import BatchJob, Identity
 from haet_eval.batch.parcel import Parcel, pack, unpack
 from haet_eval.competition import Budgets
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.evaluation.keeping import KeptElsewhere
 from haet_eval.evaluation.request import WrittenRecord
 from haet_eval.record import Artifact, Record, from_json
 from haet_eval.store import Store
@@ -66,7 +69,52 @@ def test_nothing_of_a_changed_parcel_is_kept(tmp_path: Path, parcel: Parcel) -> 
     assert not here.directory.exists()
 
 
-def test_a_record_of_something_else_is_refused(tmp_path: Path, parcel: Parcel) -> None:
-    other = job_of(make_record(name="another submission"))
-    with pytest.raises(EnvironmentProblem, match="another submission"):
-        unpack(parcel, other, Store(tmp_path / "here"))
+OTHERS: dict[str, dict[str, Any]] = {
+    "submission": {"submission": "0" * 64},
+    "competition": {"competition": "0" * 64},
+    "seed": {"seed": 2},
+    "runs": {"runs": 3},
+    "sandbox": {"sandbox": "process"},
+    "device": {"device": "cuda"},
+    "haet_eval": {"haet_eval": "0.2.0"},
+}
+
+
+def test_each_field_of_an_identity_is_compared_here() -> None:
+    assert {*OTHERS, "audits"} == {field.name for field in fields(Identity)}
+
+
+@pytest.mark.parametrize("field", OTHERS)
+def test_a_record_of_another_evaluation_is_refused(tmp_path: Path, parcel: Parcel, field: str) -> None:
+    job = job_of(make_record())
+    planned = replace(job, identity=replace(job.identity, **OTHERS[field]))
+    with pytest.raises(EnvironmentProblem, match=f"another evaluation: {field}$"):
+        unpack(parcel, planned, Store(tmp_path / "here"))
+
+
+def test_audits_that_could_not_be_made_may_be_missing(tmp_path: Path, parcel: Parcel) -> None:
+    job = job_of(make_record())
+    audited = replace(job, identity=replace(job.identity, audits=(("resplit", 1),)))
+    assert unpack(parcel, audited, Store(tmp_path / "here")).record == make_record()
+
+
+def test_a_parcel_needs_no_room_for_temporary_files(
+    tmp_path: Path, parcel: Parcel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    here = Store(tmp_path / "here")
+    assert unpack(parcel, job_of(make_record()), here).path.parent == here.directory
+
+
+def test_a_parcel_that_the_results_do_not_take_is_kept_elsewhere(
+    tmp_path: Path, parcel: Parcel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    taken = tmp_path / "here"
+    taken.write_text("a file, and no folder")
+    with pytest.raises(KeptElsewhere, match="kept in"):
+        unpack(parcel, job_of(make_record()), Store(taken))
+    (folder,) = tmp_path.glob("haet-eval.kept-*")
+    (path,) = folder.glob("*.json")
+    assert from_json(path.read_bytes()) == make_record()
+    assert len(list((folder / "artifacts").iterdir())) == len(parcel.artifacts)

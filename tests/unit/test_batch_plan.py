@@ -84,6 +84,29 @@ def test_every_verdict_but_an_interruption_is_final(tmp_path: Path, store: Store
         assert states(plan(store, folder)) == [expected]
 
 
+def test_a_rerun_is_no_judgement(tmp_path: Path, store: Store) -> None:
+    folder = write_submission(tmp_path / "a", TRAIN)
+    record = record_of(only_job(store, folder))
+    parts = {name: getattr(record, name) for name in Content.model_fields}
+    store.add(seal(Content(**parts | {"rerun_of": "0" * 16})))
+    assert states(plan(store, folder)) == [SubmissionState.NEW]
+
+
+@pytest.mark.parametrize("left", [None, b"", b"no record"])
+def test_a_record_that_goes_after_it_was_listed_proves_nothing(
+    tmp_path: Path, store: Store, left: bytes | None
+) -> None:
+    folder = write_submission(tmp_path / "a", TRAIN)
+    job = only_job(store, folder)
+    path = store.add(record_of(job))
+    ledger = Ledger(store)
+    assert ledger.record_of(job.identity) == path
+    path.unlink()
+    if left is not None:
+        path.write_bytes(left)
+    assert ledger.record_of(job.identity) is None
+
+
 @pytest.mark.parametrize(
     "other",
     [

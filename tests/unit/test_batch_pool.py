@@ -1,6 +1,8 @@
 import os
 import signal
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,30 @@ def sleep_and_tidy(path: Path) -> None:
 
 def unpicklable() -> object:
     return lambda: 1
+
+
+class TwoArguments(Exception):
+    """Pickle makes it again with one argument, and fails."""
+
+    def __init__(self, what: str, number: int) -> None:
+        super().__init__(what)
+        self.number = number
+
+
+def fail_with_a_lock() -> None:
+    error = ValueError("no disk")
+    error.lock = threading.Lock()  # type: ignore[attr-defined]
+    raise error
+
+
+def fail_with_arguments() -> None:
+    raise TwoArguments("no disk", 1)
+
+
+def hang(path: Path) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    path.write_text("here")
+    time.sleep(600)
 
 
 def test_calls_give_results_and_messages_and_processes_are_used_again() -> None:
@@ -96,6 +122,40 @@ def test_what_cannot_be_sent_fails_its_call_only() -> None:
         with pytest.raises(Exception, match=r"pickle|local object"):
             executor.submit(identity, lambda: 1).result()  # type: ignore[arg-type]
         assert executor.submit(identity, 1).result()[0] == 1
+
+
+@pytest.mark.parametrize("fault", [ValueError("no reader"), BrokenPipeError("no reader")], ids=repr)
+def test_a_message_that_is_not_received_costs_its_call_only(fault: Exception) -> None:
+    def receive(message: tuple[str, int]) -> None:
+        if message[1] == 0:
+            raise fault
+
+    with ProcessPool(1, receive) as executor:
+        with pytest.raises(type(fault), match="no reader"):
+            executor.submit(identity, 0).result()
+        assert executor.submit(identity, 1).result()[0] == 1
+
+
+@pytest.mark.parametrize("fail", [fail_with_a_lock, fail_with_arguments])
+def test_an_error_that_cannot_be_sent_arrives_as_its_text(fail: Callable[[], None]) -> None:
+    with ProcessPool(1, print) as executor:
+        process = executor.submit(identity, 1).result()[1]
+        with pytest.raises(RuntimeError, match="no disk"):
+            executor.submit(fail).result()
+        assert executor.submit(identity, 1).result()[1] == process
+
+
+def test_hung_processes_are_killed_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_END_SECONDS", 0.5)
+    executor = ProcessPool(3, print)
+    signs = [tmp_path / name for name in "abc"]
+    hung = [executor.submit(hang, sign) for sign in signs]
+    while not all(sign.exists() for sign in signs):
+        time.sleep(0.01)
+    executor.shutdown(cancel_futures=True)
+    for call in hung:
+        with pytest.raises(ProcessDied, match="SIGKILL"):
+            call.result()
 
 
 def test_usage_problems_stay_what_they_are() -> None:

@@ -2,7 +2,7 @@
 
 from haet_eval.counting.bill import bill
 from haet_eval.counting.histogram import PHASES, Histogram
-from haet_eval.counting.operations import priced
+from haet_eval.counting.operations import priced, with_short_shapes
 from haet_eval.operators.signature import Signature, TensorMeta
 
 
@@ -47,3 +47,16 @@ def test_what_has_no_price_is_named_with_calls_shapes_and_remedy() -> None:
     assert (tanh.calls, tanh.shapes) == (7, ["complex64[5]"])
     assert "view_as_real" in tanh.hint
     assert "docs/counting-standard.md" in costs.uncounted["aten.unheard_of.default"].hint
+
+
+def test_a_record_has_the_beginnings_of_long_shapes_and_a_verification_those_of_an_older_record() -> None:
+    meta = TensorMeta((), (), 0, "float32")
+    many = Signature("aten.unheard_of.default", {"tensors": (meta,) * 65_000}, (meta,))
+    few = Signature("aten.unheard_of.default", {"tensors": (meta,) * 3}, (meta,))
+    costs = bill(Histogram([(many, calls("forward", 1)), (few, calls("forward", 1))]))
+    (line,) = priced(costs).uncounted
+    assert sorted(map(len, line.shapes)) == [len("float32[], float32[], float32[]"), 200]
+    whole = line.model_copy(update={"shapes": tuple(costs.uncounted["aten.unheard_of.default"].shapes)})
+    older = priced(costs).model_copy(update={"uncounted": (whole,)})
+    assert older != priced(costs)
+    assert with_short_shapes(older) == with_short_shapes(priced(costs)) == priced(costs)

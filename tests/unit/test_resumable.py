@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from haet_eval import resumable
 from haet_eval.cli.main import cli
 from haet_eval.doctor import examine
 from haet_eval.errors import UsageProblem
@@ -99,6 +100,41 @@ def test_a_run_that_another_process_works_with_is_left_alone(tmp_path: Path) -> 
         assert not list(cleaned_homes(tmp_path))
         other.communicate("")
     assert find_home(tmp_path, IDENTITY) is not None
+
+
+def test_a_run_that_ended_before_it_was_locked_is_not_found_and_not_kept_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, lock = a_run(tmp_path), RunHome.lock
+
+    def lock_late(home: RunHome) -> bool:
+        for path in home.checkpoints():
+            path.unlink()
+        return lock(home)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunHome, "lock", lock_late)
+        assert find_home(tmp_path, IDENTITY) is None
+    assert home.lock()
+    assert home.is_alone
+
+
+def test_a_run_whose_leftovers_cannot_be_removed_is_not_kept_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    home = a_run(tmp_path)
+    monkeypatch.setattr(resumable, "remove_leftovers", refuse)
+    assert find_home(tmp_path, IDENTITY) is None
+    assert home.lock()
+
+
+def test_a_run_with_an_archive_of_any_size_can_be_checked(tmp_path: Path) -> None:
+    size = (64 << 20) + 1
+    home = make_home(tmp_path, facts(), bytes(size), None)
+    home.check_files()
 
 
 def test_a_run_is_named_by_its_folder_or_by_a_beginning_that_only_it_has(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import resource
 import shlex
 import stat
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -18,6 +20,7 @@ from haet_eval.record import Record
 from haet_eval.signing import (
     PAYLOAD_TYPE,
     BadSignature,
+    check_key,
     check_signature,
     make_keys,
     sign,
@@ -251,6 +254,22 @@ def test_a_file_that_is_not_a_key_is_reported(path: Path, record: Record, key: P
         check_signature(path, key)
     with pytest.raises(UsageProblem, match="cannot be read"):
         check_signature(path, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("label", "der"),
+    [
+        # The object identifier 1.2.3.4 is that of no algorithm.
+        ("PUBLIC KEY", bytes.fromhex("300a300506032a0304030100")),
+        ("PRIVATE KEY", bytes.fromhex("300c020100300506032a03040400")),
+    ],
+)
+def test_a_key_of_an_unknown_algorithm_is_refused(path: Path, tmp_path: Path, label: str, der: bytes) -> None:
+    key = tmp_path / "strange"
+    key.write_text(f"-----BEGIN {label}-----\n{base64.b64encode(der).decode()}\n-----END {label}-----\n")
+    use: Callable[[Path], object] = check_key if label == "PUBLIC KEY" else partial(sign, path)
+    with pytest.raises(UsageProblem, match=f"no ed25519 {label.lower()}"):
+        use(key)
 
 
 def test_a_signature_is_not_listed_as_a_record(path: Path, record: Record, key: Path) -> None:

@@ -8,15 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
 
 from haet_eval.atomic import LEFTOVER_SECONDS, Draft, _sync_directory
 from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
+from haet_eval.files import open_file
 from haet_eval.ranking import rank, summarize
 from haet_eval.record import Record, to_json
-from haet_eval.store import Store, read_record
+from haet_eval.store import RecordTooLarge, Store, read_record
 from tests.fixtures.records import make_record, make_training
 
 REPOSITORY = Path(__file__).parents[2]
@@ -359,6 +361,32 @@ def test_an_artefact_that_was_damaged_is_written_again_with_the_next_record(
     store.take_in(other)
     for path in other.artifacts.iterdir():
         assert (store.artifacts / path.name).read_bytes() == path.read_bytes()
+
+
+def test_an_artefact_that_was_taken_in_is_read_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record of several runs takes in those of its earlier runs after each of them."""
+    read: list[Path] = []
+
+    def noted(path: Path, limit: int) -> BufferedReader:
+        read.append(path)
+        return open_file(path, limit)
+
+    monkeypatch.setattr("haet_eval.store.open_file", noted)
+    other = Store(tmp_path / "other")
+    kept = [other.put_artifact(content, "trace") for content in (b"first", b"second")]
+    Store(store.directory).take_in(other)
+    for _ in range(3):
+        store.take_in(other)
+    assert len(read) == len(set(read)) == len(kept)
+
+
+def test_no_record_is_written_that_no_reader_would_read(store: Store) -> None:
+    made = make_record(log="x" * 16 * 1024**2)
+    with pytest.raises(RecordTooLarge, match="and may have 16,777,216"):
+        store.add(made)
+    assert not list(store.directory.glob("*.json"))
 
 
 def test_nothing_but_records_and_artifacts_lies_in_the_results(store: Store) -> None:
