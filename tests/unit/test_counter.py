@@ -293,6 +293,34 @@ def test_model_that_is_made_on_meta_first_draws_its_weights_once() -> None:
     assert count(run).total == count(lambda: nn.Linear(10, 10)).total
 
 
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda values: values * values,
+        lambda values: torch.pow(2.0, values),
+        lambda values: torch.normal(1.0, values),
+        lambda values: torch.ops.aten.add.out(1.0 * values, values, out=torch.empty_like(values)),
+        lambda values: torch.ops.aten._foreach_add.Scalar([values, values], 1.0),
+        lambda values: torch.ops.aten._foreach_mul_.Scalar([values], 2.0),
+        lambda values: torch.stack([values, values]),
+        lambda values: values[torch.zeros(3, dtype=torch.long, device=values.device)],
+        lambda values: torch.zeros(9, device=values.device),
+        lambda values: torch.where(values > 0.5, 1.0, values),
+        lambda values: torch.empty(9, layout=torch.sparse_coo, device=values.device).clone(),
+    ],
+)
+def test_calls_on_data_count_after_equal_calls_about_shapes(call: Callable[[Tensor], Any]) -> None:
+    def run() -> None:
+        call(torch.rand(9, device="meta"))
+        call(values)
+
+    values = torch.rand(9)
+    alone, after = count(lambda: call(values)).histogram, count(run).histogram
+    assert len(alone) > 0
+    assert after.to_json() == alone.to_json()
+
+
 def test_counters_inside_of_each_other_and_entered_again() -> None:
     values = torch.rand(50)
     each = count(lambda: steps(values)).total
