@@ -64,5 +64,8 @@ def _walk(values: Any, key: list[Any]) -> None:
             key.append(value.layout)
         elif kind is complex:
             key.append(("complex", value))
+        elif isinstance(value, torch.Generator):
+            # As in the signature. A new one for each epoch would make a new key, which keeps it alive.
+            key.append(("generator",))
         else:
             key.append(value)

@@ -87,6 +87,50 @@ def test_each_phase_has_its_operations() -> None:
     assert min(found["forward"], found["backward"], found["optimizer"], found["other"]) > 0
 
 
+def in_the_place_of(former: int, make: Callable[[], Any]) -> Any:
+    """A new object that has got the identity of one that is gone."""
+    others = []
+    while id(made := make()) != former:
+        others.append(made)
+        assert len(others) < 10_000
+    return made
+
+
+def test_operations_of_a_new_parameter_are_not_those_of_a_former_ones_module() -> None:
+    model = nn.Sequential(nn.Linear(3, 3))
+    data, counter = torch.rand(3), OperationCounter()
+    with counter, torch.no_grad():
+        model(torch.rand(2, 3))
+    before, former = counter.by_module, id(model[0].bias)
+    model[0].register_parameter("bias", None)
+    new = in_the_place_of(former, lambda: nn.Parameter(data))
+    with counter:
+        for _ in range(2):  # the second gradient is added to the first
+            new.sum().backward()
+    assert counter.by_module["Sequential.0"] == before["Sequential.0"]
+
+
+def test_operations_of_a_new_module_are_not_those_of_a_former_one() -> None:
+    model = nn.Sequential(nn.ReLU(), nn.Identity())
+    with OperationCounter() as counter:
+        model(torch.rand(2, 3))
+        before, former = counter.by_module, id(model[0])
+        model[0] = nn.Identity()
+        model[1] = in_the_place_of(former, lambda: nn.Sigmoid())
+        model(torch.rand(2, 3))
+    assert counter.by_module["Sequential.0"] == before["Sequential.0"]
+
+
+def test_a_new_generator_for_each_step_makes_no_new_call() -> None:
+    def run() -> None:
+        for step in range(50):
+            torch.rand(3, generator=torch.Generator().manual_seed(step))
+
+    counter = count(run)
+    (mode,) = counter._modes
+    assert len(list(mode.calls())) == 1
+
+
 def test_modules_that_are_entered_again_have_all_their_operations_forward_and_backward() -> None:
     model = Net()
     counter = count(lambda: model(IMAGES).sum().backward())
