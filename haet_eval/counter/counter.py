@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -87,29 +88,29 @@ class OperationCounter:
         # Modes of threads that have ended stay here, and so do those of former entries: their counts are part
         # of the total.
         self._modes: list[CountingMode] = []
-        self._entered: list[tuple[CountingMode, Elsewhere]] = []
+        self._entered: list[tuple[ExitStack, Elsewhere]] = []
         self._kernels: defaultdict[str, int] = defaultdict(int)
 
     def __enter__(self) -> Self:
         if self._entered:
             raise RuntimeError("This OperationCounter is entered already: use a second one inside of it.")
         elsewhere = Elsewhere(self._new_mode)
-        self._places.install()
-        elsewhere.install()
-        mode = self._new_mode()
-        mode.__enter__()  # type: ignore[no-untyped-call]
-        self._entered.append((mode, elsewhere))
+        # It is undone in the reverse order: a counter inside of another one puts back the other's patches. If
+        # a step fails, those before it are undone at once.
+        with ExitStack() as undo:
+            undo.callback(self._places.remove)
+            self._places.install()
+            undo.callback(elsewhere.remove)
+            elsewhere.install()
+            undo.enter_context(self._new_mode())
+            self._entered.append((undo.pop_all(), elsewhere))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        mode, elsewhere = self._entered[-1]
-        mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
-        # The reverse of the order in `__enter__`: a counter inside of another one puts back the other's
-        # patches.
-        elsewhere.remove()
-        self._places.remove()
+        undo, elsewhere = self._entered[-1]
+        undo.__exit__(kind, error, trace)
         self._entered.pop()
         # After the pop: `_noted` adds what entered counters have noted, and would count the same calls twice.
         for name, count in elsewhere.noted.items():

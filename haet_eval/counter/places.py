@@ -49,7 +49,8 @@ class Place:
 class Places:
     """Follows modules and optimizers of this process while it is installed.
 
-    `now` is the place of a call that is made now, unless autograd makes it.
+    `now` is the place of a call that is made now, unless autograd makes it. `installed` says whether it
+    follows.
 
     Forward, a call belongs to the innermost module that is being called. Backward, it belongs to the module
     that made the node of the graph: nodes are numbered in the order in which they are made, and each entry
@@ -57,6 +58,7 @@ class Places:
     """
 
     def __init__(self) -> None:
+        self.installed = False
         self._phase = INITIALISATION
         self._stack: list[tuple[str, _Names, bool]] = []
         self._numbers: list[int] = []
@@ -81,6 +83,7 @@ class Places:
 
     def install(self) -> None:
         """Begin to follow."""
+        self.installed = True
         before = register_optimizer_step_pre_hook(lambda *_: self._begin(OPTIMIZER))
         after = register_optimizer_step_post_hook(lambda *_: self._begin(INPUT))
         call, get_ident = torch.nn.Module.__call__, threading.get_ident
@@ -103,6 +106,7 @@ class Places:
 
     def remove(self) -> None:
         """Stop following."""
+        self.installed = False
         while self._undo:
             self._undo.pop()()
 

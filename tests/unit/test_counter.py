@@ -5,6 +5,8 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from queue import Queue
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -302,6 +304,29 @@ def test_threads_that_are_started_are_counted() -> None:
     assert count(run).total == 3 * count(lambda: steps(values)).total
 
 
+def test_a_thread_that_outlives_the_count_is_not_counted_any_more() -> None:
+    steps_asked, steps_done = Queue[bool](), Queue[bool]()
+
+    def work() -> None:
+        while steps_asked.get():
+            steps(torch.rand(3))
+            steps_done.put(True)
+
+    def step() -> None:
+        steps_asked.put(True)
+        steps_done.get()
+
+    thread, counter = threading.Thread(target=work, daemon=True), OperationCounter()
+    with counter:
+        thread.start()
+        step()
+    counted = counter.total
+    step()
+    assert counter.total == counted > 0
+    steps_asked.put(False)
+    thread.join()
+
+
 def test_work_in_other_processes_makes_the_total_raise() -> None:
     def run() -> None:
         data = TensorDataset(torch.rand(4, 2))
@@ -396,6 +421,20 @@ def test_nothing_of_the_counter_is_left_after_an_error() -> None:
     assert counter.total == total
     assert nn.Module.__call__ is call
     assert threading.Thread._bootstrap_inner is start  # type: ignore[attr-defined]
+
+
+def test_nothing_of_the_counter_is_left_if_it_cannot_be_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+    call, graph = nn.Module.__call__, torch.cuda.CUDAGraph.replay
+    counter = OperationCounter()
+    # Triton as it may be one day, without the class that is watched.
+    monkeypatch.setitem(sys.modules, "triton.runtime.jit", ModuleType("triton.runtime.jit"))
+    with pytest.raises(AttributeError, match="JITFunction"), counter:
+        pass
+    assert (nn.Module.__call__, torch.cuda.CUDAGraph.replay) == (call, graph)
+    monkeypatch.undo()
+    with counter:
+        torch.zeros(3) + 1
+    assert counter.total == 3
 
 
 def test_lazily_conjugated_and_negated_tensors_are_distinguished() -> None:
