@@ -1,5 +1,6 @@
 """OperationCounter: what it counts, where it puts it, and that nothing is silently zero."""
 
+import multiprocessing
 import subprocess
 import sys
 import threading
@@ -284,6 +285,44 @@ def test_price_of_ones_own_is_used_and_shown_as_not_of_the_standard() -> None:
     assert counter.nonstandard[NAME].operations == 15
     assert "priced by you" in counter.table()
     assert count(lambda: [doubled(FIVE) for _ in range(3)], prices={NAME: 100}).total == 300
+
+
+@pytest.mark.parametrize("name", ["haet_eval_tests.outside.default", "triton.kernel"])
+@pytest.mark.parametrize("price", [-1, 2.5, "10", None])
+def test_price_that_is_no_number_of_operations_is_refused(name: str, price: Any) -> None:
+    with pytest.raises(ValueError, match=f"price of {name} is .*: give a whole number"):
+        OperationCounter(prices={name: price})
+
+
+@pytest.mark.parametrize("price", [-1, 2.5, "10", None])
+def test_function_that_returns_no_number_of_operations_is_refused(price: Any) -> None:
+    name = "haet_eval_tests.outside.default"
+    counter = count(lambda: outside(torch.rand(3)), prices={name: lambda _: price})
+    for figure in ("total", "by_module", "by_operator", "bill"):
+        with pytest.raises(ValueError, match=f"price of {name} is .*: give a whole number"):
+            getattr(counter, figure)
+
+
+@pytest.mark.parametrize("name", ["triton.kernel", "graphs of CUDA that were replayed"])
+def test_kernel_is_not_priced_by_a_function_of_arguments_that_nobody_sees(name: str) -> None:
+    with pytest.raises(ValueError, match=f"price of {name} is a function.*: give a number"):
+        OperationCounter(prices={name: lambda call: call.out.numel})
+
+
+def test_operator_of_a_library_named_triton_may_be_priced_by_a_function() -> None:
+    OperationCounter(prices={"triton.scan.default": lambda call: call.out.numel})
+
+
+def test_price_of_what_is_no_operator_is_in_every_figure() -> None:
+    counter = OperationCounter(prices={"processes that were started": 7})
+    process = multiprocessing.get_context("spawn").Process(target=print)
+    with counter:
+        torch.zeros(3) + 1
+        process.start()
+    process.join()
+    assert counter.total == sum(counter.by_module.values()) == sum(counter.by_phase.values()) == 3 + 7
+    assert "10 operations" in repr(counter)
+    assert "10 operations" in counter.table()
 
 
 def test_standard_prices_cannot_be_changed() -> None:
