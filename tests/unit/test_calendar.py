@@ -92,6 +92,8 @@ def test_moments_have_a_time_zone_and_mean_the_same_in_every_zone(rules: Competi
         ('closes = "tomorrow"', "closes"),
         ("opens = 2026-05-02T00:00:00Z\ncloses = 2026-05-01T00:00:00Z", "must ascend"),
         ('closes = 2026-05-01T00:00:00Z\nphases = [{name = "a", closes = 2026-06-01T00:00:00Z}]', "ascend"),
+        ("opens = 2026-05-01T00:00:00Z\ncloses = 2026-05-01T00:00:00Z", "must ascend"),
+        ('opens = 2026-05-01T00:00:00Z\nphases = [{name = "a", closes = 2026-05-01T00:00:00Z}]', "ascend"),
     ],
 )
 def test_calendar_that_makes_no_sense_is_refused(tmp_path: Path, calendar: str, said: str) -> None:
