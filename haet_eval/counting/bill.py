@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from haet_eval.counting.histogram import PHASES, Histogram, HistogramEntry
-from haet_eval.operators.pointwise import is_complex
+from haet_eval.operators.pointwise import has_complex
 from haet_eval.operators.pricing.evaluate import price_of
 from haet_eval.operators.refusals import unpriced
 from haet_eval.operators.signature import Signature, tensors_in
@@ -160,7 +160,7 @@ def _hint(signature: Signature) -> str:
     reason = unpriced(signature.operator)
     if reason is not None:
         return f"{reason[0].upper()}{reason[1:]}."
-    if is_complex(signature):
+    if has_complex(signature):
         return (
             "It has a price for real numbers only; work on the real and the imaginary parts, which "
             "torch.view_as_real gives."
