@@ -108,7 +108,7 @@ class Elsewhere:
 
 
 def is_elsewhere(name: str) -> bool:
-    """Whether a name is one of what is noted here. An overload of a library `triton` has two dots."""
+    """Whether work of that name is noted here. An overload of a library `triton` has two dots."""
     return name in HINTS or (name.startswith(TRITON) and name.count(".") == 1)
 
 
