@@ -329,7 +329,7 @@ def place(record: Record, entries: Iterable[Entry]) -> Record:
 _SortKey: TypeAlias = tuple[float, float, int, datetime, str]
 
 
-class _Submission(NamedTuple):
+class _JudgedSubmission(NamedTuple):
     """A submission by the record that counts, with the time of its receipt and all of its records."""
 
     entry: Entry
@@ -341,7 +341,7 @@ class _Submission(NamedTuple):
 class _PlacedRecord(NamedTuple):
     key: _SortKey
     pool: Pool
-    submission: _Submission
+    submission: _JudgedSubmission
 
 
 def _field(entry: Entry) -> Pool | None:
@@ -381,13 +381,13 @@ def _fields(entries: Iterable[Entry]) -> dict[Pool, list[Entry]]:
     return fields
 
 
-def _submissions(entries: Iterable[Entry]) -> list[_Submission]:
+def _submissions(entries: Iterable[Entry]) -> list[_JudgedSubmission]:
     """Each submission of a field once, by the record that counts."""
     runs: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         runs[entry.submission_sha256].append(entry)
     return [
-        _Submission(
+        _JudgedSubmission(
             _that_counts(group), min(entry.received for entry in group), tuple(group), _untimely(group)
         )
         for group in runs.values()
@@ -417,7 +417,7 @@ def _in_time(entry: Entry) -> tuple[datetime, str]:
     return entry.created_at, entry.record_id
 
 
-def _admitted(submissions: list[_Submission]) -> list[_Submission]:
+def _admitted(submissions: list[_JudgedSubmission]) -> list[_JudgedSubmission]:
     """Those in time, and of each team as many as its rules allow, the earliest received first."""
     known: Counter[str] = Counter()
     admitted = []
@@ -441,7 +441,7 @@ def _is_ranked(entry: Entry) -> bool:
     return entry.verdict is Verdict.QUALIFIED and entry.figure is not None and entry.accuracy is not None
 
 
-def _why_unranked(entry: Entry, submission: _Submission | None) -> str:
+def _why_unranked(entry: Entry, submission: _JudgedSubmission | None) -> str:
     """Why an entry without a place has none; only its verdict if that says it."""
     if entry.verdict is not Verdict.QUALIFIED:
         return entry.verdict.value
@@ -463,7 +463,7 @@ def _worst(entry: Entry) -> float:
     return -figure if entry.ranking == "accuracy" else figure
 
 
-def _standing(submission: _Submission) -> _PlacedRecord | None:
+def _standing(submission: _JudgedSubmission) -> _PlacedRecord | None:
     entry = submission.entry
     field = _field(entry)
     if field is None or not _is_ranked(entry) or entry.accuracy is None:
@@ -501,8 +501,8 @@ def _rank_pool(
     ]
 
 
-def _first_of_each_team(submissions: list[_Submission]) -> list[_Submission]:
-    first: dict[str, _Submission] = {}
+def _first_of_each_team(submissions: list[_JudgedSubmission]) -> list[_JudgedSubmission]:
+    first: dict[str, _JudgedSubmission] = {}
     for one in submissions:
         first.setdefault(_team(one.entry), one)
     return list(first.values())
