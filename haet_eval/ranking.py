@@ -18,6 +18,8 @@ DEFAULT_AWARDS: Final = 3
 
 _WIDEST_BITS: Final = 64
 
+Untimely: TypeAlias = Literal["early", "late"]
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -93,7 +95,7 @@ class Entry:
         return self.received_at or self.created_at
 
     @property
-    def untimely(self) -> Literal["early", "late"] | None:
+    def untimely(self) -> Untimely | None:
         """Whether it was received before its competition opened or after it closed; None if nobody said."""
         if self.received_at is None:
             return None
@@ -129,6 +131,10 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{100 * self.low:g} %, {100 * self.high:g} %{']' if self.high == 1 else ')'}"
+
+
+EVERY_ACCURACY: Final = Interval(0.0, 1.0)
+"""The interval of pools whose rules have none."""
 
 
 class Pool(NamedTuple):
@@ -282,21 +288,19 @@ def rank(
     ]
 
 
-def unranked(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries without a place, by competition, task, time and id."""
+def unranked(entries: Iterable[Entry]) -> dict[Entry, str]:
+    """The entries without a place, by competition, task, time and id, each with the reason."""
     # It is needed twice, and may be an iterator.
     known = list(entries)
     placed = {ranked.entry.record_id for ranked in rank(known, unofficial=True)}
-    return sorted((entry for entry in known if entry.record_id not in placed), key=_unranked_order)
-
-
-def why_unranked(entry: Entry) -> str:
-    """Why an entry without a place has none; only its verdict if that says it."""
-    if entry.verdict is not Verdict.QUALIFIED:
-        return entry.verdict.value
-    if entry.untimely:
-        return f"received {entry.untimely}"
-    return "rerun" if entry.rerun else "not counted"
+    submissions = {
+        entry.record_id: submission
+        for entries_of_field in _fields(known).values()
+        for submission in _submissions(entries_of_field)
+        for entry in submission.records
+    }
+    others = sorted((entry for entry in known if entry.record_id not in placed), key=_unranked_order)
+    return {entry: _why_unranked(entry, submissions.get(entry.record_id)) for entry in others}
 
 
 def place(record: Record, entries: Iterable[Entry]) -> Record:
@@ -325,36 +329,27 @@ def place(record: Record, entries: Iterable[Entry]) -> Record:
 _SortKey: TypeAlias = tuple[float, float, int, datetime, str]
 
 
-class _Field(NamedTuple):
-    """Entries are judged alike if all of this is the same; those of one submission are runs of it."""
-
-    unofficial: bool
-    competition: str
-    task: str
-    judging_digest: str
-    sandbox: Sandbox
-    dataset_digest: str
-    ranking: Ranking
-    energy_kind: EnergyKind | None
-
-
-class _CountingRecord(NamedTuple):
-    """The record of a submission that counts, with the time of its receipt and the number of its records."""
+class _JudgedSubmission(NamedTuple):
+    """A submission by the record that counts, with the time of its receipt and all of its records."""
 
     entry: Entry
     received: datetime
-    runs: int
-    untimely: bool
+    records: tuple[Entry, ...]
+    untimely: Untimely | None
 
 
 class _PlacedRecord(NamedTuple):
     key: _SortKey
     pool: Pool
-    submission: _CountingRecord
+    submission: _JudgedSubmission
 
 
-def _field(entry: Entry) -> _Field | None:
-    """None of an entry that was not judged, or that repeats another record."""
+def _field(entry: Entry) -> Pool | None:
+    """The pool of an entry and of all that are judged alike, whatever their accuracy.
+
+    Entries of one submission in it are runs of that submission. None if it was not judged, or repeats another
+    record.
+    """
     if (
         not entry.verdict.is_judged
         or entry.rerun
@@ -364,7 +359,7 @@ def _field(entry: Entry) -> _Field | None:
     ):
         return None
     energetic = entry.ranking in PHASE_OF_RANKING
-    return _Field(
+    return Pool(
         unofficial=not entry.official or (energetic and not entry.energy_counts),
         competition=entry.competition,
         task=entry.task,
@@ -374,35 +369,36 @@ def _field(entry: Entry) -> _Field | None:
         ranking=entry.ranking,
         # Otherwise a run that happened to be measured would not compete with one that was not.
         energy_kind=entry.energy_kind if energetic else None,
+        interval=EVERY_ACCURACY,
     )
 
 
-def _fields(entries: Iterable[Entry]) -> dict[_Field, list[Entry]]:
-    fields: defaultdict[_Field, list[Entry]] = defaultdict(list)
+def _fields(entries: Iterable[Entry]) -> dict[Pool, list[Entry]]:
+    fields: defaultdict[Pool, list[Entry]] = defaultdict(list)
     for entry in entries:
         if (field := _field(entry)) is not None:
             fields[field].append(entry)
     return fields
 
 
-def _submissions(entries: Iterable[Entry]) -> list[_CountingRecord]:
+def _submissions(entries: Iterable[Entry]) -> list[_JudgedSubmission]:
     """Each submission of a field once, by the record that counts."""
     runs: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         runs[entry.submission_sha256].append(entry)
     return [
-        _CountingRecord(
-            _that_counts(group), min(entry.received for entry in group), len(group), _is_untimely(group)
+        _JudgedSubmission(
+            _that_counts(group), min(entry.received for entry in group), tuple(group), _untimely(group)
         )
         for group in runs.values()
     ]
 
 
-def _is_untimely(runs: list[Entry]) -> bool:
+def _untimely(runs: list[Entry]) -> Untimely | None:
     """Whether a submission was received outside of the calendar, by the earliest receipt that is known."""
     known = [entry for entry in runs if entry.received_at is not None]
     # Evaluating an entry again, with another time of receipt, must not make it early or late.
-    return bool(known) and min(known, key=lambda entry: entry.received).untimely is not None
+    return min(known, key=lambda entry: entry.received).untimely if known else None
 
 
 def _that_counts(runs: list[Entry]) -> Entry:
@@ -421,7 +417,7 @@ def _in_time(entry: Entry) -> tuple[datetime, str]:
     return entry.created_at, entry.record_id
 
 
-def _admitted(submissions: list[_CountingRecord]) -> list[_CountingRecord]:
+def _admitted(submissions: list[_JudgedSubmission]) -> list[_JudgedSubmission]:
     """Those in time, and of each team as many as its rules allow, the earliest received first."""
     known: Counter[str] = Counter()
     admitted = []
@@ -445,6 +441,21 @@ def _is_ranked(entry: Entry) -> bool:
     return entry.verdict is Verdict.QUALIFIED and entry.figure is not None and entry.accuracy is not None
 
 
+def _why_unranked(entry: Entry, submission: _JudgedSubmission | None) -> str:
+    """Why an entry without a place has none; only its verdict if that says it."""
+    if entry.verdict is not Verdict.QUALIFIED:
+        return entry.verdict.value
+    if submission is None:
+        return "rerun" if entry.rerun else "no task or no data"
+    if submission.untimely:
+        return f"received {submission.untimely}"
+    if submission.entry is not entry:
+        return "another evaluation counts"
+    if not _is_ranked(entry):
+        return f"no {entry.ranking.replace('_', ' ')}"
+    return "beyond the entries of its team"
+
+
 def _worst(entry: Entry) -> float:
     """The ranked figure, of which less is better."""
     # An entry without a figure has no place anyway; `_that_counts` needs some number for its key.
@@ -452,12 +463,12 @@ def _worst(entry: Entry) -> float:
     return -figure if entry.ranking == "accuracy" else figure
 
 
-def _standing(submission: _CountingRecord) -> _PlacedRecord | None:
+def _standing(submission: _JudgedSubmission) -> _PlacedRecord | None:
     entry = submission.entry
     field = _field(entry)
     if field is None or not _is_ranked(entry) or entry.accuracy is None:
         return None
-    pool = Pool(*field, interval=interval_of(entry.accuracy, entry.accuracy_intervals))
+    pool = field._replace(interval=interval_of(entry.accuracy, entry.accuracy_intervals))
     # The id comes last, so that the order never depends on that of the files.
     key = (_worst(entry), -entry.accuracy, entry.source_bytes, submission.received, entry.record_id)
     return _PlacedRecord(key, pool, submission)
@@ -484,14 +495,14 @@ def _rank_pool(
             position,
             len(submissions),
             awarded=not pool.unofficial and position <= most,
-            runs=one.runs,
+            runs=len(one.records),
         )
         for position, one in enumerate(submissions, start=1)
     ]
 
 
-def _first_of_each_team(submissions: list[_CountingRecord]) -> list[_CountingRecord]:
-    first: dict[str, _CountingRecord] = {}
+def _first_of_each_team(submissions: list[_JudgedSubmission]) -> list[_JudgedSubmission]:
+    first: dict[str, _JudgedSubmission] = {}
     for one in submissions:
         first.setdefault(_team(one.entry), one)
     return list(first.values())

@@ -410,8 +410,8 @@ class TrainingPart(_RecordPart):
     paused_seconds: Seconds
     """Its share, in seconds, of the training's `paused_seconds`."""
     catch_up_seconds: Seconds
-    """Seconds in which the submission's process came to the checkpoint once more; part of none of the others.
-    Seconds in which the submission's process came to the checkpoint once more; part of none of the others."""
+    """Seconds in which the submission's process came to the checkpoint once more; part of none of the
+    others."""
     submission_cpu_seconds: Seconds | None
     """Its share, in seconds, of the training's `submission_cpu_seconds`."""
     peak_memory_bytes: Size | None
@@ -521,8 +521,8 @@ class Evaluation(_RecordPart):
     """How many operations are above the free ones, and count as complexity; None if it ran on plain tensors,
     and in records of version 1."""
     readback_bytes: Size | None = None
-    """Bytes of values that the prediction read; None if it ran on plain tensors, and in records of version 1.
-    Bytes of values that the prediction read; None if it ran on plain tensors, and in records of version 1."""
+    """Bytes of values that the prediction read; None if it ran on plain tensors, and in records of version
+    1."""
     nan_images: Size = 0
     """How many images have NaN among their logits, and so no label: they cannot be right."""
 

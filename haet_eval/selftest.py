@@ -131,18 +131,30 @@ def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
         yield connection
 
 
-def _nothing_succeeded(outcome: AttackOutcome) -> str:
-    """The breach for code that reports each success by its name, and `done` at its end."""
+_UNFINISHED: Final = "the attack ended before it was over"
+
+
+def _reported(outcome: AttackOutcome) -> list[str] | None:
+    """What the code of an attack said before its last word, which is `done`; None if it did not say that."""
     # Without the last word the code may have died before its first attempt, which is no proof of a safe
-    # machine.
-    *succeeded, last = outcome.said or ("",)
-    if last != "done":
-        return "the attack ended before it was over"
+    # machine, and what it said may be cut off.
+    *said, last = outcome.said or ("",)
+    return said if last == "done" else None
+
+
+def _nothing_succeeded(outcome: AttackOutcome) -> str:
+    """The breach for code that reports each success by its name."""
+    succeeded = _reported(outcome)
+    if succeeded is None:
+        return _UNFINISHED
     return f"it could {', '.join(succeeded)}" if succeeded else ""
 
 
 def _fork_bomb(outcome: AttackOutcome) -> str:
-    if outcome.said != ("refused",):
+    said = _reported(outcome)
+    if said is None:
+        return _UNFINISHED
+    if not said:
         return f"it started {LIMITS.processes} processes and more"
     # Runs are judged by this report: without it an entry that starts too many processes has merely `failed`.
     return "" if outcome.processes_exhausted else "the kernel does not report that processes were refused"
@@ -150,16 +162,19 @@ def _fork_bomb(outcome: AttackOutcome) -> str:
 
 def _memory_bomb(outcome: AttackOutcome) -> str:
     end = outcome.end
-    if end is None or end.signal is None:
+    if end is None or _reported(outcome) is not None:
         return f"it took more than its {LIMITS.memory_bytes >> 20} MiB and went on"
+    if end.signal is None:
+        return _UNFINISHED
     return "" if end.out_of_memory else "it was killed, but the engine does not say for what"
 
 
 def _tmpfs(outcome: AttackOutcome) -> str:
     room = {"/tmp": LIMITS.tmp_bytes, "/dev/shm": LIMITS.shm_bytes}  # noqa: S108 inside the container
-    written = dict(line.split() for line in outcome.said)
-    if written.keys() != room.keys():
-        return "the attack ended before it was over"
+    said = _reported(outcome)
+    if said is None:
+        return _UNFINISHED
+    written = dict(line.split() for line in said)
     over = [folder for folder, limit in room.items() if int(written[folder]) > limit]
     return f"it wrote more than it may to {', '.join(over)}" if over else ""
 
@@ -248,6 +263,7 @@ for folder in ('/tmp', '/dev/shm'):
     except OSError:
         pass
     say(f'{folder} {written}')
+say('done')
 """,
         _tmpfs,
     ),
@@ -263,9 +279,10 @@ for _ in range({2 * LIMITS.processes}):
             os._exit(0)
     except OSError:
         say('refused')
-        host.shutdown(socket.SHUT_RDWR)
-        time.sleep(3)
         break
+say('done')
+host.shutdown(socket.SHUT_RDWR)
+time.sleep(3)
 os._exit(0)
 """,
         _fork_bomb,
@@ -276,6 +293,7 @@ os._exit(0)
         f"killed beyond {LIMITS.memory_bytes >> 20} MiB",
         f"""
 hoard = [os.urandom(2**20) for _ in range({2 * (LIMITS.memory_bytes >> 20)})]
+say('done')
 """,
         _memory_bomb,
     ),

@@ -15,10 +15,10 @@ from haet_eval.check.preparation import read_submission
 from haet_eval.check.rehearsal import Rehearsal
 from haet_eval.check.stand_in_data import stand_in_data
 from haet_eval.counting.bill import Bill, bill
-from haet_eval.counting.costs import price_family
 from haet_eval.evaluation.frame import executor_threads, job
 from haet_eval.evaluation.pair import open_pair
 from haet_eval.evaluation.request import Assignment, Request
+from haet_eval.operators.table import family_of
 from haet_eval.remote.messages import Start
 from haet_eval.reports.text import readable_count
 from haet_eval.runtimes.process import ProcessRuntime
@@ -53,7 +53,7 @@ class Counted:
     @property
     def products(self) -> int:
         """Operations of convolutions and matrix products, forward and backward."""
-        return sum(n for operator, n in self.by_operator.items() if price_family(operator) in _PRODUCTS)
+        return sum(n for operator, n in self.by_operator.items() if family_of(operator) in _PRODUCTS)
 
     @property
     def published(self) -> int | None:

@@ -1,6 +1,6 @@
 """A leaderboard in the terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 from rich.table import Table
@@ -9,7 +9,7 @@ from rich.text import Text
 from haet_eval.cli.long_table import print_table
 from haet_eval.cli.tables import add_figures, plain_table
 from haet_eval.cli.text import result_console, safe
-from haet_eval.ranking import Entry, Pool, Ranked, why_unranked
+from haet_eval.ranking import Entry, Pool, Ranked
 from haet_eval.reports.figure import cost, gap
 from haet_eval.reports.rows import FRONT, Leaderboard, by_pool, further_columns
 from haet_eval.reports.text import NOTHING, readable_accuracy, readable_count
@@ -81,19 +81,19 @@ def _operations(entry: Entry) -> str:
     return f"{readable_count(entry.operations)}{charged}"
 
 
-def _unranked_table(entries: Iterable[Entry]) -> Table:
+def _unranked_table(entries: Mapping[Entry, str]) -> Table:
     table = plain_table(Text("Without a place", "bold"))
     _add_name_columns(table)
     table.add_column("task", max_width=20, no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     add_figures(table, "accuracy")
     table.add_column("record", no_wrap=True)
-    for entry in entries:
+    for entry, why in entries.items():
         table.add_row(
             safe(entry.team or NOTHING),
             safe(entry.name or NOTHING),
             safe(entry.task or NOTHING),
-            why_unranked(entry),
+            why,
             readable_accuracy(entry.accuracy),
             entry.record_id[:_ID_DIGITS],
         )

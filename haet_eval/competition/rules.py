@@ -299,6 +299,9 @@ class Task(_RulesPart):
         return self
 
 
+_P: Final = 0.05
+
+
 class Runs(_RulesPart):
     """How a submission is judged by several runs of it (`--runs`). One run is judged by its own accuracy."""
 
@@ -307,7 +310,7 @@ class Runs(_RulesPart):
         description="What must reach the threshold: the mean accuracy, the accuracy of every run, or the "
         "mean in a one-sided t-test that finds it above.",
     )
-    p: float = Field(default=0.05, gt=0, lt=1, description="Greatest p-value that passes `one_sided`.")
+    p: float = Field(default=_P, gt=0, lt=1, description="Greatest p-value that passes `one_sided`.")
     ranks: Literal["mean", "median"] = Field(
         default="median", description="Which complexity of the runs is ranked."
     )
@@ -316,6 +319,12 @@ class Runs(_RulesPart):
         description="Which record of a submission ranks if it was evaluated more than once, with whatever "
         "seed: the `first` that was judged, the `last`, or the `best`.",
     )
+
+    @model_validator(mode="after")
+    def _has_its_test(self) -> Self:
+        if self.p != _P and self.passes != "one_sided":
+            raise ValueError('`p` needs `passes = "one_sided"`')
+        return self
 
 
 _Picojoules: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]
@@ -382,7 +391,8 @@ class Competition(_RulesPart):
     accuracy_intervals: tuple[Fraction, ...] = _later(
         (),
         strict=False,
-        description="Least accuracies of the intervals that are ranked apart, ascending; [] for one ranking.",
+        description="Bounds between the intervals of accuracy that are ranked apart, ascending, above 0 and "
+        "below 1; [] for one ranking.",
     )
     inference_iterations: int = _later(
         DEFAULT_ITERATIONS,
@@ -447,6 +457,8 @@ class Competition(_RulesPart):
     def _ascend(cls, bounds: tuple[float, ...]) -> tuple[float, ...]:
         if any(low >= high for low, high in pairwise(bounds)):
             raise ValueError("the bounds must ascend")
+        if bounds and not (bounds[0] > 0 and bounds[-1] < 1):
+            raise ValueError("the bounds must be above 0 and below 1: the first interval begins at 0")
         return bounds
 
     @field_validator("columns", "front")
@@ -471,8 +483,9 @@ class Competition(_RulesPart):
     @model_validator(mode="after")
     def _has_a_calendar(self) -> Self:
         ends = [*filter(None, [self.opens]), *(phase.closes for phase in self.phases)]
-        ends += filter(None, [self.closes])
-        if any(first > second for first, second in pairwise(ends)):
+        # The last phase may end with the competition.
+        ends += [self.closes] if self.closes and not (self.phases and self.closes == ends[-1]) else []
+        if any(first >= second for first, second in pairwise(ends)):
             raise ValueError("`opens`, the `closes` of each of `phases` and `closes` must ascend")
         if len({phase.name for phase in self.phases}) < len(self.phases):
             raise ValueError("two of `phases` have one name")

@@ -2,21 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
-from haet_eval.counter.elsewhere import META, Elsewhere, hint
+from haet_eval.counter.elsewhere import META, Elsewhere, hint, is_elsewhere
 from haet_eval.counter.mode import CountedCall, CountingMode
 from haet_eval.counter.places import Places
 from haet_eval.counter.table import table
-from haet_eval.counting.bill import Bill, BillLine, UncountedLine, bill, price_with
+from haet_eval.counting.bill import Bill, BillLine, OwnPrice, UncountedLine, bill, own_price, price_with
 from haet_eval.counting.histogram import PHASES, Histogram
 from haet_eval.counting.multiply_adds import multiply_adds
 from haet_eval.operators.signature import Signature
-from haet_eval.operators.table import Price
-
-OwnPrice: TypeAlias = Price | int
-"""Operations of a call: a number, or a function of its signature."""
 
 # An error message has to stay readable if a training has hundreds of calls without a price.
 _SHOWN = 5
@@ -59,15 +56,17 @@ class OperationCounter:
     Args:
         prices: prices for operators that the standard has none for, by overload (`"mylib.scan.default"`) or
             by kernel (`"triton.my_kernel"`): a number of operations for each call, or a function from the
-            call's `haet_eval.operators.signature.Signature` to such a number. They are not of the standard,
-            and `nonstandard` shows what they come to.
+            call's `haet_eval.operators.signature.Signature` to such a number. Nobody sees the arguments of a
+            kernel, so its price is a number. These prices are not of the standard, and `nonstandard` shows
+            what they come to.
         allow_uncounted: let `total` leave out what has no price; `uncounted` lists it in any case.
         meta: count calls on the device `meta`, which have shapes and compute nothing: a whole training there
             gives its count at no cost. Otherwise they count nothing, as for the judge, since models are
             often made there before they get memory.
 
     Raises:
-        ValueError: the standard has a price for an operator of `prices`.
+        ValueError: the standard has a price for an operator of `prices`, or one of these is no number of
+            operations. Functions of an operator's call are asked when the count is read.
     """
 
     def __init__(
@@ -77,7 +76,10 @@ class OperationCounter:
         allow_uncounted: bool = False,
         meta: bool = False,
     ) -> None:
-        self._own = {name: _as_function(price) for name, price in (prices or {}).items()}
+        self._own = dict(prices or {})
+        for name, price in self._own.items():
+            if callable(price) and is_elsewhere(name):
+                raise ValueError(f"the price of {name} is a function, but it shows no call: give a number")
         # The result is not used here: the call raises for a name that has a price, before a training has run
         # for hours.
         price_with(self._own)
@@ -87,29 +89,29 @@ class OperationCounter:
         # Modes of threads that have ended stay here, and so do those of former entries: their counts are part
         # of the total.
         self._modes: list[CountingMode] = []
-        self._entered: list[tuple[CountingMode, Elsewhere]] = []
+        self._entered: list[tuple[ExitStack, Elsewhere]] = []
         self._kernels: defaultdict[str, int] = defaultdict(int)
 
     def __enter__(self) -> Self:
         if self._entered:
             raise RuntimeError("This OperationCounter is entered already: use a second one inside of it.")
         elsewhere = Elsewhere(self._new_mode)
-        self._places.install()
-        elsewhere.install()
-        mode = self._new_mode()
-        mode.__enter__()  # type: ignore[no-untyped-call]
-        self._entered.append((mode, elsewhere))
+        # It is undone in the reverse order: a counter inside of another one puts back the other's patches. If
+        # a step fails, those before it are undone at once.
+        with ExitStack() as undo:
+            undo.callback(self._places.remove)
+            self._places.install()
+            undo.callback(elsewhere.remove)
+            elsewhere.install()
+            undo.enter_context(self._new_mode())
+            self._entered.append((undo.pop_all(), elsewhere))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        mode, elsewhere = self._entered[-1]
-        mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
-        # The reverse of the order in `__enter__`: a counter inside of another one puts back the other's
-        # patches.
-        elsewhere.remove()
-        self._places.remove()
+        undo, elsewhere = self._entered[-1]
+        undo.__exit__(kind, error, trace)
         self._entered.pop()
         # After the pop: `_noted` adds what entered counters have noted, and would count the same calls twice.
         for name, count in elsewhere.noted.items():
@@ -132,7 +134,7 @@ class OperationCounter:
         uncounted = self.uncounted
         if uncounted and not self._allowed:
             raise Uncounted(uncounted)
-        return self.bill.total + sum(line.operations for line in self._kernel_lines().values())
+        return self.bill.total + self._operations_of_kernels()
 
     @property
     def bill(self) -> Bill:
@@ -143,7 +145,7 @@ class OperationCounter:
     def by_phase(self) -> dict[str, int]:
         """Operations by phase: initialisation, input, forward, backward, optimizer, other."""
         found = self.bill.by_phase
-        found["other"] += sum(line.operations for line in self._kernel_lines().values())
+        found["other"] += self._operations_of_kernels()
         return found
 
     @property
@@ -161,12 +163,13 @@ class OperationCounter:
         `ResNet.layer1.0.conv1`.
         """
         found: defaultdict[str, int] = defaultdict(int)
+        price_one = price_with(self._own)
         for call, signature in self._signed():
-            price = price_with(self._own)(signature) or 0
+            price = price_one(signature) or 0
             for place, count in call.counts.items():
                 found[place.module] += price * count
         # A kernel that is not an operator has no place, but the values must add up to the total.
-        found[""] += sum(line.operations for line in self._kernel_lines().values())
+        found[""] += self._operations_of_kernels()
         return {path: count for path, count in sorted(found.items()) if count}
 
     @property
@@ -212,8 +215,8 @@ class OperationCounter:
         return table(self, depth, rows)
 
     def __repr__(self) -> str:
-        operations = self.bill.total
-        return f"<OperationCounter: {operations:,} operations, {len(self.uncounted)} operators uncounted>"
+        known = self.bill.total + self._operations_of_kernels()
+        return f"<OperationCounter: {known:,} operations, {len(self.uncounted)} operators uncounted>"
 
     # Parts.
 
@@ -236,21 +239,17 @@ class OperationCounter:
     def _kernel_lines(self) -> dict[str, BillLine]:
         """Kernels that are no operators and that have a price of their own."""
         return {
-            # Nobody sees the arguments of such a kernel, so its price gets a signature without any.
-            name: BillLine(count, count * self._own[name](Signature(name, {}, ())))
+            name: BillLine(count, count * own_price(name, self._own[name]))
             for name, count in self._noted().items()
             if name in self._own
         }
 
+    def _operations_of_kernels(self) -> int:
+        return sum(line.operations for line in self._kernel_lines().values())
+
 
 def _calls_of(line: UncountedLine) -> str:
     return "1 call" if line.calls == 1 else f"{line.calls:,} calls"
-
-
-def _as_function(price: OwnPrice) -> Price:
-    if isinstance(price, int):
-        return lambda _: price
-    return price
 
 
 def _by_phase(call: CountedCall) -> list[int]:

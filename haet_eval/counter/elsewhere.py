@@ -107,6 +107,11 @@ class Elsewhere:
         self._undo.append(lambda: setattr(kind, "_bootstrap_inner", inner))
 
 
+def is_elsewhere(name: str) -> bool:
+    """Whether work of that name is noted here. An overload of a library `triton` has two dots."""
+    return name in HINTS or (name.startswith(TRITON) and name.count(".") == 1)
+
+
 def hint(what: str) -> str:
     """What to do about work that was noted."""
     return TRITON_HINT.format(name=what) if what.startswith(TRITON) else HINTS[what]

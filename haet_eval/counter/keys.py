@@ -22,15 +22,13 @@ def key_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[An
     key: list[Any] = [id(func)]
     try:
         _walk(args, key)
-        if args and isinstance(args[0], _Tensor):
-            # Not the whole device: the price does not depend on it, but calls on `meta` may not count at all.
-            key.append(args[0].is_meta)
         for name, value in kwargs.items():
             key.append(name)
             _walk((value,), key)
         hash(found := tuple(key))
     except (RuntimeError, TypeError, NotImplementedError):  # sparse and nested tensors have no strides
-        return (id(func), *(type(value) for value in tree_iter((args, kwargs))))
+        values = tree_iter((args, kwargs))
+        return (id(func), *((type(value), isinstance(value, _Tensor) and value.is_meta) for value in values))
     return found
 
 
@@ -49,7 +47,8 @@ def _walk(values: Any, key: list[Any]) -> None:
         kind = type(value)
         # The commonest kinds first, by identity: this runs for each argument of each call.
         if kind is _Tensor or kind is _Parameter:
-            key += (value.shape, value.stride(), value.dtype, value.is_neg(), value.is_conj())
+            # Not the whole device: the price does not depend on it, but calls on `meta` may not count at all.
+            key += (value.shape, value.stride(), value.dtype, value.is_meta, value.is_neg(), value.is_conj())
         elif kind is int or value is None:
             key.append(value)
         elif kind is bool:
@@ -61,8 +60,12 @@ def _walk(values: Any, key: list[Any]) -> None:
             # Without an end, ([a], b) and ([a, b],) would have one key.
             key.append(_END)
         elif isinstance(value, _Tensor):
-            key += (value.shape, value.stride(), value.dtype, value.is_neg(), value.is_conj(), value.layout)
+            key += (value.shape, value.stride(), value.dtype, value.is_meta, value.is_neg(), value.is_conj())
+            key.append(value.layout)
         elif kind is complex:
             key.append(("complex", value))
+        elif isinstance(value, torch.Generator):
+            # As in the signature. A new one for each epoch would make a new key, which keeps it alive.
+            key.append(("generator",))
         else:
             key.append(value)

@@ -74,6 +74,9 @@ class CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         places = self._places
+        # A thread that outlives the block stays in its mode.
+        if not places.installed:
+            return func(*args, **(kwargs or {}))
         # Within a mode's own handler PyTorch switches the mode off, so `func` below does not come back here.
         for foreseen in self._followers.newest:
             if foreseen.func is func and foreseen.fits(args, kwargs):

@@ -4,11 +4,12 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from haet_eval.counting.histogram import PHASES
 from haet_eval.remote.client.phase import (
@@ -25,6 +26,8 @@ from haet_eval.remote.client.phase import (
 _sequence_number: Any = torch._C._autograd._get_sequence_nr
 _node: Any = torch._C._current_autograd_node
 _MOST_EVENTS: Final = 1 << 18
+
+_Names: TypeAlias = WeakKeyDictionary[torch.nn.Module, str]
 
 OUTSIDE: Final = ""
 """The module of a call that no module made."""
@@ -46,7 +49,8 @@ class Place:
 class Places:
     """Follows modules and optimizers of this process while it is installed.
 
-    `now` is the place of a call that is made now, unless autograd makes it.
+    `now` is the place of a call that is made now, unless autograd makes it. `installed` says whether it
+    follows.
 
     Forward, a call belongs to the innermost module that is being called. Backward, it belongs to the module
     that made the node of the graph: nodes are numbered in the order in which they are made, and each entry
@@ -54,12 +58,14 @@ class Places:
     """
 
     def __init__(self) -> None:
+        self.installed = False
         self._phase = INITIALISATION
-        self._stack: list[tuple[str, dict[int, str], bool]] = []
+        self._stack: list[tuple[str, _Names, bool]] = []
         self._numbers: list[int] = []
         self._modules: list[str] = []
-        self._owners: dict[int, str] = {}
-        self._names: WeakKeyDictionary[torch.nn.Module, dict[int, str]] = WeakKeyDictionary()
+        # Weak keys and not identities, which later objects get again.
+        self._owners: Any = WeakTensorKeyDictionary()
+        self._names: WeakKeyDictionary[torch.nn.Module, _Names] = WeakKeyDictionary()
         self._known: list[dict[str, Place]] = [{} for _ in PHASES]
         self._known_backward: dict[tuple[str, int], Place] = {}
         self._undo: list[Callable[[], object]] = []
@@ -77,6 +83,7 @@ class Places:
 
     def install(self) -> None:
         """Begin to follow."""
+        self.installed = True
         before = register_optimizer_step_pre_hook(lambda *_: self._begin(OPTIMIZER))
         after = register_optimizer_step_post_hook(lambda *_: self._begin(INPUT))
         call, get_ident = torch.nn.Module.__call__, threading.get_ident
@@ -99,6 +106,7 @@ class Places:
 
     def remove(self) -> None:
         """Stop following."""
+        self.installed = False
         while self._undo:
             self._undo.pop()()
 
@@ -106,11 +114,11 @@ class Places:
         if not self._stack:
             self._phase = FORWARD
             names = self._names_below(module)
-            path = names[id(module)]
+            path = names[module]
         else:
             outer, names, _ = self._stack[-1]
             # A module that was made, or put in, after the first call of its root has no path there.
-            path = names.get(id(module)) or f"{outer}.{type(module).__name__}"
+            path = names.get(module) or f"{outer}.{type(module).__name__}"
         self._stack.append((path, names, graph_task() != NO_GRAPH_TASK))
         self._move(path)
 
@@ -135,17 +143,17 @@ class Places:
         numbers.append(number)
         self._modules.append(path)
 
-    def _names_below(self, root: torch.nn.Module) -> dict[int, str]:
+    def _names_below(self, root: torch.nn.Module) -> _Names:
         """The path of each module below a root; the owners of parameters are noted along the way."""
         if root in self._names:
             return self._names[root]
-        names = self._names[root] = {}
+        names = self._names[root] = WeakKeyDictionary()
         bare = getattr(root, "_orig_mod", root)  # without the wrapper of torch.compile
         for path, module in root.named_modules(prefix=type(bare).__name__):
-            name = names[id(module)] = path.replace("._orig_mod", "")
+            name = names[module] = path.replace("._orig_mod", "")
             for parameter in module._parameters.values():
                 if parameter is not None:
-                    self._owners[id(parameter)] = name
+                    self._owners[parameter] = name
         return names
 
     def _module_of_node(self) -> str:
@@ -156,7 +164,7 @@ class Places:
             return OUTSIDE
         variable = getattr(node, "variable", None)
         if variable is not None:  # sums up the gradient of a parameter
-            return self._owners.get(id(variable), OUTSIDE)
+            return str(self._owners.get(variable, OUTSIDE))
         place = bisect_right(self._numbers, node._sequence_nr()) - 1
         return self._modules[place] if place >= 0 else OUTSIDE
 

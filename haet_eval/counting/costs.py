@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from haet_eval.counting.histogram import Histogram
 from haet_eval.operators.pricing.evaluate import price_of
 from haet_eval.operators.signature import Signature, TensorMeta, tensors_in
-from haet_eval.operators.table import present_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +25,6 @@ def call_costs(histogram: Histogram) -> list[CallCost]:
     """Every priced call, the dearest first. Calls without a cost or without a price are left out."""
     costs = (_cost(entry.signature, entry.total_calls) for entry in histogram)
     return sorted((cost for cost in costs if cost.operations), key=_dearest_first)
-
-
-def price_family(operator: str) -> str | None:
-    """The family of operators that an overload is priced with, as in `convolution`; None without a price."""
-    price = present_price(operator)
-    return None if price is None else price.__module__.rpartition(".")[2]
 
 
 def _cost(signature: Signature, calls: int) -> CallCost:

@@ -9,7 +9,7 @@ from typing import Final
 
 from haet_eval.operators.pricing.output_mask import output_mask
 from haet_eval.operators.signature import Signature
-from haet_eval.operators.table import present_price
+from haet_eval.operators.table import family_of
 
 _LEFT: Final = {
     "baddbmm": "batch1",
@@ -23,8 +23,7 @@ _LEFT: Final = {
 
 def multiply_adds(signature: Signature) -> int:
     """Multiply-adds of one call; 0 for what is no matrix product, convolution or attention."""
-    price = present_price(signature.operator)
-    family = "" if price is None else price.__module__.rpartition(".")[2]
+    family = family_of(signature.operator)
     base = signature.operator.split(".")[1].removesuffix("_")
     if family == "convolution":
         return _convolution(signature, base)

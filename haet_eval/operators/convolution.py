@@ -10,8 +10,8 @@ from math import prod
 
 from haet_eval.operators.checking.call import Call
 from haet_eval.operators.checking.shapes import MAX_EXTENT, fits, has_shape, same_dtype, shrunk, spread
-from haet_eval.operators.pointwise import is_complex
-from haet_eval.operators.pricing.coverage import Axis
+from haet_eval.operators.pointwise import has_complex
+from haet_eval.operators.pricing.coverage import Axis, per_axis
 from haet_eval.operators.pricing.output_mask import output_mask
 from haet_eval.operators.reductions import folding
 from haet_eval.operators.signature import Signature, TensorMeta
@@ -32,10 +32,11 @@ def convolution(call: Call) -> None:
     call.require(all(value > 0 for value in (*stride, *dilation)), "stride and dilation must be positive")
     call.require(all(value >= 0 for value in (*padding, *extra)), "padding must not be negative")
     call.require(max((*stride, *padding, *dilation, *extra)) < 2**31, "the geometry is too large")
-    resize = _grown if call["transposed"] else shrunk
-    sizes = tuple(
-        resize(*numbers)
-        for numbers in zip(shown.shape[2:], weight.shape[2:], stride, padding, dilation, extra, strict=True)
+    axes = zip(shown.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
+    sizes = (
+        [_grown(*axis, more) for axis, more in zip(axes, extra, strict=True)]
+        if call["transposed"]
+        else [shrunk(*axis) for axis in axes]
     )
     call.require(all(0 < size <= MAX_EXTENT for size in sizes), "the kernel is larger than the input")
     shape = (shown.shape[0], channels, *sizes)
@@ -85,18 +86,17 @@ def _reached(signature: Signature, scattered: TensorMeta, gathering: TensorMeta,
     """Elements of `scattered` on which at least one product falls."""
     spatial = weight.ndim - 2
     lengths, windows = scattered.shape[-spatial:], gathering.shape[-spatial:]
-    geometry = (_per_axis(signature, name, spatial) for name in ("stride", "padding", "dilation"))
+    # An operator without one of these steps by 1.
+    steps = (
+        signature.integers(name) if name in signature.arguments else (1,)
+        for name in ("stride", "padding", "dilation")
+    )
+    geometry = (per_axis(values, spatial) for values in steps)
     # No product reaches some elements if the stride is above the kernel, and these save no addition (decision
     # 0010). They are counted in closed form, since a submission chooses the sizes.
     axes = map(Axis, lengths, windows, weight.shape[2:], *geometry)
     # A spatial size may be 0.
     return scattered.numel // max(1, prod(lengths)) * prod(axis.touched() for axis in axes)
-
-
-def _per_axis(signature: Signature, name: str, spatial: int) -> tuple[int, ...]:
-    """A value for each spatial axis; 1 if the operator has no such argument."""
-    values = signature.integers(name) if name in signature.arguments else (1,)
-    return values if len(values) == spatial else (values[0],) * spatial
 
 
 def _filtered(signature: Signature) -> int:
@@ -114,7 +114,7 @@ def _transposed(signature: Signature, tensor: str) -> int:
 
 # The standard has no price for complex convolutions, and the real one would undercharge them.
 def _refuse_complex(signature: Signature) -> None:
-    if is_complex(signature):
+    if has_complex(signature):
         raise NoPrice(signature.operator)
 
 

@@ -18,8 +18,11 @@ def lists_match(call: Call) -> None:
 
 
 class OverList:
-    # The price of an operator on lists: that of `single` for each tensor of the list. `names` are those of
-    # its arguments that `single` has other names for. Its `__doc__` is the price in words.
+    """The price of an operator on lists: that of `single` for each tensor of the list.
+
+    `names` are those of its arguments that `single` has other names for. `__doc__` of an object is the price
+    in words.
+    """
 
     def __init__(self, single: str, names: Mapping[str, str]) -> None:
         self._single = single

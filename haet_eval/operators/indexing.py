@@ -14,7 +14,7 @@ from haet_eval.operators.checking.call import Call
 from haet_eval.operators.checking.dtypes import INDICES
 from haet_eval.operators.checking.shapes import fits, has_shape
 from haet_eval.operators.checking.sizes import counted
-from haet_eval.operators.pointwise import broadcast_elements, is_complex
+from haet_eval.operators.pointwise import broadcast_elements, has_complex
 from haet_eval.operators.pricing.integers import ceiling_log2, real_scalars, row_length
 from haet_eval.operators.pricing.literals import multiplies
 from haet_eval.operators.signature import Argument, Signature, TensorMeta
@@ -108,7 +108,7 @@ def _index_put(s: Signature) -> int:
 
 def _width(s: Signature) -> int:
     """Real numbers in an element."""
-    return 2 if is_complex(s) else 1
+    return 2 if has_complex(s) else 1
 
 
 def indexed_elements(s: Signature) -> int:
@@ -209,7 +209,7 @@ def _scatter_accumulate(s: Signature) -> int:
     """Two per element: combine, write."""
     # A complex product takes 6 real operations and a complex sum 2 (decision 0014).
     combine = 6 if s.arguments.get("reduce") == "multiply" else 2
-    return s.tensor("index").numel * (combine + 2 if is_complex(s) else 2)
+    return s.tensor("index").numel * (combine + 2 if has_complex(s) else 2)
 
 
 @operators(check=BY_KERNEL)("""
@@ -240,7 +240,7 @@ def _reduction(s: Signature, count: int) -> int:
 """)
 def _index_add(s: Signature) -> int:
     """Two per element of the source: add, write; three when `alpha` is not ±1."""
-    complex_elements, scaled = is_complex(s), multiplies(s["alpha"])
+    complex_elements, scaled = has_complex(s), multiplies(s["alpha"])
     return s.tensor("source").numel * (4 + 6 * scaled if complex_elements else 2 + scaled)
 
 

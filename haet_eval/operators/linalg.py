@@ -9,7 +9,8 @@ and sum are 8 real operations where a real pair is 2.
 from math import prod
 
 from haet_eval.operators.checking.call import Call
-from haet_eval.operators.pointwise import is_complex
+from haet_eval.operators.dtypes import is_complex
+from haet_eval.operators.pointwise import has_complex
 from haet_eval.operators.pricing import factorizations
 from haet_eval.operators.pricing.factorizations import matmul, substitution
 from haet_eval.operators.pricing.integers import ceiling_division
@@ -54,12 +55,12 @@ def _batch(meta: TensorMeta) -> int:
 
 def _each(s: Signature, matrices: int, operations: int) -> int:
     """A published count for so many matrices; complex ones four times."""
-    return matrices * operations * (4 if is_complex(s) else 1)
+    return matrices * operations * (4 if has_complex(s) else 1)
 
 
 def _done(s: Signature, work: Work) -> int:
     """The cost of an algorithm on the numbers of this call."""
-    return work.operations(of_complex=is_complex(s))
+    return work.operations(of_complex=has_complex(s))
 
 
 def _right_sides(s: Signature, size: int) -> int:
@@ -305,9 +306,9 @@ def eigenvalues(s: Signature) -> int:
 
 def _of_eigenvalues(s: Signature, *, vectors: bool) -> int:
     matrix = s.tensor("self")
-    # Eigenvalues are complex even for a real matrix, so `is_complex` of the call would charge fourfold for
+    # Eigenvalues are complex even for a real matrix, so `has_complex` of the call would charge fourfold for
     # real arithmetic.
-    factor = 4 if matrix.dtype.startswith("complex") else 1
+    factor = 4 if is_complex(matrix.dtype) else 1
     return _batch(matrix) * factor * eig_operations(matrix.shape[-1], vectors=vectors)
 
 

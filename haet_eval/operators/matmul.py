@@ -2,7 +2,7 @@
 
 from haet_eval.operators.checking.call import Call
 from haet_eval.operators.checking.shapes import dimensions, has_shape, same_dtype
-from haet_eval.operators.pointwise import is_complex
+from haet_eval.operators.pointwise import has_complex
 from haet_eval.operators.pricing.literals import multiplies
 from haet_eval.operators.reductions import folding
 from haet_eval.operators.signature import Signature, TensorMeta
@@ -35,19 +35,21 @@ def out_of_product(call: Call) -> None:
         same_dtype(call, "out", "mat2")
 
 
+def _of_one_each(signature: Signature) -> tuple[int, int]:
+    """Operations of a product and of a sum of two numbers."""
+    # Of complex ones 4 products and 2 sums, and 2 sums.
+    return (6, 2) if has_complex(signature) else (1, 1)
+
+
 def inner_products(signature: Signature, count: int, length: int) -> int:
     """`count` sums of `length` products."""
-    # Of real numbers: 4 products and 2 sums, and 2 sums.
-    multiplication, addition = (6, 2) if is_complex(signature) else (1, 1)
+    multiplication, addition = _of_one_each(signature)
     return count * (length * multiplication + max(0, length - 1) * addition)
 
 
 def _added(signature: Signature, product: TensorMeta) -> int:
     """beta · self + alpha · product, without the computation of `product`."""
-    if is_complex(signature):
-        multiplication, addition = 6, 2
-    else:
-        multiplication, addition = 1, 1
+    multiplication, addition = _of_one_each(signature)
     scaled = product.numel * multiplies(signature["alpha"]) * multiplication
     # PyTorch does not read `self` then, not even its NaN.
     if signature["beta"] == 0:
@@ -133,7 +135,7 @@ def linear(signature: Signature) -> int:
 @operators(check=BY_KERNEL)("linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor")
 def _cross(signature: Signature) -> int:
     """a·d − b·c for each component."""
-    if is_complex(signature):
+    if has_complex(signature):
         raise NoPrice(signature.operator)
     return 3 * signature.out.numel
 
@@ -144,7 +146,7 @@ def _cross(signature: Signature) -> int:
 """)
 def _trilinear(signature: Signature) -> int:
     """Products of three elements, summed over some dimensions."""
-    if is_complex(signature):
+    if has_complex(signature):
         raise NoPrice(signature.operator)
     shapes = [
         list(_expanded(signature.tensor(f"i{i}").shape, signature.integers(f"expand{i}"))) for i in (1, 2, 3)

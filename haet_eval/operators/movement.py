@@ -9,7 +9,7 @@ from math import prod
 from haet_eval.operators.checking.call import Call
 from haet_eval.operators.checking.shapes import dimension, fits, has_shape, same_dtype, shrunk, spread
 from haet_eval.operators.checking.sizes import steps
-from haet_eval.operators.pointwise import is_complex
+from haet_eval.operators.pointwise import has_complex
 from haet_eval.operators.pricing.coverage import Axis, union_length
 from haet_eval.operators.signature import Signature
 from haet_eval.operators.table import BY_KERNEL, OPTIONS, operators
@@ -26,7 +26,7 @@ def columns(call: Call) -> None:
     call.require(shown.ndim >= 2, "self has too few dimensions")
     image = spread(call, "output_size", 2) if "output_size" in call.arguments else shown.shape[-2:]
     places = [
-        max(0, shrunk(*numbers, 0)) for numbers in zip(image, kernel, stride, padding, dilation, strict=True)
+        max(0, shrunk(*numbers)) for numbers in zip(image, kernel, stride, padding, dilation, strict=True)
     ]
     fits(call, (*shown.shape[:-2], *image))
     fits(call, (*shown.shape[:-2], *kernel, *places))
@@ -188,8 +188,8 @@ operators(check=unfold, kind="copy")("""
 def sign_change(signature: Signature) -> int:
     """One negation of each element; none for the conjugate of real numbers."""
     # A negation changes both parts of a complex number, a conjugate one.
-    parts = 2 if "_neg_view" in signature.operator and is_complex(signature) else 1
-    return signature.out.numel * parts if is_complex(signature) or "_neg_view" in signature.operator else 0
+    parts = 2 if "_neg_view" in signature.operator and has_complex(signature) else 1
+    return signature.out.numel * parts if has_complex(signature) or "_neg_view" in signature.operator else 0
 
 
 @operators(check=steps)(f"""

@@ -24,7 +24,8 @@ _SAVED = ("save_mean", "save_invstd", "save_var")
 
 def batch_norm(call: Call) -> None:
     _batch_norm_vectors(call)
-    if call.arguments.get("training", True) is False:
+    # Operators without this argument do not train, but for those whose schema demands the statistics.
+    if not call.arguments.get("training", False):
         _needs(call, "running_mean", "running_var")
 
 

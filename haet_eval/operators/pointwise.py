@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Final
 
+from haet_eval.operators.dtypes import is_complex
 from haet_eval.operators.pricing.literals import multiplies
 from haet_eval.operators.signature import Signature, TensorMeta, tensors_in
 from haet_eval.operators.table import BY_KERNEL, NoPrice, Price, operators
@@ -15,9 +16,9 @@ def tensors_of(signature: Signature) -> Iterator[TensorMeta]:
     yield from tensors_in(signature.outputs)
 
 
-def is_complex(signature: Signature) -> bool:
+def has_complex(signature: Signature) -> bool:
     """Whether a complex tensor goes in or comes out."""
-    return any(meta.dtype.startswith("complex") for meta in tensors_of(signature))
+    return any(is_complex(meta.dtype) for meta in tensors_of(signature))
 
 
 def real_or_complex(signature: Signature, real: int, of_complex: int | None) -> int:
@@ -26,7 +27,7 @@ def real_or_complex(signature: Signature, real: int, of_complex: int | None) -> 
     Raises:
         NoPrice: the arithmetic is complex, and the standard defines it for real numbers only.
     """
-    if not is_complex(signature):
+    if not has_complex(signature):
         return real
     if of_complex is None:
         raise NoPrice(signature.operator)
@@ -180,7 +181,7 @@ operators(check=BY_KERNEL, guard="quotients")("""
 """)
 def _conjugate(signature: Signature) -> int:
     """One negation, of the imaginary part; nothing for real numbers."""
-    return signature.out.numel if is_complex(signature) else 0
+    return signature.out.numel if has_complex(signature) else 0
 
 
 @operators(check=BY_KERNEL)("""

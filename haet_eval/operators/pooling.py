@@ -9,7 +9,7 @@ from math import gcd, prod
 from haet_eval.operators.checking.call import Call
 from haet_eval.operators.checking.dtypes import INTEGERS
 from haet_eval.operators.checking.shapes import fits, has_shape, same_dtype, same_shape, spread
-from haet_eval.operators.pricing.coverage import Axis
+from haet_eval.operators.pricing.coverage import Axis, per_axis
 from haet_eval.operators.signature import Signature, TensorMeta
 from haet_eval.operators.table import operators
 
@@ -148,7 +148,7 @@ def _overlap(s: Signature) -> bool:
     dimensions = _dimensions(s)
     lengths, windows = s.out.shape[-dimensions:], s.tensor("grad_output").shape[-dimensions:]
     names = ("kernel_size", "stride", "padding", "dilation")
-    kernel, stride, padding, dilation = (_per_axis(s.integers(name), dimensions) for name in names)
+    kernel, stride, padding, dilation = (per_axis(s.integers(name), dimensions) for name in names)
     axes = map(Axis, lengths, windows, kernel, stride or kernel, padding, dilation)
     return any(axis.landed() != axis.touched() for axis in axes)
 
@@ -195,12 +195,7 @@ def _divides(s: Signature) -> bool:
 
 def _window(s: Signature) -> int:
     """Elements of a window; one kernel size stands for all dimensions."""
-    return prod(_per_axis(s.integers("kernel_size"), _dimensions(s)))
-
-
-def _per_axis(values: tuple[int, ...], dimensions: int) -> tuple[int, ...]:
-    """A value for each axis; one value stands for all of them."""
-    return values * dimensions if len(values) == 1 else values
+    return prod(per_axis(s.integers("kernel_size"), _dimensions(s)))
 
 
 def _dimensions(s: Signature) -> int:

@@ -2,18 +2,14 @@
 
 from haet_eval.operators.checking.call import Call
 from haet_eval.operators.checking.shapes import same_dtype, same_shape
-from haet_eval.operators.signature import Signature, TensorMeta
+from haet_eval.operators.pricing.integers import rows
+from haet_eval.operators.signature import Signature
 from haet_eval.operators.table import BY_KERNEL, operators
 
 
 def softmax_backward(call: Call) -> None:
     same_shape(call, "grad_output", "output")
     same_dtype(call, "grad_output", "output")
-
-
-def rows(tensor: TensorMeta, dim: int) -> int:
-    """How many rows run along that dimension; a scalar is one row."""
-    return tensor.numel // max(1, tensor.shape[dim]) if tensor.ndim else 1
 
 
 def _rows(signature: Signature) -> int:

@@ -1,16 +1,15 @@
 """Sorting, selection, search and distinct values, priced by comparisons."""
 
 from haet_eval.operators.checking.call import Call
+from haet_eval.operators.checking.shapes import overlaps_itself
 from haet_eval.operators.pricing.integers import ceiling_log2, row_length, rows
 from haet_eval.operators.signature import Signature, TensorMeta
 from haet_eval.operators.table import BY_KERNEL, operators
 
 
 def median(call: Call) -> None:
-    shown: TensorMeta = call.tensor("self")
     if "dim" in call.arguments:
-        pairs = zip(shown.shape, shown.stride, strict=True)
-        repeated = any(size > 1 and stride == 0 for size, stride in pairs)
+        repeated = overlaps_itself(call.tensor("self"))
         call.require(not repeated, "its kernel cannot take an expanded tensor; call .contiguous() first")
 
 

@@ -203,11 +203,6 @@ def allowed_operators() -> frozenset[str]:
     return frozenset(_ENTRIES)
 
 
-def plain_operators() -> frozenset[str]:
-    """The names of all operators that have a price although no submission may call them."""
-    return priced_operators() - allowed_operators()
-
-
 def priced_operators() -> frozenset[str]:
     """Every overload that has a price."""
     _fill()
@@ -253,7 +248,7 @@ def formula(name: str) -> str | None:
     return None if function is None else " ".join((function.__doc__ or "").split("\n\n")[0].split())
 
 
-def family(name: str) -> str | None:
+def family_of(name: str) -> str | None:
     """The family of operators that an overload is priced with, as in `convolution`; None without a price."""
     function = present_price(name)
     return None if function is None else function.__module__.rpartition(".")[2]

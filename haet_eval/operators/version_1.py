@@ -9,9 +9,10 @@ A complex product and sum are 8 real operations where a real pair is 2.
 from math import prod
 
 import haet_eval.operators.plain  # noqa: F401  (a former price needs a present one)
+from haet_eval.operators.dtypes import is_complex
 from haet_eval.operators.linalg import eigh_operations, svd_operations
 from haet_eval.operators.losses import incoming_operations
-from haet_eval.operators.pointwise import is_complex, per_element, real_or_complex
+from haet_eval.operators.pointwise import has_complex, per_element, real_or_complex
 from haet_eval.operators.pricing.integers import ceiling_division, real_scalars, row_length, rows
 from haet_eval.operators.reductions import folding
 from haet_eval.operators.signature import CONJUGATE, NEGATIVE, Signature, TensorMeta
@@ -71,7 +72,7 @@ def _batch(meta: TensorMeta) -> int:
 
 def _each(s: Signature, matrices: int, operations: int) -> int:
     """So many matrices; complex ones four times."""
-    return matrices * operations * (4 if is_complex(s) else 1)
+    return matrices * operations * (4 if has_complex(s) else 1)
 
 
 @superseded(1, *overloads("linalg_cholesky_ex", ".default .L"))
@@ -281,8 +282,8 @@ _SET = "aten.set_.source_Tensor"
 @superseded(1, "aten._conj.default", "aten._neg_view.default")
 def _sign_change(signature: Signature) -> int:
     """One negation of each element, however late it happens; none for the conjugate of real numbers."""
-    parts = 2 if "_neg_view" in signature.operator and is_complex(signature) else 1
-    return signature.out.numel * parts if is_complex(signature) or "_neg_view" in signature.operator else 0
+    parts = 2 if "_neg_view" in signature.operator and has_complex(signature) else 1
+    return signature.out.numel * parts if has_complex(signature) or "_neg_view" in signature.operator else 0
 
 
 @superseded(
@@ -305,7 +306,7 @@ def _reaching_view(signature: Signature) -> int:
 
 def _flips(bits: int, meta: TensorMeta) -> int:
     """One sign change for each element that a lazy bit conjugates, two for a complex one that it negates."""
-    parts = 2 if meta.dtype.startswith("complex") else 1
+    parts = 2 if is_complex(meta.dtype) else 1
     return meta.numel * ((bits & CONJUGATE > 0) + parts * (bits & NEGATIVE > 0))
 
 

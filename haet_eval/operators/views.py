@@ -2,7 +2,7 @@
 
 from haet_eval.operators.checking.call import Call
 from haet_eval.operators.checking.shapes import MAX_EXTENT, fits, has_shape, strided
-from haet_eval.operators.dtypes import item_bytes
+from haet_eval.operators.dtypes import is_complex, item_bytes
 from haet_eval.operators.movement import free
 from haet_eval.operators.table import BY_KERNEL, OPTIONS, operators
 
@@ -46,7 +46,7 @@ def view_dtype(call: Call) -> None:
         item_bytes(old) == item_bytes(new), "a view must keep the size of an element; convert with .to()"
     )
     call.require(
-        old.startswith("complex") == new.startswith("complex"),
+        is_complex(old) == is_complex(new),
         "a view must keep pairs of numbers pairs; use view_as_real or view_as_complex",
     )
     # Kernels are misled by other bytes than 0 and 1 in truth values (decision 0030).

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from haet_eval.counting.costs import CallCost, call_costs, price_family
+from haet_eval.counting.costs import CallCost, call_costs
 from haet_eval.counting.histogram import Histogram
 from haet_eval.counting.precision import bits, operations_by_dtype
 from haet_eval.counting.traffic import traffic_by_operator
 from haet_eval.errors import UsageProblem
 from haet_eval.operators.standard import nearest, under
-from haet_eval.operators.table import formula
+from haet_eval.operators.table import family_of, formula
 from haet_eval.record import Operations, OperatorCost, Record
 from haet_eval.store import Store
 
@@ -202,7 +202,7 @@ def _traffic(operations: Operations, histogram: Histogram, balance: float) -> li
 def _operator(line: OperatorCost, whole: int) -> OperatorShare:
     name = line.operator
     share = _share(line.operations, whole)
-    return OperatorShare(name, price_family(name), formula(name), line.calls, line.operations, share)
+    return OperatorShare(name, family_of(name), formula(name), line.calls, line.operations, share)
 
 
 def _families(operators: Iterable[OperatorShare], whole: int) -> list[FamilyShare]:

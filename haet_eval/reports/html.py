@@ -13,7 +13,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from haet_eval.competition import Competition
 from haet_eval.errors import EnvironmentProblem
-from haet_eval.ranking import why_unranked
 from haet_eval.record import Record
 from haet_eval.reports.dossier import make_dossier
 from haet_eval.reports.rows import FRONT, Leaderboard, by_pool
@@ -147,7 +146,6 @@ def page_environment() -> Environment:
         "moment": lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}",
         "spread": readable_spread,
         "printable": lambda text: printable(text or NOTHING),
-        "why": why_unranked,
         "words": lambda verdict: verdict.replace("_", " ").replace(":", ": "),
     }
     return environment

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from haet_eval.ranking import Entry, Pool, Ranked, why_unranked
+from haet_eval.ranking import Entry, Pool, Ranked
 from haet_eval.reports.figure import cost, gap
 from haet_eval.reports.rows import FRONT, Leaderboard, by_pool, further_columns
 from haet_eval.reports.text import NOTHING, printable, readable_count
@@ -21,7 +21,7 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     """A section with a table for each pool, and one for entries without a place."""
     sections = [_pool(pool, list(places), leaderboard) for pool, places in by_pool(leaderboard)]
     if leaderboard.unranked:
-        lines = [_unranked_line(entry) for entry in leaderboard.unranked]
+        lines = [_unranked_line(entry, why) for entry, why in leaderboard.unranked.items()]
         sections.append("\n".join(["## Without a place", "", _UNRANKED_HEADER, *lines]))
     return "\n\n".join(sections or [leaderboard.nothing_ranked]) + "\n"
 
@@ -68,10 +68,10 @@ def _line(place: Ranked, figure: str, gap_to_first: str, further: list[str], lea
     )
 
 
-def _unranked_line(entry: Entry) -> str:
+def _unranked_line(entry: Entry, why: str) -> str:
     competition = f"{entry.competition or NOTHING} · {entry.task or NOTHING}"
     names = (_escape(text) for text in (competition, entry.team or NOTHING, entry.name or NOTHING))
-    return _table_line(*names, why_unranked(entry), f"`{entry.record_id}`")
+    return _table_line(*names, why, f"`{entry.record_id}`")
 
 
 def _table_line(*cells: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from haet_eval.competition import Competition
 from haet_eval.listing import Spread
-from haet_eval.ranking import Entry, Interval, Pool, Ranked, rank, unranked, why_unranked
+from haet_eval.ranking import EVERY_ACCURACY, Entry, Pool, Ranked, rank, unranked
 from haet_eval.reports.figure import Figure, cost, times_leader
 from haet_eval.reports.pareto import best_in_all
 from haet_eval.reports.text import printable, readable_accuracy, readable_spread
@@ -19,9 +19,6 @@ _BY_OPERATIONS: Final = ("complexity", "bit_complexity", "modelled_energy")
 
 FRONT: Final = "●"
 """What marks an entry on the Pareto front."""
-
-EVERY_ACCURACY: Final = Interval(0.0, 1.0)
-"""The interval of pools whose rules have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """The ranked entries, those shown without a place, and how many are not shown.
+    """The ranked entries, those shown without a place and why, and how many are not shown.
 
     `unofficial` is how many would be ranked if unofficial records were, 0 if any official one is.
     `spreads` has the 95 % interval of the mean accuracy of records of several runs, by their id. `rules` are
@@ -82,7 +79,7 @@ class Leaderboard:
     """
 
     ranked: list[Ranked]
-    unranked: list[Entry]
+    unranked: dict[Entry, str]
     hidden: int
     spreads: Mapping[str, Spread]
     unofficial: int = 0
@@ -173,7 +170,7 @@ def make_leaderboard(
     """
     known = list(entries)
     ranked = rank(known, unofficial=everything, best_of_team=best_of_team, awards=awards)
-    rest = unranked(known) if everything or rest_too else []
+    rest = unranked(known) if everything or rest_too else {}
     # Ranked a second time only if the board is empty: the reader then learns what --all would show.
     apart = 0 if ranked or everything else len(rank(known, unofficial=True))
     return Leaderboard(ranked, rest, len(known) - len(ranked) - len(rest), spreads, apart, rules)
@@ -286,7 +283,7 @@ def _row(
         bit_complexity=_decimal(entry.bit_complexity),
         modelled_joules=entry.modelled_joules,
         received_at=None if entry.received_at is None else _moment(entry.received_at),
-        unranked=None if place else why_unranked(entry),
+        unranked=leaderboard.unranked.get(entry),
         on_front=on_front,
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from random import Random
 
 from haet_eval.operators.signature import Argument, TensorMeta, tensors_in
@@ -60,6 +61,23 @@ def mutated(call: RecordedCall, chance: Random) -> RecordedCall:
     for _ in range(chance.choice((1, 1, 1, 2, 2, 3))):
         call = chance.choice(_MUTATIONS)(call, chance)
     return call
+
+
+def without_tensors(call: RecordedCall) -> Iterator[RecordedCall]:
+    """The call with each choice of its optional tensors left out, and each truth value either way."""
+    choices: dict[str, tuple[Argument, Argument]] = {
+        parameter.name: (call.arguments.get(parameter.name), None)
+        for parameter in call.schema().parameters
+        if parameter.type == "Tensor"
+        and parameter.optional
+        and call.arguments.get(parameter.name) is not None
+    }
+    if not choices:
+        return
+    truths = [name for name, value in call.arguments.items() if isinstance(value, bool)]
+    choices.update((name, (False, True)) for name in truths)
+    for chosen in product(*choices.values()):
+        yield replace(call, arguments={**call.arguments, **dict(zip(choices, chosen, strict=True))})
 
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -49,3 +49,12 @@ def test_no_accepted_call_ends_the_process(environment: dict[str, str]) -> None:
     assert crashes == []
     assert totals["succeeded"] > 1000, "the fuzzer has hardly run anything"
     assert totals["refused"] > 100, "the validators have hardly refused anything"
+
+
+def test_no_accepted_call_without_its_optional_tensors_ends_the_process(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [*FUZZER, "--absent"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    *crashes, totals = map(json.loads, done.stdout.splitlines())
+    assert crashes == []
+    assert totals["succeeded"] > 100

@@ -14,7 +14,7 @@ from haet_eval.cli.batch_table import print_outcome
 from haet_eval.competition import Competition, load_competition
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.request import WrittenRecord
-from haet_eval.ranking import rank, summarize, unranked, why_unranked
+from haet_eval.ranking import rank, summarize, unranked
 from haet_eval.record import CompetitionInfo, Content, Record, seal
 from haet_eval.store import Store
 from tests.fixtures.records import make_record, make_training
@@ -92,6 +92,8 @@ def test_moments_have_a_time_zone_and_mean_the_same_in_every_zone(rules: Competi
         ('closes = "tomorrow"', "closes"),
         ("opens = 2026-05-02T00:00:00Z\ncloses = 2026-05-01T00:00:00Z", "must ascend"),
         ('closes = 2026-05-01T00:00:00Z\nphases = [{name = "a", closes = 2026-06-01T00:00:00Z}]', "ascend"),
+        ("opens = 2026-05-01T00:00:00Z\ncloses = 2026-05-01T00:00:00Z", "must ascend"),
+        ('opens = 2026-05-01T00:00:00Z\nphases = [{name = "a", closes = 2026-05-01T00:00:00Z}]', "ascend"),
     ],
 )
 def test_calendar_that_makes_no_sense_is_refused(tmp_path: Path, calendar: str, said: str) -> None:
@@ -123,10 +125,16 @@ def test_entries_out_of_time_are_shown_and_do_not_rank(rules: Competition) -> No
     )
     entries = [summarize(record) for record in records]
     assert [place.entry.name for place in rank(entries)] == ["entry 1", "entry 3"]
-    assert {entry.name: why_unranked(entry) for entry in unranked(entries)} == {
+    assert {entry.name: why for entry, why in unranked(entries).items()} == {
         "entry 0": "received late",
         "entry 2": "received early",
     }
+
+
+def test_another_evaluation_of_an_untimely_entry_is_untimely(rules: Competition) -> None:
+    (late,) = (summarize(record) for record in entries_at(rules, CLOSES + timedelta(seconds=1)))
+    again = dataclasses.replace(late, record_id="again", received_at=None)
+    assert unranked([late, again]) == {late: "received late", again: "received late"}
 
 
 def test_a_batch_marks_what_it_judged_out_of_time(

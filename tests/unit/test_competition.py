@@ -223,6 +223,17 @@ def test_a_fault_in_a_file_is_reported_with_its_key(tmp_path: Path, old: str, ne
         ),
         (
             "awards = 1",
+            "awards = 1\naccuracy_intervals = [0.0, 0.5]",
+            "in `accuracy_intervals`, the bounds must be above 0 and below 1",
+        ),
+        (
+            "awards = 1",
+            "awards = 1\naccuracy_intervals = [0.5, 1.0]",
+            "in `accuracy_intervals`, the bounds must be above 0 and below 1",
+        ),
+        ("awards = 1", "awards = 1\nruns = { p = 0.01 }", '`p` needs `passes = "one_sided"`'),
+        (
+            "awards = 1",
             "awards = 1\naccuracy_intervals = [90]",
             "`accuracy_intervals.0` should be less than or equal to 1 (a fraction: 0.93 for 93 %), and is 90",
         ),

@@ -1,10 +1,13 @@
 """OperationCounter: what it counts, where it puts it, and that nothing is silently zero."""
 
+import multiprocessing
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from queue import Queue
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -85,6 +88,50 @@ def test_each_phase_has_its_operations() -> None:
     found = count(lambda: trained(Net(), steps=1)).by_phase
     assert found["initialisation"] == sum(parameter.numel() for parameter in Net().parameters())
     assert min(found["forward"], found["backward"], found["optimizer"], found["other"]) > 0
+
+
+def in_the_place_of(former: int, make: Callable[[], Any]) -> Any:
+    """A new object that has got the identity of one that is gone."""
+    others = []
+    while id(made := make()) != former:
+        others.append(made)
+        assert len(others) < 10_000
+    return made
+
+
+def test_operations_of_a_new_parameter_are_not_those_of_a_former_ones_module() -> None:
+    model = nn.Sequential(nn.Linear(3, 3))
+    data, counter = torch.rand(3), OperationCounter()
+    with counter, torch.no_grad():
+        model(torch.rand(2, 3))
+    before, former = counter.by_module, id(model[0].bias)
+    model[0].register_parameter("bias", None)
+    new = in_the_place_of(former, lambda: nn.Parameter(data))
+    with counter:
+        for _ in range(2):  # the second gradient is added to the first
+            new.sum().backward()
+    assert counter.by_module["Sequential.0"] == before["Sequential.0"]
+
+
+def test_operations_of_a_new_module_are_not_those_of_a_former_one() -> None:
+    model = nn.Sequential(nn.ReLU(), nn.Identity())
+    with OperationCounter() as counter:
+        model(torch.rand(2, 3))
+        before, former = counter.by_module, id(model[0])
+        model[0] = nn.Identity()
+        model[1] = in_the_place_of(former, lambda: nn.Sigmoid())
+        model(torch.rand(2, 3))
+    assert counter.by_module["Sequential.0"] == before["Sequential.0"]
+
+
+def test_a_new_generator_for_each_step_makes_no_new_call() -> None:
+    def run() -> None:
+        for step in range(50):
+            torch.rand(3, generator=torch.Generator().manual_seed(step))
+
+    counter = count(run)
+    (mode,) = counter._modes
+    assert len(list(mode.calls())) == 1
 
 
 def test_modules_that_are_entered_again_have_all_their_operations_forward_and_backward() -> None:
@@ -240,6 +287,44 @@ def test_price_of_ones_own_is_used_and_shown_as_not_of_the_standard() -> None:
     assert count(lambda: [doubled(FIVE) for _ in range(3)], prices={NAME: 100}).total == 300
 
 
+@pytest.mark.parametrize("name", ["haet_eval_tests.outside.default", "triton.kernel"])
+@pytest.mark.parametrize("price", [-1, 2.5, "10", None])
+def test_price_that_is_no_number_of_operations_is_refused(name: str, price: Any) -> None:
+    with pytest.raises(ValueError, match=f"price of {name} is .*: give a whole number"):
+        OperationCounter(prices={name: price})
+
+
+@pytest.mark.parametrize("price", [-1, 2.5, "10", None])
+def test_function_that_returns_no_number_of_operations_is_refused(price: Any) -> None:
+    name = "haet_eval_tests.outside.default"
+    counter = count(lambda: outside(torch.rand(3)), prices={name: lambda _: price})
+    for figure in ("total", "by_module", "by_operator", "bill"):
+        with pytest.raises(ValueError, match=f"price of {name} is .*: give a whole number"):
+            getattr(counter, figure)
+
+
+@pytest.mark.parametrize("name", ["triton.kernel", "graphs of CUDA that were replayed"])
+def test_kernel_is_not_priced_by_a_function_of_arguments_that_nobody_sees(name: str) -> None:
+    with pytest.raises(ValueError, match=f"price of {name} is a function.*: give a number"):
+        OperationCounter(prices={name: lambda call: call.out.numel})
+
+
+def test_operator_of_a_library_named_triton_may_be_priced_by_a_function() -> None:
+    OperationCounter(prices={"triton.scan.default": lambda call: call.out.numel})
+
+
+def test_price_of_what_is_no_operator_is_in_every_figure() -> None:
+    counter = OperationCounter(prices={"processes that were started": 7})
+    process = multiprocessing.get_context("spawn").Process(target=print)
+    with counter:
+        torch.zeros(3) + 1
+        process.start()
+    process.join()
+    assert counter.total == sum(counter.by_module.values()) == sum(counter.by_phase.values()) == 3 + 7
+    assert "10 operations" in repr(counter)
+    assert "10 operations" in counter.table()
+
+
 def test_standard_prices_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="stays as it is"):
         OperationCounter(prices={"aten.mm.default": 0})
@@ -256,6 +341,29 @@ def test_threads_that_are_started_are_counted() -> None:
             thread.join()
 
     assert count(run).total == 3 * count(lambda: steps(values)).total
+
+
+def test_a_thread_that_outlives_the_count_is_not_counted_any_more() -> None:
+    steps_asked, steps_done = Queue[bool](), Queue[bool]()
+
+    def work() -> None:
+        while steps_asked.get():
+            steps(torch.rand(3))
+            steps_done.put(True)
+
+    def step() -> None:
+        steps_asked.put(True)
+        steps_done.get()
+
+    thread, counter = threading.Thread(target=work, daemon=True), OperationCounter()
+    with counter:
+        thread.start()
+        step()
+    counted = counter.total
+    step()
+    assert counter.total == counted > 0
+    steps_asked.put(False)
+    thread.join()
 
 
 def test_work_in_other_processes_makes_the_total_raise() -> None:
@@ -293,6 +401,34 @@ def test_model_that_is_made_on_meta_first_draws_its_weights_once() -> None:
     assert count(run).total == count(lambda: nn.Linear(10, 10)).total
 
 
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda values: values * values,
+        lambda values: torch.pow(2.0, values),
+        lambda values: torch.normal(1.0, values),
+        lambda values: torch.ops.aten.add.out(1.0 * values, values, out=torch.empty_like(values)),
+        lambda values: torch.ops.aten._foreach_add.Scalar([values, values], 1.0),
+        lambda values: torch.ops.aten._foreach_mul_.Scalar([values], 2.0),
+        lambda values: torch.stack([values, values]),
+        lambda values: values[torch.zeros(3, dtype=torch.long, device=values.device)],
+        lambda values: torch.zeros(9, device=values.device),
+        lambda values: torch.where(values > 0.5, 1.0, values),
+        lambda values: torch.empty(9, layout=torch.sparse_coo, device=values.device).clone(),
+    ],
+)
+def test_calls_on_data_count_after_equal_calls_about_shapes(call: Callable[[Tensor], Any]) -> None:
+    def run() -> None:
+        call(torch.rand(9, device="meta"))
+        call(values)
+
+    values = torch.rand(9)
+    alone, after = count(lambda: call(values)).histogram, count(run).histogram
+    assert len(alone) > 0
+    assert after.to_json() == alone.to_json()
+
+
 def test_counters_inside_of_each_other_and_entered_again() -> None:
     values = torch.rand(50)
     each = count(lambda: steps(values)).total
@@ -324,6 +460,20 @@ def test_nothing_of_the_counter_is_left_after_an_error() -> None:
     assert counter.total == total
     assert nn.Module.__call__ is call
     assert threading.Thread._bootstrap_inner is start  # type: ignore[attr-defined]
+
+
+def test_nothing_of_the_counter_is_left_if_it_cannot_be_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+    call, graph = nn.Module.__call__, torch.cuda.CUDAGraph.replay
+    counter = OperationCounter()
+    # Triton as it may be one day, without the class that is watched.
+    monkeypatch.setitem(sys.modules, "triton.runtime.jit", ModuleType("triton.runtime.jit"))
+    with pytest.raises(AttributeError, match="JITFunction"), counter:
+        pass
+    assert (nn.Module.__call__, torch.cuda.CUDAGraph.replay) == (call, graph)
+    monkeypatch.undo()
+    with counter:
+        torch.zeros(3) + 1
+    assert counter.total == 3
 
 
 def test_lazily_conjugated_and_negated_tensors_are_distinguished() -> None:

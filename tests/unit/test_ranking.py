@@ -150,11 +150,11 @@ def test_runs_of_one_submission_take_one_place() -> None:
     assert ids(ranked) == ["run2", "a", "b", "c"]
     assert [row.runs for row in ranked] == [3, 1, 1, 1]
     assert [row.awarded for row in ranked] == [True, True, True, False]
-    assert ids_of(unranked(runs)) == ["run1", "run0"]
+    assert reasons(runs) == dict.fromkeys(["run1", "run0"], "another evaluation counts")
 
 
-def ids_of(entries: list[Entry]) -> list[str]:
-    return [entry.record_id for entry in entries]
+def reasons(entries: list[Entry]) -> dict[str, str]:
+    return {entry.record_id: why for entry, why in unranked(entries).items()}
 
 
 @pytest.mark.parametrize(("counts", "expected"), [("first", "b"), ("last", "c"), ("best", "a")])
@@ -171,6 +171,7 @@ def test_another_seed_gives_no_second_chance_unless_the_rules_allow_it() -> None
     missed = make_entry("a", submission="same", verdict=Verdict.BELOW_THRESHOLD)
     passed = make_entry("b", submission="same", created_at=hours(1))
     assert rank([missed, passed]) == []
+    assert reasons([missed, passed]) == {"a": "below_threshold", "b": "another evaluation counts"}
     assert ids(rank([dataclasses.replace(run, counts="best") for run in (missed, passed)])) == ["b"]
 
 
@@ -190,6 +191,11 @@ def test_a_team_has_as_many_entries_as_the_rules_allow_the_first_received() -> N
     ]
     capped = [dataclasses.replace(entry, entries_per_team=2) for entry in entries]
     assert ids(rank(capped)) == ["other", "first"]
+    assert reasons(capped) == {
+        "fails": "failed",
+        "weak": "below_threshold",
+        "edited": "beyond the entries of its team",
+    }
     assert ids(rank(entries)) == ["edited", "other", "first"]
 
 
@@ -203,7 +209,7 @@ def test_a_rerun_has_no_place() -> None:
     )
     assert [row.entry.record_id for row in rank([summarize(record), summarize(again)])] == [record.record_id]
     assert place(again, [summarize(record)]).rank is None
-    assert unranked([summarize(again)]) == [summarize(again)]
+    assert unranked([summarize(again)]) == {summarize(again): "rerun"}
 
 
 def test_ties_go_by_receipt_and_a_second_evaluation_loses_nothing() -> None:
@@ -277,7 +283,7 @@ def test_least_time_or_highest_accuracy_wins_as_the_rules_say() -> None:
 def test_a_counted_training_has_no_place_in_a_ranking_by_native_time() -> None:
     counted = dataclasses.replace(make_entry(ranking="training_time"), runner="counted")
     assert rank([counted], unofficial=True) == []
-    assert unranked([counted]) == [counted]
+    assert unranked([counted]) == {counted: "no training time"}
 
 
 def test_the_least_energy_of_each_interval_of_accuracy_is_awarded() -> None:
@@ -309,7 +315,7 @@ def test_only_energy_measured_in_quiet_competes() -> None:
     everyone = rank(entries, unofficial=True)
     assert ids(everyone) == ["measured", "estimated", "busy"]
     assert [(row.awarded, row.of) for row in everyone] == [(True, 1), (False, 1), (False, 1)]
-    assert unranked(entries) == [unavailable]
+    assert unranked(entries) == {unavailable: "no inference energy"}
 
 
 def test_as_many_are_awarded_as_the_rules_say_unless_the_caller_does() -> None:
@@ -463,7 +469,7 @@ def test_memory_bits_and_modelled_energy_rank_the_least_first() -> None:
         ]
         older = make_entry("older", ranking=ranking)
         assert [ranked.entry.record_id for ranked in rank([*entries, older])] == ["less", "more"]
-        assert unranked([*entries, older]) == [older]
+        assert unranked([*entries, older]) == {older: f"no {ranking.replace('_', ' ')}"}
 
 
 def test_bits_of_charged_operations_are_the_widest() -> None:

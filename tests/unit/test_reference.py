@@ -1,6 +1,9 @@
 """The generated pages of the reference say what the code says."""
 
 import re
+from collections.abc import Callable
+
+import pytest
 
 from haet_eval.competition.rules import key_names
 from scripts.export_errors import PAGE as ERRORS_PAGE
@@ -25,6 +28,13 @@ def test_every_field_of_a_record_is_explained_and_every_number_has_a_unit() -> N
         assert meaning.endswith("."), f"{field} is not explained"
         if re.search(r"\b(count|integer|number)\b", kind):
             assert UNIT.search(meaning), f"{field} has no unit: {meaning}"
+
+
+@pytest.mark.parametrize("page", [record_page, competition_page])
+def test_no_line_says_a_sentence_twice(page: Callable[[], str]) -> None:
+    for line in page().splitlines():
+        sentences = [sentence for sentence in re.split(r"[.;|] ", line.rstrip(".|")) if len(sentence) > 20]
+        assert len(set(sentences)) == len(sentences), line
 
 
 def test_the_page_of_the_competition_file_is_up_to_date() -> None:

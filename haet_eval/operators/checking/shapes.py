@@ -123,8 +123,6 @@ def overlaps_itself(tensor: TensorMeta) -> bool:
     return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride, tensor.shape, strict=True))
 
 
-# `_extra` is there so that `convolution` can call this function and its counterpart for transposed ones
-# alike.
-def shrunk(size: int, kernel: int, stride: int, padding: int, dilation: int, _extra: int = 0) -> int:
+def shrunk(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
     """How many windows of a kernel lie in a padded dimension of this size."""
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from haet_eval.operators.dtypes import part
-from haet_eval.operators.pointwise import is_complex
+from haet_eval.operators.pointwise import has_complex
 from haet_eval.operators.signature import Argument, Signature, TensorMeta
 from haet_eval.operators.standard import current
 from haet_eval.operators.table import NoPrice, Price
@@ -34,7 +34,7 @@ def with_parts(signature: Signature, price: Price) -> int:
     """
     operations = price(signature)
     # Records of version 1 were priced without this law.
-    if current() == 1 or not is_complex(signature):
+    if current() == 1 or not has_complex(signature):
         return operations
     base = signature.operator.split(".")[1].removesuffix("_")
     operations *= 2 if base in SUMS_OF_PARTS else 1

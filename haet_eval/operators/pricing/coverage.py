@@ -48,6 +48,11 @@ class Axis:
         return _pairs_up_to(windows, kernel, *steps, last) - _pairs_up_to(windows, kernel, *steps, first - 1)
 
 
+def per_axis(values: tuple[int, ...], axes: int) -> tuple[int, ...]:
+    """A value for each axis; one value stands for all of them."""
+    return values * axes if len(values) == 1 else values
+
+
 def _pairs_up_to(rows: int, columns: int, down: int, across: int, limit: int) -> int:
     """Pairs (i, j) of so many rows and columns for which i · down + j · across ≤ limit."""
     # Rows in which all columns are below the limit, then rows that the limit cuts.

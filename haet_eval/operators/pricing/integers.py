@@ -1,5 +1,6 @@
 """Exact integer arithmetic that several prices share."""
 
+from haet_eval.operators.dtypes import is_complex
 from haet_eval.operators.signature import TensorMeta
 
 
@@ -15,7 +16,7 @@ def ceiling_division(dividend: int, divisor: int) -> int:
 
 def real_scalars(meta: TensorMeta) -> int:
     """Real numbers that a tensor holds: its elements, complex ones twice."""
-    return meta.numel * (2 if meta.dtype.startswith("complex") else 1)
+    return meta.numel * (2 if is_complex(meta.dtype) else 1)
 
 
 def row_length(meta: TensorMeta, dim: int) -> int:

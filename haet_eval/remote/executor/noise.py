@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import torch
 
-from haet_eval.operators.table import MOVING, family, of_kind
+from haet_eval.operators.table import MOVING, family_of, of_kind
 from haet_eval.remote.executor.kernel import RunCall, overload
 from haet_eval.remote.executor.outcome import (
     flat,
@@ -80,7 +80,7 @@ class Perturbation:
         operator, base = definition.operator, _base(definition.operator)
         # By family: a product may be called under many names.
         if self._noise.products_only:
-            return family(operator) in PRODUCTS or base == "_foreach_mm"
+            return family_of(operator) in PRODUCTS or base == "_foreach_mm"
         if operator in _NOT_ARITHMETIC or base in _EXACT | _PARTS | _LISTS:
             return False
         return base not in _WRITES or _accumulates(definition)

@@ -172,6 +172,28 @@ class TestViews:
         assert not refused("view.dtype", {"self": tensor(8), "dtype": "int32"})
 
 
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("native_batch_norm.default", {"training": False}),
+        ("_batch_norm_no_update.default", {}),
+        ("_native_batch_norm_legit_no_training.default", {}),
+    ],
+)
+def test_an_evaluation_by_running_statistics_has_them(name: str, mode: Mapping[str, Argument]) -> None:
+    honest: dict[str, Argument] = {
+        "input": tensor(2, 3, 4),
+        "weight": None,
+        "bias": None,
+        "momentum": 0.1,
+        "eps": 1e-5,
+        **mode,
+        **dict.fromkeys(("running_mean", "running_var"), tensor(3)),
+    }
+    assert not refused(name, honest)
+    assert refused(name, honest | {"running_mean": None, "running_var": None})
+
+
 def test_the_factors_of_a_trilinear_product_have_one_rank() -> None:
     fits: dict[str, Argument] = {
         "i1": tensor(3, 4),

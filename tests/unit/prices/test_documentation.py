@@ -10,8 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from haet_eval.counting.costs import price_family
-from haet_eval.operators.table import priced_operators
+from haet_eval.operators.table import family_of, priced_operators
 from tests.oracle.recording import operations
 
 PAGE = Path(__file__).parents[3] / "docs" / "counting-standard.md"
@@ -57,7 +56,7 @@ def test_every_page_that_it_links_to_is_there() -> None:
 def test_it_names_every_family_of_the_price_table() -> None:
     text = PAGE.read_text().lower()
     assert not [family for family, words in FAMILIES.items() if words.lower() not in text]
-    assert FAMILIES.keys() == {price_family(operator) for operator in priced_operators()}
+    assert FAMILIES.keys() == {family_of(operator) for operator in priced_operators()}
 
 
 FAMILIES = {
