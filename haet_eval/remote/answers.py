@@ -36,7 +36,7 @@ class AnswersWriter(PackedWriter):
         super().__init__(path, _MAGIC, "the file of answers")
 
     def add(self, status: AnswerStatus, body: bytes) -> None:
-        """Keep an answer, as long as all of them can be kept."""
+        """Keep an answer. After the first one that cannot be kept, no other is kept."""
         if status not in _KEPT or self.end:
             return
         try:

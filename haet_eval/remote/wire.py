@@ -250,7 +250,7 @@ class Writer:
             self.place(int(atom.value))
 
     def place(self, number: int) -> None:
-        """The number of an input or a generator. -1, which is none or the default, travels as 0xFFFF."""
+        """The number of an input or a generator. -1 (no input, default generator) travels as 0xFFFF."""
         # Cut to 16 bits, it would be the number of another one.
         if number >= 0xFFFF:
             raise WireError(f"an input or a generator of the number {number:,}: it must be below 65,535")

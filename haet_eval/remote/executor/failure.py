@@ -90,7 +90,7 @@ def explained(
     shapes = [torch.empty_strided(t.size(), t.stride(), dtype=t.dtype, device=meta) for t in inputs]
     try:
         # A device without values: if the call fails here as well, its text cannot hold one. And without a
-        # generator: there are none for shapes, and a complaint about that would be shown as the reason.
+        # generator: one of a CPU does not fit, and the complaint about that would be shown as the reason.
         compile_kernel(definition, meta, lambda _: None)(shapes, floats)
     # The operator has no kernel for shapes alone, so nothing is known.
     except NotImplementedError:

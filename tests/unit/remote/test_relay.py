@@ -1,4 +1,4 @@
-"""The relay between the two workers: what the submission's process says of an end, and what is believed."""
+"""What the relay between the two workers believes of what the submission's process says."""
 
 import socket
 import threading
