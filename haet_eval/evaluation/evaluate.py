@@ -124,13 +124,13 @@ def _record(request: Request, keeping: Keeping, heard: Heard, plan: CheckpointPl
         heard.note("There is nothing to audit: the run did not come to predictions.")
         return record
     # An audit trains with the seed of the first run, so that only the images differ (decision 0055).
-    work = PlannedRun(
-        assignment, first.environment.seed, request.device, keeping.store, heard.of_a_run(), plan
-    )
+    trained_seed = first.environment.seed
     for kind, seed in request.audits.items():
         record = _audit(request, kind, seed, unpacked, work, record, first)
     return record
 
+        # Output and reports are those of one training, and its output has a limit.
+        work = PlannedRun(assignment, trained_seed, request.device, keeping.store, heard.of_a_run(), plan)
 
 def _runs(
     request: Request,
