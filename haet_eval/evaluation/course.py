@@ -123,6 +123,7 @@ class Course:
                 self.restarts = self.home.facts().restarts
 
     def _home_of_before(self) -> RunHome | None:
+        self._begins_again = False
         """The folder of the run that goes on, locked; None if none does.
 
         Raises:
@@ -152,8 +153,11 @@ class Course:
 
     def newest(self, folder: Path) -> "Earlier | None":
         """The newest checkpoint that is sound, if the run goes on and has one."""
-        for path in self.home.checkpoints() if self.home else ():
-            assert self.home is not None
+        # After a departure they are of another training, and some may be left that could not be removed.
+        if self.home is None or self._begins_again:
+            return None
+        paths = self.home.checkpoints()
+        for path in paths:
             try:
                 return Earlier(path, self.home, folder)
             except (Broken, OSError) as error:
@@ -182,6 +186,7 @@ class Course:
                 self.home.put_facts(self.home.facts().model_copy(update={"restarts": self.restarts}))
         return True
 
+        self._begins_again = True
     def over(self, *, interrupted: bool) -> None:
         """The training and its prediction are over, or were interrupted."""
         if self.home is None:
