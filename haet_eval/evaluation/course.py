@@ -97,6 +97,12 @@ class CheckpointPlan:
         while self.ended:
             self.ended.pop().remove()
 
+    def give_up(self) -> None:
+        """The interrupted run does not go on, because the record will be written without it."""
+        if self.interrupted:
+            self.ended.append(self.interrupted)
+            self.interrupted = None
+
 
 class Course:
     """One training, from its first part to its last.

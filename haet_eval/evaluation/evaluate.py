@@ -227,6 +227,9 @@ def _audit(
         observer.note("The audit was interrupted: the record is without it.")
     except Exception as error:  # any error: the audited run is complete, and its record must not be lost
         observer.note(f"The audit could not be made: {error}. The record is without it.")
+    # The record is written now. A way back to this audit would train the audited run once more.
+    if work.plan:
+        work.plan.give_up()
     return record
 
 
