@@ -123,13 +123,13 @@ class Course:
         self.restarts = 0
         self._identity = dict(identity)
         self._attempt: Attempt | None = None
+        self._begins_again = False
         self.home = self._home_of_before()
         if self.home:
             with suppress(UsageProblem):
                 self.restarts = self.home.facts().restarts
 
     def _home_of_before(self) -> RunHome | None:
-        self._begins_again = False
         """The folder of the run that goes on, locked; None if none does.
 
         Raises:
@@ -168,8 +168,9 @@ class Course:
                 return Earlier(path, self.home, folder)
             except (Broken, OSError) as error:
                 why = error.strerror if isinstance(error, OSError) else error
-                self.heard.note(f"The checkpoint {path} is refused: {why}. The one before it is taken.")
-        if self.home and self.home.checkpoints():
+                before = "" if path == paths[-1] else " The one before it is tried."
+                self.heard.note(f"The checkpoint {path} is refused: {why}.{before}")
+        if paths:
             self.heard.note("The run has no checkpoint that can be used: it begins from its beginning.")
         return None
 
@@ -185,6 +186,7 @@ class Course:
             " it begins from its beginning."
         )
         self.restarts += 1
+        self._begins_again = True
         if self.home:
             with suppress(OSError, UsageProblem):
                 # A second attempt at these checkpoints would depart at the same place again.
@@ -192,7 +194,6 @@ class Course:
                 self.home.put_facts(self.home.facts().model_copy(update={"restarts": self.restarts}))
         return True
 
-        self._begins_again = True
     def over(self, *, interrupted: bool) -> None:
         """The training and its prediction are over, or were interrupted."""
         if self.home is None:
