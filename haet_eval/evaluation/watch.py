@@ -218,19 +218,31 @@ class Watch:
         """Raises an error if a worker has ended, unless it is a peer that had returned from `train`."""
         for number, (role, worker) in self.workers.items():
             end = worker.poll()
-            # A peer may end after `train`, while node 0 still trains.
-            if end is not None and not (number in self.peers and self.peers[number].has_finished()):
-                ended = judge_end(
-                    role, end, submission_started=self.submission_started, limits=self.limits.get(number)
-                )
-                raise self._named(ended, number) if isinstance(ended, SubmissionFailure) else ended
+            if end is None:
+                continue
+            if peer := self.peers.get(number):
+                # A peer may end after `train`, while node 0 still trains.
+                if peer.has_finished():
+                    continue
+                # What it reported before its end says more than the end.
+                self._check_report(number, peer)
+            ended = judge_end(
+                role, end, submission_started=self.submission_started, limits=self.limits.get(number)
+            )
+            raise self._named(ended, number) if isinstance(ended, SubmissionFailure) else ended
 
     def _check_peers(self) -> None:
         for number, peer in self.peers.items():
-            if isinstance(peer.failure, SubmissionFailure):
-                raise self._unless_refused_a_process(self._named(peer.failure, number), number)
+            self._check_report(number, peer)
             if peer.failure is not None:
                 raise self.end_of(number)
+
+    def _check_report(self, number: int, peer: Peer) -> None:
+        """Raises the error of a peer, unless it is only that its connection is lost."""
+        if isinstance(peer.failure, SubmissionFailure):
+            raise self._unless_refused_a_process(self._named(peer.failure, number), number)
+        if peer.failure is not None and not isinstance(peer.failure, SubmissionLost):
+            raise peer.failure
 
     def _unless_refused_a_process(self, failure: SubmissionFailure, number: int) -> SubmissionFailure:
         """The limit behind the failure, if any: code that cannot start a process often fails otherwise."""
@@ -270,8 +282,8 @@ def ending(watch: Watch, heard: Heard | None = None) -> Iterator[Ending]:
         yield end
     except ExecutorLost:
         end.failure = watch.end_of(EXECUTOR)
-    except SubmissionLost:
-        end.failure = watch.end_of(0)
+    except SubmissionLost as lost:
+        end.failure = watch.end_of(lost.node)
     except SubmissionFailure as failure:
         # What the submission reported may follow from another cause, which says more.
         end.failure = watch.explained(failure)

@@ -48,7 +48,11 @@ _Expected = TypeVar("_Expected", Ready, Returned, BatchPredicted)
 
 
 class SubmissionLost(Exception):
-    """The submission's process has closed its connection."""
+    """A process of the submission has closed its connection: that of the node with this number."""
+
+    def __init__(self, node: int = 0) -> None:
+        super().__init__(node)
+        self.node = node
 
 
 @dataclass
