@@ -42,8 +42,8 @@ class Watch:
     """Looks at a running stage a few times a second, and ends it when its time is over or a worker has ended.
 
     It is also the clock that decides whether a message came in time. If haet-eval itself is stopped (Ctrl-Z,
-    a machine that sleeps), a submission on handles waits for it. So this pause does not count as the
-    submission's time.
+    a machine that sleeps) or waits long for a disk or the engine, a submission on handles waits for it. So
+    this pause does not count as the submission's time.
 
     `cpu_allowance` returns the processor time, in seconds, that the submission's own process may have used by
     now; without it there is no limit.
@@ -152,8 +152,8 @@ class Watch:
         timed = any(role is Role.NATIVE for role, _ in self.workers.values())
         if timed or self.paused_seconds > self.budget_seconds:
             raise EnvironmentProblem(
-                f"the evaluation was stopped for {self.paused_seconds:,.0f} s, so its time is unknown",
-                "run it again, and let it run: no Ctrl-Z, no sleep",
+                f"the evaluation stood still for {self.paused_seconds:,.0f} s, so its time is unknown",
+                "run it again, and let it run: no Ctrl-Z, no sleep, and a disk and an engine that answer",
                 code="paused",
             )
 
