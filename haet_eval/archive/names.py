@@ -1,12 +1,12 @@
 """The allowed names of files in a submission."""
 
-import sys
 import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
 from haet_eval.archive.limits import ArchiveLimits
+from haet_eval.archive.standard_library import STANDARD_LIBRARY
 from haet_eval.errors import InvalidSubmission
 from haet_eval.spelling import quoted
 
@@ -14,7 +14,7 @@ TEXT_SUFFIXES: Final = frozenset(
     {".bib", ".cfg", ".csv", ".ini", ".json", ".md", ".py", ".rst", ".toml", ".tsv", ".txt", ".yaml", ".yml"}
 )
 TEXT_NAMES: Final = frozenset({"authors", "citation", "copying", "license", "notice", "readme"})
-FORBIDDEN_MODULES: Final = sys.stdlib_module_names | {"haet_eval", "numpy", "torch", "torchvision"}
+FORBIDDEN_MODULES: Final = STANDARD_LIBRARY | {"haet_eval", "numpy", "torch", "torchvision"}
 
 _INSTEAD: Final = {
     ".zip": "put the files that are in it beside haet.toml",

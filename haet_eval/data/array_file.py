@@ -1,10 +1,13 @@
 """Images and labels from one file of arrays: NumPy's .npz, or safetensors."""
 
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.lib.format as npy
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -12,6 +15,20 @@ from safetensors.numpy import load_file
 from haet_eval.data.arrays import LARGEST_SET_BYTES, Images, Labels
 
 SUFFIXES: Final = (".npz", ".safetensors")
+_COMPRESSIONS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    MemoryError,  # a header announces more than this machine has
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,  # a member has a password
+    SyntaxError,
+    tokenize.TokenError,
+)
+"""What the libraries raise for damaged files, besides ValueError and OSError."""
 
 
 def read_array_file(path: Path) -> tuple[Images, Labels]:
@@ -33,13 +50,21 @@ def _npz(path: Path) -> dict[str, npt.NDArray[Any]]:
         # NumPy would unpack whatever the file announces, so the sizes are added up first (decision 0095).
         with zipfile.ZipFile(path) as members:
             unpacked = sum(member.file_size for member in members.infolist())
-        if unpacked > LARGEST_SET_BYTES:
-            raise ValueError(f"it unpacks to {unpacked:,} bytes: more than {LARGEST_SET_BYTES:,}")
-        with np.load(path, allow_pickle=False) as arrays:
+            if unpacked > LARGEST_SET_BYTES:
+                raise ValueError(f"it unpacks to {unpacked:,} bytes: more than {LARGEST_SET_BYTES:,}")
             # Only these two are unpacked.
-            return {name: arrays[name] for name in ("images", "labels") if name in arrays}
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"it is no .npz file: {error}") from error
+            names = [name for name in ("images", "labels") if f"{name}.npy" in members.namelist()]
+            return {name: _member(members, f"{name}.npy") for name in names}
+    except _DAMAGE as error:
+        raise ValueError(f"it is no .npz file that can be read: {error}") from error
+
+
+def _member(members: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
+    if members.getinfo(name).compress_type not in _COMPRESSIONS:
+        raise ValueError(f"{name} in it is compressed in a way that NumPy does not use")
+    with members.open(name) as file:
+        array: npt.NDArray[Any] = npy.read_array(file, allow_pickle=False)
+    return array
 
 
 def _safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -1,18 +1,37 @@
 """Images from torchvision's ImageFolder layout: a folder for each class, with its image files."""
 
+import struct
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from haet_eval.archive import is_litter
 from haet_eval.data.arrays import LARGEST_SET_BYTES, Images, Labels
 
 SUFFIXES: Final = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 LARGEST_SOURCE_PIXELS: Final = 2**26
+
+_DAMAGE: Final = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+"""What Pillow raises for files that it cannot read: each of its readers has kinds of its own."""
 
 _MODES: Final = {"1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr"}
 
@@ -78,24 +97,29 @@ def _read(path: Path, image_size: tuple[int, int] | None) -> Images:
     name = f"{path.parent.name}/{path.name}"
     try:
         with warnings.catch_warnings():
-            # Pillow only warns of some damaged files and of very large ones.
-            warnings.simplefilter("error")
+            # Pillow's other warnings are about transparency and metadata, which the pixels do not need.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return _pixels(name, image, image_size)
-    # Pillow raises a SyntaxError for some broken PNG files.
-    except (UnidentifiedImageError, OSError, SyntaxError, Warning, Image.DecompressionBombError) as error:
+                fault = _fault(image)
+                if not fault:
+                    return _pixels(image, image_size)
+    except _DAMAGE as error:
         raise ValueError(f"{name} is no image that can be read: {error}") from error
+    raise ValueError(f"{name} {fault}")
 
 
-def _pixels(name: str, image: Image.Image, image_size: tuple[int, int] | None) -> Images:
-    # Until here only the header was read. The conversion below decodes the pixels.
+def _fault(image: Image.Image) -> str:
+    """What the header says against the image, of which no pixel was decoded yet; empty if nothing."""
     if image.width * image.height > LARGEST_SOURCE_PIXELS:
-        raise ValueError(
-            f"{name} has {image.width}×{image.height} pixels: more than {LARGEST_SOURCE_PIXELS:,}"
-        )
+        return f"has {image.width}×{image.height} pixels: more than {LARGEST_SOURCE_PIXELS:,}"
     # More than eight bits for each channel would be clipped without a word (decision 0095).
     if image.mode not in _MODES:
-        raise ValueError(f"{name} has pixels of Pillow's mode {image.mode}, which eight bits do not hold")
+        return f"has pixels of Pillow's mode {image.mode}, which eight bits do not hold"
+    return ""
+
+
+def _pixels(image: Image.Image, image_size: tuple[int, int] | None) -> Images:
     colours = image.convert("RGB")
     if image_size is not None and (image.height, image.width) != image_size:
         colours = colours.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)

@@ -100,7 +100,8 @@ def count_classes(train: ImageSet) -> int:
     found = np.unique(train.labels)
     # Folders give the number of classes even if one is empty; arrays have only their labels.
     expected = len(train.classes) or (int(found[-1]) + 1 if len(found) else 0)
-    if expected < 2 or len(found) != expected:
+    # Labels below 0 are left to `join`, which names them.
+    if found[0] >= 0 and (expected < 2 or len(found) != expected):
         raise UsageProblem(
             f"the training set has images of {len(found)} of {expected} classes{_empty(train)}",
             "At least two classes are needed, numbered from 0, and images of each.",

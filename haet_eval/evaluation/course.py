@@ -97,6 +97,12 @@ class CheckpointPlan:
         while self.ended:
             self.ended.pop().remove()
 
+    def give_up(self) -> None:
+        """The interrupted run does not go on, because the record will be written without it."""
+        if self.interrupted:
+            self.ended.append(self.interrupted)
+            self.interrupted = None
+
 
 class Course:
     """One training, from its first part to its last.
@@ -117,6 +123,7 @@ class Course:
         self.restarts = 0
         self._identity = dict(identity)
         self._attempt: Attempt | None = None
+        self._begins_again = False
         self.home = self._home_of_before()
         if self.home:
             with suppress(UsageProblem):
@@ -152,14 +159,18 @@ class Course:
 
     def newest(self, folder: Path) -> "Earlier | None":
         """The newest checkpoint that is sound, if the run goes on and has one."""
-        for path in self.home.checkpoints() if self.home else ():
-            assert self.home is not None
+        # After a departure they are of another training, and some may be left that could not be removed.
+        if self.home is None or self._begins_again:
+            return None
+        paths = self.home.checkpoints()
+        for path in paths:
             try:
                 return Earlier(path, self.home, folder)
             except (Broken, OSError) as error:
                 why = error.strerror if isinstance(error, OSError) else error
-                self.heard.note(f"The checkpoint {path} is refused: {why}. The one before it is taken.")
-        if self.home and self.home.checkpoints():
+                before = "" if path == paths[-1] else " The one before it is tried."
+                self.heard.note(f"The checkpoint {path} is refused: {why}.{before}")
+        if paths:
             self.heard.note("The run has no checkpoint that can be used: it begins from its beginning.")
         return None
 
@@ -175,6 +186,7 @@ class Course:
             " it begins from its beginning."
         )
         self.restarts += 1
+        self._begins_again = True
         if self.home:
             with suppress(OSError, UsageProblem):
                 # A second attempt at these checkpoints would depart at the same place again.

@@ -113,6 +113,9 @@ def _record(request: Request, keeping: Keeping, heard: Heard, plan: CheckpointPl
     if plan:
         plan.archive = unpacked.assignment.submission.archive
     check_options(request, unpacked.assignment.competition)
+    # A run that was killed cannot clean up after itself, so each evaluation begins with that (decision 0082).
+    # What is left over would take memory and processors from this one.
+    remove_leftovers()
     records = list(_runs(request, unpacked, unpacked.assignment, keeping, heard, plan))
     assignment, first = unpacked.assignment, records[0]
     runs = assignment.competition.runs
@@ -124,10 +127,10 @@ def _record(request: Request, keeping: Keeping, heard: Heard, plan: CheckpointPl
         heard.note("There is nothing to audit: the run did not come to predictions.")
         return record
     # An audit trains with the seed of the first run, so that only the images differ (decision 0055).
-    work = PlannedRun(
-        assignment, first.environment.seed, request.device, keeping.store, heard.of_a_run(), plan
-    )
+    trained_seed = first.environment.seed
     for kind, seed in request.audits.items():
+        # Output and reports are those of one training, and its output has a limit.
+        work = PlannedRun(assignment, trained_seed, request.device, keeping.store, heard.of_a_run(), plan)
         record = _audit(request, kind, seed, unpacked, work, record, first)
     return record
 
@@ -179,9 +182,6 @@ def _attempt(
     try:
         check()
         runtime = choose_runtime(request.sandbox, request.device, request.hosts)
-        # A run that was killed cannot clean up after itself, so each run begins with that (decision 0082).
-        # What is left over would take memory and processors from this one.
-        remove_leftovers()
         if request.sandbox == "process" and (other := differing_packages()):
             work.heard.note(f"Packages here differ from those of the image: {', '.join(other)}.")
         # The image has a compiled client of its own, and a native run has no handles.
@@ -227,6 +227,9 @@ def _audit(
         observer.note("The audit was interrupted: the record is without it.")
     except Exception as error:  # any error: the audited run is complete, and its record must not be lost
         observer.note(f"The audit could not be made: {error}. The record is without it.")
+    # The record is written now. A way back to this audit would train the audited run once more.
+    if work.plan:
+        work.plan.give_up()
     return record
 
 

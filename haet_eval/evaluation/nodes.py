@@ -83,7 +83,9 @@ def open_nodes(
             stack.callback(connection.close)
             kept = OutputLog() if number else log
             # Only node 0 gets a function for its reports, in `run`: one node speaks for the training.
-            nodes.append(Node(connection, budgets.output_bytes, report=lambda _: None, log=kept))
+            nodes.append(
+                Node(connection, budgets.output_bytes, report=lambda _: None, log=kept, number=number)
+            )
         watch.peers = {number: Peer(node) for number, node in enumerate(nodes) if number}
         for peer in watch.peers.values():
             # Called before the connections close, because the stack undoes the last entry first.

@@ -3,9 +3,7 @@
 import threading
 from typing import Final
 
-from haet_eval.errors import SubmissionFailure
 from haet_eval.native.node import Node
-from haet_eval.remote.relay import SubmissionLost
 
 HEARSAY_SECONDS: Final = 0.5
 """How long a message of another node may be on its way."""
@@ -23,7 +21,7 @@ class Peer:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.failure: SubmissionFailure | SubmissionLost | None = None
+        self.failure: Exception | None = None
         self._finished = False
         self._stop = threading.Event()
         # A daemon, so that a node that never answers does not keep haet-eval alive.
@@ -58,7 +56,8 @@ class Peer:
         try:
             self.node.finish()
             self._finished = True
-        except (SubmissionFailure, SubmissionLost) as failure:
-            self.failure = failure
         except _Stopped:
             return
+        # Any error: one that ended this thread silently would end the run at its time limit.
+        except Exception as failure:
+            self.failure = failure

@@ -83,6 +83,7 @@ def train_counted(pair: Pair, work: PlannedRun) -> Trained:
     count = _cut_short(pair) if end.failure and end.failure.verdict in _FROM_OUTSIDE else _whole(pair.meter)
     # Without `taken` the training never began, and there is nothing to price.
     training = taken and _counted(count, taken, model, work, relay.labels)
+    facts = {**facts, "python": relay.python}
     return Trained(facts, training, refused=count.refused, failure=end.failure)
 
 
@@ -185,7 +186,8 @@ def train_native(nodes: Nodes, work: PlannedRun, energy: Measurement | None) -> 
     with ending(watch, work.heard) as end:
         for number, node in enumerate(nodes.everyone()):
             loaded = node.load(_setting(work, number), dataset.train_images, dataset.train_labels)
-            facts = {"torch": loaded.torch, "accelerator": loaded.accelerator}
+            # The record names one machine: that of node 0, which predicts as well.
+            facts = facts or {"torch": loaded.torch, "accelerator": loaded.accelerator}
         if energy:
             energy.begin("train")
         # The clock starts before any node may begin, so that no node has time that is not measured.

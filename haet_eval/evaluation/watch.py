@@ -42,8 +42,8 @@ class Watch:
     """Looks at a running stage a few times a second, and ends it when its time is over or a worker has ended.
 
     It is also the clock that decides whether a message came in time. If haet-eval itself is stopped (Ctrl-Z,
-    a machine that sleeps), a submission on handles waits for it. So this pause does not count as the
-    submission's time.
+    a machine that sleeps) or waits long for a disk or the engine, a submission on handles waits for it. So
+    this pause does not count as the submission's time.
 
     `cpu_allowance` returns the processor time, in seconds, that the submission's own process may have used by
     now; without it there is no limit.
@@ -152,8 +152,8 @@ class Watch:
         timed = any(role is Role.NATIVE for role, _ in self.workers.values())
         if timed or self.paused_seconds > self.budget_seconds:
             raise EnvironmentProblem(
-                f"the evaluation was stopped for {self.paused_seconds:,.0f} s, so its time is unknown",
-                "run it again, and let it run: no Ctrl-Z, no sleep",
+                f"the evaluation stood still for {self.paused_seconds:,.0f} s, so its time is unknown",
+                "run it again, and let it run: no Ctrl-Z, no sleep, and a disk and an engine that answer",
                 code="paused",
             )
 
@@ -218,19 +218,31 @@ class Watch:
         """Raises an error if a worker has ended, unless it is a peer that had returned from `train`."""
         for number, (role, worker) in self.workers.items():
             end = worker.poll()
-            # A peer may end after `train`, while node 0 still trains.
-            if end is not None and not (number in self.peers and self.peers[number].has_finished()):
-                ended = judge_end(
-                    role, end, submission_started=self.submission_started, limits=self.limits.get(number)
-                )
-                raise self._named(ended, number) if isinstance(ended, SubmissionFailure) else ended
+            if end is None:
+                continue
+            if peer := self.peers.get(number):
+                # A peer may end after `train`, while node 0 still trains.
+                if peer.has_finished():
+                    continue
+                # What it reported before its end says more than the end.
+                self._check_report(number, peer)
+            ended = judge_end(
+                role, end, submission_started=self.submission_started, limits=self.limits.get(number)
+            )
+            raise self._named(ended, number) if isinstance(ended, SubmissionFailure) else ended
 
     def _check_peers(self) -> None:
         for number, peer in self.peers.items():
-            if isinstance(peer.failure, SubmissionFailure):
-                raise self._unless_refused_a_process(self._named(peer.failure, number), number)
+            self._check_report(number, peer)
             if peer.failure is not None:
                 raise self.end_of(number)
+
+    def _check_report(self, number: int, peer: Peer) -> None:
+        """Raises the error of a peer, unless it is only that its connection is lost."""
+        if isinstance(peer.failure, SubmissionFailure):
+            raise self._unless_refused_a_process(self._named(peer.failure, number), number)
+        if peer.failure is not None and not isinstance(peer.failure, SubmissionLost):
+            raise peer.failure
 
     def _unless_refused_a_process(self, failure: SubmissionFailure, number: int) -> SubmissionFailure:
         """The limit behind the failure, if any: code that cannot start a process often fails otherwise."""
@@ -270,8 +282,8 @@ def ending(watch: Watch, heard: Heard | None = None) -> Iterator[Ending]:
         yield end
     except ExecutorLost:
         end.failure = watch.end_of(EXECUTOR)
-    except SubmissionLost:
-        end.failure = watch.end_of(0)
+    except SubmissionLost as lost:
+        end.failure = watch.end_of(lost.node)
     except SubmissionFailure as failure:
         # What the submission reported may follow from another cause, which says more.
         end.failure = watch.explained(failure)

@@ -3,6 +3,8 @@
 import socket
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from haet_eval.native.messages import ToNode, to_node
@@ -21,7 +23,7 @@ class HostLink:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._frames = FrameReader(sock)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.drain: Drain = nothing_printed
 
     def tell(self, message: Message) -> None:
@@ -29,6 +31,15 @@ class HostLink:
         # Before the lock is taken: the drain sends through this link as well.
         self.drain()
         self.send(Channel.CONTROL, message.encode())
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """In this block no other thread sends.
+
+        So a report of another thread does not come between a message and the blocks that belong to it.
+        """
+        with self._lock:
+            yield
 
     def blocks(self, content: bytes) -> None:
         """Send the content that belongs to the message before."""

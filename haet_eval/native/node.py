@@ -64,7 +64,7 @@ class HandedIn:
 
 @dataclass
 class Node:
-    """Speaks with one node over a connection.
+    """Speaks with one node, the one with this number, over a connection.
 
     Its methods raise SubmissionFailure if the submission failed or the node broke the protocol, and
     SubmissionLost if the node is gone.
@@ -74,6 +74,7 @@ class Node:
     output_bytes: int
     report: Callable[[Mapping[str, ReportValue]], None]
     log: OutputLog = field(default_factory=OutputLog)
+    number: int = 0
 
     def load(self, setting: NodeJob, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loaded:
         """Send the node its task and the training data; return facts about the node.
@@ -189,7 +190,7 @@ class Node:
             self.connection.send(channel, payload)
         except Disconnected:
             self.connection.close()  # the ssh process that carries the socket waits for this
-            raise SubmissionLost from None
+            raise SubmissionLost(self.number) from None
 
     def _expect(self, kind: type[_NodeAnswer]) -> _NodeAnswer:
         while isinstance(message := self._message(), Report):
@@ -230,7 +231,7 @@ class Node:
                 channel, payload = self.connection.receive()
             except Disconnected:
                 self.connection.close()
-                raise SubmissionLost from None
+                raise SubmissionLost(self.number) from None
             except WireError as error:
                 raise broken_protocol(error) from None
             if channel is not Channel.OUTPUT:

@@ -154,7 +154,7 @@ class _Keeper:
         """
         # An exception in the middle of a frame would break the protocol. In `keep` it could part the
         # checkpoint that the host has acknowledged from the one that is kept here.
-        whole = (HostLink.send.__code__, _Keeper.keep.__code__)
+        whole = (HostLink.send.__code__, HostLink.output.__code__, _Keeper.keep.__code__)
         while frame is not None:
             if frame.f_code in whole:
                 return
@@ -177,18 +177,20 @@ class _Keeper:
     def hand_in(self, model: torch.nn.Module) -> bool:
         """Send the host the model that `train` has returned; False if it is too late."""
         weights = weights_of(model)
-        self._link.tell(weights.described("returned"))
-        if not self._link.expect(ModelKept).in_time:
-            return False
-        self._link.blocks(weights.content)
+        with self._link.alone():
+            self._link.tell(weights.described("returned"))
+            if not self._link.expect(ModelKept).in_time:
+                return False
+            self._link.blocks(weights.content)
         return True
 
     def hand_in_last(self) -> torch.nn.Module:
         """Send the host the last checkpoint."""
         assert self.model is not None
         assert self._weights is not None
-        self._link.tell(self._weights.described("last_checkpoint"))
-        self._link.blocks(self._weights.content)
+        with self._link.alone():
+            self._link.tell(self._weights.described("last_checkpoint"))
+            self._link.blocks(self._weights.content)
         return self.model
 
 
@@ -203,8 +205,9 @@ def _predict(link: HostLink, setting: NodeJob, model: torch.nn.Module) -> None:
     for _ in range(order.iterations):
         batches = torch.split(images, order.batch_size)
         labels = torch.cat([_labels(model, batch, setting.num_classes) for batch in batches]).cpu()
-    link.tell(LabelsFollow())
-    link.blocks(labels.numpy().tobytes())
+    with link.alone():
+        link.tell(LabelsFollow())
+        link.blocks(labels.numpy().tobytes())
 
 
 @torch.no_grad()

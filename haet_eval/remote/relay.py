@@ -55,7 +55,11 @@ _Expected = TypeVar("_Expected", Ready, Returned, BatchPredicted)
 
 
 class SubmissionLost(Exception):
-    """The submission's process has closed its connection."""
+    """A process of the submission has closed its connection: that of the node with this number."""
+
+    def __init__(self, node: int = 0) -> None:
+        super().__init__(node)
+        self.node = node
 
 
 @dataclass
@@ -65,7 +69,7 @@ class Relay:
     `watch` is called a few times a second; it raises to end the run. `report` receives what the submission
     told through `task.report`, `decided` the lines where its code decides by values that the check made up.
     What goes to the executor goes through `link`. `made_up` names the values of the last report that were.
-    `labels` are what the submission's process says of its calls.
+    `labels` are what the submission's process says of its calls, and `python` is its version of Python.
     """
 
     submission: Connection
@@ -79,6 +83,7 @@ class Relay:
     labels: TemplateLabels = field(default_factory=TemplateLabels)
     log: OutputLog = field(default_factory=OutputLog)
     link: ExecutorLink = field(init=False)
+    python: str | None = None
     _watched: float = 0.0
     _stalls: int = 0
     _marked_messages: int = 0
@@ -112,7 +117,7 @@ class Relay:
             SubmissionFailure: it failed, or used up a budget.
             ExecutorLost, SubmissionLost: a worker is gone.
         """
-        self._expect(Ready)
+        self.python = self._expect(Ready).python
         self._reply(AnswerStatus.OK, job.encode())
         # The seal rests on this inventory, so it is taken whether one is due or not. `recount` requires it.
         tensors = self._expect(Returned).tensors

@@ -1,8 +1,11 @@
 """The environment variables of a worker: a short list that does not depend on haet-eval's own environment."""
 
+import os
 from collections.abc import Mapping
 
 from haet_eval.runtimes.interface import Role
+
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 
 PYTHON_OPTIONS = ("-P", "-s", "-B")
 """Most of `-I`, which would ignore PYTHONHASHSEED. No other variable of Python is in the environment."""
@@ -29,6 +32,12 @@ EXECUTOR = {
     "MALLOC_TRIM_THRESHOLD_": "4000000000",
     "MALLOC_TOP_PAD_": "200000000",
 }
+
+
+def gpus_left() -> list[str] | None:
+    """The GPUs that a batch or a scheduler left to this process; None if that is all of the machine."""
+    left = os.environ.get(VISIBLE_GPUS)
+    return None if left is None else left.split(",")
 
 
 def worker_environment(role: Role, extra: Mapping[str, str]) -> dict[str, str]:

@@ -91,21 +91,13 @@ class HostsRuntime(ProcessRuntime):
         cleared = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
         # The supervisor ends with its standard input, so the removal after it always runs.
         script = (
-            # `mkdir` fails if anyone has made this folder before, and then nothing runs in it.
-            f"mkdir -m 700 {folder} && cd {folder} && {shlex.join([*cleared, *command])}; "
+            # `mkdir` fails if anyone has made this folder before. Then nothing runs in it, and it stays.
+            f"mkdir -m 700 {folder} || {{ rm -f {remote_socket}; exit 1; }}; "
+            f"cd {folder} && {shlex.join([*cleared, *command])}; "
             f"cd /; rm -rf {folder} {remote_socket}"
         )
-        worker = ProcessWorker(
-            subprocess.Popen(  # noqa: S603 ssh, as the user has it
-                [*_SSH, *_FORWARD, "-R", f"{remote_socket}:{socket_path}", "--", host, script],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ,
-                start_new_session=True,
-            )
-        )
-        self._workers.append(worker)
-        return worker
+        ssh = [*_SSH, *_FORWARD, "-R", f"{remote_socket}:{socket_path}", "--", host, script]
+        return self._launch(ssh, os.environ)
 
     def meeting_point(self) -> MeetingPoint:
         """The first host, and a random port there: two runs on one host rarely pick the same."""

@@ -25,7 +25,7 @@ import psutil
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.remote.charges import MAX_TRACE_BYTES
 from haet_eval.runtimes import compiled_client
-from haet_eval.runtimes.environment import PYTHON_OPTIONS, worker_environment
+from haet_eval.runtimes.environment import PYTHON_OPTIONS, VISIBLE_GPUS, gpus_left, worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import SIGKILL, Exit, MeetingPoint, Network, Role, WorkerLimits
 
@@ -34,7 +34,6 @@ _END_SECONDS = 60
 _CODE_BYTES = 8 << 30
 """Address space that torch takes for code, threads and arenas, most of it without memory."""
 _MIB = 1 << 20
-_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 class ProcessWorker:
@@ -175,13 +174,19 @@ class ProcessRuntime:
         folders = {"HOME": str(home), "TMPDIR": str(home)}
         folders |= compiled_client.environment(role)
         variables = worker_environment(role, folders | _with_gpus(role, environment))
+        return self._launch(supervised(limits, [*self._mains[role], str(socket_path)]), variables, home)
+
+    def _launch(
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+    ) -> ProcessWorker:
+        """A worker whose supervisor this command starts."""
         worker = ProcessWorker(
-            subprocess.Popen(  # noqa: S603 our own program, our own command
-                supervised(limits, [*self._mains[role], str(socket_path)]),
+            subprocess.Popen(  # noqa: S603 our own program or the user's ssh, our own command
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                cwd=home,
-                env=variables,
+                cwd=folder,
+                env=environment,
                 # Ctrl-C reaches the whole session of a terminal: haet-eval alone gets it, and ends its
                 # workers.
                 start_new_session=True,
@@ -256,13 +261,13 @@ def _with_gpus(role: Role, environment: Mapping[str, str]) -> dict[str, str]:
 
     If `environment` names no GPU, the worker sees all that were left to this process, or all of the machine.
     """
-    left, asked = os.environ.get(_GPUS), environment.get(_GPUS)
+    left, asked = gpus_left(), environment.get(VISIBLE_GPUS)
     # The submission's process holds handles, and needs no GPU.
     if left is None or role is Role.SUBMISSION:
         return dict(environment)
     # A node for which no GPU is left sees none, and reports that before the training.
-    seen = left if asked is None else ",".join(left.split(",")[int(asked) :][:1])
-    return {**environment, _GPUS: seen}
+    seen = left if asked is None else left[int(asked) :][:1]
+    return {**environment, VISIBLE_GPUS: ",".join(seen)}
 
 
 def sandbox_mains() -> dict[Role, Sequence[str]]:

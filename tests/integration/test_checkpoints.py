@@ -237,6 +237,24 @@ def test_without_a_sound_checkpoint_the_run_begins_from_its_beginning(training: 
     found, notes = chosen(training)
     assert found is None
     assert notes[-1] == "The run has no checkpoint that can be used: it begins from its beginning."
+    assert "The one before it is tried." in notes[0]
+    assert "The one before it" not in notes[-2]
+
+
+def test_a_run_that_departed_begins_anew_although_its_checkpoints_cannot_be_removed(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    other = f"seen += 2 if step == 20 and os.path.exists({str(seen)!r}) else 1"
+    training = Training(tmp_path, "import os\n" + TRAIN.replace("seen += 1", other))
+    home = training.interrupted()
+    (home.path / "checkpoint-999999").mkdir()  # the removal fails here, and leaves the sound ones
+    seen.touch()
+    ran, notes = training.resumed()
+    assert home.checkpoints()
+    assert sum("it begins from its beginning" in note for note in notes) == 1, notes
+    assert ran.failure is None
+    assert ran.trained.training is not None
+    assert ran.trained.training.resumed is not None
+    assert ran.trained.training.resumed.restarts == 1
 
 
 @pytest.mark.parametrize("stream", ["trace", "answers"])

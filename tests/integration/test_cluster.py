@@ -1,6 +1,7 @@
 """Trainings on several nodes: real data-parallel programs, alone with each other on a loopback device."""
 
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Metering, Request, WrittenRecord
 from haet_eval.record import Sandbox
+from haet_eval.runtimes.folder import RunFolder
+from haet_eval.runtimes.hosts import HostsRuntime
+from haet_eval.runtimes.interface import Role, WorkerLimits
 from haet_eval.store import Store
 from tests.fixtures.submissions import write_native_competition, write_submission
 
@@ -226,6 +230,26 @@ def test_nodes_on_hosts_that_ssh_reaches(tmp_path: Path) -> None:
     assert (number, address) == ("11", "127.0.0.1")
     assert not Path(home).exists()
     assert not Path(f"{home}.sock").is_symlink()
+
+
+@pytest.mark.usefixtures("ssh")
+def test_a_folder_on_a_host_that_somebody_else_has_made_stays_and_nothing_runs_in_it() -> None:
+    limits = WorkerLimits(memory_bytes=1 << 30, processes=64, deadline_seconds=60)
+    with RunFolder() as run, HostsRuntime(["localhost"]) as runtime:
+        folder = Path(f"/tmp/haet-eval.node-{run.path.name.rpartition('-')[2]}-native")
+        folder.mkdir()
+        try:
+            (folder / "theirs").write_text("")
+            worker = runtime.start(Role.NATIVE, run.socket_path(Role.NATIVE), limits, {})
+            deadline = time.monotonic() + 60
+            while (end := worker.poll()) is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert end.from_outside
+            assert [path.name for path in folder.iterdir()] == ["theirs"]
+            assert not Path(f"{folder}.sock").is_symlink()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.usefixtures("ssh")

@@ -351,3 +351,24 @@ def test_a_path_that_does_not_exist_gives_no_record(
     with pytest.raises(UsageProblem, match="cannot be read"):
         judge(tmp_path / "nowhere")
     assert not list((tmp_path / "results").glob("*.json"))
+
+
+def test_each_audit_may_print_as_much_as_the_run_that_it_audits(tmp_path: Path) -> None:
+    submission = write_submission(
+        tmp_path / "submission", 'def train(task):\n    print("x" * 600)\n    return Linear()'
+    )
+    rules = write_competition(tmp_path / "rules.toml", output_bytes=1000)
+    request = Request(
+        submission,
+        tmp_path / "data",
+        tmp_path / "results",
+        competition=str(rules),
+        sandbox="process",
+        split_seed=1,
+        disguise_seed=1,
+    )
+    record = evaluate(request).record
+    for audit in (record.audit, record.second_audit):
+        assert audit is not None
+        assert audit.run.status.verdict is Verdict.BELOW_THRESHOLD, audit.run.status.reason
+        assert audit.run.log.head == "x" * 600 + "\n"

@@ -43,6 +43,12 @@ def containers() -> list[str]:
         client.close()
 
 
+def test_the_record_names_the_python_of_the_container(tmp_path: Path) -> None:
+    code = "import platform\n\ndef train(task):\n    print(platform.python_version())\n    return Linear()"
+    record = judge(write_submission(tmp_path / "submission", code), tmp_path / "results", "docker").record
+    assert record.environment.python == record.log.head.strip()
+
+
 @pytest.mark.parametrize("submission", [LINEAR, CONVOLUTIONAL], ids=lambda path: path.name)
 def test_containers_and_local_processes_count_alike(tmp_path: Path, submission: Path) -> None:
     before = containers()

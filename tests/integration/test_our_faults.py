@@ -402,7 +402,7 @@ def test_a_stop_of_ours_beyond_the_budget_judges_nobody(evaluator: Evaluator, tm
     with evaluator.running(submission, "--sandbox", "process", "--competition", str(rules)) as program:
         stop_for(program, 13)
         done = ended(program)
-    assert_our_fault(done, "the evaluation was stopped for 1", "run it again")
+    assert_our_fault(done, "the evaluation stood still for 1", "run it again")
 
 
 def test_a_short_stop_of_ours_costs_the_submission_nothing(evaluator: Evaluator, tmp_path: Path) -> None:
@@ -438,7 +438,7 @@ def test_a_stop_in_a_timed_run_voids_it(evaluator: Evaluator, tmp_path: Path) ->
         time.sleep(5)
         stop_for(program, 8)
         done = ended(program)
-    assert_our_fault(done, "the evaluation was stopped for", "run it again")
+    assert_our_fault(done, "the evaluation stood still for", "run it again")
 
 
 @pytest.mark.docker

@@ -327,6 +327,44 @@ def test_a_run_that_is_under_way_is_not_taken_up_by_another_process(
     assert Store(evaluator.results).listing().records == {}
 
 
+class EndsTheAudit(Silent):
+    """Ends the audit with an error when a checkpoint of it is there."""
+
+    def __init__(self, error: type[BaseException], runs: Path) -> None:
+        self.error = error
+        self.runs = runs
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def tick(self, tick: Tick) -> None:
+        if len([home for home in homes(self.runs) if home.checkpoints()]) > 1:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_audit_that_is_cut_short_is_given_up_with_its_checkpoints(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    results = tmp_path / "results"
+    observer = EndsTheAudit(error, results / "runs")
+    request = Request(
+        EXAMPLES / "digits-cnn",
+        tmp_path,
+        results,
+        sandbox="process",
+        split_seed=1,
+        checkpoint_seconds=0.2,
+    )
+    record = evaluate(request, observer).record
+    assert record.status.verdict is Verdict.QUALIFIED, record.status.reason
+    assert record.audit is None
+    assert any(note.lower().endswith("the record is without it.") for note in observer.notes)
+    assert not any("haet-eval resume" in note for note in observer.notes)
+    assert not (results / "runs").exists()
+
+
 class Meddling(Silent):
     """Changes the submission's folder when the training has begun, and looks at what checkpoints keep."""
 

@@ -1,11 +1,13 @@
 """An organizer's own data: folders of images, arrays in files, secret test sets, and draws."""
 
+import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision.datasets import ImageFolder
@@ -48,10 +50,14 @@ def test_every_form_gives_the_images_and_labels_that_were_written(tmp_path: Path
         assert np.array_equal(found.images, images[order])
 
 
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")  # of torchvision's reader
 def test_a_folder_is_read_as_torchvision_reads_it(tmp_path: Path) -> None:
     write_folder(tmp_path, *some_digits(0, 12))
     Image.new("L", (8, 12), 77).save(tmp_path / "one" / "grey.png")
     Image.new("RGBA", (8, 12), (1, 2, 3, 4)).save(tmp_path / "one" / "transparent.png")
+    palette = Image.new("P", (8, 12), 1)
+    palette.putpalette(bytes(range(30)))
+    palette.save(tmp_path / "one" / "palette.png", transparency=bytes([0, 100, 200]))
     Image.new("RGB", (8, 12), (200, 100, 0)).save(tmp_path / "zero" / "photo.JPG", "JPEG")
     (tmp_path / "one" / "notes.txt").write_text("no image")
     ours, theirs = read_set(tmp_path), ImageFolder(str(tmp_path))
@@ -211,6 +217,16 @@ def image(mode: str, size: tuple[int, int]) -> Callable[[Path], Path]:
     return write
 
 
+def zipped(compression: int, **contents: bytes) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        with zipfile.ZipFile(folder / "set.npz", "w", compression) as members:
+            for name, content in contents.items():
+                members.writestr(name.replace("_", "."), content)
+        return folder / "set.npz"
+
+    return write
+
+
 PIXELS = np.zeros((2, 3, 4, 4), np.uint8)
 
 
@@ -230,6 +246,8 @@ PIXELS = np.zeros((2, 3, 4, 4), np.uint8)
         (npz(images=PIXELS / 255, labels=[0, 1]), "`images` is float64 [2, 3, 4, 4], and must be uint8"),
         (npz(images=PIXELS, labels=[0.0, 1.0]), "`labels` is float64 [2], not integers"),
         (npz(images=np.array([object()]), labels=[0]), "Object arrays cannot be loaded"),
+        (zipped(zipfile.ZIP_STORED, images=b"no array", labels=b""), "it has no array `images`; it has none"),
+        (zipped(zipfile.ZIP_BZIP2, images_npy=b"no array"), "images.npy in it is compressed in a way"),
         (image("I;16", (4, 4)), "a/x.tiff has pixels of Pillow's mode I;16"),
         (image("1", (9000, 8000)), "a/x.tiff has 9000×8000 pixels: more than 67,108,864"),
         (image("1", (10_000, 10_000)), "a/x.tiff is no image that can be read: Image size"),
@@ -240,6 +258,43 @@ def test_the_fault_of_an_image_set_is_named(tmp_path: Path, write: Callable[[Pat
         read_set(write(tmp_path))
     assert told in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_damaged_npz_is_read_or_refused(
+    tmp_path: Path, save: Callable[..., None], changes: list[tuple[int, int]]
+) -> None:
+    path = tmp_path / "set.npz"
+    save(path, images=np.arange(96, dtype=np.uint8).reshape(2, 3, 4, 4), labels=np.array([0, 1]))
+    content = bytearray(path.read_bytes())
+    for place, value in changes:
+        content[place % len(content)] = value
+    path.write_bytes(content)
+    with suppress(UsageProblem):
+        read_set(path)
+
+
+@pytest.mark.parametrize("form", ["png", "jpg", "bmp", "tiff", "webp", "ppm"])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_damaged_image_file_is_read_or_refused_by_its_name(
+    tmp_path: Path, form: str, changes: list[tuple[int, int]]
+) -> None:
+    path = tmp_path / "a" / f"x.{form}"
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.arange(12 * 8 * 3, dtype=np.uint8).reshape(12, 8, 3)).save(path)
+    content = bytearray(path.read_bytes())
+    for place, value in changes:
+        content[place % len(content)] = value
+    path.write_bytes(content)
+    told = f"a/x.{form} "
+    try:
+        read_set(tmp_path)
+    except UsageProblem as problem:
+        told = problem.message
+    assert f"a/x.{form} " in told
 
 
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:
@@ -258,6 +313,7 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
         (([0, 2], 4), ([0, 1], 4), "images of 2 of 3 classes"),
         (([0, 0], 4), ([0, 0], 4), "images of 1 of 1 classes"),
         (([-1, 1], 4), ([0, 1], 4), "the training set is not in order: it has labels from -1 to 1"),
+        (([-1, 0, 1], 4), ([0, 1], 4), "the training set is not in order: it has labels from -1 to 1"),
         (([0, 1], 4), ([0, 1], 5), "training images are [3, 4, 4] and test images [3, 5, 5]"),
         (([0, 1], 1025), ([0, 1], 1025), "with a side above 1024 pixels"),
     ],
@@ -266,7 +322,8 @@ def test_sets_that_do_not_fit_together_are_refused_with_the_reason(
     tmp_path: Path, train: tuple[list[int], int], test: tuple[list[int], int], told: str
 ) -> None:
     for name, (labels, side) in (("train", train), ("test", test)):
-        np.savez(tmp_path / f"{name}.npz", images=np.zeros((2, 3, side, side), np.uint8), labels=labels)
+        images = np.zeros((max(2, len(train[0])) if name == "train" else 2, 3, side, side), np.uint8)
+        np.savez(tmp_path / f"{name}.npz", images=images, labels=labels)
     with pytest.raises(UsageProblem) as caught:
         load_task_data(task(tmp_path / "train.npz", tmp_path / "test.npz"), tmp_path)
     assert told in caught.value.message

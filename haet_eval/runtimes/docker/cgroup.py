@@ -60,7 +60,11 @@ class ControlGroup:
 
 
 def machine_oom_kills() -> int:
-    """How many processes the kernel has killed because this machine ran out of memory, since it started."""
+    """How many processes the kernel has killed for lack of memory, since it started.
+
+    It has no count of those for the machine's memory alone. So a container that exceeds its own limit counts
+    here as well.
+    """
     return _counter(_read(_VMSTAT), "oom_kill")
 
 

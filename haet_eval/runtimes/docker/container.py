@@ -1,12 +1,12 @@
 """The confinement of a worker's container: the options of its creation, in the engine's own terms."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from haet_eval.runtimes.docker.worker import DockerWorker
+from haet_eval.runtimes.environment import gpus_left
 from haet_eval.runtimes.folder import place_of
 from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import Network, Role, WorkerLimits
@@ -139,8 +139,8 @@ def _security(profile: str) -> list[str]:
 
 def _gpus() -> dict[str, object]:
     """The machine's GPUs, or only those that a batch or a scheduler left to this process."""
-    left = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return {"Count": -1} if left is None else {"DeviceIDs": left.split(",")}
+    left = gpus_left()
+    return {"Count": -1} if left is None else {"DeviceIDs": left}
 
 
 def _seccomp_profile() -> str:

@@ -89,11 +89,13 @@ class DockerRuntime:
                 created.start()
                 # Only a started container has the number of its process 1, whose control group is read.
                 created.reload()
+                worker = DockerWorker(
+                    self._client, created.id, created.attrs["State"], limits.deadline_seconds
+                )
             # No worker knows this container yet, so nobody else would remove it.
             except BaseException:
                 remove_container(self._client.api, created.id)
                 raise
-        worker = DockerWorker(self._client, created.id, created.attrs["State"], limits.deadline_seconds)
         self._workers.append(worker)
         return worker
 

@@ -29,6 +29,7 @@ class DockerWorker:
         # The engine takes whole seconds for events; one more loses none of the first moment.
         self._started_at = int(seconds_of(state["StartedAt"])) - 1
         # A count of the whole machine: if it grows, a SIGKILL may be the kernel's and not the submission's.
+        # It grows for other containers as well. Such a doubt judges nobody, and the run is made again.
         self._oom_kills_before = machine_oom_kills()
         self._group = ControlGroup.of(state["Pid"])
         self._peak_memory_bytes: int | None = None
