@@ -19,6 +19,7 @@ from haet_eval.energy.choice import open_meters
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES
 from haet_eval.incidents import describe, incidents
+from haet_eval.reports.text import readable_size
 from haet_eval.results_folder import RUNS
 from haet_eval.resumable import CLEANED_SECONDS, described, homes
 from haet_eval.runtimes.folder import abandoned_folders
@@ -71,7 +72,10 @@ def examine(
     # What is quick comes first: each finding is printed when it is known.
     yield _python()
     yield _memory()
-    yield _disk("disk for results", Path.cwd(), "choose another folder with --results, or make room")
+    yield _disk("disk for results", results, "choose another folder with --results, or make room")
+    # Without --run-dir, checkpoints lie in the results folder.
+    if run_dir is not None:
+        yield _disk("disk for checkpoints", run_dir, "choose another folder with --run-dir, or make room")
     yield _disk("disk for runs", Path(tempfile.gettempdir()), "set TMPDIR to a folder with more room")
     for name in dataset_names():
         yield _dataset(name, data_dir)
@@ -123,7 +127,7 @@ def _memory() -> Finding:
         for name in builtin_competitions()
         for task in load_competition(name).tasks.values()
     )
-    message = f"{_gib(has)}; the built-in rules let one run use {_gib(allowed)}"
+    message = f"{readable_size(has)}; the built-in rules let one run use {readable_size(allowed)}"
     if has >= allowed:
         return Finding("memory", FindingState.OK, message)
     # A warning only: a budget is a limit, and most submissions stay far below it.
@@ -132,11 +136,13 @@ def _memory() -> Finding:
 
 
 def _disk(name: str, folder: Path, fix: str) -> Finding:
+    # A folder that does not exist yet will be on the disk of the next one above it.
+    existing = next((one for one in (folder, *folder.absolute().parents) if one.exists()), folder)
     try:
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(existing).free
     except OSError as error:
         return Finding(name, FindingState.WARNING, f"{folder} cannot be looked at: {error.strerror}", fix)
-    message = f"{_gib(free)} free at {folder}"
+    message = f"{readable_size(free)} free at {folder}"
     if free >= _SCARCE_BYTES:
         return Finding(name, FindingState.OK, message)
     return Finding(
@@ -279,7 +285,3 @@ def _attack(attack: selftest.Attack) -> Finding:
         return Finding(name, FindingState.OK, attack.held)
     fix = "do not run untrusted code on this engine; the documentation has a threat model for engines"
     return Finding(name, FindingState.UNSAFE, breach, fix)
-
-
-def _gib(count: int) -> str:
-    return f"{count / _GIB:.1f} GiB"

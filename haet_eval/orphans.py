@@ -9,6 +9,7 @@ import json
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,12 +25,16 @@ from haet_eval.store import Store
 _DIGEST: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
-def day_ago(store: Store) -> float:
+def day_ago(store: Store, *, dry_run: bool = False) -> float:
     """A day before now in seconds, by the clock of the file system that dates the artefacts.
+
+    A dry run writes no file to ask that clock: it goes by the clock of this machine, and removes nothing.
 
     Raises:
         OSError: the folder of artefacts cannot be written.
     """
+    if dry_run:
+        return time.time() - LEFTOVER_SECONDS
     with Draft(store.artifacts) as probe:
         return probe.modified_seconds() - LEFTOVER_SECONDS
 

@@ -49,9 +49,10 @@ ARTIFACT_NAME: Final = re.compile(r"(?P<digest>[0-9a-f]{64})\.(?P<suffix>[a-z]+(
 """An artefact of this version or another one: the suffixes of this version are `ARTIFACT_SUFFIXES`."""
 
 
-def confirmation_folder(competition: str) -> str:
+def confirmation_folder(competition: str, sandbox: str = "docker") -> str:
     """The folder of a confirmation, unless the user names another one."""
-    return f"confirm-{competition}"
+    # Records of processes are not official: what comes of them must not replace what was confirmed.
+    return f"{'confirm' if sandbox == 'docker' else 'rehearsal'}-{competition}"
 
 
 def record_name(moment: datetime, title: str, record_id: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from haet_eval.evaluation.reported import SHOWN_REPORTS
+from haet_eval.evaluation.reported import number_of_first
 from haet_eval.files import read_file
 from haet_eval.listing import Problem, list_records
 from haet_eval.record import MAX_RECORD_BYTES, Record, from_json
@@ -39,8 +39,12 @@ class Records(list[Record]):
     def reports(self) -> list[dict[str, Any]]:
         """What was given to `task.report`: one dictionary for each value of each report.
 
-        The keys are `record_id`, `report` (counted from 1), `name` and `value`. All reports are there if
-        the artefact with them lies beside the record; without it the first 100 and the last 100.
+        The keys are `record_id`, `report` (counted from 1), `name` and `value`. The artefact beside a record
+        has the first 8 MiB of its reports, which mostly are all. The record itself has the first and the
+        last ones, no more than 100 of each.
+
+        Raises:
+            UsageProblem: an artefact cannot be read, or was changed.
         """
         return [
             {"record_id": record.record_id, "report": number, "name": name, "value": value}
@@ -101,18 +105,20 @@ def load_records(path: str | os.PathLike[str]) -> Records:
 
 def _reports(record: Record, store: Store) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each report that is known, with its number."""
-    history = record.history
-    path = store.artifact_path(history) if history else None
-    if history is not None and path is not None:
-        # No more bytes than the record states: the artefact is an untrusted file.
-        lines = read_file(path, history.bytes).splitlines()
-        yield from enumerate(map(json.loads, lines), 1)
-        return
-    shown = record.reports
-    # A record keeps the first and the last reports. The numbers of the last ones count what lies between.
-    missing = (history.reports if history else len(shown)) - len(shown)
+    kept = (store.read_artifact(record.history) if record.history else None) or b""
+    lines = kept.splitlines()
+    yield from enumerate(map(json.loads, lines), 1)
+    # The artefact ends at its limit, and the record goes on with the last reports.
+    yield from ((number, values) for number, values in _shown(record) if number > len(lines))
+
+
+def _shown(record: Record) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The reports in the record itself: the first and the last ones, which count what lies between."""
+    shown = [dict(values) for values in record.reports]
+    missing = (record.history.reports if record.history else len(shown)) - len(shown)
+    first = number_of_first(shown)
     for place, values in enumerate(shown, 1):
-        yield place + (missing if place > SHOWN_REPORTS else 0), dict(values)
+        yield place + (missing if place > first else 0), values
 
 
 def _accuracy(record: Record) -> float | None:

@@ -63,6 +63,11 @@ def places(jobs: Sequence[BatchJob], asked: int | None, machine: Capacity) -> in
     return asked or fitting(jobs, machine)
 
 
+def needed_device(jobs: Iterable[BatchJob]) -> str:
+    """The device that each place must have: a GPU if any of the runs needs one."""
+    return "cuda" if any(job.identity.device == "cuda" for job in jobs) else "cpu"
+
+
 def _fitting(job: BatchJob, machine: Capacity) -> int:
     if job.exclusive:
         return 1

@@ -5,6 +5,7 @@ What is said when such a call is made stands in `remote/client`; docs/porting.md
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
+from posixpath import normpath
 from typing import Final
 
 from haet_eval.check.remark import Remark
@@ -131,7 +132,7 @@ def _opened(call: ast.Call, paths: Collection[str]) -> Iterator[str]:
             f"open({path!r}): on this machine the call may succeed, but the organizers' sandbox has none of "
             "its files: put what is needed into the submission, as text."
         )
-    elif isinstance(path, str) and path not in paths:
+    elif isinstance(path, str) and normpath(path) not in paths:
         yield f"open({path!r}): there is no such file in the submission: put it there, as text."
 
 

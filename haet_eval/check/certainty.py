@@ -64,8 +64,8 @@ class Sampling:
         if not first.is_open:
             return first
         # A mistake in the code shows in seconds, so this comes before a sample that takes all the time.
-        if first.doubt and self._is_certain(first):
-            first.verdict, first.reason, first.doubt = first.failure, first.doubt, ""
+        if first.failure and self._is_certain(first):
+            first.conclude_from(first.failure)
             return first
         if self._may_be_computed(first):
             left = self._left

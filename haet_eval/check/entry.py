@@ -2,11 +2,11 @@
 
 import ast
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Final
 
 from haet_eval.check.remark import Remark
 from haet_eval.check.source import PythonFile
+from haet_eval.spelling import suggested_name
 
 TASK_ATTRIBUTES: Final = (
     "images",
@@ -68,6 +68,5 @@ def _uses(source: PythonFile, entry: ast.FunctionDef | ast.AsyncFunctionDef) -> 
         if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
             continue
         if first and node.value.id == first[0].arg and node.attr not in TASK_ATTRIBUTES:
-            close = get_close_matches(node.attr, TASK_ATTRIBUTES, n=1)
-            has = f"did you mean {close[0]}?" if close else f"it has {', '.join(TASK_ATTRIBUTES)}."
-            yield source.remark(node, f"the task has no {node.attr}: {has}")
+            meant = suggested_name(node.attr, TASK_ATTRIBUTES) or f": it has {', '.join(TASK_ATTRIBUTES)}."
+            yield source.remark(node, f"the task has no {node.attr}{meant}")

@@ -4,7 +4,6 @@ import ast
 import re
 import sys
 from collections.abc import Collection, Iterator
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import PurePosixPath
@@ -12,6 +11,7 @@ from pathlib import PurePosixPath
 from haet_eval.check.remark import Remark
 from haet_eval.check.source import PythonFile, run_nodes
 from haet_eval.runtimes.image_files import sandbox_folder
+from haet_eval.spelling import meant_name
 
 _FAMOUS = ("torch", "torchvision", "numpy", "PIL")
 
@@ -76,11 +76,16 @@ def _remarks(
 ) -> Iterator[Remark]:
     top = module.partition(".")[0]
     elsewhere = top in sys.stdlib_module_names or top in importable
-    if top in own.names and module not in own.names:
+    # The folder of the submission comes last on the import path. Names of Python's own modules are refused.
+    if top in own.names and elsewhere:
+        yield source.remark(
+            node, f"imports {top} of the sandbox, which hides the submission's own module: rename that."
+        )
+    elif top in own.names and module not in own.names:
         yield source.remark(node, f"imports {module}, which is not in the submission.")
     elif top not in own.names and not elsewhere:
-        close = get_close_matches(top, own.top(), n=1)
-        instead = f"did you mean {close[0]}?" if close else "copy what you need of it into the submission."
+        meant = meant_name(top, own.top())
+        instead = f"did you mean {meant}?" if meant else "copy what you need of it into the submission."
         yield source.remark(
             node,
             f"imports {top}, which is neither in the submission nor in the sandbox (torch, torchvision, "

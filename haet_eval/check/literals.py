@@ -64,7 +64,7 @@ def _is_literal(node: ast.expr) -> bool:
     waiting: list[ast.AST] = [node]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, ast.Constant | ast.expr_context | ast.unaryop | ast.operator):
+        if isinstance(part, ast.Constant | ast.expr_context | ast.unaryop):
             continue
         if not isinstance(part, (*_COLLECTIONS, ast.UnaryOp)):
             return False

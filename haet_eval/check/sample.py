@@ -80,7 +80,7 @@ class Sample:
     verdict: Verdict | None = None
     reason: str = ""
     code: str | None = None
-    failure: Verdict | None = None
+    failure: SubmissionFailure | None = None
     doubt: str = ""
     log: str = ""
     decides: list[str] = field(default_factory=list)
@@ -109,6 +109,11 @@ class Sample:
         """Operations of predicting so many images that count as complexity; 0 if none was predicted."""
         each = self.prediction_operations_per_image or 0.0
         return budgets.charged_operations(round(each * images), images)
+
+    def conclude_from(self, failure: SubmissionFailure) -> None:
+        """The evaluation would end with this failure: no made-up value has a say in it."""
+        self.verdict, self.reason, self.code = failure.verdict, failure.reason, failure.code
+        self.doubt = ""
 
     @property
     def is_open(self) -> bool:
@@ -224,9 +229,9 @@ class _RunningSample:
         # up.
         by_values = sample.made_up and failure.verdict in (Verdict.FAILED, Verdict.UNCOUNTABLE)
         if by_values or sample.decides or sample.made_up.shapes:
-            sample.failure, sample.doubt = failure.verdict, failure.reason
+            sample.failure, sample.doubt = failure, failure.reason
         else:
-            sample.verdict, sample.reason, sample.code = failure.verdict, failure.reason, failure.code
+            sample.conclude_from(failure)
 
     def _take_counts(self) -> None:
         meter, sample = self._run.meter, self.sample

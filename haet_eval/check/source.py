@@ -76,8 +76,9 @@ def run_nodes(node: ast.AST) -> Iterator[ast.AST]:
     waiting = [(node, False)]  # no recursion: a sum of a thousand terms is a thousand deep
     while waiting:
         found, is_caught = waiting.pop()
-        if isinstance(found, ast.If) and _never_holds(found.test):
-            children: list[ast.AST] = [*found.orelse]
+        holds = _holds(found.test) if isinstance(found, ast.If) else None
+        if isinstance(found, ast.If) and holds is not None:
+            children: list[ast.AST] = [*(found.body if holds else found.orelse)]
         else:
             if not (is_caught and isinstance(found, ast.Import | ast.ImportFrom)):
                 yield found
@@ -87,10 +88,34 @@ def run_nodes(node: ast.AST) -> Iterator[ast.AST]:
         waiting += [(child, is_caught) for child in reversed(children)]
 
 
-def _never_holds(test: ast.expr) -> bool:
-    # `typing.TYPE_CHECKING` is an attribute, `__name__` a name.
-    names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(test)}
-    return bool(names & {"__name__", "TYPE_CHECKING"})
+def _holds(test: ast.expr) -> bool | None:
+    """Whether a condition holds when the submission is imported; None if that is not known from the text."""
+    inverted = False
+    # No recursion here: the parser bounds how deep parentheses are nested, and not the number of `not`s.
+    while isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, inverted = test.operand, not inverted
+    known = _plainly_holds(test)
+    return None if known is None else known is not inverted
+
+
+def _plainly_holds(test: ast.expr) -> bool | None:
+    # `typing.TYPE_CHECKING` is an attribute.
+    if getattr(test, "id", getattr(test, "attr", "")) == "TYPE_CHECKING":
+        return False
+    if isinstance(test, ast.BoolOp):
+        parts = {_holds(part) for part in test.values}
+        # One part that does not hold decides an `and`, one that holds an `or`.
+        decisive = isinstance(test.op, ast.Or)
+        return decisive if decisive in parts else (None if None in parts else not decisive)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        sides = {getattr(side, "id", getattr(side, "value", None)) for side in _plain(test)}
+        if sides == {"__name__", "__main__"}:
+            return {ast.Eq: False, ast.NotEq: True}.get(type(test.ops[0]))
+    return None
+
+
+def _plain(test: ast.Compare) -> Iterator[ast.expr]:
+    return (side for side in (test.left, *test.comparators) if isinstance(side, ast.Name | ast.Constant))
 
 
 def _catches_imports(handler: ast.ExceptHandler) -> bool:

@@ -12,6 +12,7 @@ from haet_eval.cli.options import (
     competition_option,
     data_dir_option,
     device_option,
+    json_option,
     results_option,
     runs_option,
     sandbox_option,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 @site_options("Evaluations", retried="a submission", made="Run")
 @checkpoint_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print events as JSON lines.")
+@json_option("Print events as JSON lines.")
 def batch(
     paths: tuple[Path, ...],
     competition: str | None,

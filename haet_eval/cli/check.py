@@ -12,6 +12,7 @@ from haet_eval.cli.options import (
     competition_option,
     data_dir_option,
     device_option,
+    json_option,
     results_option,
     sandbox_option,
     seed_option,
@@ -61,9 +62,7 @@ from haet_eval.errors import ExitCode
 @oci_runtime_option
 @seed_option
 @device_option
-@click.option(
-    "--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print one JSON document at the end."
-)
+@json_option("Print one JSON document at the end.")
 def check(
     submission: Path,
     competition: str | None,
@@ -94,6 +93,8 @@ def check(
     from haet_eval.dataset import default_data_dir
     from haet_eval.evaluation.request import Request
 
+    if static and full:
+        raise click.UsageError("--static runs nothing, and --full evaluates: give one of them.")
     request = Request(
         submission=submission,
         competition=competition,

@@ -26,14 +26,13 @@ from haet_eval.cli.check_lines import (
     truth_lines,
     verdict_lines,
 )
+from haet_eval.cli.outcome import show_outcome
 from haet_eval.cli.screen import open_screen
-from haet_eval.cli.summary import print_summary
 from haet_eval.errors import ExitCode, InvalidSubmission
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
 from haet_eval.runtimes.choice import choose_runtime
 from haet_eval.runtimes.leftovers import remove_leftovers
-from haet_eval.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ class Session:
             outcome = evaluate(self.request, observer)
         report.record = outcome.record
         if not self.as_json:
-            print_summary(Store(self.request.results).ranked(outcome.record), outcome.path)
+            show_outcome(outcome, self.request.results, as_json=False)
         if report.estimates is not None:
             self._print(truth_lines(report.estimates, outcome.record))
 

@@ -80,7 +80,7 @@ def _removed_artifacts(results: Path, dry_run: bool) -> Iterator[Path]:
         return
     try:
         # An evaluation writes artefacts before the record that names them. A day leaves it time to end.
-        deadline = day_ago(store)
+        deadline = day_ago(store, dry_run=dry_run)
         for path in find_orphans(store, deadline):
             if dry_run or remove_orphan(path, deadline):
                 yield path

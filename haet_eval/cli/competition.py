@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from haet_eval.cli.examples import CommandWithExamples, GroupWithExamples
-from haet_eval.cli.options import data_dir_option, secret_test_option
+from haet_eval.cli.options import data_dir_option, json_option, secret_test_option
 from haet_eval.cli.suggestions import suggest_competitions
 from haet_eval.errors import EnvironmentProblem, ExitCode, HaetError, UsageProblem
 
@@ -38,7 +38,7 @@ def competition() -> None:
 @click.argument("rules", metavar="NAME|FILE", shell_complete=suggest_competitions)
 @data_dir_option()
 @secret_test_option()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bool) -> ExitCode:
     """Say in words what a competition asks.
 
@@ -73,7 +73,7 @@ def check(rules: str, data_dir: Path | None, test_data: Path | None, as_json: bo
     cls=CommandWithExamples,
     examples=("haet-eval competition list", "haet-eval competition list --json"),
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 def list_competitions(as_json: bool) -> None:
     """List the built-in competitions."""
     from haet_eval.competition import builtin_competitions, load_competition

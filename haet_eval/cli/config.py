@@ -3,7 +3,6 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -15,6 +14,7 @@ from haet_eval.cli.lazy_group import CONFIGURATION
 from haet_eval.cli.settings import settings, variable_in_force, variables
 from haet_eval.errors import ExitCode
 from haet_eval.reports.text import printable
+from haet_eval.spelling import suggested_name
 
 if TYPE_CHECKING:
     from haet_eval.cli.configuration import Configuration
@@ -33,7 +33,7 @@ def config(ctx: click.Context) -> ExitCode:
 
     The command line comes before the environment, the environment before the file. The file is TOML: a
     table for each command and, above the tables, settings for all commands that have them (competition,
-    data-dir, device, results, sandbox). Settings are called as the options are:
+    data-dir, device, oci-runtime, results, sandbox). Settings are called as the options are:
 
     \b
         results = "/srv/competition/results"
@@ -66,8 +66,7 @@ def config(ctx: click.Context) -> ExitCode:
             say_line(f"Error: {setting} from {name}: {faults[place]}")
     # A remark and no error: the environment belongs to many programs (decision 0083).
     for name in sorted(name for name in os.environ if name.startswith("HAET_") and name not in known):
-        close = get_close_matches(name, known, n=1)
-        click.echo(f"{name} sets nothing{f'; did you mean {close[0]}?' if close else '.'}", err=True)
+        click.echo(f"{name} sets nothing{suggested_name(name, known) or '.'}", err=True)
     return ExitCode.USAGE if faults else ExitCode.QUALIFIED
 
 

@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,12 +12,13 @@ from platformdirs import user_config_path
 from haet_eval.cli.settings import settings
 from haet_eval.errors import UsageProblem
 from haet_eval.files import MAX_TEXT_BYTES, exists, read_file
+from haet_eval.spelling import suggested_name
 
 if TYPE_CHECKING:
     from haet_eval.cli.lazy_group import LazyCommand
 
-SHARED: Final = ("competition", "data-dir", "device", "results", "runtime", "sandbox")
-"""Settings that may stand above the tables, for every command that has them."""
+SHARED: Final = ("competition", "data-dir", "device", "oci-runtime", "results", "runtime", "sandbox")
+"""Settings that may stand above the tables, for every command that has them; `runtime` is a former name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,12 @@ class Configuration:
         names = list(known)
         for key in table:
             if key not in names:
-                close = get_close_matches(key, names, n=1)
-                meant = f"; did you mean `{close[0]}`?" if close else ""
                 hint = f"Allowed are {', '.join(names)}." if names else "No key is allowed there."
-                raise UsageProblem(f"{self.path}: `{key}` is not a {what}{meant}", hint, code="config-key")
+                raise UsageProblem(
+                    f"{self.path}: `{key}` is not a {what}{suggested_name(key, names)}",
+                    hint,
+                    code="config-key",
+                )
 
     def _refuse_outside_of_table(self, key: str, commands: "Mapping[str, LazyCommand]") -> None:
         """Look in all commands for a setting of this name.

@@ -13,6 +13,8 @@ from haet_eval.cli.options import (
     DEVICES,
     FOLDER,
     data_dir_option,
+    json_option,
+    receipts_option,
     records_folder,
     results_option,
     sandbox_option,
@@ -26,6 +28,7 @@ from haet_eval.results_folder import CONFIRMED, confirmation_folder
 if TYPE_CHECKING:
     from haet_eval.batch.run import BatchSummary
     from haet_eval.competition import Competition
+    from haet_eval.record import Sandbox
     from haet_eval.reports.confirmation import SettledPool
 
 
@@ -50,7 +53,12 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with the submissions, which are found by their digests.  [default: DIRECTORY]",
 )
-@click.option("--output", type=FOLDER, help="Folder of page and runs.  [default: DIRECTORY/confirm-NAME]")
+@receipts_option
+@click.option(
+    "--output",
+    type=FOLDER,
+    help="Folder of page and runs.  [default: DIRECTORY/confirm-NAME, or rehearsal-NAME]",
+)
 @data_dir_option(", on every node")
 @secret_test_option("The secret test set, on every node, if the competition has one.")
 @sandbox_option("Where the code runs, and whose records are confirmed; those of processes are not official.")
@@ -61,12 +69,13 @@ if TYPE_CHECKING:
     help="Where the kernels run.  [default: as each record says]",
 )
 @site_options("Runs", retried="a run", made="Make the runs")
-@click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the outcome as JSON.")
+@json_option("Print the outcome as JSON.")
 def confirm(
     directory: Path | None,
     results: Path,
     competition: str,
     submissions: Path | None,
+    receipts: Path | None,
     output: Path | None,
     data_dir: Path | None,
     test_data: Path | None,
@@ -78,6 +87,9 @@ def confirm(
     as_json: bool,
 ) -> ExitCode:
     """Check the provisional podium of DIRECTORY, and the next below for those that fall, until it is full.
+
+    The podium is that of `haet-eval leaderboard` with the same rules and receipts. Records of processes give
+    a rehearsal, which has a folder of its own and confirms nothing.
 
     Each record is verified and replayed. Its submission is trained again: with the same seed, with two
     others, on another split of the images, and on the images in disguise. What was found is kept: the same
@@ -91,10 +103,11 @@ def confirm(
     from haet_eval.cli.batch_table import tell_end
     from haet_eval.cli.batch_view import open_view
     from haet_eval.cli.confirmation_table import print_confirmation
+    from haet_eval.cli.receipts import read_receipts, timed, warn_of_strangers, warn_of_unknown_times
     from haet_eval.cli.sites import batch_settings, open_site
     from haet_eval.competition import builtin_competitions, load_competition
     from haet_eval.confirmation.notebook import Notebook
-    from haet_eval.confirmation.podium import nothing_to_confirm, podiums
+    from haet_eval.confirmation.podium import nothing_to_confirm, podiums, under_other_rules
     from haet_eval.confirmation.runs import NamedCompetition, find_submissions
     from haet_eval.confirmation.settle import ConfirmationSettings, settle
     from haet_eval.dataset import default_data_dir
@@ -104,8 +117,11 @@ def confirm(
     results = records_folder(directory, results)
     rules = load_competition(competition)
     listing = Store(results).listing()
-    found = podiums(listing.entries, rules, sandbox)
-    folder = output or results / confirmation_folder(rules.name)
+    times = read_receipts(receipts) if receipts is not None else {}
+    # As the leaderboard ranks: an entry that came late has no place on the podium.
+    entries = list(timed(listing.entries, rules, times))
+    found = podiums(entries, rules, sandbox)
+    folder = output or results / confirmation_folder(rules.name, sandbox)
     # `Sources` takes a file here: it finds built-in rules by the name in each record.
     own_rules = None if competition in builtin_competitions() else competition
     limits = rules.limits.for_archives()
@@ -130,17 +146,22 @@ def confirm(
         )
         outcomes = [settle(podium, setting) for podium in found]
     settled = [outcome.settled for outcome in outcomes]
-    text = _write(folder, rules, settled)
+    text = _write(folder, rules, sandbox, settled)
     # A record that cannot be read might belong on the podium, so it is named although the podium is full.
     for problem in listing.problems:
         say_line(f"Broken record {problem.path.name}: {problem.reason}")
+    if receipts is not None:
+        warn_of_strangers(receipts, listing.entries, times)
+    warn_of_unknown_times(entry for podium in found for entry in podium.entries)
+    if others := under_other_rules(entries, rules, sandbox):
+        say_line(f"Not examined, since they were judged under another version of the rules: {others:,}.")
     for outcome in outcomes:
         # After the view has closed: on a terminal a live view would draw over these lines.
         tell_end(outcome.summary)
     if as_json:
         click.echo(text, nl=False)
     else:
-        print_confirmation(settled, nothing_to_confirm(listing.entries, rules, sandbox))
+        print_confirmation(settled, nothing_to_confirm(entries, rules, sandbox))
     say_line(f"{folder / 'index.html'} has the figures")
     return _status(settled, [outcome.summary for outcome in outcomes])
 
@@ -155,14 +176,15 @@ def _status(settled: "list[SettledPool]", summaries: "list[BatchSummary]") -> Ex
     return ExitCode.QUALIFIED if full else ExitCode.NOT_QUALIFIED
 
 
-def _write(folder: Path, rules: "Competition", settled: "list[SettledPool]") -> str:
+def _write(folder: Path, rules: "Competition", sandbox: "Sandbox", settled: "list[SettledPool]") -> str:
     """The page and the document; gives the document's text."""
     from haet_eval.atomic import Draft
     from haet_eval.errors import EnvironmentProblem
     from haet_eval.reports.confirmation import confirmation_document, confirmation_html
 
-    text = json.dumps(confirmation_document(rules.name, settled), indent=2) + "\n"
-    page = confirmation_html(f"{rules.title}: confirmation", settled)
+    text = json.dumps(confirmation_document(rules, sandbox, settled), indent=2) + "\n"
+    what = "confirmation" if sandbox == "docker" else "rehearsal of the confirmation"
+    page = confirmation_html(f"{rules.title}: {what}", settled)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in ((CONFIRMED, text), ("index.html", page)):

@@ -9,20 +9,12 @@ from typing import Self, TypeAlias
 import click
 
 from haet_eval.cli.examples import CommandWithExamples, GroupWithExamples
+from haet_eval.cli.options import data_dir_option, json_option
 from haet_eval.cli.suggestions import suggest_datasets
 from haet_eval.errors import EnvironmentProblem, ExitCode
 from haet_eval.progress import Silent
 
 DataFacts: TypeAlias = dict[str, str | int | bool]
-
-_data_dir = click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="HAET_DATA_DIR",
-    show_envvar=True,
-    help="Folder of the data sets.  [default: the user's data folder]",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(
@@ -30,7 +22,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     examples=(
         "haet-eval data list",
         "haet-eval data fetch cifar10",
-        "haet-eval data verify",
+        "haet-eval data verify cifar10",
     ),
 )
 def data() -> None:
@@ -38,8 +30,8 @@ def data() -> None:
 
 
 @data.command("list", cls=CommandWithExamples, examples=("haet-eval data list",))
-@_data_dir
-@_json
+@data_dir_option()
+@json_option()
 def list_datasets(data_dir: Path | None, as_json: bool) -> None:
     """Show every data set and whether it is there."""
     from haet_eval.dataset import dataset_names
@@ -64,7 +56,7 @@ def list_datasets(data_dir: Path | None, as_json: bool) -> None:
     ),
 )
 @click.argument("name", shell_complete=suggest_datasets)
-@_data_dir
+@data_dir_option()
 @click.option(
     "--mirror",
     "mirrors",
@@ -87,8 +79,8 @@ def fetch(name: str, data_dir: Path | None, mirrors: tuple[str, ...]) -> None:
 
 @data.command(cls=CommandWithExamples, examples=("haet-eval data verify cifar10",))
 @click.argument("name", metavar="NAME", shell_complete=suggest_datasets)
-@_data_dir
-@_json
+@data_dir_option()
+@json_option()
 def verify(name: str, data_dir: Path | None, as_json: bool) -> None:
     """Check a data set against the published checksums.
 

@@ -9,7 +9,7 @@ import click
 
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.oci_runtime import oci_runtime_option
-from haet_eval.cli.options import data_dir_option, results_option, run_dir_option
+from haet_eval.cli.options import data_dir_option, json_option, results_option, run_dir_option
 from haet_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "not ready": "bold red", "unsafe"
 @run_dir_option
 @oci_runtime_option
 @click.option("--quick", is_flag=True, help="Leave out the attacks on the engine and the look for a GPU.")
-@click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print JSON.")
+@json_option()
 def doctor(
     data_dir: Path | None, results: Path, run_dir: Path | None, quick: bool, as_json: bool
 ) -> ExitCode:

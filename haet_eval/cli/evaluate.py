@@ -14,6 +14,7 @@ from haet_eval.cli.options import (
     competition_option,
     data_dir_option,
     device_option,
+    json_option,
     received_option,
     results_option,
     runs_option,
@@ -85,7 +86,7 @@ from haet_eval.seeds import drawn_seed
     " brought along, or on the images in disguise, which finds weights. May be given twice.",
 )
 @checkpoint_options
-@click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the record as JSON.")
+@json_option("Print the record as JSON.")
 def evaluate(
     submission: Path,
     competition: str | None,

@@ -11,7 +11,7 @@ from haet_eval.cli.comparison_table import print_comparison, print_repricing
 from haet_eval.cli.costs_table import print_costs
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.numbers import Number, WholeNumber
-from haet_eval.cli.options import results_option
+from haet_eval.cli.options import json_option, results_option
 from haet_eval.cli.output_files import write_page
 from haet_eval.cli.places_table import print_places
 from haet_eval.cli.records import find_records
@@ -81,7 +81,7 @@ from haet_eval.store import Store, find_record, read_record
     help="Operations that the machine does while it moves a byte: with fewer, a call is bound by memory.",
 )
 @click.option("--lines", default=15, show_default=True, type=WholeNumber(1), help="Lines of each table.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: every line, counts as decimal strings.")
+@json_option("Print JSON: every line, counts as decimal strings.")
 def explain(
     records: tuple[str, ...],
     compare: str | None,

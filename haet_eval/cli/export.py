@@ -29,7 +29,7 @@ def _zip_or_folder(ctx: click.Context, parameter: click.Parameter, path: Path) -
 @click.command(
     cls=CommandWithExamples,
     examples=(
-        "haet-eval export 3f2a91c0 -o entry.zip --submission entry.zip",
+        "haet-eval export 3f2a91c0 -o bundle.zip --submission entry.zip",
         "haet-eval export results/ -o archive.zip",
     ),
 )

@@ -1,11 +1,9 @@
 """`haet-eval leaderboard`: rank the records of a results directory."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 import click
 from click.core import ParameterSource
@@ -13,9 +11,15 @@ from click.core import ParameterSource
 from haet_eval.cli.boundary import say_line
 from haet_eval.cli.examples import CommandWithExamples
 from haet_eval.cli.leaderboard_table import print_leaderboard
-from haet_eval.cli.options import competition_option, records_folder, results_option, task_option
-from haet_eval.cli.output_files import write_file, write_page
-from haet_eval.cli.receipts import read_receipts, unmatched, with_receipts
+from haet_eval.cli.options import (
+    competition_option,
+    receipts_option,
+    records_folder,
+    results_option,
+    task_option,
+)
+from haet_eval.cli.output_files import remove_file, write_file, write_page
+from haet_eval.cli.receipts import read_receipts, timed, warn_of_strangers, warn_of_unknown_times
 from haet_eval.competition import (
     Competition,
     builtin_competitions,
@@ -31,8 +35,6 @@ from haet_eval.reports.rows import Leaderboard, leaderboard_rows, make_leaderboa
 from haet_eval.reports.text import printable
 from haet_eval.spelling import quoted, suggested_name
 from haet_eval.store import Store
-
-_NAMES_SHOWN: Final = 5
 
 
 @click.command(
@@ -66,12 +68,7 @@ _NAMES_SHOWN: Final = 5
     type=click.Path(file_okay=False, path_type=Path),
     help="Write a folder to publish: that page, the records, a page for each entry, CSV and JSON.",
 )
-@click.option(
-    "--receipts",
-    metavar="LIST",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="CSV with the columns path (or sha256) and received: when each entry came, with a time zone.",
-)
+@receipts_option
 @click.option("--phase", metavar="NAME", help="Rank only the entries of this phase of --competition.")
 def leaderboard(
     directory: Path | None,
@@ -101,9 +98,9 @@ def leaderboard(
     listing = Store(folder).listing()
     _check_task(task, {entry.task for entry in listing.entries if entry.task is not None})
     times = read_receipts(receipts) if receipts is not None else {}
-    timed = list(_timed(listing.entries, rules, phase, times))
+    entries = list(timed(listing.entries, rules, times, phase))
     board = make_leaderboard(
-        (entry for entry in timed if _matches(entry, name, task)),
+        (entry for entry in entries if _matches(entry, name, task)),
         listing.spreads,
         everything=everything,
         # A site publishes every entry. With --phase, entries of other phases have no place, and say why.
@@ -122,20 +119,9 @@ def leaderboard(
     # On stderr and after the result, so that a reader of stdout gets data alone.
     _warn(board, listing)
     if receipts is not None:
-        _warn_of_strangers(receipts, unmatched(listing.entries, times))
-    _warn_of_unknown_times(board)
+        warn_of_strangers(receipts, listing.entries, times)
+    warn_of_unknown_times(place.entry for place in board.ranked)
     _tell_hidden(board.hidden, everything=everything)
-
-
-def _timed(
-    entries: Iterable[Entry], rules: Competition | None, phase: str | None, times: Mapping[str, datetime]
-) -> Iterator[Entry]:
-    """The entries with the times of receipt of a list, and the calendar of rules that were named."""
-    opens, closes = rules.window(phase) if rules else (None, None)
-    for entry in with_receipts(entries, times):
-        named = rules is not None and entry.competition == rules.name
-        # The calendar of the named file, which an organizer may have extended since the records were written.
-        yield replace(entry, opens=opens, closes=closes) if named else entry
 
 
 def _style(styles: Mapping[str, bool]) -> str | None:
@@ -187,14 +173,21 @@ def _write_page(page: Path, board: Leaderboard, listing: Listing, rules: Competi
 def _write_site(
     site: Path, board: Leaderboard, listing: Listing, rules: Competition | None, folder: Path
 ) -> None:
-    from haet_eval.reports.site import site_files
+    from haet_eval.reports.site import site_files, stale_files
 
     document = _as_json(board, listing) + "\n"
-    written = 0
+    written = set()
     for name, content in site_files(board, _paths(listing), _known_rules(rules), folder, document):
         write_file(site / name, content)
-        written += 1
-    say_line(f"{site}: {written:,} files; begin with {site / 'index.html'}")
+        written.add(name)
+    ours, others = stale_files(site, written)
+    # A record that was withdrawn must not stay on the web.
+    for path in ours:
+        remove_file(path)
+        say_line(f"{path}: removed, its entry is no longer listed")
+    for path in others:
+        say_line(f"{path}: left, it is not of this site")
+    say_line(f"{site}: {len(written):,} files; begin with {site / 'index.html'}")
 
 
 def _paths(listing: Listing) -> dict[str, Path]:
@@ -233,26 +226,6 @@ def _warn(board: Leaderboard, listing: Listing) -> None:
                 "haet-eval explain RECORD --reprice shows what a record costs under the present one."
             ),
             err=True,
-        )
-
-
-def _warn_of_strangers(receipts: Path, names: Sequence[str]) -> None:
-    if names:
-        shown = ", ".join(map(repr, names[:_NAMES_SHOWN])) + (" and others" if names[_NAMES_SHOWN:] else "")
-        say_line(
-            f"{receipts} has {len(names):,} that no record here is of: {shown}. "
-            "They have not been evaluated, or their files had other names."
-        )
-
-
-def _warn_of_unknown_times(board: Leaderboard) -> None:
-    """A deadline that nobody can hold an entry to is said, since the entry ranks."""
-    entries = [place.entry for place in board.ranked]
-    unknown = [one for one in entries if one.received_at is None and (one.opens or one.closes)]
-    if unknown:
-        say_line(
-            f"Ranked without a known time of receipt: {len(unknown):,}; the calendar was not applied there. "
-            "--receipts LIST gives the times."
         )
 
 

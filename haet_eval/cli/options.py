@@ -59,6 +59,19 @@ received_option: Final[_Option] = click.option(
 )
 
 
+def json_option(description: str = "Print JSON.") -> _Option:
+    """Data for a program, and no text for people."""
+    return click.option("--json", "as_json", is_flag=True, help=description)
+
+
+receipts_option: Final[_Option] = click.option(
+    "--receipts",
+    metavar="LIST",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV with the columns path (or sha256) and received: when each entry came, with a time zone.",
+)
+
+
 def competition_option(description: str) -> _Option:
     """Rules by name or by file."""
     return click.option(

@@ -25,6 +25,22 @@ def write_file(path: Path, content: bytes) -> None:
         ) from None
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file that an earlier call has written.
+
+    Raises:
+        EnvironmentProblem: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path} cannot be removed: {error.strerror}",
+            "Check the owner of its folder.",
+            code="output-not-writable",
+        ) from None
+
+
 def write_page(path: Path, text: str) -> None:
     """Write a page, and say so.
 

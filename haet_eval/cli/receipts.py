@@ -1,12 +1,14 @@
-"""When entries were received, as an organizer's list says: `haet-eval leaderboard --receipts LIST.csv`."""
+"""When entries were received, as an organizer's list and the named rules say: `--receipts LIST.csv`."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from haet_eval.cli.boundary import say_line
+from haet_eval.competition import Competition
 from haet_eval.errors import UsageProblem
 from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.ranking import Entry
@@ -15,6 +17,42 @@ _FORM: Final = (
     "It is a CSV file with the columns path (or sha256) and received, as in: "
     "entries/ada.zip,2026-05-01T14:00:00+02:00"
 )
+_NAMES_SHOWN: Final = 5
+
+
+def timed(
+    entries: Iterable[Entry],
+    rules: Competition | None,
+    times: Mapping[str, datetime],
+    phase: str | None = None,
+) -> Iterator[Entry]:
+    """The entries with the times of receipt of a list, and the calendar of rules that were named."""
+    opens, closes = rules.window(phase) if rules else (None, None)
+    for entry in with_receipts(entries, times):
+        named = rules is not None and entry.competition == rules.name
+        # The calendar of the named file, which an organizer may have extended since the records were written.
+        yield replace(entry, opens=opens, closes=closes) if named else entry
+
+
+def warn_of_strangers(receipts: Path, entries: Sequence[Entry], times: Mapping[str, datetime]) -> None:
+    """Names in the list that no record has."""
+    names = unmatched(entries, times)
+    if names:
+        shown = ", ".join(map(repr, names[:_NAMES_SHOWN])) + (" and others" if names[_NAMES_SHOWN:] else "")
+        say_line(
+            f"{receipts} has {len(names):,} that no record here is of: {shown}. "
+            "They have not been evaluated, or their files had other names."
+        )
+
+
+def warn_of_unknown_times(ranked: Iterable[Entry]) -> None:
+    """A deadline that nobody can hold an entry to is said, since the entry ranks."""
+    unknown = [one for one in ranked if one.received_at is None and (one.opens or one.closes)]
+    if unknown:
+        say_line(
+            f"Ranked without a known time of receipt: {len(unknown):,}; the calendar was not applied there. "
+            "--receipts LIST gives the times."
+        )
 
 
 def read_receipts(path: Path) -> dict[str, datetime]:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from haet_eval.cli.checks_table import print_checks
 from haet_eval.cli.oci_runtime import oci_runtime_option
-from haet_eval.cli.options import data_dir_option, record_rules_option, secret_test_option
+from haet_eval.cli.options import data_dir_option, json_option, record_rules_option, secret_test_option
 from haet_eval.cli.paths import ExistingPath
 from haet_eval.errors import ExitCode, Verdict
 from haet_eval.record import Record
@@ -54,7 +54,7 @@ def evaluate_again(path: Path, again: "Again", *, kept: bool) -> tuple[Record, t
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--results", hidden=True, type=click.Path(file_okay=False, path_type=Path))
 @oci_runtime_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 def rerun(
     record: str,
     submission: Path,

@@ -7,7 +7,7 @@ import click
 
 from haet_eval.cli.boundary import say_line
 from haet_eval.cli.examples import CommandWithExamples
-from haet_eval.cli.options import data_dir_option, results_option, run_dir_option
+from haet_eval.cli.options import data_dir_option, json_option, results_option, run_dir_option
 from haet_eval.cli.outcome import evaluate_and_show
 from haet_eval.errors import ExitCode
 
@@ -24,7 +24,7 @@ from haet_eval.errors import ExitCode
 @results_option("Folder of the results: runs that can go on are in its folder runs.")
 @run_dir_option
 @data_dir_option()
-@click.option("--json", "as_json", is_flag=True, envvar="HAET_JSON", help="Print the record as JSON.")
+@json_option("Print the record as JSON.")
 def resume(
     run: str | None, results: Path, run_dir: Path | None, data_dir: Path | None, as_json: bool
 ) -> ExitCode:

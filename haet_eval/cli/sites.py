@@ -60,17 +60,18 @@ def _local_site(
     plan: "BatchPlan", settings: "BatchSettings", jobs: int | None, receive: "Callable[[StageReached], None]"
 ) -> "Site":
     """This machine, looked at before the first run."""
-    from haet_eval.batch.capacity import places, this_machine
+    from haet_eval.batch.capacity import needed_device, places, this_machine
     from haet_eval.batch.local import LocalSite
     from haet_eval.runtimes.choice import choose_runtime
 
-    # There is a job: a batch opens its site only if something is to run.
-    identity, machine = plan.jobs[0].identity, this_machine()
+    machine = this_machine()
     at_once = places(plan.jobs, jobs, machine)
-    # An engine or a GPU that is missing is named once here, and not by every run with its retries.
-    with choose_runtime(identity.sandbox, identity.device):
-        pass
-    gpus = machine.gpus if identity.device == "cuda" else ()
+    # An engine or a GPU that is missing is named once here, and not by every run with its retries. The runs
+    # of a confirmation are on the devices of their records, so they may differ.
+    for sandbox, device in sorted({(job.identity.sandbox, job.identity.device) for job in plan.jobs}):
+        with choose_runtime(sandbox, device):
+            pass
+    gpus = machine.gpus if needed_device(plan.jobs) == "cuda" else ()
     return LocalSite(settings.results, at_once, gpus, receive)
 
 
@@ -87,6 +88,7 @@ def _cluster_site(
         UsageProblem: the extra `cluster` is not installed, or its workers do not offer what is needed.
         EnvironmentProblem: no scheduler answers.
     """
+    from haet_eval.batch.capacity import needed_device
     from haet_eval.errors import UsageProblem
     from haet_eval.store import Store
 
@@ -99,13 +101,14 @@ def _cluster_site(
             code="extra-missing",
         ) from None
 
-    identity = plan.jobs[0].identity
     return ClusterSite(
         address,
         Store(settings.results),
         jobs=jobs,
-        sandbox=identity.sandbox,
-        device=identity.device,
+        # All runs of a batch have one sandbox. There is a job: a batch opens its site only if something is to
+        # run.
+        sandbox=plan.jobs[0].identity.sandbox,
+        device=needed_device(plan.jobs),
         # One job that is timed or metered is enough: a node with several places is refused then (decision
         # 0073).
         exclusive=any(job.exclusive for job in plan.jobs),

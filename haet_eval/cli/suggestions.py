@@ -3,11 +3,12 @@
 The shell runs `haet-eval` itself for each completion, so nothing slow is imported here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, ParamSpec, TypeAlias
 
 import click
 from click.shell_completion import CompletionItem
@@ -20,13 +21,30 @@ DATASETS: Final = ("cifar10", "cifar100", "digits")
 _COMPETITIONS: Final = files("haet_eval") / "resources" / "competitions"
 
 Suggestions: TypeAlias = list["CompletionItem[str]"]
+_Arguments = ParamSpec("_Arguments")
 
 
+def _quiet(suggest: Callable[_Arguments, Suggestions]) -> Callable[_Arguments, Suggestions]:
+    """Nothing instead of an error, which the shell would print into the line that is typed."""
+
+    @wraps(suggest)
+    def suggested(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> Suggestions:
+        try:
+            return suggest(*arguments, **named)
+        # Whatever it is: the words are not finished, and neither may be the files that they name.
+        except Exception:
+            return []
+
+    return suggested
+
+
+@_quiet
 def suggest_submissions(_: click.Context, __: click.Parameter, incomplete: str) -> Suggestions:
     """Zip files and folders."""
     return submission_paths(incomplete)
 
 
+@_quiet
 def submission_paths(incomplete: str) -> Suggestions:
     """Zip files and folders; before anything is typed only such folders as have a manifest."""
     found = _paths(incomplete, {".zip"})
@@ -37,11 +55,13 @@ def submission_paths(incomplete: str) -> Suggestions:
     ]
 
 
+@_quiet
 def suggest_competitions(_: click.Context, __: click.Parameter, incomplete: str) -> Suggestions:
     """Built-in competitions, and TOML files."""
     return _words(sorted(_built_in()), incomplete) + _paths(incomplete, {".toml"})
 
 
+@_quiet
 def suggest_tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> Suggestions:
     """The tasks of the competition that the command line names, or else of the built-in ones."""
     import tomllib
@@ -55,11 +75,13 @@ def suggest_tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> Su
     return _words(sorted({task for text in texts for task in tomllib.loads(text)["tasks"]}), incomplete)
 
 
+@_quiet
 def suggest_datasets(_: click.Context, __: click.Parameter, incomplete: str) -> Suggestions:
     """The data sets."""
     return _words(DATASETS, incomplete)
 
 
+@_quiet
 def suggest_records(ctx: click.Context, _: click.Parameter, incomplete: str) -> Suggestions:
     """JSON files, and the ids of records in the results folder."""
     results = Path(ctx.params.get("results") or "results")

@@ -14,6 +14,7 @@ from haet_eval.cli.oci_runtime import oci_runtime_option
 from haet_eval.cli.options import (
     DEVICES,
     data_dir_option,
+    json_option,
     record_rules_option,
     sandbox_option,
     secret_test_option,
@@ -84,7 +85,7 @@ from haet_eval.verification.verify import Verification, verify
 )
 @click.option("--key", type=click.Path(path_type=Path), help="Public key that must have signed the records.")
 @click.option("--strict", is_flag=True, help="Fail also if anything that could be checked was not.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 def verify_records(
     records: tuple[str, ...],
     results: Path | None,

@@ -58,7 +58,8 @@ def settle(podium: Podium, setting: ConfirmationSettings) -> PoolOutcome:
         HaetError: the checks cannot be made here.
         KeyboardInterrupt: the user stopped the checks; the same call continues with the remaining ones.
     """
-    places = {entry.record_id: place for place, entry in enumerate(podium.entries, start=1)}
+    # The numbers that the leaderboard has.
+    places = {place.entry.record_id: place.position for place in podium.places}
     examined: list[Examined] = []
     summary = BatchSummary()
     # One round makes the runs of all places that are open, as one batch: an entry each would leave nodes
@@ -71,7 +72,7 @@ def settle(podium: Podium, setting: ConfirmationSettings) -> PoolOutcome:
         checker = _Checker(setting)
         summary = checker.check(following)
         examined += [checker.examined(entry, places[entry.record_id]) for entry in following]
-    # Further records of a submission that fell come in a later round, and belong to an earlier place.
+    # Further records of a submission that fell come in a later round, and may belong to an earlier place.
     in_order = sorted(examined, key=lambda one: one.position)
     return PoolOutcome(SettledPool(podium.pool, podium.awards, tuple(in_order)), summary)
 

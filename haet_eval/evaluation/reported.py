@@ -2,7 +2,8 @@
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import accumulate, islice
 from typing import Final
 
 from haet_eval.progress import ReportValue, not_finite
@@ -31,7 +32,7 @@ class Reported:
         """Keep a report. Returns the value that is not finite, if this is the first report with one."""
         self._count += 1
         # Numbers that are not finite have arrived as texts, so every line is valid JSON.
-        line = json.dumps(values, allow_nan=False).encode() + b"\n"
+        line = _line(values)
         self._keep(line)
         self._show(dict(values), len(line))
         found = None if self.not_finite else not_finite(values)
@@ -70,3 +71,13 @@ class Reported:
         # The last report is shown whatever its size.
         while len(self._last) > SHOWN_REPORTS or (len(self._last) > 1 and self._last_bytes > _SHOWN_BYTES):
             self._last_bytes -= self._last.popleft()[0]
+
+
+def number_of_first(shown: Iterable[Mapping[str, ReportValue]]) -> int:
+    """How many of the reports in a record are its first ones; those after them are its last ones."""
+    sizes = accumulate(len(_line(values)) for values in islice(shown, SHOWN_REPORTS))
+    return sum(size <= _SHOWN_BYTES for size in sizes)
+
+
+def _line(values: Mapping[str, ReportValue]) -> bytes:
+    return json.dumps(values, allow_nan=False).encode() + b"\n"

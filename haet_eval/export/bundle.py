@@ -28,7 +28,7 @@ trace, and `haet-eval verify RECORD --rerun --submission ZIP` the whole evaluati
 
 
 def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Piece]:
-    """Write records and their files to a zip, or to a folder if the name does not end in `.zip`.
+    """Write records and their files to a zip, or to a folder if the name does not end in `.zip`, in any case.
 
     Nothing is compressed, and no time is kept: the same records give the same bytes.
 
@@ -59,7 +59,7 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
         # Beside the target, since a rename works within one file system only.
         with TemporaryDirectory(prefix=".haet-export-", dir=target.parent) as folder:
             draft = Path(folder, "bundle")
-            (_write_zip if target.suffix == ".zip" else _write_folder)(draft, whole)
+            (_write_zip if target.suffix.lower() == ".zip" else _write_folder)(draft, whole)
             draft.rename(target)
     except OSError as error:
         raise EnvironmentProblem(

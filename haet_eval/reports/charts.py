@@ -1,5 +1,6 @@
 """The charts of the page, as Vega-Lite specifications. Every text in them is data, never an expression."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
@@ -146,7 +147,9 @@ def _points(marks: Sequence[ChartMark], cost: str, threshold: float | None) -> _
 
 
 def _domain(marks: Sequence[ChartMark]) -> tuple[float, float]:
-    return min(mark.cost for mark in marks) / _MARGIN, max(mark.cost for mark in marks) * _MARGIN
+    least, most = min(mark.cost for mark in marks), max(mark.cost for mark in marks)
+    # A forged record may state the greatest number that there is: above it is infinity, which has no tick.
+    return least / _MARGIN, min(most * _MARGIN, sys.float_info.max)
 
 
 def _accuracies(marks: Sequence[ChartMark], threshold: float | None) -> list[float]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from typing import Any
 
+from haet_eval.competition import Competition
 from haet_eval.ranking import Entry, Pool
+from haet_eval.record import Sandbox
 from haet_eval.reports.figure import cost
-from haet_eval.reports.html import page_environment, page_policy
+from haet_eval.reports.html import page_environment, page_policy, page_style
 from haet_eval.reports.rows import pool_title
 
 
@@ -56,10 +57,15 @@ class SettledPool:
         return len(self.confirmed) == self.awards
 
 
-def confirmation_document(competition: str, settled: Sequence[SettledPool]) -> dict[str, Any]:
+def confirmation_document(
+    rules: Competition, sandbox: Sandbox, settled: Sequence[SettledPool]
+) -> dict[str, Any]:
     """The outcome in plain values, for JSON."""
     return {
-        "competition": competition,
+        "competition": rules.name,
+        # A reader compares both: other rules, or records of processes, have another podium.
+        "rules": rules.digest,
+        "sandbox": sandbox,
         # Without a pool nothing was confirmed, and the site must not show the competition as confirmed.
         "full": bool(settled) and all(one.full for one in settled),
         "confirmed": [each.entry.record_id for one in settled for each in one.confirmed],
@@ -84,7 +90,6 @@ def _entry(settled: SettledPool, examined: Examined) -> dict[str, Any]:
 
 def confirmation_html(title: str, settled: Sequence[SettledPool]) -> str:
     """A page in the style of the leaderboard's: a table for each pool, and a section for each entry."""
-    pages = files("haet_eval") / "resources" / "pages"
     return (
         page_environment()
         .get_template("confirmation.html")
@@ -95,6 +100,6 @@ def confirmation_html(title: str, settled: Sequence[SettledPool]) -> str:
             cost=cost,
             # The page has no script. Findings hold texts of contestants, and none of these may run either.
             policy=page_policy([]),
-            style=(pages / "leaderboard.css").read_text("utf-8"),
+            style=page_style(),
         )
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Final, TypeAlias
 
 from haet_eval.competition import Ranking
@@ -115,9 +116,13 @@ def explanation(ranking: Ranking) -> str:
 
 
 def times_leader(entry: Entry, leader: Entry) -> float | None:
-    """The ranked cost as a multiple of the leader's; None where accuracy ranks, or the leader's is 0."""
+    """The ranked cost as a multiple of the leader's; None if accuracy ranks, or the leader's is about 0."""
     value, least = entry.figure, leader.figure
-    return value / least if entry.ranking != "accuracy" and value is not None and least else None
+    if entry.ranking == "accuracy" or value is None or not least:
+        return None
+    times = value / least
+    # A forged record may state the least number that there is.
+    return times if isfinite(times) else None
 
 
 def gap(entry: Entry, leader: Entry) -> str:

@@ -83,8 +83,9 @@ def _sections(
         leader = records.get(places[0].entry.record_id)
         # By digest and not by name: another version of these rules may have another threshold.
         applied = rules.get(leader.competition.digest) if leader and leader.competition else None
-        threshold = applied.tasks[pool.task].threshold if applied else None
-        yield PoolSection(pool, places, leaderboard, records, threshold)
+        # A forged record may name known rules and a task that they do not have.
+        task = applied.tasks.get(pool.task) if applied else None
+        yield PoolSection(pool, places, leaderboard, records, task.threshold if task else None)
 
 
 def _title(leaderboard: Leaderboard, rules: Iterable[Competition]) -> str:

@@ -10,7 +10,7 @@ from haet_eval.dataset import Dataset
 from haet_eval.errors import HaetError, UsageProblem
 from haet_eval.ranking import interval_of
 from haet_eval.record import PHASE_OF_RANKING
-from haet_eval.reports.text import readable_moment
+from haet_eval.reports.text import readable_moment, readable_size
 from haet_eval.spelling import percent
 
 _RANKED: Final[Mapping[Ranking, str]] = {
@@ -90,7 +90,7 @@ def _whole(rules: Competition) -> Iterator[RuleLine]:
     limits = rules.limits
     yield RuleLine(
         "archives",
-        f"up to {_size(limits.archive_bytes)}, {_size(limits.unpacked_bytes)} unpacked, "
+        f"up to {readable_size(limits.archive_bytes)}, {readable_size(limits.unpacked_bytes)} unpacked, "
         f"{limits.entries} files and folders",
     )
     yield RuleLine("digest", rules.digest)
@@ -190,7 +190,7 @@ def _budgets(rules: Competition, budgets: Budgets) -> Iterator[RuleLine]:
     yield RuleLine("time", f"{_duration(budgets.wall_seconds)} for the training, then the run ends")
     yield RuleLine(
         "machine",
-        f"{_size(budgets.memory_bytes)} of memory, {budgets.cpus} processors and "
+        f"{readable_size(budgets.memory_bytes)} of memory, {budgets.cpus} processors and "
         f"{budgets.processes} processes for {where}",
     )
     prediction = f"{_duration(budgets.prediction_seconds)}, {budgets.prediction_batch_size} images at a time"
@@ -202,22 +202,24 @@ def _budgets(rules: Competition, budgets: Budgets) -> Iterator[RuleLine]:
         f"{prediction}; {budgets.prediction_free_operations_per_image:,} operations an image are free, those "
         f"above count as complexity, up to {budgets.prediction_operations_per_image:,}",
     )
-    yield RuleLine("", f"{_size(budgets.prediction_readback_bytes)} of values read back for each batch")
+    yield RuleLine(
+        "", f"{readable_size(budgets.prediction_readback_bytes)} of values read back for each batch"
+    )
     yield RuleLine(
         "exchange",
-        f"{_size(budgets.readback_bytes)} of values read back, {_size(budgets.upload_bytes)} of constants "
-        f"brought along, {budgets.messages:,} operator calls",
+        f"{readable_size(budgets.readback_bytes)} of values read back, {readable_size(budgets.upload_bytes)}"
+        f" of constants brought along, {budgets.messages:,} operator calls",
     )
     yield RuleLine(
         "",
         f"{budgets.timed_answers:,} answers that wait for work on the data; when they come can tell "
-        f"{_size(budgets.timing_bytes())} at most",
+        f"{readable_size(budgets.timing_bytes())} at most",
     )
     if budgets.readback_reason is not None:
         yield RuleLine("", f"read back because: {budgets.readback_reason}")
     if budgets.peak_tensor_bytes is not None:
         yield RuleLine(
-            "tensors", f"{_size(budgets.peak_tensor_bytes)} at once in training, then the run ends"
+            "tensors", f"{readable_size(budgets.peak_tensor_bytes)} at once in training, then the run ends"
         )
     if budgets.operations is not None:
         yield RuleLine("operations", f"{budgets.operations:,} of the training, then the run ends")
@@ -226,7 +228,7 @@ def _budgets(rules: Competition, budgets: Budgets) -> Iterator[RuleLine]:
 def _readback_share(budgets: Budgets, data: Dataset) -> str:
     whole = compressed_bytes(data.train_images)
     share = budgets.readback_bytes / whole
-    images = f"the training images, which take {_size(whole)} compressed"
+    images = f"the training images, which take {readable_size(whole)} compressed"
     return f"what can be read back is {percent(share)} of {images}"
 
 
@@ -269,10 +271,3 @@ def _duration(seconds: int) -> str:
         if seconds % unit == 0:
             return f"{seconds // unit} {name}"
     return f"{seconds:,} s"
-
-
-def _size(size: int) -> str:
-    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if size >= unit:
-            return f"{f'{size / unit:,.1f}'.removesuffix('.0')} {name}"
-    return f"{size} bytes"

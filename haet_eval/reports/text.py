@@ -115,6 +115,14 @@ def readable_duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def readable_size(size: int) -> str:
+    """A number of bytes as `12.5 GiB`, `64 KiB` or `800 bytes`."""
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{f'{size / unit:,.1f}'.removesuffix('.0')} {name}"
+    return f"{size} bytes"
+
+
 def readable_joules(joules: float | None) -> str:
     """An energy as `812.5 J`, `61.5 kJ` or `3.42 MJ`."""
     if joules is None:

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from haet_eval.check.certainty import Sampling
 from haet_eval.check.preparation import assign, read_submission
+from haet_eval.check.rehearsal import Sizes
 from haet_eval.check.sample import Sample, Terms, take_sample
 from haet_eval.cli.main import cli
 from haet_eval.errors import Verdict
@@ -139,6 +142,13 @@ def test_a_call_that_comes_first_when_nothing_is_computed_is_counted(tmp_path: P
     assert told["estimate"]["operations"]["total"] == str(truth.training.operations.total)
 
 
+def test_a_static_look_and_an_evaluation_exclude_each_other(tmp_path: Path) -> None:
+    result = check(linear(tmp_path / "mine"), "--static", "--full")
+    assert isinstance(result.exception, click.UsageError)
+    assert "give one of them" in result.exception.message
+    assert not (tmp_path / "results").exists()
+
+
 @pytest.mark.slow
 def test_a_fault_that_a_run_of_seconds_would_not_come_to_is_found(tmp_path: Path) -> None:
     result = check(linear(tmp_path / "mine", "epoch == 29 and model(task.labels)"), "--seconds", "0.5")
@@ -233,6 +243,32 @@ def train(task):
 NET = LINEAR.partition("def train")[0]
 
 
+FIRST_AT_RANDOM = """
+def train(task):
+    model = Net(task.num_classes)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(20):
+        loss = cross_entropy(model(task.images[:64]), task.labels[:64])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    torch.nonzero(torch.rand(64) < 0.5)
+    torch.nonzero(task.images[:64, 0, 0, 0] < 9)
+    return model
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", list(Sizes))
+def test_a_shape_that_random_numbers_gave_stands_in_for_one_of_images(tmp_path: Path, sizes: Sizes) -> None:
+    """Both calls come when nothing is computed any more, and only the first depends on no image."""
+    _, assignment, terms = sampling_cut_at(submission(tmp_path / "mine", NET + FIRST_AT_RANDOM), 40)
+    terms = replace(terms, sizes=sizes)
+    sample = take_sample(assignment, choose_runtime("process", "cpu"), terms, SILENT)
+    assert (sample.verdict, sample.doubt, sample.finished) == (None, "", True)
+    assert sample.made_up.shapes == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [AUGMENTED, UNTIL_LOW], ids=["augmented", "until-low"])
 def test_the_count_does_not_depend_on_where_computing_stopped(tmp_path: Path, code: str) -> None:
@@ -257,6 +293,8 @@ def test_a_fault_of_the_last_batch_is_one_wherever_computing_stopped(tmp_path: P
         sample = sample_cut_at(path, cut)
         assert sample.verdict is Verdict.FAILED, (cut, sample.doubt)
         assert f"line {line})" in sample.reason
+        # Whatever stood in for the images: the judge's record has this code.
+        assert sample.code == "handle-operator"
 
 
 @pytest.mark.slow

@@ -124,8 +124,8 @@ def test_what_falls_is_replaced_until_the_podium_is_full(
 ) -> None:
     _, (status, document, told) = settled
     assert status == ExitCode.QUALIFIED, told
-    assert json.loads((contest.results / "confirm-practice" / "confirmed.json").read_text()) == document
-    assert (contest.results / "confirm-practice" / "index.html").read_text().count("<details") == 3
+    assert json.loads((contest.results / "rehearsal-practice" / "confirmed.json").read_text()) == document
+    assert (contest.results / "rehearsal-practice" / "index.html").read_text().count("<details") == 3
     pretrained, forgery, honest = document["entries"]
     assert [entry["name"] for entry in document["entries"]] == ["pretrained", "honest", "honest"]
     assert [entry["held"] for entry in document["entries"]] == [False, False, True]
@@ -179,7 +179,7 @@ def test_a_submission_that_is_not_here_leaves_its_entry_undecided(
     moved = contest.folder / "elsewhere"
     contest.submissions.rename(moved)
     contest.submissions.mkdir()
-    findings = contest.results / "confirm-practice" / "findings"
+    findings = contest.results / "rehearsal-practice" / "findings"
     findings.rename(contest.folder / "findings")
     try:
         status, document, _ = contest.confirm()

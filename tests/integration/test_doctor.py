@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,13 @@ def test_where_nothing_confines_the_code_the_attack_succeeds(name: str, words: s
 def test_where_a_limit_does_not_hold_the_attack_succeeds(name: str, limits: WorkerLimits, words: str) -> None:
     command = (PYTHON, "-I", "-c", PRELUDE + ATTACK[name].code)
     assert words in breach(name, DockerRuntime(mains={Role.SUBMISSION: command}), limits)
+
+
+def test_the_disks_of_the_named_folders_are_looked_at(tmp_path: Path) -> None:
+    """Folders that do not exist yet will be on the disk of the folder above them."""
+    results, run_dir = Path("/proc/results"), tmp_path / "new" / "runs"
+    found = {one.name: one for one in islice(examine(tmp_path, results, run_dir, quick=True), 5)}
+    # There is no room below /proc.
+    assert found["disk for results"].message == "0 bytes free at /proc/results"
+    assert found["disk for results"].state is FindingState.NOT_READY
+    assert str(run_dir) in found["disk for checkpoints"].message

@@ -111,6 +111,29 @@ def test_a_result_that_cannot_be_delivered_is_named_on_stderr(evaluator: Evaluat
     )
 
 
+def test_a_check_whose_reader_leaves_names_the_record_of_its_evaluation(
+    evaluator: Evaluator, quick: Path
+) -> None:
+    command = [*evaluator.program, "check", str(quick), "--full", "--seconds", "0.5"]
+    folders = ("--results", str(evaluator.results), "--data-dir", str(evaluator.folder / "data"))
+    with subprocess.Popen(
+        [*command, *folders],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=evaluator.folder,
+        env=evaluator.environment(),
+    ) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        # The check has no such stage: its lines are printed, and the evaluation has begun.
+        assert any(line.startswith("unpack") for line in program.stderr)
+        program.stdout.close()
+        told = program.stderr.read()
+    path, _ = only_record(evaluator.results)
+    assert f"The result could not be printed: Broken pipe. Its record is {path}" in told
+
+
 @contextmanager
 def full_pipe() -> Iterator[int]:
     """A pipe as a pager leaves it that shows its first page: it is full, and nobody reads."""

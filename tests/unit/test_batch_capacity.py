@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from haet_eval.batch.capacity import Capacity, exclusive, fitting, places, this_machine
+from haet_eval.batch.capacity import Capacity, exclusive, fitting, needed_device, places, this_machine
 from haet_eval.batch.job import BatchJob, Identity
 from haet_eval.competition import Budgets, load_competition
 from haet_eval.errors import UsageProblem
@@ -44,6 +44,13 @@ def test_the_most_demanding_submission_decides() -> None:
 
 def test_each_run_on_gpus_has_one() -> None:
     assert fitting([job(device="cuda")], Capacity(64, 1000 * GIB, ("0", "1", "2"))) == 3
+
+
+@pytest.mark.parametrize("devices", [("cpu", "cuda"), ("cuda", "cpu"), ("cuda", "cuda")])
+def test_a_batch_needs_gpus_if_any_of_its_runs_does(devices: tuple[str, ...]) -> None:
+    """The runs of a confirmation are on the devices of their records."""
+    assert needed_device([job(device=device) for device in devices]) == "cuda"
+    assert needed_device([job()]) == "cpu"
 
 
 def test_two_cores_more_than_there_are_is_all_there_are() -> None:

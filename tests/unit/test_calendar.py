@@ -60,7 +60,7 @@ def received(record: Record, moment: datetime | None, rules: Competition, **chan
     competition = CompetitionInfo(
         name=rules.name,
         digest=rules.digest,
-        judging_digest=rules.judging_digest("cifar10"),
+        judging_digest=rules.judging_digest(record.submission.task or ""),
         opens=rules.opens,
         closes=rules.closes,
     )
@@ -221,6 +221,21 @@ def test_times_of_receipt_are_shown_in_one_zone_wherever_they_come_from(
     times = {row["name"]: row["received_at"] for row in csv.DictReader(io.StringIO(shown))}
     assert times["entry 2"] == "2026-04-29T23:00:00Z"
     assert all(time.endswith("Z") for time in times.values())
+
+
+def test_a_confirmation_examines_the_podium_of_the_leaderboard(rules: Competition, tmp_path: Path) -> None:
+    """With its list of receipts, which says that the cheapest entry came late."""
+    store = Store(tmp_path / "results")
+    for place, name in enumerate(("ada", "charles")):
+        record = make_record(name=name, sandbox="process", training=make_training(10**15 + place))
+        store.add(received(record, None, rules, archive_name=f"{name}.zip"))
+    table = tmp_path / "received.csv"
+    table.write_text("path,received\nada.zip,2026-06-01T12:00:00Z\nmarie.zip,2026-06-01T12:00:00Z\n")
+    options = ("--competition", str(tmp_path / "spring.toml"), "--receipts", str(table))
+    done = run("confirm", str(store.directory), *options, "--sandbox", "process", "--json")
+    assert [(one["name"], one["position"]) for one in json.loads(done.stdout)["entries"]] == [("charles", 1)]
+    assert "received.csv has 1 that no record here is of: 'marie.zip'" in done.stderr
+    assert places(store.directory, *options, "--all") == {"ada": "received late", "charles": "1"}
 
 
 @pytest.mark.parametrize(

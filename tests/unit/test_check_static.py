@@ -51,6 +51,11 @@ def test_nothing_is_remarked_on_good_examples(example: str) -> None:
         ("from torchvision import models; models.resnet18(pretrained=True)", "train from scratch"),
         ("from torchvision.datasets import CIFAR10; CIFAR10('.')", "task.images and task.labels"),
         ("import argparse; argparse.ArgumentParser()", "no command line"),
+        ("open('../haet.toml')", "no such file in the submission"),
+        ("if __name__ != '__main__': import timm", "neither in the submission"),
+        ("if train.__name__ == 'train': import timm", "neither in the submission"),
+        ("if __name__ == 'submission': import timm", "neither in the submission"),
+        ("if __name__ == '__main__' or task: import timm", "neither in the submission"),
         ("task.label", "did you mean labels?"),
         ("task.data", "it has images, labels"),
     ],
@@ -72,7 +77,11 @@ def test_a_line_that_would_fail_is_remarked_on(tmp_path: Path, line: str, words:
         "torch.save({}, 'a.pt'); torch.load('a.pt')",
         "open('notes.txt', 'w')",
         "open('haet.toml').read()",
+        "open('./haet.toml').read(); open('a/../haet.toml')",
         "task.report(epoch=1); task.seed",
+        "if __name__ == '__main__' and task: import timm",
+        "if not __name__ != '__main__': import timm",
+        "if '__main__' == __name__: import timm",
     ],
 )
 def test_a_line_that_works_gets_no_remark(tmp_path: Path, line: str) -> None:
@@ -108,6 +117,16 @@ def test_own_modules_are_found_or_a_close_one_is_named(tmp_path: Path) -> None:
         ("submission.py", 4),
     ]
     assert "did you mean model?" in found[1].text
+
+
+@pytest.mark.parametrize("name", ["networkx", "PIL"])
+def test_an_own_module_that_an_installed_one_hides_is_remarked_on(tmp_path: Path, name: str) -> None:
+    code = f"import {name}\nimport parts.{name}\ndef train(task): return 1\n"
+    others = {f"{name}.py": "", "parts/__init__.py": "", f"parts/{name}.py": ""}
+    (found,) = look(tmp_path, code, others).remarks
+    assert (found.path, found.line) == ("submission.py", 1)
+    assert f"imports {name} of the sandbox" in found.text
+    assert "rename that" in found.text
 
 
 def test_a_relative_import_needs_a_package(tmp_path: Path) -> None:

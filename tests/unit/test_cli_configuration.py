@@ -49,6 +49,18 @@ def test_what_may_stand_above_the_tables_is_an_option_of_several_commands() -> N
         assert sum(setting in names(command) for _, command in ALL) > 1, setting
 
 
+def test_help_names_what_may_stand_above_the_tables() -> None:
+    """All but the former name of a setting."""
+    shown = " ".join(run("config", "--help").stdout.split())
+    assert f"({', '.join(one for one in SHARED if one != 'runtime')})" in shown
+
+
+def test_the_oci_runtime_of_a_file_holds_for_all_commands(tmp_path: Path) -> None:
+    done = configured(tmp_path, 'oci-runtime = "runsc"\n', "config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "oci-runtime = runsc  from file, for evaluate" in done.stdout
+
+
 def test_the_command_line_comes_first_then_the_environment_then_the_file(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     text = 'results = "from-all"\n[evaluate]\nsandbox = "process"\nresults = "from-file"\n'
@@ -89,9 +101,9 @@ def test_a_home_is_expanded_in_paths(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("[evaluate\n", ["haet.conf.toml is no valid TOML", "line 1"]),
-        ('sandbx = "process"\n', ["`sandbx` is not a command", "did you mean `sandbox`?"]),
-        ("[evaluat]\n", ["`evaluat` is not a command", "did you mean `evaluate`?"]),
-        ("[evaluate]\nsede = 1\n", ["`sede` is not a setting of evaluate", "did you mean `seed`?"]),
+        ('sandbx = "process"\n', ["`sandbx` is not a command", "did you mean sandbox?"]),
+        ("[evaluat]\n", ["`evaluat` is not a command", "did you mean evaluate?"]),
+        ("[evaluate]\nsede = 1\n", ["`sede` is not a setting of evaluate", "did you mean seed?"]),
         ("runs = 3\n", ["`runs` stands above the tables", "Put it under [evaluate] or [batch]."]),
         ('mirror = ["x"]\n', ["Put it under [data.fetch]."]),
         ("results = 5\n", ["`results` must be text in quotes, but is 5"]),

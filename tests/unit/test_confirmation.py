@@ -1,7 +1,7 @@
 """What follows from the runs of a confirmation, who is examined next, and what document and page show."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from typing import NoReturn
@@ -23,7 +23,7 @@ from haet_eval.confirmation.checks import (
     rerun,
 )
 from haet_eval.confirmation.notebook import Notebook
-from haet_eval.confirmation.podium import nothing_to_confirm, podiums
+from haet_eval.confirmation.podium import nothing_to_confirm, podiums, under_other_rules
 from haet_eval.confirmation.runs import NamedCompetition
 from haet_eval.confirmation.settle import ConfirmationSettings, _is_ours, _next, settle
 from haet_eval.errors import EnvironmentProblem, Verdict
@@ -44,10 +44,17 @@ from haet_eval.verification.evidence import Evidence, Sources
 from haet_eval.verification.replaying import ReplayPlace
 from haet_eval.verification.verify import RunWithEvidence, Verification
 from tests.fixtures.records import make_record, make_training
+from tests.fixtures.submissions import write_competition
 from tests.unit.test_audit import DATA
+from tests.unit.test_calendar import received
 
 RULES = load_competition("haet2021")
 TASK = RULES.tasks["cifar10"]
+
+
+def ours(record: Record) -> Record:
+    """The record, judged under these rules."""
+    return received(record, None, RULES)
 
 
 def several(*correct: int, operations: int = 10**17, task: Task = TASK) -> Record:
@@ -102,11 +109,13 @@ def test_operations_that_differ_in_disguise_are_reported_alone() -> None:
 
 
 def test_a_forged_record_does_not_keep_the_true_one_from_being_examined() -> None:
-    true, other = make_record(), make_record(name="other", training=make_training(2 * 10**17))
-    forged = make_record(training=make_training(10**10))
-    forged = forged.model_copy(update={"created_at": true.created_at - timedelta(days=1)})
+    true, other = ours(make_record()), ours(make_record(name="other", training=make_training(2 * 10**17)))
+    early = datetime(2026, 4, 30, 12, tzinfo=UTC)
+    forged = ours(make_record(training=make_training(10**10), created_at=early))
     (podium,) = podiums(map(summarize, [true, other, forged]), RULES, "docker")
     first, second, third = podium.entries
+    # The places on a leaderboard: the true record has the first if the forged one is left out.
+    assert [place.position for place in podium.places] == [1, 1, 2]
     assert [entry.record_id for entry in podium.entries] == [
         forged.record_id,
         true.record_id,
@@ -117,6 +126,33 @@ def test_a_forged_record_does_not_keep_the_true_one_from_being_examined() -> Non
     assert list(_next(podium, [unsound])) == [second, third]
     fell = Examined(first, 1, (EntryCheck("verify", True, ""), EntryCheck("audit disguise", False, "")))
     assert list(_next(podium, [fell])) == [third]
+
+
+def test_a_true_record_has_its_own_place_and_not_that_of_a_forged_one() -> None:
+    """Otherwise a forged record would carry the true one past a better entry."""
+    true, better = ours(make_record()), ours(make_record(name="better", training=make_training(10**16)))
+    early = datetime(2026, 4, 30, 12, tzinfo=UTC)
+    forged = ours(make_record(training=make_training(10**10), created_at=early))
+    (podium,) = podiums(map(summarize, [true, better, forged]), RULES, "docker")
+    assert [(place.entry.record_id, place.position) for place in podium.places] == [
+        (forged.record_id, 1),
+        (better.record_id, 2),
+        (true.record_id, 2),
+    ]
+
+
+def test_records_of_earlier_rules_have_no_podium(tmp_path: Path) -> None:
+    changed = tmp_path / "practice.toml"
+    write_competition(changed, threshold=0.5)
+    before = load_competition(str(changed))
+    write_competition(changed, threshold=0.6)
+    after = load_competition(str(changed))
+    task = next(iter(before.tasks))
+    old = summarize(received(make_record(task=task), None, before))
+    assert len(podiums([old], before, "docker")) == 1
+    assert podiums([old], after, "docker") == []
+    assert under_other_rules([old], after, "docker") == 1
+    assert "no qualified entry under these rules" in nothing_to_confirm([old], after, "docker")
 
 
 def test_findings_of_other_circumstances_are_not_used(tmp_path: Path) -> None:
@@ -138,7 +174,7 @@ class Contest:
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder)
-        records = [make_record(), make_record(name="second", training=make_training(2 * 10**17))]
+        records = [ours(make_record()), ours(make_record(name="second", training=make_training(2 * 10**17)))]
         self.paths = {record.record_id: self.store.add(record) for record in records}
         (self.podium,) = podiums(map(summarize, records), RULES, "docker")
         self.podium = replace(self.podium, awards=1)
@@ -232,7 +268,7 @@ def test_a_run_that_was_interrupted_decides_nothing() -> None:
 
 def settled() -> SettledPool:
     """Two entries, the first of which fell; their names are hostile."""
-    records = [make_record(name="<script>alert(1)</script>"), make_record(name="second")]
+    records = [ours(make_record(name=name)) for name in ("<script>alert(1)</script>", "second")]
     (podium,) = podiums(map(summarize, records), RULES, "docker")
     findings = (
         (EntryCheck("verify", True, "21 lines hold"), EntryCheck("audit disguise", False, "FLAGGED: drop")),
@@ -247,7 +283,7 @@ def settled() -> SettledPool:
 
 def test_the_document_names_the_confirmed_records_in_their_order() -> None:
     one = settled()
-    document = confirmation_document("haet2021", [one])
+    document = confirmation_document(RULES, "docker", [one])
     assert document["confirmed"] == [one.examined[1].entry.record_id]
     assert document["full"] is True
     assert [entry["held"] for entry in document["entries"]] == [False, True]
@@ -262,7 +298,7 @@ def test_an_entry_that_is_undecided_does_not_hold() -> None:
     one = settled()
     undecided = replace(one, examined=(replace(one.examined[1], undecided="replay failed on our side"),))
     assert not undecided.full
-    assert confirmation_document("haet2021", [undecided])["confirmed"] == []
+    assert confirmation_document(RULES, "docker", [undecided])["confirmed"] == []
     assert "replay failed on our side" in confirmation_html("Confirmation", [undecided])
 
 
@@ -276,7 +312,7 @@ def test_the_page_runs_no_script_and_shows_each_check() -> None:
 
 
 def test_entries_of_the_other_sandbox_are_named_if_there_is_nothing_to_confirm() -> None:
-    local = [summarize(make_record(sandbox="process"))]
+    local = [summarize(ours(make_record(sandbox="process")))]
     assert podiums(local, RULES, "docker") == []
     assert "--sandbox process examines them" in nothing_to_confirm(local, RULES, "docker")
     assert "no qualified entry" in nothing_to_confirm([], RULES, "docker")
@@ -284,8 +320,10 @@ def test_entries_of_the_other_sandbox_are_named_if_there_is_nothing_to_confirm()
 
 def test_no_records_confirm_nothing() -> None:
     assert podiums([], RULES, "docker") == []
-    assert confirmation_document("haet2021", []) == {
+    assert confirmation_document(RULES, "docker", []) == {
         "competition": "haet2021",
+        "rules": RULES.digest,
+        "sandbox": "docker",
         "full": False,
         "confirmed": [],
         "entries": [],

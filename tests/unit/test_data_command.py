@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from haet_eval.cli.data import data
+from haet_eval.cli.main import cli
 from haet_eval.errors import EnvironmentProblem
 from tests.fixtures.cifar import write_cifar10
 from tests.fixtures.file_server import FileServer, serving
@@ -14,7 +15,8 @@ from tests.fixtures.file_server import FileServer, serving
 
 def test_list_shows_the_available_data_and_how_to_get_the_rest(tmp_path: Path) -> None:
     write_cifar10(tmp_path, train_per_class=5, test_per_class=1)
-    result = CliRunner().invoke(data, ["list", "--json"], env={"HAET_DATA_DIR": str(tmp_path)})
+    # The whole program: it names the variables of all commands.
+    result = CliRunner().invoke(cli, ["data", "list", "--json"], env={"HAET_DATA_DIR": str(tmp_path)})
     rows = {row["name"]: row for row in json.loads(result.stdout)}
     assert {name: row["ready"] for name, row in rows.items()} == {
         "cifar10": True,

@@ -183,6 +183,11 @@ def test_a_submission_without_a_record_is_refused(record: Path, tmp_path: Path) 
     assert "belongs to none of the records" in problem.message
 
 
+def test_the_ending_of_a_zip_may_be_in_any_case(record: Path, tmp_path: Path) -> None:
+    assert export_all(record, tmp_path / "bundle.ZIP").exit_code == 0
+    assert zipfile.is_zipfile(tmp_path / "bundle.ZIP")
+
+
 def test_an_existing_bundle_is_not_replaced(record: Path, tmp_path: Path) -> None:
     (tmp_path / "bundle.zip").write_text("mine")
     rules = record.parents[1] / "rules.toml"

@@ -203,7 +203,10 @@ def test_clean_removes_old_artefacts_and_a_dry_run_only_shows_them(
     (path,) = put(store, "left")
     later(store)
     arguments = ["--results", str(store.directory)]
+    before = store.artifacts.stat().st_mtime_ns
     shown = CliRunner().invoke(clean, [*arguments, "--dry-run"])
+    # A file that is made and removed changes this time, and cannot be made in a folder that is read-only.
+    assert store.artifacts.stat().st_mtime_ns == before
     assert (f"artefact {path}" in shown.stdout, path.exists()) == (True, True)
     assert "dry run: nothing was removed" in shown.stderr
     removed = CliRunner().invoke(clean, arguments)

@@ -13,7 +13,7 @@ import pytest
 
 from haet_eval.competition import builtin_competitions, load_competition
 from haet_eval.errors import Verdict
-from haet_eval.record import Record
+from haet_eval.record import Content, Record, seal
 from haet_eval.reports.html import MOST_DOSSIERS, leaderboard_html
 from haet_eval.reports.rows import make_leaderboard
 from haet_eval.store import Store
@@ -58,6 +58,14 @@ class Elements(HTMLParser):
 
     def all(self, name: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.tags if tag == name]
+
+
+def test_a_record_that_names_a_task_which_its_rules_do_not_have_is_shown(store: Store) -> None:
+    rules = load_competition("haet2021")
+    record = make_record(task="cifar1000")
+    parts = {name: getattr(record, name) for name in Content.model_fields}
+    named = record.competition and record.competition.model_copy(update={"digest": rules.digest})
+    assert "cifar1000" in render(store, make_record(), seal(Content(**parts | {"competition": named})))
 
 
 def test_two_hundred_entries_with_long_texts_take_less_than_two_mebibytes(store: Store) -> None:

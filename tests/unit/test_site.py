@@ -5,17 +5,20 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
-from haet_eval.competition import load_competition
+from haet_eval.competition import Competition, load_competition
 from haet_eval.counting.histogram import Histogram
 from haet_eval.errors import Verdict
 from haet_eval.operators.signature import Signature
 from haet_eval.record import Content, Record, seal
+from haet_eval.results_folder import confirmation_folder
 from haet_eval.store import Store
+from haet_eval.tables import load_records
 from tests.fixtures.records import make_record, make_training
 from tests.unit.test_calendar import entries_at, received, write_rules
 from tests.unit.test_cli_main import run
@@ -157,14 +160,81 @@ def test_page_of_an_entry_has_its_whole_output_as_text(site: Path) -> None:
     assert "Received" in text
 
 
-def test_confirmed_podium_is_said_to_be_confirmed(results: Path, tmp_path: Path) -> None:
-    (results / "confirm-spring").mkdir()
-    (results / "confirm-spring" / "confirmed.json").write_text('{"full": true}')
+def confirmation(records: Sequence[Record], rules: Competition, **changes: object) -> dict[str, object]:
+    """The document of a confirmation of these records, all of which hold."""
+    ids = [record.record_id for record in records]
+    entries = [{"record_id": one, "held": True, "undecided": ""} for one in ids]
+    facts = {"full": True, "rules": rules.digest, "sandbox": "docker", "confirmed": ids, "entries": entries}
+    return {"competition": rules.name, **facts, **changes}
+
+
+def state_of_site(folder: Path, results: Path, document: object, name: str = "confirm-spring") -> str:
+    """`Confirmed` or `Provisional`, as the page says."""
+    (results / name).mkdir(exist_ok=True)
+    (results / name / "confirmed.json").write_text(json.dumps(document))
+    named = ("--competition", str(folder / "spring.toml"))
+    done = run("leaderboard", str(results), *named, "--site", str(folder / "s"))
+    assert done.returncode == 0, done.stderr
+    (state,) = re.findall(
+        r"(Confirmed|Provisional): spring", (folder / "s" / "index.html").read_text("utf-8")
+    )
+    return str(state)
+
+
+def test_a_site_is_confirmed_only_by_a_document_of_its_own_podium(results: Path, tmp_path: Path) -> None:
+    rules = load_competition(str(tmp_path / "spring.toml"))
+    first, second = sorted(
+        (one for one in load_records(results) if str(one.submission.name).startswith("entry")),
+        key=lambda one: str(one.submission.name),
+    )
+    whole = confirmation([first], rules)
+    assert state_of_site(tmp_path, results, whole) == "Confirmed"
+    fell = {"record_id": first.record_id, "held": False, "undecided": ""}
+    for document, state in (
+        ({"full": True}, "Provisional"),
+        (["full"], "Provisional"),
+        (whole | {"full": "true"}, "Provisional"),
+        (whole | {"sandbox": "process"}, "Provisional"),
+        (whole | {"rules": "0" * 64}, "Provisional"),
+        (whole | {"confirmed": 1}, "Provisional"),
+        # The second entry was confirmed when it was the first.
+        (confirmation([second], rules), "Provisional"),
+        # It was confirmed because the first did not hold.
+        (confirmation([second], rules, entries=[fell]), "Confirmed"),
+    ):
+        assert state_of_site(tmp_path, results, document) == state, document
+
+
+def test_an_entry_that_comes_after_the_confirmation_is_provisional(results: Path, tmp_path: Path) -> None:
+    rules = load_competition(str(tmp_path / "spring.toml"))
+    (first,) = (one for one in load_records(results) if one.submission.name == "entry 0")
+    document = confirmation([first], rules)
+    better = received(make_record(name="better", training=make_training(10**10)), rules.closes, rules)
+    Store(results).add(better)
+    assert state_of_site(tmp_path, results, document) == "Provisional"
+
+
+def test_a_rehearsal_confirms_nothing(results: Path, tmp_path: Path) -> None:
+    rules = load_competition(str(tmp_path / "spring.toml"))
+    (first,) = (one for one in load_records(results) if one.submission.name == "entry 0")
+    name = confirmation_folder("spring", "process")
+    assert state_of_site(tmp_path, results, confirmation([first], rules), name) == "Provisional"
+
+
+def test_a_withdrawn_record_is_gone_from_the_site(site: Path, results: Path, tmp_path: Path) -> None:
+    (mine := site / "records" / "note.txt").write_text("mine")
+    (gone,) = (path for path in results.glob("*entry-0*.json"))
+    gone.unlink()
     named = ("--competition", str(tmp_path / "spring.toml"))
-    assert run("leaderboard", str(results), *named, "--site", str(tmp_path / "s")).returncode == 0
-    text = (tmp_path / "s" / "index.html").read_text("utf-8")
-    assert "Confirmed: spring" in text
-    assert "Provisional" not in text
+    done = run("leaderboard", str(results), *named, "--site", str(site))
+    assert done.returncode == 0, done.stderr
+    assert len(list((site / "entries").iterdir())) == 3
+    assert {path.name for path in (site / "records").iterdir()} == {
+        mine.name,
+        *(path.name for path in results.glob("*.json")),
+    }
+    assert f"{site / 'records' / gone.name}: removed" in done.stderr
+    assert f"{mine}: left" in done.stderr
 
 
 def test_writing_a_site_again_gives_the_same_pages_of_entries(

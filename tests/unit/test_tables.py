@@ -1,6 +1,7 @@
 """load_records: records as a list, as rows and, with pandas, as a frame."""
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pandas
 import pytest
 
 import haet_eval
+from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.reported import Reported
+from haet_eval.progress import ReportValue
 from haet_eval.record import Content, seal
 from haet_eval.store import Store
-from haet_eval.tables import COLUMNS
+from haet_eval.tables import COLUMNS, Records
 from tests.fixtures.records import make_record, make_training
 
 
@@ -67,19 +70,52 @@ def test_reports_come_one_line_a_value(folder: Path) -> None:
     ]
 
 
-def test_all_reports_are_read_from_the_artefact(tmp_path: Path) -> None:
-    store, reported = Store(tmp_path), Reported()
-    for epoch in range(250):
-        reported.add({"epoch": epoch})
+def reported_records(folder: Path, reports: Sequence[Mapping[str, ReportValue]]) -> Records:
+    """One record with these reports, and their artefact."""
+    store, reported = Store(folder), Reported()
+    for values in reports:
+        reported.add(values)
     history = reported.put(store)
     parts = {name: getattr(make_record(), name) for name in Content.model_fields}
     store.add(seal(Content(**parts | {"history": history, "reports": reported.shown})))
-    records = haet_eval.load_records(tmp_path)
+    return haet_eval.load_records(folder)
+
+
+def test_all_reports_are_read_from_the_artefact(tmp_path: Path) -> None:
+    records = reported_records(tmp_path, [{"epoch": epoch} for epoch in range(250)])
     assert [row["value"] for row in records.reports()] == list(range(250))
     for file in (tmp_path / "artifacts").iterdir():
         file.unlink()
     kept = [(row["report"], row["value"]) for row in haet_eval.load_records(tmp_path).reports()]
     assert kept == [(epoch + 1, epoch) for epoch in (*range(100), *range(150, 250))]
+
+
+def test_a_history_that_ended_at_its_limit_goes_on_with_the_last_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is lowered: 8 MiB of reports would be slow to write."""
+    monkeypatch.setattr("haet_eval.evaluation.reported.HISTORY_BYTES", 120 * len('{"epoch": 0}\n'))
+    records = reported_records(tmp_path, [{"epoch": epoch % 10} for epoch in range(300)])
+    numbers = [row["report"] for row in records.reports()]
+    assert numbers == [*range(1, 121), *range(201, 301)]
+
+
+def test_without_the_artefact_long_reports_keep_their_numbers(tmp_path: Path) -> None:
+    """Fewer than 100 of them fit into the first ones of a record."""
+    records = reported_records(tmp_path, [{"epoch": f"{epoch} {'x' * 20_000}"} for epoch in range(200)])
+    for file in (tmp_path / "artifacts").iterdir():
+        file.unlink()
+    found = [(row["report"], int(row["value"].split()[0]) + 1) for row in records.reports()]
+    assert 0 < len(found) < 100
+    assert found == [(value, value) for _, value in found]
+
+
+def test_an_artefact_that_was_changed_is_an_error(tmp_path: Path) -> None:
+    records = reported_records(tmp_path, [{"epoch": 1}])
+    (file,) = (tmp_path / "artifacts").iterdir()
+    file.write_text('{"epoch": 2}\n')
+    with pytest.raises(UsageProblem, match="digest"):
+        records.reports()
 
 
 def test_frame_sorts_and_has_dates(folder: Path) -> None:
