@@ -2,12 +2,12 @@
 
 import ast
 import re
-import sys
 from collections.abc import Collection, Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import PurePosixPath
 
+from haet_eval.archive.standard_library import STANDARD_LIBRARY
 from haet_eval.check.remark import Remark
 from haet_eval.check.source import PythonFile, run_nodes
 from haet_eval.runtimes.image_files import sandbox_folder
@@ -75,7 +75,7 @@ def _remarks(
     source: PythonFile, node: ast.stmt, module: str, own: _Modules, importable: Collection[str]
 ) -> Iterator[Remark]:
     top = module.partition(".")[0]
-    elsewhere = top in sys.stdlib_module_names or top in importable
+    elsewhere = top in STANDARD_LIBRARY or top in importable
     # The folder of the submission comes last on the import path. Names of Python's own modules are refused.
     if top in own.names and elsewhere:
         yield source.remark(
