@@ -261,6 +261,13 @@ def test_the_judge_does_not_add_a_signature_to_a_statement_that_was_put_there(
         sign(forged, key)
 
 
+def test_the_judge_does_not_sign_under_a_type_that_was_put_there(forged: Path, key: Path) -> None:
+    unsigned = {"signatures": [], "payloadType": "application/vnd.of-the-contestant+json"}
+    place(forged, envelope(compact(honest_statement(forged)), key) | unsigned)
+    with pytest.raises(UsageProblem, match="signs something else"):
+        sign(forged, key)
+
+
 def test_a_record_that_two_readers_would_read_differently_is_not_signed(forged: Path, key: Path) -> None:
     text = forged.read_text()
     forged.write_text(text.replace('"accuracy": 0.9999', '"accuracy": 1.0, "accuracy": 0.9999'))
