@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,7 @@ from haet_eval.record import MAX_RECORD_BYTES, Record, from_json
 from haet_eval.results_folder import RECORD_NAME
 
 # To be raised whenever an entry or its meaning changes: an old cache would give old summaries.
-_CACHE_VERSION: Final = 8
+_CACHE_VERSION: Final = 9
 # The file is the user's own, so this only guards against damage.
 _MOST_CACHE_BYTES: Final = 1024**3
 _MOMENTS: Final = ("created_at", "received_at", "opens", "closes")
@@ -190,7 +191,7 @@ def _load(cache: Path) -> tuple[_Known, int]:
             return {}, 0
         known: _Known = {}
         # One call for all lines is quicker than a call for each. A later line replaces an earlier one.
-        for name, stamp, found in json.loads(b"[" + b",".join(lines) + b"]"):
+        for name, stamp, found in json.loads(b"[" + b",".join(map(_undamaged, lines)) + b"]"):
             if stamp is None:
                 known.pop(name, None)
             else:
@@ -225,7 +226,17 @@ def _save(cache: Path, known: _Known, seen: _Known, lines: int) -> None:
 
 
 def _line(name: str, stamp: _Stamp | None, found: _ReadFile) -> bytes:
-    return json.dumps([name, stamp, _pack(found)], separators=(",", ":")).encode() + b"\n"
+    content = json.dumps([name, stamp, _pack(found)], separators=(",", ":")).encode()
+    # A damaged digit is still JSON, and would rank the record by another complexity.
+    return b"%08x %s\n" % (zlib.crc32(content), content)
+
+
+def _undamaged(line: bytes) -> bytes:
+    """What `_line` wrote. Raises ValueError if it was changed since."""
+    checksum, _, content = line.partition(b" ")
+    if int(checksum, 16) != zlib.crc32(content):
+        raise ValueError("the line was damaged")
+    return content
 
 
 def _pack(found: _ReadFile) -> Any:

@@ -308,6 +308,18 @@ def test_the_cache_may_be_deleted_or_destroyed(store: Store, cache: Path, conten
     assert store.listing() == expected
 
 
+def test_a_cache_with_one_damaged_byte_is_not_believed(store: Store, cache: Path) -> None:
+    store.add(make_record())
+    expected = store.listing()
+    (remembered,) = cache.iterdir()
+    whole = remembered.read_bytes()
+    for place in range(0, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1  # of a digit it makes another digit
+        remembered.write_bytes(damaged)
+        assert store.listing() == expected, whole[: place + 1]
+
+
 def test_the_cached_listing_grows_only_by_the_changes(store: Store, cache: Path) -> None:
     paths = [store.add(make_record(name=f"submission {number}")) for number in range(5)]
     store.listing()
