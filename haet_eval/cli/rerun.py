@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -31,11 +30,13 @@ def evaluate_again(path: Path, again: "Again", *, kept: bool) -> tuple[Record, t
         kept: the new record goes to the results folder of `again`; otherwise it is not kept.
     """
     from haet_eval.cli.screen import open_screen
+    from haet_eval.runtimes.folder import RunFolder
     from haet_eval.verification.rerunning import compare, rerun
 
     stated = read_record(path)
-    with TemporaryDirectory(prefix="haet-eval-rerun-") as folder:
-        target = again.results if kept else Path(folder)
+    # A folder of a run: if this process is killed, `haet-eval clean` or the next run removes it.
+    with RunFolder() as folder:
+        target = again.results if kept else folder.path
         with open_screen() as observer:
             found = rerun(stated, replace(again, results=target), observer).record
         # Comparing with an interrupted run would say that the record differs.

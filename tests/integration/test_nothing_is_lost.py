@@ -437,3 +437,20 @@ def test_a_failure_of_ours_leaves_an_incident_that_doctor_lists_and_nobody_ranks
     shutil.copy(path, evaluator.results / "copied.json")
     listing = Store(evaluator.results).listing()
     assert (listing.entries, listing.problems) == ([], ())
+
+
+def test_a_rerun_that_was_killed_leaves_nothing_that_is_not_removed(
+    evaluator: Evaluator, quick: Path
+) -> None:
+    evaluator.run(quick, *PROCESS)
+    path, _ = only_record(evaluator.results)
+    command = [*evaluator.program, "verify", str(path), "--rerun", "--submission", str(quick)]
+    with subprocess.Popen(command, env=evaluator.environment()) as rerun:
+        while not any(evaluator.temporary.glob("haet-eval[.-]r*")):
+            assert rerun.poll() is None
+            time.sleep(0.01)
+        rerun.kill()
+    # Whatever lay beside the folders of runs would stay for ever: its owner is dead.
+    clean = [*evaluator.program, "clean", "--results", str(evaluator.results)]
+    subprocess.run(clean, env=evaluator.environment(), check=True)
+    assert not list(evaluator.temporary.iterdir())
