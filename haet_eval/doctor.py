@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +21,7 @@ from haet_eval.incidents import describe, incidents
 from haet_eval.reports.text import readable_size
 from haet_eval.results_folder import RUNS
 from haet_eval.resumable import CLEANED_SECONDS, described, homes
-from haet_eval.runtimes.folder import abandoned_folders
+from haet_eval.runtimes.folder import abandoned_folders, temporary_folder
 from haet_eval.runtimes.interface import Role, WorkerLimits
 
 _GIB: Final = 2**30
@@ -76,7 +75,7 @@ def examine(
     # Without --run-dir, checkpoints lie in the results folder.
     if run_dir is not None:
         yield _disk("disk for checkpoints", run_dir, "choose another folder with --run-dir, or make room")
-    yield _disk("disk for runs", Path(tempfile.gettempdir()), "set TMPDIR to a folder with more room")
+    yield _disk("disk for runs", temporary_folder(), "set TMPDIR to a folder with more room")
     for name in dataset_names():
         yield _dataset(name, data_dir)
     yield _leftovers()

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable
 from errno import EDQUOT, EMFILE, ENAMETOOLONG, ENFILE, ENOSPC
@@ -161,9 +160,11 @@ def _not_permitted(error: PermissionError) -> EnvironmentProblem:
 
 def _disk_full(error: OSError) -> EnvironmentProblem:
     """Of a temporary file: whoever writes others names them."""
+    from haet_eval.runtimes.folder import temporary_folder  # only a full disk needs it
+
     return EnvironmentProblem(
         f"{error.filename or 'a temporary file'} cannot be written: {error.strerror}",
-        f"Make room there or in {tempfile.gettempdir()}, and run the command again.",
+        f"Make room there or in {temporary_folder()}, and run the command again.",
         code="disk-full",
     )
 

@@ -159,9 +159,18 @@ def place_of(folder: Path) -> str:
     return f"{boot} {around.st_dev}:{around.st_ino}"
 
 
+def temporary_folder() -> Path:
+    """The folder of temporary files, also if its disk is full: then leftovers there are to be removed."""
+    try:
+        return Path(tempfile.gettempdir())
+    # Python tries to write in each folder that it knows, and raises if it can write in none.
+    except FileNotFoundError:
+        return Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 nothing is written there
+
+
 def abandoned_folders() -> Iterator[Path]:
     """Folders of dead runs of this user on this machine."""
-    for folder in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")):
+    for folder in sorted(temporary_folder().glob(f"{_PREFIX}*")):
         if is_abandoned(folder):
             yield folder
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shlex
 import socket
 import subprocess
@@ -28,6 +29,7 @@ def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def _left_by_a_dead_run(where: Path) -> Path:
     program = """
 import os
+import resource
 from haet_eval.runtimes.folder import RunFolder
 print(RunFolder().path, flush=True)
 os._exit(1)
@@ -205,3 +207,23 @@ def test_clean_removes_the_dead_and_keeps_the_living(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert f"folder {left}" in result.stdout
     assert not left.exists()
+
+
+def test_folders_of_dead_runs_are_found_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`clean` is what makes room there, and Python knows no temporary folder that it could write in."""
+    dead = tmp_path / "haet-eval.run-dead"
+    dead.mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    program = "from haet_eval.runtimes.folder import abandoned_folders; print(*abandoned_folders())"
+    # No process of this user may write a byte into a file.
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )
+    assert done.stdout.strip() == str(dead), done.stderr
