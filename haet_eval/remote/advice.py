@@ -1,6 +1,17 @@
-"""What to write instead, by words of PyTorch's own errors. The client adds it; the host knows it again."""
+"""What to write instead. The client adds it to the reason of a failure; the host knows it again."""
 
 from typing import Final
+
+BEFORE: Final = "call model.eval() at the end of train(), before it returns the model."
+OBSERVERS: Final = (
+    "An observer of torch.ao.quantization goes on observing in eval mode: write "
+    "`model.apply(torch.ao.quantization.disable_observer)` at the end of train()."
+)
+STATISTICS: Final = (
+    "A normalisation updates its statistics: forward() runs it in training mode; leave out .train() and "
+    "training=True there."
+)
+"""What to write if the model changes while it predicts."""
 
 _ADVICE: Final = {
     **dict.fromkeys(
@@ -13,7 +24,7 @@ _ADVICE: Final = {
 
 
 def advice_on(failure: str) -> str:
-    """What follows the text of a failure: a sentence of advice, if there is some."""
+    """What follows the text of a failure: a sentence of advice, if it has the words of a known error."""
     advice = next((advice for words, advice in _ADVICE.items() if words in failure), "")
     ended = failure.endswith((".", ")"))
     return f"{'' if ended else '.'} {advice}" if advice else ""

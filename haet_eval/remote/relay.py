@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.progress import ReportValue
-from haet_eval.remote.advice import advice_on
+from haet_eval.remote.advice import BEFORE, OBSERVERS, STATISTICS, advice_on
 from haet_eval.remote.connection import Connection, Disconnected
 from haet_eval.remote.executor_link import (
     REASON_BYTES,
@@ -44,10 +44,19 @@ _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
 _PLACE: Final = r"[\w./ -]{1,200}, line \d{1,9}"
 _LINE: Final = rf"{_PLACE} \(`[^\n`]{{0,61}}`\): [\d,]{{1,26}} (bytes, [\d,]{{1,26}} )?times?"
-_PLACES: Final = re.compile(
-    rf"( (Most was read in|It waited most in) {_LINE}(; {_LINE}){{0,2}}\.)?( \({_PLACE}\))?"
+_SEALED: Final = "|".join(
+    (
+        rf"It is used in {_PLACE}\.",
+        rf"(It is used in {_PLACE}\. )?model\.eval\(\) (made it|computes) in {_PLACE}: {re.escape(BEFORE)}",
+        re.escape(OBSERVERS),
+        re.escape(STATISTICS),
+    )
 )
-"""What the client adds to a reason: the lines that have read most, and the line that was running."""
+_PLACES: Final = re.compile(
+    rf"( ({_SEALED}))?( (Most was read in|It waited most in) {_LINE}(; {_LINE}){{0,2}}\.)?( \({_PLACE}\))?"
+)
+"""What the client adds to a reason: what broke the sealed model, the lines that have read most, and the line
+that was running."""
 _RECORDS_TO_A_MARK: Final = 128
 """A mark costs about as much as a call of an operator, and a look at each template."""
 

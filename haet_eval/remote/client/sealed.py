@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import torch
 
+from haet_eval.remote.advice import BEFORE, OBSERVERS, STATISTICS
 from haet_eval.remote.client.dispatch import Dispatcher
 from haet_eval.remote.client.link import Refusal, RemoteError
 from haet_eval.remote.client.own_code import OwnCode
@@ -18,15 +19,6 @@ from haet_eval.remote.client.tensor import RemoteTensor
 _NOT_PART: Final = "that was not part of it"
 _CHANGED: Final = "tried to change"
 """Words of the host's reasons, in haet_eval/remote/meter.py."""
-_BEFORE: Final = "call model.eval() at the end of train(), before it returns the model."
-_OBSERVERS: Final = (
-    "An observer of torch.ao.quantization goes on observing in eval mode: write "
-    "`model.apply(torch.ao.quantization.disable_observer)` at the end of train()."
-)
-_STATISTICS: Final = (
-    "A normalisation updates its statistics: forward() runs it in training mode; leave out .train() and "
-    "training=True there."
-)
 
 
 class SealedModel:
@@ -89,7 +81,7 @@ class SealedModel:
                 place = self._made.get(tensor._handle.number, "")
                 raise Refusal(
                     f"model.eval() gives the model another {name}{f' ({place})' if place else ''}, and what "
-                    f"train() returned is final: {_BEFORE}",
+                    f"train() returned is final: {BEFORE}",
                     code="handle-eval",
                 )
 
@@ -121,12 +113,12 @@ class SealedModel:
         if _NOT_PART in reason:
             used, made = next((at for words, at in self._used.items() if words in reason), ("", ""))
             at = f"It is used in {used}." if used else ""
-            return f"{at} model.eval() made it in {made}: {_BEFORE}".strip() if made else at
+            return f"{at} model.eval() made it in {made}: {BEFORE}".strip() if made else at
         if _CHANGED not in reason:
             return ""
         if self._computed:
             place = self._computed[-1 if self._evaluating else 0]
-            return f"model.eval() computes in {place}: {_BEFORE}"
+            return f"model.eval() computes in {place}: {BEFORE}"
         return self._advice_on_owner(reason)
 
     def _advice_on_owner(self, reason: str) -> str:
@@ -137,8 +129,8 @@ class SealedModel:
         if owner is None:
             return ""
         if type(owner).__module__.startswith("torch.ao.quantization"):
-            return _OBSERVERS
-        return _STATISTICS if hasattr(owner, "running_mean") else ""
+            return OBSERVERS
+        return STATISTICS if hasattr(owner, "running_mean") else ""
 
 
 def _named(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:

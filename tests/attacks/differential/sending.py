@@ -5,11 +5,11 @@ from random import Random
 
 from haet_eval.operators.schema import Parameter
 from haet_eval.operators.signature import Argument, TensorMeta
-from haet_eval.remote.wire import Atom, Definition, Tag, Value, float_class
+from haet_eval.remote.wire import DEFAULT_GENERATOR, Atom, Definition, Tag, Value, float_class
 from tests.attacks.differential.arrangement import Wanted
 from tests.attacks.recorded_calls import RecordedCall
 
-GENERATORS = (0, 1, 0xFFFF)
+GENERATORS = (0, 1, DEFAULT_GENERATOR)
 
 
 class Unsendable(Exception):
