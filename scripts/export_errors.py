@@ -160,6 +160,18 @@ def _entries(tree: ast.Module) -> Iterator[Entry]:
 
 
 def _constants(tree: ast.Module) -> dict[str, str]:
+    """The texts that the module names, its own and those that it imports from another of ours."""
+    found: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            source = ROOT / f"{node.module.replace('.', '/')}.py"
+            if source.is_file():
+                named = _own_constants(ast.parse(source.read_text("utf-8")))
+                found |= {one.name: named[one.name] for one in node.names if one.name in named}
+    return found | _own_constants(tree)
+
+
+def _own_constants(tree: ast.Module) -> dict[str, str]:
     """Texts that a module gives names to."""
     found: dict[str, str] = {}
     # Only the top of the module: names inside of functions have values that are known at run time only.

@@ -18,6 +18,8 @@ from haet_eval.tables import load_records
 from tests.fixtures.records import digest, make_record, make_training
 from tests.unit.test_calendar import received
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("altair")
 
 RULES = load_competition("haet2021")
