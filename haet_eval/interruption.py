@@ -46,7 +46,7 @@ def listening(leave_at_once: Callable[[], object]) -> Iterator[None]:
     _state.received = None
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     # None is a handler that was not set by Python, and that Python cannot set again.
-    heard = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    heard = _heard()
     for number in heard:
         signal.signal(number, handle)
     try:
@@ -59,11 +59,16 @@ def listening(leave_at_once: Callable[[], object]) -> Iterator[None]:
 def leave_quietly(leave: Callable[[], object]) -> None:
     """Call the function at a signal that comes outside of `listening`: while the program starts or ends.
 
-    Python itself would print a traceback, and end by the signal instead of with the program's status.
+    The same signals are left alone. Python itself would print a traceback, and end by the signal instead of
+    with the program's status.
     """
-    for number in _SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda *_: leave())
+    for number in _heard():
+        signal.signal(number, lambda *_: leave())
+
+
+def _heard() -> list[signal.Signals]:
+    """The signals that are neither ignored nor left to something else than Python."""
+    return [number for number in _SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
 
 @contextmanager
