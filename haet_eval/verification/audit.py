@@ -22,9 +22,13 @@ def drawn_again(audit: Audit, evidence: Evidence) -> Redrawn | None:
 
 def audited(record: Record, audit: Audit, drawn: Redrawn | None) -> tuple[Record, Evidence]:
     """The audit's run as a record of its own, and its data set, if it was drawn again."""
+    return run_of(record, audit), Evidence(dataset=drawn.dataset if drawn else None)
+
+
+def run_of(record: Record, audit: Audit) -> Record:
+    """The audit's run as a record of its own."""
     # The checks of a run compare its data with the record, so the copy names the audit's data.
-    again = as_record(record, audit.run).model_copy(update={"dataset": audit.dataset})
-    return again, Evidence(dataset=drawn.dataset if drawn else None)
+    return as_record(record, audit.run).model_copy(update={"dataset": audit.dataset})
 
 
 def check_audit(audit: Audit, first: Record, drawn: Redrawn | None, again: Evidence) -> Iterator[Check]:

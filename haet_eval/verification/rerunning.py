@@ -7,14 +7,14 @@ from pathlib import Path
 from haet_eval.competition import Limits, builtin_competitions, load_competition
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
-from haet_eval.evaluation.repetition import as_record, split
+from haet_eval.evaluation.repetition import split
 from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.evaluation.unpack import digest_of
 from haet_eval.progress import Observer
 from haet_eval.record import Artifact, Audit, Record, Training
 from haet_eval.spelling import percent, quoted
 from haet_eval.store import Store
-from haet_eval.verification.audit import SUBJECTS
+from haet_eval.verification.audit import SUBJECTS, run_of
 from haet_eval.verification.check import Check, holds, same, unchecked
 from haet_eval.verification.machine import compare_weights, note
 from haet_eval.verification.replaying import machine_of
@@ -122,7 +122,7 @@ def _named(name: str, checks: Iterable[Check]) -> Iterator[Check]:
 def _compare_audit(
     record: Record, artifacts: Store, before: Audit, found: Record, found_artifacts: Store, now: Audit
 ) -> Iterator[Check]:
-    stated, again = _as_record(record, before), _as_record(found, now)
+    stated, again = run_of(record, before), run_of(found, now)
     yield from _compare(stated, artifacts, again, found_artifacts)
     other = _differences(stated, again)
     # Flags follow from predictions and cost. On another machine the first may change, and only the first.
@@ -130,10 +130,6 @@ def _compare_audit(
         yield unchecked("flags", f"{_listed(now.flags)} instead of {_listed(before.flags)}{note(other)}")
     else:
         yield same("flags", _listed(before.flags), _listed(now.flags), f"{_listed(now.flags)} again")
-
-
-def _as_record(record: Record, audit: Audit) -> Record:
-    return as_record(record, audit.run).model_copy(update={"dataset": audit.dataset})
 
 
 def _listed(flags: Iterable[str]) -> str:
