@@ -1,6 +1,5 @@
 """How many runs fit on this machine at once, by the limits of one run in the rules."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -14,6 +13,7 @@ from haet_eval.competition import Budgets, Competition
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.frame import CLIENT_MEMORY_BYTES, usable_cpus
 from haet_eval.record import PHASE_OF_RANKING
+from haet_eval.runtimes.environment import gpus_left
 
 _MEASURED: Final = {*PHASE_OF_RANKING, "training_time"}
 # The driver lists the GPUs here. PyTorch could count them too, but may not be installed where a batch is
@@ -84,9 +84,9 @@ def memory_of_a_run(budgets: Budgets) -> int:
 
 
 def _gpus() -> tuple[str, ...]:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        names = (name.strip() for name in visible.split(","))
+    left = gpus_left()
+    if left is not None:
+        names = (name.strip() for name in left)
         # CUDA sees none from the first negative one on; -1 is the usual way to hide all.
         seen = takewhile(lambda name: not name.startswith("-"), names)
         return tuple(name for name in seen if name)

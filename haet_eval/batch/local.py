@@ -12,6 +12,7 @@ from haet_eval.batch.judge import Reporter, StageReached, judge
 from haet_eval.batch.pool import ProcessDied, ProcessPool
 from haet_eval.batch.site import SiteLost
 from haet_eval.evaluation.request import WrittenRecord
+from haet_eval.runtimes.environment import VISIBLE_GPUS
 from haet_eval.runtimes.leftovers import remove_leftovers
 
 _SECONDS_BETWEEN_TICKS: Final = 0.5
@@ -59,9 +60,9 @@ class LocalSite:
 def shares(jobs: int, gpus: Sequence[str]) -> list[dict[str, str]]:
     """Variables of each run: the GPUs in turn, or all of them for a run alone, whose nodes take one each."""
     if jobs == 1 and gpus:
-        return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus)}]
+        return [{VISIBLE_GPUS: ",".join(gpus)}]
     # More runs than GPUs share them in turn. `places` allows that only if the user asks for it.
-    return [{"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {} for slot in range(jobs)]
+    return [{VISIBLE_GPUS: gpus[slot % len(gpus)]} if gpus else {} for slot in range(jobs)]
 
 
 def _judge(order: Order, results: Path) -> WrittenRecord:

@@ -12,6 +12,7 @@ from haet_eval.evaluation.watch import Watch
 from haet_eval.native.node import Node
 from haet_eval.remote.connection import Connection
 from haet_eval.remote.log import OutputLog
+from haet_eval.runtimes.environment import VISIBLE_GPUS
 from haet_eval.runtimes.folder import RunFolder
 from haet_eval.runtimes.interface import MeetingPoint, Network, Role, Runtime, WorkerLimits
 
@@ -110,7 +111,7 @@ def torchrun_environment(node: int, count: int, point: MeetingPoint, device: str
     if point.one_machine:
         ours |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
         # Each node sees one GPU, which has the number 0 there: hence LOCAL_RANK 0 everywhere.
-        ours |= {"CUDA_VISIBLE_DEVICES": str(node)} if device == "cuda" else {}
+        ours |= {VISIBLE_GPUS: str(node)} if device == "cuda" else {}
     return ours
 
 
