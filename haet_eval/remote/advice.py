@@ -11,7 +11,14 @@ STATISTICS: Final = (
     "A normalisation updates its statistics: forward() runs it in training mode; leave out .train() and "
     "training=True there."
 )
-"""What to write if the model changes while it predicts."""
+USED_IN: Final = "It is used in {place}."
+MADE_IN: Final = f"model.eval() made it in {{place}}: {BEFORE}"
+COMPUTES_IN: Final = f"model.eval() computes in {{place}}: {BEFORE}"
+"""What breaks a model that must not change any more, and what to write instead."""
+
+MOST_READ: Final = "Most was read in"
+MOST_WAITED: Final = "It waited most in"
+"""What comes before the lines that have used up a budget of reading."""
 
 _ADVICE: Final = {
     **dict.fromkeys(

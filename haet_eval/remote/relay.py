@@ -11,7 +11,16 @@ import numpy.typing as npt
 
 from haet_eval.errors import EnvironmentProblem, SubmissionFailure, Verdict
 from haet_eval.progress import ReportValue
-from haet_eval.remote.advice import BEFORE, OBSERVERS, STATISTICS, advice_on
+from haet_eval.remote.advice import (
+    COMPUTES_IN,
+    MADE_IN,
+    MOST_READ,
+    MOST_WAITED,
+    OBSERVERS,
+    STATISTICS,
+    USED_IN,
+    advice_on,
+)
 from haet_eval.remote.connection import Connection, Disconnected
 from haet_eval.remote.executor_link import (
     REASON_BYTES,
@@ -44,16 +53,12 @@ _WATCH_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 3.0
 _PLACE: Final = r"[\w./ -]{1,200}, line \d{1,9}"
 _LINE: Final = rf"{_PLACE} \(`[^\n`]{{0,61}}`\): [\d,]{{1,26}} (bytes, [\d,]{{1,26}} )?times?"
-_SEALED: Final = "|".join(
-    (
-        rf"It is used in {_PLACE}\.",
-        rf"(It is used in {_PLACE}\. )?model\.eval\(\) (made it|computes) in {_PLACE}: {re.escape(BEFORE)}",
-        re.escape(OBSERVERS),
-        re.escape(STATISTICS),
-    )
+_USED, _MADE, _COMPUTES = (
+    re.escape(words).replace(re.escape("{place}"), _PLACE) for words in (USED_IN, MADE_IN, COMPUTES_IN)
 )
+_SEALED: Final = f"{_USED}( {_MADE})?|{_MADE}|{_COMPUTES}|{re.escape(OBSERVERS)}|{re.escape(STATISTICS)}"
 _PLACES: Final = re.compile(
-    rf"( ({_SEALED}))?( (Most was read in|It waited most in) {_LINE}(; {_LINE}){{0,2}}\.)?( \({_PLACE}\))?"
+    rf"( ({_SEALED}))?( ({MOST_READ}|{MOST_WAITED}) {_LINE}(; {_LINE}){{0,2}}\.)?( \({_PLACE}\))?"
 )
 """What the client adds to a reason: what broke the sealed model, the lines that have read most, and the line
 that was running."""

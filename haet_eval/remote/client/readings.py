@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
+from haet_eval.remote.advice import MOST_READ, MOST_WAITED
 from haet_eval.remote.client.link import Refusal, RemoteError
 from haet_eval.remote.client.own_code import OwnCode
 
@@ -65,10 +66,10 @@ class Readings:
         if any(budget in reason for budget in _BUDGETS):
             # The read that went beyond the budget was not answered, but belongs to its line.
             self.add(read_bytes)
-            return self._naming(reason, "Most was read in", attrgetter("read_bytes"), _read)
+            return self._naming(reason, MOST_READ, attrgetter("read_bytes"), _read)
         if _WAITS in reason:
             self.add(0)
-            return self._naming(reason, "It waited most in", attrgetter("waits"), _waited)
+            return self._naming(reason, MOST_WAITED, attrgetter("waits"), _waited)
         return error
 
     def _naming(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import torch
 
-from haet_eval.remote.advice import BEFORE, OBSERVERS, STATISTICS
+from haet_eval.remote.advice import BEFORE, COMPUTES_IN, MADE_IN, OBSERVERS, STATISTICS, USED_IN
 from haet_eval.remote.client.dispatch import Dispatcher
 from haet_eval.remote.client.link import Refusal, RemoteError
 from haet_eval.remote.client.own_code import OwnCode
@@ -112,13 +112,13 @@ class SealedModel:
     def _advice(self, reason: str) -> str:
         if _NOT_PART in reason:
             used, made = next((at for words, at in self._used.items() if words in reason), ("", ""))
-            at = f"It is used in {used}." if used else ""
-            return f"{at} model.eval() made it in {made}: {BEFORE}".strip() if made else at
+            at = USED_IN.format(place=used) if used else ""
+            return f"{at} {MADE_IN.format(place=made)}".strip() if made else at
         if _CHANGED not in reason:
             return ""
         if self._computed:
             place = self._computed[-1 if self._evaluating else 0]
-            return f"model.eval() computes in {place}: {BEFORE}"
+            return COMPUTES_IN.format(place=place)
         return self._advice_on_owner(reason)
 
     def _advice_on_owner(self, reason: str) -> str:
