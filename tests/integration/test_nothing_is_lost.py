@@ -116,14 +116,7 @@ def test_a_check_whose_reader_leaves_names_the_record_of_its_evaluation(
 ) -> None:
     command = [*evaluator.program, "check", str(quick), "--full", "--seconds", "0.5"]
     folders = ("--results", str(evaluator.results), "--data-dir", str(evaluator.folder / "data"))
-    with subprocess.Popen(
-        [*command, *folders],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=evaluator.folder,
-        env=evaluator.environment(),
-    ) as program:
+    with evaluator.start([*command, *folders]) as program:
         assert program.stdout is not None
         assert program.stderr is not None
         # The check has no such stage: its lines are printed, and the evaluation has begun.

@@ -424,14 +424,7 @@ def test_a_stop_in_a_timed_run_voids_it(evaluator: Evaluator, tmp_path: Path) ->
     submission = write_submission(tmp_path / "native", "import time\n" + SLEEPER)
     rules = write_native_competition(tmp_path / "rules.toml")
     command = evaluator.command(submission, "--sandbox", "process", "--competition", str(rules))
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=evaluator.folder,
-        env=evaluator.environment(),
-    ) as program:
+    with evaluator.start(command) as program:
         assert program.stderr is not None
         while not program.stderr.readline().startswith("train"):
             assert program.poll() is None

@@ -95,14 +95,7 @@ def settled(record: Record) -> dict[str, Any]:
 @contextmanager
 def running(evaluator: Evaluator, command: list[str]) -> Iterator[subprocess.Popen[str]]:
     """The program in the middle of its work; it is killed if the test leaves it running."""
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=evaluator.folder,
-        env=evaluator.environment(),
-    ) as program:
+    with evaluator.start(command) as program:
         try:
             yield program
         finally:

@@ -12,14 +12,11 @@ from haet_eval.batch import cluster
 from haet_eval.batch import judge as judging
 from haet_eval.batch.cluster import ClusterSite
 from haet_eval.batch.job import Order
-from haet_eval.batch.ledger import Ledger
 from haet_eval.batch.node import NodeProblem, reserved
-from haet_eval.batch.plan import Options, make_plan
+from haet_eval.batch.plan import Options
 from haet_eval.batch.site import SiteLost
-from haet_eval.batch.sources import SubmissionSource
 from haet_eval.store import Store
-from haet_eval.submission import load_submission
-from tests.fixtures.submissions import write_submission
+from tests.fixtures.orders import order_of_entry
 
 
 @pytest.fixture
@@ -54,19 +51,7 @@ def site(store: Store) -> Iterator[ClusterSite]:
 @pytest.fixture
 def order(tmp_path: Path, store: Store) -> Order:
     """A run that no machine makes: its sources are those of no haet-eval."""
-    folder = write_submission(tmp_path / "entry", "def train(task):\n    return Linear()")
-    (item,) = make_plan([SubmissionSource(folder)], Options(sandbox="process"), Ledger(store)).items
-    assert item.job is not None
-    return Order(
-        job=item.job,
-        archive=load_submission(folder).archive,
-        rules=None,
-        rules_folder=None,
-        data_dir=tmp_path / "data",
-        test_data=None,
-        sources="0" * 64,
-        image=None,
-    )
+    return order_of_entry(tmp_path, store, Options(sandbox="process"), sources="0" * 64)
 
 
 def test_a_busy_worker_gets_the_next_run_and_one_that_cannot_make_it_does_not(

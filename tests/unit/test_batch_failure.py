@@ -15,18 +15,15 @@ from haet_eval.batch.cluster import judge_for_another, received
 from haet_eval.batch.failure import NodeFailure
 from haet_eval.batch.job import Order
 from haet_eval.batch.judge import Reporter, judge
-from haet_eval.batch.ledger import Ledger
 from haet_eval.batch.local import LocalSite
 from haet_eval.batch.node import NodeProblem
-from haet_eval.batch.plan import Options, make_plan
+from haet_eval.batch.plan import Options
 from haet_eval.batch.pool import ProcessDied
-from haet_eval.batch.sources import SubmissionSource
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.incidents import describe, incidents
 from haet_eval.runtimes.image_files import build_context
 from haet_eval.store import Store
-from haet_eval.submission import load_submission
-from tests.fixtures.submissions import write_submission
+from tests.fixtures.orders import order_of_entry
 
 
 @pytest.fixture
@@ -38,19 +35,7 @@ def store(tmp_path: Path) -> Store:
 def order(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Order:
     """A run in containers, on a machine without an engine."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    folder = write_submission(tmp_path / "entry", "def train(task):\n    return Linear()")
-    (item,) = make_plan([SubmissionSource(folder)], Options(), Ledger(store)).items
-    assert item.job is not None
-    return Order(
-        job=item.job,
-        archive=load_submission(folder).archive,
-        rules=None,
-        rules_folder=None,
-        data_dir=tmp_path / "data",
-        test_data=None,
-        sources=build_context().digest,
-        image=None,
-    )
+    return order_of_entry(tmp_path, store, Options(), sources=build_context().digest)
 
 
 def told(store: Store) -> dict[str, Any]:
