@@ -51,7 +51,7 @@ ARTIFACT_NAME: Final = re.compile(r"(?P<digest>[0-9a-f]{64})\.(?P<suffix>[a-z]+(
 
 def confirmation_folder(competition: str, sandbox: str = "docker") -> str:
     """The folder of a confirmation, unless the user names another one."""
-    # Records of processes are not official: what comes of them must not replace what was confirmed.
+    # Records of processes are not official: a rehearsal with them must not replace a confirmation.
     return f"{'confirm' if sandbox == 'docker' else 'rehearsal'}-{competition}"
 
 

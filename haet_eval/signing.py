@@ -305,7 +305,7 @@ def _read_or_refuse(path: Path, payload: bytes) -> "Envelope":
         envelope = _read_envelope(path)
     except BadSignature as problem:
         raise UsageProblem(str(problem), "Remove it, and sign again.", code="signature-invalid") from None
-    # Whoever put the envelope there chose its type, too, and the type is a part of what is signed.
+    # Whoever put the envelope there chose its type, too, and a signature covers the type.
     if (envelope.payload_type, envelope.payload) != (PAYLOAD_TYPE, payload):
         raise UsageProblem(
             f"{path} signs something else than this record",

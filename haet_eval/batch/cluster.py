@@ -119,7 +119,7 @@ class ClusterSite:
         return min(sum(self._offers().values()), self._jobs or 2**31)
 
     def judge(self, order: Order) -> WrittenRecord:
-        # The errors of `received` are not dask's, which `_result` tells apart.
+        # Errors of `received` are ours, so they stay out of `_result`, which sorts those of dask.
         result = self._result(order)
         try:
             return received(result, order, self._store)

@@ -83,7 +83,7 @@ def compare_weights(stated: Artifact, stored: bytes | None, found: bytes, other:
 
 
 def _apart(ours: StoredWeights | None, found: bytes) -> tuple[float | None, str]:
-    """The distance of the stored weights from the new run's, if there is one, and what is said of it."""
+    """The distance of the stored weights from the new run's, if there is one, and its words."""
     try:
         theirs = read_weights(found)
     except ValueError as error:

@@ -121,7 +121,7 @@ def test_the_bytes_that_are_sent_are_those_whose_digest_was_checked(
 
 
 @pytest.mark.parametrize("changed", ["a/submission.py", "rules.toml"])
-def test_what_was_changed_after_the_plan_is_not_sent(tmp_path: Path, changed: str) -> None:
+def test_files_that_were_changed_after_the_plan_are_not_sent(tmp_path: Path, changed: str) -> None:
     rules = tmp_path / "rules.toml"
     write_competition(rules)
     folder = write_submission(tmp_path / "a", TRAIN)

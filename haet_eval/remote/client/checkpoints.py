@@ -131,7 +131,7 @@ class SavedObjects:
 
 
 _WRITTEN: Final = (io.BytesIO, io.BufferedWriter, io.BufferedRandom, io.FileIO)
-"""Streams that hold what is written to them as it is: others compress it, or take its digest."""
+"""Streams that keep bytes as they were written: others compress them, or take their digest."""
 
 
 def _unwrapped(stream: Any) -> Any:

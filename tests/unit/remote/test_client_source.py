@@ -119,8 +119,8 @@ def test_an_error_that_says_something_else_than_the_refusal_before_it_has_no_cod
             "error.__cause__, cause.__context__ = cause, error\nraise error"
         ),
         (
-            "class Odd(Exception):\n    def __bool__(self): raise KeyError\n"
-            "raise ValueError('no numbers') from Odd()"
+            "class Doubtful(Exception):\n    def __bool__(self): raise KeyError\n"
+            "raise ValueError('no numbers') from Doubtful()"
         ),
     ],
     ids=["itself", "a circle", "no truth"],

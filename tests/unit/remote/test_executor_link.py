@@ -76,7 +76,7 @@ def test_an_answer_comes_as_a_frame_of_the_stream(ends: Ends, channel: Channel) 
     assert link.executed == BEGIN
 
 
-def test_a_wait_for_inventories_is_a_stall_and_one_that_has_come_is_not(ends: Ends) -> None:
+def test_only_inventories_that_have_not_come_make_a_stall(ends: Ends) -> None:
     link, executor = ends
     for _ in range(_INVENTORIES_AHEAD):
         link.compare_inventory(b"same")
