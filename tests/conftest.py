@@ -1,5 +1,6 @@
 """Fixtures of every test: what a test needs of the machine, and whether its absence may skip it."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -44,6 +45,7 @@ _QUICK_FILES: Final = (
 )
 """Of the attacks and the integration tests, which run in evaluations of their own: the rest are slow."""
 
+_LONGEST_NAME: Final = 400
 _QUICK: Final = "not slow"
 _NO_ENGINE: Final = "needs a Docker engine: "
 _NO_IMAGE: Final = "the sandbox image cannot be built here: "
@@ -72,6 +74,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         processors = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {processors[int(number) % len(processors)]})
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A name of bounded length for a value that is long: whole files would fill reports, and pass as names."""
+    if isinstance(val, str | bytes) and len(val) > _LONGEST_NAME:
+        digest = hashlib.sha256(val.encode() if isinstance(val, str) else val).hexdigest()[:8]
+        return f"{len(val)}-{'characters' if isinstance(val, str) else 'bytes'}-{digest}"
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
@@ -108,9 +118,12 @@ def _group(item: pytest.Item) -> str:
 
 
 def _theme(item: pytest.Item) -> str | None:
-    """The theme of a test of the battery."""
-    found = re.search(r"([^/[]+)\[(\w+)", item.nodeid)
-    return found[2] if found and found[1] in _BY_THEME else None
+    """The theme of a test of the battery: the first word of its parameters."""
+    function, _, parameters = item.name.partition("[")
+    if f"{item.path.name}::{function}" not in _BY_THEME:
+        return None
+    theme = re.match(r"\w+", parameters)
+    return theme[0] if theme else None
 
 
 def _rank(item: pytest.Item) -> int:
