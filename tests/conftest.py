@@ -77,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """A name of bounded length for a value that is long: whole files would fill reports, and pass as names."""
+    """A name of bounded length for a long value: whole files as names would fill reports."""
     if isinstance(val, str | bytes) and len(val) > _LONGEST_NAME:
         digest = hashlib.sha256(val.encode() if isinstance(val, str) else val).hexdigest()[:8]
         return f"{len(val)}-{'characters' if isinstance(val, str) else 'bytes'}-{digest}"

@@ -255,7 +255,16 @@ LIMITS = {
 }
 
 
-@pytest.mark.parametrize(("code", "verdict", "budget"), LIMITS.values(), ids=LIMITS)
+SLOW_LIMITS = ("processor time of a child", "processor time that messages without a price do not buy")
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "budget"),
+    [
+        pytest.param(*limit, id=name, marks=[pytest.mark.slow] if name in SLOW_LIMITS else [])
+        for name, limit in LIMITS.items()
+    ],
+)
 def test_a_budget_that_is_used_up_ends_the_run_with_its_verdict(
     judge: Callable[..., WrittenRecord], code: str, verdict: Verdict, budget: dict[str, int]
 ) -> None:

@@ -153,6 +153,7 @@ LONG: Final = 300
 """Tensors in a list: a price that compares all pairs of them is far above the bound."""
 
 
+@pytest.mark.slow
 def test_the_price_of_a_long_list_grows_with_its_length_only() -> None:
     chance = Random(0)
     with_lists = {
