@@ -3,11 +3,12 @@
 import errno
 import os
 import secrets
+import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from haet_eval.files import real_path
 
@@ -50,6 +51,11 @@ class Draft:
             self._file.close()  # writes the buffer, and fails a second time if the disk is full
         finally:
             self._path.unlink(missing_ok=True)
+
+    @property
+    def file(self) -> BinaryIO:
+        """The open file, for libraries that write to one."""
+        return self._file
 
     def write(self, data: bytes) -> None:
         self._file.write(data)
@@ -96,6 +102,44 @@ class Draft:
         self._file.close()
 
 
+class DraftFolder:
+    """A folder being filled, at `path`. It is gone when the `with` block ends without `create`.
+
+    Its writer holds a lock on it, if the file system has locks.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = draft_path(directory)
+        self.path.mkdir()
+        self._descriptor = None if os.name == "nt" else os.open(self.path, os.O_RDONLY)
+        if self._descriptor is not None:
+            _lock(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Removed while it is still locked: a file that is left over is then as sure to be ours.
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def create(self, target: Path) -> None:
+        """Give the folder its name.
+
+        Raises:
+            FileExistsError: the name is taken; what has it stays.
+        """
+        # A rename replaces an empty folder without an error. Of two writers the second one fails, since the
+        # folder of the first is not empty.
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        self.path.rename(target)
+        _sync_directory(target.parent)
+
+
 def write_output(target: Path, content: bytes) -> None:
     """Write a file that a user has named, whole or not at all; links to it stay.
 
@@ -137,8 +181,9 @@ def remove_leftovers(directory: Path, older_than_seconds: float = LEFTOVER_SECON
             try:
                 # Both, because a lock does not always reach other machines, and a slow writer's draft may be
                 # old.
-                if os.fstat(descriptor).st_mtime < deadline and _lock(descriptor):
-                    path.unlink()
+                found = os.fstat(descriptor)
+                if found.st_mtime < deadline and _lock(descriptor):
+                    shutil.rmtree(path) if stat.S_ISDIR(found.st_mode) else path.unlink()
             finally:
                 os.close(descriptor)
 

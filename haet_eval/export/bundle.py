@@ -5,10 +5,10 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from haet_eval.archive.pack import EPOCH
+from haet_eval.atomic import Draft, DraftFolder, remove_leftovers
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.export.contents import Exported, Piece
 from haet_eval.export.crate import METADATA, metadata
@@ -46,21 +46,18 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
         )
     # An archive is for ever, so a bundle is never replaced (decision 0064).
     if target.exists():
-        raise UsageProblem(
-            f"{target} is there already",
-            "Name a file or folder that does not exist yet.",
-            code="output-exists",
-        )
+        raise _exists(target)
     pieces = {piece.path: piece for one in exported for piece in one.pieces}
     pieces["README.md"] = Piece("README.md", _README.encode(), "how to check the records")
     described = Piece(METADATA, metadata(exported, pieces), "")
     whole = dict(sorted((pieces | {METADATA: described}).items()))
     try:
-        # Beside the target, since a rename works within one file system only.
-        with TemporaryDirectory(prefix=".haet-export-", dir=target.parent) as folder:
-            draft = Path(folder, "bundle")
-            (_write_zip if target.suffix.lower() == ".zip" else _write_folder)(draft, whole)
-            draft.rename(target)
+        # Each may be as large as a bundle, and nothing else looks for them in a folder of the user's.
+        remove_leftovers(target.parent)
+        (_write_zip if target.suffix.lower() == ".zip" else _write_folder)(target, whole)
+    except FileExistsError:
+        # Somebody made it while this bundle was written.
+        raise _exists(target) from None
     except OSError as error:
         raise EnvironmentProblem(
             f"{target} cannot be written: {error.strerror}",
@@ -70,27 +67,37 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
     return whole
 
 
+def _exists(target: Path) -> UsageProblem:
+    return UsageProblem(
+        f"{target} is there already", "Name a file or folder that does not exist yet.", code="output-exists"
+    )
+
+
 def _write_zip(target: Path, pieces: Mapping[str, Piece]) -> None:
-    # Stored: two builds of zlib compress differently, and the same records must give the same bytes.
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for path, piece in pieces.items():
-            entry = zipfile.ZipInfo(path, EPOCH)
-            entry.create_system = 3  # Unix, whatever the machine is
-            entry.external_attr = 0o100644 << 16
-            if isinstance(piece.source, bytes):
-                archive.writestr(entry, piece.source)
-                continue
-            # A trace may exceed 4 GiB, and `zipfile` does not know the size of a stream beforehand.
-            with piece.source.open("rb") as source, archive.open(entry, "w", force_zip64=True) as copy:
-                shutil.copyfileobj(source, copy)
+    with Draft(target.parent) as draft:
+        # Stored: two builds of zlib compress differently, and the same records must give the same bytes.
+        with zipfile.ZipFile(draft.file, "w", zipfile.ZIP_STORED) as archive:
+            for path, piece in pieces.items():
+                entry = zipfile.ZipInfo(path, EPOCH)
+                entry.create_system = 3  # Unix, whatever the machine is
+                entry.external_attr = 0o100644 << 16
+                if isinstance(piece.source, bytes):
+                    archive.writestr(entry, piece.source)
+                    continue
+                # A trace may exceed 4 GiB, and `zipfile` does not know the size of a stream beforehand.
+                with piece.source.open("rb") as source, archive.open(entry, "w", force_zip64=True) as copy:
+                    shutil.copyfileobj(source, copy)
+        draft.create(target)
 
 
 def _write_folder(target: Path, pieces: Mapping[str, Piece]) -> None:
-    for path, piece in pieces.items():
-        file = target / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(piece.source, bytes):
-            file.write_bytes(piece.source)
-        else:
-            # Without the mode and the times of the original, which differ from machine to machine.
-            shutil.copyfile(piece.source, file)
+    with DraftFolder(target.parent) as draft:
+        for path, piece in pieces.items():
+            file = draft.path / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(piece.source, bytes):
+                file.write_bytes(piece.source)
+            else:
+                # Without the mode and the times of the original, which differ from machine to machine.
+                shutil.copyfile(piece.source, file)
+        draft.create(target)

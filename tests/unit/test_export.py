@@ -2,18 +2,25 @@
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 import stat
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from haet_eval.atomic import LEFTOVER_SECONDS, DraftFolder
 from haet_eval.cli.export import export
 from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
+from haet_eval.export import bundle
 from haet_eval.record import artifacts_of
 from haet_eval.signing import make_keys, sign
 from haet_eval.store import Store, read_record
@@ -195,6 +202,46 @@ def test_an_existing_bundle_is_not_replaced(record: Path, tmp_path: Path) -> Non
     assert isinstance(problem, UsageProblem)
     assert "is there already" in problem.message
     assert (tmp_path / "bundle.zip").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["Draft", "DraftFolder"])
+def test_what_a_killed_export_left_is_removed_by_a_later_one(record: Path, tmp_path: Path, kind: str) -> None:
+    code = (
+        "import os, pathlib, signal, sys; from haet_eval import atomic\n"
+        "with getattr(atomic, sys.argv[1])(pathlib.Path(sys.argv[2])) as draft:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, kind, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob(".haet-*")
+    export_all(record, tmp_path / "first.zip")
+    assert left.exists(), "it may belong to a living writer"
+    long_ago = time.time() - LEFTOVER_SECONDS - 60
+    os.utime(left, (long_ago, long_ago))
+    with DraftFolder(tmp_path) as living:
+        os.utime(living.path, (long_ago, long_ago))
+        export_all(record, tmp_path / "second")
+        assert living.path.is_dir()
+    assert list(tmp_path.glob(".haet-*")) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"all", "first.zip", "second"}
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.zip"])
+def test_a_bundle_that_another_process_made_meanwhile_stays(
+    record: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made_meanwhile(exported: object, pieces: object) -> bytes:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("mine")
+        return b"{}"
+
+    monkeypatch.setattr(bundle, "metadata", made_meanwhile)
+    above = record.parents[1]
+    problem = run(record, "-o", tmp_path / name, "--competition", above / "rules.toml").exception
+    assert isinstance(problem, UsageProblem)
+    assert "is there already" in problem.message
+    assert (tmp_path / name / "mine").read_text() == "mine"
+    assert list(tmp_path.glob(".haet-*")) == []
 
 
 def test_a_missing_folder_is_reported(record: Path, tmp_path: Path) -> None:
