@@ -117,7 +117,8 @@ def _tell_of_stdout(error: ResultLost | BrokenPipeError) -> int:
 def _lost(error: ResultLost) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"the result could not be printed: {error.strerror}",
-        "Run the command again with a stdout that takes it: an open pipe, or a file on a disk with room.",
+        "Run the command again with a stdout that takes it: an open pipe, or a file on a disk with room. The "
+        "files that it writes are there: `export` and `sign --new-key` need not run again.",
         code="stdout-closed",
     )
 

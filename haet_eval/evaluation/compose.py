@@ -132,7 +132,7 @@ def _environment(request: Request, seed: int, ran: Ran | None) -> Environment:
         image_digest=runtime.get("image_digest"),
         oci_runtime=runtime.get("oci_runtime"),
         torch=facts.get("torch"),
-        # Nodes on plain tensors do not tell theirs; local ones have this one.
+        # Nothing of the submission has run if no worker has told its own.
         python=facts.get("python") or platform.python_version(),
         device=request.device,
         accelerator=facts.get("accelerator"),

@@ -79,6 +79,8 @@ def evaluate(request: Request, observer: Observer | None = None) -> WrittenRecor
         log = {"head": heard.log.head, "tail": heard.log.tail}
         if incident := put_incident(request.results, error, facts | {"device": request.device, "log": log}):
             heard.note(f"What is known of this is in {incident}")
+        else:
+            heard.note(f"{request.results} took no file about this, so keep what is printed here.")
         raise
 
 

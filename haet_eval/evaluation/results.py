@@ -28,7 +28,7 @@ class Trained:
     """A training, up to its end or failure. If it did not begin, it has neither counted nor native parts.
 
     Attributes:
-        facts: facts about the workers: `torch`, `accelerator`, and `python` if they tell it.
+        facts: facts about the workers: `torch`, `python` and `accelerator`.
         refused: the number of refused calls, by operator.
     """
 

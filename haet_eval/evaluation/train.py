@@ -187,7 +187,11 @@ def train_native(nodes: Nodes, work: PlannedRun, energy: Measurement | None) -> 
         for number, node in enumerate(nodes.everyone()):
             loaded = node.load(_setting(work, number), dataset.train_images, dataset.train_labels)
             # The record names one machine: that of node 0, which predicts as well.
-            facts = facts or {"torch": loaded.torch, "accelerator": loaded.accelerator}
+            facts = facts or {
+                "torch": loaded.torch,
+                "python": loaded.python,
+                "accelerator": loaded.accelerator,
+            }
         if energy:
             energy.begin("train")
         # The clock starts before any node may begin, so that no node has time that is not measured.

@@ -59,6 +59,7 @@ class Loaded(Message):
 
     kind: Literal["loaded"] = "loaded"
     torch: str = Field(max_length=SHORT)
+    python: str = Field(max_length=SHORT)
     accelerator: str | None = Field(max_length=SHORT)
     problem: str = Field(max_length=SHORT)
 

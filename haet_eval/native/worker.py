@@ -2,6 +2,7 @@
 
 import copy
 import os
+import platform
 import signal
 import socket
 import tempfile
@@ -55,7 +56,14 @@ def run_node(sock: socket.socket) -> None:
     if not problem:
         # On the device before `Loaded` is sent, after which the host starts the clock.
         images, labels = images.to(setting.device), labels.to(setting.device)
-    link.tell(Loaded(torch=torch.__version__, accelerator=_accelerator(setting), problem=problem))
+    link.tell(
+        Loaded(
+            torch=torch.__version__,
+            python=platform.python_version(),
+            accelerator=_accelerator(setting),
+            problem=problem,
+        )
+    )
     if problem:
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from haet_eval.runtimes.folder import abandoned_folders
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The removed things. `engine_problem` says why containers could not be searched; empty if they were."""
+    """The removed things. `engine_problem` says why not all containers could be; empty if they were."""
 
     containers: tuple[str, ...]
     folders: tuple[Path, ...]
@@ -29,7 +29,9 @@ def remove_leftovers(*, dry_run: bool = False) -> Removed:
     containers: list[str] = []
     problem = ""
     try:
-        containers = remove_abandoned_containers(dry_run=dry_run)
+        # One by one: if a container cannot be removed, the others are gone all the same.
+        for name in remove_abandoned_containers(dry_run=dry_run):
+            containers.append(name)
     except EnvironmentProblem as error:
         problem = error.message
     folders = tuple(abandoned_folders())

@@ -9,10 +9,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from haet_eval.errors import Verdict
+from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.record import from_json
+from haet_eval.runtimes.docker import leftovers
 from haet_eval.runtimes.leftovers import remove_leftovers
 from tests.fixtures.submissions import write_competition, write_submission
 
@@ -105,12 +106,9 @@ def test_a_limit_of_the_container_ends_the_run_with_its_verdict(
     assert containers() == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
-def test_stopping_the_evaluator_leaves_no_container_and_no_half_record(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    submission = write_submission(tmp_path / "submission", FOREVER)
-    results = tmp_path / "results"
+def stop_an_evaluator(results: Path, number: signal.Signals) -> None:
+    """Start an evaluation that would not end, and stop it by a signal when its containers run."""
+    submission = write_submission(results.parent / "submission", FOREVER)
     command = [sys.executable, "-m", "haet_eval.cli.main", str(submission), "--results", str(results)]
     before = containers()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as evaluator:
@@ -123,8 +121,40 @@ def test_stopping_the_evaluator_leaves_no_container_and_no_half_record(
         evaluator.send_signal(number)
         evaluator.wait(timeout=60)
     assert evaluator.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_stopping_the_evaluator_leaves_no_container_and_no_half_record(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    results = tmp_path / "results"
+    before = containers()
+    stop_an_evaluator(results, number)
     remove_leftovers()
     assert containers() == before
     records = [from_json(path.read_bytes()) for path in results.glob("*.json")]
     told = [] if number == signal.SIGKILL else [Verdict.INTERRUPTED]
     assert [record.status.verdict for record in records] == told
+
+
+def test_a_container_that_cannot_be_removed_keeps_no_other_one_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = containers()
+    stop_an_evaluator(tmp_path / "results", signal.SIGKILL)
+    remove, stuck = leftovers.remove_container, []
+
+    def remove_all_but_the_first(api: object, container_id: str) -> None:
+        if not stuck:
+            stuck.append(container_id)
+            raise EnvironmentProblem("the container is stuck", code="container-stuck")
+        remove(api, container_id)
+
+    monkeypatch.setattr(leftovers, "remove_container", remove_all_but_the_first)
+    removed = remove_leftovers()
+    assert removed.engine_problem == "the container is stuck"
+    assert len(removed.containers) == 1
+    assert len(containers()) == len(before) + 1
+    monkeypatch.undo()
+    assert remove_leftovers().engine_problem == ""
+    assert containers() == before

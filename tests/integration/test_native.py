@@ -311,6 +311,7 @@ def test_containers_give_the_weights_of_local_processes(
 
 
 PROBE = """
+import platform
 import socket
 
 def outcome(action):
@@ -323,16 +324,17 @@ def outcome(action):
 def train(task):
     print(outcome(lambda: socket.socket(socket.AF_INET)))
     print(outcome(lambda: open("/opt/sandbox/new", "w")))
+    print(platform.python_version())
     return Linear()
 """
 
 
 @pytest.mark.docker
-def test_a_node_alone_has_no_network_and_cannot_write(
+def test_a_node_alone_has_no_network_and_cannot_write_and_its_python_is_recorded(
     judge: Callable[..., WrittenRecord], sandbox_image: str
 ) -> None:
     record = judge(PROBE, sandbox="docker").record
-    assert record.log.head.split() == ["OSError97", "OSError30"]
+    assert record.log.head.split() == ["OSError97", "OSError30", record.environment.python]
 
 
 @pytest.mark.docker

@@ -258,7 +258,7 @@ def test_a_node_that_cannot_use_the_device_is_our_problem(played: Played) -> Non
         checkpoints=False,
         node=1,
     )
-    played.says(Loaded(torch="2", accelerator=None, problem="it sees no CUDA device"))
+    played.says(Loaded(torch="2", python="3", accelerator=None, problem="it sees no CUDA device"))
     with pytest.raises(EnvironmentProblem, match="Node 1 cannot train on the device 'cuda'"):
         played.node.load(setting, np.zeros((1, 3, 2, 2), np.uint8), np.zeros(1, np.int64))
 

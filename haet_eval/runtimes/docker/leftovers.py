@@ -1,10 +1,11 @@
 """Containers that dead runs left behind."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.docker import container
 from haet_eval.runtimes.docker.engine import connect, engine, engine_seconds, remove_container
 from haet_eval.runtimes.folder import is_abandoned, is_run_folder, place_of
@@ -14,20 +15,28 @@ _ENDED: Final = {"created", "exited", "dead", "removing"}
 """States in which nothing runs. Any other word counts as running: engines differ in their words."""
 
 
-def remove_abandoned_containers(*, dry_run: bool = False) -> list[str]:
-    """Removes the containers of dead runs of this machine, unless `dry_run`; returns their names."""
+def remove_abandoned_containers(*, dry_run: bool = False) -> Iterator[str]:
+    """Removes the containers of dead runs of this machine, unless `dry_run`; gives the name of each.
+
+    Raises:
+        EnvironmentProblem: the engine does not answer, or a container cannot be removed; the others are gone.
+    """
     client = connect()
-    removed = []
     with contextlib.closing(client):
         with engine("listing containers"):
             found = client.api.containers(all=True, filters={"label": container.LABEL_FOLDER})
             now_seconds = engine_seconds(client.api)
-        for one in found:
-            if is_left_over(one, now_seconds):
+        problem: EnvironmentProblem | None = None
+        for one in (one for one in found if is_left_over(one, now_seconds)):
+            try:
                 if not dry_run:
                     remove_container(client.api, one["Id"])
-                removed.append(name_of(one))
-    return removed
+                yield name_of(one)
+            except EnvironmentProblem as error:
+                # One that is stuck must not keep the memory of the others.
+                problem = problem or error
+    if problem:
+        raise problem
 
 
 def name_of(one: Mapping[str, Any]) -> str:
