@@ -99,6 +99,23 @@ def list_records(directory: Path) -> Listing:
     )
 
 
+def record_files(directory: Path) -> Iterator[Path]:
+    """The files of all records in the directory, broken ones too, each record once, in the order of names.
+
+    One record is in memory at a time, and nothing is remembered: whoever needs the files alone may have more
+    records than there is room for their summaries.
+    """
+    ids: set[str] = set()
+    for name, stamp in sorted(_files(directory)):
+        _, found = _look(directory / name, stamp, None)
+        if isinstance(found, _RecordSummary):
+            if found.entry.record_id in ids:
+                continue
+            ids.add(found.entry.record_id)
+        if found is not None:
+            yield directory / name
+
+
 def _files(directory: Path) -> Iterator[tuple[str, _Stamp]]:
     with os.scandir(directory) as files:
         for file in files:

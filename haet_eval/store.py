@@ -10,7 +10,7 @@ from typing import Final
 from haet_eval.atomic import Draft, remove_leftovers
 from haet_eval.errors import EnvironmentProblem, HaetError, UsageProblem
 from haet_eval.files import exists, open_file, read_file
-from haet_eval.listing import Listing, explain_fault, list_records
+from haet_eval.listing import Listing, explain_fault, list_records, record_files
 from haet_eval.ranking import place
 from haet_eval.record import MAX_RECORD_BYTES, Artifact, Record, from_unambiguous_json, to_json
 from haet_eval.results_folder import ARTIFACT_SUFFIXES, ARTIFACTS, artifact_name, record_name
@@ -181,8 +181,22 @@ class Store:
         Raises:
             UsageProblem: the directory does not exist or cannot be read.
         """
-        try:
+        with self._reading():
             return list_records(self.directory)
+
+    def record_files(self) -> Iterator[Path]:
+        """The files of all records, broken ones too, each record once, in the order of names.
+
+        Raises:
+            UsageProblem: the directory does not exist or cannot be read.
+        """
+        with self._reading():
+            yield from record_files(self.directory)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             # A similar name is no help if the folder exists and only its rights are wrong.
             meant = "" if self.directory.exists() else suggested_path(self.directory)

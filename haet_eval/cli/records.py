@@ -25,9 +25,8 @@ def _named(name: str, results: Path) -> Iterator[Path]:
     if not Path(name).is_dir():
         yield find_record(name, results)
         return
-    listing = Store(Path(name)).listing()
     # Damaged ones too: a check of a folder must not pass because a record in it cannot be read.
-    found = sorted([*listing.records, *(problem.path for problem in listing.problems)])
+    found = [*Store(Path(name)).record_files()]
     if not found:
         raise UsageProblem(
             f"there is no record in the folder {name}",

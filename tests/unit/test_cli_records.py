@@ -1,6 +1,7 @@
 """Records that commands take by file, by id or by folder."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,37 @@ def test_a_damaged_record_of_a_folder_is_not_left_out(results: Path) -> None:
     done = run("verify", "results", "--json", cwd=results.parent)
     assert done.returncode == ExitCode.NOT_QUALIFIED
     assert len(json.loads(done.stdout)) == 2
+
+
+def test_a_folder_gives_the_files_that_a_listing_of_it_has(results: Path) -> None:
+    first, second = sorted(results.glob("*.json"))
+    (results / "a copy.json").write_bytes(second.read_bytes())
+    (results / "zz copy.json").write_bytes(first.read_bytes())
+    (results / "damaged.json").write_bytes(first.read_bytes()[:-20])
+    (results / "claims.json").write_text('{"record_id": 1, "schema_version": 2}')
+    (results / "other.json").write_text("{}")
+    (results / f"x{first.name}").symlink_to("nowhere")
+    first.with_name(first.name.replace("first", "third")).symlink_to("nowhere")
+    listing = Store(results).listing()
+    files = find_records([str(results)], Path("unused"))
+    assert files == sorted([*listing.records, *(problem.path for problem in listing.problems)])
+    assert {first, second, results / "damaged.json", results / "claims.json"} < set(files)
+    assert not {results / "a copy.json", results / "other.json"} & set(files)
+
+
+def test_the_files_of_many_records_take_no_more_memory_than_those_of_a_few(tmp_path: Path) -> None:
+    def peak_bytes(count: int) -> int:
+        store = Store(tmp_path / str(count))
+        for seed in range(count):
+            store.add(make_record(name="x" * 200, seed=seed, log="epoch 1\n" * 200))
+        tracemalloc.start()
+        assert sum(1 for _ in store.record_files()) == count
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    few, many = peak_bytes(20), peak_bytes(400)
+    assert many < few + 400 * 500  # a name and an id of each are kept
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
