@@ -106,8 +106,8 @@ def record_files(directory: Path) -> Iterator[Path]:
     records than there is room for their summaries.
     """
     ids: set[str] = set()
-    for name, stamp in sorted(_files(directory)):
-        _, found = _look(directory / name, stamp, None)
+    for name in sorted(name for name, _ in _files(directory)):
+        _, found = _look(directory / name, (), None)
         if isinstance(found, _RecordSummary):
             if found.entry.record_id in ids:
                 continue

@@ -49,8 +49,8 @@ def test_a_folder_gives_the_files_that_a_listing_of_it_has(results: Path) -> Non
     listing = Store(results).listing()
     files = find_records([str(results)], Path("unused"))
     assert files == sorted([*listing.records, *(problem.path for problem in listing.problems)])
-    assert {first, second, results / "damaged.json", results / "claims.json"} < set(files)
-    assert not {results / "a copy.json", results / "other.json"} & set(files)
+    assert {first, second, results / "claims.json"} < set(files)
+    assert not {results / "a copy.json", results / "damaged.json"} & set(files)
 
 
 def test_the_files_of_many_records_take_no_more_memory_than_those_of_a_few(tmp_path: Path) -> None:
@@ -64,8 +64,9 @@ def test_the_files_of_many_records_take_no_more_memory_than_those_of_a_few(tmp_p
         tracemalloc.stop()
         return peak
 
+    peak_bytes(3)  # what the first use of a validator builds is not to be measured
     few, many = peak_bytes(20), peak_bytes(400)
-    assert many < few + 400 * 500  # a name and an id of each are kept
+    assert many < few + 400 * 600  # a name of 200 letters and an id of each are kept
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
