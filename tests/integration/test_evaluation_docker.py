@@ -14,6 +14,7 @@ from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.record import from_json
 from haet_eval.runtimes.docker import leftovers
+from haet_eval.runtimes.docker.engine import remove_container
 from haet_eval.runtimes.leftovers import remove_leftovers
 from tests.fixtures.submissions import write_competition, write_submission
 
@@ -142,13 +143,13 @@ def test_a_container_that_cannot_be_removed_keeps_no_other_one_alive(
 ) -> None:
     before = containers()
     stop_an_evaluator(tmp_path / "results", signal.SIGKILL)
-    remove, stuck = leftovers.remove_container, []
+    stuck: list[str] = []
 
     def remove_all_but_the_first(api: object, container_id: str) -> None:
         if not stuck:
             stuck.append(container_id)
             raise EnvironmentProblem("the container is stuck", code="container-stuck")
-        remove(api, container_id)
+        remove_container(api, container_id)
 
     monkeypatch.setattr(leftovers, "remove_container", remove_all_but_the_first)
     removed = remove_leftovers()
