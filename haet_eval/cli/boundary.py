@@ -4,7 +4,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from errno import EDQUOT, EMFILE, ENAMETOOLONG, ENFILE, ENOSPC
+from errno import EDQUOT, EMFILE, ENAMETOOLONG, ENFILE, ENOENT, ENOSPC
+from pathlib import Path
 from typing import Final, NoReturn
 
 import click
@@ -103,6 +104,9 @@ def _tell_of_the_system(error: OSError) -> ExitCode:
         return _tell(_too_many_files(error))
     if error.errno == ENAMETOOLONG:
         return _tell(_name_too_long(error))
+    # Whatever asks the system for the current folder is not told which it was.
+    if error.errno == ENOENT and error.filename is None and _current_folder_is_gone():
+        return _tell(_folder_gone())
     return _tell_unexpected(error)
 
 
@@ -147,6 +151,22 @@ def _name_too_long(error: OSError) -> UsageProblem:
         f"{shown} is too long for the name of a file ({len(name):,} characters)",
         "Correct the path, or use a shorter one.",
         code="filename-too-long",
+    )
+
+
+def _current_folder_is_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _folder_gone() -> UsageProblem:
+    return UsageProblem(
+        "the current folder was removed or replaced after this shell went there",
+        "Change to a folder that exists (`cd`), and run the command again.",
+        code="current-folder-gone",
     )
 
 

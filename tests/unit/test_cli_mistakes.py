@@ -133,6 +133,36 @@ def test_a_path_that_is_too_long_is_a_mistake_of_the_command_line(
     assert len(said) < 500
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "HERE/mine --sandbox process --results HERE/results",
+        "check HERE/mine --sandbox process",
+        "new mine",
+        "pack HERE/mine",
+        "batch HERE/mine --dry-run",
+        "verify HERE/results",
+        "explain HERE/results",
+        "leaderboard HERE/results --html page.html",
+        "sign --new-key judge.key",
+        "competition list",
+        "doctor",
+        "clean --dry-run",
+    ],
+)
+def test_a_current_folder_that_was_removed_is_no_fault_of_ours(
+    workplace: Path, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (gone := workplace / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    status = run(line.replace("HERE", str(workplace)))
+    captured = capsys.readouterr()
+    assert "itself failed" not in captured.err
+    # What needs no current folder works all the same.
+    assert status in (0, 1) or "was removed" in captured.err or "No such file" in captured.err
+
+
 @pytest.mark.usefixtures("workplace")
 def test_a_refused_output_is_not_written() -> None:
     before = sorted(path.name for path in Path().iterdir())
