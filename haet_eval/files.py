@@ -55,8 +55,13 @@ def read_file(path: Path, most_bytes: int) -> bytes:
         OSError: the file cannot be read.
     """
     with open_file(path, most_bytes) as file:
+        # `read` allocates as much as it is asked for, and the limit of some files is a gigabyte: more than a
+        # process may have under `ulimit -v`.
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(size, most_bytes) + 1)
         # The size was checked before, but the file may have grown since. One byte more shows it.
-        content = file.read(most_bytes + 1)
+        if len(content) > size:
+            content += file.read(most_bytes + 1 - len(content))
     if len(content) > most_bytes:
         raise _too_large(path, most_bytes)
     return content

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import stat
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -401,3 +402,25 @@ def test_what_is_a_file_is_read_through_links(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     with pytest.raises(FileNotFoundError):
         read_file(tmp_path / "link", 7)
+
+
+def test_a_small_file_takes_no_more_memory_than_it_has_bytes(tmp_path: Path) -> None:
+    # The remembered summaries of a results folder may be a gigabyte: `leaderboard` of a single record asked
+    # for that much, and failed under `ulimit -v`.
+    path = tmp_path / "small"
+    path.write_bytes(b"0123456789")
+    tracemalloc.start()
+    try:
+        content = read_file(path, 1024**3)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert content == b"0123456789"
+    assert peak_bytes < 1024**2
+
+
+def test_a_file_whose_size_is_not_known_beforehand_is_read_whole() -> None:
+    # The kernel gives such files a size of 0. The same happens to one that grows after it was opened.
+    assert read_file(Path("/proc/self/status"), 1024**2).startswith(b"Name:")
+    with pytest.raises(StrangeFile, match="larger than 10 bytes"):
+        read_file(Path("/proc/self/status"), 10)
