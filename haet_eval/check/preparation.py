@@ -7,7 +7,7 @@ from haet_eval.data.readback import budgets_with
 from haet_eval.dataset import load_task_data
 from haet_eval.errors import InvalidSubmission
 from haet_eval.evaluation.request import Assignment, Request
-from haet_eval.evaluation.unpack import limits_by, rules_asked_for, rules_by_default, task_of
+from haet_eval.evaluation.unpack import check_size, limits_by, rules_asked_for, rules_by_default, task_of
 from haet_eval.submission import Submission
 from haet_eval.submission.entrypoint import check_entrypoint
 from haet_eval.submission.loading import load_unfinished
@@ -24,6 +24,7 @@ def read_submission(request: Request) -> tuple[Submission, Competition]:
     # Without the entrypoint's check, whose fault would hide the remarks on the code.
     submission = load_unfinished(request.submission, limits_by(rules))
     rules = rules or rules_by_default(request, submission)
+    check_size(submission, rules)
     task_of(submission, rules, request.task, request.competition)
     return submission, rules
 

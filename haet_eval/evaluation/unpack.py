@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from haet_eval.archive import unpack as read_archive
 from haet_eval.competition import Competition, Task, competition_for_task, load_competition
 from haet_eval.data.readback import budgets_with
 from haet_eval.dataset import load_task_data
@@ -39,6 +40,7 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
         return Unpacked(unread, rules, failure=failure)
     try:
         rules = rules or rules_by_default(request, submission)
+        check_size(submission, rules)
         task = task_of(submission, rules, request.task, request.competition)
     except InvalidSubmission as failure:
         return Unpacked(_described(submission, request), rules, failure=failure)
@@ -64,6 +66,15 @@ def rules_asked_for(request: Request) -> Competition | None:
 def limits_by(rules: Competition | None) -> ArchiveLimits:
     """The limits of an archive by these rules."""
     return rules.limits.for_archives() if rules else ArchiveLimits()
+
+
+def check_size(submission: Submission, rules: Competition) -> None:
+    """Hold a submission against the limits of its rules. Raises InvalidSubmission.
+
+    Without `--competition` the rules are known only when the submission has been read, by the default limits:
+    its task decides.
+    """
+    read_archive(submission.archive, limits_by(rules))
 
 
 def rules_by_default(request: Request, submission: Submission) -> Competition:

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from haet_eval.competition import Budgets, Competition, Task
+from haet_eval.competition import Budgets, Competition
 from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.watch import GRACE_SECONDS
 from haet_eval.record import Evaluation, NativeTraining, Record, Status, Training
 from haet_eval.scoring import judge, score
 from haet_eval.spelling import percent
-from haet_eval.verification.check import Check, differs, fits, holds, same, stated, unchecked
+from haet_eval.verification.check import Check, Result, differs, fits, holds, same, stated, unchecked
 from haet_eval.verification.evidence import Evidence
 from haet_eval.verification.labels import read_labels
 from haet_eval.verification.weights import layout
@@ -50,9 +50,9 @@ def check_judgement(record: Record, evidence: Evidence) -> Iterator[Check]:
         return
     task = evidence.task(record)
     if task is None:
-        yield unchecked("verdict, budgets", "needs the rules of the competition")
+        yield _check_without_rules(record, evaluation)
         return
-    yield _check_verdict(record, evaluation, task)
+    yield _check_verdict(record, evaluation, task.threshold)
     if native is not None and evidence.competition is not None:
         yield _check_native(native, evidence.competition, task.budgets)
     if training is not None and native is None:
@@ -104,18 +104,26 @@ def _check_native_model(native: NativeTraining, path: Path) -> Check:
     )
 
 
-def _check_verdict(record: Record, evaluation: Evaluation, task: Task) -> Check:
+def _check_without_rules(record: Record, evaluation: Evaluation) -> Check:
+    """The verdict by the threshold that the record itself states. It must follow, whatever the rules are."""
+    threshold = record.competition.threshold if record.competition else None
+    if threshold is not None:
+        verdict = _check_verdict(record, evaluation, threshold)
+        if verdict.result is Result.DIFFERS:
+            return verdict
+    return unchecked("verdict, budgets", "needs the rules of the competition")
+
+
+def _check_verdict(record: Record, evaluation: Evaluation, threshold: float) -> Check:
     # With `--count` a native record also has a counted training. Its operators without a price are shown, and
     # do not change the verdict.
     judged = record.training if record.native is None else None
     found = judge(
         evaluation.accuracy,
-        task.threshold,
+        threshold,
         uncounted=bool(judged and judged.operations.uncounted),
     )
-    detail = (
-        f"{record.status.verdict} at {percent(evaluation.accuracy)} of {percent(task.threshold)} asked for"
-    )
+    detail = f"{record.status.verdict} at {percent(evaluation.accuracy)} of {percent(threshold)} asked for"
     return same("verdict", record.status.verdict, found, detail)
 
 

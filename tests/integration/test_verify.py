@@ -268,6 +268,18 @@ def test_a_broken_signature_differs_without_the_key(original: Path) -> None:
     assert check_signed(original, None).result is Result.DIFFERS
 
 
+@pytest.mark.parametrize(("threshold", "found"), [(0.99, Result.DIFFERS), (0.0, Result.UNCHECKED)])
+def test_a_verdict_follows_from_the_stated_threshold_if_the_rules_are_not_here(
+    original: Path, threshold: float, found: Result
+) -> None:
+    record = read_record(original)
+    unknown = {"name": "mine", "digest": "0" * 64, "judging_digest": "0" * 64, "threshold": threshold}
+    forged = reseal(original, **part(record, "competition", **unknown), **part(record, "status", **QUALIFIED))
+    differing = {name for name, one in check(forged).items() if one.result is Result.DIFFERS}
+    assert differing == ({"verdict"} if found is Result.DIFFERS else set())
+    assert found is Result.DIFFERS or check(forged)["verdict, budgets"].result is found
+
+
 def test_a_record_does_not_choose_the_file_with_its_rules(original: Path, tmp_path: Path) -> None:
     """Its competition's name is a path to rules that the cheat has brought along."""
     rules = write_competition(tmp_path / "mine.toml", threshold=0.01)
