@@ -148,7 +148,9 @@ def load_configuration(path: Path | None, commands: "Mapping[str, LazyCommand]")
     if path is None and not exists(wanted):
         return Configuration(wanted)
     try:
-        configuration = Configuration(wanted, tomllib.loads(read_file(wanted, MAX_TEXT_BYTES).decode()))
+        # Editors on Windows begin a file with a byte order mark.
+        text = read_file(wanted, MAX_TEXT_BYTES).decode("utf-8-sig")
+        configuration = Configuration(wanted, tomllib.loads(text))
     except OSError as error:
         raise UsageProblem(
             f"the configuration {wanted} cannot be read: {error.strerror}",

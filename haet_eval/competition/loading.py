@@ -68,7 +68,8 @@ def read_rules(path: Path) -> str:
         UsageProblem: it cannot be read.
     """
     try:
-        return read_file(path, _MAX_BYTES).decode("utf-8")
+        # Editors on Windows begin a file with a byte order mark.
+        return read_file(path, _MAX_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UsageProblem(
@@ -107,11 +108,6 @@ def schema_text() -> str:
 def _parse(text: str, source: str) -> Competition:
     try:
         return Competition.model_validate(tomllib.loads(text))
-    # Tables that are nested thousands deep are too much for the parser.
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageProblem(
-            f"{source} is no valid TOML: {error}", "Correct the file at that place.", code="competition-toml"
-        ) from error
     except ValidationError as error:
         hint = (
             "`haet-eval competition show haet2021` prints a valid one; `haet-eval competition schema` prints"
@@ -121,6 +117,12 @@ def _parse(text: str, source: str) -> Competition:
             f"{source} is no valid competition: {faults(error, key_names())}",
             hint,
             code="competition-invalid",
+        ) from error
+    # Tables that are nested thousands deep are too much for the parser, and so are numbers of thousands of
+    # digits: for these it raises a plain ValueError.
+    except (ValueError, RecursionError) as error:
+        raise UsageProblem(
+            f"{source} is no valid TOML: {error}", "Correct the file at that place.", code="competition-toml"
         ) from error
 
 

@@ -92,6 +92,12 @@ def test_the_users_own_file_is_read_if_no_other_is_named(tmp_path: Path) -> None
     assert "runs = 3" in shown
 
 
+def test_the_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "haet-eval").mkdir()
+    (tmp_path / "haet-eval" / "config.toml").write_text("[evaluate]\nruns = 3\n", encoding="utf-8-sig")
+    assert "runs = 3" in run("config", XDG_CONFIG_HOME=str(tmp_path)).stdout
+
+
 def test_a_home_is_expanded_in_paths(tmp_path: Path) -> None:
     configuration = Configuration(Path("c.toml"), {"results": "~/results"})
     found = configuration.defaults("evaluate", COMMANDS["evaluate"].load())

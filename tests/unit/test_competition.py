@@ -197,11 +197,18 @@ def test_a_misspelt_name_is_reported_with_the_right_one() -> None:
         ('"complexity"', '"beauty"', "`ranking` should be 'complexity', 'peak_memory', "),
         ('name = "own"', 'name = "Our own"', "`name` "),
         ("[tasks.long]", "[tasks.long", "is no valid TOML"),
+        ("awards = 1", f"awards = {'9' * 5000}", "is no valid TOML"),
     ],
 )
 def test_a_fault_in_a_file_is_reported_with_its_key(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert old in OWN
     assert told in fault(tmp_path, OWN.replace(old, new, 1))
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(OWN, encoding="utf-8-sig")
+    assert load_competition(str(path)).name == "own"
 
 
 @pytest.mark.parametrize(
