@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from errno import EDQUOT, EMFILE, ENAMETOOLONG, ENFILE, ENOENT, ENOSPC
+from errno import EDQUOT, EMFILE, ENAMETOOLONG, ENFILE, ENOSPC
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -104,9 +104,6 @@ def _tell_of_the_system(error: OSError) -> ExitCode:
         return _tell(_too_many_files(error))
     if error.errno == ENAMETOOLONG:
         return _tell(_name_too_long(error))
-    # Whatever asks the system for the current folder is not told which it was.
-    if error.errno == ENOENT and error.filename is None and _current_folder_is_gone():
-        return _tell(_folder_gone())
     return _tell_unexpected(error)
 
 
@@ -191,6 +188,9 @@ def _disk_full(error: OSError) -> EnvironmentProblem:
 
 
 def _tell_unexpected(error: Exception) -> ExitCode:
+    # Paths, processes and others need the current folder, and each fails in its own way without it.
+    if _current_folder_is_gone():
+        return _tell(_folder_gone())
     say(f"Error: haet-eval itself failed: {type(error).__name__}: {error}")
     say(
         "This says nothing about the submission. Please report it to the project's issue tracker,"

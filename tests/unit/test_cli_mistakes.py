@@ -141,6 +141,7 @@ def test_a_path_that_is_too_long_is_a_mistake_of_the_command_line(
         "new mine",
         "pack HERE/mine",
         "batch HERE/mine --dry-run",
+        "batch HERE/mine --sandbox process --results HERE/results",
         "verify HERE/results",
         "explain HERE/results",
         "leaderboard HERE/results --html page.html",
