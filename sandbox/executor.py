@@ -4,7 +4,6 @@ import gc
 import os
 import socket
 import sys
-from types import ModuleType
 
 from haet_eval.remote.image_packages import hide_other_packages
 
@@ -12,9 +11,6 @@ hide_other_packages()
 
 # An import leaves hardly any garbage, and to look for it takes a sixth of the time.
 gc.disable()
-
-# Kernels for tensors without data, which an executor never holds. They are a sixth of the import's time.
-sys.modules["torch._meta_registrations"] = ModuleType("torch._meta_registrations")
 
 import torch  # noqa: E402 torch looks for packages on import
 
