@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from haet_eval.competition import Competition, Limits
 from haet_eval.errors import UsageProblem
 from haet_eval.evaluation.repetition import split
 from haet_eval.files import read_file
 from haet_eval.listing import explain_fault
-from haet_eval.record import MAX_RECORD_BYTES, Record, from_unambiguous_json
+from haet_eval.record import MAX_RECORD_BYTES, Record, SubmissionInfo, from_unambiguous_json
 from haet_eval.verification.audit import SUBJECTS, audited, check_audit, drawn_again
 from haet_eval.verification.check import Check, believable, differs, holds, same, stated, unchecked
 from haet_eval.verification.coherence import check_environment, check_parts
@@ -109,14 +110,14 @@ def _parts(record: Record) -> list[RunWithEvidence]:
 
 def _checks(record: Record, evidence: Evidence, sources: Sources) -> Iterator[Check]:
     yield from evidence.gather(record, sources)
-    yield _check_sources(record)
+    yield _check_sources(record, evidence.competition)
     yield check_parts(record)
     yield from check_count(record, evidence)
     yield from check_energy(record, evidence.competition)
     yield from check_judgement(record, evidence)
 
 
-def _check_sources(record: Record) -> Check:
+def _check_sources(record: Record, rules: Competition | None) -> Check:
     submission = record.submission
     paths = [file.path for file in submission.files]
     # A file that is listed twice would count twice in the sum below.
@@ -128,8 +129,20 @@ def _check_sources(record: Record) -> Check:
     # An archive that cannot be unpacked has no list of files, and this is no fault of the record.
     if not paths and record.status.stage == "unpack" and not submission.source_bytes:
         return stated("source size", "the submission could not be read")
+    if trained and rules is not None and (over := _over_limits(submission, rules.limits)):
+        return differs("source size", f"it trained, and is larger than the rules allow: {', '.join(over)}")
     size = sum(file.bytes for file in submission.files)
     return same("source size", submission.source_bytes, size, f"{size:,} bytes in all files")
+
+
+def _over_limits(submission: SubmissionInfo, limits: Limits) -> list[str]:
+    """What exceeds the limits of an archive: such a submission is refused before it trains."""
+    sizes = {
+        "zip": (submission.archive_bytes, limits.archive_bytes),
+        "unpacked": (submission.source_bytes, limits.unpacked_bytes),
+        "files": (len(submission.files), limits.entries),
+    }
+    return [name for name, (size, most) in sizes.items() if size > most]
 
 
 def _beyond(record: Record, replaying: bool) -> Iterator[Check]:

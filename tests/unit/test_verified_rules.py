@@ -10,7 +10,7 @@ from haet_eval.record import CompetitionInfo, Content, SourceFile, seal
 from haet_eval.store import Store, read_record
 from haet_eval.verification.check import Result
 from haet_eval.verification.evidence import Evidence, Sources
-from haet_eval.verification.verify import verify
+from haet_eval.verification.verify import _check_sources, verify
 from tests.fixtures.records import make_record
 
 OLD_RECORDS = Path(__file__).parents[1] / "fixtures" / "old-records"
@@ -60,6 +60,27 @@ def test_a_training_without_code_is_contradicted(tmp_path: Path, changes: dict[s
     found = {check.subject: check for check in verification.checks}["source size"]
     assert found.result is Result.DIFFERS
     assert "the submission has no code" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "over"),
+    [
+        ({"archive_bytes": 10**6}, "zip"),
+        (
+            {"files": (SourceFile(path="a.py", bytes=2**21, sha256="0" * 64),), "source_bytes": 2**21},
+            "unpacked",
+        ),
+    ],
+    ids=["zip", "unpacked"],
+)
+def test_a_training_of_more_than_the_rules_allow_is_contradicted(
+    tmp_path: Path, changes: dict[str, Any], over: str
+) -> None:
+    record = make_record()
+    submission = record.submission.model_copy(update=changes)
+    found = _check_sources(record.model_copy(update={"submission": submission}), load_competition("haet2021"))
+    assert found.result is Result.DIFFERS
+    assert found.detail.endswith(f"larger than the rules allow: {over}")
 
 
 @pytest.mark.parametrize("path", sorted(OLD_RECORDS.glob("*.json")), ids=lambda path: path.stem[-16:])
