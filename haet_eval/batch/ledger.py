@@ -99,10 +99,13 @@ class Ledger:
     def failure_of(self, identity: Identity) -> GivenUpEvaluation | None:
         """Why the last batch gave this evaluation up, if it did."""
         try:
-            return GivenUpEvaluation(**json.loads(read_file(self._failure_path(identity), MAX_TEXT_BYTES)))
+            document = json.loads(read_file(self._failure_path(identity), MAX_TEXT_BYTES))
+            failure = GivenUpEvaluation(**document)
         # The file only explains a failure. If it is damaged, the evaluation is simply a new one.
         except (OSError, ValueError, TypeError, RecursionError):
             return None
+        # The class itself takes values of any kind, and whoever shows them expects texts.
+        return failure if all(isinstance(value, str) for value in document.values()) else None
 
     def put_failure(self, identity: Identity, failure: GivenUpEvaluation) -> None:
         """Keep the reason for giving an evaluation up, if the results can be written."""

@@ -246,3 +246,12 @@ def test_missing_rules_are_reported_before_anything_runs(tmp_path: Path, store: 
     folder = write_submission(tmp_path / "a", TRAIN)
     with pytest.raises(UsageProblem, match="there is no competition"):
         plan(store, folder, options=replace(PROCESS, competition="digit"))
+
+
+def test_a_remembered_failure_that_was_damaged_is_forgotten(tmp_path: Path, store: Store) -> None:
+    folder = write_submission(tmp_path / "s", TRAIN)
+    (item,) = plan(store, folder)
+    assert item.job is not None
+    damaged: Any = ["no", "text"]
+    Ledger(store).put_failure(item.job.identity, GivenUpEvaluation("a", damaged, damaged))
+    assert states(plan(store, folder)) == states([item])
