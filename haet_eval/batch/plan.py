@@ -12,7 +12,7 @@ from haet_eval.batch.ledger import Ledger
 from haet_eval.batch.sources import SubmissionSource
 from haet_eval.competition import Competition, competition_for_task, load_competition
 from haet_eval.errors import InvalidSubmission, UsageProblem
-from haet_eval.evaluation.unpack import digest_of, task_of
+from haet_eval.evaluation.unpack import check_size, digest_of, task_of
 from haet_eval.files import real_path
 from haet_eval.record import Sandbox
 from haet_eval.submission import ArchiveLimits, load_submission
@@ -185,6 +185,7 @@ def _job(source: SubmissionSource, options: Options, rules: _Competitions) -> Ba
     task = submission.task
     name = options.competition or competition_for_task(task)
     competition = rules.get(name)
+    check_size(submission, competition)
     task_of(submission, competition, options.task, options.competition)
     return BatchJob(
         identity=Identity(

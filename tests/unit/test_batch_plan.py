@@ -1,5 +1,6 @@
 """What a plan makes of submissions, and of the records that a results folder holds."""
 
+import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,14 +151,17 @@ def test_refused_submissions_are_distinguished_and_refused_once(tmp_path: Path, 
     no_archive.write_bytes(b"hello")
     linked = write_submission(tmp_path / "d", TRAIN)
     (linked / "data").symlink_to("/")
-    paths = (unknown_task, no_module, no_archive, linked)
+    # Within the default limits, and larger than the rules of its task allow.
+    too_large = write_submission(tmp_path / "e", TRAIN, task="cifar10")
+    (too_large / "knowledge.txt").write_text(secrets.token_hex(70_000))
+    paths = (unknown_task, no_module, no_archive, linked, too_large)
     items = plan(store, *paths)
-    assert states(items) == [SubmissionState.REFUSED] * 4
+    assert states(items) == [SubmissionState.REFUSED] * 5
     assert "did you mean cifar10?" in items[0].detail
     for path in paths:
         request = Request(path, tmp_path / "data", store.directory, sandbox="process")
         assert evaluate(request).record.status.verdict is Verdict.INVALID_SUBMISSION
-    assert states(plan(store, *paths)) == [SubmissionState.DONE] * 4
+    assert states(plan(store, *paths)) == [SubmissionState.DONE] * 5
 
 
 def test_a_wrongly_named_submission_is_one_line_and_the_others_are_planned(
