@@ -36,6 +36,7 @@ PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 
 
 _MAX_ENVELOPE_BYTES: Final = 1024 * 1024
+_WHERE_TO_WRITE: Final = "Check the owner of that folder, whether it may be written to, and the free space."
 _MAX_KEY_BYTES: Final = 64 * 1024
 _MAX_PASSPHRASE_BYTES: Final = 1023
 """The limit of OpenSSL."""
@@ -180,7 +181,7 @@ def sign(path: Path, key_path: Path, passphrase: str | None = None) -> Path:
             draft.replace(target)
     except OSError as error:
         raise EnvironmentProblem(
-            f"{target} cannot be written: {error.strerror}", code="output-not-writable"
+            f"{target} cannot be written: {error.strerror}", _WHERE_TO_WRITE, code="output-not-writable"
         ) from None
     return target
 
@@ -398,7 +399,7 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
             raise
     except OSError as error:
         raise EnvironmentProblem(
-            f"{path} cannot be written: {error.strerror}", code="output-not-writable"
+            f"{path} cannot be written: {error.strerror}", _WHERE_TO_WRITE, code="output-not-writable"
         ) from None
 
 

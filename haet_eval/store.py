@@ -230,9 +230,13 @@ class Store:
             yield
         # Most results fail for want of space or rights, in any of these writes: one message serves them all.
         except OSError as error:
+            # Checked by name: a link that leads nowhere has it as well, and no file can be put into either.
+            taken = os.path.lexists(self.directory) and not self.directory.is_dir()
+            first = "Move away what has its name" if taken else "Check its owner and the free space"
             raise EnvironmentProblem(
-                f"the results directory {self.directory} cannot be written: {error.strerror}",
-                "Check its owner and the free space, or choose another one with --results.",
+                f"the results directory {self.directory} cannot be written: "
+                f"{'it is not a folder' if taken else error.strerror}",
+                f"{first}, or choose another one with --results.",
                 code="results-not-writable",
             ) from error
 

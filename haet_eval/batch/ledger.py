@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from haet_eval.atomic import Draft
 from haet_eval.batch.job import Identity, identity_of
@@ -27,6 +28,9 @@ class GivenUpEvaluation:
     path: str
     message: str
     hint: str
+
+
+_FAILURE: Final[TypeAdapter[GivenUpEvaluation]] = TypeAdapter(GivenUpEvaluation)
 
 
 class Ledger:
@@ -99,13 +103,11 @@ class Ledger:
     def failure_of(self, identity: Identity) -> GivenUpEvaluation | None:
         """Why the last batch gave this evaluation up, if it did."""
         try:
-            document = json.loads(read_file(self._failure_path(identity), MAX_TEXT_BYTES))
-            failure = GivenUpEvaluation(**document)
+            # Checked by types: the class itself takes any values, and whoever shows them expects texts.
+            return _FAILURE.validate_json(read_file(self._failure_path(identity), MAX_TEXT_BYTES))
         # The file only explains a failure. If it is damaged, the evaluation is simply a new one.
-        except (OSError, ValueError, TypeError, RecursionError):
+        except (OSError, ValueError):
             return None
-        # The class itself takes values of any kind, and whoever shows them expects texts.
-        return failure if all(isinstance(value, str) for value in document.values()) else None
 
     def put_failure(self, identity: Identity, failure: GivenUpEvaluation) -> None:
         """Keep the reason for giving an evaluation up, if the results can be written."""

@@ -1,7 +1,6 @@
 """Finds the submissions that the user named: zips, folders, folders of these, and lists in CSV or TOML."""
 
 import csv
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from haet_eval.files import MAX_TEXT_BYTES, read_file
 from haet_eval.seeds import MAX_SEED
 from haet_eval.spelling import suggested_name
 from haet_eval.submission.manifest import MANIFEST_NAME
+from haet_eval.toml import parse_toml
 
 LIST_SUFFIXES: Final = (".csv", ".toml")
 _KEYS: Final = ("path", "competition", "task", "seed", "received")
@@ -156,7 +156,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _toml_rows(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    tables = tomllib.loads(text).get(_TABLE, [])
+    tables = parse_toml(text).get(_TABLE, [])
     # A single table `[submission]` is an easy mistake with a clear meaning.
     for number, table in enumerate(tables if isinstance(tables, list) else [tables], start=1):
         yield f"{path}, [[{_TABLE}]] {number}", table if isinstance(table, dict) else {}

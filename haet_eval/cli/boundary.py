@@ -126,7 +126,7 @@ def _lost(error: ResultLost) -> EnvironmentProblem:
 
 def _out_of_memory(error: MemoryError) -> EnvironmentProblem:
     return EnvironmentProblem(
-        f"haet-eval ran out of memory: {error}",
+        f"haet-eval ran out of memory{f': {error}' if str(error) else ''}",
         "Free memory on this machine, or run it where `ulimit -v` says unlimited.",
         code="out-of-memory",
     )

@@ -1,6 +1,5 @@
 """A user's or an organizer's defaults: a TOML file, below the environment and the command line."""
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from haet_eval.cli.settings import settings
 from haet_eval.errors import UsageProblem
 from haet_eval.files import MAX_TEXT_BYTES, exists, read_file
 from haet_eval.spelling import suggested_name
+from haet_eval.toml import parse_toml
 
 if TYPE_CHECKING:
     from haet_eval.cli.lazy_group import LazyCommand
@@ -148,17 +148,16 @@ def load_configuration(path: Path | None, commands: "Mapping[str, LazyCommand]")
     if path is None and not exists(wanted):
         return Configuration(wanted)
     try:
-        # Editors on Windows begin a file with a byte order mark.
-        text = read_file(wanted, MAX_TEXT_BYTES).decode("utf-8-sig")
-        configuration = Configuration(wanted, tomllib.loads(text))
+        text = read_file(wanted, MAX_TEXT_BYTES).decode()
+        configuration = Configuration(wanted, parse_toml(text))
     except OSError as error:
         raise UsageProblem(
             f"the configuration {wanted} cannot be read: {error.strerror}",
             "Name a TOML file that you may read with --config or HAET_CONFIG.",
             code="config-unreadable",
         ) from None
-    # ValueError is also that of bytes that are not UTF-8. tomllib recurses into nested arrays.
-    except (ValueError, RecursionError) as error:
+    # Also of bytes that are not UTF-8.
+    except ValueError as error:
         raise UsageProblem(
             f"{wanted} is no valid TOML: {error}", "Correct the file at that place.", code="config-toml"
         ) from None

@@ -1,7 +1,6 @@
 """Competitions from their TOML files: those that come with the package, and an organizer's own."""
 
 import json
-import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ from haet_eval.competition.rules import Competition, key_names
 from haet_eval.errors import InvalidSubmission, UsageProblem
 from haet_eval.files import exists, read_file, real_path
 from haet_eval.spelling import suggested_name, suggested_path
+from haet_eval.toml import parse_toml
 
 _COMPETITION_OF_TASK = {"cifar10": "haet2021", "cifar100": "haet2021", "digits": "digits"}
 # Far more than any rules need. A huge file, or a pipe, in their place must not stop the program.
@@ -68,12 +68,13 @@ def read_rules(path: Path) -> str:
         UsageProblem: it cannot be read.
     """
     try:
-        # Editors on Windows begin a file with a byte order mark.
-        return read_file(path, _MAX_BYTES).decode("utf-8-sig")
+        return read_file(path, _MAX_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UsageProblem(
-            f"{path} cannot be read: {why}", "It must be a UTF-8 text.", code="competition-unreadable"
+            f"{path} cannot be read: {why}",
+            "Rules are a file of text in UTF-8 that this user may read.",
+            code="competition-unreadable",
         ) from error
 
 
@@ -107,7 +108,7 @@ def schema_text() -> str:
 
 def _parse(text: str, source: str) -> Competition:
     try:
-        return Competition.model_validate(tomllib.loads(text))
+        return Competition.model_validate(parse_toml(text))
     except ValidationError as error:
         hint = (
             "`haet-eval competition show haet2021` prints a valid one; `haet-eval competition schema` prints"
@@ -118,9 +119,7 @@ def _parse(text: str, source: str) -> Competition:
             hint,
             code="competition-invalid",
         ) from error
-    # Tables that are nested thousands deep are too much for the parser, and so are numbers of thousands of
-    # digits: for these it raises a plain ValueError.
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageProblem(
             f"{source} is no valid TOML: {error}", "Correct the file at that place.", code="competition-toml"
         ) from error

@@ -3,6 +3,9 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter
 
 from haet_eval import __version__
 from haet_eval.atomic import Draft
@@ -20,6 +23,11 @@ class Seeds:
     resplit: int
     disguise: int
     others: int
+
+
+# The classes themselves take values of any kind.
+_FINDINGS: Final = TypeAdapter(list[EntryCheck])
+_SEEDS: Final = TypeAdapter(Seeds)
 
 
 class Notebook:
@@ -75,8 +83,8 @@ class Notebook:
             # Findings under other circumstances say nothing about these, so the seeds are drawn anew as well.
             if document["circumstances"] == self._circumstances:
                 # All is read before anything is kept, so a damaged file leaves no half of it behind.
-                findings = [EntryCheck(**fact) for fact in document["findings"]]
-                self._seeds[record_id] = Seeds(**document["seeds"])
+                findings = _FINDINGS.validate_python(document["findings"])
+                self._seeds[record_id] = _SEEDS.validate_python(document["seeds"])
                 self._findings[record_id] = {finding.name: finding for finding in findings}
                 return
         # KeyError and TypeError: JSON of another shape, such as that of an earlier version.

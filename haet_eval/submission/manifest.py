@@ -1,7 +1,6 @@
 """`haet.toml`: what a submission says about itself. All of it is untrusted text."""
 
 import difflib
-import tomllib
 import unicodedata
 from typing import Annotated, Final, Self
 
@@ -19,6 +18,7 @@ from haet_eval.archive.names import INVISIBLE
 from haet_eval.competition import builtin_tasks
 from haet_eval.errors import InvalidSubmission
 from haet_eval.spelling import suggested_name
+from haet_eval.toml import parse_toml
 
 MANIFEST_NAME: Final = "haet.toml"
 
@@ -102,10 +102,8 @@ def read_manifest(content: bytes) -> Manifest:
             f"{MANIFEST_NAME} is larger than {_MOST_BYTES} bytes.", code="manifest-too-large"
         )
     try:
-        # Editors on Windows begin a file with a byte order mark. Brackets in brackets exhaust the parser's
-        # recursion.
-        table = tomllib.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        table = parse_toml(content.decode())
+    except ValueError as error:
         raise InvalidSubmission(f"{MANIFEST_NAME} is not valid TOML: {error}", code="manifest-toml") from None
     try:
         return _File.model_validate(table).submission
