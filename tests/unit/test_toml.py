@@ -12,7 +12,7 @@ def test_a_byte_order_mark_is_passed_over() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a = 1\nb = ", "line 2"),
+        ("a = 1\nb = ?", "line 2"),
         (f"a = {'7' * 5000}", "thousands of digits"),
         (f"a = {'[' * 100_000}", "nested too deep"),
     ],
