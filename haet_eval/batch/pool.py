@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, Final, ParamSpec, TypeVar
 
 from haet_eval.errors import EnvironmentProblem
+from haet_eval.runtimes.processes_left import naming_refused_processes
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -158,8 +159,11 @@ class _Slot:
                 raise ProcessDied("the batch is being stopped", code="interrupted")
             if self._process is None or not self._process.is_alive() or self._connection is None:
                 self._connection, theirs = _CONTEXT.Pipe()
-                self._process = _CONTEXT.Process(target=_serve, args=(theirs, self._variables))
-                self._process.start()
+                process = _CONTEXT.Process(target=_serve, args=(theirs, self._variables))
+                with naming_refused_processes():
+                    process.start()
+                # Only now: `end` cannot wait for one that was never started.
+                self._process = process
                 # While this end is open here, the death of the process would not end `recv` above.
                 theirs.close()
             return self._process, self._connection

@@ -38,7 +38,7 @@ def evaluate_again(path: Path, again: "Again", *, kept: bool) -> tuple[Record, t
     with RunFolder() as folder:
         target = again.results if kept else folder.path
         with open_screen() as observer:
-            found = rerun(stated, replace(again, results=target), observer).record
+            found = rerun(stated, replace(again, results=target, kept=kept), observer).record
         # Comparing with an interrupted run would say that the record differs.
         if found.status.verdict is Verdict.INTERRUPTED:
             raise KeyboardInterrupt

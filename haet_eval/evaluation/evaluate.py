@@ -71,16 +71,7 @@ def evaluate(request: Request, observer: Observer | None = None) -> WrittenRecor
         raise
     except Exception as error:
         _tell_how_to_go_on(plan, heard)
-        facts = {
-            "stage": heard.reached,
-            "submission": request.archive_name or str(request.submission),
-            "sandbox": request.sandbox,
-        }
-        log = {"head": heard.log.head, "tail": heard.log.tail}
-        if incident := put_incident(request.results, error, facts | {"device": request.device, "log": log}):
-            heard.note(f"What is known of this is in {incident}")
-        else:
-            heard.note(f"{request.results} took no file about this, so keep what is printed here.")
+        _leave_incident(request, error, heard)
         raise
 
 
@@ -99,6 +90,23 @@ def _no_run_lost(keeping: Keeping, heard: Heard) -> Iterator[None]:
             raise EnvironmentProblem(f"{error.message}; {where}", hint, code=error.code) from error
         heard.note(f"{where[0].upper()}{where[1:]}. {what_to_do}")
         raise
+
+
+def _leave_incident(request: Request, error: Exception, heard: Heard) -> None:
+    """Write down what is known of a failure on our side, unless the file would soon be removed."""
+    if not request.incidents:
+        return
+    facts = {
+        "stage": heard.reached,
+        "submission": request.archive_name or str(request.submission),
+        "sandbox": request.sandbox,
+        "device": request.device,
+        "log": {"head": heard.log.head, "tail": heard.log.tail},
+    }
+    if incident := put_incident(request.results, error, facts):
+        heard.note(f"What is known of this is in {incident}")
+    else:
+        heard.note(f"{request.results} took no file about this, so keep what is printed here.")
 
 
 def _tell_how_to_go_on(plan: CheckpointPlan | None, heard: Heard) -> None:

@@ -47,6 +47,7 @@ class Request:
     A counted training takes a checkpoint after each `checkpoint_seconds`, or none if that is None. They go to
     a folder of the run's own in `run_dir`, or in `runs` in the results. With `resume`, runs of the same
     request that were interrupted go on; `resumed_run` is the folder of the run that the user has named.
+    Without `incidents` no file is written about a failure on our side: the results are soon removed.
     """
 
     submission: Path
@@ -72,6 +73,7 @@ class Request:
     run_dir: Path | None = None
     resume: bool = False
     resumed_run: Path | None = None
+    incidents: bool = True
 
     @property
     def audits(self) -> Mapping[AuditKind, int]:

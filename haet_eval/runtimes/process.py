@@ -28,6 +28,7 @@ from haet_eval.runtimes import compiled_client
 from haet_eval.runtimes.environment import PYTHON_OPTIONS, VISIBLE_GPUS, gpus_left, worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import SIGKILL, Exit, MeetingPoint, Network, Role, WorkerLimits
+from haet_eval.runtimes.processes_left import naming_refused_processes, processes_left
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _END_SECONDS = 60
@@ -180,8 +181,8 @@ class ProcessRuntime:
         self, command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
     ) -> ProcessWorker:
         """A worker whose supervisor this command starts."""
-        worker = ProcessWorker(
-            subprocess.Popen(  # noqa: S603 our own program or the user's ssh, our own command
+        with naming_refused_processes():
+            supervisor = subprocess.Popen(  # noqa: S603 our own program or the user's ssh, our own command
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -191,7 +192,7 @@ class ProcessRuntime:
                 # workers.
                 start_new_session=True,
             )
-        )
+        worker = ProcessWorker(supervisor)
         self._workers.append(worker)
         return worker
 
@@ -249,6 +250,23 @@ def _check_own_limits(limits: WorkerLimits) -> None:
                 f"run it where `ulimit -H{option}` says unlimited, or enough",
                 code="own-limit",
             )
+    _check_processes(limits.processes)
+
+
+def _check_processes(needed: int) -> None:
+    """Check the limits on processes; PyTorch ends with status 1 where it is refused a thread.
+
+    Raises:
+        EnvironmentProblem: fewer are left than a worker may start.
+    """
+    left = processes_left()
+    if left is not None and left.number < needed:
+        raise EnvironmentProblem(
+            f"{left.number:,} more processes and threads may be started here, and an evaluation needs"
+            f" {needed:,}",
+            f"allow more: {left.limit}",
+            code="own-limit",
+        )
 
 
 def supervised(limits: WorkerLimits, command: Sequence[str]) -> list[str]:

@@ -22,13 +22,17 @@ from haet_eval.verification.replaying import machine_of
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The inputs of a rerun that a record does not hold. `competition` is a file; None for built-in rules."""
+    """The inputs of a rerun that a record does not hold. `competition` is a file; None for built-in rules.
+
+    `kept` says whether the results stay when the records were compared.
+    """
 
     submission: Path
     data_dir: Path
     results: Path
     competition: str | None = None
     test_data: Path | None = None
+    kept: bool = True
 
 
 def rerun(record: Record, again: Again, observer: Observer) -> WrittenRecord:
@@ -71,6 +75,7 @@ def rerun(record: Record, again: Again, observer: Observer) -> WrittenRecord:
         # A record that repeats another one never ranks, so a rerun cannot give a team a second place.
         rerun_of=record.record_id,
         checkpoint_seconds=None,
+        incidents=again.kept,
     )
     return evaluate(request, observer)
 

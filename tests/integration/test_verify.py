@@ -33,6 +33,7 @@ from haet_eval.verification.perturbing import perturbed_replay
 from haet_eval.verification.replaying import ReplayPlace, check_replay
 from haet_eval.verification.signature import check_signed
 from haet_eval.verification.verify import verify
+from tests.fixtures.program import PROGRAM
 from tests.fixtures.submissions import write_competition, write_submission
 
 OPERATIONS = f"operations (standard {STANDARD})"
@@ -612,6 +613,20 @@ def test_a_rerun_keeps_its_record_only_if_asked_to(
         command("rerun", original, "--submission", submission, option, kept)
         (record,) = kept.glob("*.json")
         assert read_record(record).rerun_of == read_record(original).record_id
+
+
+def test_a_rerun_that_fails_names_only_files_that_stay(
+    original: Path, evaluated: Path, tmp_path: Path
+) -> None:
+    submission = evaluated.parents[1] / "submission"
+    few_files = ["prlimit", "--nofile=64:64", *PROGRAM]
+    arguments = ["verify", original, "--rerun", "--submission", submission]
+    for keep in ([], ["--keep", tmp_path / "kept"]):
+        failed = subprocess.run([*few_files, *arguments, *keep], capture_output=True, text=True, check=False)
+        assert failed.returncode == 4, failed.stderr
+        assert "own-limit" in failed.stderr
+        named = [line.split(" is in ")[1] for line in failed.stderr.splitlines() if " is in " in line]
+        assert [Path(name).exists() for name in named] == [True] * bool(keep)
 
 
 def test_a_rerun_by_its_former_name_says_the_new_one(original: Path, evaluated: Path) -> None:

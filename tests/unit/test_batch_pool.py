@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +12,7 @@ import pytest
 from haet_eval.batch import pool
 from haet_eval.batch.pool import ProcessDied, ProcessPool
 from haet_eval.errors import EnvironmentProblem, UsageProblem
+from tests.fixtures.few_processes import few_processes
 
 
 def identity(value: int) -> tuple[int, int]:
@@ -165,3 +168,29 @@ def test_usage_problems_stay_what_they_are() -> None:
 
 def _misuse() -> None:
     raise UsageProblem("wrong", code="wrong")
+
+
+REFUSED = """
+import os, sys
+from pathlib import Path
+from haet_eval.batch.pool import ProcessPool
+from haet_eval.errors import EnvironmentProblem
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(str(os.getpid()))
+    with ProcessPool(1, print) as pool:
+        problem = pool.submit(abs, -1).exception()
+    assert isinstance(problem, EnvironmentProblem), repr(problem)
+    print(problem.code, problem.message)
+"""
+
+
+def test_a_refused_process_fails_its_call_and_the_pool_still_ends(tmp_path: Path) -> None:
+    program = tmp_path / "refused.py"
+    program.write_text(REFUSED)
+    with few_processes(2) as group:
+        done = subprocess.run(
+            [sys.executable, program, group / "cgroup.procs"], capture_output=True, text=True, check=False
+        )
+    assert "own-limit this machine starts no more processes" in done.stdout, done.stderr
+    assert done.returncode == 0

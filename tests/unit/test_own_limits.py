@@ -1,5 +1,6 @@
 """Limits of the shell that are lower than what a worker may use: nothing is started, nobody judged."""
 
+import os
 import resource
 import signal
 import subprocess
@@ -11,6 +12,8 @@ import pytest
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.failures import judge_end
 from haet_eval.runtimes.interface import Exit, Role
+from haet_eval.runtimes.processes_left import ProcessesLeft, left_in_groups
+from tests.fixtures.few_processes import few_processes
 
 STARTING = """
 import sys
@@ -31,14 +34,19 @@ with ProcessRuntime(mains=mains) as runtime:
 """
 
 
-def start(socket_path: Path, kind: int, limits: tuple[int, int]) -> str:
-    """What is said when a worker is started under a limit; nothing if it was."""
+def start(socket_path: Path, kind: int, limits: tuple[int, int], group: Path = Path(os.devnull)) -> str:
+    """What is said when a worker is started under a limit, and in a control group; nothing if it was."""
+
+    def confine() -> None:
+        resource.setrlimit(kind, limits)
+        group.write_text(str(os.getpid()))
+
     done = subprocess.run(
         [sys.executable, "-c", STARTING, str(socket_path)],
         capture_output=True,
         text=True,
         check=True,
-        preexec_fn=lambda: resource.setrlimit(kind, limits),
+        preexec_fn=confine,
     )
     return done.stdout
 
@@ -79,3 +87,41 @@ def test_a_signal_that_a_limit_sends_is_explained(number: int, words: str) -> No
     problem = judge_end(Role.EXECUTOR, Exit(None, number, sender_unknown=True), submission_started=True)
     assert isinstance(problem, EnvironmentProblem)
     assert words in problem.message
+
+
+# Version 1 has a tree for each controller, version 2 one for all.
+@pytest.mark.parametrize(("line", "tree"), [("8:pids:/job/step", "pids"), ("0::/job/step", "")])
+def test_the_processes_that_control_groups_leave_are_known(tmp_path: Path, line: str, tree: str) -> None:
+    job = tmp_path / tree / "job"
+    for group, allowed, used in ((job, 100, 90), (job / "step", "max", 3)):
+        group.mkdir(parents=True, exist_ok=True)
+        (group / "pids.max").write_text(f"{allowed}\n")
+        (group / "pids.current").write_text(f"{used}\n")
+    # A group that holds more processes than were allowed since leaves none.
+    (job / "step" / "pids.max").write_text("2\n")
+    groups = f"4:memory:/other\n{line}\n"
+    assert list(left_in_groups(tmp_path, groups)) == [
+        ProcessesLeft(0, f"{job / 'step'}/pids.max is 2, and 3 run already"),
+        ProcessesLeft(10, f"{job}/pids.max is 100, and 90 run already"),
+    ]
+
+
+def test_control_groups_that_cannot_be_seen_leave_what_they_may(tmp_path: Path) -> None:
+    (tmp_path / "pids.max").write_text("max\n")
+    (tmp_path / "pids.current").write_text("7\n")
+    assert list(left_in_groups(tmp_path, "0::/../elsewhere\n1:name=systemd:/\n0::/\n")) == []
+
+
+def test_a_lack_of_processes_is_not_held_against_a_submission(tmp_path: Path) -> None:
+    """A worker that was refused a thread ended with status 1, and the submission had `failed`."""
+    with few_processes(20) as group:
+        said = start(tmp_path / "run" / "socket", resource.RLIMIT_CORE, (0, 0), group / "cgroup.procs")
+    assert said.startswith("own-limit ")
+    assert "more processes and threads may be started here, and an evaluation needs 64" in said
+    assert f"{group}/pids.max is 20" in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root has no such limit")
+def test_the_users_limit_on_processes_is_named(tmp_path: Path) -> None:
+    said = start(tmp_path / "run" / "socket", resource.RLIMIT_NPROC, (50, 50))
+    assert "ulimit -Hu" in said
