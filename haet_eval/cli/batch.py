@@ -24,7 +24,7 @@ from haet_eval.cli.options import (
 from haet_eval.cli.paths import ExistingPath
 from haet_eval.cli.sites import batch_settings, open_site
 from haet_eval.cli.suggestions import suggest_submissions
-from haet_eval.errors import ExitCode
+from haet_eval.errors import ExitCode, HaetError
 from haet_eval.reports.text import printable
 
 if TYPE_CHECKING:
@@ -144,13 +144,20 @@ def _run(
         summary = RunningBatch(plan, settings, ledger, reporting).run(
             lambda: open_site(scheduler, plan, settings, jobs, reporting.receive)
         )
-    lost = lines.lost if lines else deliver(lambda: _print(summary, plan, settings.results))
+    unread = None
+    try:
+        lost = lines.lost if lines else deliver(lambda: _print(summary, plan, settings.results))
+    # The results folder may have gone since. Whatever it lacks, what became of each submission is told.
+    except HaetError as error:
+        lost, unread = "", error
     if lost:
         say(f"Not all could be printed: {lost}. The records are in {settings.results}")
     tell_end(summary)
     # A program that asked for JSON lacks data it waits for. A person who closed the pipe wanted no more text.
     undelivered = as_json and lost
-    failed = summary.given_up or summary.left or undelivered
+    failed = summary.given_up or summary.left or undelivered or unread
+    if unread:
+        say(f"There is no leaderboard: {unread.message}")
     if failed:
         return ExitCode.ENVIRONMENT
     # Failures on our side come first: the same command tries those again. A wrong path stays wrong.

@@ -64,6 +64,27 @@ def test_each_is_judged_once_whatever_its_verdict_and_a_second_batch_finds_all_d
     assert not batches.leftovers()
 
 
+def test_results_that_were_replaced_by_a_file_do_not_hide_where_records_are_kept(batches: Batches) -> None:
+    """There is no leaderboard then, and the way to take the record in was not told."""
+    results = str(batches.results)
+    train = (
+        f"import os, shutil\n    shutil.rmtree({results!r})\n    os.close(os.open({results!r}, os.O_CREAT))"
+    )
+    batches.add("one", f"def train(task):\n    {train}\n    return Linear()")
+    done = subprocess.run(
+        [word for word in batches.command("--jobs", "1") if word != "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=batches.folder,
+        env=batches.environment(),
+    )
+    assert done.returncode == ExitCode.ENVIRONMENT, done.stderr
+    assert "Not stored: submissions/one" in done.stderr
+    assert "Then take them in: cp -r" in done.stderr
+    assert "There is no leaderboard" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda one: one.name)
 def test_a_stopped_batch_continues_with_the_remaining_submissions(
     batches: Batches, number: signal.Signals
