@@ -30,7 +30,7 @@ from haet_eval.store import Store
 from haet_eval.verification.check import Check
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.signature import check_signed
-from haet_eval.verification.verify import Verification, verify
+from haet_eval.verification.verify import Verification, verify, while_files_stay
 
 
 @click.command(
@@ -150,11 +150,12 @@ def _verified(
 
     # The exact replay comes first: a trace that does not hold without noise says nothing under noise.
     wanted = [check_replay] * replay + [check_perturbed] * perturbed
-    for part in parts:
-        for check in wanted:
-            verification = verification.and_also(
-                part.named(check(part.record, part.evidence, ReplayPlace(*place)))
-            )
+    with while_files_stay():
+        for part in parts:
+            for check in wanted:
+                verification = verification.and_also(
+                    part.named(check(part.record, part.evidence, ReplayPlace(*place)))
+                )
     return verification
 
 

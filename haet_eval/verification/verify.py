@@ -1,12 +1,13 @@
 """Checks one record against all available evidence. Needs no torch and runs no code of the submission."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from haet_eval.competition import Competition, Limits
-from haet_eval.errors import UsageProblem
+from haet_eval.errors import EnvironmentProblem, UsageProblem
 from haet_eval.evaluation.repetition import split
 from haet_eval.files import read_file
 from haet_eval.listing import explain_fault
@@ -59,6 +60,24 @@ class RunWithEvidence:
             yield replace(check, subject=f"{self.name}{check.subject}")
 
 
+@contextmanager
+def while_files_stay() -> Iterator[None]:
+    """Artefacts are read in this block, after their digests were checked.
+
+    Raises:
+        EnvironmentProblem: one was removed in between, which says nothing about the record.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise EnvironmentProblem(
+            f"{error.filename or error} was removed while it was checked",
+            "Check again when nothing else changes that folder.",
+            code="artifact-removed",
+        ) from error
+
+
+@while_files_stay()
 def verify(
     path: Path, sources: Sources, *, replaying: bool = False
 ) -> tuple[Verification, list[RunWithEvidence]]:
@@ -68,6 +87,7 @@ def verify(
 
     Raises:
         UsageProblem: the file cannot be read.
+        EnvironmentProblem: a file was removed in the meantime.
     """
     try:
         # A name that stands twice in a JSON object is refused: other readers could take the value that was

@@ -15,7 +15,7 @@ from haet_eval.competition import Budgets, load_competition
 from haet_eval.counting.bill import bill
 from haet_eval.counting.memory import in_record
 from haet_eval.counting.operations import bytes_moved, precision, priced
-from haet_eval.errors import Verdict
+from haet_eval.errors import EnvironmentProblem, Verdict
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
 from haet_eval.operators.standard import STANDARD, current, under
@@ -87,6 +87,23 @@ def reseal(path: Path, training: Mapping[str, Any] = {}, **changes: Any) -> Path
     facts["training"] = record.training and record.training.model_copy(update=training)
     facts["complexity"] = complexity(facts["training"], facts["evaluation"])
     return Store(path.parent).add(seal(Content(**facts)))
+
+
+class LosingTheTrace(Store):
+    """Someone else removes the trace when its digest was checked."""
+
+    def artifact_path(self, artifact: Artifact) -> Path | None:
+        path = super().artifact_path(artifact)
+        if path is not None and path.suffixes != [".trace"]:
+            for trace in self.artifacts.glob("*.trace"):
+                trace.unlink()
+        return path
+
+
+def test_a_file_that_is_removed_while_it_is_checked_is_named(original: Path) -> None:
+    (trace,) = original.parent.glob("artifacts/*.trace")
+    with pytest.raises(EnvironmentProblem, match=f"{trace.name} was removed while it was checked"):
+        verify(original, Sources(LosingTheTrace(original.parent), original.parent))
 
 
 def test_an_honest_record_holds(original: Path) -> None:
