@@ -637,8 +637,8 @@ def test_a_rerun_that_fails_names_only_files_that_stay(
 ) -> None:
     submission = evaluated.parents[1] / "submission"
     few_files = ["prlimit", "--nofile=64:64", *PROGRAM]
-    arguments = ["verify", original, "--rerun", "--submission", submission]
-    for keep in ([], ["--keep", tmp_path / "kept"]):
+    arguments = ["verify", str(original), "--rerun", "--submission", str(submission)]
+    for keep in ([], ["--keep", str(tmp_path / "kept")]):
         failed = subprocess.run([*few_files, *arguments, *keep], capture_output=True, text=True, check=False)
         assert failed.returncode == 4, failed.stderr
         assert "own-limit" in failed.stderr
