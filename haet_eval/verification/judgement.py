@@ -153,6 +153,8 @@ def _check_budgets(training: Training, evaluation: Evaluation, budgets: Budgets)
         # same budget.
         "answers": ((training.timed_answers or 0) + (training.stalls or 0), budgets.timed_answers),
         "time": (training.wall_seconds, budgets.wall_seconds + _LATE_SECONDS),
+        # A run that stood still for longer is void. Of a resumed one, the bound is for each part.
+        "pauses": (0 if training.resumed else training.paused_seconds, budgets.wall_seconds),
         "read-back": (training.readback_bytes, budgets.readback_bytes),
         "upload": (training.upload_bytes, budgets.upload_bytes),
         "messages": (training.messages, budgets.messages),
