@@ -232,7 +232,7 @@ CHEATS: dict[str, tuple[str, Callable[[Record], dict[str, Any]]]] = {
     "a better verdict": ("verdict", lambda r: part(r, "status", **QUALIFIED)),
     "other rules": ("competition", lambda r: part(r, "competition", digest="0" * 64)),
     "other data": ("data set, trace's header", lambda r: part(r, "dataset", digest="0" * 64)),
-    "years of pauses": ("budgets", lambda r: part(r, "training", paused_seconds=1e8)),
+    "years of pauses": ("budgets", lambda _: {"training": {"paused_seconds": 1e8}}),
     "a smaller source": ("source size", lambda r: part(r, "submission", source_bytes=1)),
     "fewer operations": (OPERATIONS, lambda r: {"training": cheaper(r)}),
     "fewer parameters": (
