@@ -3,6 +3,7 @@
 Signals belong to the whole process, and so does the state of this module.
 """
 
+import atexit
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -62,8 +63,17 @@ def leave_quietly(leave: Callable[[], object]) -> None:
     The same signals are left alone. Python itself would print a traceback, and end by the signal instead of
     with the program's status.
     """
-    for number in _heard():
+    heard = _heard()
+    for number in heard:
         signal.signal(number, lambda *_: leave())
+    # When Python ends, it gives these signals their default back, and then frees all modules, which takes a
+    # moment. Registered before all else, so that it runs last.
+    atexit.register(_ignore, heard)
+
+
+def _ignore(numbers: list[signal.Signals]) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _heard() -> list[signal.Signals]:
