@@ -12,10 +12,10 @@ from haet_eval.batch.ledger import Ledger
 from haet_eval.batch.sources import SubmissionSource
 from haet_eval.competition import Competition, competition_for_task, load_competition
 from haet_eval.errors import InvalidSubmission, UsageProblem
-from haet_eval.evaluation.unpack import check_size, digest_of, task_of
+from haet_eval.evaluation.unpack import check_size, digest_of, limits_by, task_of
 from haet_eval.files import real_path
 from haet_eval.record import Sandbox
-from haet_eval.submission import ArchiveLimits, load_submission
+from haet_eval.submission import load_submission
 
 
 class SubmissionState(StrEnum):
@@ -173,7 +173,7 @@ def _refused(source: SubmissionSource, options: Options, reason: str, ledger: Le
 def _digest(path: Path, options: Options) -> str:
     """The digest of a refused submission in its record."""
     # The digest must be that of the record, which `evaluate` makes with the limits of these rules.
-    limits = _limits(load_competition(options.competition) if options.competition else None)
+    limits = limits_by(load_competition(options.competition) if options.competition else None)
     return digest_of(path, limits)
 
 
@@ -181,11 +181,12 @@ def _job(source: SubmissionSource, options: Options, rules: _Competitions) -> Ba
     # The task stands in the submission, so its own rules are not known before it was read. Until then the
     # default limits hold.
     asked = rules.get(options.competition) if options.competition else None
-    submission = load_submission(source.path, _limits(asked))
+    submission = load_submission(source.path, limits_by(asked))
     task = submission.task
     name = options.competition or competition_for_task(task)
     competition = rules.get(name)
-    check_size(submission, competition)
+    if asked is None:
+        check_size(submission, competition)
     task_of(submission, competition, options.task, options.competition)
     return BatchJob(
         identity=Identity(
@@ -208,7 +209,3 @@ def _job(source: SubmissionSource, options: Options, rules: _Competitions) -> Ba
         received_at=source.received,
         archive_name=real_path(source.path).name,
     )
-
-
-def _limits(competition: Competition | None) -> ArchiveLimits:
-    return competition.limits.for_archives() if competition else ArchiveLimits()

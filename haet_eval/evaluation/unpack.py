@@ -39,8 +39,9 @@ def unpack(request: Request, observer: Observer) -> Unpacked:
         unread = unread.model_copy(update={"archive_name": archive_name(request)})
         return Unpacked(unread, rules, failure=failure)
     try:
-        rules = rules or rules_by_default(request, submission)
-        check_size(submission, rules)
+        if rules is None:
+            rules = rules_by_default(request, submission)
+            check_size(submission, rules)
         task = task_of(submission, rules, request.task, request.competition)
     except InvalidSubmission as failure:
         return Unpacked(_described(submission, request), rules, failure=failure)
@@ -69,10 +70,10 @@ def limits_by(rules: Competition | None) -> ArchiveLimits:
 
 
 def check_size(submission: Submission, rules: Competition) -> None:
-    """Hold a submission against the limits of its rules. Raises InvalidSubmission.
+    """Hold a submission against the limits of these rules. Raises InvalidSubmission.
 
-    Without `--competition` the rules are known only when the submission has been read, by the default limits:
-    its task decides.
+    Without `--competition` its task decides on the rules. They are known only when the submission has been
+    read, and the default limits held until then.
     """
     read_archive(submission.archive, limits_by(rules))
 
