@@ -80,7 +80,7 @@ def list_records(directory: Path) -> Listing:
     """Summaries of all records in the directory; other files are passed over, broken ones reported."""
     cache = _cache_file(directory)
     known, lines = _load(cache)
-    seen = {name: _look(directory / name, stamp, known.get(name)) for name, stamp in _files(directory)}
+    seen = {name: _look(directory / name, stamp, known.get(name)) for name, stamp in _stamped(directory)}
     # A listing that finds nothing new writes nothing, so that it also works on a full disk and costs little.
     if seen != known:
         _save(cache, known, seen, lines)
@@ -106,7 +106,7 @@ def record_files(directory: Path) -> Iterator[Path]:
     records than there is room for their summaries.
     """
     ids: set[str] = set()
-    for name in sorted(name for name, _ in _files(directory)):
+    for name in sorted(_names(directory)):
         _, found = _look(directory / name, (), None)
         if isinstance(found, _RecordSummary):
             if found.entry.record_id in ids:
@@ -116,12 +116,17 @@ def record_files(directory: Path) -> Iterator[Path]:
             yield directory / name
 
 
-def _files(directory: Path) -> Iterator[tuple[str, _Stamp]]:
+def _stamped(directory: Path) -> Iterator[tuple[str, _Stamp]]:
+    for name in _names(directory):
+        yield name, _stamp(directory / name)
+
+
+def _names(directory: Path) -> Iterator[str]:
     with os.scandir(directory) as files:
         for file in files:
             # Not only our names: a user may rename a record, and it still counts.
             if file.name.endswith(".json") and not file.name.startswith("."):
-                yield file.name, _stamp(Path(file.path))
+                yield file.name
 
 
 def _stamp(path: Path) -> _Stamp:
