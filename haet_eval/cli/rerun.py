@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from haet_eval.verification.rerunning import Again  # it is slow to import
 
 
-def evaluate_again(path: Path, again: "Again", *, kept: bool) -> tuple[Record, tuple[Check, ...]]:
+def evaluate_again(path: Path, again: "Again") -> tuple[Record, tuple[Check, ...]]:
     """Evaluate the submission of a record as the record was, and compare the two.
 
     Args:
         path: the record.
-        again: what the record does not hold.
-        kept: the new record goes to the results folder of `again`; otherwise it is not kept.
+        again: what the record does not hold. If it says so, the new record goes to its results folder;
+            otherwise the record is not kept.
     """
     from haet_eval.cli.screen import open_screen
     from haet_eval.runtimes.folder import RunFolder
@@ -36,9 +36,9 @@ def evaluate_again(path: Path, again: "Again", *, kept: bool) -> tuple[Record, t
     stated = read_record(path)
     # A folder of a run: if this process is killed, `haet-eval clean` or the next run removes it.
     with RunFolder() as folder:
-        target = again.results if kept else folder.path
+        target = again.results if again.kept else folder.path
         with open_screen() as observer:
-            found = rerun(stated, replace(again, results=target, kept=kept), observer).record
+            found = rerun(stated, replace(again, results=target), observer).record
         # Comparing with an interrupted run would say that the record differs.
         if found.status.verdict is Verdict.INTERRUPTED:
             raise KeyboardInterrupt
@@ -74,8 +74,15 @@ def rerun(
     # In version 0.1.0 --results was where the new record went.
     keep = keep or _formerly(results)
     path = find_record(record, keep or Path("results"))
-    again = Again(submission, data_dir or default_data_dir(), keep or Path(), competition, test_data)
-    found, checks = evaluate_again(path, again, kept=keep is not None)
+    again = Again(
+        submission,
+        data_dir or default_data_dir(),
+        keep or Path(),
+        competition,
+        test_data,
+        kept=keep is not None,
+    )
+    found, checks = evaluate_again(path, again)
     if as_json:
         stated = read_record(path).record_id
         facts = {"record_id": stated, "again": found.record_id, "same": believable(checks)}

@@ -175,8 +175,10 @@ def _rerun(path: Path, submission: Path, keep: Path | None, here: Sources) -> It
     from haet_eval.cli.rerun import evaluate_again
     from haet_eval.verification.rerunning import Again
 
-    again = Again(submission, here.data_dir, keep or Path(), here.competition, here.test_data)
-    _, checks = evaluate_again(path, again, kept=keep is not None)
+    again = Again(
+        submission, here.data_dir, keep or Path(), here.competition, here.test_data, kept=keep is not None
+    )
+    _, checks = evaluate_again(path, again)
     for check in checks:
         yield replace(check, subject=f"rerun: {check.subject}")
 
