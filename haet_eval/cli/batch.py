@@ -147,7 +147,7 @@ def _run(
     unread = None
     try:
         lost = lines.lost if lines else deliver(lambda: _print(summary, plan, settings.results))
-    # The results folder may have gone since. Whatever it lacks, what became of each submission is told.
+    # The results folder may have gone since. The end of each submission is reported all the same.
     except HaetError as error:
         lost, unread = "", error
     if lost:

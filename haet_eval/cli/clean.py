@@ -46,7 +46,7 @@ def clean(results: Path, run_dir: Path | None, dry_run: bool) -> None:
         click.echo(printable(lines[-1]))
     # Without the engine the folders can still be removed, so this is a note and no failure.
     if removed.engine_problem:
-        click.echo(f"not all containers were looked for: {removed.engine_problem}", err=True)
+        click.echo(f"containers may be left: {removed.engine_problem}", err=True)
     elif not lines:
         click.echo("nothing was left behind", err=True)
     if dry_run and lines:

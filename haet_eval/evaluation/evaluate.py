@@ -93,7 +93,7 @@ def _no_run_lost(keeping: Keeping, heard: Heard) -> Iterator[None]:
 
 
 def _leave_incident(request: Request, error: Exception, heard: Heard) -> None:
-    """Write down what is known of a failure on our side, unless the file would soon be removed."""
+    """Write down the facts about a failure on our side, unless the file would soon be removed."""
     if not request.incidents:
         return
     facts = {
@@ -106,7 +106,7 @@ def _leave_incident(request: Request, error: Exception, heard: Heard) -> None:
     if incident := put_incident(request.results, error, facts):
         heard.note(f"What is known of this is in {incident}")
     else:
-        heard.note(f"{request.results} took no file about this, so keep what is printed here.")
+        heard.note(f"{request.results} took no file about this failure, so keep these messages.")
 
 
 def _tell_how_to_go_on(plan: CheckpointPlan | None, heard: Heard) -> None:

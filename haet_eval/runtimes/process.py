@@ -254,7 +254,7 @@ def _check_own_limits(limits: WorkerLimits) -> None:
 
 
 def _check_processes(needed: int) -> None:
-    """Check the limits on processes; PyTorch ends with status 1 where it is refused a thread.
+    """Check the limits on processes; PyTorch ends with status 1 if it is refused a thread.
 
     Raises:
         EnvironmentProblem: fewer are left than a worker may start.

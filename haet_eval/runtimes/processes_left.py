@@ -22,7 +22,7 @@ class ProcessesLeft:
 
 
 def processes_left() -> ProcessesLeft | None:
-    """The lowest of the limits; None if there is none."""
+    """The lowest of the limits; None if nothing limits them."""
     known = [*_left_to_the_user(), *left_in_groups(_MOUNT, _groups())]
     return min(known, key=lambda left: left.number, default=None)
 
@@ -85,7 +85,7 @@ def left_in_groups(mount: Path, groups: str) -> Iterator[ProcessesLeft]:
 
 def _left_in(group: Path) -> Iterator[ProcessesLeft]:
     try:
-        # "max" where there is no limit; the group at the root of the machine has no such files.
+        # "max" means that there is no limit; the group at the root of the machine has no such files.
         allowed, used = (int((group / name).read_text()) for name in ("pids.max", "pids.current"))
     except (OSError, ValueError):
         return
