@@ -38,8 +38,9 @@ def start(socket_path: Path, kind: int, limits: tuple[int, int], group: Path = P
     """What is said when a worker is started under a limit, and in a control group; nothing if it was."""
 
     def confine() -> None:
-        resource.setrlimit(kind, limits)
+        # First the group: this child still has the files of the tests' process, perhaps more than the limit allows.
         group.write_text(str(os.getpid()))
+        resource.setrlimit(kind, limits)
 
     done = subprocess.run(
         [sys.executable, "-c", STARTING, str(socket_path)],
