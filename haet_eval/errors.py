@@ -2,6 +2,7 @@
 
 from enum import IntEnum, StrEnum
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 
@@ -121,3 +122,12 @@ class EnvironmentProblem(HaetError):
     """Docker, the data, the disk or the machine failed. Only these may be retried."""
 
     exit_code = ExitCode.ENVIRONMENT
+
+
+def output_not_writable(path: Path, error: OSError, instead: str = "") -> EnvironmentProblem:
+    """The error of a file or folder that a user asked for. `instead` says how to name another one."""
+    return EnvironmentProblem(
+        f"{path} cannot be written: {error.strerror}",
+        f"Check the owner of its folder and the free space{instead}.",
+        code="output-not-writable",
+    )

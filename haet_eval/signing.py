@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from haet_eval.atomic import Draft
-from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
+from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict, output_not_writable
 from haet_eval.files import exists, read_file
 from haet_eval.listing import claims_to_be_a_record
 from haet_eval.record import MAX_RECORD_BYTES, Record
@@ -36,7 +36,6 @@ PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 
 
 _MAX_ENVELOPE_BYTES: Final = 1024 * 1024
-_WHERE_TO_WRITE: Final = "Check the owner of that folder, whether it may be written to, and the free space."
 _MAX_KEY_BYTES: Final = 64 * 1024
 _MAX_PASSPHRASE_BYTES: Final = 1023
 """The limit of OpenSSL."""
@@ -180,9 +179,7 @@ def sign(path: Path, key_path: Path, passphrase: str | None = None) -> Path:
             draft.write(json.dumps(envelope.to_dict(), indent=2).encode() + b"\n")
             draft.replace(target)
     except OSError as error:
-        raise EnvironmentProblem(
-            f"{target} cannot be written: {error.strerror}", _WHERE_TO_WRITE, code="output-not-writable"
-        ) from None
+        raise output_not_writable(target, error) from None
     return target
 
 
@@ -398,9 +395,7 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
             path.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise EnvironmentProblem(
-            f"{path} cannot be written: {error.strerror}", _WHERE_TO_WRITE, code="output-not-writable"
-        ) from None
+        raise output_not_writable(path, error) from None
 
 
 def _need_libraries() -> None:

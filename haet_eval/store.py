@@ -230,15 +230,22 @@ class Store:
             yield
         # Most results fail for want of space or rights, in any of these writes: one message serves them all.
         except OSError as error:
-            # Checked by name: a link that leads nowhere has it as well, and no file can be put into either.
-            taken = os.path.lexists(self.directory) and not self.directory.is_dir()
-            first = "Move away what has its name" if taken else "Check its owner and the free space"
+            taken = self._in_the_way()
+            first = f"Move away {taken}" if taken else "Check its owner and the free space"
             raise EnvironmentProblem(
                 f"the results directory {self.directory} cannot be written: "
-                f"{'it is not a folder' if taken else error.strerror}",
+                f"{f'{taken} is not a folder' if taken else error.strerror}",
                 f"{first}, or choose another one with --results.",
                 code="results-not-writable",
             ) from error
+
+    def _in_the_way(self) -> Path | None:
+        """What has the name of one of the store's folders and is not a folder; None if nothing has."""
+        # Checked by name: a link that leads nowhere has it as well, and no file can be put into either.
+        for folder in (self.directory, self.artifacts):
+            if os.path.lexists(folder) and not folder.is_dir():
+                return folder
+        return None
 
 
 def _unreadable(path: Path, error: OSError) -> UsageProblem:

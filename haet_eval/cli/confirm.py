@@ -179,7 +179,7 @@ def _status(settled: "list[SettledPool]", summaries: "list[BatchSummary]") -> Ex
 def _write(folder: Path, rules: "Competition", sandbox: "Sandbox", settled: "list[SettledPool]") -> str:
     """The page and the document; gives the document's text."""
     from haet_eval.atomic import Draft
-    from haet_eval.errors import EnvironmentProblem
+    from haet_eval.errors import output_not_writable
     from haet_eval.reports.confirmation import confirmation_document, confirmation_html
 
     text = json.dumps(confirmation_document(rules, sandbox, settled), indent=2) + "\n"
@@ -193,9 +193,5 @@ def _write(folder: Path, rules: "Competition", sandbox: "Sandbox", settled: "lis
                 draft.write(content.encode())
                 draft.replace(folder / name)
     except OSError as error:
-        raise EnvironmentProblem(
-            f"{folder} cannot be written: {error.strerror}",
-            "Check the folder and the free space, or name another one with --output.",
-            code="output-not-writable",
-        ) from None
+        raise output_not_writable(folder, error, ", or choose another folder with --output") from None
     return text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from haet_eval.atomic import write_output
 from haet_eval.cli.boundary import say_line
-from haet_eval.errors import EnvironmentProblem
+from haet_eval.errors import EnvironmentProblem, output_not_writable
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -18,11 +18,7 @@ def write_file(path: Path, content: bytes) -> None:
         # A page that is replaced while someone reads it is either the old one or the new one.
         write_output(path, content)
     except OSError as error:
-        raise EnvironmentProblem(
-            f"{error.filename or path} cannot be written: {error.strerror}",
-            "Check the folder and the free space.",
-            code="output-not-writable",
-        ) from None
+        raise output_not_writable(Path(error.filename or path), error) from None
 
 
 def remove_file(path: Path) -> None:

@@ -64,7 +64,7 @@ def open_nodes(
         folder = stack.enter_context(RunFolder())
         listeners = [stack.enter_context(folder.listen(Role.NATIVE, node)) for node in range(count)]
         stack.enter_context(runtime)
-        watch = Watch()
+        watch = Watch(check_folder=folder.check)
         point = runtime.meeting_point()
         for node in range(count):
             variables = {"OMP_NUM_THREADS": str(executor_threads(budgets))}

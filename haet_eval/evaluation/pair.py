@@ -88,6 +88,7 @@ def open_pair(
         )
         # The executor comes first: if both have ended, its end explains that of the other.
         watch = Watch({EXECUTOR: (Role.EXECUTOR, executor), 0: (Role.SUBMISSION, submission)})
+        watch.check_folder = folder.check
         watch.limits = {EXECUTOR: _executor_limits(budgets, executor_threads(budgets)), 0: own_limits}
         connections = {
             EXECUTOR: Connection(accept(listeners[EXECUTOR], watch), ahead_bytes=_AHEAD_BYTES),
@@ -131,6 +132,7 @@ def open_executor(runtime: Runtime, budgets: Budgets, threads: int) -> Iterator[
         listener = stack.enter_context(folder.listen(Role.EXECUTOR))
         stack.enter_context(runtime)
         watch = Watch({EXECUTOR: (Role.EXECUTOR, _start_executor(runtime, folder, budgets, threads))})
+        watch.check_folder = folder.check
         connection = Connection(accept(listener, watch), watch.look)
         stack.callback(connection.close)
         # A replay may take any time. From here on a crash is that of an operator in the trace, not of the

@@ -53,12 +53,14 @@ class Watch:
 
     Workers have numbers and are judged in the order of their start: the executor first, because the
     submission's process ends with it. Number 0 returns the model; `peers` are the other nodes. `limits` are
-    those of the workers, by number; verdicts name them.
+    those of the workers, by number; verdicts name them. `check_folder` raises EnvironmentProblem if the run's
+    folder is gone.
     """
 
     workers: dict[int, tuple[Role, Worker]] = field(default_factory=dict)
     peers: dict[int, Peer] = field(default_factory=dict)
     limits: dict[int, WorkerLimits] = field(default_factory=dict)
+    check_folder: Callable[[], None] = lambda: None
     stage: str = "train"
     budget_seconds: float = float(START_SECONDS)
     started: float = field(default_factory=time.monotonic)
@@ -113,6 +115,7 @@ class Watch:
             # A poll of a container is a call of the engine, so it comes once a second. Peers are only
             # variables.
             self._polled = time.monotonic()
+            self.check_folder()
             self._check_workers()
             self.check_cpu()
         self._check_peers()

@@ -9,7 +9,7 @@ from typing import Final
 
 from haet_eval.archive.pack import EPOCH
 from haet_eval.atomic import Draft, DraftFolder, remove_leftovers
-from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.errors import EnvironmentProblem, UsageProblem, output_not_writable
 from haet_eval.export.contents import Exported, Piece
 from haet_eval.export.crate import METADATA, metadata
 
@@ -59,11 +59,7 @@ def write_bundle(exported: Sequence[Exported], target: Path) -> Mapping[str, Pie
         # Somebody made it while this bundle was written.
         raise _exists(target) from None
     except OSError as error:
-        raise EnvironmentProblem(
-            f"{target} cannot be written: {error.strerror}",
-            "Check the folder and the free space.",
-            code="output-not-writable",
-        ) from None
+        raise output_not_writable(target, error) from None
     return whole
 
 

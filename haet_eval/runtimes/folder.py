@@ -100,14 +100,38 @@ class RunFolder:
     ) -> None:
         """Raises EnvironmentProblem if what went wrong in the block is that the folder is gone."""
         # Looked at before `close`, which removes the folder itself.
-        gone = isinstance(error, OSError | EnvironmentProblem) and not self.path.exists()
+        gone = isinstance(error, OSError | EnvironmentProblem) and not self._is_there()
         self.close()
         if gone:
-            raise EnvironmentProblem(
-                f"the folder {self.path} was removed while a run used it",
-                "keep what cleans up temporary files away from folders that are in use, and run it again",
-                code="run-folder-removed",
-            ) from error
+            raise self._removed() from error
+
+    def check(self) -> None:
+        """Check that the folder is still there: without it hours of training would have no result.
+
+        Raises:
+            EnvironmentProblem: somebody has removed it, or something else has its name.
+        """
+        if not self._is_there():
+            raise self._removed()
+
+    def _is_there(self) -> bool:
+        # The lock is on the folder itself, whatever has its name by now.
+        if self._lock is None:
+            return self.path.exists()
+        try:
+            return os.path.samestat(os.lstat(self.path), os.fstat(self._lock))
+        except FileNotFoundError:
+            return False
+        except OSError:
+            # A file system that does not answer for a moment has not removed anything.
+            return True
+
+    def _removed(self) -> EnvironmentProblem:
+        return EnvironmentProblem(
+            f"the folder {self.path} was removed while a run used it",
+            "keep what cleans up temporary files away from folders that are in use, and run it again",
+            code="run-folder-removed",
+        )
 
 
 def _make() -> tuple[Path, int | None]:

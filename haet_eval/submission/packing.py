@@ -7,7 +7,7 @@ from pathlib import Path
 from haet_eval.archive import ArchiveLimits, pack_compressed
 from haet_eval.atomic import write_output
 from haet_eval.competition import competition_for_task, load_competition
-from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.errors import UsageProblem, output_not_writable
 from haet_eval.files import real_path
 from haet_eval.submission.loading import Submission, load_submission
 
@@ -55,11 +55,7 @@ def pack_submission(folder: Path, output: Path | None = None, competition: str |
     try:
         write_output(path, archive)
     except OSError as error:
-        raise EnvironmentProblem(
-            f"{path} cannot be written: {error.strerror}",
-            "Check the folder's owner and the free space, or choose another file with -o.",
-            code="output-not-writable",
-        ) from None
+        raise output_not_writable(path, error, ", or choose another file with -o") from None
     return Packed(path, len(archive), hashlib.sha256(archive).hexdigest(), submission, limits)
 
 

@@ -10,7 +10,7 @@ from string import Template
 from typing import Final
 
 from haet_eval.atomic import Draft
-from haet_eval.errors import EnvironmentProblem, InvalidSubmission, UsageProblem
+from haet_eval.errors import InvalidSubmission, UsageProblem, output_not_writable
 from haet_eval.files import real_path
 from haet_eval.submission.manifest import MANIFEST_NAME, read_manifest
 
@@ -47,11 +47,7 @@ def start_submission(folder: Path, task: str, name: str | None, team: str | None
                 # Not `replace`: a file that someone has made there meanwhile stays.
                 draft.create(folder / path)
     except OSError as error:
-        raise EnvironmentProblem(
-            f"{folder} cannot be written: {error.strerror}",
-            "Check its owner and the free space.",
-            code="output-not-writable",
-        ) from None
+        raise output_not_writable(folder, error) from None
     return [folder / path for path in contents]
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from haet_eval.archive.names import check_path
 from haet_eval.competition import Competition, Limits
-from haet_eval.errors import EnvironmentProblem, UsageProblem
+from haet_eval.errors import EnvironmentProblem, InvalidSubmission, UsageProblem
 from haet_eval.evaluation.repetition import split
+from haet_eval.evaluation.unpack import limits_by
 from haet_eval.files import read_file
 from haet_eval.listing import explain_fault
 from haet_eval.record import MAX_RECORD_BYTES, Record, SubmissionInfo, from_unambiguous_json
@@ -20,6 +22,7 @@ from haet_eval.verification.count import check_count
 from haet_eval.verification.energy import check_energy
 from haet_eval.verification.evidence import Evidence, Sources
 from haet_eval.verification.judgement import check_judgement
+from haet_eval.verification.reported import check_reports
 from haet_eval.verification.runs import check_runs
 
 
@@ -135,6 +138,7 @@ def _checks(record: Record, evidence: Evidence, sources: Sources) -> Iterator[Ch
     yield from check_count(record, evidence)
     yield from check_energy(record, evidence.competition)
     yield from check_judgement(record, evidence)
+    yield from check_reports(record, evidence)
 
 
 def _check_sources(record: Record, rules: Competition | None) -> Check:
@@ -143,6 +147,8 @@ def _check_sources(record: Record, rules: Competition | None) -> Check:
     # A file that is listed twice would count twice in the sum below.
     if paths != sorted(set(paths)):
         return differs("source size", "the files are not listed once each, in the order of their names")
+    if fault := _path_fault(paths, rules):
+        return differs("source size", f"no archive is accepted with such a file. {fault}")
     trained = record.training is not None or record.native is not None
     if trained and not (paths and submission.source_bytes):
         return differs("source size", "something was trained, and the submission has no code")
@@ -153,6 +159,20 @@ def _check_sources(record: Record, rules: Competition | None) -> Check:
         return differs("source size", f"it trained, and is larger than the rules allow: {', '.join(over)}")
     size = sum(file.bytes for file in submission.files)
     return same("source size", submission.source_bytes, size, f"{size:,} bytes in all files")
+
+
+def _path_fault(paths: Iterable[str], rules: Competition | None) -> str | None:
+    """Why no submission has files of these names; None if one may have them."""
+    limits = limits_by(rules)
+    if rules is None:
+        # An organizer's own rules may allow longer names than the default ones.
+        limits = replace(limits, path_characters=MAX_RECORD_BYTES, path_depth=MAX_RECORD_BYTES)
+    try:
+        for path in paths:
+            check_path(path, limits)
+    except InvalidSubmission as fault:
+        return fault.reason
+    return None
 
 
 def _over_limits(submission: SubmissionInfo, limits: Limits) -> list[str]:

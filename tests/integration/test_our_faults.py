@@ -192,12 +192,18 @@ def test_temporary_files_fill_the_disk_in_mid_run(
     evaluator.assert_nothing_is_left()
 
 
-def test_the_folder_of_a_run_is_removed(evaluator: Evaluator, tmp_path: Path) -> None:
-    submission = write_submission(tmp_path / "some seconds", SOME_SECONDS)
-    with evaluator.running(submission, "--sandbox", "process") as program:
+@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced by a file"])
+def test_a_run_whose_folder_is_gone_ends_at_once(
+    evaluator: Evaluator, endless: Path, *, replaced: bool
+) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
         for folder in evaluator.temporary.iterdir():
             shutil.rmtree(folder)
+            if replaced:
+                folder.touch()
         done = ended(program)
+    for file in evaluator.temporary.iterdir():
+        file.unlink()
     assert_our_fault(done, "was removed while a run used it", "run it again")
     evaluator.assert_next_run_works()
 

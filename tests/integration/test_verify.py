@@ -48,7 +48,9 @@ def train(task):
         loss = nn.functional.cross_entropy(model(task.images[:100]), task.labels[:100])
         loss.backward()
         optimizer.step()
+        task.report(loss=loss.item())
     print(loss.item())
+    task.report(loss="nan", note="the end")
     return model
 """
 
@@ -224,6 +226,12 @@ def standard(record: Record, number: int) -> Mapping[str, Any]:
     return {"operations": record.training.operations.model_copy(update={"standard": number})}
 
 
+def climbing(record: Record) -> dict[str, Any]:
+    first, *others = record.submission.files
+    moved = first.model_copy(update={"path": "../../etc/passwd"})
+    return part(record, "submission", files=(moved, *others))
+
+
 QUALIFIED = {"verdict": Verdict.QUALIFIED, "reason": "", "code": ""}
 
 CHEATS: dict[str, tuple[str, Callable[[Record], dict[str, Any]]]] = {
@@ -247,6 +255,12 @@ CHEATS: dict[str, tuple[str, Callable[[Record], dict[str, Any]]]] = {
     "docker without an image": ("environment", lambda r: part(r, "environment", sandbox="docker")),
     "a native runner": ("environment", lambda r: part(r, "environment", runner="native")),
     "no trace": ("parts", lambda r: {"trace": None}),
+    "a file outside of the archive": ("source size", climbing),
+    "another report": ("reports in the record", lambda r: {"reports": (*r.reports[:-1], {"loss": 0.0})}),
+    "fewer reports": ("reports in the record", lambda r: {"reports": r.reports[:-1]}),
+    "more reports than were made": ("reports in the record", lambda r: part(r, "history", reports=4)),
+    "fewer reports in the file": ("reports in the record", lambda r: part(r, "history", kept=2)),
+    "finite reports": ("reports in the record", lambda _: {"not_finite": None}),
     "a budget passed": ("budgets", lambda r: {"training": {"wall_seconds": 1e6}}),
 }
 
@@ -334,7 +348,7 @@ def test_without_artefacts_a_record_is_contradicted_and_little_is_checked(origin
     shutil.rmtree(original.parent / "artifacts")
     found = check(original)
     missing = {name for name, one in found.items() if one.result is Result.DIFFERS}
-    assert missing == {"trace", "histogram", "weights", "labels", "predictions"}
+    assert missing == {"trace", "histogram", "weights", "labels", "predictions", "reports"}
     assert all("is missing" in found[name].detail for name in missing)
     assert found["accuracy"].result is found[OPERATIONS].result is Result.UNCHECKED
 

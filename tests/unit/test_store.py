@@ -435,6 +435,15 @@ def test_a_directory_that_cannot_be_written_is_our_problem_with_a_hint(tmp_path:
         assert "--results" in caught.value.hint
 
 
+def test_what_has_the_name_of_a_folder_of_the_store_is_named(tmp_path: Path) -> None:
+    (tmp_path / "artifacts").touch()
+    store = Store(tmp_path)
+    for write in (store.prepare, lambda: store.put_artifact(b"", "x")):
+        with pytest.raises(EnvironmentProblem, match="artifacts is not a folder") as caught:
+            write()
+        assert caught.value.hint.startswith(f"Move away {tmp_path / 'artifacts'}")
+
+
 def test_a_directory_that_is_not_there_is_the_users_problem(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="cannot be read: No such file"):
         Store(tmp_path / "nothing").listing()
