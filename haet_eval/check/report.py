@@ -1,6 +1,7 @@
 """What a check has found, as a whole."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from haet_eval.check.estimate import (
@@ -53,6 +54,7 @@ class CheckReport:
     estimates: Estimates | None = None
     standing: Standing | None = None
     record: Record | None = None
+    record_path: Path | None = None
 
     @property
     def verdict(self) -> Verdict | None:

@@ -14,6 +14,7 @@ from haet_eval.check.report import CheckReport, Estimates, document, estimate
 from haet_eval.check.sample import Terms
 from haet_eval.check.standing import Rivals, Standing, rivals_among, rivals_on
 from haet_eval.check.static import look_at
+from haet_eval.cli.boundary import say
 from haet_eval.cli.check_lines import (
     estimate_lines,
     literal_lines,
@@ -28,6 +29,7 @@ from haet_eval.cli.check_lines import (
 )
 from haet_eval.cli.outcome import show_outcome
 from haet_eval.cli.screen import open_screen
+from haet_eval.cli.streams import deliver
 from haet_eval.errors import ExitCode, InvalidSubmission
 from haet_eval.evaluation.evaluate import evaluate
 from haet_eval.evaluation.request import Request
@@ -69,9 +71,20 @@ class Session:
             self._run(report)
         good = report.exit_code is ExitCode.QUALIFIED
         self._print(verdict_lines(report), "bold green" if good else "bold red")
-        if self.as_json:
-            click.echo(json.dumps(document(report), indent=2))
+        if self.as_json and not self._deliver_json(report):
+            return ExitCode.ENVIRONMENT
         return report.exit_code
+
+    def _deliver_json(self, report: CheckReport) -> bool:
+        """Print the report for a program. If it cannot be delivered, the evaluation's record is named."""
+        text = json.dumps(document(report), indent=2)
+        if report.record_path is None:
+            click.echo(text)
+            return True
+        problem = deliver(partial(click.echo, text))
+        if problem:
+            say(f"The result could not be printed: {problem}. Its record is {report.record_path}")
+        return not problem
 
     def _run(self, report: CheckReport) -> None:
         if not self.static and report.competition.runner == "counted":
@@ -80,8 +93,17 @@ class Session:
             self._evaluate(report)
 
     def _print(self, lines: Iterable[tuple[str, str]], style: str = "") -> None:
-        if not self.as_json:
+        if self.as_json:
+            return
+        # An evaluation was asked for as well, which no broken display prevents.
+        if self.full:
+            deliver(lambda: print_lines(lines, style))
+        else:
             print_lines(lines, style)
+
+    def _print_log(self, log: str) -> None:
+        if log and not self.as_json:
+            deliver(lambda: print_log(log)) if self.full else print_log(log)
 
     def _take_sample(self, report: CheckReport) -> None:
         # Read before the run: a wrong --leaderboard file must not cost minutes first.
@@ -99,8 +121,7 @@ class Session:
         # The sample is set above, so `verdict` already knows whether the run has failed.
         if rivals is not None and report.estimates is not None and report.verdict is None:
             report.standing = _standing(rivals, report.estimates)
-        if sample.log and not self.as_json:
-            print_log(sample.log)
+        self._print_log(sample.log)
         self._print(estimate_lines(report))
         self._print(sample_lines(report))
         self._print(standing_lines(report.standing))
@@ -117,7 +138,7 @@ class Session:
     def _evaluate(self, report: CheckReport) -> None:
         with open_screen() as observer:
             outcome = evaluate(self.request, observer)
-        report.record = outcome.record
+        report.record, report.record_path = outcome.record, outcome.path
         if not self.as_json:
             show_outcome(outcome, self.request.results, as_json=False)
         if report.estimates is not None:

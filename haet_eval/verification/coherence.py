@@ -5,7 +5,7 @@ from typing import Final
 
 from haet_eval.competition import Competition
 from haet_eval.errors import Verdict
-from haet_eval.record import Environment, Record
+from haet_eval.record import Artifact, Environment, Record
 from haet_eval.verification.check import Check, fits
 
 _DEVICES: Final = {"cpu", "cuda"}
@@ -96,11 +96,23 @@ def _training_faults(record: Record) -> Iterator[str]:
         yield "there are predictions, and no model that made them"
 
 
+def _predicting(record: Record) -> Artifact | None:
+    """The weights of the model that predicts for the record."""
+    if record.environment.runner == "native":
+        return record.native.model if record.native else None
+    return record.training.model if record.training else None
+
+
 def _evaluation_faults(record: Record) -> Iterator[str]:
     evaluation, stage = record.evaluation, record.status.stage
     if (evaluation is not None) != (stage == "record"):
         yield f"the stage is {stage}, and there are {'' if evaluation else 'no '}predictions"
+    # Labels never leave the host, so no submission can fail there.
+    if stage == "score":
+        yield "a run ends before its score, or has one"
     if evaluation is None:
+        if stage == "predict" and _predicting(record) is None:
+            yield "the run ended while it predicted, and no model came back"
         return
     if (evaluation.operations is None) != (record.native is not None):
         yield "operations of a prediction are counted on handles, and only there"

@@ -9,6 +9,8 @@ from haet_eval.verification.check import Check, Result
 
 REPLAY: Final = "replay"
 """Subject of the line on a replay."""
+MODEL: Final = "model"
+"""Subject of the line that leaves open whether the model makes the predictions. A replay takes its place."""
 
 
 class Word(StrEnum):
@@ -47,13 +49,16 @@ def conclude(checks: Sequence[Check]) -> Conclusion:
         return Conclusion(Word.CONTRADICTED, f"{Word.CONTRADICTED}: {text}", lacking)
     # A run that could not be replayed has its own unchecked line, which is in `lacking`.
     replayed = any(_subject(check) == REPLAY and check.result is Result.HOLDS for check in checks)
-    if replayed and not lacking:
+    # On plain tensors that line stays: the replay is of the counted training, whose model is another one.
+    unshown = any(_subject(check) == MODEL for check in checks)
+    if replayed and not lacking and not unshown:
         text = "the replay gives the same again, and everything that the record names is here and agrees."
         return Conclusion(Word.CONFIRMED, f"{Word.CONFIRMED}: {text}", lacking)
     text = "everything that the record names is here and agrees"
     if lacking:
         text = f"nothing here contradicts it; not checked: {', '.join(lacking)}"
-    how = "See their lines." if lacking else "It was not replayed."
+    how = "Only a rerun shows that its model makes the predictions." if unshown else "It was not replayed."
+    how = "See their lines." if lacking else how
     return Conclusion(Word.CONSISTENT, f"{Word.CONSISTENT}: {text}. {how}", lacking)
 
 

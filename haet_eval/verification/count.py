@@ -82,7 +82,7 @@ def _check_recount(record: Record, training: Training, found: Recount, evidence:
     yield _check_charges(record.schema_version, training, found)
     yield _check_memory(training, found)
     if record.native is None:
-        yield _check_prediction(record, found, evidence.task(record))
+        yield _check_prediction(record, found, evidence)
     else:
         yield stated("prediction", "the one of the record ran on plain tensors, the trace has another")
 
@@ -244,11 +244,22 @@ def _check_memory(training: Training, found: Recount) -> Check:
     return same(subject, claimed.peak_bytes, memory.peak_bytes, detail)
 
 
-def _check_prediction(record: Record, found: Recount, task: Task | None) -> Check:
+def _check_no_prediction(status: Status, found: Recount, data: Dataset | None) -> Check:
+    """Whether the trace can be that of a run that ended before its score."""
+    subject = "prediction"
+    if found.batches and status.stage != "predict":
+        return differs(subject, f"the run ended in stage {status.stage}, and the trace has predictions")
+    # The submission may fail after its last batch, or the executor while it works that batch off.
+    if data is not None and found.predicted_images == len(data.test_images):
+        return unchecked(subject, "the trace has all of it; only --rerun shows that the run ended there")
+    return stated(subject, "the run ended before all images were predicted")
+
+
+def _check_prediction(record: Record, found: Recount, evidence: Evidence) -> Check:
     """Images, operations and read-back of the prediction, and that its charges are within the rules."""
-    evaluation = record.evaluation
+    evaluation, task = record.evaluation, evidence.task(record)
     if evaluation is None:
-        return stated("prediction", "the run ended before all images were predicted")
+        return _check_no_prediction(record.status, found, evidence.dataset)
     # Each batch may read back as much as the rules allow. Small batches would multiply that allowance.
     if task is not None and not _are_whole(found.batches, task.budgets.prediction_batch_size):
         return differs("prediction", "its batches are not those of the rules, of which each may read back")

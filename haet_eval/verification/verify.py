@@ -17,7 +17,7 @@ from haet_eval.record import MAX_RECORD_BYTES, Record, SubmissionInfo, from_unam
 from haet_eval.verification.audit import SUBJECTS, audited, check_audit, drawn_again
 from haet_eval.verification.check import Check, believable, differs, holds, same, stated, unchecked
 from haet_eval.verification.coherence import check_environment, check_parts
-from haet_eval.verification.conclusion import Conclusion, conclude
+from haet_eval.verification.conclusion import MODEL, Conclusion, conclude
 from haet_eval.verification.count import check_count
 from haet_eval.verification.energy import check_energy
 from haet_eval.verification.evidence import Evidence, Sources
@@ -190,9 +190,9 @@ def _beyond(record: Record, replaying: bool) -> Iterator[Check]:
     # A native run leaves no trace, so no replay can be asked for: the line is a statement and does not fail
     # `--strict`.
     if record.native is not None:
-        yield stated("model", "that it makes these predictions; only --rerun shows it")
+        yield stated(MODEL, "that it makes these predictions; only --rerun shows it")
     elif record.evaluation is not None and not replaying:
-        yield unchecked("model", "that it makes these predictions; --replay shows it, and --rerun")
+        yield unchecked(MODEL, "that it makes these predictions; --replay shows it, and --rerun")
     yield stated(
         "times, machine",
         "are what the evaluator wrote down; the documentation on verifying lists such fields",

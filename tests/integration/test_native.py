@@ -14,7 +14,8 @@ from haet_eval.evaluation.request import Request, WrittenRecord
 from haet_eval.progress import Silent
 from haet_eval.record import Content, Sandbox, from_json, seal, to_json
 from haet_eval.store import Store
-from haet_eval.verification.check import Result, believable
+from haet_eval.verification.check import Result, believable, holds
+from haet_eval.verification.conclusion import REPLAY, Word
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.rerunning import Again, compare, rerun
 from haet_eval.verification.verify import verify
@@ -377,6 +378,10 @@ def test_native_records_can_be_verified_and_run_again(tmp_path: Path) -> None:
         verification, parts = verify(path, sources)
         assert verification.believable, verification.checks
         assert "native weights" in parts[0].evidence.files
+        # A replay is of the counted training, and says nothing of the model on plain tensors.
+        replayed = verification.and_also([holds(REPLAY, "the answers are those of the trace")])
+        assert replayed.conclusion.word is Word.CONSISTENT
+        assert "Only a rerun shows" in replayed.conclusion.sentence
         record = from_json(path.read_bytes())
         again = Again(LINEAR, tmp_path / "data", tmp_path / "second", competition=str(rules))
         found = rerun(record, again, Silent()).record

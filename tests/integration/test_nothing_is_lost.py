@@ -25,6 +25,7 @@ from haet_eval.record import Record, artifacts_of, from_json
 from haet_eval.store import Store
 from tests.fixtures.batches import PATIENCE_SECONDS, Batches, events, wait_for_training
 from tests.fixtures.evaluator import FOREVER, QUICK, Evaluator, ended
+from tests.fixtures.program import PROGRAM
 from tests.fixtures.submissions import write_competition, write_submission
 from tests.integration.test_our_faults import SOME_SECONDS, assert_our_fault, worker_of
 
@@ -82,14 +83,30 @@ BROKEN = {  # by the shell, and whether stdout is
 def test_a_broken_display_costs_no_record(
     evaluator: Evaluator, quick: Path, redirection: str, undelivered: bool, form: str
 ) -> None:
-    command = shlex.join(evaluator.command(quick, *PROCESS, *(["--json"] if form == "json" else [])))
+    status = redirected(evaluator, quick, redirection, *(["--json"] if form == "json" else []))
+    _, record = only_record(evaluator.results)
+    assert record.status.verdict is Verdict.BELOW_THRESHOLD
+    assert status == (ExitCode.ENVIRONMENT if undelivered and form == "json" else ExitCode.NOT_QUALIFIED)
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", "| true", "2>&1 | true"])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_full_check_evaluates_without_a_display(
+    evaluator: Evaluator, quick: Path, redirection: str, form: str
+) -> None:
+    evaluator.program = (*PROGRAM, "check")
+    status = redirected(evaluator, quick, redirection, "--full", *(["--json"] if form == "json" else []))
+    only_record(evaluator.results)
+    assert status == (ExitCode.ENVIRONMENT if form == "json" else ExitCode.NOT_QUALIFIED)
+
+
+def redirected(evaluator: Evaluator, submission: Path, redirection: str, *options: str) -> int:
+    """The exit status of an evaluation whose display the shell has redirected."""
+    command = shlex.join(evaluator.command(submission, *PROCESS, *options))
     redirected, pipe, reader = redirection.partition("|")
     script = f"{{ {command} {redirected}; echo $? >status; }} {pipe} {reader}"
     subprocess.run(["bash", "-c", script], cwd=evaluator.folder, env=evaluator.environment(), check=True)
-    _, record = only_record(evaluator.results)
-    assert record.status.verdict is Verdict.BELOW_THRESHOLD
-    expected = ExitCode.ENVIRONMENT if undelivered and form == "json" else ExitCode.NOT_QUALIFIED
-    assert int((evaluator.folder / "status").read_text()) == expected
+    return int((evaluator.folder / "status").read_text())
 
 
 def test_a_result_that_cannot_be_delivered_is_named_on_stderr(evaluator: Evaluator, quick: Path) -> None:

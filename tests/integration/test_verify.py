@@ -26,7 +26,8 @@ from haet_eval.remote.trace import Kind, TraceWriter, read_trace
 from haet_eval.signing import signature_path
 from haet_eval.store import Store, read_record
 from haet_eval.verification import perturbing
-from haet_eval.verification.check import Check, Result
+from haet_eval.verification.check import Check, Result, holds
+from haet_eval.verification.conclusion import REPLAY, Word, conclude
 from haet_eval.verification.count import _over_budget
 from haet_eval.verification.evidence import Sources
 from haet_eval.verification.perturbing import perturbed_replay
@@ -232,6 +233,13 @@ def climbing(record: Record) -> dict[str, Any]:
     return part(record, "submission", files=(moved, *others))
 
 
+def ended(record: Record, stage: str, verdict: Verdict, **training: None) -> dict[str, Any]:
+    """The record of a run that had predicted all, as one that failed before its score."""
+    status = {"stage": stage, "verdict": verdict, "reason": "", "code": "failed"}
+    training = {"precision": None, "bytes_moved": None, **training}
+    return part(record, "status", **status) | {"evaluation": None, "training": training}
+
+
 QUALIFIED = {"verdict": Verdict.QUALIFIED, "reason": "", "code": ""}
 
 CHEATS: dict[str, tuple[str, Callable[[Record], dict[str, Any]]]] = {
@@ -261,6 +269,15 @@ CHEATS: dict[str, tuple[str, Callable[[Record], dict[str, Any]]]] = {
     "more reports than were made": ("reports in the record", lambda r: part(r, "history", reports=4)),
     "fewer reports in the file": ("reports in the record", lambda r: part(r, "history", kept=2)),
     "finite reports": ("reports in the record", lambda _: {"not_finite": None}),
+    "a failure in the score": ("parts, prediction", lambda r: ended(r, "score", Verdict.FAILED)),
+    "a failure in the training, before predictions": (
+        "prediction",
+        lambda r: ended(r, "train", Verdict.LIMIT_TIME, model=None, parameters=None),
+    ),
+    "a failure in the prediction, without a model": (
+        "parts",
+        lambda r: ended(r, "predict", Verdict.FAILED, model=None, parameters=None),
+    ),
     "a budget passed": ("budgets", lambda r: {"training": {"wall_seconds": 1e6}}),
 }
 
@@ -271,6 +288,14 @@ def test_a_record_sealed_anew_does_not_hold(
 ) -> None:
     found = check(reseal(original, **cheat(read_record(original))))
     assert {name for name, one in found.items() if one.result is Result.DIFFERS} == set(subjects.split(", "))
+
+
+def test_a_replay_does_not_confirm_how_a_run_ended_that_had_predicted_all(original: Path) -> None:
+    path = reseal(original, **ended(read_record(original), "predict", Verdict.FAILED))
+    found = check(path)
+    assert found["prediction"].lacking
+    assert "only --rerun shows" in found["prediction"].detail
+    assert conclude([*found.values(), holds(REPLAY, "")]).word is Word.CONSISTENT
 
 
 def test_weights_that_cannot_be_those_of_the_trace_do_not_hold(original: Path) -> None:

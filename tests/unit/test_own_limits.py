@@ -38,7 +38,7 @@ def start(socket_path: Path, kind: int, limits: tuple[int, int], group: Path = P
     """What is said when a worker is started under a limit, and in a control group; nothing if it was."""
 
     def confine() -> None:
-        # First the group: this child still has the files of the tests' process, perhaps more than the limit allows.
+        # First the group: this child still has the open files of the tests, perhaps more than the limit.
         group.write_text(str(os.getpid()))
         resource.setrlimit(kind, limits)
 
