@@ -21,6 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from haet_eval.atomic import LEFTOVER_SECONDS, Draft, remove_leftovers
 from haet_eval.errors import UsageProblem
 from haet_eval.files import exists, open_file, read_file, real_path
+from haet_eval.record import Size
 from haet_eval.results_folder import RUN_NAME, run_name
 
 # The newest may be damaged, because the machine may have died while it was written; then the one before
@@ -59,7 +60,7 @@ class RunFacts(BaseModel):
     identity: dict[str, str | int | None]
     request: dict[str, Any]
     files: dict[str, str] = {}
-    restarts: int = 0
+    restarts: Size = 0
 
 
 class RunHome:

@@ -286,6 +286,23 @@ def read_record(path: Path) -> Record:
     return read_sealed(path)[0]
 
 
+def read_listed(path: Path) -> tuple[Record, bytes]:
+    """Read a record that was listed a moment ago, as `read_sealed` does.
+
+    Raises:
+        EnvironmentProblem: it was removed since.
+        UsageProblem: it is no sound record any more.
+    """
+    try:
+        return read_sealed(path)
+    except UsageProblem:
+        if os.path.lexists(path):
+            raise
+        raise EnvironmentProblem(
+            f"{path} was removed after it was listed", "Run the command again.", code="record-removed"
+        ) from None
+
+
 def read_sealed(path: Path) -> tuple[Record, bytes]:
     """Read one record and check it against its digest; also return the bytes of its file.
 

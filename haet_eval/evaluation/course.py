@@ -279,7 +279,7 @@ class Earlier:
             open_file(home.path / beginning.name, MAX_CHECKPOINT_BYTES) as source,
             target.open("wb") as whole,
         ):
-            for part in _first_bytes(source, beginning.file_bytes):
+            for part in _first_bytes(source, beginning.name, beginning.file_bytes):
                 digest.update(part)
                 whole.write(part)
             tail = self._file.read(beginning.tail_bytes)
@@ -568,7 +568,7 @@ class _Copy:
             source.seek(self._copied_bytes)
             target.truncate(self._copied_bytes)  # an earlier try may have written more
             target.seek(self._copied_bytes)
-            for part in _first_bytes(source, snapshot.file_bytes - self._copied_bytes):
+            for part in _first_bytes(source, self._name, snapshot.file_bytes - self._copied_bytes):
                 digest.update(part)
                 target.write(part)
             target.flush()
@@ -590,11 +590,12 @@ def _opened(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b")
 
 
-def _first_bytes(file: IO[bytes], count: int) -> Iterator[bytes]:
+def _first_bytes(file: IO[bytes], name: str, count: int) -> Iterator[bytes]:
     while count > 0:
         part = file.read(min(_CHUNK_BYTES, count))
         if not part:
-            raise Broken(f"{Path(str(file.name)).name} is cut short")
+            # A file that is opened by its descriptor has a number as its name.
+            raise Broken(f"{name} is cut short")
         count -= len(part)
         yield part
 

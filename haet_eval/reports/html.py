@@ -18,7 +18,7 @@ from haet_eval.reports.dossier import make_dossier
 from haet_eval.reports.rows import FRONT, Leaderboard, by_pool
 from haet_eval.reports.section import PoolSection
 from haet_eval.reports.text import NOTHING, printable, readable_accuracy, readable_count, readable_spread
-from haet_eval.store import read_record
+from haet_eval.store import read_listed
 
 if TYPE_CHECKING:
     from haet_eval.reports.site import SitePage
@@ -44,14 +44,14 @@ def leaderboard_html(
         site: what lies next to the page; None for a page on its own.
 
     Raises:
-        EnvironmentProblem: the extra `page` is not installed.
+        EnvironmentProblem: the extra `page` is not installed, or a record was removed since it was listed.
         UsageProblem: a record cannot be read.
     """
     scripts = [_charting_library(), (_PAGES / "leaderboard.js").read_text("utf-8")]
     places = {place.entry.record_id: place for place in leaderboard.ranked}
     shown = [*places, *(entry.record_id for entry in leaderboard.unranked)]
     # The rest of the page is made from entries, so a folder of thousands of records is not read twice.
-    records = {name: read_record(paths[name]) for name in shown[:MOST_DOSSIERS]}
+    records = {name: read_listed(paths[name])[0] for name in shown[:MOST_DOSSIERS]}
     known = {competition.digest: competition for competition in rules}
     content = {
         "title": _title(leaderboard, known.values()),

@@ -19,7 +19,7 @@ from haet_eval.reports.rows import Leaderboard, by_pool
 from haet_eval.reports.rules import RulesSection, explain_rules
 from haet_eval.reports.text import printable
 from haet_eval.results_folder import CONFIRMED, RECORD_NAME, confirmation_folder
-from haet_eval.store import read_record
+from haet_eval.store import read_listed
 
 # Pages of entries, and records whose own names cannot be addresses.
 _MADE: Final = re.compile(r"[0-9a-f]{16}\.(html|json)")
@@ -72,11 +72,12 @@ def site_files(
     yield "leaderboard.json", document.encode()
     template = page_environment().get_template("entry.html")
     for name in shown:
-        dossier = make_dossier(paths[name], read_record(paths[name]), places.get(name), whole=True)
+        record, content = read_listed(paths[name])
+        dossier = make_dossier(paths[name], record, places.get(name), whole=True)
         page = template.render(dossier=dossier, site=site, policy=page_policy([]), style=page_style())
         yield f"entries/{name}.html", page.encode()
         # The bytes and not the model: signatures and digests are of the file.
-        yield f"records/{site.files[name]}", paths[name].read_bytes()
+        yield f"records/{site.files[name]}", content
 
 
 def stale_files(site: Path, written: Collection[str]) -> tuple[list[Path], list[Path]]:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,19 @@ def test_a_file_that_cannot_be_loaded_is_not_kept(tmp_path: Path, compiler: Comp
         build(tmp_path / "client.so")
     assert not (tmp_path / "client.so").exists()
     assert not list(tmp_path.glob(".haet-build-*"))
+
+
+def test_what_a_killed_compilation_left_goes_with_the_next_one(
+    tmp_path: Path, cache: Path, compiler: Compiler
+) -> None:
+    compiler("import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+    command = "from haet_eval.runtimes import compiled_client; compiled_client.prepare(print)"
+    subprocess.run([sys.executable, "-c", command], check=False)
+    folder = cache / "haet-eval" / "compiled-client"
+    assert list(folder.glob(".haet-build-*"))
+    compiler("raise SystemExit('error: of a test')")
+    compiled_client.prepare(lambda _: None)
+    assert files(cache) == [".failed", ".lock"]
 
 
 def test_several_at_once_compile_once(tmp_path: Path, compiler: Compiler) -> None:

@@ -161,7 +161,11 @@ def test_only_the_newest_checkpoints_and_what_they_name_are_kept(tmp_path: Path)
     assert home.next_checkpoint().name == "checkpoint-000005"
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"version": 2}', b"\xff"])
+FACTS = facts().model_copy(update={"restarts": -5}).model_dump_json().encode()
+"""Facts with a number that no record admits."""
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"version": 2}', b"\xff", FACTS])
 def test_a_run_whose_facts_are_broken_is_named_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
     home = a_run(tmp_path)
     (home.path / "run.json").write_bytes(content)

@@ -18,7 +18,7 @@ from haet_eval.errors import EnvironmentProblem, UsageProblem, Verdict
 from haet_eval.files import open_file
 from haet_eval.ranking import rank, summarize
 from haet_eval.record import Record, to_json
-from haet_eval.store import RecordTooLarge, Store, read_record
+from haet_eval.store import RecordTooLarge, Store, read_listed, read_record
 from tests.fixtures.records import make_record, make_training
 
 REPOSITORY = Path(__file__).parents[2]
@@ -433,6 +433,18 @@ def test_a_directory_that_cannot_be_written_is_our_problem_with_a_hint(tmp_path:
         with pytest.raises(EnvironmentProblem, match="cannot be written") as caught:
             write()
         assert "--results" in caught.value.hint
+
+
+def test_a_record_that_was_removed_after_it_was_listed_is_named_with_what_helps(store: Store) -> None:
+    path = store.add(make_record())
+    assert read_listed(path)[1] == path.read_bytes()
+    path.unlink()
+    with pytest.raises(EnvironmentProblem, match="was removed after it was listed") as caught:
+        read_listed(path)
+    assert caught.value.hint == "Run the command again."
+    path.write_text("{}")
+    with pytest.raises(UsageProblem):
+        read_listed(path)
 
 
 def test_what_has_the_name_of_a_folder_of_the_store_is_named(tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ def torch_version() -> str:
 def build(target: Path) -> None:
     """Compile, see that it can be loaded, and put the file in its place: it appears whole or not at all.
 
+    The caller sees to it that only one process at a time builds a target.
+
     Raises:
         NotBuilt: there is no compiler or there are no headers, or the compiled file cannot be loaded.
         OSError: the folder cannot be written to.
@@ -88,8 +90,12 @@ def build(target: Path) -> None:
     compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
         raise NotBuilt("no C++ compiler answers")
+    # The caller's lock is held, so a folder of this target is that of a compilation that was killed.
+    drafts = f".haet-build-{target.stem}-"
+    for left in target.parent.glob(f"{drafts}*"):
+        shutil.rmtree(left, ignore_errors=True)
     # Next to the target, because a rename cannot cross file systems.
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".haet-build-") as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=drafts) as folder:
         draft = Path(folder) / target.name
         _run([compiler, *_arguments(), "-o", str(draft)], folder, "the C++ compiler failed")
         _run(
