@@ -165,7 +165,11 @@ FACTS = facts().model_copy(update={"restarts": -5}).model_dump_json().encode()
 """Facts with a number that no record admits."""
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"version": 2}', b"\xff", FACTS])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b'{"version": 2}', b"\xff", FACTS],
+    ids=["empty", "nothing in it", "another version", "no text", "no record admits"],
+)
 def test_a_run_whose_facts_are_broken_is_named_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
     home = a_run(tmp_path)
     (home.path / "run.json").write_bytes(content)
