@@ -28,7 +28,8 @@ def find() -> Path | None:
         path = _path()
     except (NotBuilt, OSError):
         return None
-    return path if path.is_file() else None
+    # Unlike `Path.is_file`, this also answers for a cache that this user may not look into.
+    return path if os.path.isfile(path) else None  # noqa: PTH113
 
 
 def environment(role: Role) -> dict[str, str]:

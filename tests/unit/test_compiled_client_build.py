@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from ctypes import CDLL
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -142,6 +143,22 @@ def test_a_setting_without_a_meaning_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv(VARIABLE, "yes")
     with pytest.raises(UsageProblem, match="'yes'"):
         compiled_client.prepare(lambda _: None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_cache_of_another_user_is_not_used(cache: Path) -> None:
+    (cache / "haet-eval" / "compiled-client").mkdir(parents=True, mode=0o700)
+    cache.chmod(0o700)
+    notes: list[str] = []
+    # Of this process alone: files and folders are looked at with the rights of the file system's user.
+    libc = CDLL(None)
+    libc.setfsuid(65534)
+    try:
+        compiled_client.prepare(notes.append)
+        assert compiled_client.environment(Role.SUBMISSION) == {}
+    finally:
+        libc.setfsuid(0)
+    assert "could not be compiled" in notes[0]
 
 
 def test_another_pytorch_has_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
