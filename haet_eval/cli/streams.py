@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+from haet_eval.interruption import received
+
 _STANDARD: Final = (0, 1, 2)
 _closed: Final[set[int]] = set()
 _demanded: Final[set[int]] = set()
@@ -66,8 +68,8 @@ class _Open(io.FileIO):
 class _Lossy(io.FileIO):
     """Loses what cannot be written: the reader is gone, the disk is full, or the terminal was closed.
 
-    In `not_waiting`, it also loses what nobody takes for a while. There it writes in pieces: if a reader
-    has left any room, one of these fits.
+    In `not_waiting`, and after a signal, it also loses what nobody takes for a while. Then it writes in
+    pieces: if a reader has left any room, one of these fits.
     """
 
     _is_stuck = False
@@ -77,7 +79,7 @@ class _Lossy(io.FileIO):
         # stderr must never raise: messages come from inside of an evaluation, which must not end by them.
         while left and self._may_write():
             try:
-                written = super().write(left[:_PIECE_BYTES] if _not_waiting else left)
+                written = super().write(left[:_PIECE_BYTES] if _in_haste() else left)
             except OSError:
                 break
             if written is None:
@@ -88,11 +90,16 @@ class _Lossy(io.FileIO):
 
     def _may_write(self) -> bool:
         """Whether a write waits for nobody, or may wait. Who was waited for in vain gets no more."""
-        if not _not_waiting:
+        if not _in_haste():
             return True
         # Without this memory each message of a stalled terminal would hold the evaluation for a second.
         self._is_stuck = not _takes_more(self.fileno(), 0 if self._is_stuck else _PATIENCE_SECONDS)
         return not self._is_stuck
+
+
+def _in_haste() -> bool:
+    """Whether no message may wait for its reader. A program that was asked to end must not wait either."""
+    return bool(_not_waiting) or received() is not None
 
 
 def _takes_more(descriptor: int, patience_seconds: float) -> bool:

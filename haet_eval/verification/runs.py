@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from haet_eval.evaluation.repetition import merge, seeds, split
 from haet_eval.record import Record
-from haet_eval.verification.check import Check, holds, same, unchecked
+from haet_eval.verification.check import Check, differs, holds, same, unchecked
 from haet_eval.verification.evidence import Evidence
 
 _DIGITS: Final = 9
@@ -16,6 +16,8 @@ def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:
     """Whether the record follows from its runs."""
     # `verify` calls this only for a record with runs.
     assert record.runs is not None
+    if len(record.runs) < 2:
+        yield differs("runs", "a record of several runs has at least two")
     derived = seeds(record.environment.seed, len(record.runs))
     found = [run.seed for run in record.runs]
     yield same("seeds", derived, found, f"the {len(found)} seeds follow from {record.environment.seed}")

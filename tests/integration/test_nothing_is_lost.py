@@ -144,6 +144,25 @@ def test_a_check_whose_reader_leaves_names_the_record_of_its_evaluation(
     assert f"The result could not be printed: Broken pipe. Its record is {path}" in told
 
 
+def test_a_signal_ends_a_program_whose_messages_nobody_reads(evaluator: Evaluator, quick: Path) -> None:
+    assert evaluator.run(quick, *PROCESS).returncode == ExitCode.NOT_QUALIFIED
+    page = evaluator.folder / "page.html"
+    command = [*evaluator.program, "leaderboard", str(evaluator.results), "--html", str(page)]
+    with (
+        full_pipe() as writer,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=writer) as program,
+    ):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not page.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        # The message on the page is what it waits with, as every program does.
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(1)
+        program.terminate()
+        assert program.wait(PATIENCE_SECONDS) == ExitCode.INTERRUPTED
+
+
 @contextmanager
 def full_pipe() -> Iterator[int]:
     """A pipe as a pager leaves it that shows its first page: it is full, and nobody reads."""
