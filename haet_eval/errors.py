@@ -107,6 +107,11 @@ class HaetError(Exception):
         self.hint = hint
         self.code = code
 
+    @property
+    def with_hint(self) -> str:
+        """The message and the hint, on one line."""
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
     def __reduce__(self) -> tuple[Any, ...]:
         # With the dictionary: subclasses have attributes of their own.
         return partial(type(self), code=self.code), (self.message, self.hint), self.__dict__

@@ -116,7 +116,7 @@ def _hear(listener: socket.socket, deadline: float) -> tuple[str, ...]:
     except OSError as error:
         raise EnvironmentProblem(
             f"the self-test's container did not answer ({error})",
-            "the machine may be overloaded; try again",
+            "The machine may be overloaded; try again.",
             code="selftest",
         ) from None
     return tuple(heard.decode(errors="replace").splitlines())

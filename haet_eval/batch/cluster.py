@@ -152,7 +152,7 @@ class ClusterSite:
             # does.
             died = EnvironmentProblem(
                 f"{error.allowed_failures + 1} workers of the cluster died while they made this run",
-                "see their logs, and the nodes' memory",
+                "See their logs, and the nodes' memory.",
                 code="cluster-workers-died",
             )
             put_incident_of_lost_run(order, self._store.directory, died)
@@ -161,7 +161,7 @@ class ClusterSite:
         except Exception as error:
             failed = EnvironmentProblem(
                 f"a worker of the cluster failed: {type(error).__name__}: {error}",
-                "the same haet-eval must be installed on every node",
+                "The same haet-eval must be installed on every node.",
                 code="cluster-worker-failed",
             )
             put_incident_of_lost_run(order, self._store.directory, failed)
@@ -250,7 +250,7 @@ class ClusterSite:
             told = "; ".join(sorted(set(self._set_aside.values())))
             raise SiteLost(
                 f"no worker of the cluster can make these runs: {told}",
-                "put that right on the nodes (`haet-eval doctor` looks), then start the same batch again",
+                "Put that right on the nodes (`haet-eval doctor` looks), then start the same batch again.",
             )
         return {"workers": usable}
 
@@ -262,7 +262,7 @@ class ClusterSite:
     def _lost(self) -> SiteLost:
         return SiteLost(
             f"the batch was stopped, or the scheduler at {self._address} is gone; what was under way is lost",
-            "the records so far are kept: start the same batch again",
+            "The records so far are kept: start the same batch again.",
         )
 
 

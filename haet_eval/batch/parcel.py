@@ -100,6 +100,6 @@ def _differences(parcel: Parcel, record: Record, planned: Identity) -> Iterator[
 def _damaged(job: BatchJob, why: str) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"what came back for {job.label} cannot be used: {why}",
-        "the machine that made the run, or the way from it, cannot be trusted",
+        "The machine that made the run, or the way from it, cannot be trusted.",
         code="cluster-damaged-result",
     )

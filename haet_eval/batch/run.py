@@ -246,7 +246,7 @@ class RunningBatch:
         # A scheduler may take a node away with SIGTERM, which leaves such a record. It is no judgement.
         if outcome.record.status.verdict == _INTERRUPTED:
             raise EnvironmentProblem(
-                "the run was interrupted", "its machine may have been shut down", code="interrupted"
+                "the run was interrupted", "Its machine may have been shut down.", code="interrupted"
             )
         return outcome
 

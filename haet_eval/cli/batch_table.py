@@ -97,7 +97,7 @@ def tell_end(summary: BatchSummary) -> None:
             say_line(f"  Hint: {given.hint}")
     if summary.diagnosis:
         say_line(f"Stopped: {summary.diagnosis}")
-        say_line(f"Hint: {summary.hint}" if summary.hint else "Hint: ask `haet-eval doctor`.")
+        say_line(f"Hint: {summary.hint}" if summary.hint else "Hint: Ask `haet-eval doctor`.")
     if summary.left:
         say_line(f"{summary.left} are left; the same command goes on with them.")
     # A second evaluation of what is only not stored would waste the first.

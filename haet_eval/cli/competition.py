@@ -143,7 +143,7 @@ def _given_away(rules: "Competition", found: "dict[str, Dataset | HaetError]") -
         try:
             budgets_with(rules, rules.tasks[name], data.train_images, official=data.official)
         except UsageProblem as problem:
-            faults.append(f"Task {name}: {problem.message}. {problem.hint}")
+            faults.append(f"Task {name}: {problem.with_hint}")
     return faults
 
 

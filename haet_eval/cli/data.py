@@ -112,7 +112,7 @@ def _state(name: str, data_dir: Path) -> DataFacts:
     try:
         official = load_dataset(name, data_dir).official
     except EnvironmentProblem as problem:
-        return {"name": name, "ready": False, "state": f"{problem.message}. {problem.hint}"}
+        return {"name": name, "ready": False, "state": problem.with_hint}
     return {"name": name, "ready": True, "state": "ready" if official else "ready, but not the official one"}
 
 

@@ -219,7 +219,7 @@ def look_at(case: Case, check: RecordCheck) -> tuple[bool, str]:
     try:
         return check(case)
     except EnvironmentProblem as problem:
-        raise Undecided(f"{problem.message}; {problem.hint}".rstrip("; ")) from None
+        raise Undecided(problem.with_hint) from None
 
 
 def finding(name: str, outcome: tuple[bool, str]) -> EntryCheck:

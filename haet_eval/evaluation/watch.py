@@ -156,7 +156,7 @@ class Watch:
         if timed or self.paused_seconds > self.budget_seconds:
             raise EnvironmentProblem(
                 f"the evaluation stood still for {self.paused_seconds:,.0f} s, so its time is unknown",
-                "run it again, and let it run: no Ctrl-Z, no sleep, and a disk and an engine that answer",
+                "Run it again, and let it run: no Ctrl-Z, no sleep, and a disk and an engine that answer.",
                 code="paused",
             )
 
@@ -165,7 +165,7 @@ class Watch:
         if not self.submission_started:
             raise EnvironmentProblem(
                 f"the workers did not start within {START_SECONDS} s",
-                "the machine may be overloaded; try again",
+                "The machine may be overloaded; try again.",
                 code="start-too-slow",
             )
         what = _NAMES[self.stage]
@@ -193,7 +193,7 @@ class Watch:
         if self.workers[number][0] is Role.EXECUTOR:
             raise EnvironmentProblem(
                 "a worker closed its connection and went on running",
-                "run it again; `haet-eval doctor` may know more",
+                "Run it again; `haet-eval doctor` may know more.",
                 code="connection-lost",
             )
         return self._named(

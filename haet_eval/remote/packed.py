@@ -90,7 +90,7 @@ class PackedWriter:
     def _not_writable(self, error: OSError) -> EnvironmentProblem:
         return EnvironmentProblem(
             f"{self._name} cannot be written: {error}",
-            "make room for temporary files",
+            "Make room for temporary files.",
             code="trace-not-writable",
         )
 

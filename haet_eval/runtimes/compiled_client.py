@@ -71,7 +71,7 @@ def prepare(note: Callable[[str], None]) -> None:
         if setting == _REQUIRED:
             raise EnvironmentProblem(
                 f"the client's hit path could not be compiled: {error}",
-                f"install g++ and Python's headers, or leave {VARIABLE} out: counts are the same without",
+                f"Install g++ and Python's headers, or leave {VARIABLE} out: counts are the same without.",
                 code="compiled-client",
             ) from None
         note(f"The client's hit path could not be compiled, and trainings run without it: {error}")
@@ -100,7 +100,7 @@ def _setting() -> str:
     if value not in ("", _OFF, _REQUIRED):
         raise UsageProblem(
             f"{VARIABLE} is {value!r}",
-            "set it to 0, to do without the compiled client, or to 1, to require it, or leave it out",
+            "Set it to 0, to do without the compiled client, or to 1, to require it, or leave it out.",
             code="compiled-client-setting",
         )
     return value

@@ -60,7 +60,7 @@ class Ours:
     hint: str
 
 
-TRY_AGAIN = "run it again; if it happens again, `haet-eval doctor` looks for the cause"
+TRY_AGAIN = "Run it again; if it happens again, `haet-eval doctor` looks for the cause."
 TOO_MANY_PROCESSES = (
     "the submission started more processes and threads than its limit{processes}; start fewer, for example"
     " with num_workers=0"
@@ -71,11 +71,11 @@ LESS_MEMORY = "the memory limit is in the competition file"
 BEFORE_ITS_CODE: dict[Cause, Ours] = {
     Cause.FROM_OUTSIDE: Ours("the {role} worker was stopped from outside while it started", TRY_AGAIN),
     Cause.OUT_OF_MEMORY: Ours(
-        "the {role} worker ran out of memory while it started", f"its limit is too low; {LESS_MEMORY}"
+        "the {role} worker ran out of memory while it started", f"Its limit is too low; {LESS_MEMORY}."
     ),
     Cause.PROCESSES_EXHAUSTED: Ours(
         "the {role} worker was refused a process while it started",
-        "its limit is too low; the limit on processes is in the competition file",
+        "Its limit is too low; the limit on processes is in the competition file.",
     ),
     Cause.CRASHED: Ours("the {role} worker crashed while it started ({how})", TRY_AGAIN),
     Cause.KILLED: Ours("the {role} worker was killed while it started ({how})", TRY_AGAIN),
@@ -96,7 +96,7 @@ IN_THE_SUBMISSION: dict[Cause, Contestants | Ours] = {
     # container shows which.
     Cause.KILLED_BY_SOMEONE: Ours(
         "the submission's process was killed ({how}), and local processes do not show by whom",
-        "run it again; if it happens each time, the submission does it, and --sandbox docker proves it",
+        "Run it again; if it happens each time, the submission does it, and --sandbox docker proves it.",
     ),
     Cause.EXITED: Contestants(Verdict.FAILED, "the submission's process ended before train returned ({how})"),
 }
@@ -110,7 +110,7 @@ IN_THE_EXECUTOR: dict[Cause, Contestants | Ours] = {
     ),
     Cause.PROCESSES_EXHAUSTED: Ours(
         "the executor was refused a thread",
-        "the limit on processes in the competition file is too low for this machine's processors",
+        "The limit on processes in the competition file is too low for this machine's processors.",
     ),
     Cause.CRASHED: Contestants(Verdict.FAILED, "an operator that the submission asked for crashed ({how})"),
     Cause.KILLED: Ours("the executor was killed ({how})", TRY_AGAIN),

@@ -21,7 +21,7 @@ from haet_eval.runtimes.interface import Role
 LONGEST_SOCKET_PATH = 107
 NEEDED_BYTES = 2**27
 """Free space that a run begins with: a trace, and the temporary files of workers that are local processes."""
-_ANOTHER_FOLDER = "make room there, or set TMPDIR to another folder"
+_ANOTHER_FOLDER = "Make room there, or set TMPDIR to another folder."
 _PREFIX = "haet-eval.run-"
 _PREFIX_UNLOCKED = "haet-eval.new-"
 
@@ -36,7 +36,7 @@ class RunFolder:
     def __init__(self) -> None:
         if os.name == "nt":
             raise EnvironmentProblem(
-                "submissions are run on Linux only", "run haet-eval in WSL, or on Linux", code="platform"
+                "submissions are run on Linux only", "Run haet-eval in WSL, or on Linux.", code="platform"
             )
         try:
             self.path, self._lock = _make()
@@ -46,7 +46,7 @@ class RunFolder:
                 raise EnvironmentProblem(
                     f"the file system of {tempfile.gettempdir()} offers no locks ({error.strerror}),"
                     " which keep the temporary folders of live runs",
-                    "set TMPDIR to a folder on another disk, or mount this one with locks",
+                    "Set TMPDIR to a folder on another disk, or mount this one with locks.",
                     code="temporary-folder-without-locks",
                 ) from None
             raise EnvironmentProblem(
@@ -67,7 +67,7 @@ class RunFolder:
         if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
             raise EnvironmentProblem(
                 f"the path {path} is too long for a unix socket ({LONGEST_SOCKET_PATH} bytes at most)",
-                "set TMPDIR to a folder with a shorter name",
+                "Set TMPDIR to a folder with a shorter name.",
                 code="path-too-long",
             )
         path.parent.mkdir()
@@ -129,7 +129,7 @@ class RunFolder:
     def _removed(self) -> EnvironmentProblem:
         return EnvironmentProblem(
             f"the folder {self.path} was removed while a run used it",
-            "keep what cleans up temporary files away from folders that are in use, and run it again",
+            "Keep what cleans up temporary files away from folders that are in use, and run it again.",
             code="run-folder-removed",
         )
 

@@ -74,6 +74,6 @@ def _image_folder() -> Path:
             return folder
     raise EnvironmentProblem(
         f"the sandbox's files are missing beside {_PACKAGE}",
-        "install haet-eval again, from its wheel or its repository",
+        "Install haet-eval again, from its wheel or its repository.",
         code="installation",
     )

@@ -55,7 +55,7 @@ class ProcessWorker:
         if end is None and self._is_stopped():
             raise EnvironmentProblem(
                 "the supervisor of a worker was stopped from outside, so nothing watches the worker's limits",
-                "run it again, and stop none of its processes",
+                "Run it again, and stop none of its processes.",
                 code="paused",
             )
         return end
@@ -88,7 +88,7 @@ class ProcessWorker:
         except subprocess.TimeoutExpired:
             raise EnvironmentProblem(
                 f"a worker process did not end within {_END_SECONDS} s of SIGKILL",
-                f"look at the processes below {self._supervisor.pid}; the machine may hang on its disk",
+                f"Look at the processes below {self._supervisor.pid}; the machine may hang on its disk.",
                 code="worker-stuck",
             ) from None
         self._poll()
@@ -247,7 +247,7 @@ def _check_own_limits(limits: WorkerLimits) -> None:
             raise EnvironmentProblem(
                 f"a process may have {allowed // size:,} {unit} here, and an evaluation needs"
                 f" {needed // size:,}",
-                f"run it where `ulimit -H{option}` says unlimited, or enough",
+                f"Run it where `ulimit -H{option}` says unlimited, or enough.",
                 code="own-limit",
             )
     _check_processes(limits.processes)
@@ -264,7 +264,7 @@ def _check_processes(needed: int) -> None:
         raise EnvironmentProblem(
             f"{left.number:,} more processes and threads may be started here, and an evaluation needs"
             f" {needed:,}",
-            f"allow more: {left.limit}",
+            f"Allow more: {left.limit}.",
             code="own-limit",
         )
 

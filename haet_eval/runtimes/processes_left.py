@@ -41,7 +41,7 @@ def naming_refused_processes() -> Iterator[None]:
             raise
         raise EnvironmentProblem(
             f"this machine starts no more processes for haet-eval: {error.strerror}",
-            "allow more: see `ulimit -u`, and the limit of a container (--pids-limit) or service (TasksMax)",
+            "Allow more: see `ulimit -u`, and the limit of a container (--pids-limit) or service (TasksMax).",
             code="own-limit",
         ) from error
 

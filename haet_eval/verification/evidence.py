@@ -178,7 +178,7 @@ class Evidence:
         try:
             found = sources.dataset(named.name, task, folder)
         except HaetError as problem:
-            return unchecked(subject, f"{problem.message}; {problem.hint}".rstrip("; "))
+            return unchecked(subject, problem.with_hint)
         if found.digest == named.digest:
             self.dataset = found
             kind = "the published one" if found.official else "not the published one"

@@ -114,7 +114,7 @@ def check_perturbed(record: Record, evidence: Evidence, place: ReplayPlace) -> I
     except NotReplayable as reason:
         yield unchecked(SUBJECT, str(reason))
     except EnvironmentProblem as problem:
-        yield unchecked(SUBJECT, f"{problem.message}; {problem.hint}".rstrip("; "))
+        yield unchecked(SUBJECT, problem.with_hint)
     except BrokenTrace as fault:
         yield differs(SUBJECT, str(fault))
     else:

@@ -58,7 +58,7 @@ def check_replay(record: Record, evidence: Evidence, place: ReplayPlace) -> Iter
         )
     # A machine that cannot replay says nothing about the record.
     except EnvironmentProblem as problem:
-        yield unchecked(REPLAY, f"{problem.message}; {problem.hint}".rstrip("; "))
+        yield unchecked(REPLAY, problem.with_hint)
     except BrokenTrace as fault:
         yield differs(REPLAY, str(fault))
     else:

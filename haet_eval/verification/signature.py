@@ -28,4 +28,4 @@ def check_signed(path: Path, key: Path | None) -> Check:
     except EnvironmentProblem as problem:
         if key is not None:
             raise
-        return unchecked("signature", f"{problem.message}: {problem.hint}")
+        return unchecked("signature", problem.with_hint)

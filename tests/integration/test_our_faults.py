@@ -65,7 +65,7 @@ def assert_our_fault(done: subprocess.CompletedProcess[str], *words: str) -> Non
     assert error.startswith("Error: ")
     assert hint.startswith("Hint: ")
     for word in words:
-        assert word in f"{error}\n{hint}"
+        assert word.casefold() in f"{error}\n{hint}".casefold()
 
 
 def worker_of(program: subprocess.Popen[str], role: str) -> psutil.Process:

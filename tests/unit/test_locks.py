@@ -46,7 +46,7 @@ def test_a_run_names_a_temporary_folder_without_locks_and_leaves_nothing(
     with pytest.raises(EnvironmentProblem) as raised:
         RunFolder()
     assert raised.value.message.startswith(f"the file system of {tmp_path} offers no locks ({why})")
-    assert "set TMPDIR" in raised.value.hint
+    assert "Set TMPDIR" in raised.value.hint
     assert list(tmp_path.iterdir()) == []
 
 

@@ -34,9 +34,9 @@ def engine(doing: str) -> Iterator[None]:
     except (DockerException, requests.exceptions.RequestException) as error:
         raise EnvironmentProblem(
             f"the Docker engine failed while haet-eval was {doing}: {error}",
-            "see whether `docker info` answers; `sudo systemctl start docker` starts it on most machines. "
+            "See whether `docker info` answers; `sudo systemctl start docker` starts it on most machines. "
             "`haet-eval clean` "
-            "removes what an interrupted run left",
+            "removes what an interrupted run left.",
             code="engine-failed",
         ) from error
 
@@ -61,7 +61,7 @@ def connect() -> docker.DockerClient:
     if not address.startswith("unix://"):
         raise EnvironmentProblem(
             f"DOCKER_HOST is {address}, an engine elsewhere; containers must share sockets with this machine",
-            "unset DOCKER_HOST and use an engine on this machine",
+            "Unset DOCKER_HOST and use an engine on this machine.",
             code="engine-elsewhere",
         )
     _find_socket(address.removeprefix("unix://"))
@@ -81,14 +81,14 @@ def _find_socket(path: str) -> None:
         except PermissionError:
             raise EnvironmentProblem(
                 f"this user may not talk to the Docker engine at {path}",
-                "add the user to the group `docker`, then log in again",
+                "Add the user to the group `docker`, then log in again.",
                 code="engine-permission",
             ) from None
         except OSError as error:
             raise EnvironmentProblem(
                 f"no Docker engine answers at {path} ({error.strerror or error})",
-                "start it, on most machines with `sudo systemctl start docker`, "
-                "or do without: --sandbox process",
+                "Start it, on most machines with `sudo systemctl start docker`, "
+                "or do without: --sandbox process.",
                 code="engine-absent",
             ) from None
 
@@ -110,6 +110,6 @@ def remove_container(api: Any, container_id: str) -> None:
             time.sleep(0.02)
     raise EnvironmentProblem(
         f"the container {container_id[:12]} could not be removed within {_REMOVAL_SECONDS} s",
-        "restart the Docker engine, then run `haet-eval clean`",
+        "Restart the Docker engine, then run `haet-eval clean`.",
         code="container-stuck",
     )

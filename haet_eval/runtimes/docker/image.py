@@ -32,7 +32,7 @@ def check_image(client: docker.DockerClient, source_digest: str) -> None:
     if _find(client).labels.get(SOURCE_LABEL) != source_digest:
         raise EnvironmentProblem(
             f"the sandbox image {IMAGE} was built from other sources than this haet-eval",
-            "run `haet-eval image` to build it again",
+            "Run `haet-eval image` to build it again.",
             code="image-stale",
         )
 
@@ -67,8 +67,8 @@ def build_image(report: Callable[[str], None]) -> str:
             if "error" in line:
                 raise EnvironmentProblem(
                     f"the sandbox image could not be built: {line['error']}",
-                    "the lines above show why; scripts/base-image.sh of the source repository makes"
-                    " the base image without a registry",
+                    "The lines above show why; scripts/base-image.sh of the source repository makes"
+                    " the base image without a registry.",
                     code="image-not-built",
                 )
             if text := (line.get("stream") or line.get("status") or "").strip():
@@ -87,6 +87,6 @@ def _find(client: docker.DockerClient) -> Any:
         except ImageNotFound:
             raise EnvironmentProblem(
                 f"the sandbox image {IMAGE} is missing",
-                "run `haet-eval image` to build it",
+                "Run `haet-eval image` to build it.",
                 code="image-missing",
             ) from None

@@ -151,14 +151,14 @@ def check_engine(facts: Mapping[str, Any], oci_runtime: str | None) -> None:
     if missing:
         raise EnvironmentProblem(
             f"the Docker engine cannot {', '.join(missing)}",
-            "use Docker on a Linux machine whose kernel has control groups and seccomp",
+            "Use Docker on a Linux machine whose kernel has control groups and seccomp.",
             code="engine-limits",
         )
     if oci_runtime is not None and oci_runtime not in facts.get("Runtimes", {}):
         raise EnvironmentProblem(
             f"the Docker engine has no runtime {quoted(oci_runtime)}, "
             f"only {', '.join(facts.get('Runtimes', {}))}",
-            "name one of these with --oci-runtime or HAET_OCI_RUNTIME, or install it and name it in the"
-            " engine's daemon.json",
+            "Name one of these with --oci-runtime or HAET_OCI_RUNTIME, or install it and name it in the"
+            " engine's daemon.json.",
             code="engine-runtime",
         )

@@ -44,7 +44,7 @@ class DockerWorker:
         if end is None and self._paused:
             raise EnvironmentProblem(
                 "a worker's container was paused from outside, so its time is unknown",
-                "run it again, and do not pause its containers",
+                "Run it again, and do not pause its containers.",
                 code="paused",
             )
         return end
