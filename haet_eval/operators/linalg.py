@@ -202,7 +202,11 @@ def _triangular_solve(s: Signature) -> int:
 def _reflectors(s: Signature) -> int:
     """2mn² − 2n³/3 and lower terms: the Householder vectors, and R."""
     matrix = s.tensor("self")
-    return _done(s, factorizations.householder_qr(*_sides(matrix)) * _batch(matrix))
+    return _done(s, _householder_qr(s, *_sides(matrix)) * _batch(matrix))
+
+
+def _householder_qr(s: Signature, rows: int, columns: int) -> Work:
+    return factorizations.householder_qr(rows, columns, of_complex=has_complex(s))
 
 
 @operators(check=BY_KERNEL)('linalg_qr(Tensor A, str mode="reduced") -> (Tensor Q, Tensor R)')
@@ -213,7 +217,7 @@ def _qr(s: Signature) -> int:
     """
     matrix = s.tensor("A")
     rows, columns = _sides(matrix)
-    work = factorizations.householder_qr(rows, columns)
+    work = _householder_qr(s, rows, columns)
     # Q holds a matrix product. When it cost nothing, a contestant trained a network for a quarter of its
     # operations (decision 0110).
     if s["mode"] != "r":
@@ -259,7 +263,7 @@ def _least_squares(s: Signature) -> int:
         factors = svd_operations(rows, columns, vectors=True, full=False)
         return _each(s, batch, factors) + _done(s, (_by_svd(rows, columns) + residual) * sides)
     small, large = sorted((rows, columns))
-    factored = factorizations.householder_qr(large, small)
+    factored = _householder_qr(s, large, small)
     # None is the default of the CPU, `gelsy`, whatever the device: a price must not depend on it.
     if s["driver"] != "gels":
         factored += _column_pivoting(large, small)

@@ -6,7 +6,7 @@ Drawing indices by given weights is more than a draw; see docs/decisions/0020-mu
 from haet_eval.operators.checking.call import Call
 from haet_eval.operators.checking.sizes import counted, of_sides, of_size
 from haet_eval.operators.pricing.integers import ceiling_log2, real_scalars, row_length, rows
-from haet_eval.operators.signature import Signature, TensorMeta
+from haet_eval.operators.signature import Signature, TensorMeta, tensors_in
 from haet_eval.operators.sorting import selection_comparisons
 from haet_eval.operators.table import BY_KERNEL, OPTIONS, operators
 
@@ -45,12 +45,6 @@ def draws_no_more_than_there_are(call: Call) -> None:
     random_.from(Tensor(a!) self, int from, int? to, *, Generator? generator=None) -> Tensor(a!) : random
     random_.to(Tensor(a!) self, int to, *, Generator? generator=None) -> Tensor(a!) : random
     uniform_(Tensor(a!) self, float from=0., float to=1., *, Generator? generator=None) -> Tensor(a!) : random
-""")
-# These draw until a condition on their input holds, so that the next numbers of the generator depend on it
-# (decision 0051).
-@operators(check=BY_KERNEL, draws_by_value=True, kind="draw")("""
-    binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor : random
-    poisson _standard_gamma(Tensor self, Generator? generator=None) -> Tensor : random
 """)
 @operators(check=of_size, kind="draw")(f"""
     normal.float_float(float mean, float std, int[] size, *, Generator? generator=None, {OPTIONS}) -> Tensor :
@@ -102,12 +96,24 @@ def _bernoulli_of_data(s: Signature) -> int:
     return 2 * s.out.numel
 
 
+# These draw until a condition on their input holds, so that the next numbers of the generator depend on it
+# (decision 0051).
+@operators(check=BY_KERNEL, draws_by_value=True)("""
+    binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor : random
+    poisson _standard_gamma(Tensor self, Generator? generator=None) -> Tensor : random
+""")
+def _draws_by_data(s: Signature) -> int:
+    """A draw, and one operation for each parameter that is an element of a tensor, as for `bernoulli`."""
+    parameters = sum(1 for _ in tensors_in(tuple(s.arguments.values())))
+    return s.out.numel * (1 + parameters)
+
+
 @operators(check=BY_KERNEL, draws_by_value=True)("""
     _sample_dirichlet(Tensor self, Generator? generator=None) -> Tensor : random
 """)
 def _dirichlet(s: Signature) -> int:
-    """3n − R for R rows: a draw for each number, and each row divided by its sum."""
-    return 3 * s.out.numel - rows(s.out, -1)
+    """4n − R for R rows: a draw for each number around its parameter, and each row divided by its sum."""
+    return 4 * s.out.numel - rows(s.out, -1)
 
 
 @operators(check=BY_KERNEL)("""

@@ -341,7 +341,7 @@ def _max_pool_backward(s: Signature) -> int:
         "normal",
         ".Tensor_Tensor .Tensor_Tensor_out .Tensor_float .Tensor_float_out .float_Tensor .float_Tensor_out",
     ),
-    *overloads("_sample_dirichlet", ".default .out"),
+    *overloads("_sample_dirichlet binomial poisson _standard_gamma", ".default .out"),
     *overloads("bernoulli", ".Tensor .Tensor_out .default .out"),
     "aten.bernoulli_.Tensor",
 )

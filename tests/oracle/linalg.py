@@ -67,12 +67,17 @@ def ldl(tally: Tally, size: int) -> None:
                 matrix[row][column] = matrix[row][column] - factor * kept[column]
 
 
-def householder_qr(tally: Tally, rows: int, columns: int) -> tuple[Matrix, list[list[Counted]], Matrix]:
-    """R, the reflectors' vectors v with their τ as the last item, and the matrix that was factorized."""
+def householder_qr(
+    tally: Tally, rows: int, columns: int, *, last_row: bool = False
+) -> tuple[Matrix, list[list[Counted]], Matrix]:
+    """R, the reflectors' vectors v with their τ as the last item, and the matrix that was factorized.
+
+    The last row gets a reflector too if it is asked for, as one of complex numbers does in LAPACK.
+    """
     matrix = tally.tensor([rows, columns])
     original = [list(row) for row in matrix]
     reflectors = []
-    for step in range(min(rows - 1, columns)):
+    for step in range(min(rows if last_row else rows - 1, columns)):
         column = [matrix[row][step] for row in range(step, rows)]
         norm = sqrt(dot(column, column))
         beta = norm.operation(-norm.value if column[0].value > 0 else norm.value)

@@ -78,12 +78,14 @@ def ldl_substitution(size: int) -> Work:
     return substitution(size, unit=True) * 2 + block * blocks + Work(quotients=single)
 
 
-def householder_qr(rows: int, columns: int) -> Work:
+def householder_qr(rows: int, columns: int, *, of_complex: bool) -> Work:
     """For each reflector its vector, 3l + 2 for a length of l; and 4l − 2 for each later column.
 
-    The last row needs no reflector: 2mn² − 2n³/3 is the leading term.
+    2mn² − 2n³/3 is the leading term. A last row of real numbers needs no reflector. Of complex numbers it
+    does: LAPACK makes its diagonal element real, and multiplies the rest of the row by a complex number.
     """
-    reflectors = max(min(rows - 1, columns), 0)
+    # When that row was free, a matrix of one row was a product for nothing, and a contest could be won by it.
+    reflectors = max(min(rows if of_complex else rows - 1, columns), 0)
     lengths = reflectors * rows - _sum_to(reflectors)
     vectors = Work(products=lengths, sums=lengths, quotients=lengths, others=2 * reflectors)
     return vectors + _reflections(rows, columns, reflectors)

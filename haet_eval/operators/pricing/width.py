@@ -2,7 +2,8 @@
 
 The prices of the families take each element for one number. An integer can hold several: three products of 16
 bits fit one product of int64. So an operator on integers costs its price for each byte of the widest, and a
-bitwise one for each bit. A cast that may change a value is an operation, explicit or not.
+bitwise one for each bit. A product of two packs multiplies each byte of one by each of the other, so it costs
+its price for each such pair. A cast that may change a value is an operation, explicit or not.
 docs/decisions/0112-casts-and-widths.md has the reasons.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from haet_eval.operators.dtypes import INTEGERS, is_complex, is_double, may_change, part, width
+from haet_eval.operators.pricing.integers import ceiling_division
 from haet_eval.operators.signature import Signature, TensorMeta, tensors_in
 from haet_eval.operators.standard import current
 from haet_eval.operators.table import MOVING, kind_of
@@ -21,6 +23,23 @@ BITWISE: Final = frozenset(
     }
 )
 """Operators on the bits of integers, each of which is one result."""
+
+MULTIPLYING: Final = frozenset(
+    {
+        *("mul", "multiply", "addcmul", "square", "pow", "prod", "cumprod", "cross", "linalg_cross"),
+        *("mm", "bmm", "addmm", "addbmm", "baddbmm", "mv", "addmv", "dot", "vdot", "addr", "_trilinear"),
+        *("convolution", "convolution_backward", "_int_mm", "_addmm_activation", "rrelu_with_noise_backward"),
+        *("div", "divide", "floor_divide", "remainder", "fmod", "gcd", "lcm"),
+    }
+)
+"""Operators that multiply or divide numbers of their tensors by one another, or by a number."""
+
+_PRODUCTS: Final = frozenset({"prod", "multiply"})
+"""What the argument `reduce` says of scatters and indexed writes that multiply."""
+
+_SCALES: Final = ("alpha", "beta")
+_FACTORS: Final = (*_SCALES, "self", "other", "value")
+"""Arguments that may be a number by which a call multiplies."""
 
 INDICES: Final = frozenset(
     {
@@ -65,7 +84,7 @@ def with_dtypes(signature: Signature, price: int) -> int:
         return price + (_moved(signature, operands, result) if result else 0)
     asked = signature.arguments.get("dtype")
     if isinstance(asked, str):
-        return _in_dtype(operands, price, asked)
+        return _in_dtype(signature, operands, price, asked)
     return _computed(signature, operands, price, result)
 
 
@@ -98,13 +117,15 @@ def _moved(signature: Signature, operands: list[TensorMeta], result: TensorMeta)
     return result.numel * width(result.dtype) * (source != result.dtype)
 
 
-def _in_dtype(operands: list[TensorMeta], price: int, dtype: str) -> int:
+def _in_dtype(signature: Signature, operands: list[TensorMeta], price: int, dtype: str) -> int:
     """A reduction or scan that converts its operand first; integers keep their width in a wider sum."""
     casts = _casts([meta for meta in operands if is_complex(meta.dtype) <= is_complex(dtype)], dtype)
     if dtype not in INTEGERS:
         return price * (1 + is_double(dtype)) + casts
     kept = [meta.dtype for meta in operands if not may_change(meta.dtype, dtype)]
-    return price * max(map(width, kept or [dtype])) + casts
+    widest = max(map(width, kept or [dtype]))
+    # A running product fills the wider numbers, unlike a sum.
+    return price * widest * (width(dtype) if _multiplies(signature) else 1) + casts
 
 
 def _computed(signature: Signature, operands: list[TensorMeta], price: int, result: TensorMeta | None) -> int:
@@ -114,14 +135,48 @@ def _computed(signature: Signature, operands: list[TensorMeta], price: int, resu
     # A comparison of floats gives truth values: it computes in the floats that go in.
     if as_float is None and floats and (not integers or result is None or result.dtype == "bool"):
         as_float = _widest(floats)
-    if as_float is not None:
-        return price * (1 + is_double(as_float)) + _casts(integers, as_float)
-    widest = max((width(meta.dtype) for meta in integers), default=1)
-    base = signature.operator.split(".")[1]
-    bits = base in BITWISE or base.removesuffix("_") in BITWISE
-    # A truth value has one bit, whatever its byte could hold.
-    truth = all(meta.dtype == "bool" for meta in integers)
-    return price * widest * (8 if bits and not truth else 1)
+    if as_float is None:
+        return price * _of_integers(signature, integers, result)
+    casts = _casts(integers, as_float)
+    times = 1 + is_double(as_float)
+    # What is written into narrower floats is computed in the double ones, and then converted.
+    if result is not None and times == 1 and floats and is_double(_widest(floats)):
+        times, casts = 2, casts + result.numel
+    # Integers whose result is written into floats: the kernel may compute in integers first.
+    if not floats and any(name.startswith(_OUTPUTS) for name in signature.arguments):
+        times = max(times, _of_integers(signature, integers, result))
+    return price * times + casts
+
+
+def _of_integers(signature: Signature, integers: list[TensorMeta], result: TensorMeta | None) -> int:
+    """How often an operator on integers costs its price."""
+    widths = [width(meta.dtype) for meta in integers] or [1]
+    name = signature.operator.split(".")[1]
+    base = name.removesuffix("_")
+    if name in BITWISE or base in BITWISE:
+        # A truth value has one bit, whatever its byte could hold.
+        return max(widths) * (1 if all(meta.dtype == "bool" for meta in integers) else 8)
+    if not _multiplies(signature):
+        # `x + alpha * y` multiplies too, mostly by a number of one byte.
+        return max(widths) * max([1, *_bytes_of(signature, _SCALES)])
+    # A power and a running product multiply the numbers of a tensor by one another.
+    if base in ("prod", "cumprod") and result is not None:
+        widths.append(width(result.dtype))
+    if base != "pow":
+        widths += _bytes_of(signature, _FACTORS)
+    first, *others = sorted(widths, reverse=True)
+    return first * (others[0] if others else first)
+
+
+def _multiplies(signature: Signature) -> bool:
+    base = signature.operator.split(".")[1].removesuffix("_")
+    return base in MULTIPLYING or signature.arguments.get("reduce") in _PRODUCTS
+
+
+def _bytes_of(signature: Signature, names: tuple[str, ...]) -> list[int]:
+    """How many bytes the literal integers among these arguments take."""
+    values = [signature.arguments.get(name) for name in names]
+    return [max(1, ceiling_division(value.bit_length(), 8)) for value in values if isinstance(value, int)]
 
 
 def _widest(floats: list[TensorMeta]) -> str:

@@ -77,6 +77,17 @@ def test_qr_pays_for_the_q_that_it_returns(rows: int, columns: int) -> None:
     assert operations(lambda: torch.linalg.qr(matrix, mode="complete")) == of_r + of_q(rows)
 
 
+@given(rows=st.integers(1, 7), columns=st.integers(1, 7))
+def test_the_last_row_of_a_complex_matrix_is_reflected_too(rows: int, columns: int) -> None:
+    work = factorizations.householder_qr(rows, columns, of_complex=True)
+    assert work.operations() == count(
+        lambda tally: oracle.householder_qr(tally, rows, columns, last_row=True)
+    )
+    matrix = torch.rand(rows, columns, dtype=torch.complex64)
+    assert operations(lambda: torch.geqrf(matrix)) == work.operations(of_complex=True)
+    assert operations(lambda: torch.linalg.qr(matrix, mode="r")) == work.operations(of_complex=True)
+
+
 @given(rows=st.integers(1, 7), columns=st.integers(1, 7), data=st.data())
 def test_reflectors_are_counted_exactly(rows: int, columns: int, data: st.DataObject) -> None:
     columns = min(rows, columns)
@@ -117,7 +128,7 @@ def test_the_leading_terms_are_those_of_the_books(size: int) -> None:
         factorizations.inverse(size): 2 * cube,
         factorizations.inverse_from_cholesky(size): 2 * cube / 3,
         factorizations.ldl(size): cube / 3,
-        factorizations.householder_qr(2 * size, size): 10 * cube / 3,
+        factorizations.householder_qr(2 * size, size, of_complex=False): 10 * cube / 3,
         factorizations.householder_product(2 * size, size, size): 10 * cube / 3,
         factorizations.householder_product(2 * size, 2 * size, size): 28 * cube / 3,
     }
@@ -235,7 +246,7 @@ def test_least_squares_cost_what_their_driver_does(rows: int, columns: int, side
         return operations(lambda: torch.linalg.lstsq(matrix, right, driver=driver))
 
     small, large = sorted((rows, columns))
-    factored = factorizations.householder_qr(large, small)
+    factored = factorizations.householder_qr(large, small, of_complex=False)
     applied = factorizations.multiplied_by_q(large, sides, small)
     residual = max(2 * (rows - columns) - 1, 0)
     parts = factored + applied + substitution(small) * sides

@@ -23,7 +23,6 @@ DRAWS: dict[str, Callable[[tuple[int, ...]], object]] = {
     "bernoulli_": lambda shape: torch.empty(shape).bernoulli_(0.5),
     "bernoulli": lambda shape: torch.bernoulli(torch.zeros(shape), 0.5),
     "normal": lambda shape: torch.normal(0.0, 2.0, shape),
-    "poisson": lambda shape: torch.poisson(torch.zeros(shape)),
     "random_": lambda shape: torch.empty(shape).random_(0, 5),
 }
 
@@ -61,6 +60,14 @@ def test_a_bernoulli_draw_of_data_compares(shape: tuple[int, ...]) -> None:
     written_out = operations(lambda: torch.rand(shape) < chances)
     assert operations(lambda: torch.bernoulli(chances)) == written_out
     assert operations(lambda: torch.empty(shape).bernoulli_(chances)) == written_out
+
+
+def test_no_draw_by_data_is_cheaper_than_that_of_bernoulli() -> None:
+    """One trial of a binomial distribution is a Bernoulli draw."""
+    chances, ones = torch.full((5,), 0.5), torch.ones(5)
+    assert operations(lambda: torch.bernoulli(chances)) == 10
+    assert operations(lambda: torch.binomial(ones, chances)) == 15
+    assert operations(lambda: torch.poisson(chances)) == operations(lambda: torch._standard_gamma(ones)) == 10
 
 
 @few
