@@ -38,9 +38,6 @@ from haet_eval.remote.trace import TraceWriter, read_trace
 from haet_eval.remote.wire import AnswerStatus
 from haet_eval.resumable import KEPT_CHECKPOINTS, RunFacts, RunHome, find_home, make_home
 
-_OF_OTHER_RUNS: Final = frozenset({"dataset", "seed"})
-"""What differs between the runs of one evaluation: several runs have other seeds, and audits other data."""
-
 _LOOKED_AT: Final = 0.1
 _PATIENCE: Final = 0.1
 """Parts of the time between two checkpoints: how long to look for few tensors, and to wait for them."""
@@ -77,6 +74,8 @@ class CheckpointPlan:
         archive: the submission's zip as it was read: the folder or file may change while the training runs.
         resume: go on with a run of the same identity that was interrupted, if there is one.
         named: the run that the user wants to go on with.
+        varied: what of a run's identity differs between the runs of the evaluation: the seed of several runs,
+            the data of audits.
         ended: the folders of runs that are over: they are removed when their record is written.
         kept: how many checkpoints of a run are kept.
         interrupted: the folder of the run that was interrupted, if that one can go on.
@@ -88,6 +87,7 @@ class CheckpointPlan:
     origin: RunOrigin
     archive: bytes = b""
     named: RunHome | None = None
+    varied: frozenset[str] = frozenset()
     kept: int = KEPT_CHECKPOINTS
     ended: list[RunHome] = field(default_factory=list)
     interrupted: RunHome | None = None
@@ -145,9 +145,9 @@ class Course:
             )
             if not apart:
                 return _locked(plan.named)
-            # A folder that differs in seed or data belongs to another run of the same evaluation. That is no
+            # A folder that differs in this alone belongs to another run of the same evaluation. That is no
             # mistake: this run looks for a folder of its own.
-            if not _OF_OTHER_RUNS.issuperset(apart):
+            if not plan.varied.issuperset(apart):
                 raise _other(plan.named, apart, stated, self._identity)
         return find_home(plan.base, self._identity)
 

@@ -36,7 +36,15 @@ def plan_of(request: Request) -> CheckpointPlan | None:
             rules=None if text is None else text.encode(),
         ),
         named=RunHome(request.resumed_run) if request.resumed_run else None,
+        varied=_varied(request),
     )
+
+
+def _varied(request: Request) -> frozenset[str]:
+    """What differs between the runs of this evaluation."""
+    several = {"seed"} if request.runs != 1 else set()
+    audited = {"dataset"} if (request.split_seed, request.disguise_seed) != (None, None) else set()
+    return frozenset(several | audited)
 
 
 def runs_folder(results: Path, run_dir: Path | None) -> Path:

@@ -107,6 +107,8 @@ def _evaluation_faults(record: Record) -> Iterator[str]:
     evaluation, stage = record.evaluation, record.status.stage
     if (evaluation is not None) != (stage == "record"):
         yield f"the stage is {stage}, and there are {'' if evaluation else 'no '}predictions"
+    if evaluation is not None and record.status.verdict is Verdict.INTERRUPTED:
+        yield "it was interrupted, and there are predictions"
     # Labels never leave the host, so no submission can fail there.
     if stage == "score":
         yield "a run ends before its score, or has one"

@@ -104,7 +104,7 @@ def compare(record: Record, artifacts: Store, found: Record, found_artifacts: St
         )
         yield from _compare(record, artifacts, found, found_artifacts)
     else:
-        yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
+        yield same("verdict", _verdict(record), _verdict(found), _verdict(found))
         pairs = zip(split(record), split(found), strict=True)
         for number, (before, now) in enumerate(pairs, start=1):
             # Pairs go by position: `seeds` derives the same seeds from the same first seed.
@@ -154,7 +154,7 @@ def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: S
     yield holds("machine", note(other).strip(" ()") or "like the one of the record")
     yield same("rules", _rules(record), _rules(found), "the same")
     yield same("data set", record.dataset, found.dataset, "the same")
-    yield same("verdict", record.status.verdict, found.status.verdict, found.status.verdict)
+    yield same("verdict", _verdict(record), _verdict(found), _verdict(found))
     yield from _compare_native(record, artifacts, found, found_artifacts, other)
     if record.training is None or found.training is None:
         yield same("counting", record.training is None, found.training is None, "neither has counted")
@@ -166,6 +166,13 @@ def _compare(record: Record, artifacts: Store, found: Record, found_artifacts: S
     if record.training.model and found.training.model:
         yield _compare_weights(record.training.model, artifacts, found.training.model, found_artifacts, other)
     yield from _compare_accuracy(record, found, other)
+
+
+def _verdict(record: Record) -> str:
+    """The verdict, with the code of its reason if the run was scored."""
+    # A run that failed may fail in another place on a busy machine.
+    code = record.status.code if record.evaluation else ""
+    return f"{record.status.verdict} [{code}]" if code else record.status.verdict
 
 
 def _rules(record: Record) -> tuple[str, str] | None:
@@ -186,6 +193,7 @@ def _compare_native(
     elif before.model and now.model:
         compared = _compare_weights(before.model, artifacts, now.model, found_artifacts, other)
         yield replace(compared, subject="native weights")
+        yield same("native parameters", before.parameters, now.parameters, "the same")
 
 
 def _compare_weights(

@@ -1,10 +1,10 @@
 """Judges several runs again: seeds, statistics, verdict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from haet_eval.evaluation.repetition import merge, seeds, split
-from haet_eval.record import Record
+from haet_eval.record import Record, Run
 from haet_eval.verification.check import Check, differs, holds, same, unchecked
 from haet_eval.verification.evidence import Evidence
 
@@ -21,6 +21,10 @@ def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:
     derived = seeds(record.environment.seed, len(record.runs))
     found = [run.seed for run in record.runs]
     yield same("seeds", derived, found, f"the {len(found)} seeds follow from {record.environment.seed}")
+    if twins := _twins(record.runs):
+        yield unchecked(
+            "runs", f"{twins} trained the same weights, as if their seeds did nothing; only --rerun shows it"
+        )
     task = evidence.task(record)
     # The rules say what passes and what ranks, so nothing below follows without them.
     if evidence.competition is None or task is None:
@@ -44,6 +48,22 @@ def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:
         [getattr(again, name) for name in shown],
         "is the one whose ranked figure is the median, or the first that failed",
     )
+
+
+def _twins(runs: Sequence[Run]) -> str:
+    """The numbers of two runs with the same weights; empty without such runs.
+
+    No file shows that the seed in a trace's header is that of the training. So one run could stand for all.
+    """
+    seen: dict[str, int] = {}
+    for number, run in enumerate(runs, start=1):
+        model = run.native.model if run.native else run.training.model if run.training else None
+        if model is None:
+            continue
+        if model.sha256 in seen:
+            return f"runs {seen[model.sha256]} and {number}"
+        seen[model.sha256] = number
+    return ""
 
 
 def rounded(value: Any) -> Any:

@@ -59,6 +59,7 @@ _OF_NATIVE_RUNS: Final[Mapping[str, str]] = {
     "environment.device": "as above",
     "native.wall_seconds": "within the budget, and not longer than its energy was measured",
     "native.peak_memory_bytes": "what the sandbox measured",
+    "native.parameters": "what the submission's process said; there are weights exactly if there are some",
     "energy.meter": "which meters; the kind of the energy follows from them",
     "energy.covers": "what they count; it is not empty if there is a meter",
     "energy.phases.joules": "what they showed; the joules that are ranked follow from it",

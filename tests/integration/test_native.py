@@ -387,6 +387,12 @@ def test_native_records_can_be_verified_and_run_again(tmp_path: Path) -> None:
         found = rerun(record, again, Silent()).record
         checks = tuple(compare(record, Store(path.parent), found, Store(tmp_path / "second")))
         assert believable(checks), checks
+        assert record.native is not None
+        assert record.native.parameters is not None
+        more = record.native.parameters.model_copy(update={"total": 10**6, "trainable": 10**6})
+        other = record.model_copy(update={"native": record.native.model_copy(update={"parameters": more})})
+        compared = compare(other, Store(path.parent), found, Store(tmp_path / "second"))
+        assert [one.subject for one in compared if one.result is Result.DIFFERS] == ["native parameters"]
         assert ("count" in {check.subject for check in checks}) == count
 
 

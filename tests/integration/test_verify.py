@@ -27,6 +27,7 @@ from haet_eval.signing import signature_path
 from haet_eval.store import Store, read_record
 from haet_eval.verification import perturbing
 from haet_eval.verification.check import Check, Result, holds
+from haet_eval.verification.coherence import check_parts
 from haet_eval.verification.conclusion import REPLAY, Word, conclude
 from haet_eval.verification.count import _over_budget
 from haet_eval.verification.evidence import Sources
@@ -190,10 +191,31 @@ def test_each_of_several_runs_is_checked(evaluated: Path, tmp_path: Path) -> Non
     found = check(path)
     assert not [one for one in found.values() if one.result is Result.DIFFERS]
     assert found["statistics"].result is found["run 2: accuracy"].result is Result.HOLDS
+    assert "runs" not in found
     (other,) = {store.sha256 for store in stored_weights(path)} - {
         store.sha256 for store in stored_weights(evaluated)
     }
     assert (path.parent / "artifacts" / f"{other}.safetensors").exists()
+
+
+def test_runs_that_are_alike_in_spite_of_their_seeds_are_not_confirmed(tmp_path: Path) -> None:
+    """Nobody can see in the files whether one run was copied under the seed of another."""
+    submission = write_submission(
+        tmp_path / "submission", TRAIN.replace("model =", "torch.manual_seed(0)\n    model =")
+    )
+    path = evaluate(Request(submission, tmp_path, tmp_path / "results", sandbox="process", runs=2)).path
+    found = check(path)
+    assert not [one for one in found.values() if one.result is Result.DIFFERS]
+    assert found["runs"].lacking
+    assert "runs 1 and 2 trained the same weights" in found["runs"].detail
+
+
+def test_an_interrupted_run_has_no_predictions(original: Path) -> None:
+    record = read_record(original)
+    status = record.status.model_copy(update={"verdict": Verdict.INTERRUPTED})
+    assert check_parts(record).result is Result.HOLDS
+    # The schema refuses it in a record, and not in the run of an audit.
+    assert check_parts(record.model_copy(update={"status": status})).result is Result.DIFFERS
 
 
 def stored_weights(path: Path) -> list[Artifact]:
@@ -269,6 +291,7 @@ CHEATS: dict[str, tuple[str, Callable[[Record], dict[str, Any]]]] = {
     "more reports than were made": ("reports in the record", lambda r: part(r, "history", reports=4)),
     "fewer reports in the file": ("reports in the record", lambda r: part(r, "history", kept=2)),
     "finite reports": ("reports in the record", lambda _: {"not_finite": None}),
+    "a reason of other runs": ("verdict", lambda r: part(r, "status", code="logits-nan")),
     "a failure in the score": ("parts, prediction", lambda r: ended(r, "score", Verdict.FAILED)),
     "a failure in the training, before predictions": (
         "prediction",

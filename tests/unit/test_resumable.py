@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from haet_eval import resumable
 from haet_eval.cli.main import cli
 from haet_eval.doctor import examine
 from haet_eval.errors import UsageProblem
+from haet_eval.evaluation.course import Course
+from haet_eval.evaluation.heard import Heard
 from haet_eval.resumable import (
     CLEANED_SECONDS,
     RunFacts,
@@ -27,6 +30,7 @@ from haet_eval.resumable import (
     make_home,
     named_home,
 )
+from tests.fixtures.resuming import Notes, plan_in
 
 DAY = 24 * 3600
 IDENTITY: dict[str, str | int | None] = {"submission": "0" * 64, "seed": 3, "image": None}
@@ -177,6 +181,19 @@ def test_a_run_whose_facts_are_broken_is_named_and_stops_nothing(tmp_path: Path,
         home.facts()
     assert find_home(tmp_path, IDENTITY) is None
     assert "cannot be read" in described(home)
+
+
+@pytest.mark.parametrize(("name", "value"), [("dataset", "other"), ("seed", 4)])
+def test_a_named_run_goes_on_with_its_own_data_and_seed(tmp_path: Path, name: str, value: str | int) -> None:
+    """On other data it trained from its first line, without a word."""
+    home = a_run(tmp_path, dataset="mine")
+    plan = replace(plan_in(tmp_path, resume=True), named=home)
+    identity = IDENTITY | {"dataset": "mine", name: value}
+    with pytest.raises(UsageProblem, match=f"cannot go on here: {name} {value} instead of"):
+        Course(plan, identity, "a processor", Heard(Notes()))
+    # Several runs differ in their seeds, and audits in their data: another run of the same evaluation is due.
+    plan = replace(plan, varied=frozenset({name}))
+    assert Course(plan, identity, "a processor", Heard(Notes())).home is None
 
 
 def test_clean_removes_old_runs_and_abandoned_beginnings(tmp_path: Path) -> None:
