@@ -145,6 +145,19 @@ def judge_end(
     return EnvironmentProblem(row.message.format(**facts) + said, row.hint, code="worker-ended")
 
 
+def worker_stopped() -> EnvironmentProblem:
+    """The error to raise for a worker whose own process stands still (SIGSTOP).
+
+    It judges nobody, as SIGKILL does: local processes do not show who has sent it, and in a container only
+    the submission's own process could send it to itself, which the runtime leaves to the time limit.
+    """
+    return EnvironmentProblem(
+        "a worker's process was stopped (SIGSTOP), so its time is unknown",
+        "Run it again, and stop none of its processes; if it happens each time, the submission may do it.",
+        code="paused",
+    )
+
+
 def _numbers(limits: WorkerLimits | None) -> dict[str, str]:
     """Each limit as the end of a phrase, such as ` of 128 (processes)`."""
     if limits is None:

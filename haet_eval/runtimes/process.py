@@ -27,6 +27,7 @@ from haet_eval.remote.charges import MAX_TRACE_BYTES
 from haet_eval.runtimes import compiled_client
 from haet_eval.runtimes.environment import PYTHON_OPTIONS, VISIBLE_GPUS, gpus_left, worker_environment
 from haet_eval.runtimes.image_files import sandbox_folder
+from haet_eval.runtimes.failures import worker_stopped
 from haet_eval.runtimes.interface import SIGKILL, Exit, MeetingPoint, Network, Role, WorkerLimits
 from haet_eval.runtimes.processes_left import naming_refused_processes, processes_left
 
@@ -52,6 +53,8 @@ class ProcessWorker:
 
     def poll(self) -> Exit | None:
         end = self._poll()
+        if end is None and self._report.get("stopped"):
+            raise worker_stopped()
         if end is None and self._is_stopped():
             raise EnvironmentProblem(
                 "the supervisor of a worker was stopped from outside, so nothing watches the worker's limits",
@@ -123,8 +126,8 @@ class ProcessWorker:
             stream.close()
 
     def _ended(self) -> Exit:
-        measured = ("peak_memory_bytes", "cpu_seconds")
-        report = {key: value for key, value in self._report.items() if key not in measured}
+        of_its_life = ("peak_memory_bytes", "cpu_seconds", "stopped")
+        report = {key: value for key, value in self._report.items() if key not in of_its_life}
         if self._killed and report.get("signal") == SIGKILL and not report["out_of_memory"]:
             return Exit(**report | {"detail": "stopped by haet-eval"})
         # The last report of a supervisor says how its worker ended. Without it, someone has killed the

@@ -31,12 +31,16 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(slots=True)
 class WorkerReport:
-    """Facts about the worker: how it ended, if it has, and the resources that it took."""
+    """Facts about the worker: how it ended, if it has, and the resources that it took.
+
+    `stopped` says that its own process stands still now (SIGSTOP), whoever stopped it.
+    """
 
     code: int | None = None
     signal: int | None = None
     out_of_memory: bool = False
     processes_exhausted: bool = False
+    stopped: bool = False
     peak_memory_bytes: int = 0
     cpu_seconds: float = 0.0
     detail: str = ""
@@ -83,8 +87,10 @@ def _watch(worker: subprocess.Popen[bytes], limits: dict[str, int], report: Work
             return
         memory_bytes, threads = _usage(clock)
         worked = clock.seconds - report.cpu_seconds
+        stopped, before = _is_stopped(worker), report.stopped
         # Only news: a report at each look would fill the pipe of a host that is busy.
-        if memory_bytes > report.peak_memory_bytes or worked >= _TOLD_SECONDS:
+        if memory_bytes > report.peak_memory_bytes or worked >= _TOLD_SECONDS or stopped != before:
+            report.stopped = stopped
             report.peak_memory_bytes = max(report.peak_memory_bytes, memory_bytes)
             report.cpu_seconds = max(report.cpu_seconds, clock.seconds)
             _write(report)
@@ -146,6 +152,17 @@ def _usage(clock: ProcessorClock) -> tuple[int, int]:
         except psutil.Error:
             continue
     return memory_bytes, threads
+
+
+def _is_stopped(worker: subprocess.Popen[bytes]) -> bool:
+    """Whether the worker's own process is stopped. One that a debugger holds has another status.
+
+    What the worker does with processes that it has started itself is its own business.
+    """
+    try:
+        return psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return False
 
 
 def _end_all(worker: subprocess.Popen[bytes]) -> None:

@@ -90,7 +90,7 @@ class DockerRuntime:
                 # Only a started container has the number of its process 1, whose control group is read.
                 created.reload()
                 worker = DockerWorker(
-                    self._client, created.id, created.attrs["State"], limits.deadline_seconds
+                    self._client, created.id, created.attrs["State"], limits.deadline_seconds, role
                 )
             # No worker knows this container yet, so nobody else would remove it.
             except BaseException:

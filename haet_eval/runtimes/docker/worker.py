@@ -8,7 +8,9 @@ from docker.errors import NotFound
 from haet_eval.errors import EnvironmentProblem
 from haet_eval.runtimes.docker.cgroup import ControlGroup, machine_oom_kills
 from haet_eval.runtimes.docker.engine import engine, engine_seconds, remove_container, seconds_of
-from haet_eval.runtimes.interface import SIGKILL, Exit
+from haet_eval.runtimes.docker.main_process import MainProcess
+from haet_eval.runtimes.failures import worker_stopped
+from haet_eval.runtimes.interface import SIGKILL, Exit, Role
 
 _SECONDS_OF_A_START = 1
 """The engine says that a container has started up to this long after its process has."""
@@ -21,17 +23,25 @@ class DockerWorker:
     """One running container, which ends itself `deadline_seconds` after its start."""
 
     def __init__(
-        self, client: docker.DockerClient, container_id: str, state: dict[str, Any], deadline_seconds: int
+        self,
+        client: docker.DockerClient,
+        container_id: str,
+        state: dict[str, Any],
+        deadline_seconds: int,
+        role: Role,
     ) -> None:
         self._api = client.api
         self._deadline_seconds = deadline_seconds
         self.container_id = container_id
+        self._start: str = state["StartedAt"]
         # The engine takes whole seconds for events; one more loses none of the first moment.
-        self._started_at = int(seconds_of(state["StartedAt"])) - 1
+        self._started_at = int(seconds_of(self._start)) - 1
         # A count of the whole machine: if it grows, a SIGKILL may be the kernel's and not the submission's.
         # It grows for other containers as well. Such a doubt judges nobody, and the run is made again.
         self._oom_kills_before = machine_oom_kills()
         self._group = ControlGroup.of(state["Pid"])
+        self._main = MainProcess(state["Pid"])
+        self._role = role
         self._peak_memory_bytes: int | None = None
         self._cpu_seconds: float | None = None
         self._processes_exhausted = False
@@ -47,7 +57,16 @@ class DockerWorker:
                 "Run it again, and do not pause its containers.",
                 code="paused",
             )
+        if end is None and self._is_stopped():
+            raise worker_stopped()
         return end
+
+    def _is_stopped(self) -> bool:
+        # The submission can stop its own process, so that stays its own time. A node on plain tensors can do
+        # so as well, but its time is its rank: a run that stood still has none.
+        return self._main.watchman_is_stopped() or (
+            self._role is not Role.SUBMISSION and self._main.is_stopped()
+        )
 
     def _poll(self) -> Exit | None:
         if self._exit is None:
@@ -102,6 +121,9 @@ class DockerWorker:
         except EnvironmentProblem:
             self._api.timeout = _SECONDS_AFTER_A_FAILURE
             raise
+        # The worker's process ended with the container's first start, and no worker can start a container.
+        if state["StartedAt"] != self._start:
+            return Exit(None, SIGKILL, from_outside=True, detail="its container was started again")
         # Others than the engine can freeze a group, for example a system that suspends jobs.
         self._paused = bool(state["Paused"]) or self._group.is_frozen()
         return None if state["Running"] else self._ended(state)
