@@ -121,6 +121,21 @@ def test_other_workers_that_stand_still_in_their_container_judge_nobody(role: Ro
     assert caught.value.code == "paused"
 
 
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_a_container_that_was_started_again_between_two_looks_was_ended_from_outside() -> None:
+    with in_container("say('here'); time.sleep(600)") as probe:
+        assert probe.line() == "here"
+        assert probe.worker.poll() is None
+        assert isinstance(probe.worker, DockerWorker)
+        with closing(connect()) as client:
+            client.containers.get(probe.worker.container_id).restart(timeout=1)
+        end = probe.worker.poll()
+    assert end is not None
+    assert end.from_outside
+    assert end.detail == "its container was started again"
+
+
 @pytest.mark.parametrize("crash", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
 def test_a_worker_that_a_signal_ends(start: Start, crash: signal.Signals) -> None:
     with start(f"os.kill(os.getpid(), {int(crash)})") as probe:
