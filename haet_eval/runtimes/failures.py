@@ -148,8 +148,8 @@ def judge_end(
 def worker_stopped() -> EnvironmentProblem:
     """The error to raise for a worker whose own process stands still (SIGSTOP).
 
-    It judges nobody, as SIGKILL does: local processes do not show who has sent it, and in a container only
-    the submission's own process could send it to itself, which the runtime leaves to the time limit.
+    It judges nobody, as SIGKILL of a local process does: nothing shows who has sent it. Only in the container
+    of a submission on handles, which may stop itself, does the time run on (decision 0053).
     """
     return EnvironmentProblem(
         "a worker's process was stopped (SIGSTOP), so its time is unknown",

@@ -26,8 +26,8 @@ from haet_eval.errors import EnvironmentProblem
 from haet_eval.remote.charges import MAX_TRACE_BYTES
 from haet_eval.runtimes import compiled_client
 from haet_eval.runtimes.environment import PYTHON_OPTIONS, VISIBLE_GPUS, gpus_left, worker_environment
-from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.failures import worker_stopped
+from haet_eval.runtimes.image_files import sandbox_folder
 from haet_eval.runtimes.interface import SIGKILL, Exit, MeetingPoint, Network, Role, WorkerLimits
 from haet_eval.runtimes.processes_left import naming_refused_processes, processes_left
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker
 import psutil
 import pytest
 
@@ -339,8 +340,7 @@ def test_the_evaluator_is_killed(evaluator: Evaluator, endless: Path) -> None:
 @pytest.mark.parametrize("role", ["executor", "submission"])
 def test_a_container_is_killed_from_outside(evaluator: Evaluator, endless: Path, role: str) -> None:
     with evaluator.running(endless) as program:
-        (container,) = (one for one in containers_of(evaluator) if one.attrs["Config"]["Hostname"] == role)
-        container.kill()
+        container_of(evaluator, role).kill()
         done = ended(program)
     assert_our_fault(done, "stopped from outside", "run it again")
     evaluator.assert_nothing_is_left()
@@ -426,18 +426,93 @@ def test_a_short_stop_of_ours_costs_the_submission_nothing(evaluator: Evaluator,
     assert record.training.paused_seconds > 7
 
 
-def test_a_stop_in_a_timed_run_voids_it(evaluator: Evaluator, tmp_path: Path) -> None:
-    submission = write_submission(tmp_path / "native", "import time\n" + SLEEPER)
-    rules = write_native_competition(tmp_path / "rules.toml")
-    command = evaluator.command(submission, "--sandbox", "process", "--competition", str(rules))
+@contextlib.contextmanager
+def timed_run(evaluator: Evaluator, folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """The program in the middle of a training on plain tensors that is ranked by its time."""
+    submission = write_submission(folder / "native", "import time\n" + SLEEPER)
+    rules = write_native_competition(folder / "rules.toml")
+    command = evaluator.command(submission, *options, "--competition", str(rules))
     with evaluator.start(command) as program:
         assert program.stderr is not None
-        while not program.stderr.readline().startswith("train"):
-            assert program.poll() is None
-        time.sleep(5)
+        try:
+            while not program.stderr.readline().startswith("train"):
+                assert program.poll() is None
+            time.sleep(5)
+            yield program
+        finally:
+            program.kill()
+
+
+def test_a_stop_in_a_timed_run_voids_it(evaluator: Evaluator, tmp_path: Path) -> None:
+    with timed_run(evaluator, tmp_path, "--sandbox", "process") as program:
         stop_for(program, 8)
         done = ended(program)
     assert_our_fault(done, "the evaluation stood still for", "run it again")
+
+
+STOPPED = "a worker's process was stopped (SIGSTOP)"
+
+
+@pytest.mark.parametrize("role", ["executor", "submission"])
+def test_the_process_of_a_worker_is_stopped(evaluator: Evaluator, endless: Path, role: str) -> None:
+    with evaluator.running(endless, "--sandbox", "process") as program:
+        worker = worker_of(program, role)
+        worker.suspend()
+        done = ended(program)
+    assert_our_fault(done, STOPPED, "run it again")
+    assert not worker.is_running()
+    evaluator.assert_nothing_is_left()
+
+
+def test_a_stop_of_the_process_in_a_timed_run_voids_it(evaluator: Evaluator, tmp_path: Path) -> None:
+    with timed_run(evaluator, tmp_path, "--sandbox", "process") as program:
+        worker_of(program, "native").suspend()
+        done = ended(program)
+    assert_our_fault(done, STOPPED, "run it again")
+    evaluator.assert_nothing_is_left()
+
+
+def container_of(evaluator: Evaluator, role: str) -> docker.models.containers.Container:
+    (found,) = (one for one in containers_of(evaluator) if one.attrs["Config"]["Hostname"] == role)
+    return found
+
+
+def process_in(container: docker.models.containers.Container) -> psutil.Process:
+    """The worker's own process in its container; it is the only child of process 1."""
+    (found,) = psutil.Process(container.attrs["State"]["Pid"]).children()
+    return found
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_the_executor_is_stopped_in_its_container(evaluator: Evaluator, endless: Path) -> None:
+    with evaluator.running(endless) as program:
+        process_in(container_of(evaluator, "executor")).suspend()
+        done = ended(program)
+    assert_our_fault(done, STOPPED, "run it again")
+    assert not containers_of(evaluator)
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_a_stop_in_the_container_of_a_timed_run_voids_it(evaluator: Evaluator, tmp_path: Path) -> None:
+    with timed_run(evaluator, tmp_path) as program:
+        process_in(container_of(evaluator, "native")).suspend()
+        done = ended(program)
+    assert_our_fault(done, STOPPED, "run it again")
+    assert not containers_of(evaluator)
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+@pytest.mark.parametrize("role", ["executor", "submission"])
+def test_a_container_is_started_again(evaluator: Evaluator, endless: Path, role: str) -> None:
+    with evaluator.running(endless) as program:
+        container_of(evaluator, role).restart(timeout=1)
+        done = ended(program)
+    assert_our_fault(done, "stopped from outside", "run it again")
+    evaluator.assert_nothing_is_left()
+    assert not containers_of(evaluator)
 
 
 @pytest.mark.docker

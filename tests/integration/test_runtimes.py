@@ -76,6 +76,66 @@ def test_a_worker_talks_over_its_socket_and_its_status_is_known(start: Start) ->
     assert not end.from_outside
 
 
+STOPS_A_CHILD = """
+import signal
+if (child := os.fork()) == 0:
+    time.sleep(600)
+os.kill(child, signal.SIGSTOP)
+os.waitpid(child, os.WUNTRACED)
+say('stopped')
+time.sleep(600)
+"""
+STOPS_ITSELF = "import signal; say('stopped'); os.kill(os.getpid(), signal.SIGSTOP)"
+
+
+def assert_it_runs_for_a_while(probe: Probe) -> None:
+    """For long enough to look at it several times."""
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        assert probe.worker.poll() is None
+        time.sleep(0.1)
+
+
+def test_a_worker_may_stop_its_own_children(start: Start) -> None:
+    with start(STOPS_A_CHILD) as probe:
+        assert probe.line() == "stopped"
+        assert_it_runs_for_a_while(probe)
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_a_submission_that_stops_itself_in_its_container_wastes_its_own_time() -> None:
+    with in_container(STOPS_ITSELF) as probe:
+        assert probe.line() == "stopped"
+        assert_it_runs_for_a_while(probe)
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+@pytest.mark.parametrize("role", [Role.EXECUTOR, Role.NATIVE])
+def test_other_workers_that_stand_still_in_their_container_judge_nobody(role: Role) -> None:
+    with in_container(STOPS_ITSELF, role) as probe:
+        assert probe.line() == "stopped"
+        with pytest.raises(EnvironmentProblem) as caught:
+            assert_it_runs_for_a_while(probe)
+    assert caught.value.code == "paused"
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("sandbox_image")
+def test_a_container_that_was_started_again_between_two_looks_was_ended_from_outside() -> None:
+    with in_container("say('here'); time.sleep(600)") as probe:
+        assert probe.line() == "here"
+        assert probe.worker.poll() is None
+        assert isinstance(probe.worker, DockerWorker)
+        with closing(connect()) as client:
+            client.containers.get(probe.worker.container_id).restart(timeout=1)
+        end = probe.worker.poll()
+    assert end is not None
+    assert end.from_outside
+    assert end.detail == "its container was started again"
+
+
 @pytest.mark.parametrize("crash", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
 def test_a_worker_that_a_signal_ends(start: Start, crash: signal.Signals) -> None:
     with start(f"os.kill(os.getpid(), {int(crash)})") as probe:
