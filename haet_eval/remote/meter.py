@@ -161,6 +161,8 @@ class Meter:
         self._tally = Tally()
         self._templates = self._tally.templates
         self._generators = Generators()
+        # The client sends the seed of its job first, before any code of the submission runs.
+        self.first_seed: int | None = None
         # Tensors that the meter has dropped by itself. The client still frees them, and a model that uses one
         # gets a message with its shape.
         self._left_by_training: dict[int, TensorMeta] = {}
@@ -532,6 +534,8 @@ class Meter:
         reader = Reader(payload, position)
         _, generator, seed = reader.unpack(wire.SEED)
         self._generators.seed(generator)
+        if self.first_seed is None:
+            self.first_seed = seed
         # A seed carries 64 bits that the submission chose into the executor, like any other number.
         self.charges.literal(seed)
         return reader.position

@@ -48,6 +48,7 @@ class Charged:
 class Recount:
     """What a trace says of the training: its calls, those refused, its charges, tensor memory, and the model.
 
+    `first_seed` is the first number with which the trace seeds a generator; None if it seeds none.
     `operations_by_template` has the priced operations of each template, in the order of their definitions.
 
     Of the prediction, apart from all that: the images of each batch, its operations, the bytes that it read
@@ -55,6 +56,7 @@ class Recount:
     """
 
     header: dict[str, Any]
+    first_seed: int | None
     histogram: Histogram
     operations_by_template: tuple[int, ...]
     refused: Mapping[str, int]
@@ -142,6 +144,7 @@ def recount(path: Path, listener: Listener | None = None, *, memory: MemoryBooks
         raise BrokenTrace(f"the trace holds what no meter would have let pass: {error}") from None
     return Recount(
         header=header,
+        first_seed=walk.meter.first_seed,
         histogram=walk.meter.histogram(),
         operations_by_template=walk.meter.operations_by_template(),
         refused=walk.meter.refused if walk.refused is None else walk.refused,

@@ -41,6 +41,10 @@ def check_audit(audit: Audit, first: Record, drawn: Redrawn | None, again: Evide
         again: the evidence on the audit's run.
     """
     subject = SUBJECTS[audit.kind]
+    if audit.run.seed != first.environment.seed:
+        yield differs(
+            subject, f"its run has seed {audit.run.seed}, and the first run {first.environment.seed}"
+        )
     # An audit that did not come to predictions needs no file: its flag `failed` follows from the verdict.
     if drawn is None or (audit.run.evaluation and "predictions" not in again.files):
         yield unchecked(subject, "needs the data set and the audit's predictions")

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from haet_eval.competition import Budgets, Competition, Task
 from haet_eval.counting.bill import bill
@@ -16,8 +15,9 @@ from haet_eval.operators.standard import VERSIONS, nearest, under
 from haet_eval.record import Operations, Parameters, Precision, Record, Status, Training, complexity
 from haet_eval.remote.messages import ModelTensor
 from haet_eval.remote.recount import Deaf, Recount, recount
-from haet_eval.remote.trace import BrokenTrace
+from haet_eval.remote.trace import BrokenTrace, trace_version
 from haet_eval.remote.weights import Weight, check_weights
+from haet_eval.remote.wire import TRACE_VERSION
 from haet_eval.verification.check import Check, differs, holds, same, stated, unchecked
 from haet_eval.verification.evidence import Evidence
 
@@ -66,7 +66,7 @@ def check_count(record: Record, evidence: Evidence) -> Iterator[Check]:
 
 
 def _check_recount(record: Record, training: Training, found: Recount, evidence: Evidence) -> Iterator[Check]:
-    yield _check_header(record, found.header, evidence.dataset)
+    yield _check_header(record, found, evidence)
     yield _check_histogram(training, found.histogram, evidence.files.get("histogram"))
     parameters = found.parameters and Parameters(
         total=found.parameters.total,
@@ -87,7 +87,8 @@ def _check_recount(record: Record, training: Training, found: Recount, evidence:
         yield stated("prediction", "the one of the record ran on plain tensors, the trace has another")
 
 
-def _check_header(record: Record, header: dict[str, Any], data: Dataset | None) -> Check:
+def _check_header(record: Record, found: Recount, evidence: Evidence) -> Check:
+    data, subject = evidence.dataset, "trace's header"
     claimed = {
         # Without the data here the number of images cannot be compared; `_take_data` reports what is missing.
         **({"images": list(data.train_images.shape)} if data else {}),
@@ -96,10 +97,17 @@ def _check_header(record: Record, header: dict[str, Any], data: Dataset | None) 
         "threads": record.environment.threads,
         "device": record.environment.device,
     }
-    other = [name for name, value in claimed.items() if header.get(name) != value]
+    other = [name for name, value in claimed.items() if found.header.get(name) != value]
     if other:
-        return differs("trace's header", f"{', '.join(other)} is not what the record says")
-    return holds("trace's header", "data set, seed, threads and device are the record's")
+        return differs(subject, f"{', '.join(other)} is not what the record says")
+    # The header is the evaluator's word. The seed of the first record came from the submission's process, and a
+    # replay with another one gives other weights.
+    if record.schema_version > 1 and found.first_seed not in (None, record.environment.seed):
+        return differs(subject, f"the training began with seed {found.first_seed}, and not with the record's")
+    # 0.1.0 wrote traces of an earlier version. A later record that says it is one would drop its charges.
+    if record.schema_version == 1 and trace_version(evidence.files["trace"]) == TRACE_VERSION:
+        return differs(subject, "the trace is later than records of schema version 1 are")
+    return holds(subject, "data set, seed, threads and device are the record's")
 
 
 def _check_histogram(training: Training, found: Histogram, stored: Path | None) -> Check:

@@ -29,8 +29,8 @@ from haet_eval.verification import perturbing
 from haet_eval.verification.check import Check, Result, holds
 from haet_eval.verification.coherence import check_parts
 from haet_eval.verification.conclusion import REPLAY, Word, conclude
-from haet_eval.verification.count import _over_budget
-from haet_eval.verification.evidence import Sources
+from haet_eval.verification.count import _over_budget, check_count
+from haet_eval.verification.evidence import Evidence, Sources
 from haet_eval.verification.perturbing import perturbed_replay
 from haet_eval.verification.replaying import ReplayPlace, check_replay
 from haet_eval.verification.signature import check_signed
@@ -668,16 +668,38 @@ def test_a_trace_that_predicts_fewer_images_than_the_record_says_does_not_hold(o
 @pytest.mark.parametrize("images", [-5, 1, 10**9])
 def test_another_number_of_training_images_in_the_trace_does_not_hold(original: Path, images: int) -> None:
     """Prices follow from the header's shape: the trace of an honest run would be cheap with fewer images."""
-    (source,) = original.parent.glob("artifacts/*.trace")
+    forged = reseal(original, trace=with_header(original, images=[images, 3, 32, 32]))
+    assert [name for name, one in check(forged).items() if one.result is Result.DIFFERS]
+
+
+def with_header(path: Path, **facts: object) -> Artifact:
+    """The trace of a record with other facts in its header."""
+    (source,) = path.parent.glob("artifacts/*.trace")
     (_, header), *entries = list(read_trace(source))
-    facts = json.loads(header)
-    facts["images"][0] = images
-    writer = TraceWriter(original.parent / "forged", facts)
+    writer = TraceWriter(path.parent / "forged", json.loads(header) | facts)
     for kind, body in entries:
         writer.add(kind, body)
     writer.close()
-    forged = reseal(original, trace=Store(original.parent).put_artifact(original.parent / "forged", "trace"))
-    assert [name for name, one in check(forged).items() if one.result is Result.DIFFERS]
+    return Store(path.parent).put_artifact(path.parent / "forged", "trace")
+
+
+def test_a_run_under_the_seed_of_another_does_not_hold(original: Path) -> None:
+    """One run could stand for several, each under the seed that is derived for it."""
+    environment = part(read_record(original), "environment", seed=7)
+    found = check(reseal(original, trace=with_header(original, seed=7), **environment))
+    assert found["trace's header"].result is Result.DIFFERS
+    assert "began with seed 0" in found["trace's header"].detail
+
+
+def test_a_record_does_not_pass_for_one_of_version_1(original: Path) -> None:
+    """It would drop what version 1 did not charge."""
+    record = read_record(original)
+    earlier = record.model_copy(update={"schema_version": 1})
+    sources = Sources(Store(original.parent), original.parent)
+    evidence = Evidence()
+    list(evidence.gather(record, sources))
+    found = {one.subject: one for one in check_count(earlier, evidence)}
+    assert "later than records of schema version 1" in found["trace's header"].detail
 
 
 def test_a_rerun_keeps_its_record_only_if_asked_to(
