@@ -76,8 +76,23 @@ def _reads(s: Signature) -> int:
     index.Tensor(Tensor self, Tensor?[] indices) -> Tensor : dynamic
 """)
 def _index(s: Signature) -> int:
-    """One per element read, after the search of boolean masks."""
-    return real_scalars(s.out) + _searched(s)
+    """One per element read, after the search of boolean masks, and the places that several indices name."""
+    return real_scalars(s.out) + _searched(s) + _places(s)
+
+
+def _places(s: Signature) -> int:
+    """Where elements lie: all indices but one times their strides, and the sums of them, the smallest first.
+
+    In a table of 0, 1, 2, … an element is its place, so a read by d indices is a weighted sum of d numbers.
+    Version 1 sold it at the price of one.
+    """
+    numbers = sorted(
+        (index for index in s.tensors("indices") if not _is_mask(index)), key=lambda index: index.numel
+    )
+    if current() == 1 or len(numbers) < 2:
+        return 0
+    sums = sum(broadcast_elements(numbers[:count]) for count in range(2, len(numbers) + 1))
+    return sum(index.numel for index in numbers[:-1]) + sums
 
 
 def _masks(s: Signature) -> list[TensorMeta]:
@@ -103,7 +118,7 @@ def _index_put(s: Signature) -> int:
     """
     values = s.tensor("values")
     searched = 0 if values.numel == 1 and not s["accumulate"] else _searched(s)
-    return indexed_elements(s) * _width(s) * (2 if s["accumulate"] else 1) + searched
+    return indexed_elements(s) * _width(s) * (2 if s["accumulate"] else 1) + searched + _places(s)
 
 
 def _width(s: Signature) -> int:

@@ -100,8 +100,8 @@ def _check_header(record: Record, found: Recount, evidence: Evidence) -> Check:
     other = [name for name, value in claimed.items() if found.header.get(name) != value]
     if other:
         return differs(subject, f"{', '.join(other)} is not what the record says")
-    # The header is the evaluator's word. The seed of the first record came from the submission's process, and a
-    # replay with another one gives other weights.
+    # The header is the evaluator's word. The first seed came from the submission's process, and a replay with
+    # another one gives other weights.
     if record.schema_version > 1 and found.first_seed not in (None, record.environment.seed):
         return differs(subject, f"the training began with seed {found.first_seed}, and not with the record's")
     # 0.1.0 wrote traces of an earlier version. A later record that says it is one would drop its charges.

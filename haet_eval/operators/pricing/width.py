@@ -29,6 +29,7 @@ MULTIPLYING: Final = frozenset(
         *("mul", "multiply", "addcmul", "square", "pow", "prod", "cumprod", "cross", "linalg_cross"),
         *("mm", "bmm", "addmm", "addbmm", "baddbmm", "mv", "addmv", "dot", "vdot", "addr", "_trilinear"),
         *("convolution", "convolution_backward", "_int_mm", "_addmm_activation", "rrelu_with_noise_backward"),
+        "mse_loss_backward",
         *("div", "divide", "floor_divide", "remainder", "fmod", "gcd", "lcm"),
     }
 )

@@ -87,8 +87,11 @@ class Perturbation:
 
     def _disturb(self, tensor: torch.Tensor, *, bounded: bool) -> None:
         """In place, so that layout and memory stay what the template expects."""
-        # PyTorch has no real view of a tensor with the lazy conjugate bit; that one gets no noise.
-        real = torch.view_as_real(tensor) if tensor.is_complex() and not tensor.is_conj() else tensor
+        # The same memory without lazy bits: PyTorch has no real view of a tensor with them. What was written
+        # through such a tensor had no noise.
+        plain = torch._conj(tensor) if tensor.is_conj() else tensor
+        plain = torch._neg_view(plain) if plain.is_neg() else plain
+        real = torch.view_as_real(plain) if plain.is_complex() else plain
         if not real.is_floating_point() or _overlaps(real):
             return
         dtype = torch.float64 if real.dtype is torch.float64 else torch.float32

@@ -127,9 +127,25 @@ def test_reducing_at_places(include_self: bool, rows: int, picked: int) -> None:
 def test_several_indices_address_single_elements(rows: int, width: int, picked: int) -> None:
     table, index = torch.rand(rows, 2, width), torch.zeros(picked, dtype=torch.int64)
     value = torch.tensor(1.0)
-    assert operations(lambda: table.index_put((index, index), value)) == writes(picked * width)
+    # A place by two indices is one times its stride, and the sum of both.
+    assert operations(lambda: table.index_put((index, index), value)) == writes(picked * width) + 2 * picked
     assert operations(lambda: aten.index_put(table, [None, index], value)) == writes(rows * picked * width)
-    assert operations(lambda: aten.index_put(table, [index, None, index[:1]], value)) == writes(picked * 2)
+    found = operations(lambda: aten.index_put(table, [index, None, index[:1]], value))
+    assert found == writes(picked * 2) + 1 + picked
+
+
+@few
+@given(numbers=st.integers(2, 6), picked=extents)
+def test_a_place_by_several_indices_costs_the_weighted_sum_that_it_is(numbers: int, picked: int) -> None:
+    """In a table of 0, 1, 2, … each element is its place."""
+    strides = torch.tensor([3**power for power in reversed(range(numbers))])
+    table = torch.arange(3**numbers).reshape([3] * numbers)
+    digits = torch.randint(0, 3, (picked, numbers))
+    read = table.float()
+    assert torch.equal(read[tuple(digits.T)].long(), (digits * strides).sum(1))
+    indices = tuple(digits.T)
+    products, sums = (numbers - 1) * picked, (numbers - 1) * picked
+    assert operations(lambda: read[indices]) == picked + products + sums
 
 
 @few

@@ -7,6 +7,7 @@ and 28 sums. A contest was won at the price of eight.
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -104,12 +105,18 @@ def outcome(call: RecordedCall) -> tuple[float, int, int]:
 def _largest(call: RecordedCall, given: dict[str, object], scale: int) -> tuple[int, object] | None:
     """The largest absolute value of an int64 result, and the result; None if there is none."""
 
-    def scaled(value: object) -> object:
+    def scaled(place: int, value: object) -> object:
         computed = isinstance(value, torch.Tensor) and value.dtype is torch.int64
-        return torch.full_like(value, 3) * scale if computed else value  # type: ignore[arg-type]
+        if not computed:
+            return value
+        assert isinstance(value, torch.Tensor)
+        # Different numbers, as some calls multiply the difference of two.
+        return (torch.arange(value.numel()).reshape(value.shape) * (place + 3) % 7 + 2) * scale
 
     kept = {name for name, value in call.arguments.items() if value == _original(call, name)}
-    arguments = {name: value if name in kept else tree_map(scaled, value) for name, value in given.items()}
+    arguments = {}
+    for place, (name, value) in enumerate(given.items()):
+        arguments[name] = value if name in kept else tree_map(partial(scaled, place), value)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = overload_of(call.operator)(**arguments)
