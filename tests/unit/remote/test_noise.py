@@ -114,6 +114,26 @@ def test_results_of_arithmetic_get_small_unbiased_noise(operator: str) -> None:
         assert abs(shift.mean()) < 5 * SCALE / len(shift.flatten()) ** 0.5
 
 
+@pytest.mark.parametrize(
+    "seen_as",
+    [torch.conj, torch._neg_view, lambda memory: torch._neg_view(memory.conj())],
+    ids=["conjugated", "negated", "both"],
+)
+def test_what_is_written_through_a_lazy_view_gets_noise(
+    seen_as: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    """Two lanes of a complex number passed a perturbed replay, as sums into a conjugated view had none."""
+    memory = torch.complex(X, 2 * X)
+    exact = memory * 3
+    definition, tensors = _definition(
+        "aten.mul_.Tensor", {"self": seen_as(memory), "other": torch.tensor(3.0)}
+    )
+    kernel = Perturbation(NOISE, CPU).around(0, definition, compile_kernel(definition, CPU, lambda _: None))  # type: ignore[arg-type, return-value]
+    kernel(tensors, ())
+    apart = (torch.view_as_real(memory) / torch.view_as_real(exact) - 1).abs()
+    assert SCALE / 2 < apart.max() <= SCALE + 1e-6
+
+
 @pytest.mark.parametrize("operator", EXACT)
 def test_other_results_stay_what_they_are(operator: str) -> None:
     """Movement, whole numbers, truth values, integers, writes by index, counters, draws."""
