@@ -29,7 +29,7 @@ MULTIPLYING: Final = frozenset(
         *("mul", "multiply", "addcmul", "square", "pow", "prod", "cumprod", "cross", "linalg_cross"),
         *("mm", "bmm", "addmm", "addbmm", "baddbmm", "mv", "addmv", "dot", "vdot", "addr", "_trilinear"),
         *("convolution", "convolution_backward", "_int_mm", "_addmm_activation", "rrelu_with_noise_backward"),
-        "mse_loss_backward",
+        *("mse_loss_backward", "_foreach_pow"),
         *("div", "divide", "floor_divide", "remainder", "fmod", "gcd", "lcm"),
     }
 )
@@ -38,7 +38,7 @@ MULTIPLYING: Final = frozenset(
 _PRODUCTS: Final = frozenset({"prod", "multiply"})
 """What the argument `reduce` says of scatters and indexed writes that multiply."""
 
-_SCALES: Final = ("alpha", "beta")
+_SCALES: Final = ("alpha", "beta", "divisor_override")
 _FACTORS: Final = (*_SCALES, "self", "other", "value")
 """Arguments that may be a number by which a call multiplies."""
 
@@ -158,12 +158,12 @@ def _of_integers(signature: Signature, integers: list[TensorMeta], result: Tenso
         # A truth value has one bit, whatever its byte could hold.
         return max(widths) * (1 if all(meta.dtype == "bool" for meta in integers) else 8)
     if not _multiplies(signature):
-        # `x + alpha * y` multiplies too, mostly by a number of one byte.
+        # `x + alpha * y` multiplies too, and an average divides, mostly by a number of one byte.
         return max(widths) * max([1, *_bytes_of(signature, _SCALES)])
     # A power and a running product multiply the numbers of a tensor by one another.
     if base in ("prod", "cumprod") and result is not None:
         widths.append(width(result.dtype))
-    if base != "pow":
+    if not base.endswith("pow"):
         widths += _bytes_of(signature, _FACTORS)
     first, *others = sorted(widths, reverse=True)
     return first * (others[0] if others else first)

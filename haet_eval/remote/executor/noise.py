@@ -69,7 +69,7 @@ class Perturbation:
 
         def noisy(tensors: Sequence[torch.Tensor], floats: Sequence[float]) -> Any:
             result = run(tensors, floats)
-            if self.active and not _is_counter(base, tensors):
+            if self.active and not _is_counter(definition.operator, tensors):
                 for tensor in _results(result, tensors, written):
                     self._disturb(tensor, bounded=base in _BOUNDED)
             return result
@@ -81,7 +81,10 @@ class Perturbation:
         # By family: a product may be called under many names.
         if self._noise.products_only:
             return family_of(operator) in PRODUCTS or base == "_foreach_mm"
-        if operator in _NOT_ARITHMETIC or base in _EXACT | _PARTS | _LISTS:
+        if operator in _NOT_ARITHMETIC or base in _PARTS | _LISTS:
+            return False
+        # With `decimals` it multiplies and divides, and its result is no whole number.
+        if base in _EXACT and not operator.endswith(".decimals"):
             return False
         return base not in _WRITES or _accumulates(definition)
 
@@ -119,9 +122,12 @@ def _written(definition: Definition) -> tuple[int, ...]:
     return tuple(place for place in written_positions(definition, operator) if place not in counters)
 
 
-def _is_counter(base: str, tensors: Sequence[torch.Tensor]) -> bool:
+def _is_counter(operator: str, tensors: Sequence[torch.Tensor]) -> bool:
     """Whether single numbers are added to, as optimizers count their steps."""
-    return base in ("add", "_foreach_add") and not any(tensor.dim() for tensor in tensors)
+    base = _base(operator)
+    # Lists are counted with a number. Two lists of single numbers may be a tensor that was taken apart.
+    counts = base == "add" or (base == "_foreach_add" and operator.endswith((".Scalar", ".ScalarList")))
+    return counts and not any(tensor.dim() for tensor in tensors)
 
 
 def _results(result: Any, inputs: Sequence[torch.Tensor], written: Sequence[int]) -> Iterator[torch.Tensor]:

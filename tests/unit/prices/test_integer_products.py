@@ -45,6 +45,14 @@ def test_a_number_is_a_factor_of_as_many_bytes_as_it_has(number: int, price: int
     assert operations(lambda: indices.floor_divide(number)) == price
 
 
+def test_lists_and_averages_cost_what_their_arithmetic_does() -> None:
+    wide = torch.full((1, 1, 1), 2, dtype=torch.int64)
+    assert operations(lambda: torch._foreach_pow(3, [wide])) == operations(lambda: torch.pow(3, wide))
+    image = wide[None]
+    averaged = operations(lambda: torch.ops.aten.avg_pool2d(image, [1], [1], [0], False, True, 2**32))
+    assert averaged == operations(lambda: image // 2**32)
+
+
 def test_running_products_fill_wide_integers() -> None:
     wide, pixels = torch.ones(3, dtype=torch.int64), torch.ones(3, dtype=torch.uint8)
     assert operations(lambda: wide.prod()) == operations(lambda: wide.cumprod(0)) == 2 * 64

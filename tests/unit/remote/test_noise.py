@@ -64,6 +64,7 @@ NOISY: dict[str, dict[str, Any]] = {
     "aten.index_add_.default": {"self": X, "dim": 0, "index": ROW, "source": X},
     "aten._foreach_mul.List": {"self": [X, X], "other": [X, X]},
     "aten._foreach_add_.List": {"self": [X, X], "other": [X, X]},
+    "aten.round.decimals": {"self": X, "decimals": 4},
     "aten._fused_sgd_.default": {
         "self": [X],
         "grads": [X],
@@ -128,7 +129,7 @@ def test_what_is_written_through_a_lazy_view_gets_noise(
     definition, tensors = _definition(
         "aten.mul_.Tensor", {"self": seen_as(memory), "other": torch.tensor(3.0)}
     )
-    kernel = Perturbation(NOISE, CPU).around(0, definition, compile_kernel(definition, CPU, lambda _: None))  # type: ignore[arg-type, return-value]
+    kernel = Perturbation(NOISE, CPU).around(0, definition, compile_kernel(definition, CPU, lambda _: None))
     kernel(tensors, ())
     apart = (torch.view_as_real(memory) / torch.view_as_real(exact) - 1).abs()
     assert SCALE / 2 < apart.max() <= SCALE + 1e-6
@@ -140,6 +141,15 @@ def test_other_results_stay_what_they_are(operator: str) -> None:
     plain, noisy = (run(operator, noise, **EXACT[operator]) for noise in (None, NOISE))
     assert str(plain) == str(noisy)
     assert all(map(torch.equal, _floats(plain), _floats(noisy)))
+
+
+def test_sums_of_a_tensor_that_was_taken_apart_get_noise() -> None:
+    """Lists of single numbers count steps only if a number is added to them."""
+    parts = [torch.tensor(3.0), torch.tensor(4.0)]
+    plain, noisy = (
+        _floats(run("aten._foreach_add.List", noise, self=parts, other=parts)) for noise in (None, NOISE)
+    )
+    assert not torch.equal(plain[0], noisy[0])
 
 
 def test_noise_on_products_alone_leaves_sums_alone() -> None:
