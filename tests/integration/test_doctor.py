@@ -90,7 +90,7 @@ def test_the_table_says_the_same_in_words(tmp_path: Path) -> None:
     done = doctor("--data-dir", str(tmp_path), DOCKER_HOST="unix:///nowhere/docker.sock")
     assert done.returncode == ExitCode.ENVIRONMENT
     assert "not ready engine" in done.stdout
-    assert "→ start it" in done.stdout
+    assert "→ Start it" in done.stdout
     assert done.stdout.endswith("Not ready to judge untrusted code: see above what to do.\n")
 
 
