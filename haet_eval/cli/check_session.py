@@ -1,7 +1,7 @@
 """A check from beginning to end, each part printed as soon as it is known."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from haet_eval.check.report import CheckReport, Estimates, document, estimate
 from haet_eval.check.sample import Terms
 from haet_eval.check.standing import Rivals, Standing, rivals_among, rivals_on
 from haet_eval.check.static import look_at
-from haet_eval.cli.boundary import say
 from haet_eval.cli.check_lines import (
     estimate_lines,
     literal_lines,
@@ -27,7 +26,7 @@ from haet_eval.cli.check_lines import (
     truth_lines,
     verdict_lines,
 )
-from haet_eval.cli.outcome import show_outcome
+from haet_eval.cli.outcome import delivered, show_outcome
 from haet_eval.cli.screen import open_screen
 from haet_eval.cli.streams import deliver
 from haet_eval.errors import ExitCode, InvalidSubmission
@@ -81,10 +80,7 @@ class Session:
         if report.record_path is None:
             click.echo(text)
             return True
-        problem = deliver(partial(click.echo, text))
-        if problem:
-            say(f"The result could not be printed: {problem}. Its record is {report.record_path}")
-        return not problem
+        return delivered(partial(click.echo, text), report.record_path)
 
     def _run(self, report: CheckReport) -> None:
         if not self.static and report.competition.runner == "counted":
@@ -93,17 +89,16 @@ class Session:
             self._evaluate(report)
 
     def _print(self, lines: Iterable[tuple[str, str]], style: str = "") -> None:
+        self._show(lambda: print_lines(lines, style))
+
+    def _show(self, show: Callable[[], None]) -> None:
         if self.as_json:
             return
         # An evaluation was asked for as well, which no broken display prevents.
         if self.full:
-            deliver(lambda: print_lines(lines, style))
+            deliver(show)
         else:
-            print_lines(lines, style)
-
-    def _print_log(self, log: str) -> None:
-        if log and not self.as_json:
-            deliver(lambda: print_log(log)) if self.full else print_log(log)
+            show()
 
     def _take_sample(self, report: CheckReport) -> None:
         # Read before the run: a wrong --leaderboard file must not cost minutes first.
@@ -121,7 +116,8 @@ class Session:
         # The sample is set above, so `verdict` already knows whether the run has failed.
         if rivals is not None and report.estimates is not None and report.verdict is None:
             report.standing = _standing(rivals, report.estimates)
-        self._print_log(sample.log)
+        if sample.log:
+            self._show(lambda: print_log(sample.log))
         self._print(estimate_lines(report))
         self._print(sample_lines(report))
         self._print(standing_lines(report.standing))

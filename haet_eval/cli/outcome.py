@@ -1,5 +1,6 @@
 """The end of an evaluation on the terminal: its record, and the exit status that goes with its verdict."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,6 @@ def evaluate_and_show(request: "Request", results: Path, *, as_json: bool) -> Ex
 
 def show_outcome(outcome: "WrittenRecord", results: Path, *, as_json: bool) -> bool:
     """Print the record of an evaluation, or name its file on stderr. Returns whether stdout took it."""
-    from haet_eval.cli.boundary import say
-    from haet_eval.cli.streams import deliver
     from haet_eval.cli.summary import print_summary
     from haet_eval.record import to_json
     from haet_eval.store import Store
@@ -41,6 +40,14 @@ def show_outcome(outcome: "WrittenRecord", results: Path, *, as_json: bool) -> b
         else:
             print_summary(record, outcome.path)
 
+    return delivered(show, outcome.path)
+
+
+def delivered(show: Callable[[], object], record: Path) -> bool:
+    """Print a result, or name the file of its record on stderr. Returns whether stdout took it."""
+    from haet_eval.cli.boundary import say
+    from haet_eval.cli.streams import deliver
+
     if problem := deliver(show):
-        say(f"The result could not be printed: {problem}. Its record is {outcome.path}")
+        say(f"The result could not be printed: {problem}. Its record is {record}")
     return not problem

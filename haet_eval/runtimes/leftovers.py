@@ -10,7 +10,7 @@ from haet_eval.runtimes.folder import abandoned_folders
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The removed things. `engine_problem` says why containers may be left; empty if there are none."""
+    """The removed things. `engine_problem` says why containers may be left; empty if all were removed."""
 
     containers: tuple[str, ...]
     folders: tuple[Path, ...]

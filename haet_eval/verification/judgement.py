@@ -9,7 +9,7 @@ from haet_eval.dataset import Dataset
 from haet_eval.errors import Verdict
 from haet_eval.evaluation.watch import GRACE_SECONDS
 from haet_eval.record import Evaluation, NativeTraining, Record, Status, Training
-from haet_eval.scoring import score, shortfall
+from haet_eval.scoring import judge, score, shortfall
 from haet_eval.spelling import percent
 from haet_eval.verification.check import Check, Result, differs, fits, holds, same, stated, unchecked
 from haet_eval.verification.evidence import Evidence
@@ -118,15 +118,15 @@ def _check_verdict(record: Record, evaluation: Evaluation, threshold: float) -> 
     # With `--count` a native record also has a counted training. Its operators without a price are shown, and
     # do not change the verdict.
     judged = record.training if record.native is None else None
-    uncounted = judged.operations.uncounted if judged else ()
-    # Records of version 1 have no number of images with NaN, and one code for all that are below.
-    nan_images = evaluation.nan_images or 0
-    failure = shortfall(evaluation.accuracy, threshold, uncounted, nan_images)
-    verdict, code = (failure.verdict, failure.code) if failure else (Verdict.QUALIFIED, "")
+    uncounted = bool(judged and judged.operations.uncounted)
+    found = judge(evaluation.accuracy, threshold, uncounted=uncounted)
     detail = f"{record.status.verdict} at {percent(evaluation.accuracy)} of {percent(threshold)} asked for"
-    if record.status.verdict == verdict:
-        return same("verdict", record.status.code, code, detail)
-    return same("verdict", record.status.verdict, verdict, detail)
+    if record.status.verdict == found == Verdict.BELOW_THRESHOLD:
+        # The other verdicts have one code each, which is compared before. Uncounted operators are left out: a
+        # reason would be made of their untrusted text.
+        reason = shortfall(evaluation.accuracy, threshold, (), evaluation.nan_images)
+        return same("verdict", record.status.code, reason.code if reason else "", detail)
+    return same("verdict", record.status.verdict, found, detail)
 
 
 def _check_native(native: NativeTraining, rules: Competition, budgets: Budgets) -> Check:

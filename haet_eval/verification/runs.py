@@ -53,7 +53,7 @@ def check_runs(record: Record, evidence: Evidence) -> Iterator[Check]:
 def _twins(runs: Sequence[Run]) -> str:
     """The numbers of two runs with the same weights; empty without such runs.
 
-    No file shows that the seed in a trace's header is that of the training. So one run could stand for all.
+    A training that draws nothing is the same under each seed. So one run could stand for all of them.
     """
     seen: dict[str, int] = {}
     for number, run in enumerate(runs, start=1):

@@ -9,7 +9,7 @@ _WATCHMAN = "timeout"
 class MainProcess:
     """The oldest child of a container's process 1, and that process itself.
 
-    Another OCI runtime may hide the processes, and another namespace may give the number to a stranger. So
+    Another OCI runtime may hide the processes, and another namespace may give the number to a foreign one. So
     nothing is said unless the number is that of the program which process 1 must be.
 
     Args:
@@ -37,7 +37,7 @@ class MainProcess:
             try:
                 found = psutil.Process(self._pid)
                 self._watchman = found if found.name() == _WATCHMAN else None
-            except (psutil.Error, ValueError):  # it has ended, or the number is none
+            except (psutil.Error, ValueError):  # it has ended, or there is no such number
                 return None
         return self._watchman
 

@@ -111,7 +111,7 @@ def outcome(call: RecordedCall) -> tuple[float, int, int]:
 
 
 def _largest(call: RecordedCall, given: dict[str, object], scale: int) -> tuple[int, object] | None:
-    """The largest absolute value of an int64 result, and the result; None if there is none."""
+    """The largest absolute value of an int64 result, and the result; None without such a result."""
 
     def scaled(place: int, value: object) -> object:
         computed = isinstance(value, torch.Tensor) and value.dtype is torch.int64

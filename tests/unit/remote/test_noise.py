@@ -120,7 +120,7 @@ def test_results_of_arithmetic_get_small_unbiased_noise(operator: str) -> None:
     [torch.conj, torch._neg_view, lambda memory: torch._neg_view(memory.conj())],
     ids=["conjugated", "negated", "both"],
 )
-def test_what_is_written_through_a_lazy_view_gets_noise(
+def test_results_written_through_a_lazy_view_get_noise(
     seen_as: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
     """Two lanes of a complex number passed a perturbed replay, as sums into a conjugated view had none."""
